@@ -1,0 +1,48 @@
+# Every target sets itself up: all it needs is make and a Python (3.11 to 3.13) called python3, or PYTHON=...
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test test-slow docs bench clean
+
+help:
+	@echo "make demo       a generator, its samples and whether they help, on the embedded digits"
+	@echo "make test       lint, types and the quick tests"
+	@echo "make test-slow  the tests that take longer"
+	@echo "make docs       the documentation, into site/"
+	@echo "make bench      every script in benchmarks/, one line of JSON each"
+	@echo "make clean      remove .venv and build outputs"
+
+# One stamp for each set of extras: installed again only when pyproject.toml changes.
+.venv/.made:
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), f"genaug needs Python 3.11 to 3.13, $(PYTHON) is {sys.version.split()[0]}: make PYTHON=python3.12"'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.installed: pyproject.toml | .venv/.made
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+.venv/.installed-%: pyproject.toml | .venv/.made
+	$(BIN)/python -m pip install --quiet -e ".[$*]"
+	@touch .venv/.installed $@
+
+demo: .venv/.installed
+	$(BIN)/genaug demo
+
+test: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy genaug plugins
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: .venv/.installed-dev
+	$(BIN)/pytest -m slow
+
+docs: .venv/.installed-docs
+	$(BIN)/mkdocs build --strict
+
+bench: .venv/.installed
+	$(foreach script,$(wildcard benchmarks/*.py),$(BIN)/python $(script) --json &&) true
+
+clean:
+	rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache

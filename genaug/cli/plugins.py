@@ -1,0 +1,42 @@
+"""``genaug plugins``: what is installed, and what is wrong with it."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from genaug.plugins import BackendInfo, Discovery
+
+
+def plugins(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """List the installed backends, and the plugins that don't work."""
+    from genaug.plugins import discover
+
+    found = discover()
+    typer.echo(_as_json(found) if json else _as_text(found))
+
+
+def _as_json(found: "Discovery") -> str:
+    from json import dumps
+
+    backends = [asdict(info) for info in found.backends.values()]
+    return dumps({"backends": backends, "problems": [asdict(problem) for problem in found.problems]}, indent=2)
+
+
+def _as_text(found: "Discovery") -> str:
+    blocks = [_table(list(found.backends.values())) if found.backends else "No backends are installed."]
+    if found.blocked:
+        blocks.append("Blocked by GENAUG_DISABLE_PLUGINS: " + ", ".join(map(str, found.blocked)))
+    if found.problems:
+        blocks.append("\n".join(["Problems:", *(f"  {problem}" for problem in found.problems)]))
+    return "\n\n".join(blocks)
+
+
+def _table(infos: "list[BackendInfo]") -> str:
+    rows = [("NAME", "SUMMARY", "DISTRIBUTION", "VERSION")]
+    rows += [(info.name, info.summary, info.distribution, info.version) for info in infos]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -1,0 +1,29 @@
+"""What genaug raises. Every message says what was wrong, what was expected and what to do."""
+
+
+class GenaugError(Exception):
+    """Base of all errors that genaug raises on purpose."""
+
+
+class InputError(GenaugError, ValueError):
+    """An argument, a dataset or a source that can't be used as asked."""
+
+
+class PluginError(GenaugError):
+    """A backend that is missing, broken, blocked, or registered twice."""
+
+
+class FormatError(GenaugError):
+    """A saved generator that is damaged, truncated, foreign or of an unknown format version."""
+
+
+class OutputExistsError(GenaugError, FileExistsError):
+    """The place to write to holds something already; nothing was touched."""
+
+
+class SaveError(GenaugError, OSError):
+    """Writing failed (disk full, no permission); what stood there before is unchanged."""
+
+
+class TrainingError(GenaugError):
+    """A training run that had to stop; the message says where the last good state lies."""

@@ -1,0 +1,9 @@
+"""The ``cgan`` backend, registered the way every plugin registers its own."""
+
+from genaug import hookimpl
+from genaug.hookspecs import Register
+
+
+@hookimpl
+def genaug_register_backends(register: Register) -> None:
+    register("cgan", "genaug_cgan.backend:CGAN", summary="class-conditional convolutional GAN")

@@ -1,0 +1,97 @@
+"""CGAN (Mirza & Osindero 2014): a GAN whose generator and discriminator are given the class label."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, cat, nn
+
+from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
+from genaug.spec import Latent, Spec
+from genaug.training.objectives import OBJECTIVES, zero_centred_penalty
+from genaug_cgan.networks import ConvGenerator, ProjectionDiscriminator
+
+
+class CGANConfig(BackendConfig):
+    """Options of the ``cgan`` backend."""
+
+    latent_size: Annotated[int, Field(ge=1, le=1024, description="dimensions of the normal latent z")] = 64
+    width: Annotated[int, Field(ge=4, le=256, description="channels at the image's side; doubled at each halving")] = 32
+    max_width: Annotated[int, Field(ge=4, le=2048, description="most channels of any layer")] = 256
+    loss: Annotated[
+        Literal["relativistic", "nonsaturating", "least_squares", "hinge", "minimax"],
+        Field(description="adversarial objective"),
+    ] = "relativistic"
+    gamma: Annotated[float, Field(ge=0, le=1000, description="weight of the gradient penalties R1 + R2")] = 1.0
+    penalty_every: Annotated[int, Field(ge=1, le=64, description="steps between two gradient penalties")] = 4
+    lr: Annotated[float, Field(gt=0, le=0.1, description="Adam's learning rate, for both networks")] = 1e-3
+    beta2: Annotated[float, Field(ge=0, lt=1, description="Adam's beta2; beta1 is 0")] = 0.99
+    conditional: Annotated[bool, Field(description="use the labels; off: an unconditional GAN")] = True
+
+
+class CGAN(Backend):
+    """Convolutional networks for images of any shape, class-conditional where the data has labels.
+
+    By default trained with the relativistic pairing loss and zero-centred gradient penalties on real and generated
+    images (Huang et al. 2024), evaluated every few steps only (lazy regularisation, Karras et al. 2020, section 3.1).
+    """
+
+    Config = CGANConfig
+
+    def describe(self, config: CGANConfig, data: Spec) -> Spec:
+        spec = data.model_copy(update={"latents": (Latent(size=config.latent_size),)})
+        return spec if config.conditional else spec.model_copy(update={"num_classes": 0, "classes": None})
+
+    def build(self, config: CGANConfig, spec: Spec) -> nn.ModuleDict:
+        sizes = (config.width, config.max_width)
+        return nn.ModuleDict(
+            {
+                "generator": ConvGenerator(spec.shape, spec.num_classes, config.latent_size, *sizes),
+                "discriminator": ProjectionDiscriminator(spec.shape, spec.num_classes, *sizes),
+            }
+        )
+
+    def generate(self, nets: nn.ModuleDict, latents: Mapping[str, Tensor], labels: Tensor | None) -> Tensor:
+        images: Tensor = nets["generator"](latents["z"], labels)
+        return images
+
+    def players(self, config: CGANConfig, nets: nn.ModuleDict) -> list[Player]:
+        betas = (0.0, config.beta2)
+        return [
+            Player("generator", nets["generator"].parameters(), config.lr, betas),
+            Player("discriminator", nets["discriminator"].parameters(), config.lr, betas),
+        ]
+
+    def loss(self, player: str, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
+        labels = batch.labels if step.spec.takes_labels else None
+        if player == "generator":
+            return self._generator_loss(nets, batch.images, labels, step)
+        return self._discriminator_loss(nets, batch.images, labels, step)
+
+    def _generator_loss(self, nets: nn.ModuleDict, real: Tensor, labels: Tensor | None, step: Step) -> Loss:
+        """The fakes are kept for the discriminator's turn: one pass of the generator a step serves both."""
+        objective = OBJECTIVES[step.config.loss]
+        fake = self.generate(nets, step.latents(len(real)), labels)
+        step.cache["fake"] = fake.detach()
+        score = nets["discriminator"](step.augment(fake), labels)
+        real_score = nets["discriminator"](step.augment(real), labels) if objective.pairs else score
+        return Loss(objective.generator(real_score.float(), score.float()))
+
+    def _discriminator_loss(self, nets: nn.ModuleDict, real: Tensor, labels: Tensor | None, step: Step) -> Loss:
+        config, objective = step.config, OBJECTIVES[step.config.loss]
+        real, fake = step.augment(real), step.augment(step.cache["fake"])
+        penalise = config.gamma > 0 and step.index % config.penalty_every == 0
+        if not penalise:
+            both = None if labels is None else cat([labels, labels])
+            real_score, fake_score = nets["discriminator"](cat([real, fake]), both).float().chunk(2)
+            return Loss(objective.discriminator(real_score, fake_score), _score_log(real_score, fake_score))
+        with step.float32():
+            real, fake = real.float().requires_grad_(), fake.float().requires_grad_()
+            real_score, fake_score = nets["discriminator"](real, labels), nets["discriminator"](fake, labels)
+            penalty = zero_centred_penalty(real_score, real) + zero_centred_penalty(fake_score, fake)
+        value = objective.discriminator(real_score, fake_score) + config.gamma / 2 * config.penalty_every * penalty
+        return Loss(value, {**_score_log(real_score, fake_score), "penalty": penalty.detach()})
+
+
+def _score_log(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    return {"real_score": real.detach().mean(), "fake_score": fake.detach().mean()}
