@@ -1,0 +1,28 @@
+"""How much the samples of one class differ: what label agreement and a look at a sheet can't see."""
+
+import torch
+from torch import Tensor
+
+from genaug.errors import InputError
+
+
+def within_class_distance(images: Tensor, labels: Tensor) -> float:
+    """Mean Euclidean pixel distance between two different images of one class, averaged over classes.
+
+    ``images`` are uint8 (N, C, H, W), the distance is in units of [0, 1] pixels; classes with fewer than two images
+    are left out. Raises ``InputError`` where no class has two.
+    """
+    flat = images.flatten(1).to(torch.float32) / 255
+    means = []
+    for label in labels.unique().tolist():
+        members = flat[labels == label]
+        if len(members) >= 2:
+            means.append(torch.nn.functional.pdist(members).mean())
+    if not means:
+        raise InputError("no class has two images, so their distance can't be measured.")
+    return float(torch.stack(means).mean())
+
+
+def first_per_class(labels: Tensor, limit: int) -> Tensor:
+    """Indices of the first ``limit`` items of every class, in order, int64."""
+    return torch.cat([torch.nonzero(labels == label)[:limit, 0] for label in labels.unique().tolist()])

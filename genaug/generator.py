@@ -1,0 +1,274 @@
+"""A trained generator: sample from it, decode latents with it, save and load it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from genaug import plugins, storage
+from genaug.backend import Backend
+from genaug.errors import FormatError, InputError, PluginError
+from genaug.labels import as_labels
+from genaug.precision import autocast, compute_dtype, pick_device
+from genaug.randomness import category_rows, check_seed, latent_rows
+from genaug.spec import Spec
+
+_SAMPLE_DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_CHUNK_PIXELS = {"cpu": 2**18, "cuda": 2**22}
+
+
+class Generator:
+    """A source of samples: a backend's generator network with its config and spec.
+
+    Made by ``genaug.fit`` and ``genaug.load``. ``training`` is the record of how it was made.
+    """
+
+    def __init__(
+        self,
+        backend_name: str,
+        backend: Backend,
+        config: Any,
+        spec: Spec,
+        network: nn.Module,
+        training: Mapping[str, Any],
+    ) -> None:
+        self.backend_name = backend_name
+        self.config = config
+        self.training = dict(training)
+        self._backend = backend
+        self._spec = spec
+        network.to(memory_format=torch.channels_last)
+        self._nets = nn.ModuleDict({"generator": network}).eval().requires_grad_(False)
+
+    @property
+    def spec(self) -> Spec:
+        """Image shape, classes and their names, latent layout, whether it takes labels."""
+        return self._spec
+
+    @property
+    def device(self) -> torch.device:
+        return next((t.device for t in self._nets.state_dict().values()), torch.device("cpu"))
+
+    @property
+    def network(self) -> nn.Module:
+        """The generator network, in evaluation mode; it makes images in [-1, 1]."""
+        return self._nets["generator"]
+
+    def to(self, device: str | torch.device) -> "Generator":
+        """Move to a device, in place."""
+        self._nets.to(pick_device(device))
+        return self
+
+    def __repr__(self) -> str:
+        size = sum(p.numel() for p in self._nets.parameters())
+        shape = "x".join(map(str, self.spec.shape))
+        classes = self.spec.describe_classes()
+        return f"Generator({self.backend_name}, {shape}, {classes}, {size:,} parameters, {self.device})"
+
+    def sample(
+        self,
+        n: int | None = None,
+        *,
+        labels: Any = None,
+        seed: int | None = None,
+        dtype: torch.dtype = torch.uint8,
+        precision: str = "auto",
+    ) -> tuple[Tensor, Tensor | None]:
+        """Draw ``n`` samples with uniformly drawn labels, or one for each of ``labels``.
+
+        Returns images of shape (N, C, H, W), uint8 in [0, 255] or floats in [0, 1], and int64 labels (N,), or None
+        for a generator without labels, both on the generator's device. Sample i of a seed is the same however many
+        are asked for: bit for bit on the same machine, torch and thread count. ``seed=None`` draws a seed from
+        torch's RNG. ``precision`` is "auto" (bfloat16 where it is faster), "float32" (the reference) or "bfloat16".
+
+        Raises ``InputError`` for labels the generator doesn't know or can't take, and for both or neither of ``n``
+        and ``labels``.
+        """
+        wanted = self._wanted_labels(n, labels)
+        count = len(wanted) if wanted is not None else self._count(n)
+        seed = int(torch.randint(2**62, (1,))) if seed is None else check_seed(seed)
+        chunk = self._chunk()
+        latents = self.spec.latents
+        all_labels = wanted
+        if wanted is None and self.spec.takes_labels:
+            all_labels = category_rows(self.spec.num_classes, seed, "labels", 0, count)
+        images = self._empty(count, dtype)
+        for start in range(0, count, chunk):
+            drawn = {latent.name: latent_rows(latent, seed, start, chunk) for latent in latents}
+            part = None if all_labels is None else _padded(all_labels[start : start + chunk], chunk)
+            self._generate_into(images[start : start + chunk], drawn, part, precision)
+        return images, None if all_labels is None else all_labels.to(self.device)
+
+    def decode(
+        self,
+        z: Tensor | None = None,
+        labels: Any = None,
+        *,
+        dtype: torch.dtype = torch.uint8,
+        precision: str = "auto",
+        **codes: Tensor,
+    ) -> Tensor:
+        """Latents in, images out: for traversals and interpolation.
+
+        ``z`` and ``codes`` name the spec's latents: float (N, size), or int64 (N,) for a categorical one. ``labels``
+        are int64 (N,) and required where the generator takes them. Returns (N, C, H, W) as ``sample`` does.
+        """
+        if z is not None:
+            codes = {"z": z, **codes}
+        count = self._check_codes(codes)
+        wanted = self._wanted_labels(None, labels) if labels is not None else None
+        if self.spec.takes_labels and wanted is None:
+            raise InputError(f"decode needs labels: this generator takes {self.spec.describe_classes()}.")
+        if wanted is not None and len(wanted) != count:
+            raise InputError(f"decode got {count} latents and {len(wanted)} labels; they must be as many.")
+        chunk = self._chunk()
+        images = self._empty(count, dtype)
+        for start in range(0, count, chunk):
+            part = {name: _padded(code[start : start + chunk], chunk) for name, code in codes.items()}
+            part_labels = None if wanted is None else _padded(wanted[start : start + chunk], chunk)
+            self._generate_into(images[start : start + chunk], part, part_labels, precision)
+        return images
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write ``config.json`` and ``model.safetensors`` into a folder, whole or not at all.
+
+        Raises ``OutputExistsError`` where the folder is not empty and ``overwrite`` is false, ``SaveError`` where
+        writing fails.
+        """
+        info = plugins.discover().backends[self.backend_name]
+        fields = {
+            "backend": self.backend_name,
+            "distribution": info.distribution,
+            "distribution_version": info.version,
+            "config": self.config.model_dump(mode="json"),
+            "spec": self.spec,
+            "training": self.training,
+        }
+        storage.write_generator(Path(folder), fields, self.network.state_dict(), overwrite)
+        return Path(folder)
+
+    def _empty(self, count: int, dtype: torch.dtype) -> Tensor:
+        if dtype not in _SAMPLE_DTYPES:
+            raise InputError(f"dtype must be torch.uint8 or a float dtype, got {dtype}.")
+        return torch.empty((count, *self.spec.shape), dtype=dtype, device=self.device)
+
+    def _chunk(self) -> int:
+        """Samples that run through the network at once: fixed, so that memory is flat and results don't depend on n."""
+        _, height, width = self.spec.shape
+        budget = _CHUNK_PIXELS.get(self.device.type, 2**20)
+        return int(
+            max(1, min(1024, 2 ** ((budget // (height * width)).bit_length() - 1 if height * width < budget else 0)))
+        )
+
+    @torch.inference_mode()
+    def _generate_into(self, out: Tensor, latents: Mapping[str, Tensor], labels: Tensor | None, precision: str) -> None:
+        """Generate one padded chunk and write its first ``len(out)`` images."""
+        device = self.device
+        on_device = {name: code.to(device, non_blocking=True) for name, code in latents.items()}
+        with autocast(compute_dtype(precision, device), device):
+            made = self._backend.generate(self._nets, on_device, None if labels is None else labels.to(device))
+        if tuple(made.shape[1:]) != self.spec.shape:
+            raise PluginError(
+                f"backend {self.backend_name!r} made images of shape {tuple(made.shape[1:])}; "
+                f"its spec says {self.spec.shape}."
+            )
+        unit = made[: len(out)].float().add(1).mul(0.5).clamp(0, 1)
+        out.copy_(unit.mul(255).round() if out.dtype == torch.uint8 else unit)
+
+    def _count(self, n: int | None) -> int:
+        if n is None:
+            raise InputError("sample needs n= (how many) or labels= (one for each sample).")
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise InputError(f"n must be an integer of 0 or more, got {n!r}.")
+        return n
+
+    def _wanted_labels(self, n: int | None, labels: Any) -> Tensor | None:
+        if labels is None:
+            return None
+        if n is not None:
+            raise InputError("sample takes n= or labels=, not both.")
+        if not self.spec.takes_labels:
+            raise InputError("this generator takes no labels; sample it with n=, or see genaug.with_labels.")
+        wanted = as_labels(labels).cpu()
+        unknown = wanted[wanted >= self.spec.num_classes]
+        if len(unknown):
+            raise InputError(
+                f"label {int(unknown[0])} is unknown: the generator has {self.spec.describe_classes()}, from 0."
+            )
+        return wanted
+
+    def _check_codes(self, codes: Mapping[str, Tensor]) -> int:
+        expected = {latent.name: latent for latent in self.spec.latents}
+        if set(codes) != set(expected):
+            raise InputError(f"decode expects the latents {sorted(expected)}, got {sorted(codes)}.")
+        counts = set()
+        for name, code in codes.items():
+            latent = expected[name]
+            good = code.ndim == 1 if latent.kind == "categorical" else code.ndim == 2 and code.shape[1] == latent.size
+            if not good:
+                want = "(N,) int64" if latent.kind == "categorical" else f"(N, {latent.size})"
+                raise InputError(f"latent {name!r} must have shape {want}, got {tuple(code.shape)}.")
+            if latent.kind == "categorical" and len(code) and not 0 <= int(code.min()) <= int(code.max()) < latent.size:
+                raise InputError(f"latent {name!r} must hold categories in [0, {latent.size}).")
+            counts.add(len(code))
+        if len(counts) > 1:
+            raise InputError(f"decode got latents of different lengths: {sorted(counts)}.")
+        return counts.pop() if counts else 0
+
+
+def load(where: str | Path, *, device: str | torch.device | None = None) -> Generator:
+    """Load a generator from a local folder that ``save`` or ``fit`` wrote, on the GPU where there is one.
+
+    Nothing is unpickled and no code that came with the weights is run. Raises ``FormatError`` for a damaged,
+    truncated or foreign folder, ``PluginError`` where the backend isn't installed (saying what to install).
+    """
+    folder = Path(where)
+    if not folder.is_dir():
+        raise FormatError(f"{where} is no folder. Expected one with {storage.CONFIG_FILE} and {storage.WEIGHTS_FILE}.")
+    manifest = storage.read_manifest(folder)
+    backend = plugins.resolve(manifest.backend)
+    try:
+        config = backend.Config.model_validate(manifest.config)
+    except ValidationError as error:
+        raise FormatError(
+            f"{folder / storage.CONFIG_FILE} doesn't fit the installed backend {manifest.backend!r}: "
+            f"{storage.first_problem(error)}. It was written with {manifest.distribution} "
+            f"{manifest.distribution_version}."
+        ) from error
+    tensors = storage.read_weights(folder, manifest.weights)
+    network = _restore(backend, config, manifest.spec, tensors, folder)
+    generator = Generator(manifest.backend, backend, config, manifest.spec, network, manifest.training)
+    return generator.to(pick_device(device))
+
+
+def _restore(backend: Backend, config: Any, spec: Spec, tensors: Mapping[str, Tensor], folder: Path) -> nn.Module:
+    """Build the network without memory, check every name, shape and dtype, and only then put the weights in."""
+    with torch.random.fork_rng(devices=[]):
+        with torch.device("meta"):
+            network = backend.build(config, spec)["generator"]
+        expected = network.state_dict()
+        for name in sorted(set(expected) ^ set(tensors)):
+            problem = "lacks" if name in expected else "holds the unknown tensor"
+            raise FormatError(
+                f"{folder / storage.WEIGHTS_FILE} {problem} {name!r}: it doesn't fit its {storage.CONFIG_FILE}."
+            )
+        for name, tensor in tensors.items():
+            if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+                raise FormatError(
+                    f"{folder / storage.WEIGHTS_FILE}: tensor {name!r} is {tensor.dtype} {tuple(tensor.shape)}, "
+                    f"expected {expected[name].dtype} {tuple(expected[name].shape)} from {storage.CONFIG_FILE}."
+                )
+        if any(buffer.is_meta for name, buffer in network.named_buffers() if name not in expected):
+            network = backend.build(config, spec)["generator"]  # buffers that aren't saved have to be computed
+        network.load_state_dict(tensors, strict=True, assign=True)
+    return network
+
+
+def _padded(rows: Tensor, length: int) -> Tensor:
+    """Rows filled up with copies of zero to a fixed length."""
+    if len(rows) == length:
+        return rows
+    return torch.cat([rows, rows.new_zeros((length - len(rows), *rows.shape[1:]))])

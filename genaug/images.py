@@ -1,0 +1,74 @@
+"""Images as people have them (PIL, uint8, float in [0, 1]) and as genaug holds them (uint8, channels first)."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genaug.errors import InputError
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_NORMALISED = (
+    "float images must lie in [0, 1], torchvision v2's convention, but these range over [{low:.3g}, {high:.3g}]. "
+    "They look normalised: {remedy}"
+)
+
+
+def check_unit_range(images: Tensor, remedy: str) -> None:
+    """Refuse NaN and floats outside [0, 1] (with a margin of 1e-4 for resampling); ``remedy`` ends the message."""
+    if images.numel() == 0:
+        return
+    low, high = (float(v) for v in torch.aminmax(images))
+    if not (low >= -1e-4 and high <= 1 + 1e-4):
+        raise InputError(_NORMALISED.format(low=low, high=high, remedy=remedy))
+
+
+def to_uint8(image: Any, remedy: str = "pass the dataset without its Normalize transform.") -> Tensor:
+    """One image as a uint8 tensor (C, H, W).
+
+    Takes PIL images (mode L, LA, RGB, RGBA kept; 1 becomes L; P and others RGB), uint8 tensors and arrays, and
+    floats in [0, 1]; tensors are (C, H, W) or (H, W), arrays are (H, W) or (H, W, C). Raises ``InputError`` for
+    anything else, for floats outside [0, 1] (``remedy`` ends that message) and for an empty image.
+    """
+    if isinstance(image, Image.Image):
+        if image.mode not in _MODES.values():
+            image = image.convert("L" if image.mode == "1" else "RGB")
+        image = np.array(image)
+    if isinstance(image, np.ndarray):
+        if image.ndim == 3:
+            image = image.transpose(2, 0, 1)
+        image = torch.from_numpy(np.ascontiguousarray(image))
+    if not isinstance(image, Tensor):
+        raise InputError(
+            f"expected an image (PIL, uint8 or float in [0, 1]), got {type(image).__name__}. "
+            "Items of the dataset must be (image, label) or an image."
+        )
+    image = Tensor.detach(image.as_subclass(Tensor))
+    if image.ndim == 2:
+        image = image.unsqueeze(0)
+    if image.ndim != 3 or not 1 <= image.shape[0] <= 4 or image.numel() == 0:
+        raise InputError(
+            f"expected an image of shape (C, H, W) with 1 to 4 channels, got a tensor of shape {tuple(image.shape)}."
+        )
+    if image.dtype == torch.uint8:
+        return image
+    if not image.is_floating_point():
+        raise InputError(f"expected uint8 or float images, got {image.dtype}. Convert them to uint8 in [0, 255].")
+    check_unit_range(image, remedy)
+    return (image.float().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """A uint8 tensor (C, H, W) as a PIL image of mode L, LA, RGB or RGBA."""
+    channels = image.shape[0]
+    array = image.numpy()
+    return Image.fromarray(
+        array[0] if channels == 1 else np.ascontiguousarray(array.transpose(1, 2, 0)), _MODES[channels]
+    )
+
+
+def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 in [0, 255] as floats in [0, 1], any shape."""
+    return images.to(dtype) / 255

@@ -1,0 +1,49 @@
+"""Which number format the networks run in: bfloat16 where the hardware gains from it, else float32."""
+
+from contextlib import AbstractContextManager
+from functools import lru_cache
+
+import torch
+
+from genaug.errors import InputError
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@lru_cache
+def _gains_from_bfloat16(device_type: str) -> bool:
+    """Whether bfloat16 arithmetic is faster: GPUs with native bf16, processors with AMX tiles."""
+    if device_type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device_type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    return False
+
+
+def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The dtype that ``precision`` ("auto", "float32" or "bfloat16") means on a device."""
+    if precision not in PRECISIONS:
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
+    if precision == "bfloat16" or (precision == "auto" and _gains_from_bfloat16(device.type)):
+        return torch.bfloat16
+    return torch.float32
+
+
+def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
+    """The context that networks run in; float32 switches autocast off, also inside another one."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+def pick_device(device: str | torch.device | None) -> torch.device:
+    """The device asked for, or by default the GPU where there is one and else the CPU. Refuses one that is missing."""
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        wanted = torch.device(device)
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"device {device!r} can't be used here ({reason}). Use device='cpu' or leave it out."
+        ) from error
+    return wanted

@@ -1,0 +1,62 @@
+"""Random numbers that depend on (seed, index) only, so that sample i is the same however many are asked for.
+
+``torch.randn(5, 10)`` is no prefix of ``torch.randn(10, 10)``; a counter-based generator (Philox, Salmon et al. 2011)
+jumps to any row instead.
+"""
+
+import math
+import zlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genaug.errors import InputError
+from genaug.spec import Latent
+
+_WORDS = 4  # 64-bit words that Philox4x64 gives for one value of its counter
+
+
+def check_seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise InputError(f"seed must be an integer in [0, 2^63), got {seed!r}.")
+    return seed
+
+
+def mix(seed: int, *salts: int | str) -> int:
+    """A 63-bit seed derived from a seed and what it is for; different salts give unrelated streams."""
+    words = [zlib.crc32(salt.encode()) if isinstance(salt, str) else salt for salt in salts]
+    return int(np.random.SeedSequence([seed, *words]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def uniform_rows(seed: int, stream: str, start: int, count: int, width: int) -> NDArray[np.float64]:
+    """Rows ``start`` to ``start + count`` of an endless table of U[0, 1) numbers, shape (count, width)."""
+    blocks = -(-width // _WORDS)
+    bits = np.random.Philox(key=mix(seed, stream))
+    bits.advance(start * blocks)
+    return np.random.Generator(bits).random((count, blocks * _WORDS))[:, :width]
+
+
+def normal_rows(seed: int, stream: str, start: int, count: int, width: int) -> NDArray[np.float64]:
+    """Rows of an endless table of N(0, 1) numbers, shape (count, width), by the Box-Muller transform."""
+    pairs = -(-width // 2)
+    uniform = uniform_rows(seed, stream, start, count, 2 * pairs)
+    radius = np.sqrt(-2 * np.log1p(-uniform[:, :pairs]))
+    angle = 2 * math.pi * uniform[:, pairs:]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :width]
+
+
+def latent_rows(latent: Latent, seed: int, start: int, count: int) -> Tensor:
+    """Draws of one latent for samples ``start`` to ``start + count``: (count, size) float32, or (count,) int64."""
+    stream = f"latent:{latent.name}"
+    if latent.kind == "normal":
+        return torch.from_numpy(normal_rows(seed, stream, start, count, latent.size).astype(np.float32))
+    if latent.kind == "uniform":
+        return torch.from_numpy((uniform_rows(seed, stream, start, count, latent.size) * 2 - 1).astype(np.float32))
+    return category_rows(latent.size, seed, stream, start, count)
+
+
+def category_rows(categories: int, seed: int, stream: str, start: int, count: int) -> Tensor:
+    """Uniform draws from ``categories`` categories, (count,) int64."""
+    return torch.from_numpy((uniform_rows(seed, stream, start, count, 1)[:, 0] * categories).astype(np.int64))

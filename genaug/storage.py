@@ -1,0 +1,166 @@
+"""A saved generator: a folder with ``config.json`` and ``model.safetensors``, written whole and checked on load."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import safetensors
+import safetensors.torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from genaug.errors import FormatError, OutputExistsError, SaveError
+from genaug.spec import Spec
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+MAX_CONFIG_BYTES = 2**20
+MAX_WEIGHTS_BYTES = 2**34
+
+
+class Weights(BaseModel):
+    """What ``model.safetensors`` must be, to the byte."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    size: Annotated[int, Field(ge=1, le=MAX_WEIGHTS_BYTES)]
+
+
+class Manifest(BaseModel):
+    """The content of ``config.json``. ``training`` is provenance only: nothing is decided by it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    library: Literal["genaug"] = "genaug"
+    format_version: Literal[1] = 1
+    backend: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    distribution: Annotated[str, Field(max_length=100)]
+    distribution_version: Annotated[str, Field(max_length=100)]
+    config: dict[str, Any]
+    spec: Spec
+    training: dict[str, Any] = {}
+    weights: Weights
+
+
+def write_generator(folder: Path, fields: Mapping[str, Any], tensors: Mapping[str, Tensor], overwrite: bool) -> None:
+    """Write both files, or nothing. A new folder appears whole; in an existing one each file is replaced by renaming.
+
+    Raises ``OutputExistsError`` where the folder holds something and ``overwrite`` is false, ``SaveError`` where
+    writing fails; what was there is then unchanged.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputExistsError(f"{folder} is a file. Name a folder to save the generator in.")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise OutputExistsError(f"{folder} exists and is not empty. Choose another folder or pass overwrite=True.")
+    weights = safetensors.torch.save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
+    manifest = Manifest(**fields, weights=Weights(sha256=hashlib.sha256(weights).hexdigest(), size=len(weights)))
+    config = (manifest.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
+    with saving_to(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        replace_files(folder, {WEIGHTS_FILE: weights, CONFIG_FILE: config})
+
+
+def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files into a folder so that each is either the old or the new one; a new folder appears with all of them.
+
+    All are written and flushed under temporary names before the first is renamed.
+    """
+    target = folder if folder.is_dir() else folder.parent
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=target))
+    staging.chmod(0o755)
+    try:
+        for name, content in contents.items():
+            with open(staging / name, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        if target == folder:
+            for name in contents:
+                os.replace(staging / name, folder / name)
+        else:
+            os.replace(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def saving_to(where: Path) -> Iterator[None]:
+    """Turn the system's errors while writing into one ``SaveError`` that says what to do."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, (SaveError, OutputExistsError)):
+            raise
+        if isinstance(error, RuntimeError) and "write" not in str(error):
+            raise
+        number = getattr(error, "errno", None)
+        remedy = {
+            errno.ENOSPC: "The disk is full: free some space or choose another folder.",
+            errno.EACCES: "There is no permission to write there: choose another folder.",
+            errno.EROFS: "The file system is read-only: choose another folder.",
+        }.get(number or 0, "Check the disk's space and the folder's permissions, or choose another folder.")
+        raise SaveError(
+            f"could not write to {where} ({error}). {remedy} What was there before is unchanged."
+        ) from error
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and validate ``config.json``; bounds are checked before anything is allocated."""
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise FormatError(
+            f"{folder} holds no saved generator: {CONFIG_FILE} is missing. Expected what save() or fit() wrote."
+        )
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise FormatError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes; no config.json of genaug is.")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path} is not valid JSON ({error}). Fetch or save the generator again.") from error
+    if not isinstance(content, dict) or content.get("library") != "genaug":
+        raise FormatError(f'{path} was not written by genaug (no "library": "genaug" in it).')
+    version = content.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise FormatError(
+            f"{path} has format version {version}; this genaug reads up to {FORMAT_VERSION}. "
+            "Update it: pip install --upgrade genaug"
+        )
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise FormatError(f"{path} is not a valid generator config: {first_problem(error)}.") from error
+
+
+def read_weights(folder: Path, expected: Weights) -> dict[str, Tensor]:
+    """Read ``model.safetensors`` after checking its size and sha256 against the manifest."""
+    path = folder / WEIGHTS_FILE
+    again = "Fetch or save the generator again; a run folder is put right by training with --resume."
+    if not path.is_file():
+        raise FormatError(f"{path} is missing. {again}")
+    size = path.stat().st_size
+    if size != expected.size:
+        kind = "truncated" if size < expected.size else "not the file that config.json describes"
+        raise FormatError(f"{path} is {kind}: {size} bytes, expected {expected.size}. {again}")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != expected.sha256:
+        raise FormatError(f"{path} is damaged or foreign: its sha256 is not the one in {CONFIG_FILE}. {again}")
+    try:
+        return safetensors.torch.load(content)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise FormatError(f"{path} is not a safetensors file ({error}). {again}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a pydantic error as one clause: field, what was wrong and the value."""
+    problem = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    return f"{field}: {problem['msg']} (got {str(problem.get('input'))[:80]!r})"

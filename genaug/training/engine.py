@@ -1,0 +1,110 @@
+"""``genaug.fit``: check what was asked for, read the data, and run the training."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from genaug import __version__, plugins
+from genaug.errors import InputError
+from genaug.generator import Generator
+from genaug.precision import compute_dtype, pick_device
+from genaug.randomness import check_seed
+from genaug.storage import first_problem
+from genaug.training.diffaugment import check_policy
+from genaug.training.reading import TrainingImages, read_images
+from genaug.training.run import TrainingRun
+from genaug.training.run_folder import RunFolder
+
+
+def fit(
+    backend: str,
+    dataset: Any,
+    *,
+    out: str | Path,
+    steps: int,
+    image_size: int | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    precision: str = "auto",
+    augment: Sequence[str] = (),
+    config: Mapping[str, Any] | None = None,
+    checkpoint_every: int = 500,
+    max_minutes: float | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: bool = True,
+) -> Generator:
+    """Train a backend's generator on a dataset and return it, with the averaged (EMA) weights.
+
+    ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or with an integer label; it is read once.
+    ``image_size`` resizes the shorter side and crops the centre. ``augment`` names what is done to the images that
+    the discriminator sees ("translation", "affine", "color", "cutout"; DiffAugment, Zhao et al. 2020): the remedy for
+    little data. ``config`` holds the backend's own options. ``out`` becomes the run's folder, which ``genaug.load``
+    takes. Every ``checkpoint_every`` steps, on SIGINT or SIGTERM and after ``max_minutes`` the whole state is saved;
+    ``resume=True`` goes on from there exactly, with the same arguments (``steps`` may be larger).
+
+    Raises ``InputError`` for unusable arguments or data, ``OutputExistsError`` where ``out`` holds something,
+    ``PluginError`` for a missing backend, ``SaveError`` where ``out`` can't be written, ``TrainingError`` where the
+    losses are no longer finite. SIGINT ends in ``KeyboardInterrupt`` after the state is saved.
+    """
+    recipe = plugins.resolve(backend)
+    options = _parse_config(backend, recipe.Config, config)
+    _check_positive(steps=steps, batch_size=batch_size, checkpoint_every=checkpoint_every, image_size=image_size)
+    if max_minutes is not None and not max_minutes > 0:
+        raise InputError(f"max_minutes must be above 0, got {max_minutes!r}.")
+    if overwrite and resume:
+        raise InputError("overwrite starts a run anew and resume goes on with it: pass one of them.")
+    check_seed(seed)
+    policy = check_policy(augment)
+    target = pick_device(device)
+    dtype = compute_dtype(precision, target)
+    folder = RunFolder(Path(out))
+    folder.check_free(overwrite, resume)
+    data = read_images(dataset, image_size)
+    asked = {
+        "backend": backend,
+        "config": options.model_dump(mode="json"),
+        "steps": steps,
+        "batch_size": batch_size,
+        "seed": seed,
+        "precision": str(dtype).removeprefix("torch."),
+        "augment": list(policy),
+        "image_size": image_size,
+        "images": len(data.images),
+        "data_sha256": _fingerprint(data),
+        "torch": str(torch.__version__),
+        "genaug": __version__,
+    }
+    with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
+        run = TrainingRun(recipe, options, data, folder, asked, policy=policy, device=target, dtype=dtype)
+        return run.train(
+            resume=resume, checkpoint_every=checkpoint_every, max_minutes=max_minutes, show_progress=progress
+        )
+
+
+def _parse_config(backend: str, config_class: type[Any], config: Mapping[str, Any] | None) -> Any:
+    try:
+        return config_class.model_validate(dict(config or {}))
+    except ValidationError as error:
+        known = ", ".join(config_class.model_fields)
+        raise InputError(
+            f"the config doesn't fit backend {backend!r}: {first_problem(error)}. Its options: {known}."
+        ) from error
+
+
+def _check_positive(**values: Any) -> None:
+    for name, value in values.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise InputError(f"{name} must be an integer of 1 or more, got {value!r}.")
+
+
+def _fingerprint(data: TrainingImages) -> str:
+    digest = hashlib.sha256(data.images.numpy().data)
+    if data.labels is not None:
+        digest.update(data.labels.numpy().data)
+    return digest.hexdigest()

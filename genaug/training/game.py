@@ -1,0 +1,84 @@
+"""The adversarial game: networks, whose turn it is, one optimizer a player, and the averaged generator."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from genaug.backend import Backend
+from genaug.errors import PluginError
+from genaug.randomness import mix
+from genaug.spec import Spec
+from genaug.training.streams import BatchStream, TrainingStep
+
+EMA_DECAY = 0.999
+
+
+class Game:
+    """One training run's moving parts. ``play(index)`` makes one step; ``state`` and ``restore`` are exact."""
+
+    def __init__(self, backend: Backend, config: Any, spec: Spec, seed: int, device: torch.device) -> None:
+        torch.manual_seed(mix(seed, "initial weights"))
+        self.backend = backend
+        self.nets = backend.build(config, spec)
+        if "generator" not in self.nets:
+            raise PluginError(f'{type(backend).__name__}.build must return networks with a "generator" among them.')
+        self.nets.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.players = backend.players(config, self.nets)
+        if not self.players or len({player.name for player in self.players}) != len(self.players):
+            raise PluginError(f"{type(backend).__name__}.players must return at least one player, with distinct names.")
+        self.parameters = [list(player.parameters) for player in self.players]
+        self.optimizers = [
+            torch.optim.Adam(group, lr=player.lr, betas=player.betas, fused=device.type in ("cpu", "cuda"))
+            for player, group in zip(self.players, self.parameters, strict=True)
+        ]
+        self._weight = 1.0
+        self.ema = AveragedModel(self.nets["generator"], multi_avg_fn=self._average)
+        self.ema.eval().requires_grad_(False)
+        self.turns = max(player.steps for player in self.players)
+
+    def play(self, step: TrainingStep, batches: BatchStream) -> dict[str, Tensor]:
+        """One step: every player's turns in order, then the average. Returns scalars, without waiting for them."""
+        log: dict[str, Tensor] = {}
+        real = [batches.batch(step.index * self.turns + turn) for turn in range(self.turns)]
+        for seat, player in enumerate(self.players):
+            self._freeze_all_but(seat)
+            for turn in range(player.steps):
+                with step.networks():
+                    loss = self.backend.loss(player.name, self.nets, real[turn], step)
+                self.optimizers[seat].zero_grad(set_to_none=True)
+                loss.value.backward()
+                self.optimizers[seat].step()
+                log[f"loss/{player.name}"] = loss.value.detach()
+                log.update(loss.log)
+        self._weight = 1 - min(EMA_DECAY, (1 + step.index) / (10 + step.index))
+        self.ema.update_parameters(self.nets["generator"])
+        return log
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "nets": self.nets.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.nets.load_state_dict(state["nets"])
+        self.ema.load_state_dict(state["ema"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+
+    def averaged_generator(self) -> nn.Module:
+        """The averaged generator itself, not a copy."""
+        network: nn.Module = self.ema.module
+        return network
+
+    def _average(self, averaged: Any, current: Any, _: Any) -> None:
+        """EMA with warm-up: the decay is min(0.999, (1 + t) / (10 + t)), so that early steps are soon forgotten."""
+        torch._foreach_lerp_(averaged, current, self._weight)
+
+    def _freeze_all_but(self, seat: int) -> None:
+        for other, group in enumerate(self.parameters):
+            for parameter in group:
+                parameter.requires_grad_(other == seat)

@@ -1,0 +1,103 @@
+"""Adversarial objectives as small functions of the discriminator's raw scores, each beside its paper.
+
+Scores are logits of any shape, real and fake alike; every function returns a scalar to minimise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+Score = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A pair of losses. ``pairs`` says that the generator's loss needs the scores of real images too."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
+    pairs: bool = False
+
+
+def cross_entropy_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E log D(x) - E log(1 - D(G(z))), D = sigmoid(score): Goodfellow et al. 2014, eq. 1."""
+    return softplus(-real).mean() + softplus(fake).mean()
+
+
+def minimax_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """E log(1 - D(G(z))): Goodfellow et al. 2014, eq. 1; its gradient vanishes where D wins."""
+    return -softplus(fake).mean()
+
+
+def nonsaturating_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E log D(G(z)): Goodfellow et al. 2014, section 3."""
+    return softplus(-fake).mean()
+
+
+def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """1/2 E (D(x) - 1)^2 + 1/2 E D(G(z))^2: Mao et al. 2017, eq. 9."""
+    return 0.5 * (real - 1).square().mean() + 0.5 * fake.square().mean()
+
+
+def least_squares_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """1/2 E (D(G(z)) - 1)^2: Mao et al. 2017, eq. 9."""
+    return 0.5 * (fake - 1).square().mean()
+
+
+def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))): Lim & Ye 2017, section 3."""
+    return relu(1 - real).mean() + relu(1 + fake).mean()
+
+
+def mean_score_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E D(G(z)): Lim & Ye 2017, section 3; Arjovsky et al. 2017, algorithm 1."""
+    return -fake.mean()
+
+
+def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
+    """E D(G(z)) - E D(x), minus the estimate of the Wasserstein-1 distance: Arjovsky et al. 2017, eq. 2."""
+    return fake.mean() - real.mean()
+
+
+def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E softplus(-(D(x) - D(G(z)))), real and fake paired: Huang et al. 2024 (R3GAN), eq. 2."""
+    return softplus(fake - real).mean()
+
+
+def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """E softplus(-(D(G(z)) - D(x))): Huang et al. 2024 (R3GAN), section 2.1."""
+    return softplus(real - fake).mean()
+
+
+OBJECTIVES = {
+    "minimax": Objective(cross_entropy_discriminator, minimax_generator),
+    "nonsaturating": Objective(cross_entropy_discriminator, nonsaturating_generator),
+    "least_squares": Objective(least_squares_discriminator, least_squares_generator),
+    "hinge": Objective(hinge_discriminator, mean_score_generator),
+    "wasserstein": Objective(wasserstein_critic, mean_score_generator),
+    "relativistic": Objective(relativistic_discriminator, relativistic_generator, pairs=True),
+}
+
+
+def zero_centred_penalty(scores: Tensor, images: Tensor) -> Tensor:
+    """E ||grad_x D(x)||^2 where the scores were computed from ``images``: R1 on real, R2 on generated images.
+
+    Mescheder et al. 2018, eq. 9 and 10, without the factor gamma / 2. Scores must be float32, computed with
+    autocast off: in bfloat16 the penalty is wrong by a tenth.
+    """
+    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    return gradient.square().flatten(1).sum(1).mean()
+
+
+def interpolation_penalty(score: Score, real: Tensor, fake: Tensor, weight: Tensor) -> Tensor:
+    """E (||grad D(x)|| - 1)^2 on x = weight * real + (1 - weight) * fake: Gulrajani et al. 2017, eq. 3, without lambda.
+
+    ``weight`` is uniform in [0, 1), shape (N, 1, 1, 1), drawn by the caller. Runs in float32 with autocast off.
+    """
+    with torch.autocast(real.device.type, enabled=False):
+        mixed = torch.lerp(fake.detach().float(), real.detach().float(), weight).requires_grad_()
+        (gradient,) = torch.autograd.grad(score(mixed).sum(), mixed, create_graph=True)
+        return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

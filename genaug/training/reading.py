@@ -1,0 +1,78 @@
+"""Reading a dataset once, whole, into memory: uint8 images and int64 labels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+
+from genaug.errors import InputError
+from genaug.images import to_uint8
+from genaug.labels import as_labels, class_names
+from genaug.spec import Spec
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """uint8 images (N, C, H, W), int64 labels (N,) or None, and the spec they give (without latents)."""
+
+    images: Tensor
+    labels: Tensor | None
+    spec: Spec
+
+
+def read_images(
+    dataset: Any, image_size: int | None = None, on_item: Callable[[int, int], None] | None = None
+) -> TrainingImages:
+    """Read ``dataset[i]`` for every i as it comes: PIL, uint8 or float in [0, 1], alone or with an integer label.
+
+    ``image_size`` resizes the shorter side and crops the centre. Random transforms are drawn once. ``on_item(i, n)``
+    is called on the way. Raises ``InputError`` for an empty dataset, sizes that vary without ``image_size``,
+    normalised floats, labels that aren't integers, and an item that raises (naming its index).
+    """
+    count = len(dataset)
+    if count == 0:
+        raise InputError("the dataset is empty: expected at least one image.")
+    images: Tensor | None = None
+    labels: list[Any] = []
+    for index in range(count):
+        try:
+            item = dataset[index]
+        except Exception as error:
+            raise InputError(f"item {index} of the dataset can't be read ({type(error).__name__}: {error}).") from error
+        image, label = item[:2] if isinstance(item, (tuple, list)) and len(item) >= 2 else (item, None)
+        pixels = to_uint8(image)
+        if image_size is not None:
+            pixels = F.center_crop(F.resize(pixels, [image_size], antialias=True), [image_size, image_size])
+        if images is None:
+            images = _allocate(count, pixels)
+        if pixels.shape != images.shape[1:]:
+            raise InputError(
+                f"image {index} has shape {tuple(pixels.shape)}, the ones before it {tuple(images.shape[1:])}. "
+                "Pass image_size= (--image-size), or make channels alike with a transform."
+            )
+        images[index] = pixels
+        labels.append(label.item() if isinstance(label, Tensor) and label.ndim == 0 else label)
+        if on_item is not None:
+            on_item(index + 1, count)
+    assert images is not None
+    found = None if all(label is None for label in labels) else as_labels(labels, "the dataset's labels")
+    names = class_names(dataset) if found is not None else None
+    present = 0 if found is None else int(found.max()) + 1
+    if names is not None and len(names) < present:
+        names = None
+    channels, height, width = images.shape[1:]
+    spec = Spec(shape=(channels, height, width), num_classes=len(names) if names else present, classes=names)
+    return TrainingImages(images, found, spec)
+
+
+def _allocate(count: int, first: Tensor) -> Tensor:
+    if max(first.shape[1:]) > 2048:
+        raise InputError(f"images of {first.shape[2]}x{first.shape[1]} are too large. Pass image_size= (--image-size).")
+    try:
+        return torch.empty((count, *first.shape), dtype=torch.uint8)
+    except RuntimeError as error:
+        size = count * first.numel() / 2**30
+        raise InputError(f"{count} images need {size:.1f} GiB of memory. Pass a smaller image_size=.") from error

@@ -1,0 +1,84 @@
+"""The folder of a training run: who may write there, its log, its checkpoints and the generator it exports.
+
+``run.json`` (what was asked for), ``metrics.jsonl``, ``samples/``, ``checkpoints/``, and ``config.json`` with
+``model.safetensors``, so that the folder itself loads.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from genaug.errors import InputError, OutputExistsError
+from genaug.storage import replace_files, saving_to
+
+_RUN_FILE = "run.json"
+_METRICS_FILE = "metrics.jsonl"
+_OURS = (_RUN_FILE, _METRICS_FILE, "samples", "checkpoints", "config.json", "model.safetensors")
+_MAY_CHANGE = ("steps",)
+
+
+class RunFolder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+
+    def check_free(self, overwrite: bool, resume: bool) -> None:
+        """Refuse a folder that holds something, unless it is a run to overwrite or to resume. Nothing is touched."""
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputExistsError(f"{self.path} is a file. Name a folder for the run.")
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            return
+        if not (overwrite or resume):
+            raise OutputExistsError(
+                f"{self.path} exists and is not empty. Choose another folder, or pass overwrite=True (--overwrite) "
+                "to replace the run in it or resume=True (--resume) to go on with it."
+            )
+        if not (self.path / _RUN_FILE).is_file():
+            raise OutputExistsError(f"{self.path} is not empty and holds no run of genaug; it is left alone.")
+
+    def open(self, asked: dict[str, Any], resume: bool) -> None:
+        """Start a run, emptying the folder of an older one, or go on with the one that is there.
+
+        Raises ``InputError`` where the run to resume was started with other settings or other data.
+        """
+        run_file = self.path / _RUN_FILE
+        if resume and run_file.is_file():
+            before = json.loads(run_file.read_bytes())
+            for name in sorted((set(before) | set(asked)) - set(_MAY_CHANGE)):
+                if before.get(name) != asked.get(name):
+                    raise InputError(
+                        f"the run in {self.path} can't be resumed: {name} was {before.get(name)!r}, now it is "
+                        f"{asked.get(name)!r}. Use the same, or start anew with another folder."
+                    )
+        elif self.path.is_dir():
+            for name in _OURS:
+                entry = self.path / name
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+        with saving_to(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            replace_files(self.path, {_RUN_FILE: (json.dumps(asked, indent=2) + "\n").encode()})
+
+    def forget_after(self, step: int) -> None:
+        """Drop the log's lines of steps that will be trained again."""
+        path = self.path / _METRICS_FILE
+        if path.is_file():
+            kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+            with saving_to(path):
+                replace_files(self.path, {_METRICS_FILE: "".join(f"{line}\n" for line in kept).encode()})
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Append one line to ``metrics.jsonl``."""
+        with saving_to(self.path / _METRICS_FILE), open(self.path / _METRICS_FILE, "a") as file:
+            file.write(json.dumps({"step": step, **metrics}) + "\n")
+
+    def sheet_path(self, step: int) -> Path:
+        return self.path / "samples" / f"step-{step:08d}.png"
+
+
+def _step_of(line: str) -> float:
+    """The step of a log line; a line that was cut short counts as never reached."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

@@ -1,0 +1,125 @@
+"""What a training step draws: batches, latents, numbers. All of it depends on (seed, step) only.
+
+So a resumed run draws what an uninterrupted one would have, and nothing of it has to be saved. Everything is drawn for
+the global batch and cut to this process's share, so that it doesn't depend on the number of processes either.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genaug.backend import Batch
+from genaug.precision import autocast
+from genaug.randomness import mix
+from genaug.spec import Spec
+from genaug.training.diffaugment import augment
+from genaug.training.reading import TrainingImages
+
+
+@dataclass(frozen=True)
+class Share:
+    """This process's part of a global batch: the ``rank``-th of ``size`` equal slices."""
+
+    rank: int = 0
+    size: int = 1
+
+    def of(self, rows: Tensor) -> Tensor:
+        each = len(rows) // self.size
+        return rows[self.rank * each : (self.rank + 1) * each]
+
+
+class BatchStream:
+    """Real batches in an endless, seeded order: one permutation of the data after another, cut into batches."""
+
+    def __init__(self, data: TrainingImages, batch_size: int, seed: int, device: torch.device, share: Share) -> None:
+        self._images, self._labels = data.images.to(device), data.labels
+        if self._labels is not None:
+            self._labels = self._labels.to(device)
+        self._batch_size, self._seed, self._share = batch_size, seed, share
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def batch(self, index: int) -> Batch:
+        """The ``index``-th batch of the run: this process's share, images in [-1, 1]."""
+        rows = self._share.of(self._rows(index)).to(self._images.device)
+        images = self._images[rows].to(torch.float32).div_(127.5).sub_(1)
+        return Batch(
+            images.contiguous(memory_format=torch.channels_last), None if self._labels is None else self._labels[rows]
+        )
+
+    def _rows(self, index: int) -> Tensor:
+        count, first = len(self._images), index * self._batch_size
+        wanted, parts = self._batch_size, []
+        while wanted:
+            epoch, offset = divmod(first, count)
+            part = self._permutation(epoch)[offset : offset + wanted]
+            parts.append(part)
+            first, wanted = first + len(part), wanted - len(part)
+        return torch.cat(parts)
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(mix(self._seed, "order", epoch))
+            self._epoch, self._order = epoch, torch.randperm(len(self._images), generator=generator)
+        return self._order
+
+
+class TrainingStep:
+    """The engine's side of ``genaug.backend.Step``; one object serves all steps of a run."""
+
+    def __init__(
+        self,
+        config: Any,
+        spec: Spec,
+        *,
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        share: Share,
+        policy: tuple[str, ...],
+    ) -> None:
+        self.config, self.spec, self.index = config, spec, 0
+        self.cache: dict[str, Any] = {}
+        self._seed, self._device, self._share, self._policy = seed, device, share, policy
+        self._dtype = dtype
+        self._generator = torch.Generator(device)
+
+    def begin(self, index: int) -> None:
+        """Start step ``index`` with an empty cache and its own random streams; torch's global RNG is seeded too,
+        for layers such as dropout, differently in each process."""
+        self.index = index
+        self.cache.clear()
+        self._generator.manual_seed(mix(self._seed, "step", index))
+        torch.manual_seed(mix(self._seed, "layers", index, self._share.rank))
+
+    def latents(self, n: int) -> dict[str, Tensor]:
+        drawn = {}
+        for latent in self.spec.latents:
+            if latent.kind == "normal":
+                drawn[latent.name] = self.normal(n, latent.size)
+            elif latent.kind == "uniform":
+                drawn[latent.name] = self.uniform(n, latent.size) * 2 - 1
+            else:
+                drawn[latent.name] = (self.uniform(n) * latent.size).long().clamp_(max=latent.size - 1)
+        return drawn
+
+    def normal(self, *shape: int) -> Tensor:
+        return self._share.of(torch.randn(self._global(shape), generator=self._generator, device=self._device))
+
+    def uniform(self, *shape: int) -> Tensor:
+        return self._share.of(torch.rand(self._global(shape), generator=self._generator, device=self._device))
+
+    def augment(self, images: Tensor) -> Tensor:
+        return augment(images, self._policy, self.uniform)
+
+    def float32(self) -> AbstractContextManager[object]:
+        return autocast(torch.float32, self._device)
+
+    def networks(self) -> AbstractContextManager[object]:
+        """The context that losses run in: the run's precision."""
+        return autocast(self._dtype, self._device)
+
+    def _global(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0] * self._share.size, *shape[1:])
