@@ -39,7 +39,7 @@ test-slow: .venv/.installed-dev
 	$(BIN)/pytest -m slow
 
 docs: .venv/.installed-docs
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/.installed
 	$(foreach script,$(wildcard benchmarks/*.py),$(BIN)/python $(script) --json &&) true

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
@@ -13,17 +14,21 @@ from genaug.errors import InputError
 def as_labels(values: Any, what: str = "labels") -> Tensor:
     """Integer labels as an int64 tensor of shape (N,).
 
-    Takes tensors, arrays and sequences of integers. Raises ``InputError`` for soft labels (a row per sample),
-    floats, strings, booleans and negative numbers.
+    Takes tensors, arrays and sequences of integers, also of shape (N, 1). Raises ``InputError`` for soft labels (a row
+    per sample), floats, strings, booleans and negative numbers.
     """
     if isinstance(values, Sequence) and not isinstance(values, str) and any(isinstance(v, str) for v in values):
         raise InputError(
             f"{what} must be integers, got strings such as {next(v for v in values if isinstance(v, str))!r}."
         )
     try:
+        if isinstance(values, Sequence) and any(isinstance(v, (Tensor, np.ndarray)) and v.ndim for v in values):
+            values = torch.stack([torch.as_tensor(v) for v in values])  # as_tensor can't take rows that are tensors
         tensor = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{what} must be integers, one for each sample ({error}).") from error
+    if tensor.ndim == 2 and tensor.shape[1] == 1 and not tensor.is_floating_point():
+        tensor = tensor.flatten()  # MedMNIST has labels of shape (N, 1)
     if tensor.ndim == 2 or (tensor.ndim == 1 and tensor.is_floating_point() and tensor.numel()):
         raise InputError(
             f"{what} must be integers, one for each sample, got {str(tensor.dtype).removeprefix('torch.')} of shape "
