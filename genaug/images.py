@@ -45,19 +45,19 @@ def to_uint8(image: Any, remedy: str = "pass the dataset without its Normalize t
             f"expected an image (PIL, uint8 or float in [0, 1]), got {type(image).__name__}. "
             "Items of the dataset must be (image, label) or an image."
         )
-    image = Tensor.detach(image.as_subclass(Tensor))
-    if image.ndim == 2:
-        image = image.unsqueeze(0)
-    if image.ndim != 3 or not 1 <= image.shape[0] <= 4 or image.numel() == 0:
+    pixels: Tensor = Tensor.detach(image.as_subclass(Tensor))
+    if pixels.ndim == 2:
+        pixels = pixels.unsqueeze(0)
+    if pixels.ndim != 3 or not 1 <= pixels.shape[0] <= 4 or pixels.numel() == 0:
         raise InputError(
-            f"expected an image of shape (C, H, W) with 1 to 4 channels, got a tensor of shape {tuple(image.shape)}."
+            f"expected an image of shape (C, H, W) with 1 to 4 channels, got a tensor of shape {tuple(pixels.shape)}."
         )
-    if image.dtype == torch.uint8:
-        return image
-    if not image.is_floating_point():
-        raise InputError(f"expected uint8 or float images, got {image.dtype}. Convert them to uint8 in [0, 255].")
-    check_unit_range(image, remedy)
-    return (image.float().clamp(0, 1) * 255).round().to(torch.uint8)
+    if pixels.dtype == torch.uint8:
+        return pixels
+    if not pixels.is_floating_point():
+        raise InputError(f"expected uint8 or float images, got {pixels.dtype}. Convert them to uint8 in [0, 255].")
+    check_unit_range(pixels, remedy)
+    return (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -1,0 +1,1 @@
+"""Blending real and generated samples."""

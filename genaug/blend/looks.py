@@ -1,0 +1,100 @@
+"""What an image looks like to its dataset's user (PIL, uint8, float, array), and a generated one made to look so."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torchvision import tv_tensors
+
+_NATURAL_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+# Modes that 8-bit images of so many channels can be converted to without a loss of meaning.
+_MODE_CHANNELS = {
+    "L": 1,
+    "1": 1,
+    "LA": 2,
+    "RGB": 3,
+    "P": 3,
+    "YCbCr": 3,
+    "HSV": 3,
+    "LAB": 3,
+    "RGBA": 4,
+    "CMYK": 3,
+    "RGBX": 3,
+}
+
+
+Kind = Literal["pil", "tensor", "tv_tensor", "array"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """The outside of one image: what holds it, its dtype or PIL mode, and how its axes lie.
+
+    ``shape`` is (C, H, W). ``unit`` is false for float images outside [0, 1].
+    """
+
+    kind: Kind
+    dtype: Any
+    shape: tuple[int, int, int]
+    axes: Literal["HW", "CHW", "HWC"]
+    unit: bool = True
+
+
+def look_of(image: Any) -> Look | None:
+    """The look of a PIL image, of a uint8 or float tensor (C, H, W) or (H, W), or of such an array, also (H, W, C).
+
+    None for anything else.
+    """
+    if isinstance(image, Image.Image):
+        known = _MODE_CHANNELS.get(image.mode)
+        return None if known is None else Look("pil", image.mode, (known, image.height, image.width), "HWC")
+    if not isinstance(image, (Tensor, np.ndarray)) or image.ndim not in (2, 3) or 0 in image.shape:
+        return None
+    if isinstance(image, tv_tensors.TVTensor) and not isinstance(image, tv_tensors.Image):
+        return None
+    if image.dtype not in (torch.uint8, np.uint8) and not _is_float(image):
+        return None
+    unit = not _is_float(image) or bool(image.min() >= -1e-4 and image.max() <= 1 + 1e-4)  # false for NaN
+    kind: Kind = "array"
+    if isinstance(image, Tensor):
+        kind = "tv_tensor" if isinstance(image, tv_tensors.Image) else "tensor"
+    if image.ndim == 2:
+        return Look(kind, image.dtype, (1, *image.shape), "HW", unit)
+    first, second, third = image.shape
+    if kind == "array" and not first <= 4 < third:
+        return Look(kind, image.dtype, (third, first, second), "HWC", unit)
+    return Look(kind, image.dtype, (first, second, third), "CHW", unit)
+
+
+def _is_float(image: Any) -> bool:
+    if isinstance(image, Tensor):
+        return image.is_floating_point()
+    return bool(np.issubdtype(image.dtype, np.floating))
+
+
+def dress(image: NDArray[np.uint8], look: Look | None) -> Any:
+    """A uint8 array (C, H, W) as an image of a look; as PIL, of the mode that fits its channels, where that is None.
+
+    A PIL mode of another number of channels is left to what comes after.
+    """
+    if look is None or look.kind == "pil":
+        picture = as_pil(image)
+        fits = look is not None and look.dtype != picture.mode and _MODE_CHANNELS[look.dtype] == image.shape[0]
+        return picture.convert(look.dtype) if look is not None and fits else picture
+    tensor = torch.from_numpy(image[0] if look.axes == "HW" and image.shape[0] == 1 else image)
+    if look.kind == "array":
+        laid = np.ascontiguousarray(image.transpose(1, 2, 0)) if look.axes == "HWC" else tensor.numpy()
+        return laid if look.dtype == np.uint8 else (laid / np.float64(255)).astype(look.dtype)
+    if look.dtype != torch.uint8:
+        tensor = (tensor.float() / 255).to(look.dtype)
+    return tv_tensors.Image(tensor) if look.kind == "tv_tensor" else tensor
+
+
+def as_pil(image: NDArray[np.uint8]) -> Image.Image:
+    """A uint8 array (C, H, W) as a PIL image of mode L, LA, RGB or RGBA."""
+    flat = image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
+    return Image.fromarray(flat, _NATURAL_MODES[len(image)])

@@ -1,0 +1,278 @@
+"""Samples generated once, in the main process, and read by every worker."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import get_worker_info
+
+from genaug.blend.plan import Ints, largest_remainder
+from genaug.blend.shared import FileArray, SharedArray
+from genaug.errors import InputError
+from genaug.labels import as_labels
+from genaug.randomness import check_seed, mix, uniform_rows
+from genaug.spec import Source, Spec
+
+_BATCH = 4096
+_BATCH_BYTES = 2**26
+
+
+class SamplePool:
+    """A store of generated images, itself a source.
+
+    Args:
+        source: what generates, in batches, in this process, on its own device.
+        size: how many images to hold.
+        labels: class shares, a mapping of class (number or name) to share or one share for each class; divided by
+            largest remainder. Uniform by default. Sources without labels take none.
+        device: where the source runs while the pool is filled; it goes back afterwards. Needs ``source.to``.
+        path: a file to map into memory in place of shared memory; it must not exist, and stays when the pool is gone.
+
+    The images are uint8 (size, C, H, W) in shared memory, ``nbytes`` in all, class after class. Workers only read: a
+    pickled pool, such as a spawned worker gets, has no generator. The same source and size give the same pool.
+
+    Raises ``InputError`` for a bad size or shares, too little shared memory, and a source that fails or makes what
+    its spec doesn't say; ``SaveError`` and ``OutputExistsError`` for the file.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        size: int,
+        labels: Mapping[Any, float] | Sequence[float] | None = None,
+        device: str | torch.device | None = None,
+        path: str | Path | None = None,
+    ) -> None:
+        spec = check_source(source)
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise InputError(f"size must be an integer of 1 or more, got {size!r}.")
+        self._start(source, _class_counts(spec, size, labels), 0, device, path)
+
+    @classmethod
+    def with_counts(cls, source: Source, counts: Sequence[int], *, seed: int = 0) -> "SamplePool":
+        """A pool with exactly ``counts[c]`` images of class c (one entry for a source without labels)."""
+        spec = check_source(source)
+        if len(counts) != max(spec.num_classes, 1) or min(counts) < 0 or sum(counts) < 1:
+            raise InputError(f"expected one count of 0 or more for each of {spec.describe_classes()}, got {counts!r}.")
+        pool = cls.__new__(cls)
+        pool._start(source, np.asarray(counts, dtype=np.int64), seed, None, None)
+        return pool
+
+    def _start(self, source: Source, counts: Ints, seed: int, device: Any, path: Any) -> None:
+        self._source: Source | None = source
+        self._device = device
+        self._spec = source.spec
+        self.counts = counts
+        shape = (int(counts.sum()), *self._spec.shape)
+        self._filled = SharedArray((1,))
+        self._images: FileArray | SharedArray
+        if path is None:
+            self._images = SharedArray(shape, torch.uint8)
+            self.refill(seed)
+            return
+        self._images = FileArray(shape, path)
+        try:
+            self.refill(seed)
+            self._images.publish()
+        except BaseException:
+            self._images.discard()
+            raise
+
+    @property
+    def spec(self) -> Spec:
+        """The source's spec."""
+        return self._spec
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all the images: size · C · H · W, known before the first is generated."""
+        return len(self) * image_bytes(self._spec)
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of what the pool holds; None while it is incomplete."""
+        seed = int(self._filled.array[0])
+        return None if seed < 0 else seed
+
+    @property
+    def labels(self) -> Tensor | None:
+        """The images' labels, int64 (size,), in order; None for a source without labels."""
+        if not self._spec.takes_labels:
+            return None
+        return torch.from_numpy(np.repeat(np.arange(len(self.counts)), self.counts))
+
+    def __len__(self) -> int:
+        return int(self.counts.sum())
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self._spec.shape))
+        return f"SamplePool({len(self):,} of {shape}, {self._spec.describe_classes()}, {self.nbytes:,} bytes)"
+
+    def refill(self, seed: int) -> None:
+        """Generate all images anew, in place; the same seed gives the same images. In the main process only.
+
+        Raises ``InputError`` where the source fails. The pool is then incomplete and refuses to be read until a
+        refill succeeds.
+        """
+        check_seed(seed)
+        if self._source is None or get_worker_info() is not None:
+            raise InputError(
+                "a pool is filled in the main process only: this copy, in a worker or unpickled, has no generator."
+            )
+        self._filled.array[0] = -1
+        home = _moved(self._source, self._device)
+        try:
+            self._fill(self._source, seed)
+        finally:
+            _moved(self._source, home)
+        self._filled.array[0] = seed
+
+    def _fill(self, source: Source, seed: int) -> None:
+        labels = self.labels
+        batch = max(1, min(_BATCH, _BATCH_BYTES // image_bytes(self._spec)))
+        for number, start in enumerate(range(0, len(self), batch)):
+            stop = min(start + batch, len(self))
+            part = None if labels is None else labels[start:stop]
+            try:
+                images = checked_sample(source, stop - start, part, mix(seed, "pool", number))
+            except Exception as error:
+                raise InputError(
+                    f"{type(source).__name__} failed after {start:,} of {len(self):,} samples of a pool: {error} "
+                    "The pool is incomplete and can't be read until a refill succeeds."
+                ) from error
+            self._images.array[start:stop] = images.cpu().numpy()
+
+    def image(self, slot: int) -> NDArray[np.uint8]:
+        """A copy of one image, uint8 (C, H, W)."""
+        self._check_filled()
+        copy: NDArray[np.uint8] = self._images.array[slot].copy()
+        return copy
+
+    def sample(
+        self, n: int | None = None, *, labels: Any = None, seed: int | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Draw with replacement ``n`` images, of uniformly drawn classes of those held, or one for each of ``labels``.
+
+        Returns uint8 (N, C, H, W) and int64 (N,), or None for a pool without labels. Sample i of a seed is the same
+        however many are asked for; ``seed=None`` draws one from torch's RNG. Raises ``InputError`` for labels the
+        pool doesn't hold.
+        """
+        self._check_filled()
+        wanted = self._wanted(n, labels)
+        count = len(wanted) if wanted is not None else int(n or 0)
+        seed = int(torch.randint(2**62, (1,))) if seed is None else check_seed(seed)
+        draws = uniform_rows(seed, "pool", 0, count, 2)
+        if wanted is None:
+            held = np.flatnonzero(self.counts)
+            wanted = held[(draws[:, 0] * len(held)).astype(np.int64)]
+        starts = np.cumsum(self.counts) - self.counts
+        slots = starts[wanted] + (draws[:, 1] * self.counts[wanted]).astype(np.int64)
+        return torch.from_numpy(self._images.array[slots]), torch.from_numpy(
+            wanted
+        ) if self._spec.takes_labels else None
+
+    def _wanted(self, n: int | None, labels: Any) -> Ints | None:
+        if (n is None) == (labels is None):
+            raise InputError("sample takes either n= (how many) or labels= (one for each sample).")
+        if labels is None:
+            if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+                raise InputError(f"n must be an integer of 0 or more, got {n!r}.")
+            return None
+        if not self._spec.takes_labels:
+            raise InputError("this pool has no labels; sample it with n=.")
+        wanted: Ints = as_labels(labels).cpu().numpy()
+        known = wanted < len(self.counts)
+        absent = wanted[~known | (self.counts[np.where(known, wanted, 0)] == 0)]
+        if len(absent):
+            raise InputError(
+                f"the pool holds no sample of class {absent[0]}: it was filled from a source with "
+                f"{self._spec.describe_classes()}, and its counts are {self.counts.tolist()}."
+            )
+        return wanted
+
+    def _check_filled(self) -> None:
+        if self._filled.array[0] < 0:
+            raise InputError(
+                "the pool is incomplete: its last refill failed or was interrupted. Call refill(seed) again."
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_source": None}
+
+
+def image_bytes(spec: Spec) -> int:
+    channels, height, width = spec.shape
+    return channels * height * width
+
+
+def check_source(source: Any) -> Spec:
+    """The spec of a source of images. Raises ``InputError`` for anything else."""
+    if isinstance(source, str):
+        raise InputError(
+            f"source must be an object with spec and sample, got the string {source!r}: genaug.load({source!r})?"
+        )
+    spec = getattr(source, "spec", None)
+    if not isinstance(spec, Spec) or not callable(getattr(source, "sample", None)):
+        raise InputError(f"source must have spec and sample (see genaug.spec.Source), got {type(source).__name__}.")
+    if spec.kind != "image":
+        raise InputError(f"images can't be blended with a source of kind {spec.kind!r}.")
+    return spec
+
+
+def checked_sample(source: Source, n: int, labels: Tensor | None, seed: int) -> Tensor:
+    """``n`` images from a source, on its device. Raises ``InputError`` where they aren't what its spec says."""
+    images, _ = source.sample(n, seed=seed) if labels is None else source.sample(labels=labels, seed=seed)
+    expected = (n, *source.spec.shape)
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or tuple(images.shape) != expected:
+        got = f"{images.dtype} of shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise InputError(f"{type(source).__name__}.sample gave {got}; expected torch.uint8 of shape {expected}.")
+    return images
+
+
+def class_index(key: Any, names: Sequence[str] | None, num_classes: int, what: str) -> int:
+    """A class given by number or by name, as its number. Raises ``InputError`` for one that isn't known."""
+    if isinstance(key, str) and names is not None and key in names:
+        return list(names).index(key)
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and 0 <= key < num_classes:
+        return int(key)
+    known = f"0 to {num_classes - 1}" + (f" or {', '.join(list(names)[:12])}" if names is not None else "")
+    raise InputError(f"{what} names the unknown class {key!r}; known are {known}.")
+
+
+def _class_counts(spec: Spec, size: int, shares: Mapping[Any, float] | Sequence[float] | None) -> Ints:
+    if not spec.takes_labels:
+        if shares is not None:
+            raise InputError("labels= can't be given: this source has no labels.")
+        return np.array([size], dtype=np.int64)
+    if shares is None:
+        weights: list[Any] = [1] * spec.num_classes
+    elif isinstance(shares, Mapping):
+        weights = [0] * spec.num_classes
+        for key, share in shares.items():
+            weights[class_index(key, spec.classes, spec.num_classes, "labels=")] = share
+    else:
+        weights = [share.item() if isinstance(share, (Tensor, np.generic)) else share for share in shares]
+    good = len(weights) == spec.num_classes and all(
+        isinstance(w, (int, float)) and not isinstance(w, bool) and 0 <= w < float("inf") for w in weights
+    )
+    if not good or sum(weights) == 0:
+        raise InputError(
+            f"labels= must give shares of 0 or more, not all 0, for {spec.describe_classes()}; got {shares!r}."
+        )
+    return largest_remainder(size, weights)
+
+
+def _moved(source: Any, device: Any) -> Any:
+    """Move a source that can be moved; returns where it was. Does nothing where ``device`` is None."""
+    if device is None:
+        return None
+    if not callable(getattr(source, "to", None)) or not hasattr(source, "device"):
+        raise InputError(f"device= needs a source that can be moved (.to and .device); {type(source).__name__} can't.")
+    home = source.device
+    source.to(device)
+    return home

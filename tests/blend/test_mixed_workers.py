@@ -1,0 +1,122 @@
+"""The same samples whatever the number of workers, forked or spawned, and epochs that reach them."""
+
+import pickle
+
+import pytest
+import torch
+from fakes import FakeReal, FakeSource, pixels_of
+from torch.utils.data import DataLoader, Dataset
+
+from genaug import MixedDataset, SamplePool
+from genaug.errors import InputError
+
+LABELS = [0] * 8 + [1] * 5 + [2] * 4 + [3] * 3
+
+
+class Unpicklable(FakeSource):
+    def __getstate__(self):
+        raise AssertionError("the generator was sent to a worker")
+
+    def sample(self, n=None, *, labels=None, seed=None):
+        assert torch.utils.data.get_worker_info() is None
+        return super().sample(n, labels=labels, seed=seed)
+
+
+def collate(items):
+    return torch.stack([pixels_of(image) for image, _ in items]), torch.tensor([label for _, label in items])
+
+
+def loaded(loader):
+    images, labels = zip(*loader, strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
+class Together(Dataset):
+    """Several sets side by side, so that one pair of spawned workers, which take 20 s to start, reads them all."""
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def __len__(self):
+        return min(map(len, self.parts))
+
+    def __getitem__(self, index):
+        return [part[index] for part in self.parts]
+
+
+def collate_together(items):
+    images, labels = zip(*(collate(column) for column in zip(*items, strict=True)), strict=True)
+    return torch.stack(images, 1), torch.stack(labels, 1)
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_persistent_workers_follow_the_epoch(context, tmp_path):
+    sources = [
+        Unpicklable(),
+        SamplePool(Unpicklable(), size=40),
+        SamplePool(Unpicklable(), size=40, path=tmp_path / "pool"),
+    ]
+    parts = [MixedDataset(FakeReal(LABELS), source, ratio=0.4) for source in sources]
+    parts.append(MixedDataset(FakeReal(LABELS + LABELS[:13]), Unpicklable(), ratio=0.4, mode="replace"))
+    together = Together(parts)
+    workers = DataLoader(
+        together,
+        4,
+        collate_fn=collate_together,
+        num_workers=2,
+        persistent_workers=True,
+        multiprocessing_context=context,
+    )
+    here = DataLoader(together, 4, collate_fn=collate_together)
+    epochs = []
+    for epoch in range(3):
+        for mixed in parts:
+            mixed.set_epoch(epoch)
+        images, labels = loaded(workers)
+        expected, expected_labels = loaded(here)
+        assert len(images) == 33
+        assert torch.equal(images, expected)
+        assert torch.equal(labels, expected_labels)
+        epochs.append(images)
+    for part in range(4):
+        assert not torch.equal(epochs[0][:, part], epochs[1][:, part])
+        assert not torch.equal(epochs[1][:, part], epochs[2][:, part])
+
+
+@pytest.mark.parametrize("mode", ["expand", "replace"])
+def test_whole_batches_are_the_same_in_workers(mode):
+    mixed = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.4, mode=mode)
+    batches = mixed.batch_sampler(4)
+    mixed.set_epoch(1)
+    forked = DataLoader(mixed, batch_sampler=batches, collate_fn=collate, num_workers=2, multiprocessing_context="fork")
+    for one, other in zip(
+        loaded(forked), loaded(DataLoader(mixed, batch_sampler=batches, collate_fn=collate)), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_pickling_drops_the_generator():
+    mixed = MixedDataset(FakeReal(LABELS), Unpicklable(), ratio=0.4)
+    copy = pickle.loads(pickle.dumps(mixed))
+    assert torch.equal(pixels_of(copy[25][0]), pixels_of(mixed[25][0]))
+    with pytest.raises(InputError, match="no generator"):
+        copy.set_epoch(1)
+
+
+class SetsEpoch(Dataset):
+    def __init__(self, mixed):
+        self.mixed = mixed
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        with pytest.raises(InputError, match="main process"):
+            self.mixed.set_epoch(3)
+        return 1
+
+
+def test_set_epoch_is_refused_in_a_worker():
+    mixed = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.4, refresh=None)
+    assert list(DataLoader(SetsEpoch(mixed), num_workers=1, multiprocessing_context="fork")) == [torch.tensor([1])]
+    assert mixed.epoch == 0

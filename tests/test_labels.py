@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from genaug.errors import InputError
+from genaug.labels import as_labels, labels_of
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1, 2], (1, 2), np.array([1, 2], np.int32), torch.tensor([[1], [2]]), [np.array([1]), np.array([2])]],
+)
+def test_integers_of_any_kind(values):
+    labels = as_labels(values)
+    assert (labels.dtype, labels.tolist()) == (torch.int64, [1, 2])
+
+
+@pytest.mark.parametrize(
+    "values", [torch.eye(4), torch.eye(4).long(), [torch.tensor([0.5, 0.5])] * 3, [[0.5, 0.5]] * 3]
+)
+def test_soft_labels_are_named_as_such(values):
+    with pytest.raises(InputError, match="Soft or one-hot"):
+        as_labels(values)
+
+
+@pytest.mark.parametrize("values", [[0.5], ["cat"], [True, False], [-1], [None], 3, [torch.zeros(2), torch.zeros(3)]])
+def test_what_is_no_label(values):
+    with pytest.raises(InputError):
+        as_labels(values)
+
+
+def test_one_pass_over_soft_items():
+    with pytest.raises(InputError, match="Soft or one-hot"):
+        labels_of(TensorDataset(torch.zeros(4, 1, 6, 6), torch.eye(4)))
