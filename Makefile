@@ -27,7 +27,7 @@ help:
 	@touch .venv/.installed $@
 
 demo: .venv/.installed
-	$(BIN)/genaug demo
+	$(BIN)/genaug demo --overwrite
 
 test: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from genaug import __version__
-from genaug.cli import plugins
+from genaug.cli import demo, plugins, sample, train
 from genaug.errors import GenaugError
 
 
@@ -31,7 +31,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: 0.15 s faster than rich's panels
 )
+app.command()(demo.demo)
 app.command()(plugins.plugins)
+app.command()(train.train)
+app.command()(sample.sample)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,80 @@
+"""``genaug sample``: images from a generator, as a sheet or as files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_LARGEST_SHEET = 4000
+
+
+def sample(
+    source: Annotated[str, typer.Argument(help="A generator's folder: a run of `genaug train`, or a saved one.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="NAME.png for a sheet with a row for each class; else a folder for class folders of PNG files."
+        ),
+    ],
+    n: Annotated[int | None, typer.Option("--n", min=1, help="How many images, of classes drawn at random.")] = None,
+    per_class: Annotated[int | None, typer.Option(min=1, help="How many images of each class.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same images.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sheet or the samples in --out.")] = False,
+) -> None:
+    """Generate images and write them as PNG."""
+    if (n is None) == (per_class is None):
+        raise typer.BadParameter("say either --n or --per-class.")
+    as_sheet = out.suffix.lower() == ".png"
+    _check_free(out, as_sheet, overwrite)
+
+    import torch
+
+    from genaug.errors import InputError
+    from genaug.export import write_class_folders
+    from genaug.generator import load
+    from genaug.sheet import Block, draw_sheet, save_sheet
+
+    generator = load(source, device=device)
+    spec = generator.spec
+    if per_class is not None and not spec.takes_labels:
+        raise InputError("this generator has no classes: use --n.")
+    count = n if per_class is None else per_class * spec.num_classes
+    assert count is not None
+    if as_sheet and count > _LARGEST_SHEET:
+        raise InputError(
+            f"{count:,} images are too many for a sheet (at most {_LARGEST_SHEET:,}). Name a folder with --out."
+        )
+    wanted = None if per_class is None else torch.arange(spec.num_classes).repeat_interleave(per_class)
+    images, labels = generator.sample(n, labels=wanted, seed=seed)
+    images, labels = images.cpu(), None if labels is None else labels.cpu()
+    if as_sheet:
+        columns = 10 if labels is None else int(labels.bincount().max())
+        save_sheet(out, draw_sheet(Block(images, labels), classes=spec.classes, columns=columns))
+    else:
+        record = {"source": source, "seed": seed, "count": count, "counts": _counts(labels, spec.num_classes)}
+        names = spec.classes if spec.classes is not None else spec.num_classes
+        write_class_folders(out, images, labels, names, record, overwrite=overwrite)
+    typer.echo(f"{count:,} images in {out}")
+
+
+def _check_free(out: Path, as_sheet: bool, overwrite: bool) -> None:
+    """Before the generator is loaded, since that takes longer."""
+    from genaug.errors import OutputExistsError
+
+    if as_sheet and out.exists() and (out.is_dir() or not overwrite):
+        remedy = (
+            "is a folder. Choose another name." if out.is_dir() else "exists. Choose another name or pass --overwrite."
+        )
+        raise OutputExistsError(f"{out} {remedy}")
+    if not as_sheet:
+        from genaug.export import check_free
+
+        check_free(out, overwrite)
+
+
+def _counts(labels: "Tensor | None", num_classes: int) -> Any:
+    return None if labels is None else labels.bincount(minlength=num_classes).tolist()

@@ -1,0 +1,1 @@
+"""Does it help? Classifiers trained with and without generated images, and the statistics to tell."""

@@ -1,0 +1,136 @@
+"""A small classifier and one way to train it, the same for every arm of a comparison."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genaug.errors import InputError
+from genaug.images import to_float
+from genaug.randomness import check_seed, mix
+
+# Float images (N, C, H, W) in [0, 1] and a CPU generator to draw from, to images of the same shape.
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+class SmallCNN(nn.Module):
+    """Blocks of two 3x3 convolutions and a halving, until the image is 4 or fewer pixels wide, then two linear layers.
+
+    Takes float images (N, C, H, W) in [0, 1] of any size and gives logits (N, num_classes). No batch normalisation:
+    it would carry the share of generated images in a training batch over into testing.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], num_classes: int, width: int = 32) -> None:
+        super().__init__()
+        channels, side = shape[0], max(shape[1:])
+        layers: list[nn.Module] = []
+        while not layers or side > 4:
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+            layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
+            channels, side, width = width, -(-side // 2), min(2 * width, 128)
+        cells = 4 if side > 2 else 2
+        self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(cells), nn.Flatten())
+        self.head = nn.Sequential(nn.Linear(channels * cells**2, 128), nn.ReLU(), nn.Linear(128, num_classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images * 2 - 1))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained classifier, the mean loss of its last updates, and how long training took."""
+
+    model: nn.Module
+    loss: float
+    updates: int
+    seconds: float
+
+
+def new_classifier(shape: tuple[int, int, int], num_classes: int, seed: int, width: int = 32) -> SmallCNN:
+    """A freshly initialised classifier: the same weights for the same seed, whatever ran before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mix(check_seed(seed), "classifier"))
+        return SmallCNN(shape, num_classes, width)
+
+
+def batches(loader: Iterable[Any], set_epoch: Callable[[int], None] | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches without end: the loader again and again, ``set_epoch`` called before each time.
+
+    Raises ``InputError`` where the loader gives no batch.
+    """
+    epoch = 0
+    while True:
+        if set_epoch is not None:
+            set_epoch(epoch)
+        empty = True
+        for images, labels, *_ in loader:
+            empty = False
+            yield images, labels
+        if empty:
+            raise InputError("the loader gives no batch: the data set is smaller than one batch, or empty.")
+        epoch += 1
+
+
+def train_classifier(
+    model: nn.Module,
+    data: Iterable[tuple[Tensor, Tensor]],
+    *,
+    updates: int,
+    seed: int,
+    augment: Augment | None = None,
+    lr: float = 1e-3,
+) -> Trained:
+    """Train a classifier in place for a fixed number of updates (Adam, cosine schedule to zero, cross-entropy).
+
+    ``data`` gives (images, labels) batches: uint8 in [0, 255] or float in [0, 1], (N, C, H, W), and int64 (N,).
+    ``augment`` changes every batch; it draws from a generator of its own, seeded by ``seed``. Raises ``InputError``
+    where ``data`` ends too early.
+    """
+    draws = torch.Generator().manual_seed(mix(check_seed(seed), "augment"))
+    device = next(model.parameters()).device
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    source = iter(data)
+    started, last = time.perf_counter(), []
+    model.train()
+    for update in range(updates):
+        try:
+            images, labels = next(source)
+        except StopIteration:
+            raise InputError(f"the data ended after {update} of {updates} updates.") from None
+        images = as_unit(images)
+        if augment is not None:
+            images = augment(images, draws)
+        loss = F.cross_entropy(model(images.to(device)), labels.to(device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if update >= updates - 20:
+            last.append(loss.detach())
+    mean = float(torch.stack(last).mean()) if last else float("nan")
+    return Trained(model.eval(), mean, updates, time.perf_counter() - started)
+
+
+@torch.inference_mode()
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor, chunk: int = 1024) -> float:
+    """The share, in [0, 1], of images (uint8 or float in [0, 1], (N, C, H, W)) that the model labels rightly."""
+    if len(images) == 0 or len(images) != len(labels):
+        raise InputError(
+            f"accuracy needs as many labels as images and at least one, got {len(images)} and {len(labels)}."
+        )
+    model.eval()
+    device = next(model.parameters()).device
+    right = 0
+    for part, truth in zip(images.split(chunk), labels.split(chunk), strict=True):
+        right += int((model(as_unit(part).to(device)).argmax(1).cpu() == truth.cpu()).sum())
+    return right / len(images)
+
+
+def as_unit(images: Tensor) -> Tensor:
+    """uint8 in [0, 255] as float32 in [0, 1]; floats as they are."""
+    return to_float(images) if images.dtype == torch.uint8 else images.float()

@@ -1,0 +1,86 @@
+"""Plots as inline SVG: they take the page's colours, light or dark, and need no file and no script."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+_WIDTH, _SIDE, _ROW, _AXIS = 480, 16, 54, 34
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a dot plot: a value for each seed, their mean, and a band from ``low`` to ``high`` around it."""
+
+    label: str
+    values: Sequence[float]
+    mean: float
+    low: float | None
+    high: float | None
+    told: str
+    highlight: bool = False
+
+
+def dot_plot(rows: Sequence[Row], *, axis: str, alt: str, zero: bool = False) -> str:
+    """An SVG with a row for each arm: every seed's dot, the mean's tick and the band. ``zero`` draws a line at 0."""
+    low, high = _extent(rows, zero)
+    ticks = nice_ticks(low, high)
+    low, high = min(low, ticks[0]), max(high, ticks[-1])
+
+    def x(value: float) -> float:
+        return _SIDE + (value - low) / (high - low) * (_WIDTH - 2 * _SIDE)
+
+    bottom = len(rows) * _ROW + 6
+    parts = [
+        f'<svg class="plot" viewBox="0 0 {_WIDTH} {bottom + _AXIS}" role="img" aria-label="{escape(alt)}">',
+        f"<title>{escape(alt)}</title>",
+    ]
+    for tick in ticks:
+        kind = "zero" if zero and tick == 0 else "grid"
+        parts.append(f'<line class="{kind}" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="4" y2="{bottom}"/>')
+        parts.append(f'<text class="tick" x="{x(tick):.1f}" y="{bottom + 14}">{_number(tick, ticks, zero)}</text>')
+    parts.append(f'<text class="axis" x="{_WIDTH / 2}" y="{bottom + 30}">{escape(axis)}</text>')
+    for number, row in enumerate(rows):
+        parts += _row(row, number * _ROW, x)
+    return "\n".join([*parts, "</svg>"])
+
+
+def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Round numbers 1, 2 or 5 times a power of ten apart, that cover [low, high]."""
+    span = max(high - low, 1e-9)
+    power = 10 ** math.floor(math.log10(span / about))
+    step = min((m * power for m in (1, 2, 5, 10)), key=lambda s: abs(span / s - about))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 10) for i in range(first, max(last, first + 1) + 1)]
+
+
+def _extent(rows: Sequence[Row], zero: bool) -> tuple[float, float]:
+    values = [v for row in rows for v in (*row.values, row.mean, row.low, row.high) if v is not None]
+    values += [0.0] if zero else []
+    return min(values), max(values)
+
+
+def _number(value: float, ticks: Sequence[float], signed: bool) -> str:
+    step = ticks[1] - ticks[0]
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return f"{value:{'+' if signed and value else ''}.{decimals}f}".replace("-", "−")
+
+
+def _row(row: Row, top: int, x: Callable[[float], float]) -> list[str]:
+    middle = top + 36
+    kind = "new" if row.highlight else "old"
+    parts = [
+        f'<g class="{kind}">',
+        f'<text class="label" x="{_SIDE}" y="{top + 19}">{escape(row.label)}</text>',
+        f'<text class="told" x="{_WIDTH - _SIDE}" y="{top + 19}">{escape(row.told)}</text>',
+    ]
+    if row.low is not None and row.high is not None:
+        left, width = x(row.low), max(x(row.high) - x(row.low), 1.0)
+        parts.append(f'<rect class="band" x="{left:.1f}" y="{middle - 6}" width="{width:.1f}" height="12" rx="3"/>')
+    spread = 8 / max(len(row.values) - 1, 1)
+    for index, value in enumerate(row.values):
+        y = middle + (index - (len(row.values) - 1) / 2) * spread  # apart, so that equal values can be told
+        parts.append(f'<circle class="dot" cx="{x(value):.1f}" cy="{y:.1f}" r="3.2"/>')
+    mean = x(row.mean)
+    parts.append(f'<line class="mean" x1="{mean:.1f}" x2="{mean:.1f}" y1="{middle - 9}" y2="{middle + 9}"/>')
+    return [*parts, "</g>"]

@@ -1,0 +1,141 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import genaug
+from genaug.cli import app
+from genaug.cli.train import parse_settings
+
+TINY = ["--steps", "2", "--batch-size", "4", "--labels-per-class", "2", "--set", "width=4", "--set", "max_width=8"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    result = run("train", "cgan", "--data", "digits", "--out", folder, *TINY)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["train"], ["sample"], ["plugins"]])
+def test_help_imports_no_torch(command):
+    code = "import sys; from genaug.cli import main; sys.argv = ['genaug', *sys.argv[1:], '--help']\n"
+    code += "try: main()\nexcept SystemExit as end: assert not end.code\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Usage:" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "sample"])
+def test_every_option_is_explained(command):
+    from typer.main import get_command
+
+    for parameter in get_command(app).commands[command].params:
+        assert getattr(parameter, "help", None), f"--{parameter.name} has no help text"
+
+
+def test_a_run_folder_loads_and_takes_the_backends_options(trained):
+    generator = genaug.load(trained)
+    assert generator.config.width == 4
+    assert generator.spec.shape == (1, 8, 8)
+
+
+def test_train_from_a_folder_of_pictures(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (9 + i, 12), (i, 0, 0)).save(tmp_path / "train" / name / f"{i}.png")
+    data = ["--data", f"folder:{tmp_path}", "--out", tmp_path / "run"]
+    refused = run("train", "cgan", *data, *TINY)
+    assert refused.exit_code == 1
+    assert "--image-size" in refused.output
+    assert "Traceback" not in refused.output
+    assert run("train", "cgan", *data, *TINY, "--image-size", "8").exit_code == 0
+    assert genaug.load(tmp_path / "run").spec.classes == ("cat", "dog")
+
+
+def test_sample_writes_a_sheet_and_refuses_to_replace_it(trained, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    assert run("sample", trained, "--per-class", "3", "--out", sheet).exit_code == 0
+    before = sheet.read_bytes()
+    refused = run("sample", trained, "--n", "5", "--out", sheet)
+    assert refused.exit_code == 1
+    assert "--overwrite" in refused.output
+    assert sheet.read_bytes() == before
+    assert run("sample", trained, "--n", "5", "--out", sheet, "--overwrite").exit_code == 0
+    assert sheet.read_bytes() != before
+    assert Image.open(sheet).format == "PNG"
+
+
+def test_sample_writes_class_folders_with_the_generators_own_pixels(trained, tmp_path):
+    out = tmp_path / "made"
+    assert run("sample", trained, "--per-class", "2", "--seed", "5", "--out", out, "--device", "cpu").exit_code == 0
+    assert sorted(p.name for p in out.iterdir() if p.is_dir()) == list("0123456789")
+    labels = [label for label in range(10) for _ in range(2)]
+    images, _ = genaug.load(trained, device="cpu").sample(labels=labels, seed=5)
+    for index, label in enumerate(labels):
+        pixels = np.asarray(Image.open(out / str(label) / f"{index % 2:05d}.png"))
+        assert np.array_equal(pixels, images[index, 0].numpy())
+    record = json.loads((out / "samples.json").read_text())
+    assert record["count"] == 20
+    assert record["counts"] == [2] * 10
+    assert record["seed"] == 5
+    assert run("sample", trained, "--n", "1", "--out", out).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told", "code"),
+    [
+        (["train", "nonesuch", "--out", "{tmp}/x"], "nonesuch", 1),
+        (["train", "cgan", "--data", "digts", "--out", "{tmp}/x"], "Did you mean 'digits'", 1),
+        (["train", "cgan", "--out", "{tmp}/x", "--set", "width"], "KEY=VALUE", 2),
+        (["train", "cgan", "--out", "{tmp}/x", "--set", "wdth=3"], "width", 1),
+        (["train", "cgan", "--out", "{tmp}/x", "--steps", "0"], "steps", 2),
+        (["train", "cgan", "--out", "{tmp}/x", "--labels-per-class", "1000"], "fewer than the 1000", 1),
+        (["sample", "{tmp}/nowhere", "--n", "1", "--out", "{tmp}/x"], "nowhere", 1),
+        (["sample", "{tmp}", "--out", "{tmp}/x"], "--per-class", 2),
+        (["sample", "{tmp}", "--n", "1", "--per-class", "1", "--out", "{tmp}/x"], "--per-class", 2),
+    ],
+)
+def test_mistakes_end_in_a_sentence(tmp_path, arguments, told, code):
+    result = run(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert result.exit_code == code
+    assert told in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "x").exists()
+
+
+def test_settings_are_json_where_they_can_be():
+    pairs = ["a=1", "b=1e-3", "c=true", "d=hinge", 'e="7"', "f=[1, 2]", "g=x=y", "h="]
+    expected = {"a": 1, "b": 1e-3, "c": True, "d": "hinge", "e": "7", "f": [1, 2], "g": "x=y", "h": ""}
+    assert parse_settings(pairs) == expected
+
+
+def test_the_demo_refuses_a_folder_in_use_before_it_starts(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run("demo", "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "--overwrite" in result.output
+
+
+def test_the_demo_prints_the_table_and_where_the_report_lies(tmp_path, monkeypatch):
+    from genaug import demo
+
+    tiny = demo.DemoSettings(labels_per_class=1, generator_steps=1, generator_batch_size=4, updates=1, seeds=2)
+    monkeypatch.setattr(demo, "DemoSettings", lambda seed: tiny)
+    result = run("demo", "--out", tmp_path / "demo")
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "demo" / "report.json").read_text())
+    for arm in report["arms"].values():
+        assert f"{100 * arm['mean']:.1f} %" in result.output
+    assert report["verdict"][:30] in result.output
+    assert "report.html" in result.output
