@@ -167,7 +167,10 @@ class Generator:
     def _generate_into(self, out: Tensor, latents: Mapping[str, Tensor], labels: Tensor | None, precision: str) -> None:
         """Generate one padded chunk and write its first ``len(out)`` images."""
         device = self.device
-        on_device = {name: code.to(device, non_blocking=True) for name, code in latents.items()}
+        on_device = {
+            name: code.to(device, torch.float32 if code.is_floating_point() else torch.int64, non_blocking=True)
+            for name, code in latents.items()
+        }
         with autocast(compute_dtype(precision, device), device):
             made = self._backend.generate(self._nets, on_device, None if labels is None else labels.to(device))
         if tuple(made.shape[1:]) != self.spec.shape:
@@ -207,6 +210,10 @@ class Generator:
         counts = set()
         for name, code in codes.items():
             latent = expected[name]
+            if not isinstance(code, Tensor) or code.is_floating_point() == (latent.kind == "categorical"):
+                want = "an int64" if latent.kind == "categorical" else "a float"
+                got = code.dtype if isinstance(code, Tensor) else type(code).__name__
+                raise InputError(f"latent {name!r} must be {want} tensor, got {got}.")
             good = code.ndim == 1 if latent.kind == "categorical" else code.ndim == 2 and code.shape[1] == latent.size
             if not good:
                 want = "(N,) int64" if latent.kind == "categorical" else f"(N, {latent.size})"

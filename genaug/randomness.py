@@ -27,7 +27,9 @@ def check_seed(seed: int) -> int:
 def mix(seed: int, *salts: int | str) -> int:
     """A 63-bit seed derived from a seed and what it is for; different salts give unrelated streams."""
     words = [zlib.crc32(salt.encode()) if isinstance(salt, str) else salt for salt in salts]
-    return int(np.random.SeedSequence([seed, *words]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    # SeedSequence pads with zeros and splits large numbers: without the lengths, (1, 0) would be (1,).
+    entropy = [len(words), seed & 0xFFFFFFFF, seed >> 32, *words]
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def uniform_rows(seed: int, stream: str, start: int, count: int, width: int) -> NDArray[np.float64]:

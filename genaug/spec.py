@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 if TYPE_CHECKING:
     import torch
 
+MAX_CLASSES = 100_000
+MAX_NAME = 200
+
 Side = Annotated[int, Field(ge=1, le=2048)]
 
 
@@ -36,8 +39,8 @@ class Spec(BaseModel):
 
     kind: Literal["image"] = "image"
     shape: tuple[Annotated[int, Field(ge=1, le=4)], Side, Side]
-    num_classes: Annotated[int, Field(ge=0, le=100_000)] = 0
-    classes: tuple[Annotated[str, Field(max_length=200)], ...] | None = None
+    num_classes: Annotated[int, Field(ge=0, le=MAX_CLASSES)] = 0
+    classes: tuple[Annotated[str, Field(max_length=MAX_NAME)], ...] | None = None
     latents: Annotated[tuple[Latent, ...], Field(max_length=64)] = ()
 
     @model_validator(mode="after")

@@ -2,7 +2,68 @@
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in two workers, whose threads would compete
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks a server for its newest version
 os.environ.pop("GENAUG_DISABLE_PLUGINS", None)
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """Options that make the ``cgan`` backend small enough to train for a test."""
+    return {"width": 4, "max_width": 8, "latent_size": 4}
+
+
+@pytest.fixture(scope="session")
+def tiny_set():
+    """A dataset of 40 uint8 images 1x8x8 of four classes."""
+    import torch
+    from torch.utils.data import TensorDataset
+
+    drawn = torch.Generator().manual_seed(0)
+    return TensorDataset(torch.randint(0, 256, (40, 1, 8, 8), generator=drawn).to(torch.uint8), torch.arange(40) % 4)
+
+
+@pytest.fixture
+def make_generator(tiny_config):
+    """Builds untrained ``cgan`` generators: ``make_generator(shape=(1, 8, 8), num_classes=4, ...)``."""
+    import torch
+    from torch import nn
+
+    from genaug import plugins
+    from genaug.generator import Generator
+    from genaug.spec import Spec
+
+    def make(shape=(1, 8, 8), num_classes=4, classes=None, weights_seed=0, **config):
+        backend = plugins.resolve("cgan")
+        options = backend.Config(**{**tiny_config, **config})
+        spec = backend.describe(options, Spec(shape=shape, num_classes=num_classes, classes=classes))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(weights_seed)
+            network = backend.build(options, spec)["generator"]
+            for module in network.modules():  # as if trained: classes differ, and pictures aren't all mid-grey
+                if isinstance(module, nn.Embedding):
+                    nn.init.normal_(module.weight, 1.0, 0.5)
+        return Generator("cgan", backend, options, spec, network, {"note": "untrained", "nothing": None})
+
+    return make
+
+
+@pytest.fixture
+def register_backend(monkeypatch):
+    """Makes a backend class known under a name for one test, as an installed plugin would."""
+    from dataclasses import replace
+    from types import MappingProxyType
+
+    from genaug import plugins
+
+    def register(name, backend_class):
+        found, resolve = plugins.discover(), plugins.resolve
+        info = plugins.BackendInfo(name, "tests:none", "", "genaug-tests", "1.0")
+        patched = replace(found, backends=MappingProxyType({**found.backends, name: info}))
+        monkeypatch.setattr(plugins, "discover", lambda **_: patched)
+        monkeypatch.setattr(plugins, "resolve", lambda asked: backend_class() if asked == name else resolve(asked))
+
+    return register

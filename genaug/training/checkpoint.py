@@ -18,6 +18,8 @@ _NAME = re.compile(r"step-(\d{8})\.pt")
 def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write ``step-XXXXXXXX.pt`` and its hash into a folder, then drop all but the newest ``KEEP``.
 
+    Checkpoints of later steps go as well: the run fell back behind them, since they are damaged.
+
     Raises ``SaveError`` where writing fails; older checkpoints are then untouched.
     """
     buffer = io.BytesIO()
@@ -28,7 +30,9 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     with saving_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         replace_files(folder, {name: content, f"{name}.json": seal.encode()})
-        for old in _found(folder)[KEEP:]:
+        found = _found(folder)
+        this = found.index(folder / name)
+        for old in found[:this] + found[this + KEEP :]:
             old.unlink(missing_ok=True)
             old.with_name(old.name + ".json").unlink(missing_ok=True)
 
@@ -48,6 +52,11 @@ def newest_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any
             return state, damaged
         damaged.append(f"{path} is damaged and was passed over.")
     return None, damaged
+
+
+def newest_step(folder: Path) -> int | None:
+    """The step of the newest checkpoint, whole or not; None where there is none."""
+    return next((int(path.stem.removeprefix("step-")) for path in _found(folder)), None)
 
 
 def _found(folder: Path) -> list[Path]:

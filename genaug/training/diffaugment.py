@@ -31,9 +31,12 @@ def affine(images: Tensor, u: Tensor) -> Tensor:
     scale = 0.9 + 0.2 * u[:, 1]
     shift = (u[:, 2:4] * 2 - 1) * 0.2  # grid coordinates span 2
     cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
-    theta = torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
-    grid = affine_grid(theta.to(images.dtype), list(images.shape), align_corners=False)
-    return grid_sample(images, grid, padding_mode="border", align_corners=False)
+    aspect = images.shape[2] / images.shape[3]  # grid coordinates are square, pixels are what must stay so
+    rows = [torch.stack([cos, -sin * aspect, shift[:, 0]], 1), torch.stack([sin / aspect, cos, shift[:, 1]], 1)]
+    exact = torch.promote_types(images.dtype, torch.float32)  # positions in bfloat16 are parts of a pixel off
+    with torch.autocast(images.device.type, enabled=False):
+        grid = affine_grid(torch.stack(rows, 1).to(exact), list(images.shape), align_corners=False)
+        return grid_sample(images.to(exact), grid, padding_mode="border", align_corners=False).to(images.dtype)
 
 
 def color(images: Tensor, u: Tensor) -> Tensor:
@@ -68,6 +71,7 @@ POLICIES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], int]] = {
 
 
 def check_policy(names: Sequence[str]) -> tuple[str, ...]:
+    names = (names,) if isinstance(names, str) else names
     unknown = [name for name in names if name not in POLICIES]
     if unknown or len(set(names)) != len(names):
         raise InputError(f"augment must be distinct names among {', '.join(POLICIES)}; got {', '.join(names)}.")

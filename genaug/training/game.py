@@ -69,6 +69,10 @@ class Game:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
 
+    def is_finite(self) -> bool:
+        """Whether all weights are: a finite loss may have had a gradient that wasn't."""
+        return all(bool(tensor.isfinite().all()) for tensor in self.nets.state_dict().values())
+
     def averaged_generator(self) -> nn.Module:
         """The averaged generator itself, not a copy."""
         network: nn.Module = self.ema.module
@@ -79,6 +83,7 @@ class Game:
         torch._foreach_lerp_(averaged, current, self._weight)
 
     def _freeze_all_but(self, seat: int) -> None:
-        for other, group in enumerate(self.parameters):
-            for parameter in group:
-                parameter.requires_grad_(other == seat)
+        """Players may share parameters; what belongs to no player is never trained."""
+        self.nets.requires_grad_(False)
+        for parameter in self.parameters[seat]:
+            parameter.requires_grad_(True)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import torch
+
 from genaug.evaluation.diversity import first_per_class, within_class_distance
 from genaug.generator import Generator
 from genaug.sheet import Block, draw_sheet, save_sheet, sheet_labels
@@ -21,8 +23,10 @@ class Monitor:
         self._labels = None
         self._real_distance = 0.0
         if data.labels is not None:
-            chosen = first_per_class(data.labels[data.labels < _CLASSES], _PER_CLASS)
-            images, labels = data.images[data.labels < _CLASSES][chosen], data.labels[data.labels < _CLASSES][chosen]
+            looked_at = torch.isin(data.labels, data.labels.unique()[:_CLASSES])
+            chosen = torch.nonzero(looked_at).flatten()
+            chosen = chosen[first_per_class(data.labels[chosen], _PER_CLASS)]
+            images, labels = data.images[chosen], data.labels[chosen]
             if any(int((labels == label).sum()) >= 2 for label in labels.unique()):
                 self._labels = labels
                 self._real_distance = within_class_distance(images, labels)

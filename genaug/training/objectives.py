@@ -100,4 +100,5 @@ def interpolation_penalty(score: Score, real: Tensor, fake: Tensor, weight: Tens
     with torch.autocast(real.device.type, enabled=False):
         mixed = torch.lerp(fake.detach().float(), real.detach().float(), weight).requires_grad_()
         (gradient,) = torch.autograd.grad(score(mixed).sum(), mixed, create_graph=True)
-        return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+        penalty: Tensor = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+        return penalty

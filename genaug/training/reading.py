@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional as F
 from genaug.errors import InputError
 from genaug.images import to_uint8
 from genaug.labels import as_labels, class_names
-from genaug.spec import Spec
+from genaug.spec import MAX_CLASSES, MAX_NAME, Spec
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ def read_images(
     is called on the way. Raises ``InputError`` for an empty dataset, sizes that vary without ``image_size``,
     normalised floats, labels that aren't integers, and an item that raises (naming its index).
     """
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise InputError(f"expected a map-style dataset (with len() and indices), got {type(dataset).__name__}.")
     count = len(dataset)
     if count == 0:
         raise InputError("the dataset is empty: expected at least one image.")
@@ -42,8 +44,11 @@ def read_images(
             item = dataset[index]
         except Exception as error:
             raise InputError(f"item {index} of the dataset can't be read ({type(error).__name__}: {error}).") from error
-        image, label = item[:2] if isinstance(item, (tuple, list)) and len(item) >= 2 else (item, None)
-        pixels = to_uint8(image)
+        image, label = (*item, None)[:2] if isinstance(item, (tuple, list)) and item else (item, None)
+        try:
+            pixels = to_uint8(image)
+        except InputError as error:
+            raise InputError(f"item {index} of the dataset: {error}") from error
         if image_size is not None:
             pixels = F.center_crop(F.resize(pixels, [image_size], antialias=True), [image_size, image_size])
         if images is None:
@@ -60,11 +65,17 @@ def read_images(
     assert images is not None
     found = None if all(label is None for label in labels) else as_labels(labels, "the dataset's labels")
     names = class_names(dataset) if found is not None else None
-    present = 0 if found is None else int(found.max()) + 1
-    if names is not None and len(names) < present:
-        names = None
+    classes = 0 if found is None else int(found.max()) + 1
+    if names is not None and len(names) >= classes:
+        classes = len(names)
+    if classes > MAX_CLASSES:
+        raise InputError(
+            f"the labels go up to {classes - 1}; at most {MAX_CLASSES:,} classes are possible. Number them from 0."
+        )
+    if names is not None and (len(set(names)) != classes or max(map(len, names)) > MAX_NAME):
+        names = None  # they don't tell the classes apart
     channels, height, width = images.shape[1:]
-    spec = Spec(shape=(channels, height, width), num_classes=len(names) if names else present, classes=names)
+    spec = Spec(shape=(channels, height, width), num_classes=classes, classes=names)
     return TrainingImages(images, found, spec)
 
 

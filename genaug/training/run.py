@@ -14,7 +14,7 @@ from torch import Tensor
 from genaug.backend import Backend
 from genaug.errors import TrainingError
 from genaug.generator import Generator
-from genaug.training.checkpoint import newest_checkpoint, write_checkpoint
+from genaug.training.checkpoint import newest_checkpoint, newest_step, write_checkpoint
 from genaug.training.game import EMA_DECAY, Game
 from genaug.training.monitor import Monitor
 from genaug.training.progress import TrainingProgress
@@ -64,7 +64,7 @@ class TrainingRun:
                 stopping = bool(signals) or time.monotonic() > deadline
                 saving = stopping or done == steps or done % checkpoint_every == 0
                 if saving or done % LOG_EVERY == 0:
-                    metrics = self._read(sums, done)
+                    metrics = self._read(sums, done, saving)
                     metrics["images_per_s"] = round(shown.images_per_second(done), 1)
                     if saving:
                         metrics |= self._monitor.look(self.generator(done), done, shown.say)
@@ -78,7 +78,10 @@ class TrainingRun:
                     shown.say(self._farewell(reason, done))
                     _leave(reason)
                     return self.generator(done)
-        return self.generator(steps)
+            if signals:  # it came too late to stop anything
+                shown.say(f"{signal.Signals(signals[0]).name} received; training is finished and saved.")
+                _leave(signals[0])
+        return self.generator(max(first, steps))
 
     def generator(self, done: int) -> Generator:
         """The averaged generator after ``done`` steps; it shares the run's memory."""
@@ -102,16 +105,21 @@ class TrainingRun:
             shown.say(f"resuming at step {first}.")
         self._folder.forget_after(first)
         if first:
-            self._save(first)  # an export that was cut off is put right
+            self.generator(first).save(self._folder.path, overwrite=True)  # an export that was cut off is put right
         return first
 
-    def _read(self, sums: "_RunningMeans", done: int) -> dict[str, float]:
+    def _read(self, sums: "_RunningMeans", done: int, saving: bool) -> dict[str, float]:
         metrics = sums.read()
         broken = [name for name, value in metrics.items() if not math.isfinite(value)]
+        if saving and not broken and not self._game.is_finite():  # a finite loss can have a gradient that isn't
+            broken = ["a weight"]
         if broken:
+            good = newest_step(self._folder.checkpoints)
+            state = f"{self._folder.path} holds the state of step {good}"
+            state = "Nothing was saved before" if good is None else state
             raise TrainingError(
-                f"{', '.join(broken)} is no longer finite (NaN or Inf) by step {done}. The last good state is in "
-                f"{self._folder.path}. Try a lower learning rate (--set lr=...) or precision='float32'."
+                f"{', '.join(broken)} is no longer finite (NaN or Inf) by step {done}. {state}. Start anew with a "
+                "lower learning rate (--set lr=...) or precision='float32'."
             )
         return metrics
 
@@ -145,12 +153,16 @@ class _RunningMeans:
 
 @contextmanager
 def _caught_signals() -> Iterator[list[int]]:
-    """Collect the first SIGINT or SIGTERM instead of dying of it; a second one acts as usual. Main thread only."""
+    """Collect the first SIGINT or SIGTERM instead of dying of it; a second one acts as usual. Main thread only.
+
+    A signal that is ignored (nohup, a job in the background) stays ignored.
+    """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
 
     def note(number: int, frame: Any) -> None:
         caught.append(number)

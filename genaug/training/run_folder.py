@@ -34,7 +34,8 @@ class RunFolder:
                 f"{self.path} exists and is not empty. Choose another folder, or pass overwrite=True (--overwrite) "
                 "to replace the run in it or resume=True (--resume) to go on with it."
             )
-        if not (self.path / _RUN_FILE).is_file():
+        run_file = self.path / _RUN_FILE
+        if not run_file.is_file() or (overwrite and _read_settings(run_file) is None):
             raise OutputExistsError(f"{self.path} is not empty and holds no run of genaug; it is left alone.")
 
     def open(self, asked: dict[str, Any], resume: bool) -> None:
@@ -44,7 +45,9 @@ class RunFolder:
         """
         run_file = self.path / _RUN_FILE
         if resume and run_file.is_file():
-            before = json.loads(run_file.read_bytes())
+            before = _read_settings(run_file)
+            if before is None:
+                raise InputError(f"{run_file} is damaged, so the run can't be resumed. Start anew in another folder.")
             for name in sorted((set(before) | set(asked)) - set(_MAY_CHANGE)):
                 if before.get(name) != asked.get(name):
                     raise InputError(
@@ -74,6 +77,15 @@ class RunFolder:
 
     def sheet_path(self, step: int) -> Path:
         return self.path / "samples" / f"step-{step:08d}.png"
+
+
+def _read_settings(run_file: Path) -> dict[str, Any] | None:
+    """What a run was asked for; None where the file isn't one that genaug wrote."""
+    try:
+        content = json.loads(run_file.read_bytes())
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) and {"backend", "config", "genaug"} <= set(content) else None
 
 
 def _step_of(line: str) -> float:

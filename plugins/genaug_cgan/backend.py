@@ -86,7 +86,7 @@ class CGAN(Backend):
             real_score, fake_score = nets["discriminator"](cat([real, fake]), both).float().chunk(2)
             return Loss(objective.discriminator(real_score, fake_score), _score_log(real_score, fake_score))
         with step.float32():
-            real, fake = real.float().requires_grad_(), fake.float().requires_grad_()
+            real, fake = (images.detach().float().requires_grad_() for images in (real, fake))
             real_score, fake_score = nets["discriminator"](real, labels), nets["discriminator"](fake, labels)
             penalty = zero_centred_penalty(real_score, real) + zero_centred_penalty(fake_score, fake)
         value = objective.discriminator(real_score, fake_score) + config.gamma / 2 * config.penalty_every * penalty

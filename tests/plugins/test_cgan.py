@@ -1,0 +1,263 @@
+"""The cgan backend: networks for all shapes, the use of labels, and its loss by hand."""
+
+import itertools
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from genaug import plugins
+from genaug.backend import Batch
+from genaug.spec import Latent, Spec
+from genaug.training.game import Game
+from genaug.training.reading import TrainingImages
+from genaug.training.streams import BatchStream, Share, TrainingStep
+from genaug_cgan.backend import CGAN, CGANConfig
+from genaug_cgan.networks import ProjectionDiscriminator, stage_sizes, stage_widths
+
+CPU = torch.device("cpu")
+SHAPES = [(1, 1, 1), (1, 4, 4), (1, 8, 8), (1, 28, 28), (1, 27, 27), (2, 13, 40), (3, 32, 32), (3, 64, 64), (4, 5, 9)]
+LOSSES = ["relativistic", "nonsaturating", "least_squares", "hinge", "minimax"]
+
+
+@pytest.fixture
+def backend():
+    return plugins.resolve("cgan")
+
+
+@pytest.fixture
+def configure(tiny_config):
+    return lambda **options: CGANConfig(**{**tiny_config, **options})
+
+
+def batch_of(shape, n=4, classes=3):
+    drawn = torch.Generator().manual_seed(0)
+    labels = torch.arange(n) % classes if classes else None
+    return Batch(torch.rand(n, *shape, generator=drawn) * 2 - 1, labels)
+
+
+def step_of(config, spec, index=0, policy=()):
+    step = TrainingStep(config, spec, seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=policy)
+    step.begin(index)
+    return step
+
+
+def play(backend, config, spec, batch, index=0, policy=()):
+    """The losses of both players' turns and their gradients' sums, on fresh networks."""
+    torch.manual_seed(0)
+    nets = backend.build(config, spec)
+    step = step_of(config, spec, index, policy)
+    losses, gradients = {}, {}
+    for player in backend.players(config, nets):
+        nets.zero_grad()
+        losses[player.name] = backend.loss(player.name, nets, batch, step)
+        losses[player.name].value.backward()
+        gradients[player.name] = [parameter.grad for parameter in nets[player.name].parameters()]
+    return losses, gradients
+
+
+class TestShapes:
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("classes", [3, 0])
+    def test_build_generate_loss_backward(self, backend, configure, shape, classes):
+        config = configure()
+        spec = backend.describe(config, Spec(shape=shape, num_classes=classes))
+        nets, step = backend.build(config, spec), step_of(config, spec)
+        labels = torch.arange(4) % 3 if classes else None
+        images = backend.generate(nets, step.latents(4), labels)
+        assert images.shape == (4, *shape)
+        assert float(images.detach().abs().max()) <= 1
+        losses, gradients = play(backend, config, spec, batch_of(shape, 4, classes))
+        for name, loss in losses.items():
+            assert loss.value.shape == ()
+            assert loss.value.isfinite()
+            assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients[name])
+
+    def test_sizes_of_feature_maps(self):
+        assert stage_sizes(28, 28) == [(7, 7), (14, 14), (28, 28)]
+        assert stage_sizes(27, 27) == [(7, 7), (14, 14), (27, 27)]
+        assert stage_sizes(7, 300) == [(7, 300)]
+        assert stage_sizes(1, 1) == [(1, 1)]
+        for height, width in itertools.product(range(1, 70, 3), repeat=2):
+            sizes = stage_sizes(height, width)
+            assert sizes[-1] == (height, width)
+            assert 1 <= min(sizes[0]) <= 7
+            assert all(2 * a >= b and 2 * c >= d for (a, c), (b, d) in itertools.pairwise(sizes))
+
+    def test_widths_double_at_each_halving_up_to_the_widest(self):
+        assert stage_widths(4, 32, 256) == [256, 128, 64, 32]
+        assert stage_widths(4, 32, 100) == [100, 100, 64, 32]
+        assert stage_widths(1, 32, 16) == [16]
+
+    def test_each_score_depends_on_its_own_image_only(self):
+        torch.manual_seed(0)
+        critic, batch = ProjectionDiscriminator((1, 8, 8), 3, 4, 8), batch_of((1, 8, 8), 6)
+        whole = critic(batch.images, batch.labels)
+        assert whole.shape == (6, 1)
+        alone = torch.cat([critic(batch.images[i : i + 1], batch.labels[i : i + 1]) for i in range(6)])
+        assert torch.allclose(whole, alone, atol=1e-5)
+
+
+class TestLabels:
+    def test_the_spec_takes_the_datas_classes(self, backend, configure):
+        data = Spec(shape=(1, 8, 8), num_classes=2, classes=("a", "b"))
+        assert backend.describe(configure(), data) == data.model_copy(update={"latents": (Latent(size=4),)})
+        off = backend.describe(configure(conditional=False), data)
+        assert (off.num_classes, off.classes, off.takes_labels) == (0, None, False)
+
+    def test_an_unconditional_gan_ignores_the_labels_of_the_data(self, backend, configure):
+        config = configure(conditional=False)
+        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        labelled, unlabelled = batch_of((1, 8, 8)), batch_of((1, 8, 8), classes=0)
+        values = [play(backend, config, spec, batch)[0] for batch in (labelled, unlabelled)]
+        assert all(torch.equal(values[0][name].value, values[1][name].value) for name in values[0])
+
+    def test_the_label_changes_the_image_of_the_same_latent(self, backend, configure):
+        config = configure()
+        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        images = torch.stack([torch.full((8, 8), value) for value in (0, 128, 255)]).to(torch.uint8)[:, None]
+        data = TrainingImages(images.repeat(8, 1, 1, 1), torch.arange(24) % 3, spec)
+        game = Game(backend, config, spec, 0, CPU)
+        step, batches = step_of(config, spec), BatchStream(data, 12, 0, CPU, Share())
+        for index in range(20):
+            step.begin(index)
+            game.play(step, batches)
+        z = torch.randn(1, 4).repeat(3, 1)
+        made = backend.generate(game.nets.eval(), {"z": z}, torch.arange(3)).detach().flatten(1)
+        assert float(torch.nn.functional.pdist(made).min()) > 0.1
+
+    def test_labels_reach_the_score(self, backend, configure):
+        config = configure()
+        nets = backend.build(config, backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3)))
+        images = batch_of((1, 8, 8)).images
+        scores = [nets["discriminator"](images, torch.full((4,), label)) for label in range(3)]
+        assert not torch.allclose(scores[0], scores[1])
+        assert not torch.allclose(scores[1], scores[2])
+
+    def test_latents_reach_the_image(self, backend, configure):
+        config = configure()
+        nets = backend.build(config, backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3)))
+        z = torch.zeros(2, 4, requires_grad=True)
+        backend.generate(nets.eval(), {"z": z}, torch.tensor([0, 1])).square().sum().backward()
+        assert bool((z.grad != 0).all())
+
+
+class Stub(nn.Module):
+    """A generator that makes w z_0 everywhere, and a critic whose score is v times the image's sum, plus the label."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.weight = kind, nn.Parameter(torch.tensor(0.3))
+
+    def forward(self, x, labels):
+        if self.kind == "generator":
+            return (self.weight * x[:, 0])[:, None, None, None].expand(-1, 1, 2, 2)
+        return self.weight * x.flatten(1).sum(1, keepdim=True) + labels[:, None]
+
+
+class TestLoss:
+    @pytest.fixture
+    def hand(self, configure):
+        """Both losses with stub networks and the scores worked out by hand."""
+
+        def losses(index=0, **options):
+            config = configure(loss="relativistic", **options)
+            spec = CGAN().describe(config, Spec(shape=(1, 2, 2), num_classes=3))
+            nets = nn.ModuleDict({"generator": Stub("generator"), "discriminator": Stub("discriminator")})
+            batch = batch_of((1, 2, 2))
+            z = step_of(config, spec, index).latents(4)["z"]
+            step = step_of(config, spec, index)
+            got = [CGAN().loss(player, nets, batch, step) for player in ("generator", "discriminator")]
+            real = 0.3 * batch.images.flatten(1).sum(1) + batch.labels
+            fake = 0.3 * (4 * 0.3 * z[:, 0]) + batch.labels
+            return got, real.detach(), fake.detach(), nets
+
+        return losses
+
+    def test_by_hand(self, hand):
+        (generator, discriminator), real, fake, _ = hand(gamma=0.5, penalty_every=4)
+        assert generator.value.item() == pytest.approx(float((1 + (real - fake).exp()).log().mean()), rel=1e-5)
+        penalty = 2 * 4 * 0.3**2  # R1 + R2: the gradient is 0.3 in each of four pixels
+        expected = float((1 + (fake - real).exp()).log().mean()) + 0.5 / 2 * 4 * penalty
+        assert discriminator.value.item() == pytest.approx(expected, rel=1e-5)
+        assert discriminator.log["penalty"].item() == pytest.approx(penalty, rel=1e-5)
+        assert discriminator.log["real_score"].item() == pytest.approx(float(real.mean()), rel=1e-5)
+        assert discriminator.log["fake_score"].item() == pytest.approx(float(fake.mean()), rel=1e-5)
+        assert not any(value.requires_grad for value in discriminator.log.values())
+
+    @pytest.mark.parametrize(("every", "steps"), [(1, [0, 1, 2, 3]), (3, [0, 3, 6])])
+    def test_penalties_are_taken_every_so_many_steps(self, hand, every, steps):
+        taken = [index for index in range(steps[-1] + 1) if "penalty" in hand(index, penalty_every=every)[0][1].log]
+        assert taken == steps
+
+    def test_with_and_without_penalty_the_adversarial_part_is_the_same(self, hand):
+        (_, with_penalty), _, _, _ = hand(0, gamma=2.0, penalty_every=2)
+        (_, without), _, _, _ = hand(0, gamma=0.0, penalty_every=2)
+        assert with_penalty.value.item() - 2 * with_penalty.log["penalty"].item() == pytest.approx(without.value.item())
+
+    @pytest.mark.parametrize("loss", LOSSES)
+    def test_without_gamma_there_is_no_penalty(self, backend, configure, loss):
+        config = configure(loss=loss, gamma=0.0, penalty_every=1)
+        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        losses, _ = play(backend, config, spec, batch_of((1, 8, 8)))
+        assert set(losses["discriminator"].log) == {"real_score", "fake_score"}
+
+    def test_the_discriminators_turn_leaves_the_generator_alone(self, hand):
+        (_, discriminator), _, _, nets = hand(0)
+        discriminator.value.backward()
+        assert nets["generator"].weight.grad is None
+        assert nets["discriminator"].weight.grad is not None
+
+    def test_the_batch_is_left_as_it_was(self, backend, configure):
+        config = configure(penalty_every=1)
+        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        batch = batch_of((1, 8, 8))
+        before = batch.images.clone()
+        play(backend, config, spec, batch)
+        assert torch.equal(batch.images, before)
+        assert not batch.images.requires_grad
+
+    @pytest.mark.parametrize("loss", LOSSES)
+    @pytest.mark.parametrize("policy", [(), ("translation", "affine", "color", "cutout")])
+    def test_every_objective_runs_and_a_step_helps_its_player(self, backend, configure, loss, policy):
+        config = configure(loss=loss)
+        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        for index in (0, 1):  # with and without penalty
+            losses, gradients = play(backend, config, spec, batch_of((1, 8, 8)), index, policy)
+            assert all(loss.value.isfinite() for loss in losses.values())
+            assert all(any(float(g.abs().sum()) > 0 for g in gradients[name]) for name in losses)
+
+    def test_penalties_are_taken_in_float32(self, backend, configure):
+        config = configure(penalty_every=1, gamma=1.0)
+        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        torch.manual_seed(0)
+        nets, types = backend.build(config, spec), []
+        nets["discriminator"].features.register_forward_hook(lambda module, inputs, out: types.append(out.dtype))
+        step = TrainingStep(config, spec, seed=0, device=CPU, dtype=torch.bfloat16, share=Share(), policy=())
+        step.begin(0)
+        with step.networks():
+            backend.loss("generator", nets, batch_of((1, 8, 8)), step)
+            assert set(types) == {torch.bfloat16}
+            types.clear()
+            backend.loss("discriminator", nets, batch_of((1, 8, 8)), step)
+        assert set(types) == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"latent_size": 0},
+        {"width": 3},
+        {"loss": "wgan"},
+        {"gamma": -1},
+        {"penalty_every": 0},
+        {"lr": 0},
+        {"lr": float("nan")},
+        {"beta2": 1},
+        {"colour": 1},
+    ],
+)
+def test_options_out_of_bounds(options):
+    with pytest.raises(ValidationError, match=next(iter(options))):
+        CGANConfig(**options)

@@ -1,0 +1,110 @@
+"""The endless tables of random numbers: any piece of them is the piece of a longer one."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare, kstest
+
+from genaug.errors import InputError
+from genaug.randomness import category_rows, check_seed, latent_rows, mix, normal_rows, uniform_rows
+from genaug.spec import Latent
+
+KINDS = ("normal", "uniform", "categorical")
+SEEDS = st.integers(0, 2**63 - 1)
+
+
+@given(SEEDS, st.integers(0, 200), st.integers(0, 70), st.integers(1, 11), st.sampled_from([uniform_rows, normal_rows]))
+@settings(max_examples=150, deadline=None)
+def test_a_piece_is_the_piece_of_a_longer_table(seed, start, count, width, rows):
+    piece, table = rows(seed, "a", start, count, width), rows(seed, "a", 0, start + count + 5, width)
+    assert piece.shape == (count, width)
+    assert np.array_equal(piece, table[start : start + count])
+
+
+@given(SEEDS, st.sampled_from(KINDS), st.integers(0, 100), st.integers(0, 40), st.integers(1, 9))
+@settings(max_examples=100, deadline=None)
+def test_a_piece_of_a_latent_is_the_piece_of_a_longer_one(seed, kind, start, count, size):
+    latent = Latent(kind=kind, size=size)
+    table = latent_rows(latent, seed, 0, start + count + 3)
+    assert torch.equal(latent_rows(latent, seed, start, count), table[start : start + count])
+
+
+def test_far_rows_are_reached_at_once():
+    far = uniform_rows(0, "a", 2**50, 3, 5)
+    assert np.array_equal(far[1:], uniform_rows(0, "a", 2**50 + 1, 2, 5))
+
+
+def test_normal_rows_are_standard_normal_and_independent():
+    drawn = normal_rows(0, "a", 0, 20_000, 5)
+    assert np.allclose(drawn.mean(0), 0, atol=0.03)
+    assert np.allclose(drawn.var(0), 1, atol=0.04)
+    assert all(kstest(column, "norm").pvalue > 1e-3 for column in drawn.T)
+    neighbours = np.concatenate([drawn[:-1], drawn[1:]], axis=1)
+    assert np.allclose(np.corrcoef(neighbours.T), np.eye(10), atol=0.03)
+    assert np.allclose(np.corrcoef((neighbours**2).T), np.eye(10), atol=0.03)  # a Box-Muller pair shares its radius
+
+
+def test_uniform_rows_are_uniform():
+    drawn = uniform_rows(0, "a", 0, 20_000, 3)
+    assert drawn.min() >= 0
+    assert drawn.max() < 1
+    assert all(kstest(column, "uniform").pvalue > 1e-3 for column in drawn.T)
+
+
+@pytest.mark.parametrize("categories", [1, 2, 7, 1000])
+def test_categories_are_equally_likely(categories):
+    drawn = category_rows(categories, 0, "a", 0, 20_000)
+    assert drawn.dtype == torch.int64
+    assert 0 <= int(drawn.min()) <= int(drawn.max()) < categories
+    if categories > 1:
+        assert chisquare(torch.bincount(drawn, minlength=categories).numpy()).pvalue > 1e-3
+
+
+def test_latents_have_the_type_and_range_of_their_kind():
+    normal, uniform = (latent_rows(Latent(kind=kind, size=3), 0, 0, 5000) for kind in ("normal", "uniform"))
+    categorical = latent_rows(Latent(kind="categorical", size=3), 0, 0, 5000)
+    assert (normal.dtype, normal.shape) == (torch.float32, (5000, 3))
+    assert (uniform.dtype, uniform.shape) == (torch.float32, (5000, 3))
+    assert (categorical.dtype, categorical.shape) == (torch.int64, (5000,))
+    assert float(normal.min()) < -2.5
+    assert -1 <= float(uniform.min()) < -0.99
+    assert 0.99 < float(uniform.max()) <= 1
+    assert categorical.unique().tolist() == [0, 1, 2]
+
+
+def test_seeds_streams_and_latents_of_other_names_give_other_numbers():
+    tables = [uniform_rows(seed, stream, 0, 50, 4) for seed in (0, 1, 2**32, 2**62) for stream in ("a", "b", "labels")]
+    tables += [latent_rows(Latent(name=name, kind="uniform", size=4), 0, 0, 50).numpy() for name in ("z", "c")]
+    flat = np.stack([table.ravel() for table in tables])
+    assert np.abs(np.corrcoef(flat) - np.eye(len(flat))).max() < 0.4
+
+
+@given(SEEDS, SEEDS, st.lists(st.integers(0, 2**32 - 1), max_size=3), st.lists(st.integers(0, 2**32 - 1), max_size=3))
+@settings(max_examples=200, deadline=None)
+def test_mixed_seeds_differ_where_anything_differs(one, other, salts, more):
+    assert (mix(one, *salts) == mix(other, *more)) == ((one, salts) == (other, more))
+
+
+def test_a_zero_or_a_word_of_the_seed_counts_as_a_salt():
+    """numpy's SeedSequence alone takes (1, 0) for (1,) and 5 · 2^32 + 3 for (3, 5)."""
+    assert mix(1) != mix(1, 0) != mix(1, 0, 0)
+    assert mix(3, 5, 7) != mix(5 * 2**32 + 3, 7)
+    assert mix(1, "order") != mix(1, "order", 0)
+
+
+def test_mixed_seeds_are_seeds():
+    assert all(check_seed(mix(seed, "x", index)) >= 0 for seed in (0, 2**63 - 1) for index in range(20))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.0, "1", None, True, float("nan")])
+def test_what_is_no_seed_is_refused(seed):
+    with pytest.raises(InputError, match=r"seed must be an integer in \[0, 2\^63\)"):
+        check_seed(seed)
+
+
+@pytest.mark.parametrize("seed", [0, 2**63 - 1])
+def test_the_smallest_and_the_largest_seed_work(seed):
+    assert check_seed(seed) == seed
+    assert uniform_rows(seed, "a", 0, 2, 2).shape == (2, 2)

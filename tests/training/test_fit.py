@@ -1,0 +1,705 @@
+"""``genaug.fit``: reproducible, resumable to the bit, and careful with what stands on the disk."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Subset, TensorDataset
+
+import genaug
+from genaug import storage
+from genaug.backend import Backend, BackendConfig, Loss, Player
+from genaug.errors import InputError, OutputExistsError, PluginError, SaveError, TrainingError
+from genaug.training.game import Game
+
+STEPS = 12
+
+
+@pytest.fixture
+def fit(tiny_config, tiny_set):
+    """``genaug.fit`` with a tiny network, tiny data and few steps."""
+
+    def run(out, backend="cgan", dataset=None, **arguments):
+        config = arguments.pop("config", tiny_config if backend == "cgan" else {})
+        defaults = {"steps": STEPS, "batch_size": 8, "checkpoint_every": 4, "device": "cpu", "precision": "float32"}
+        dataset = tiny_set if dataset is None else dataset
+        return genaug.fit(backend, dataset, out=out, config=config, **{**defaults, **arguments})
+
+    return run
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """``at_step(7, action)`` does something right after step 7 was played."""
+    play = Game.play
+
+    def install(index, action):
+        def patched(self, step, batches):
+            log = play(self, step, batches)
+            if step.index == index:
+                action()
+            return log
+
+        monkeypatch.setattr(Game, "play", patched)
+
+    return install
+
+
+@pytest.fixture(autouse=True)
+def usual_signals():
+    """pytest itself may run where SIGINT is ignored; signals are as in a shell, and are put back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def weights(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+def newest_state(folder):
+    return torch.load(max((folder / "checkpoints").glob("*.pt")), weights_only=True)
+
+
+def logged(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def same(one, other):
+    """Whether two nested states are alike, to the bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def assert_same_run(one, other):
+    assert weights(one) == weights(other)
+    assert same(newest_state(one), newest_state(other))
+    assert (one / "config.json").read_bytes() == (other / "config.json").read_bytes()
+
+
+def steps_of(folder):
+    return sorted(int(path.stem.split("-")[1]) for path in (folder / "checkpoints").glob("*.pt"))
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, tiny_set, tiny_config):
+    """An uninterrupted run."""
+    out = tmp_path_factory.mktemp("reference") / "run"
+    arguments = {"batch_size": 8, "checkpoint_every": 4, "device": "cpu", "precision": "float32", "progress": False}
+    genaug.fit("cgan", tiny_set, out=out, steps=STEPS, config=tiny_config, **arguments)
+    return out
+
+
+class TestARun:
+    def test_the_folder_loads_and_gives_what_fit_returned(self, fit, tmp_path):
+        generator = fit(tmp_path / "run")
+        images, _ = generator.sample(20, seed=1)
+        loaded = genaug.load(tmp_path / "run", device="cpu")
+        assert torch.equal(loaded.sample(20, seed=1)[0], images)
+        assert loaded.spec == generator.spec
+        assert generator.spec.num_classes == 4
+        assert generator.training["steps"] == loaded.training["steps"] == STEPS
+        assert images.float().std() > 1
+
+    def test_the_same_seed_gives_the_same_weights(self, fit, tmp_path, reference):
+        torch.manual_seed(99)
+        fit(tmp_path / "again")
+        assert_same_run(tmp_path / "again", reference)
+        fit(tmp_path / "other", seed=1)
+        assert weights(tmp_path / "other") != weights(reference)
+
+    def test_how_often_is_saved_changes_nothing(self, fit, tmp_path, reference):
+        fit(tmp_path / "run", checkpoint_every=100)
+        assert_same_run(tmp_path / "run", reference)
+
+    def test_torchs_rng_is_left_alone(self, fit, tmp_path):
+        before = torch.random.get_rng_state()
+        fit(tmp_path / "run", steps=2)
+        assert torch.equal(torch.random.get_rng_state(), before)
+
+    def test_what_lies_in_the_folder(self, reference):
+        names = {"run.json", "metrics.jsonl", "samples", "checkpoints", "config.json", "model.safetensors"}
+        assert {path.name for path in reference.iterdir()} == names
+        assert [path.name for path in sorted((reference / "samples").iterdir())] == [
+            f"step-{step:08d}.png" for step in (4, 8, 12)
+        ]
+        assert steps_of(reference) == [8, 12]
+        assert {path.suffix for path in (reference / "checkpoints").iterdir()} == {".pt", ".json"}
+
+    def test_metrics(self, reference):
+        lines = logged(reference)
+        assert [line["step"] for line in lines] == [4, 8, 12]
+        for line in lines:
+            assert {"loss/generator", "loss/discriminator", "diversity", "images_per_s"} <= set(line)
+            assert line["diversity"] >= 0
+
+    def test_without_labels_there_is_no_diversity(self, fit, tmp_path, tiny_set):
+        fit(tmp_path / "run", dataset=TensorDataset(tiny_set.tensors[0]), steps=2)
+        assert "diversity" not in logged(tmp_path / "run")[-1]
+        assert genaug.load(tmp_path / "run", device="cpu").sample(3, seed=0)[1] is None
+
+    def test_augment_and_bfloat16_and_image_size(self, fit, tmp_path):
+        policy = ("translation", "affine", "color", "cutout")
+        generator = fit(tmp_path / "run", steps=3, augment=policy, precision="bfloat16", image_size=9)
+        assert generator.spec.shape == (1, 9, 9)
+        assert generator.training["precision"] == "bfloat16"
+        assert generator.training["augment"] == list(policy)
+
+    def test_classes_beyond_the_twentieth(self, fit, tmp_path, tiny_set):
+        images, labels = tiny_set.tensors
+        fit(tmp_path / "run", dataset=TensorDataset(images, labels + 30), steps=2)
+        assert logged(tmp_path / "run")[-1]["diversity"] >= 0
+
+    def test_in_another_thread(self, fit, tmp_path, reference):
+        thread = threading.Thread(target=lambda: fit(tmp_path / "run"))
+        thread.start()
+        thread.join()
+        assert weights(tmp_path / "run") == weights(reference)
+
+
+class TestResume:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_after_a_signal(self, fit, tmp_path, reference, at_step, capsys, monkeypatch, number):
+        at_step(5, lambda: signal.raise_signal(number))
+        ending = KeyboardInterrupt if number == signal.SIGINT else SystemExit
+        with pytest.raises(ending) as caught:
+            fit(tmp_path / "run")
+        if number == signal.SIGTERM:
+            assert caught.value.code == 143
+        said = capsys.readouterr().err
+        assert f"stopped after step 6: {number.name} received" in said
+        assert "--resume" in said
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 6
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        monkeypatch.undo()
+        fit(tmp_path / "run", resume=True)
+        assert "resuming at step 6" in capsys.readouterr().err
+        assert_same_run(tmp_path / "run", reference)
+        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 6, 8, 12]
+
+    def test_a_signal_at_the_last_step_is_not_swallowed(self, fit, tmp_path, at_step, reference, capsys):
+        at_step(STEPS - 1, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "run")
+        assert "training is finished" in capsys.readouterr().err
+        assert_same_run(tmp_path / "run", reference)
+
+    def test_an_ignored_signal_stays_ignored(self, fit, tmp_path, at_step, reference):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        at_step(5, lambda: signal.raise_signal(signal.SIGINT))
+        fit(tmp_path / "run")
+        assert_same_run(tmp_path / "run", reference)
+
+    def test_after_many_stops_of_a_time_budget(self, fit, tmp_path, reference, capsys):
+        done = []
+        for attempt in range(STEPS):
+            generator = fit(tmp_path / "run", max_minutes=1e-9, resume=attempt > 0)
+            done.append(generator.training["steps"])
+        assert done == list(range(1, STEPS + 1))
+        assert "the time is up" in capsys.readouterr().err
+        assert_same_run(tmp_path / "run", reference)
+        assert [line["step"] for line in logged(tmp_path / "run")] == done
+
+    def test_after_an_exception(self, fit, tmp_path, reference, at_step, monkeypatch):
+        """Steps after the last checkpoint are trained again, and logged once."""
+
+        def fail():
+            raise RuntimeError("power cut")
+
+        at_step(10, fail)
+        with pytest.raises(RuntimeError, match="power cut"):
+            fit(tmp_path / "run")
+        with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
+            file.write('{"step": 10, "x": 1}\n{"step": 11, "los')  # what a crash can leave
+        monkeypatch.undo()
+        fit(tmp_path / "run", resume=True)
+        assert_same_run(tmp_path / "run", reference)
+        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 8, 12]
+
+    def test_further_than_first_asked_for(self, fit, tmp_path, reference):
+        fit(tmp_path / "run", steps=5)
+        fit(tmp_path / "run", steps=STEPS, resume=True)
+        assert_same_run(tmp_path / "run", reference)
+
+    @pytest.mark.parametrize("steps", [STEPS, 5])
+    def test_where_nothing_is_left_to_do(self, fit, tmp_path, steps, reference):
+        fit(tmp_path / "run")
+        generator = fit(tmp_path / "run", steps=steps, resume=True)
+        assert generator.training["steps"] == STEPS
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == STEPS
+        assert weights(tmp_path / "run") == weights(reference)
+
+    def test_with_nothing_to_resume_it_starts_and_says_so(self, fit, tmp_path, reference, capsys):
+        fit(tmp_path / "run", resume=True)
+        assert "no whole checkpoint in" in capsys.readouterr().err
+        assert_same_run(tmp_path / "run", reference)
+
+    @pytest.mark.parametrize("damage", ["flipped", "truncated", "unsealed"])
+    def test_a_damaged_checkpoint_is_passed_over(self, fit, tmp_path, reference, capsys, damage):
+        fit(tmp_path / "run", steps=8)
+        newest = tmp_path / "run" / "checkpoints" / "step-00000008.pt"
+        content = bytearray(newest.read_bytes())
+        if damage == "unsealed":
+            newest.with_name(newest.name + ".json").unlink()
+        else:
+            content[len(content) // 2] ^= 1
+            newest.write_bytes(content if damage == "flipped" else content[:100])
+        capsys.readouterr()
+        fit(tmp_path / "run", resume=True)
+        said = capsys.readouterr().err
+        assert f"{newest} is damaged and was passed over" in said
+        assert "resuming at step 4" in said
+        assert_same_run(tmp_path / "run", reference)
+
+    def test_when_all_are_damaged_new_ones_are_kept(self, fit, tmp_path, reference, at_step, monkeypatch):
+        fit(tmp_path / "run")
+        for path in (tmp_path / "run" / "checkpoints").glob("*.pt"):
+            path.write_bytes(b"")
+        at_step(5, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "run", resume=True)
+        assert steps_of(tmp_path / "run") == [4, 6]
+        monkeypatch.undo()
+        fit(tmp_path / "run", resume=True)
+        assert_same_run(tmp_path / "run", reference)
+
+    def test_an_export_that_was_cut_off_is_put_right(self, fit, tmp_path, reference):
+        fit(tmp_path / "run")
+        (tmp_path / "run" / "model.safetensors").write_bytes(b"half")
+        fit(tmp_path / "run", resume=True)
+        assert_same_run(tmp_path / "run", reference)
+
+    @pytest.mark.parametrize(
+        ("name", "arguments"),
+        [
+            ("seed", {"seed": 1}),
+            ("batch_size", {"batch_size": 4}),
+            ("augment", {"augment": ["color"]}),
+            ("config", {"config": {"width": 4, "max_width": 8, "latent_size": 5}}),
+            ("precision", {"precision": "bfloat16"}),
+            ("image_size", {"image_size": 8}),
+        ],
+    )
+    def test_other_settings_are_refused_by_name(self, fit, tmp_path, name, arguments):
+        fit(tmp_path / "run", steps=1)
+        before = weights(tmp_path / "run"), (tmp_path / "run" / "run.json").read_bytes()
+        with pytest.raises(InputError, match=f"can't be resumed: {name} was .*, now it is"):
+            fit(tmp_path / "run", resume=True, **arguments)
+        assert (weights(tmp_path / "run"), (tmp_path / "run" / "run.json").read_bytes()) == before
+
+    def test_other_data_are_refused(self, fit, tmp_path, tiny_set):
+        fit(tmp_path / "run", steps=1)
+        with pytest.raises(InputError, match="data_sha256 was"):
+            fit(tmp_path / "run", resume=True, dataset=Subset(tiny_set, range(39)))
+        images, labels = tiny_set.tensors
+        with pytest.raises(InputError, match="data_sha256 was"):
+            fit(tmp_path / "run", resume=True, dataset=TensorDataset(images, labels.flip(0)))
+
+    @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff"])
+    def test_a_damaged_run_file_is_named(self, fit, tmp_path, content):
+        fit(tmp_path / "run", steps=1)
+        (tmp_path / "run" / "run.json").write_bytes(content)
+        with pytest.raises(InputError, match=r"run\.json is damaged"):
+            fit(tmp_path / "run", resume=True)
+
+
+CHILD = """
+    import json, signal, sys, time, torch, genaug
+    from torch.utils.data import TensorDataset
+    from genaug.training.game import Game
+
+    out, config, stop_at, resume = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "resume"
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    drawn = torch.Generator().manual_seed(0)
+    data = TensorDataset(torch.randint(0, 256, (40, 1, 8, 8), generator=drawn).to(torch.uint8), torch.arange(40) % 4)
+    play = Game.play
+
+    def waiting(self, step, batches):
+        if step.index == stop_at:
+            print("here", flush=True)
+            time.sleep(1 if resume else 600)
+        return play(self, step, batches)
+
+    Game.play = waiting
+    genaug.fit("cgan", data, out=out, steps=12, batch_size=8, checkpoint_every=4, device="cpu", precision="float32",
+               config=config, resume=resume)
+"""
+
+
+class TestProcesses:
+    @pytest.fixture
+    def child(self, tmp_path, tiny_config):
+        processes = []
+
+        def start(stop_at, resume=False):
+            arguments = [str(tmp_path / "run"), json.dumps(tiny_config), str(stop_at), "resume" if resume else "new"]
+            process = subprocess.Popen(
+                [sys.executable, "-c", textwrap.dedent(CHILD), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+            )
+            processes.append(process)
+            assert process.stdout.readline() == "here\n", process.stderr.read()
+            return process
+
+        yield start
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+    @pytest.mark.slow
+    def test_kill_and_ctrl_c(self, child, fit, tmp_path, reference):
+        """Killed in the middle of step 9 without a chance to say anything, resumed, interrupted, resumed."""
+        killed = child(stop_at=9)
+        killed.kill()
+        assert killed.wait(60) == -signal.SIGKILL
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 8
+        interrupted = child(stop_at=9, resume=True)
+        interrupted.send_signal(signal.SIGINT)
+        _, said = interrupted.communicate(timeout=120)
+        assert interrupted.returncode == -signal.SIGINT  # as Python ends on a KeyboardInterrupt nobody caught
+        assert "stopped after step 10: SIGINT received" in said
+        assert "KeyboardInterrupt" in said
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 10
+        fit(tmp_path / "run", resume=True)
+        assert_same_run(tmp_path / "run", reference)
+        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 8, 10, 12]
+
+
+class TestFolder:
+    def test_a_run_that_exists_is_refused(self, fit, tmp_path):
+        fit(tmp_path / "run", steps=1)
+        before = weights(tmp_path / "run")
+        with pytest.raises(OutputExistsError, match=r"exists and is not empty.*--overwrite.*--resume"):
+            fit(tmp_path / "run", seed=1)
+        assert weights(tmp_path / "run") == before
+
+    def test_overwrite_replaces_all_of_it_and_leaves_strangers_alone(self, fit, tmp_path, reference):
+        fit(tmp_path / "run", steps=3, seed=1, checkpoint_every=1)
+        (tmp_path / "run" / "notes.txt").write_text("mine")
+        fit(tmp_path / "run", overwrite=True)
+        assert_same_run(tmp_path / "run", reference)
+        assert steps_of(tmp_path / "run") == steps_of(reference)
+        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 8, 12]
+        assert len(list((tmp_path / "run" / "samples").iterdir())) == 3
+        assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+    @pytest.mark.parametrize("arguments", [{}, {"overwrite": True}, {"resume": True}])
+    @pytest.mark.parametrize("run_file", [None, '{"name": "my jogging track"}'])
+    def test_a_folder_of_somebodys_photos_is_left_alone(self, fit, tmp_path, arguments, run_file):
+        (tmp_path / "photos" / "samples").mkdir(parents=True)
+        (tmp_path / "photos" / "samples" / "cat.jpg").write_text("mine")
+        if run_file is not None:
+            (tmp_path / "photos" / "run.json").write_text(run_file)
+        with pytest.raises((OutputExistsError, InputError)):
+            fit(tmp_path / "photos", **arguments)
+        assert (tmp_path / "photos" / "samples" / "cat.jpg").read_text() == "mine"
+        assert not (tmp_path / "photos" / "config.json").exists()
+
+    def test_a_file_in_the_way(self, fit, tmp_path):
+        (tmp_path / "run").write_text("mine")
+        with pytest.raises(OutputExistsError, match="is a file"):
+            fit(tmp_path / "run", overwrite=True)
+
+    def test_data_that_cannot_be_used_leave_the_old_run_in_place(self, fit, tmp_path):
+        fit(tmp_path / "run", steps=1)
+        before = weights(tmp_path / "run")
+        with pytest.raises(InputError, match="item 0"):
+            fit(tmp_path / "run", overwrite=True, dataset=[torch.full((1, 8, 8), 2.0)])
+        assert weights(tmp_path / "run") == before
+
+
+class TestDisk:
+    def test_a_disk_that_fills_up_while_saving(self, fit, tmp_path, monkeypatch, at_step, reference):
+        def fill():
+            def full(_):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            monkeypatch.setattr(storage.os, "fsync", full)
+
+        at_step(7, fill)
+        with pytest.raises(SaveError, match=r"could not write to .*disk is full"):
+            fit(tmp_path / "run")
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 4
+        assert steps_of(tmp_path / "run") == [4]
+        assert not list((tmp_path / "run").rglob(".*"))
+        monkeypatch.undo()
+        fit(tmp_path / "run", resume=True)
+        assert_same_run(tmp_path / "run", reference)
+
+    def test_a_disk_that_is_really_full(self, fit, tmp_path, reference, at_step, monkeypatch):
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        try:
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=True, capture_output=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("no permission to mount a small disk")
+        try:
+
+            def fill():
+                left = os.statvfs(disk)
+                (disk / "ballast").write_bytes(b"0" * (left.f_bavail * left.f_bsize))
+
+            at_step(5, fill)
+            with pytest.raises(SaveError, match="disk is full"):
+                fit(disk / "run")
+            assert genaug.load(disk / "run", device="cpu").training["steps"] == 4
+            monkeypatch.undo()
+            (disk / "ballast").unlink()
+            fit(disk / "run", resume=True)
+            assert weights(disk / "run") == weights(reference)
+            assert [line["step"] for line in logged(disk / "run")] == [4, 8, 12]
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+
+
+class Dot(nn.Module):
+    """One weight, painted everywhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, z):
+        return torch.tanh(self.weight + 0 * z.sum(1))[:, None, None, None].expand(-1, 1, 8, 8)
+
+
+class Toy(Backend):
+    """The smallest backend; tests change one thing about it."""
+
+    class Config(BackendConfig):
+        latent_size: int = 2
+
+    def build(self, config, spec):
+        return nn.ModuleDict({"generator": Dot(), "other": Dot()})
+
+    def generate(self, nets, latents, labels):
+        return nets["generator"](latents["z"])
+
+    def players(self, config, nets):
+        return [Player(name, nets[name].parameters(), lr=0.01) for name in ("generator", "other")]
+
+    def loss(self, player, nets, batch, step):
+        return Loss(nets[player].weight.square())
+
+
+@pytest.fixture
+def train_toy(register_backend, fit, tmp_path):
+    """Trains a class derived from Toy."""
+
+    def run(backend_class, **arguments):
+        register_backend("toy", backend_class)
+        return fit(tmp_path / "toy", backend="toy", **arguments)
+
+    return run
+
+
+class TestLossesThatBreak:
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_the_last_good_state_stays(self, train_toy, tmp_path, value):
+        class Breaking(Toy):
+            def loss(self, player, nets, batch, step):
+                broken = value if step.index == 6 and player == "other" else 1.0
+                return Loss(nets[player].weight * broken)
+
+        with pytest.raises(
+            TrainingError, match=r"loss/other is no longer finite.*by step 8\..*holds the state of step 4"
+        ):
+            train_toy(Breaking)
+        assert genaug.load(tmp_path / "toy", device="cpu").training["steps"] == 4
+        assert [line["step"] for line in logged(tmp_path / "toy")] == [4]
+
+    def test_a_finite_loss_with_a_gradient_that_is_not(self, train_toy, tmp_path):
+        """The last step before a checkpoint spoils the weights; the loss would tell a step later."""
+
+        class Breaking(Toy):
+            def loss(self, player, nets, batch, step):
+                weight = nets[player].weight
+                return Loss((weight * 0).sqrt() if step.index == 7 else weight.square())
+
+        with pytest.raises(TrainingError, match=r"a weight is no longer finite.*by step 8.*the state of step 4"):
+            train_toy(Breaking)
+        loaded = genaug.load(tmp_path / "toy", device="cpu")
+        assert loaded.training["steps"] == 4
+        assert all(tensor.isfinite().all() for tensor in loaded.network.state_dict().values())
+        assert steps_of(tmp_path / "toy") == [4]
+
+    def test_before_anything_was_saved_nothing_is_promised(self, train_toy):
+        class Breaking(Toy):
+            def loss(self, player, nets, batch, step):
+                return Loss(nets[player].weight * float("nan"))
+
+        with pytest.raises(TrainingError, match="Nothing was saved before"):
+            train_toy(Breaking)
+
+
+class TestTurns:
+    def test_several_turns_get_batches_of_their_own(self, train_toy):
+        seen = []
+
+        class Several(Toy):
+            def players(self, config, nets):
+                one, _ = super().players(config, nets)
+                return [one, Player("other", nets["other"].parameters(), lr=0.01, steps=3)]
+
+            def loss(self, player, nets, batch, step):
+                seen.append((step.index, player, batch.images.sum().item()))
+                return super().loss(player, nets, batch, step)
+
+        train_toy(Several, steps=4)
+        assert [player for _, player, _ in seen] == ["generator", "other", "other", "other"] * 4
+        sums = [value for _, player, value in seen if player == "other"]
+        assert len(set(sums)) == 12
+        assert [value for _, player, value in seen if player == "generator"] == sums[::3]
+
+    def test_only_the_player_whose_turn_it_is_learns(self, train_toy):
+        states = []
+
+        class Watched(Toy):
+            def loss(self, player, nets, batch, step):
+                states.append({name: float(net.weight.detach()) for name, net in nets.items()})
+                free = [name for name, net in nets.items() if net.weight.requires_grad]
+                assert free == [player]
+                return Loss(nets["generator"].weight.square() + nets["other"].weight.square())
+
+        train_toy(Watched, steps=2)
+        before, between, after = states[:3]
+        assert before["generator"] != between["generator"]
+        assert before["other"] == between["other"] != after["other"]
+        assert between["generator"] == after["generator"]
+
+    def test_players_may_share_parameters(self, train_toy):
+        """InfoGAN's critic and the head that reads the codes share a trunk."""
+        learned = []
+
+        class Sharing(Toy):
+            def players(self, config, nets):
+                both = [*nets["generator"].parameters(), *nets["other"].parameters()]
+                return [Player("both", both, lr=0.01), Player("other", nets["other"].parameters(), lr=0.01)]
+
+            def loss(self, player, nets, batch, step):
+                learned.append((player, float(nets["other"].weight.detach())))
+                return Loss(nets["other"].weight.square() + nets["generator"].weight * 0)
+
+        train_toy(Sharing, steps=2)
+        values = [value for _, value in learned]
+        assert len(set(values)) == 4  # each turn moved it
+
+    def test_parameters_of_no_player_stay(self, train_toy, tmp_path):
+        class Lonely(Toy):
+            def players(self, config, nets):
+                return super().players(config, nets)[:1]
+
+            def loss(self, player, nets, batch, step):
+                return Loss(nets["generator"].weight.square() + nets["other"].weight)
+
+        train_toy(Lonely, steps=3)
+        assert newest_state(tmp_path / "toy")["nets"]["other.weight"].item() == pytest.approx(0.1)
+
+    def test_the_average_is_a_moving_one_that_starts_fast(self, train_toy, tmp_path):
+        path = []
+
+        class Watched(Toy):
+            def loss(self, player, nets, batch, step):
+                if player == "generator":
+                    path.append(float(nets["generator"].weight.detach()))
+                return super().loss(player, nets, batch, step)
+
+        generator = train_toy(Watched, steps=10)
+        path = [*path[1:], newest_state(tmp_path / "toy")["nets"]["generator.weight"].item()]
+        average = path[0]
+        for step, value in enumerate(path[1:], start=1):
+            decay = min(0.999, (1 + step) / (10 + step))
+            average = decay * average + (1 - decay) * value
+        assert generator.network.weight.item() == pytest.approx(average, rel=1e-5)
+        assert abs(average - path[-1]) > 1e-4
+
+
+class TestBackendsThatAreWrong:
+    def test_no_generator_among_the_networks(self, train_toy, tmp_path):
+        class Nameless(Toy):
+            def build(self, config, spec):
+                return nn.ModuleDict({"other": Dot()})
+
+        with pytest.raises(PluginError, match='"generator" among them'):
+            train_toy(Nameless)
+        assert not (tmp_path / "toy").exists()
+
+    @pytest.mark.parametrize("names", [[], ["generator", "generator"]])
+    def test_players_without_names_of_their_own(self, train_toy, names):
+        class Odd(Toy):
+            def players(self, config, nets):
+                return [Player(name, [nn.Parameter(torch.zeros(1))], lr=0.1) for name in names]
+
+        with pytest.raises(PluginError, match="at least one player, with distinct names"):
+            train_toy(Odd)
+
+    def test_images_of_the_wrong_shape(self, train_toy):
+        class Square(Toy):
+            def generate(self, nets, latents, labels):
+                return super().generate(nets, latents, labels)[..., :7]
+
+        with pytest.raises(PluginError, match="made images of shape"):
+            train_toy(Square)
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"steps": 0}, "steps must be an integer of 1 or more, got 0"),
+            ({"steps": 1.5}, "steps must be an integer"),
+            ({"steps": True}, "steps must be an integer"),
+            ({"batch_size": -1}, "batch_size must be an integer of 1 or more, got -1"),
+            ({"checkpoint_every": 0}, "checkpoint_every must be"),
+            ({"image_size": 0}, "image_size must be"),
+            ({"max_minutes": 0}, "max_minutes must be above 0, got 0"),
+            ({"max_minutes": float("nan")}, "max_minutes must be above 0"),
+            ({"seed": -1}, "seed must be an integer"),
+            ({"precision": "fp16"}, "precision must be one of"),
+            ({"device": "cuda:77"}, "can't be used here"),
+            ({"augment": ["flip"]}, "augment must be distinct names among"),
+            ({"overwrite": True, "resume": True}, "pass one of them"),
+            (
+                {"config": {"tilt": 1}},
+                r"doesn't fit backend 'cgan': tilt: .*Its options: latent_size, width, .*conditional",
+            ),
+            ({"config": {"width": 1}}, "doesn't fit backend 'cgan': width: .*greater than or equal to 4"),
+            ({"dataset": []}, "the dataset is empty"),
+            ({"dataset": [torch.randn(1, 8, 8) * 3] * 3}, "pass the dataset without its Normalize transform"),
+        ],
+    )
+    def test_bad_ones_are_named_and_nothing_is_written(self, fit, tmp_path, arguments, message):
+        with pytest.raises(InputError, match=message):
+            fit(tmp_path / "run", **arguments)
+        assert not (tmp_path / "run").exists()
+
+    def test_an_unknown_backend(self, fit, tmp_path):
+        with pytest.raises(PluginError, match=r"no backend 'cgam'. Did you mean 'cgan'\?"):
+            fit(tmp_path / "run", backend="cgam")
+        assert not (tmp_path / "run").exists()
+
+    def test_without_progress_nothing_is_printed(self, fit, tmp_path, capsys):
+        fit(tmp_path / "run", steps=2, progress=False)
+        captured = capsys.readouterr()
+        assert captured.out == captured.err == ""

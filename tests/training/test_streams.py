@@ -1,0 +1,165 @@
+"""Batches and draws: everything depends on (seed, step), and shares make up the whole."""
+
+import pytest
+import torch
+
+from genaug.spec import Latent, Spec
+from genaug.training.reading import TrainingImages
+from genaug.training.streams import BatchStream, Share, TrainingStep
+
+CPU = torch.device("cpu")
+LATENTS = (
+    Latent(size=3),
+    Latent(name="u", kind="uniform", size=2),
+    Latent(name="c", kind="categorical", size=5),
+)
+
+
+def data_of(n, labelled=True):
+    """Image i has the value i everywhere and the label i."""
+    images = torch.arange(n, dtype=torch.uint8)[:, None, None, None].expand(n, 1, 2, 3).contiguous()
+    return TrainingImages(images, torch.arange(n) if labelled else None, Spec(shape=(1, 2, 3), num_classes=n))
+
+
+def stream(n=10, batch_size=4, seed=0, share=None):
+    return BatchStream(data_of(n), batch_size, seed, CPU, share or Share())
+
+
+def step_of(seed=0, index=0, share=None, policy=()):
+    step = TrainingStep(
+        None,
+        Spec(shape=(1, 8, 8), latents=LATENTS),
+        seed=seed,
+        device=CPU,
+        dtype=torch.float32,
+        share=share or Share(),
+        policy=policy,
+    )
+    step.begin(index)
+    return step
+
+
+class TestBatchStream:
+    @pytest.mark.parametrize(("n", "batch_size"), [(10, 4), (10, 10), (3, 8), (1, 5), (7, 1)])
+    def test_every_image_is_visited_once_an_epoch(self, n, batch_size):
+        batches = stream(n, batch_size)
+        seen = torch.cat([batches.batch(index).labels for index in range(3 * n)])
+        assert all(len(batches.batch(index).labels) == batch_size for index in range(4))
+        for epoch in seen[: len(seen) // n * n].reshape(-1, n):
+            assert sorted(epoch.tolist()) == list(range(n))
+
+    def test_epochs_and_seeds_have_other_orders(self):
+        first, second = (stream(50, 50).batch(epoch).labels for epoch in (0, 1))
+        assert not torch.equal(first, second)
+        assert not torch.equal(first, torch.arange(50))
+        assert not torch.equal(first, stream(50, 50, seed=1).batch(0).labels)
+
+    def test_random_access_gives_what_a_sequence_gives(self):
+        sequence = stream()
+        expected = [sequence.batch(index).labels.tolist() for index in range(12)]
+        jumping = stream()
+        assert [jumping.batch(index).labels.tolist() for index in reversed(range(12))] == expected[::-1]
+        assert stream().batch(7).labels.tolist() == expected[7]
+
+    def test_images_and_labels_belong_together_and_images_lie_in_minus_one_to_one(self):
+        batch = stream(255, 255).batch(0)
+        assert batch.images.dtype == torch.float32
+        assert batch.images.shape == (255, 1, 2, 3)
+        assert torch.allclose(batch.images[:, 0, 0, 0], batch.labels / 127.5 - 1)
+        extremes = BatchStream(
+            TrainingImages(torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None], None, Spec(shape=(1, 1, 1))),
+            2,
+            0,
+            CPU,
+            Share(),
+        ).batch(0)
+        assert sorted(extremes.images.flatten().tolist()) == [-1, 1]
+        assert extremes.labels is None
+
+    @pytest.mark.parametrize("size", [2, 4])
+    def test_shares_make_up_the_global_batch(self, size):
+        whole = stream(10, 8)
+        parts = [stream(10, 8, share=Share(rank, size)) for rank in range(size)]
+        for index in range(5):
+            joined = torch.cat([part.batch(index).labels for part in parts])
+            assert torch.equal(joined, whole.batch(index).labels)
+
+    def test_batches_do_not_share_memory_with_the_data(self):
+        data = data_of(4)
+        batches = BatchStream(data, 4, 0, CPU, Share())
+        batches.batch(0).images.fill_(9)
+        assert data.images.flatten(1)[:, 0].tolist() == [0, 1, 2, 3]
+
+
+class TestTrainingStep:
+    def test_draws_depend_on_seed_and_step_only(self):
+        def draws(step):
+            return [step.normal(4, 3), step.uniform(4, 2), *step.latents(4).values(), torch.rand(3)]
+
+        one = draws(step_of(1, 7))
+        torch.rand(100)
+        again = step_of(1, 3)
+        draws(again)
+        again.begin(7)
+        assert all(torch.equal(a, b) for a, b in zip(one, draws(again), strict=True))
+        for other in (draws(step_of(1, 8)), draws(step_of(2, 7))):
+            assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+    @pytest.mark.parametrize("size", [2, 3])
+    def test_shares_make_up_the_whole(self, size):
+        whole, parts = step_of(0, 5), [step_of(0, 5, Share(rank, size)) for rank in range(size)]
+        for draw in (
+            lambda step, n: step.normal(n, 3),
+            lambda step, n: step.uniform(n),
+            lambda step, n: step.uniform(n, 1, 1, 1),
+            lambda step, n: step.latents(n)["z"],
+            lambda step, n: step.latents(n)["c"],
+        ):
+            assert torch.equal(torch.cat([draw(part, 4) for part in parts]), draw(whole, 4 * size))
+
+    def test_augmentation_is_shared_out_too(self):
+        images = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        policy = ("translation", "color")
+        whole = step_of(0, 5, policy=policy).augment(images)
+        parts = [step_of(0, 5, Share(rank, 2), policy).augment(images[4 * rank : 4 * rank + 4]) for rank in range(2)]
+        assert torch.allclose(torch.cat(parts), whole, atol=1e-6)
+        assert not torch.equal(whole, images)
+
+    def test_layers_draw_differently_in_each_process(self):
+        step_of(0, 5, Share(0, 2))
+        first = torch.rand(4)
+        step_of(0, 5, Share(1, 2))
+        assert not torch.equal(torch.rand(4), first)
+
+    def test_latents_follow_the_spec(self):
+        drawn = step_of().latents(4000)
+        assert set(drawn) == {"z", "u", "c"}
+        assert drawn["z"].shape == (4000, 3)
+        assert float(drawn["z"].std()) == pytest.approx(1, abs=0.05)
+        assert drawn["u"].shape == (4000, 2)
+        assert -1 <= float(drawn["u"].min()) < -0.98
+        assert 0.98 < float(drawn["u"].max()) <= 1
+        assert (drawn["c"].shape, drawn["c"].dtype) == ((4000,), torch.int64)
+        assert int(torch.bincount(drawn["c"], minlength=5).min()) > 650
+        assert int(drawn["c"].max()) == 4
+
+    def test_draws_of_one_step_differ(self):
+        step = step_of()
+        assert not torch.equal(step.latents(4)["z"], step.latents(4)["z"])
+
+    def test_the_cache_is_emptied_at_a_steps_start(self):
+        step = step_of()
+        step.cache["fake"] = 1
+        step.begin(1)
+        assert step.cache == {}
+        assert step.index == 1
+
+    def test_float32_switches_autocast_off(self):
+        step = TrainingStep(
+            None, Spec(shape=(1, 8, 8)), seed=0, device=CPU, dtype=torch.bfloat16, share=Share(), policy=()
+        )
+        left = torch.ones(2, 2)
+        with step.networks():
+            assert (left @ left).dtype == torch.bfloat16
+            with step.float32():
+                assert (left @ left).dtype == torch.float32
