@@ -97,6 +97,7 @@ class Backend(ABC):
         """The spec of a generator trained on ``data`` (shape and classes, no latents).
 
         By default one normal latent ``z`` of ``config.latent_size`` dimensions, and the data's classes as labels.
+        Given its own result without the latents, it gives the same again: loading checks a config that way.
         """
         return data.model_copy(update={"latents": (Latent(size=config.latent_size),)})
 

@@ -25,5 +25,9 @@ class SaveError(GenaugError, OSError):
     """Writing failed (disk full, no permission); what stood there before is unchanged."""
 
 
+class TrainingWarning(UserWarning):
+    """Something about a training run that its owner should look at; the run goes on."""
+
+
 class TrainingError(GenaugError):
     """A training run that had to stop; the message says where the last good state lies."""

@@ -1,12 +1,14 @@
 """A trained generator: sample from it, decode latents with it, save and load it."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from genaug import plugins, storage
 from genaug.backend import Backend
@@ -17,7 +19,7 @@ from genaug.randomness import category_rows, check_seed, latent_rows
 from genaug.spec import Spec
 
 _SAMPLE_DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16, torch.float64)
-_CHUNK_PIXELS = {"cpu": 2**18, "cuda": 2**22}
+_CHUNK_PIXELS = {"cpu": (2**18, 256), "cuda": (2**22, 4096)}  # pixels, and images, that run at once at most
 
 
 class Generator:
@@ -158,10 +160,9 @@ class Generator:
     def _chunk(self) -> int:
         """Samples that run through the network at once: fixed, so that memory is flat and results don't depend on n."""
         _, height, width = self.spec.shape
-        budget = _CHUNK_PIXELS.get(self.device.type, 2**20)
-        return int(
-            max(1, min(1024, 2 ** ((budget // (height * width)).bit_length() - 1 if height * width < budget else 0)))
-        )
+        budget, most = _CHUNK_PIXELS["cpu" if self.device.type == "cpu" else "cuda"]
+        fitting = max(1, budget // (height * width))
+        return int(min(most, 2 ** (fitting.bit_length() - 1)))
 
     @torch.inference_mode()
     def _generate_into(self, out: Tensor, latents: Mapping[str, Tensor], labels: Tensor | None, precision: str) -> None:
@@ -184,9 +185,9 @@ class Generator:
     def _count(self, n: int | None) -> int:
         if n is None:
             raise InputError("sample needs n= (how many) or labels= (one for each sample).")
-        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+        if isinstance(n, bool) or not isinstance(n, Integral) or n < 0:
             raise InputError(f"n must be an integer of 0 or more, got {n!r}.")
-        return n
+        return int(n)
 
     def _wanted_labels(self, n: int | None, labels: Any) -> Tensor | None:
         if labels is None:
@@ -194,7 +195,7 @@ class Generator:
         if n is not None:
             raise InputError("sample takes n= or labels=, not both.")
         if not self.spec.takes_labels:
-            raise InputError("this generator takes no labels; sample it with n=, or see genaug.with_labels.")
+            raise InputError("this generator takes no labels: it was trained without. Sample it with n=.")
         wanted = as_labels(labels).cpu()
         unknown = wanted[wanted >= self.spec.num_classes]
         if len(unknown):
@@ -246,15 +247,31 @@ def load(where: str | Path, *, device: str | torch.device | None = None) -> Gene
             f"{manifest.distribution_version}."
         ) from error
     tensors = storage.read_weights(folder, manifest.weights)
-    network = _restore(backend, config, manifest.spec, tensors, folder)
+    network = _restore(manifest.backend, backend, config, manifest.spec, tensors, folder)
     generator = Generator(manifest.backend, backend, config, manifest.spec, network, manifest.training)
     return generator.to(pick_device(device))
 
 
-def _restore(backend: Backend, config: Any, spec: Spec, tensors: Mapping[str, Tensor], folder: Path) -> nn.Module:
+class _SkipInitialisation(TorchFunctionMode):
+    """Leaves ``torch.nn.init`` out: on the meta device it does nothing but import torch's compiler, for seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else (kwargs or {}).get("tensor")
+        return func(*args, **(kwargs or {}))
+
+
+def _restore(
+    name: str, backend: Backend, config: Any, spec: Spec, tensors: Mapping[str, Tensor], folder: Path
+) -> nn.Module:
     """Build the network without memory, check every name, shape and dtype, and only then put the weights in."""
+    if backend.describe(config, spec.model_copy(update={"latents": ()})) != spec:
+        raise FormatError(
+            f"{folder / storage.CONFIG_FILE}: its spec isn't the one that backend {name!r} gives for its config and "
+            "shape. The file was changed or damaged; fetch or save the generator again."
+        )
     with torch.random.fork_rng(devices=[]):
-        with torch.device("meta"):
+        with torch.device("meta"), _SkipInitialisation():
             network = backend.build(config, spec)["generator"]
         expected = network.state_dict()
         for name in sorted(set(expected) ^ set(tensors)):

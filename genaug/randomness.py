@@ -6,6 +6,7 @@ jumps to any row instead.
 
 import math
 import zlib
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -19,9 +20,9 @@ _WORDS = 4  # 64-bit words that Philox4x64 gives for one value of its counter
 
 
 def check_seed(seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**63:
         raise InputError(f"seed must be an integer in [0, 2^63), got {seed!r}.")
-    return seed
+    return int(seed)
 
 
 def mix(seed: int, *salts: int | str) -> int:

@@ -218,7 +218,7 @@ class TestConfig:
             load(saved)
 
     def test_the_largest_spec_within_bounds_is_refused_before_anything_is_allocated(self, saved):
-        spec = {"shape": [4, 2048, 2048], "num_classes": 100_000, "latents": [{"size": 65536}]}
+        spec = {"shape": [4, 2048, 2048], "num_classes": 100_000, "latents": [{"size": 1024}]}
         change_config(saved, {"spec": spec, "config": {"latent_size": 1024, "width": 256, "max_width": 2048}})
         with pytest.raises(FormatError, match=r"doesn't fit|expected torch\.float32"):  # 6 TB of weights
             load(saved)

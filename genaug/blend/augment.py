@@ -59,7 +59,7 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
         if not spec.takes_labels:
             raise InputError(
                 "GenerativeAugment replaces images with others of the same label, and this source has no labels. "
-                "genaug.with_labels(source, labelled_set, method=...) makes a labelled source of it."
+                "Use a generator that was trained with labels."
             )
         if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 <= ratio <= 1:
             raise InputError(f"ratio must be a number in [0, 1], got {ratio!r}.")

@@ -21,7 +21,7 @@ def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spe
     if not spec.takes_labels:
         raise InputError(
             "the source has no labels, so its samples can't stand beside labelled real ones. "
-            "genaug.with_labels(source, labelled_set, method=...) makes a labelled source of it."
+            "Use a generator that was trained with labels."
         )
     size = max(*present, len(names) - 1 if names is not None else spec.num_classes - 1) + 1
     match = np.arange(size, dtype=np.int64)

@@ -1,6 +1,7 @@
 """``genaug train``: train a generator on your own images."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,6 +73,8 @@ def train(
         overwrite=overwrite,
         resume=resume,
     )
+    if os.environ.get("RANK", "0") != "0":
+        return  # under torchrun, one process speaks
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"
     typer.echo(f"{generator}\nIn {folder}. To look at it: genaug sample {folder} {count} --out samples.png")
 

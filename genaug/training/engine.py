@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from genaug.precision import compute_dtype, pick_device
 from genaug.randomness import check_seed
 from genaug.storage import first_problem
 from genaug.training.diffaugment import check_policy
+from genaug.training.ranks import joined
 from genaug.training.reading import TrainingImages, read_images
 from genaug.training.run import TrainingRun
 from genaug.training.run_folder import RunFolder
@@ -41,6 +43,8 @@ def fit(
 ) -> Generator:
     """Train a backend's generator on a dataset and return it, with the averaged (EMA) weights.
 
+    Under ``torchrun`` each process takes an equal share of every batch.
+
     ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or with an integer label; it is read once.
     ``image_size`` resizes the shorter side and crops the centre. ``augment`` names what is done to the images that
     the discriminator sees ("translation", "affine", "color", "cutout"; DiffAugment, Zhao et al. 2020): the remedy for
@@ -59,7 +63,7 @@ def fit(
         raise InputError(f"max_minutes must be above 0, got {max_minutes!r}.")
     if overwrite and resume:
         raise InputError("overwrite starts a run anew and resume goes on with it: pass one of them.")
-    check_seed(seed)
+    seed, steps, batch_size = check_seed(seed), int(steps), int(batch_size)
     policy = check_policy(augment)
     target = pick_device(device)
     dtype = compute_dtype(precision, target)
@@ -80,11 +84,20 @@ def fit(
         "torch": str(torch.__version__),
         "genaug": __version__,
     }
-    with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
-        run = TrainingRun(recipe, options, data, folder, asked, policy=policy, device=target, dtype=dtype)
-        return run.train(
-            resume=resume, checkpoint_every=checkpoint_every, max_minutes=max_minutes, show_progress=progress
+    with joined(target, batch_size) as (share, place), torch.random.fork_rng([place] if place.type == "cuda" else []):
+        run = TrainingRun(
+            recipe,
+            options,
+            data,
+            folder,
+            asked,
+            policy=policy,
+            device=place,
+            dtype=dtype,
+            share=share,
+            show_progress=progress,
         )
+        return run.train(resume=resume, checkpoint_every=checkpoint_every, max_minutes=max_minutes)
 
 
 def _parse_config(backend: str, config_class: type[Any], config: Mapping[str, Any] | None) -> Any:
@@ -99,7 +112,7 @@ def _parse_config(backend: str, config_class: type[Any], config: Mapping[str, An
 
 def _check_positive(**values: Any) -> None:
     for name, value in values.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
             raise InputError(f"{name} must be an integer of 1 or more, got {value!r}.")
 
 

@@ -10,7 +10,8 @@ from genaug.backend import Backend
 from genaug.errors import PluginError
 from genaug.randomness import mix
 from genaug.spec import Spec
-from genaug.training.streams import BatchStream, TrainingStep
+from genaug.training.ranks import Share, average_gradients
+from genaug.training.streams import BatchStream, TrainingStep, seed_layers
 
 EMA_DECAY = 0.999
 
@@ -18,8 +19,10 @@ EMA_DECAY = 0.999
 class Game:
     """One training run's moving parts. ``play(index)`` makes one step; ``state`` and ``restore`` are exact."""
 
-    def __init__(self, backend: Backend, config: Any, spec: Spec, seed: int, device: torch.device) -> None:
-        torch.manual_seed(mix(seed, "initial weights"))
+    def __init__(
+        self, backend: Backend, config: Any, spec: Spec, seed: int, device: torch.device, share: Share
+    ) -> None:
+        seed_layers(mix(seed, "initial weights"), device)
         self.backend = backend
         self.nets = backend.build(config, spec)
         if "generator" not in self.nets:
@@ -33,7 +36,7 @@ class Game:
             torch.optim.Adam(group, lr=player.lr, betas=player.betas, fused=device.type in ("cpu", "cuda"))
             for player, group in zip(self.players, self.parameters, strict=True)
         ]
-        self._weight = 1.0
+        self._weight, self._share = 1.0, share
         self.ema = AveragedModel(self.nets["generator"], multi_avg_fn=self._average)
         self.ema.eval().requires_grad_(False)
         self.turns = max(player.steps for player in self.players)
@@ -49,6 +52,7 @@ class Game:
                     loss = self.backend.loss(player.name, self.nets, real[turn], step)
                 self.optimizers[seat].zero_grad(set_to_none=True)
                 loss.value.backward()
+                average_gradients(self.parameters[seat], self._share)
                 self.optimizers[seat].step()
                 log[f"loss/{player.name}"] = loss.value.detach()
                 log.update(loss.log)

@@ -2,30 +2,34 @@
 
 import math
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from genaug.backend import Backend
-from genaug.errors import TrainingError
+from genaug.errors import TrainingError, TrainingWarning
 from genaug.generator import Generator
+from genaug.progress import Progress
 from genaug.training.checkpoint import newest_checkpoint, newest_step, write_checkpoint
 from genaug.training.game import EMA_DECAY, Game
 from genaug.training.monitor import Monitor
-from genaug.training.progress import TrainingProgress
+from genaug.training.ranks import Share, any_of, wait_for_all
 from genaug.training.reading import TrainingImages
 from genaug.training.run_folder import RunFolder
-from genaug.training.streams import BatchStream, Share, TrainingStep
+from genaug.training.signals import caught_signals, leave
+from genaug.training.streams import BatchStream, TrainingStep
 
 LOG_EVERY = 50
+_ASK_EVERY = 10  # steps between two questions to the other processes whether to stop
+_LINE_EVERY = 15.0  # seconds between lines of progress where there is no terminal
 
 
 class TrainingRun:
+    """One process's side of a run; the process of rank 0 writes and shows."""
+
     def __init__(
         self,
         backend: Backend,
@@ -37,51 +41,53 @@ class TrainingRun:
         policy: tuple[str, ...],
         device: torch.device,
         dtype: torch.dtype,
+        share: Share,
+        show_progress: bool,
     ) -> None:
         self._spec = backend.describe(config, data.spec)
-        seed, share = asked["seed"], Share()
-        self._game = Game(backend, config, self._spec, seed, device)
+        seed = asked["seed"]
+        self._game = Game(backend, config, self._spec, seed, device, share)
         self._step = TrainingStep(config, self._spec, seed=seed, device=device, dtype=dtype, share=share, policy=policy)
         self._batches = BatchStream(data, asked["batch_size"], seed, device, share)
-        self._backend, self._config, self._folder, self._asked, self._device = backend, config, folder, asked, device
+        self._backend, self._config, self._folder, self._asked = backend, config, folder, asked
+        self._device, self._share = device, share
         self._monitor = Monitor(data, folder)
+        self._means = _RunningMeans()
+        self._shows = show_progress and share.first
+        self._progress = Progress("training", asked["steps"], self._shows, _LINE_EVERY)
 
-    def train(
-        self, *, resume: bool, checkpoint_every: int, max_minutes: float | None, show_progress: bool
-    ) -> Generator:
+    def train(self, *, resume: bool, checkpoint_every: int, max_minutes: float | None) -> Generator:
         """Train up to the step asked for, or until a signal or the budget ends it, and return the generator."""
         steps: int = self._asked["steps"]
-        self._folder.open(self._asked, resume)
+        if self._share.first:
+            self._folder.open(self._asked, resume)
+        wait_for_all(self._share)
         deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
-        with _caught_signals() as signals, TrainingProgress(steps, self._asked["batch_size"], show_progress) as shown:
-            first = self._restore(shown) if resume else 0
-            shown.start(first)
-            sums = _RunningMeans()
+        with caught_signals() as signals, self._progress:
+            first = self._restore() if resume else 0
+            self._progress.start_at(first)
             for index in range(first, steps):
-                self._step.begin(index)
-                sums.add(self._game.play(self._step, self._batches))
+                self.play(index)
                 done = index + 1
-                stopping = bool(signals) or time.monotonic() > deadline
+                stopping = self._agreed(bool(signals) or time.monotonic() > deadline, done)
                 saving = stopping or done == steps or done % checkpoint_every == 0
                 if saving or done % LOG_EVERY == 0:
-                    metrics = self._read(sums, done, saving)
-                    metrics["images_per_s"] = round(shown.images_per_second(done), 1)
-                    if saving:
-                        metrics |= self._monitor.look(self.generator(done), done, shown.say)
-                    self._folder.log(done, metrics)
-                    shown.report(done, metrics)
-                if saving:
-                    self._save(done)
-                shown.advance(done)
+                    self._take_stock(done, saving)
                 if stopping and done < steps:
                     reason = signals[0] if signals else None
-                    shown.say(self._farewell(reason, done))
-                    _leave(reason)
+                    self._progress.say(self._farewell(reason, done))
+                    leave(reason)
                     return self.generator(done)
             if signals:  # it came too late to stop anything
-                shown.say(f"{signal.Signals(signals[0]).name} received; training is finished and saved.")
-                _leave(signals[0])
+                self._progress.say(f"{signal.Signals(signals[0]).name} received; training is finished and saved.")
+                leave(signals[0])
         return self.generator(max(first, steps))
+
+    def play(self, index: int) -> None:
+        """One training step, without waiting for its losses."""
+        self._step.begin(index)
+        self._means.add(self._game.play(self._step, self._batches))
+        self._progress.advance()
 
     def generator(self, done: int) -> Generator:
         """The averaged generator after ``done`` steps; it shares the run's memory."""
@@ -89,27 +95,22 @@ class TrainingRun:
         network = self._game.averaged_generator()
         return Generator(self._asked["backend"], self._backend, self._config, self._spec, network, record)
 
-    def _save(self, done: int) -> None:
-        write_checkpoint(self._folder.checkpoints, done, {"step": done, **self._game.state()})
-        self.generator(done).save(self._folder.path, overwrite=True)
+    def _take_stock(self, done: int, saving: bool) -> None:
+        """Read the losses, save the state, look at the generator, log. Nothing that isn't finite is ever saved."""
+        metrics = self._means.read()
+        self._check_finite(metrics, done, saving)
+        rate = self._progress.units_per_second() * self._asked["batch_size"]
+        if not self._share.first:
+            return
+        if saving:
+            write_checkpoint(self._folder.checkpoints, done, {"step": done, **self._game.state()})
+            self._export(done)
+            metrics |= self._monitor.look(self.generator(done), done, self._progress.say)
+        self._folder.log(done, {**metrics, "images_per_s": round(rate, 1)})
+        losses = [f"{name.removeprefix('loss/')} {v:.3g}" for name, v in metrics.items() if name.startswith("loss/")]
+        self._progress.tell("  ".join([f"step {done}", f"{rate:,.0f} images/s", *losses]))
 
-    def _restore(self, shown: TrainingProgress) -> int:
-        state, damaged = newest_checkpoint(self._folder.checkpoints, self._device)
-        for sentence in damaged:
-            shown.say(sentence)
-        first = 0 if state is None else int(state.pop("step"))
-        if state is None:
-            shown.say(f"no whole checkpoint in {self._folder.checkpoints}: starting at step 0.")
-        else:
-            self._game.restore(state)
-            shown.say(f"resuming at step {first}.")
-        self._folder.forget_after(first)
-        if first:
-            self.generator(first).save(self._folder.path, overwrite=True)  # an export that was cut off is put right
-        return first
-
-    def _read(self, sums: "_RunningMeans", done: int, saving: bool) -> dict[str, float]:
-        metrics = sums.read()
+    def _check_finite(self, metrics: dict[str, float], done: int, saving: bool) -> None:
         broken = [name for name, value in metrics.items() if not math.isfinite(value)]
         if saving and not broken and not self._game.is_finite():  # a finite loss can have a gradient that isn't
             broken = ["a weight"]
@@ -121,7 +122,40 @@ class TrainingRun:
                 f"{', '.join(broken)} is no longer finite (NaN or Inf) by step {done}. {state}. Start anew with a "
                 "lower learning rate (--set lr=...) or precision='float32'."
             )
-        return metrics
+
+    def _export(self, done: int) -> None:
+        self.generator(done).save(self._folder.path, overwrite=True)
+
+    def _restore(self) -> int:
+        state, damaged = newest_checkpoint(self._folder.checkpoints, self._device)
+        for sentence in damaged:
+            self._warn(sentence)
+        if state is None:
+            first = 0
+            self._warn(f"no whole checkpoint in {self._folder.checkpoints}: starting at step 0.")
+        else:
+            first = int(state.pop("step"))
+            self._game.restore(state)
+            self._progress.say(f"resuming at step {first}.")
+        if self._share.first:
+            self._folder.forget_after(first)
+            if first:
+                self._export(first)  # one that was cut off is put right
+        wait_for_all(self._share)
+        return first
+
+    def _agreed(self, stop: bool, done: int) -> bool:
+        """Whether all processes stop after this step; alone, one stops at once."""
+        if self._share.size > 1 and done % _ASK_EVERY:
+            return False
+        return any_of(stop, self._share, self._device)
+
+    def _warn(self, text: str) -> None:
+        """For ``_restore``: shown, or else a warning that points at the caller of ``fit``."""
+        if self._shows:
+            self._progress.say(text)
+        elif self._share.first:
+            warnings.warn(text, TrainingWarning, stacklevel=5)
 
     def _farewell(self, reason: int | None, done: int) -> str:
         why = "the time is up" if reason is None else f"{signal.Signals(reason).name} received"
@@ -149,38 +183,3 @@ class _RunningMeans:
         self._sums.clear()
         self._counts.clear()
         return means
-
-
-@contextmanager
-def _caught_signals() -> Iterator[list[int]]:
-    """Collect the first SIGINT or SIGTERM instead of dying of it; a second one acts as usual. Main thread only.
-
-    A signal that is ignored (nohup, a job in the background) stays ignored.
-    """
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
-
-    def note(number: int, frame: Any) -> None:
-        caught.append(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _leave(reason: int | None) -> None:
-    """End as the signal would have, now that the state is saved; a spent time budget is no error."""
-    if reason == signal.SIGINT:
-        raise KeyboardInterrupt
-    if reason is not None:
-        raise SystemExit(128 + reason)

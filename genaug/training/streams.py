@@ -5,7 +5,6 @@ the global batch and cut to this process's share, so that it doesn't depend on t
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,19 +15,8 @@ from genaug.precision import autocast
 from genaug.randomness import mix
 from genaug.spec import Spec
 from genaug.training.diffaugment import augment
+from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages
-
-
-@dataclass(frozen=True)
-class Share:
-    """This process's part of a global batch: the ``rank``-th of ``size`` equal slices."""
-
-    rank: int = 0
-    size: int = 1
-
-    def of(self, rows: Tensor) -> Tensor:
-        each = len(rows) // self.size
-        return rows[self.rank * each : (self.rank + 1) * each]
 
 
 class BatchStream:
@@ -92,7 +80,7 @@ class TrainingStep:
         self.index = index
         self.cache.clear()
         self._generator.manual_seed(mix(self._seed, "step", index))
-        torch.manual_seed(mix(self._seed, "layers", index, self._share.rank))
+        seed_layers(mix(self._seed, "layers", index, self._share.rank), self._device)
 
     def latents(self, n: int) -> dict[str, Tensor]:
         drawn = {}
@@ -123,3 +111,11 @@ class TrainingStep:
 
     def _global(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (shape[0] * self._share.size, *shape[1:])
+
+
+def seed_layers(seed: int, device: torch.device) -> None:
+    """Seed torch's global RNG, of the CPU and of the run's device; other devices' aren't touched."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)

@@ -256,7 +256,7 @@ def test_bad_options(options, message):
 
 
 def test_unlabelled_sources_are_refused():
-    with pytest.raises(InputError, match=r"genaug\.with_labels"):
+    with pytest.raises(InputError, match=r"trained with labels"):
         GenerativeAugment(UnlabelledSource(), ratio=0.5)
 
 

@@ -339,7 +339,7 @@ def test_bad_input(real, options, message):
 
 def test_bad_sources():
     real = FakeReal(LABELS)
-    with pytest.raises(InputError, match=r"genaug\.with_labels"):
+    with pytest.raises(InputError, match=r"trained with labels"):
         MixedDataset(real, UnlabelledSource(), ratio=0.5)
     with pytest.raises(InputError, match=r"genaug\.load\('owner/name'\)"):
         MixedDataset(real, "owner/name", ratio=0.5)

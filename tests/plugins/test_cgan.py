@@ -11,8 +11,9 @@ from genaug import plugins
 from genaug.backend import Batch
 from genaug.spec import Latent, Spec
 from genaug.training.game import Game
+from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages
-from genaug.training.streams import BatchStream, Share, TrainingStep
+from genaug.training.streams import BatchStream, TrainingStep
 from genaug_cgan.backend import CGAN, CGANConfig
 from genaug_cgan.networks import ProjectionDiscriminator, stage_sizes, stage_widths
 
@@ -118,7 +119,7 @@ class TestLabels:
         spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
         images = torch.stack([torch.full((8, 8), value) for value in (0, 128, 255)]).to(torch.uint8)[:, None]
         data = TrainingImages(images.repeat(8, 1, 1, 1), torch.arange(24) % 3, spec)
-        game = Game(backend, config, spec, 0, CPU)
+        game = Game(backend, config, spec, 0, CPU, Share())
         step, batches = step_of(config, spec), BatchStream(data, 12, 0, CPU, Share())
         for index in range(20):
             step.begin(index)

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from genaug.spec import Latent, Spec
+from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages
-from genaug.training.streams import BatchStream, Share, TrainingStep
+from genaug.training.streams import BatchStream, TrainingStep
 
 CPU = torch.device("cpu")
 LATENTS = (

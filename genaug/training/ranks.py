@@ -1,0 +1,85 @@
+"""Several processes on one training: launched by ``torchrun``, gradients averaged with one flat all-reduce.
+
+Modules stay unwrapped: DistributedDataParallel gives silently wrong gradients when the adversarial loss and a gradient
+penalty run in separate backwards.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from genaug.errors import InputError
+
+
+@dataclass(frozen=True)
+class Share:
+    """This process's part of a global batch: the ``rank``-th of ``size`` equal slices."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def of(self, rows: Tensor) -> Tensor:
+        each = len(rows) // self.size
+        return rows[self.rank * each : (self.rank + 1) * each]
+
+
+@contextmanager
+def joined(device: torch.device, batch_size: int) -> Iterator[tuple[Share, torch.device]]:
+    """Join the processes that torchrun started, if it did; gives this one's share and its device.
+
+    Raises ``InputError`` where the batch can't be cut into equal shares.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Share(), device
+        return
+    if batch_size % size:
+        raise InputError(f"batch_size is {batch_size}, which {size} processes can't share equally. Use a multiple.")
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    started_here = not dist.is_initialized()
+    if started_here:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Share(dist.get_rank(), size), device
+    finally:
+        if started_here:
+            dist.destroy_process_group()
+
+
+def average_gradients(parameters: Sequence[nn.Parameter], share: Share) -> None:
+    """Replace each gradient by its mean over the processes, in one all-reduce of all of them."""
+    if share.size == 1:
+        return
+    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= share.size
+    for parameter, mean in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        if parameter.grad is not None:
+            parameter.grad.copy_(mean.view_as(parameter))
+
+
+def any_of(flag: bool, share: Share, device: torch.device) -> bool:
+    """Whether the flag is set in any process; all must ask."""
+    if share.size == 1:
+        return flag
+    votes = torch.tensor(int(flag), device=device)
+    dist.all_reduce(votes, dist.ReduceOp.MAX)
+    return bool(votes)
+
+
+def wait_for_all(share: Share) -> None:
+    if share.size > 1:
+        dist.barrier()

@@ -1,0 +1,42 @@
+"""Ctrl-C and SIGTERM during training: noted, acted upon after the step, when everything can be saved."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def caught_signals() -> Iterator[list[int]]:
+    """Collect the first SIGINT or SIGTERM instead of dying of it; a second one acts as usual. Main thread only.
+
+    A signal that is ignored (nohup, a job in the background) stays ignored.
+    """
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+
+    def note(number: int, frame: Any) -> None:
+        caught.append(number)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def leave(reason: int | None) -> None:
+    """End as the signal would have, now that the state is saved; without one, do nothing."""
+    if reason == signal.SIGINT:
+        raise KeyboardInterrupt
+    if reason is not None:
+        raise SystemExit(128 + reason)

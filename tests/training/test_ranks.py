@@ -1,0 +1,90 @@
+"""Several processes on one training: they give what one process gives on the same global batch."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import genaug
+from genaug.errors import InputError
+from genaug.training.ranks import Share, joined
+
+SCRIPT = Path(__file__).with_name("play_steps.py")
+
+
+def torchrun(*command, cwd):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launcher, *map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    torchrun(SCRIPT, folder, cwd=folder)
+    return {
+        (norm, rank): torch.load(folder / f"norm-{norm}-rank-{rank}.pt", weights_only=True)
+        for norm in (False, True)
+        for rank in (0, 1)
+    }
+
+
+@pytest.fixture(scope="module")
+def play():
+    spec = importlib.util.spec_from_file_location("play_steps", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.play
+
+
+def test_two_processes_have_the_gradients_of_one(two_processes, play):
+    alone = play(3, batch_norm=False)["gradients"]
+    together = two_processes[False, 0]["gradients"]
+    assert float(alone.norm()) > 0.1
+    assert float((alone - together).norm() / alone.norm()) <= 1e-5
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_all_processes_hold_the_same_weights(two_processes, norm):
+    assert torch.equal(two_processes[norm, 0]["weights"], two_processes[norm, 1]["weights"])
+
+
+def test_batch_norm_sees_each_share_alone(two_processes, play):
+    """As documented: statistics are those of a process's own share, so the gradients differ from one process's."""
+    alone = play(3, batch_norm=True)["gradients"]
+    assert float((alone - two_processes[True, 0]["gradients"]).norm() / alone.norm()) > 1e-3
+
+
+def test_the_command_trains_under_torchrun(tmp_path):
+    command = ["-m", "genaug", "train", "cgan", "--steps", "30", "--batch-size", "16", "--out", "run"]
+    small = ["--set", "width=4", "--set", "max_width=8", "--device", "cpu", "--checkpoint-every", "15"]
+    done = torchrun(*command, *small, cwd=tmp_path)
+    assert genaug.load(tmp_path / "run").training["steps"] == 30
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [15, 30]
+    assert done.stdout.count("To look at it") == 1
+    again = torchrun(*command, *small, "--resume", cwd=tmp_path)
+    assert "resuming at step 30" in again.stderr
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with (
+        pytest.raises(InputError, match="batch_size is 16, which 3 processes can't share"),
+        joined(torch.device("cpu"), 16),
+    ):
+        pass
+
+
+def test_shares_make_up_the_whole():
+    rows = torch.arange(12)
+    assert torch.equal(torch.cat([Share(rank, 3).of(rows) for rank in range(3)]), rows)
