@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genaug.backend import Backend
-from genaug.errors import TrainingError, TrainingWarning
+from genaug.errors import SaveError, TrainingError, TrainingWarning
 from genaug.generator import Generator
 from genaug.progress import Progress
 from genaug.training.checkpoint import newest_checkpoint, newest_step, write_checkpoint
@@ -96,19 +96,31 @@ class TrainingRun:
         return Generator(self._asked["backend"], self._backend, self._config, self._spec, network, record)
 
     def _take_stock(self, done: int, saving: bool) -> None:
-        """Read the losses, save the state, look at the generator, log. Nothing that isn't finite is ever saved."""
+        """Read the losses, look at the generator, log, save the state. Nothing that isn't finite is ever saved.
+
+        The state comes last: a run that is killed on the way does all of this again, so that no log line is lost.
+        """
         metrics = self._means.read()
         self._check_finite(metrics, done, saving)
         rate = self._progress.units_per_second() * self._asked["batch_size"]
         if not self._share.first:
             return
         if saving:
-            write_checkpoint(self._folder.checkpoints, done, {"step": done, **self._game.state()})
-            self._export(done)
-            metrics |= self._monitor.look(self.generator(done), done, self._progress.say)
+            metrics |= self._look(done)
         self._folder.log(done, {**metrics, "images_per_s": round(rate, 1)})
         losses = [f"{name.removeprefix('loss/')} {v:.3g}" for name, v in metrics.items() if name.startswith("loss/")]
         self._progress.tell("  ".join([f"step {done}", f"{rate:,.0f} images/s", *losses]))
+        if saving:
+            write_checkpoint(self._folder.checkpoints, done, {"step": done, **self._game.state()})
+            self._export(done)
+
+    def _look(self, done: int) -> dict[str, float]:
+        """A look that fails, for lack of memory or disk space, must not cost the state."""
+        try:
+            return self._monitor.look(self.generator(done), done, self._progress.say)
+        except (RuntimeError, SaveError) as error:
+            self._progress.say(f"warning: no look at the generator after step {done}: {error}")
+            return {}
 
     def _check_finite(self, metrics: dict[str, float], done: int, saving: bool) -> None:
         broken = [name for name, value in metrics.items() if not math.isfinite(value)]
