@@ -73,7 +73,8 @@ class ConvGenerator(nn.Module):
 
 class ProjectionDiscriminator(nn.Module):
     """Images and labels to one score each: an unconditional part plus an inner product with the label's embedding
-    (Miyato & Koyama 2018, eq. 3). No normalisation, so that each score depends on its own image only."""
+    (Miyato & Koyama 2018, eq. 3). No normalisation, so that each score depends on its own image only; no hidden layer
+    behind the convolutions, with which the gradient penalty ran away every few hundred steps."""
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int, base: int, widest: int) -> None:
         super().__init__()
@@ -87,15 +88,17 @@ class ProjectionDiscriminator(nn.Module):
             convs.append(nn.Conv2d(channels, 2 * base, 3, padding=1))
             channels = 2 * base
         self.convs = nn.ModuleList(convs)
-        self.features = nn.Linear(channels * height * width, widest)
-        self.score = nn.Linear(widest, 1)
-        self.embed = nn.Embedding(num_classes, widest) if num_classes else None
+        features = channels * height * width
+        self.score = nn.Linear(features, 1)
+        self.embed = nn.Embedding(num_classes, features) if num_classes else None
+        if self.embed is not None:
+            nn.init.normal_(self.embed.weight, std=features**-0.5)
 
     def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
         x = images
         for conv in self.convs:
             x = leaky_relu(conv(x), SLOPE)
-        features = leaky_relu(self.features(x.flatten(1)), SLOPE)
+        features = x.flatten(1)
         score: Tensor = self.score(features)
         if self.embed is not None:
             score = score + (self.embed(labels) * features).sum(1, keepdim=True)

@@ -234,7 +234,7 @@ class TestLoss:
         spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
         torch.manual_seed(0)
         nets, types = backend.build(config, spec), []
-        nets["discriminator"].features.register_forward_hook(lambda module, inputs, out: types.append(out.dtype))
+        nets["discriminator"].score.register_forward_hook(lambda module, inputs, out: types.append(out.dtype))
         step = TrainingStep(config, spec, seed=0, device=CPU, dtype=torch.bfloat16, share=Share(), policy=())
         step.begin(0)
         with step.networks():

@@ -1,0 +1,197 @@
+"""Training steps a second: genaug's engine, torchgan's Trainer and a bare loop, the same networks, side by side.
+
+The networks are torchgan's own 32x32 DCGAN (batch 64, one channel), the objective the non-saturating one, Adam on both.
+The three take turns in one process, several rounds; each ratio is the median over the rounds. The engine has its
+averaged generator (EMA) on, which the other two lack, and no differentiable augmentation.
+
+    pip install --no-deps torchgan==0.1.0
+    python benchmarks/training.py --json
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
+from genaug.precision import compute_dtype
+from genaug.spec import Spec
+from genaug.training.objectives import OBJECTIVES
+from genaug.training.ranks import Share
+from genaug.training.reading import TrainingImages
+from genaug.training.run import TrainingRun
+from genaug.training.run_folder import RunFolder
+
+BATCH, LATENT, SIDE, LR, BETAS = 64, 100, 32, 2e-4, (0.5, 0.999)
+CPU = torch.device("cpu")
+
+
+def networks() -> nn.ModuleDict:
+    from torchgan.models import DCGANDiscriminator, DCGANGenerator
+
+    generator = DCGANGenerator(encoding_dims=LATENT, out_size=SIDE, out_channels=1, step_channels=64)
+    return nn.ModuleDict({"generator": generator, "discriminator": DCGANDiscriminator(SIDE, 1, 64)})
+
+
+class TorchganDCGAN(Backend):
+    """torchgan's networks as a backend, with draws of its own for each player, as its Trainer has."""
+
+    class Config(BackendConfig):
+        latent_size: int = LATENT
+
+    def build(self, config: Any, spec: Spec) -> nn.ModuleDict:
+        return networks()
+
+    def generate(self, nets: nn.ModuleDict, latents: Mapping[str, Tensor], labels: Tensor | None) -> Tensor:
+        return nets["generator"](latents["z"])
+
+    def players(self, config: Any, nets: nn.ModuleDict) -> list[Player]:
+        return [Player(name, nets[name].parameters(), LR, BETAS) for name in ("generator", "discriminator")]
+
+    def loss(self, player: str, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
+        objective = OBJECTIVES["nonsaturating"]
+        fake = self.generate(nets, step.latents(len(batch.images)), None)
+        fake_score = nets["discriminator"](fake).float()
+        if player == "generator":
+            return Loss(objective.generator(fake_score, fake_score))
+        return Loss(objective.discriminator(nets["discriminator"](batch.images).float(), fake_score))
+
+
+def engine(data: TrainingImages, precision: str, folder: Path) -> Callable[[int], None]:
+    asked = {"backend": "torchgan-dcgan", "seed": 0, "batch_size": BATCH, "steps": 10**6}
+    backend, dtype = TorchganDCGAN(), compute_dtype(precision, CPU)
+    run = TrainingRun(
+        backend,
+        backend.Config(),
+        data,
+        RunFolder(folder),
+        asked,
+        policy=(),
+        device=CPU,
+        dtype=dtype,
+        share=Share(),
+        show_progress=False,
+    )
+    return run.play
+
+
+def bare_loop(data: TrainingImages) -> Callable[[int], None]:
+    """What somebody would write by hand: freeze the other network, one forward and backward each, Adam."""
+    nets = networks()
+    adams = {name: torch.optim.Adam(net.parameters(), LR, BETAS, fused=True) for name, net in nets.items()}
+
+    def play(index: int) -> None:
+        rows = torch.randint(len(data.images), (BATCH,))
+        real = data.images[rows].float() / 127.5 - 1
+        for player, other in (("generator", "discriminator"), ("discriminator", "generator")):
+            nets[player].requires_grad_(True)
+            nets[other].requires_grad_(False)
+            fake_score = nets["discriminator"](nets["generator"](torch.randn(BATCH, LATENT)))
+            if player == "generator":
+                loss = softplus(-fake_score).mean()
+            else:
+                loss = softplus(-nets["discriminator"](real)).mean() + softplus(fake_score).mean()
+            adams[player].zero_grad(set_to_none=True)
+            loss.backward()
+            adams[player].step()
+
+    return play
+
+
+def torchgan_trainer(data: TrainingImages, folder: Path) -> Callable[[int], None]:
+    from torchgan.losses import MinimaxDiscriminatorLoss, MinimaxGeneratorLoss
+    from torchgan.models import DCGANDiscriminator, DCGANGenerator
+    from torchgan.trainer import Trainer
+
+    adam = {"name": torch.optim.Adam, "args": {"lr": LR, "betas": BETAS}}
+    generator = {"encoding_dims": LATENT, "out_size": SIDE, "out_channels": 1, "step_channels": 64}
+    discriminator = {"in_size": SIDE, "in_channels": 1, "step_channels": 64}
+    trainer = Trainer(
+        {
+            "generator": {"name": DCGANGenerator, "args": generator, "optimizer": adam},
+            "discriminator": {"name": DCGANDiscriminator, "args": discriminator, "optimizer": adam},
+        },
+        [MinimaxGeneratorLoss(), MinimaxDiscriminatorLoss()],
+        device=CPU,
+        checkpoints=str(folder / "model"),
+        recon=str(folder / "images"),
+        log_dir=str(folder / "logs"),
+    )
+    trainer.batch_size = BATCH  # it is 1 when train_iter is called by hand, and the comparison would be void
+
+    def play(index: int) -> None:
+        rows = torch.randint(len(data.images), (BATCH,))
+        trainer.real_inputs = data.images[rows].float() / 127.5 - 1
+        trainer.train_iter()
+
+    return play
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20, help="timed steps of each side in a round")
+    parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    try:
+        parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in networks().items()}
+    except ModuleNotFoundError:
+        sys.exit("this benchmark compares with torchgan: pip install --no-deps torchgan==0.1.0")
+    print(f"parameters of every side: {parameters}", file=sys.stderr)
+    images = torch.randint(0, 256, (2048, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    data = TrainingImages(images, None, Spec(shape=(1, SIDE, SIDE)))
+    with tempfile.TemporaryDirectory() as scratch:
+        sides = {
+            "torchgan": torchgan_trainer(data, Path(scratch)),
+            "bare": bare_loop(data),
+            "float32": engine(data, "float32", Path(scratch) / "float32"),
+            "default": engine(data, "auto", Path(scratch) / "default"),
+        }
+        rates = measure(sides, options.rounds, options.steps, options.warm_up)
+
+    def ratio(ours: str, theirs: str) -> float:
+        return statistics.median(a / b for a, b in zip(rates[ours], rates[theirs], strict=True))
+
+    for name, values in rates.items():
+        print(f"{name}: median {statistics.median(values):.1f} images/s", file=sys.stderr)
+    result = {
+        "vs_torchgan_float32": ratio("float32", "torchgan"),
+        "vs_torchgan_default": ratio("default", "torchgan"),
+        "overhead_vs_bare_loop": ratio("bare", "float32") - 1,
+        "default_precision": str(compute_dtype("auto", CPU)).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "rounds": options.rounds,
+    }
+    print(json.dumps(result) if options.json else result)
+
+
+def measure(
+    sides: Mapping[str, Callable[[int], None]], rounds: int, steps: int, warm_up: int
+) -> dict[str, list[float]]:
+    """Images a second of each side in each round; the order is turned round every time."""
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    done = dict.fromkeys(sides, 0)
+    for number in range(rounds):
+        for name in sorted(sides, reverse=bool(number % 2)):
+            for count in (warm_up, steps):
+                start = time.perf_counter()
+                for _ in range(count):
+                    sides[name](done[name])
+                    done[name] += 1
+                seconds = time.perf_counter() - start
+            rates[name].append(steps * BATCH / seconds)
+    return rates
+
+
+if __name__ == "__main__":
+    main()
