@@ -3,7 +3,7 @@
 Both sets go through the same transform (ToImage, ToDtype to floats). What is compared is the loading, so the pool is
 filled before the clock starts. Each figure is the median over alternating pairs of passes of the ratio within a pair.
 
-    python benchmarks/loader.py --root ../shared/data --json
+    python benchmarks/loader.py --root MNIST_ROOT --json
 """
 
 import argparse
@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
-from torchvision import datasets
 from torchvision.transforms import v2
 
 import genaug
@@ -28,14 +27,11 @@ IMAGES = {0: 2_048, 2: 4_096}  # of one pass, by number of workers: each well un
 POOL_IMAGES = 8_192
 
 
-def real_set(root: Path) -> Any:
-    transform = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-    try:
-        return datasets.MNIST(str(root), transform=transform)
-    except RuntimeError:
-        digits: Any = load_data("digits")
-        digits.transform = transform
-        return digits
+def real_set(root: Path | None) -> Any:
+    """MNIST, or without a root scikit-learn's digits; the result names which."""
+    real: Any = load_data("torchvision:MNIST", root=root) if root else load_data("digits")
+    real.transform = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    return real
 
 
 def untrained(spec: Spec) -> Source:
@@ -86,7 +82,7 @@ def fill_rate(source: Source) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, default=Path("../shared/data"), help="folder of torchvision's MNIST")
+    parser.add_argument("--root", type=Path, help="folder of torchvision's MNIST; without it, the digits")
     parser.add_argument("--source", help="folder of a saved generator; else an untrained CGAN")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()

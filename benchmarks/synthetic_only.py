@@ -4,8 +4,8 @@ Three measures against real data: the share of samples that a classifier trained
 the pixel distance between samples of one class over that between real ones, and the test accuracy of a small CNN that
 is trained on generated samples alone. The last one can't be had by a generator that repeats itself.
 
-    genaug train cgan --data torchvision:MNIST --root ../shared/data --steps 3000 --out runs/mnist
-    python benchmarks/synthetic_only.py runs/mnist --data torchvision:MNIST --root ../shared/data --seeds 3 --json
+    genaug train cgan --data torchvision:MNIST --root MNIST_ROOT --steps 3000 --out runs/mnist
+    python benchmarks/synthetic_only.py runs/mnist --data torchvision:MNIST --root MNIST_ROOT --seeds 3 --json
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("source", help="a folder that genaug.load takes")
     parser.add_argument("--data", default="digits")
-    parser.add_argument("--root", default="../shared/data")
+    parser.add_argument("--root", help="where torchvision's files lie")
     parser.add_argument("--updates", type=int, default=1500, help="of every classifier, at batch size 128")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true")

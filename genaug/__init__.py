@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from genaug.blend.pool import SamplePool as SamplePool
     from genaug.errors import GenaugError as GenaugError
     from genaug.generator import Generator as Generator
-    from genaug.generator import load as load
     from genaug.hookspecs import hookimpl as hookimpl
+    from genaug.loading import load as load
     from genaug.spec import Spec as Spec
     from genaug.training.engine import fit as fit
 
@@ -27,7 +27,7 @@ _HOME = {
     "Spec": "genaug.spec",
     "fit": "genaug.training.engine",
     "hookimpl": "genaug.hookspecs",
-    "load": "genaug.generator",
+    "load": "genaug.loading",
 }
 __all__ = sorted([*_HOME, "__version__"])
 

@@ -1,4 +1,4 @@
-"""A trained generator: sample from it, decode latents with it, save and load it."""
+"""A trained generator: sample from it, decode latents with it, save it."""
 
 from collections.abc import Mapping
 from numbers import Integral
@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.backends import cudnn
+from torch.utils.data import get_worker_info
 
 from genaug import plugins, storage
 from genaug.backend import Backend
-from genaug.errors import FormatError, InputError, PluginError
+from genaug.errors import InputError, PluginError
 from genaug.labels import as_labels
 from genaug.precision import autocast, compute_dtype, pick_device
 from genaug.randomness import category_rows, check_seed, latent_rows
@@ -140,7 +140,9 @@ class Generator:
         Raises ``OutputExistsError`` where the folder is not empty and ``overwrite`` is false, ``SaveError`` where
         writing fails.
         """
-        info = plugins.discover().backends[self.backend_name]
+        info = plugins.discover().backends.get(self.backend_name)
+        if info is None:
+            raise PluginError(f"backend {self.backend_name!r} is not installed (any more), so it can't be recorded.")
         fields = {
             "backend": self.backend_name,
             "distribution": info.distribution,
@@ -168,11 +170,16 @@ class Generator:
     def _generate_into(self, out: Tensor, latents: Mapping[str, Tensor], labels: Tensor | None, precision: str) -> None:
         """Generate one padded chunk and write its first ``len(out)`` images."""
         device = self.device
+        if device.type == "cuda" and get_worker_info() is not None:
+            raise InputError(
+                "a generator on a GPU can't run inside a DataLoader worker. Give the worker a pool: "
+                "genaug.SamplePool(generator, size=...), or use MixedDataset, which has one."
+            )
         on_device = {
             name: code.to(device, torch.float32 if code.is_floating_point() else torch.int64, non_blocking=True)
             for name, code in latents.items()
         }
-        with autocast(compute_dtype(precision, device), device):
+        with autocast(compute_dtype(precision, device), device), cudnn.flags(benchmark=False, deterministic=True):
             made = self._backend.generate(self._nets, on_device, None if labels is None else labels.to(device))
         if tuple(made.shape[1:]) != self.spec.shape:
             raise PluginError(
@@ -225,70 +232,6 @@ class Generator:
         if len(counts) > 1:
             raise InputError(f"decode got latents of different lengths: {sorted(counts)}.")
         return counts.pop() if counts else 0
-
-
-def load(where: str | Path, *, device: str | torch.device | None = None) -> Generator:
-    """Load a generator from a local folder that ``save`` or ``fit`` wrote, on the GPU where there is one.
-
-    Nothing is unpickled and no code that came with the weights is run. Raises ``FormatError`` for a damaged,
-    truncated or foreign folder, ``PluginError`` where the backend isn't installed (saying what to install).
-    """
-    folder = Path(where)
-    if not folder.is_dir():
-        raise FormatError(f"{where} is no folder. Expected one with {storage.CONFIG_FILE} and {storage.WEIGHTS_FILE}.")
-    manifest = storage.read_manifest(folder)
-    backend = plugins.resolve(manifest.backend)
-    try:
-        config = backend.Config.model_validate(manifest.config)
-    except ValidationError as error:
-        raise FormatError(
-            f"{folder / storage.CONFIG_FILE} doesn't fit the installed backend {manifest.backend!r}: "
-            f"{storage.first_problem(error)}. It was written with {manifest.distribution} "
-            f"{manifest.distribution_version}."
-        ) from error
-    tensors = storage.read_weights(folder, manifest.weights)
-    network = _restore(manifest.backend, backend, config, manifest.spec, tensors, folder)
-    generator = Generator(manifest.backend, backend, config, manifest.spec, network, manifest.training)
-    return generator.to(pick_device(device))
-
-
-class _SkipInitialisation(TorchFunctionMode):
-    """Leaves ``torch.nn.init`` out: on the meta device it does nothing but import torch's compiler, for seconds."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            return args[0] if args else (kwargs or {}).get("tensor")
-        return func(*args, **(kwargs or {}))
-
-
-def _restore(
-    name: str, backend: Backend, config: Any, spec: Spec, tensors: Mapping[str, Tensor], folder: Path
-) -> nn.Module:
-    """Build the network without memory, check every name, shape and dtype, and only then put the weights in."""
-    if backend.describe(config, spec.model_copy(update={"latents": ()})) != spec:
-        raise FormatError(
-            f"{folder / storage.CONFIG_FILE}: its spec isn't the one that backend {name!r} gives for its config and "
-            "shape. The file was changed or damaged; fetch or save the generator again."
-        )
-    with torch.random.fork_rng(devices=[]):
-        with torch.device("meta"), _SkipInitialisation():
-            network = backend.build(config, spec)["generator"]
-        expected = network.state_dict()
-        for name in sorted(set(expected) ^ set(tensors)):
-            problem = "lacks" if name in expected else "holds the unknown tensor"
-            raise FormatError(
-                f"{folder / storage.WEIGHTS_FILE} {problem} {name!r}: it doesn't fit its {storage.CONFIG_FILE}."
-            )
-        for name, tensor in tensors.items():
-            if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
-                raise FormatError(
-                    f"{folder / storage.WEIGHTS_FILE}: tensor {name!r} is {tensor.dtype} {tuple(tensor.shape)}, "
-                    f"expected {expected[name].dtype} {tuple(expected[name].shape)} from {storage.CONFIG_FILE}."
-                )
-        if any(buffer.is_meta for name, buffer in network.named_buffers() if name not in expected):
-            network = backend.build(config, spec)["generator"]  # buffers that aren't saved have to be computed
-        network.load_state_dict(tensors, strict=True, assign=True)
-    return network
 
 
 def _padded(rows: Tensor, length: int) -> Tensor:

@@ -22,6 +22,7 @@ from genaug.spec import Spec
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+STAGING = ".part"  # ends the name of a folder in which files are written before they are renamed
 MAX_CONFIG_BYTES = 2**20
 MAX_WEIGHTS_BYTES = 2**34
 
@@ -43,8 +44,8 @@ class Manifest(BaseModel):
     library: Literal["genaug"] = "genaug"
     format_version: Literal[1] = 1
     backend: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    distribution: Annotated[str, Field(max_length=100)]
-    distribution_version: Annotated[str, Field(max_length=100)]
+    distribution: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    distribution_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+!_-]{1,100}$")]
     config: dict[str, Any]
     spec: Spec
     training: dict[str, Any] = {}
@@ -75,7 +76,7 @@ def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     All are written and flushed under temporary names before the first is renamed.
     """
     target = folder if folder.is_dir() else folder.parent
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=target))
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=STAGING, dir=target))
     staging.chmod(0o755)
     try:
         for name, content in contents.items():
@@ -90,6 +91,12 @@ def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
             os.replace(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a process that was killed while writing into ``folder`` left there."""
+    for path in folder.glob(f".{folder.name}-*{STAGING}"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

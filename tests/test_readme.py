@@ -26,11 +26,12 @@ def run(command: list[str], folder: Path) -> None:
 
 def test_the_python_blocks_run_one_after_another(tmp_path):
     pytest.importorskip("timm")
-    code = "\n".join(blocks("python"))
+    code = "\n".join(body + "next(iter(loader))\n" * ("loader = " in body) for body in blocks("python"))
+    assert code.count("next(iter(loader))") >= 3
     assert STEPS.search(README.read_text()), "the README no longer trains: nothing would be cut short"
     body = "".join(f"    {line}\n" if line else "\n" for line in code.splitlines())
     script = tmp_path / "readme.py"  # spawned workers import it, so it needs the guard that a README leaves out
-    script.write_text(f"def main():\n{body}\n    next(iter(loader))\n\nif __name__ == '__main__':\n    main()\n")
+    script.write_text(f"def main():\n{body}\n\nif __name__ == '__main__':\n    main()\n")
     run([sys.executable, str(script)], tmp_path)
 
 

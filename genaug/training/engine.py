@@ -13,6 +13,7 @@ from genaug import __version__, plugins
 from genaug.errors import InputError
 from genaug.generator import Generator
 from genaug.precision import compute_dtype, pick_device
+from genaug.progress import Progress
 from genaug.randomness import check_seed
 from genaug.storage import first_problem
 from genaug.training.diffaugment import check_policy
@@ -69,7 +70,13 @@ def fit(
     dtype = compute_dtype(precision, target)
     folder = RunFolder(Path(out))
     folder.check_free(overwrite, resume)
-    data = read_images(dataset, image_size)
+    with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
+
+        def tell(count: int) -> None:
+            shown.advance(count)
+            shown.tell("images")
+
+        data = read_images(dataset, image_size, tell)
     asked = {
         "backend": backend,
         "config": options.model_dump(mode="json"),

@@ -3,14 +3,17 @@
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from genaug.evaluation.diversity import first_per_class, within_class_distance
 from genaug.generator import Generator
 from genaug.sheet import Block, draw_sheet, save_sheet, sheet_labels
+from genaug.spec import Spec
 from genaug.training.reading import TrainingImages
 from genaug.training.run_folder import RunFolder
 
 _PER_CLASS = 64
+_UNLABELLED = 512
 _CLASSES = 20
 _COLLAPSED = 0.5
 
@@ -18,38 +21,39 @@ _COLLAPSED = 0.5
 class Monitor:
     """Writes sample sheets from fixed latents and measures diversity against the training images."""
 
-    def __init__(self, data: TrainingImages, folder: RunFolder) -> None:
-        self._folder = folder
-        self._labels = None
+    def __init__(self, data: TrainingImages, spec: Spec, folder: RunFolder) -> None:
+        self._folder, self._spec = folder, spec
+        labels = data.labels if spec.takes_labels and data.labels is not None else torch.zeros(len(data.images))
+        looked_at = torch.nonzero(torch.isin(labels, labels.unique()[:_CLASSES])).flatten()
+        few = looked_at[first_per_class(labels[looked_at], _PER_CLASS if spec.takes_labels else _UNLABELLED)]
+        self._labels = labels[few]
         self._real_distance = 0.0
-        if data.labels is not None:
-            looked_at = torch.isin(data.labels, data.labels.unique()[:_CLASSES])
-            chosen = torch.nonzero(looked_at).flatten()
-            chosen = chosen[first_per_class(data.labels[chosen], _PER_CLASS)]
-            images, labels = data.images[chosen], data.labels[chosen]
-            if any(int((labels == label).sum()) >= 2 for label in labels.unique()):
-                self._labels = labels
-                self._real_distance = within_class_distance(images, labels)
+        if int(self._labels.unique(return_counts=True)[1].max()) >= 2:
+            self._real_distance = within_class_distance(data.images[few], self._labels)
 
     def look(self, generator: Generator, step: int, say: Callable[[str], None]) -> dict[str, float]:
-        """Write the sheet of ``step`` and return ``diversity``, where there are labels to measure it by.
+        """Write the sheet of ``step`` and return ``diversity``, where the training images differ themselves.
 
-        ``diversity`` is the mean pixel distance between samples of one class over that between training images of
-        one class: near 0 where each class has become one picture, about 1 where samples differ as real ones do.
+        ``diversity`` is the mean pixel distance between samples of one class (of all, without labels) over that
+        between training images: near 0 where each class has become one picture and the latent is ignored, about 1
+        where samples differ as real ones do.
         """
-        spec = generator.spec
-        labels = sheet_labels(spec.num_classes) if spec.takes_labels else None
-        images, labels = (
-            generator.sample(labels=labels, seed=0) if labels is not None else generator.sample(100, seed=0)
-        )
-        save_sheet(self._folder.sheet_path(step), draw_sheet(Block(images.cpu(), labels), classes=spec.classes))
-        if not spec.takes_labels or self._labels is None or self._real_distance == 0:
+        wanted = sheet_labels(self._spec.num_classes)
+        images, labels = self._sample(generator, wanted if self._spec.takes_labels else torch.zeros(100), seed=0)
+        save_sheet(self._folder.sheet_path(step), draw_sheet(Block(images, labels), classes=self._spec.classes))
+        if self._real_distance == 0:
             return {}
-        images, _ = generator.sample(labels=self._labels, seed=1)
-        diversity = within_class_distance(images.cpu(), self._labels) / self._real_distance
+        images, _ = self._sample(generator, self._labels, seed=1)
+        diversity = within_class_distance(images, self._labels) / self._real_distance
         if diversity < _COLLAPSED:
             say(
                 f"warning: at step {step} samples of one class differ {diversity:.0%} as much as real ones: the "
                 "generator repeats itself. Such samples add little; train longer, or try --augment or another loss."
             )
         return {"diversity": round(diversity, 4)}
+
+    def _sample(self, generator: Generator, labels: Tensor, seed: int) -> tuple[Tensor, Tensor | None]:
+        """As many samples as ``labels``, with these labels where the generator takes them, on the CPU."""
+        if self._spec.takes_labels:
+            return generator.sample(labels=labels, seed=seed)[0].cpu(), labels
+        return generator.sample(len(labels), seed=seed)[0].cpu(), None

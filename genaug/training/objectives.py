@@ -82,6 +82,16 @@ OBJECTIVES = {
 }
 
 
+def score_log(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """What a discriminator's loss may log: mean scores, and the share of pairs whose real image scores higher.
+
+    The engine warns where ``real_above_fake`` stays near 1: the discriminator has won.
+    """
+    real, fake = real.detach(), fake.detach()
+    above = (real > fake).float().mean()
+    return {"real_score": real.mean(), "fake_score": fake.mean(), "real_above_fake": above}
+
+
 def zero_centred_penalty(scores: Tensor, images: Tensor) -> Tensor:
     """E ||grad_x D(x)||^2 where the scores were computed from ``images``: R1 on real, R2 on generated images.
 

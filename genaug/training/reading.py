@@ -13,6 +13,8 @@ from genaug.images import to_uint8
 from genaug.labels import as_labels, class_names
 from genaug.spec import MAX_CLASSES, MAX_NAME, Spec
 
+_TELL_EVERY = 100
+
 
 @dataclass(frozen=True)
 class TrainingImages:
@@ -24,13 +26,13 @@ class TrainingImages:
 
 
 def read_images(
-    dataset: Any, image_size: int | None = None, on_item: Callable[[int, int], None] | None = None
+    dataset: Any, image_size: int | None = None, on_items: Callable[[int], None] | None = None
 ) -> TrainingImages:
     """Read ``dataset[i]`` for every i as it comes: PIL, uint8 or float in [0, 1], alone or with an integer label.
 
-    ``image_size`` resizes the shorter side and crops the centre. Random transforms are drawn once. ``on_item(i, n)``
-    is called on the way. Raises ``InputError`` for an empty dataset, sizes that vary without ``image_size``,
-    normalised floats, labels that aren't integers, and an item that raises (naming its index).
+    ``image_size`` resizes the shorter side and crops the centre. Random transforms are drawn once. ``on_items(k)``
+    is called now and then, after another k were read. Raises ``InputError`` for an empty dataset, sizes that vary
+    without ``image_size``, normalised floats, labels that aren't integers, and an item that raises (naming its index).
     """
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise InputError(f"expected a map-style dataset (with len() and indices), got {type(dataset).__name__}.")
@@ -60,8 +62,8 @@ def read_images(
             )
         images[index] = pixels
         labels.append(label.item() if isinstance(label, Tensor) and label.ndim == 0 else label)
-        if on_item is not None:
-            on_item(index + 1, count)
+        if on_items is not None and ((index + 1) % _TELL_EVERY == 0 or index + 1 == count):
+            on_items(index % _TELL_EVERY + 1)
     assert images is not None
     found = None if all(label is None for label in labels) else as_labels(labels, "the dataset's labels")
     names = class_names(dataset) if found is not None else None

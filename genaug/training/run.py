@@ -4,6 +4,7 @@ import math
 import signal
 import time
 import warnings
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from genaug.generator import Generator
 from genaug.progress import Progress
 from genaug.training.checkpoint import newest_checkpoint, newest_step, write_checkpoint
 from genaug.training.game import EMA_DECAY, Game
+from genaug.training.guards import DiscriminatorGuard
 from genaug.training.monitor import Monitor
 from genaug.training.ranks import Share, any_of, wait_for_all
 from genaug.training.reading import TrainingImages
@@ -51,8 +53,8 @@ class TrainingRun:
         self._batches = BatchStream(data, asked["batch_size"], seed, device, share)
         self._backend, self._config, self._folder, self._asked = backend, config, folder, asked
         self._device, self._share = device, share
-        self._monitor = Monitor(data, folder)
-        self._means = _RunningMeans()
+        self._monitor = Monitor(data, self._spec, folder)
+        self._means, self._guard = _RunningMeans(), DiscriminatorGuard()
         self._shows = show_progress and share.first
         self._progress = Progress("training", asked["steps"], self._shows, _LINE_EVERY)
 
@@ -63,7 +65,7 @@ class TrainingRun:
             self._folder.open(self._asked, resume)
         wait_for_all(self._share)
         deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
-        with caught_signals() as signals, self._progress:
+        with closing(self._folder), caught_signals() as signals, self._progress:
             first = self._restore() if resume else 0
             self._progress.start_at(first)
             for index in range(first, steps):
@@ -75,12 +77,16 @@ class TrainingRun:
                     self._take_stock(done, saving)
                 if stopping and done < steps:
                     reason = signals[0] if signals else None
-                    self._progress.say(self._farewell(reason, done))
-                    leave(reason)
+                    farewell = self._farewell(reason, done)
+                    self._progress.say(farewell)
+                    wait_for_all(self._share)
+                    leave(reason, farewell)
                     return self.generator(done)
             if signals:  # it came too late to stop anything
-                self._progress.say(f"{signal.Signals(signals[0]).name} received; training is finished and saved.")
-                leave(signals[0])
+                farewell = f"{signal.Signals(signals[0]).name} received; training is finished and saved."
+                self._progress.say(farewell)
+                leave(signals[0], farewell)
+            wait_for_all(self._share)
         return self.generator(max(first, steps))
 
     def play(self, index: int) -> None:
@@ -105,6 +111,7 @@ class TrainingRun:
         rate = self._progress.units_per_second() * self._asked["batch_size"]
         if not self._share.first:
             return
+        self._guard.look(metrics, done, self._progress.say)
         if saving:
             metrics |= self._look(done)
         self._folder.log(done, {**metrics, "images_per_s": round(rate, 1)})

@@ -6,15 +6,16 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from genaug.errors import InputError, OutputExistsError
-from genaug.storage import replace_files, saving_to
+from genaug.storage import remove_leftovers, replace_files, saving_to
 
 _RUN_FILE = "run.json"
 _METRICS_FILE = "metrics.jsonl"
-_OURS = (_RUN_FILE, _METRICS_FILE, "samples", "checkpoints", "config.json", "model.safetensors")
+_OURS = (_RUN_FILE, _METRICS_FILE, "samples", "checkpoints", "tensorboard", "config.json", "model.safetensors")
 _MAY_CHANGE = ("steps",)
 
 
@@ -22,6 +23,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = path / "checkpoints"
+        self._board: Any = None
 
     def check_free(self, overwrite: bool, resume: bool) -> None:
         """Refuse a folder that holds something, unless it is a run to overwrite or to resume. Nothing is touched."""
@@ -58,9 +60,12 @@ class RunFolder:
             for name in _OURS:
                 entry = self.path / name
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+        for folder in (self.path, self.checkpoints, self.path / "samples"):
+            remove_leftovers(folder)
         with saving_to(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             replace_files(self.path, {_RUN_FILE: (json.dumps(asked, indent=2) + "\n").encode()})
+        self._board = _tensorboard(self.path / "tensorboard")
 
     def forget_after(self, step: int) -> None:
         """Drop the log's lines of steps that will be trained again."""
@@ -74,6 +79,13 @@ class RunFolder:
         """Append one line to ``metrics.jsonl``."""
         with saving_to(self.path / _METRICS_FILE), open(self.path / _METRICS_FILE, "a") as file:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
+        if self._board is not None:
+            for name, value in metrics.items():
+                self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        if self._board is not None:
+            self._board.close()
 
     def sheet_path(self, step: int) -> Path:
         return self.path / "samples" / f"step-{step:08d}.png"
@@ -86,6 +98,16 @@ def _read_settings(run_file: Path) -> dict[str, Any] | None:
     except ValueError:
         return None
     return content if isinstance(content, dict) and {"backend", "config", "genaug"} <= set(content) else None
+
+
+def _tensorboard(folder: Path) -> Any:
+    """A TensorBoard writer where TensorBoard is installed; None where it isn't."""
+    if find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    with saving_to(folder):
+        return SummaryWriter(str(folder))
 
 
 def _step_of(line: str) -> float:

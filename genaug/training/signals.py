@@ -34,9 +34,9 @@ def caught_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def leave(reason: int | None) -> None:
+def leave(reason: int | None, message: str) -> None:
     """End as the signal would have, now that the state is saved; without one, do nothing."""
     if reason == signal.SIGINT:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(message)
     if reason is not None:
         raise SystemExit(128 + reason)

@@ -31,7 +31,7 @@ class BatchStream:
 
     def batch(self, index: int) -> Batch:
         """The ``index``-th batch of the run: this process's share, images in [-1, 1]."""
-        rows = self._share.of(self._rows(index)).to(self._images.device)
+        rows = self._share.of(self._rows(index))
         images = self._images[rows].to(torch.float32).div_(127.5).sub_(1)
         return Batch(
             images.contiguous(memory_format=torch.channels_last), None if self._labels is None else self._labels[rows]
@@ -50,7 +50,8 @@ class BatchStream:
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(mix(self._seed, "order", epoch))
-            self._epoch, self._order = epoch, torch.randperm(len(self._images), generator=generator)
+            order = torch.randperm(len(self._images), generator=generator)
+            self._epoch, self._order = epoch, order.to(self._images.device)  # once an epoch: no step waits for it
         return self._order
 
 

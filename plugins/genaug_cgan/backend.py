@@ -8,7 +8,7 @@ from torch import Tensor, cat, nn
 
 from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
 from genaug.spec import Latent, Spec
-from genaug.training.objectives import OBJECTIVES, zero_centred_penalty
+from genaug.training.objectives import OBJECTIVES, score_log, zero_centred_penalty
 from genaug_cgan.networks import ConvGenerator, ProjectionDiscriminator
 
 
@@ -84,14 +84,10 @@ class CGAN(Backend):
         if not penalise:
             both = None if labels is None else cat([labels, labels])
             real_score, fake_score = nets["discriminator"](cat([real, fake]), both).float().chunk(2)
-            return Loss(objective.discriminator(real_score, fake_score), _score_log(real_score, fake_score))
+            return Loss(objective.discriminator(real_score, fake_score), score_log(real_score, fake_score))
         with step.float32():
             real, fake = (images.detach().float().requires_grad_() for images in (real, fake))
             real_score, fake_score = nets["discriminator"](real, labels), nets["discriminator"](fake, labels)
             penalty = zero_centred_penalty(real_score, real) + zero_centred_penalty(fake_score, fake)
         value = objective.discriminator(real_score, fake_score) + config.gamma / 2 * config.penalty_every * penalty
-        return Loss(value, {**_score_log(real_score, fake_score), "penalty": penalty.detach()})
-
-
-def _score_log(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-    return {"real_score": real.detach().mean(), "fake_score": fake.detach().mean()}
+        return Loss(value, {**score_log(real_score, fake_score), "penalty": penalty.detach()})

@@ -80,7 +80,7 @@ class ProjectionDiscriminator(nn.Module):
         super().__init__()
         channels, height, width = shape
         convs: list[nn.Module] = []
-        while min(height, width) >= 8:
+        while min(height, width) >= 6:
             after = min(widest, 2 * base * 2 ** len(convs))
             convs.append(nn.Conv2d(channels, after, 4, stride=2, padding=1))
             channels, height, width = after, height // 2, width // 2

@@ -29,7 +29,7 @@ def train(out, backend, *more):
     return done
 
 
-def kill_at_random(out, backend, draws, *more):
+def kill_at_random(out, backend, delay, *more):
     """Start, let it get past its first checkpoint since, and kill it a random moment later; None if it was faster."""
     before = {path.name for path in (out / "checkpoints").glob("*.pt")}
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -40,7 +40,7 @@ def kill_at_random(out, backend, draws, *more):
     while process.poll() is None and not {p.name for p in (out / "checkpoints").glob("*.pt")} - before:
         assert time.monotonic() < deadline, "no checkpoint in two minutes"
         time.sleep(0.005)
-    time.sleep(draws.uniform(0, 0.4))
+    time.sleep(delay)
     process.kill()
     return process.wait(60) == -signal.SIGKILL
 
@@ -53,14 +53,19 @@ def metrics(out):
 
 def check_kills(backend, folder, kills):
     reference, killed = folder / "reference", folder / "killed"
+    before = time.monotonic()
     train(reference, backend)
-    draws, landed = random.Random(), 0
+    longest = 0.1 * (time.monotonic() - before)
+    seed = random.randrange(10**6)
+    print(f"random moments from seed {seed}")
+    draws, landed = random.Random(seed), 0
     for attempt in range(kills):
-        landed += kill_at_random(killed, backend, draws, *(["--resume"] if attempt else []))
+        landed += kill_at_random(killed, backend, draws.uniform(0, longest), *(["--resume"] if attempt else []))
     assert landed >= 1, "training ended before any kill: raise STEPS"
     train(killed, backend, "--resume")
     assert (killed / "model.safetensors").read_bytes() == (reference / "model.safetensors").read_bytes()
     assert metrics(killed) == metrics(reference)
+    assert not [path for path in killed.rglob("*") if path.name.startswith(".")], "a killed run left something behind"
 
 
 def test_three_kills(tmp_path):
