@@ -149,10 +149,7 @@ def _folder(path: Path, split: Split) -> Dataset[Any]:
     train = path / "train" if divided else path
     here = path / split if divided else path
     if split == "test" and not (divided and here.is_dir()):
-        raise InputError(
-            f"{path.absolute()} has no test/ folder beside train/, so there is nothing to test on. "
-            "Name a test set with --test-data."
-        )
+        raise InputError(f"{path.absolute()} has no test/ folder beside train/, so there is nothing to test on.")
     classes = _class_folders(train)
     if not classes:
         raise InputError(

@@ -5,6 +5,7 @@ ways on them: as they are, with classic augmentation, with generated images blen
 """
 
 import json
+import os
 import platform
 import tempfile
 import time
@@ -24,6 +25,7 @@ from genaug import storage
 from genaug.data import Digits, few_per_class
 from genaug.demo_report import demo_html, verdict
 from genaug.errors import InputError, OutputExistsError
+from genaug.folders import check_replaceable, replaced_folder
 from genaug.generator import Generator
 from genaug.images import to_uint8
 from genaug.labels import class_names
@@ -43,6 +45,8 @@ ARMS = {
 }
 WIDTH = 16  # channels of the classifier's first block
 POOL_SIZE = 2000  # generated once; every epoch of a classifier draws its share from them
+_WRITTEN = {"report.html", "report.json", "samples.png", "generator"}
+_WRITTEN |= {f"generator{os.sep}{name}" for name in (storage.CONFIG_FILE, storage.WEIGHTS_FILE)}
 Batches = Iterator[tuple[Tensor, Tensor]]
 COMPARISONS = (
     ("classic", "none"),
@@ -77,8 +81,8 @@ def run_demo(
 ) -> dict[str, Any]:
     """Run the demo, write ``report.html``, ``report.json``, ``samples.png`` and ``generator/``; return the report.
 
-    Nothing is written to ``out`` before everything is done. Raises ``OutputExistsError`` where ``out`` holds
-    something and ``overwrite`` is false, ``InputError`` for settings that can't be run.
+    ``out`` appears whole, once everything is done. Raises ``OutputExistsError`` where it holds something and
+    ``overwrite`` is false, or anything but a demo, ``InputError`` for settings that can't be run.
     """
     settings = settings or DemoSettings()
     out = Path(out)
@@ -146,13 +150,24 @@ def _check(settings: DemoSettings, out: Path, overwrite: bool) -> None:
             raise InputError(f"{name} must be 1 or more, got {getattr(settings, name)}.")
     if not 0 < settings.ratio < 1:
         raise InputError(f"ratio must lie between 0 and 1, got {settings.ratio}.")
-    if out.exists() and not out.is_dir():
-        raise OutputExistsError(f"{out} is a file. Name a folder with --out.")
-    if out.is_dir() and any(out.iterdir()):
-        if not overwrite:
-            raise OutputExistsError(f"{out} exists and is not empty. Choose another --out or pass --overwrite.")
-        if not (out / "report.json").is_file():
-            raise OutputExistsError(f"{out} is not empty and holds no report of the demo; it is left alone.")
+    _check_free(out, overwrite)
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    """Refuse a folder that holds something, unless that is a demo and nothing else and ``overwrite`` is true."""
+    check_replaceable(out)
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not overwrite:
+        raise OutputExistsError(f"{out} exists and is not empty. Choose another --out or pass --overwrite.")
+    if not (out / "report.json").is_file():
+        raise OutputExistsError(f"{out} is not empty and holds no report of the demo; it is left alone.")
+    foreign = sorted({str(path.relative_to(out)) for path in out.rglob("*")} - _WRITTEN)
+    if foreign:
+        raise OutputExistsError(
+            f"{out} also holds {foreign[0]}, which is none of the demo's files; it is left alone. Move that away, or "
+            "choose another --out."
+        )
 
 
 def _fit(few: Any, settings: DemoSettings, seed: int, out: Path) -> Generator:
@@ -221,7 +236,7 @@ def _report(
     alone, beside = differences["generated - none"], differences["classic + generated - classic"]
     return {
         "kind": "demo",
-        "verdict": verdict(alone["verdict"], beside["verdict"], differences["generated - classic"]["verdict"]),
+        "verdict": verdict({name: found["verdict"] for name, found in differences.items()}),
         "generated_alone": alone["verdict"],
         "generated_beside_classic": beside["verdict"],
         "arms": {arm: {"accuracies": values, **asdict(summarize(values))} for arm, values in accuracies.items()},
@@ -234,12 +249,12 @@ def _report(
 
 
 def _write(out: Path, report: dict[str, Any], generator: Generator, sheet: Image.Image, overwrite: bool) -> None:
-    with storage.saving_to(out):
-        out.mkdir(parents=True, exist_ok=True)
-        generator.save(out / "generator", overwrite=overwrite)
+    with storage.saving_to(out), replaced_folder(out) as new:
+        generator.save(new / "generator")
         contents = {
             "samples.png": encode_png(sheet),
             "report.html": demo_html(report, sheet, out).encode(),
             "report.json": (json.dumps(report, indent=2, allow_nan=False) + "\n").encode(),
         }
-        storage.replace_files(out, contents)
+        storage.replace_files(new, contents)
+        _check_free(out, overwrite)

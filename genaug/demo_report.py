@@ -1,5 +1,6 @@
 """The demo's report for people: every number comes from the report's dictionary, which is also ``report.json``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +11,38 @@ from genaug.study.page import code, facts, figure, page, paragraph, picture, sec
 from genaug.study.plots import Row, dot_plot
 
 
-def verdict(alone: Verdict, beside_classic: Verdict, against_classic: Verdict) -> str:
-    """What to conclude: from generated against none, both against classic, and generated against classic."""
-    if beside_classic == "helps":
+def verdict(found: Mapping[str, Verdict]) -> str:
+    """What to conclude from the five comparisons, ``found["generated - none"]`` and so on.
+
+    Generated images "helped here" where a way with them, alone or on top of classic augmentation, measurably beats
+    both no augmentation and classic augmentation; nowhere else. What beats only one of these is told as that.
+    """
+    classic, alone, both = (found[f"{arm} - none"] for arm in ("classic", "generated", "classic + generated"))
+    over_classic, beside = (found[f"{arm} - classic"] for arm in ("generated", "classic + generated"))
+    if both == beside == "helps":
         return "Generated images helped here, on top of classic augmentation."
-    hurt = " and made it worse" if beside_classic == "hurts" else ", or not enough to be measured"
-    if against_classic == "helps":
+    together = {
+        "helps": "the two together did better than classic augmentation alone, but "
+        + ("worse than neither" if both == "hurts" else "not measurably better than neither"),
+        "hurts": "added to classic augmentation, they made it worse",
+        "no evidence": "added to classic augmentation, they made no measurable difference",
+    }[beside]
+    if alone == over_classic == "helps":
         return (
-            "Generated images helped here, more than classic augmentation did; added to it, they brought nothing"
-            f"{hurt}. Here, use generated images in its place, or compare again with better augmentation."
+            f"Generated images helped here, more than classic augmentation; {together}. "
+            "Here, use generated images in its place, or compare again with better augmentation."
         )
     if alone == "helps":
-        better = "alone does better" if against_classic == "hurts" else "does as much"
-        return (
-            f"Generated images helped the bare classifier, but classic augmentation {better}, and they added nothing "
-            f"to it{hurt}. Here, use classic augmentation and leave the generator out."
-        )
+        rank = "classic augmentation did better" if over_classic == "hurts" else "not measurably more than classic did"
+        remedy = "use classic augmentation and leave the generator out"
+        if classic != "helps" or beside == "helps":
+            remedy = "compare again with more seeds before you use either"
+        return f"Generated images helped the bare classifier, but {rank}; {together}. Here, {remedy}."
     if alone == "hurts":
-        return f"Generated images hurt here: leave them out. Beside classic augmentation they added nothing{hurt}."
+        return f"Generated images alone hurt here; {together}. Leave them out."
     return (
-        "No evidence that generated images help here, neither alone nor beside classic augmentation"
-        + (", where they hurt" if beside_classic == "hurts" else "")
-        + ". Leave them out."
+        "No evidence that generated images help here: alone they made no measurable difference; "
+        f"{together}. Leave them out."
     )
 
 

@@ -1,10 +1,8 @@
 """Generated images as files: a folder of class folders with PNG files, as ImageFolder reads them."""
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,59 +10,103 @@ from torch import Tensor
 
 from genaug import storage
 from genaug.errors import OutputExistsError
+from genaug.folders import check_replaceable, replaced_folder
+from genaug.generator import Generator
 from genaug.images import to_pil
+from genaug.randomness import mix
 
 RECORD_FILE = "samples.json"
+PART = 1024  # images that are generated before they are written; part of what a seed means, so never to be changed
+
+_FILE = re.compile(r"\d{5,}\.png")
+Part = tuple[Tensor, Tensor | None]
+
+
+def sample_parts(generator: Generator, wanted: int | Tensor, seed: int) -> Iterator[Part]:
+    """Images and labels on the CPU, ``PART`` at a time: so many of classes drawn at random, or one for each label.
+
+    The first part is what ``generator.sample`` gives for the seed, the others what it gives for seeds derived from
+    it. Image i of a seed is the same however many are asked for.
+    """
+    count = wanted if isinstance(wanted, int) else len(wanted)
+    for start in range(0, count, PART):
+        part_seed = seed if start == 0 else mix(seed, "part", start // PART)
+        if isinstance(wanted, int):
+            images, labels = generator.sample(min(PART, count - start), seed=part_seed)
+        else:
+            images, labels = generator.sample(labels=wanted[start : start + PART], seed=part_seed)
+        yield images.cpu(), None if labels is None else labels.cpu()
 
 
 def check_free(out: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds something, unless it was written here before and ``overwrite`` is true."""
-    if out.exists() and not out.is_dir():
-        raise OutputExistsError(f"{out} is a file. Name a folder, or a name that ends in .png for a sheet.")
+    """Refuse a folder that holds something, unless that is samples of ours alone and ``overwrite`` is true."""
+    check_replaceable(out)
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not overwrite:
         raise OutputExistsError(f"{out} exists and is not empty. Choose another folder or pass --overwrite.")
-    if not (out / RECORD_FILE).is_file():
+    folders = _written_folders(out)
+    if folders is None:
         raise OutputExistsError(f"{out} is not empty and holds no samples of genaug; it is left alone.")
+    foreign = next(_foreign(out, folders), None)
+    if foreign is not None:
+        raise OutputExistsError(
+            f"{out} also holds {foreign.relative_to(out)}, which is no sample of genaug; it is left alone. Move that "
+            "away, or choose another folder."
+        )
+
+
+def _written_folders(out: Path) -> list[str] | None:
+    """The class folders that the record names; None where there is no record of ours."""
+    try:
+        folders = json.loads((out / RECORD_FILE).read_bytes())["folders"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return folders if isinstance(folders, list) else None
+
+
+def _foreign(out: Path, folders: list[str]) -> Iterator[Path]:
+    """What in ``out`` is neither the record nor a sample."""
+    for path in out.iterdir():
+        if path.is_dir() and path.name in folders:
+            yield from (inner for inner in path.iterdir() if not _FILE.fullmatch(inner.name))
+        elif path.name != RECORD_FILE and (folders or not _FILE.fullmatch(path.name)):
+            yield path
 
 
 def write_class_folders(
     out: Path,
-    images: Tensor,
-    labels: Tensor | None,
+    parts: Iterable[Part],
     classes: Sequence[str] | int,
     record: Mapping[str, Any],
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write uint8 images (N, C, H, W) as ``out/CLASS/00000.png``, and ``record`` as ``samples.json`` beside them.
+    """Write images as ``out/CLASS/00000.png``, and ``samples.json`` beside them.
 
-    ``classes`` are the classes' names, or their number where they have none. Without labels the files lie in ``out``
-    itself. The folder appears whole or not at all. Raises ``OutputExistsError`` where it holds something already,
-    ``SaveError`` where writing fails.
+    ``parts`` give uint8 images (N, C, H, W) and int64 labels (N,), one part held at a time; without labels the files
+    lie in ``out`` itself. ``classes`` are the classes' names, or their number where they have none. ``samples.json``
+    is ``record`` with how many images there are, in all and of each class, and the classes' folders. The folder
+    appears whole or not at all. Raises ``OutputExistsError`` where it holds something already, ``SaveError`` where
+    writing fails.
     """
     check_free(out, overwrite)
-    numbers = [] if labels is None else labels.tolist()
     names = folder_names(classes)
-    with storage.saving_to(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        try:
-            new = staging / "new"
-            new.mkdir()
-            written: dict[Path, int] = {}
-            for index, image in enumerate(images.cpu()):
-                folder = new if labels is None else new / names[numbers[index]]
-                folder.mkdir(exist_ok=True)
-                to_pil(image).save(folder / f"{written.get(folder, 0):05d}.png")
-                written[folder] = written.get(folder, 0) + 1
-            (new / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-            if out.exists():
-                os.replace(out, staging / "old")
-            os.replace(new, out)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    counts, unlabelled = [0] * len(names), 0
+    with storage.saving_to(out), replaced_folder(out) as new:
+        for images, labels in parts:
+            for index, label in enumerate([None] * len(images) if labels is None else labels.tolist()):
+                if label is None:
+                    folder, number = new, unlabelled
+                    unlabelled += 1
+                else:
+                    folder, number = new / names[label], counts[label]
+                    counts[label] += 1
+                    folder.mkdir(exist_ok=True)
+                to_pil(images[index]).save(folder / f"{number:05d}.png")
+        counted = {"count": unlabelled + sum(counts), "counts": counts or None, "folders": names}
+        (new / RECORD_FILE).write_text(json.dumps({**record, **counted}, indent=2) + "\n", encoding="utf-8")
+        check_free(out, overwrite)  # again, since generating may take long
 
 
 def folder_names(classes: Sequence[str] | int) -> list[str]:
@@ -76,9 +118,11 @@ def folder_names(classes: Sequence[str] | int) -> list[str]:
     if isinstance(classes, int):
         return [f"{label:0{len(str(max(classes - 1, 0)))}d}" for label in range(classes)]
     safe = ["".join(c if c.isalnum() or c in " -_.,()+" else "_" for c in name).strip(" .")[:80] for name in classes]
-    taken: set[str] = set()
+    taken = {"", RECORD_FILE}
     for label, name in enumerate(safe):
-        if not name or name.lower() in taken or name == RECORD_FILE:
-            safe[label] = f"{name or 'class'}-{label}"
+        number = label
+        while safe[label].lower() in taken:
+            safe[label] = f"{name or 'class'}-{number}"
+            number += 1
         taken.add(safe[label].lower())
     return safe

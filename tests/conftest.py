@@ -3,11 +3,15 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in two workers, whose threads would compete
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks a server for its newest version
 os.environ.pop("GENAUG_DISABLE_PLUGINS", None)
+
+settings.register_profile("genaug", deadline=None)  # on busy cores anything may take long
+settings.load_profile("genaug")
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,14 @@
+import itertools
 import json
 import re
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image
 
-from genaug.demo import ARMS, DemoSettings, classic_augmentation, run_demo
+import genaug
+from genaug import demo as demo_module
+from genaug.demo import ARMS, COMPARISONS, DemoSettings, classic_augmentation, run_demo
 from genaug.demo_report import demo_rows, verdict
 from genaug.errors import InputError, OutputExistsError
 
@@ -113,8 +117,6 @@ def test_one_seed_has_no_interval_and_still_a_page(tmp_path):
 
 
 def test_the_generator_loads_and_the_same_seed_gives_the_same_report(demo, tmp_path):
-    import genaug
-
     assert genaug.load(demo[0] / "generator").spec.classes == tuple("0123456789")
     again = run_demo(tmp_path / "again", settings=TINY, progress=False)
     assert again["arms"] == demo[1]["arms"]
@@ -126,6 +128,28 @@ def test_what_is_in_the_way_is_left_alone(demo, tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(OutputExistsError, match="left alone"):
         run_demo(tmp_path, settings=TINY, overwrite=True)
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
+        run_demo(tmp_path, settings=TINY, overwrite=True)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_a_demo_interrupted_while_writing_leaves_nothing_in_the_way(demo, tmp_path, monkeypatch):
+    _, report = demo
+    sheet, generator = Image.new("L", (2, 2)), genaug.load(demo[0] / "generator")
+    out = tmp_path / "out"
+    for made in ("new", "over the old"):
+        with monkeypatch.context() as broken:
+            broken.setattr(demo_module, "demo_html", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                demo_module._write(out, report, generator, sheet, overwrite=True)
+        assert [p.name for p in tmp_path.iterdir()] == ([] if made == "new" else ["out"])
+        demo_module._write(out, report, generator, sheet, overwrite=True)
+        assert genaug.load(out / "generator").spec == generator.spec
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_settings_that_cant_be_run_are_refused(tmp_path):
@@ -134,24 +158,70 @@ def test_settings_that_cant_be_run_are_refused(tmp_path):
             run_demo(tmp_path, settings=DemoSettings(**{**vars(TINY), name: value}))
 
 
+def comparisons(*verdicts):
+    return dict(zip((f"{arm} - {baseline}" for arm, baseline in COMPARISONS), verdicts, strict=True))
+
+
 @pytest.mark.parametrize(
-    ("found", "start", "leave_out"),
+    ("found", "told"),
     [
-        (("helps", "helps", "hurts"), "Generated images helped here, on top", False),
-        (("helps", "no evidence", "hurts"), "Generated images helped the bare classifier, but classic", True),
-        (("helps", "hurts", "no evidence"), "Generated images helped the bare classifier, but", True),
-        (("no evidence", "no evidence", "hurts"), "No evidence", True),
-        (("no evidence", "hurts", "hurts"), "No evidence", True),
-        (("helps", "no evidence", "helps"), "Generated images helped here, more than classic", False),
-        (("hurts", "no evidence", "hurts"), "Generated images hurt", True),
-        (("no evidence", "helps", "no evidence"), "Generated images helped here, on top", False),
+        (
+            # classic, generated and both against none; generated and both against classic
+            ("helps", "helps", "helps", "hurts", "helps"),
+            "Generated images helped here, on top of classic augmentation.",
+        ),
+        (
+            ("helps", "helps", "helps", "hurts", "no evidence"),
+            "Generated images helped the bare classifier, but classic augmentation did better; added to classic "
+            "augmentation, they made no measurable difference. Here, use classic augmentation and leave the generator "
+            "out.",
+        ),
+        (
+            ("no evidence", "helps", "no evidence", "no evidence", "no evidence"),
+            "Generated images helped the bare classifier, but not measurably more than classic did; added to classic "
+            "augmentation, they made no measurable difference. Here, compare again with more seeds before you use "
+            "either.",
+        ),
+        (
+            ("hurts", "helps", "no evidence", "helps", "hurts"),
+            "Generated images helped here, more than classic augmentation; added to classic augmentation, they made it "
+            "worse. Here, use generated images in its place, or compare again with better augmentation.",
+        ),
+        (
+            ("hurts", "no evidence", "hurts", "helps", "helps"),
+            "No evidence that generated images help here: alone they made no measurable difference; the two together "
+            "did better than classic augmentation alone, but worse than neither. Leave them out.",
+        ),
+        (
+            ("no evidence", "hurts", "no evidence", "hurts", "no evidence"),
+            "Generated images alone hurt here; added to classic augmentation, they made no measurable difference. "
+            "Leave them out.",
+        ),
     ],
 )
-def test_the_verdict_says_plainly_what_to_do(found, start, leave_out):
-    told = verdict(*found)
-    assert told.startswith(start)
-    assert ("leave" in told.lower()) == leave_out
-    assert ("hurt" in told or "worse" in told) == ("hurts" in found[:2])
+def test_the_verdict_says_plainly_what_to_do(found, told):
+    assert verdict(comparisons(*found)) == told
+
+
+def test_the_verdict_says_nothing_that_was_not_measured():
+    for found in itertools.product(["helps", "hurts", "no evidence"], repeat=len(COMPARISONS)):
+        classic, alone, both, over_classic, beside = found
+        told = verdict(comparisons(*found))
+        on_top = both == beside == "helps"
+        in_its_place = alone == over_classic == "helps" and not on_top
+        assert ("helped here" in told) == (on_top or in_its_place), "only what beats both none and classic"
+        assert ("on top of" in told) == on_top
+        assert ("in its place" in told) == in_its_place
+        assert ("helped the bare classifier" in told) == (alone == "helps" and not on_top and not in_its_place)
+        assert ("Leave them out" in told) == (alone != "helps" and not on_top)
+        if not on_top:
+            assert ("No evidence that" in told) == (alone == "no evidence")
+            assert ("hurt here" in told) == (alone == "hurts")
+            assert ("made it worse" in told) == (beside == "hurts")
+            assert ("together did better than classic" in told) == (beside == "helps")
+            assert ("worse than neither" in told) == (beside == "helps" and both == "hurts")
+        assert "classic augmentation did better" not in told or over_classic == "hurts"
+        assert "use classic augmentation" not in told or (classic == "helps" and beside != "helps")
 
 
 def test_classic_augmentation_moves_each_image_in_its_own_way():

@@ -288,7 +288,8 @@ def test_command_lists_backends_problems_and_what_is_blocked(install: Install, m
     assert "Blocked by GENAUG_DISABLE_PLUGINS: acme (genaug-acme)" in shown.stdout
     assert "  genaug-bad: 'genaug_bad' can't be loaded (ModuleNotFoundError" in shown.stdout
     told = json.loads(CliRunner().invoke(app, ["plugins", "--json"]).stdout)
-    assert set(told) == {"backends", "problems"}
+    assert set(told) == {"backends", "problems", "blocked"}
+    assert told["blocked"] == [{"name": "acme", "distribution": "genaug-acme"}]
     assert [problem["owner"] for problem in told["problems"]] == ["genaug-bad"]
 
 

@@ -16,7 +16,7 @@ SEEDS = st.integers(0, 2**63 - 1)
 
 
 @given(SEEDS, st.integers(0, 200), st.integers(0, 70), st.integers(1, 11), st.sampled_from([uniform_rows, normal_rows]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_piece_is_the_piece_of_a_longer_table(seed, start, count, width, rows):
     piece, table = rows(seed, "a", start, count, width), rows(seed, "a", 0, start + count + 5, width)
     assert piece.shape == (count, width)
@@ -24,7 +24,7 @@ def test_a_piece_is_the_piece_of_a_longer_table(seed, start, count, width, rows)
 
 
 @given(SEEDS, st.sampled_from(KINDS), st.integers(0, 100), st.integers(0, 40), st.integers(1, 9))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_piece_of_a_latent_is_the_piece_of_a_longer_one(seed, kind, start, count, size):
     latent = Latent(kind=kind, size=size)
     table = latent_rows(latent, seed, 0, start + count + 3)
@@ -82,7 +82,7 @@ def test_seeds_streams_and_latents_of_other_names_give_other_numbers():
 
 
 @given(SEEDS, SEEDS, st.lists(st.integers(0, 2**32 - 1), max_size=3), st.lists(st.integers(0, 2**32 - 1), max_size=3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_mixed_seeds_differ_where_anything_differs(one, other, salts, more):
     assert (mix(one, *salts) == mix(other, *more)) == ((one, salts) == (other, more))
 

@@ -21,7 +21,7 @@ from genaug import storage
 from genaug.errors import FormatError, OutputExistsError, PluginError, SaveError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from genaug.blend.looks import dress, look_of
+from genaug.blend.plan import as_number
 from genaug.blend.pool import check_source, checked_sample
 from genaug.errors import InputError
 from genaug.images import check_unit_range
@@ -61,7 +62,8 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
                 "GenerativeAugment replaces images with others of the same label, and this source has no labels. "
                 "Use a generator that was trained with labels."
             )
-        if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 <= ratio <= 1:
+        ratio = as_number(ratio)
+        if not 0 <= ratio <= 1:
             raise InputError(f"ratio must be a number in [0, 1], got {ratio!r}.")
         if labels_getter != "default" and not callable(labels_getter):
             raise InputError(f"labels_getter must be 'default' or a function of the input, got {labels_getter!r}.")

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Sampler
 
-from genaug.blend.plan import Ints, stream
-from genaug.errors import InputError
+from genaug.blend.plan import Ints, as_whole, stream
 
 
 def generated_in_batches(sizes: Ints, generated: int, ratio: Fraction, rng: np.random.Generator) -> Ints:
@@ -28,10 +27,8 @@ class MixedBatchSampler(Sampler[list[int]]):
     """Every index of a ``MixedDataset`` once an epoch, in batches of one generated share; see its ``batch_sampler``."""
 
     def __init__(self, dataset: Any, batch_size: int, drop_last: bool) -> None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"batch_size must be an integer of 1 or more, got {batch_size!r}.")
         self.dataset = dataset
-        self.batch_size = batch_size
+        self.batch_size = as_whole(batch_size, "batch_size", 1)
         self.drop_last = drop_last
 
     def set_epoch(self, epoch: int) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision import tv_tensors
 
-_NATURAL_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+from genaug.images import to_pil
+
 # Modes that 8-bit images of so many channels can be converted to without a loss of meaning.
 _MODE_CHANNELS = {
     "L": 1,
@@ -82,7 +83,7 @@ def dress(image: NDArray[np.uint8], look: Look | None) -> Any:
     A PIL mode of another number of channels is left to what comes after.
     """
     if look is None or look.kind == "pil":
-        picture = as_pil(image)
+        picture = to_pil(torch.from_numpy(image))
         fits = look is not None and look.dtype != picture.mode and _MODE_CHANNELS[look.dtype] == image.shape[0]
         return picture.convert(look.dtype) if look is not None and fits else picture
     tensor = torch.from_numpy(image[0] if look.axes == "HW" and image.shape[0] == 1 else image)
@@ -92,9 +93,3 @@ def dress(image: NDArray[np.uint8], look: Look | None) -> Any:
     if look.dtype != torch.uint8:
         tensor = (tensor.float() / 255).to(look.dtype)
     return tv_tensors.Image(tensor) if look.kind == "tv_tensor" else tensor
-
-
-def as_pil(image: NDArray[np.uint8]) -> Image.Image:
-    """A uint8 array (C, H, W) as a PIL image of mode L, LA, RGB or RGBA."""
-    flat = image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
-    return Image.fromarray(flat, _NATURAL_MODES[len(image)])

@@ -15,7 +15,7 @@ from genaug.blend.batches import MixedBatchSampler
 from genaug.blend.classes import given_counts, match_classes
 from genaug.blend.items import check_alike, check_labels, check_map_style
 from genaug.blend.pipeline import Pipeline, rng_kept
-from genaug.blend.plan import Ints, Mode, Plan, draw_places, draw_slots, largest_remainder, make_plan, stream
+from genaug.blend.plan import Ints, Mode, Plan, as_whole, draw_places, draw_slots, largest_remainder, make_plan, stream
 from genaug.blend.pool import SamplePool, check_source, checked_sample, image_bytes
 from genaug.blend.shared import SharedArray
 from genaug.errors import InputError
@@ -156,8 +156,7 @@ class MixedDataset(Dataset[Any]):
     def set_epoch(self, epoch: int) -> None:
         """Draw, and with ``refresh="epoch"`` generate, this epoch's samples. Call it in the main process, between
         epochs; persistent workers see the change. Raises ``InputError`` in a worker and where the source fails."""
-        if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0:
-            raise InputError(f"epoch must be an integer of 0 or more, got {epoch!r}.")
+        epoch = as_whole(epoch, "epoch", 0)
         if get_worker_info() is not None:
             raise InputError("set_epoch must be called in the main process; workers see its effect.")
         if self.pool is not None and self._owned and self.refresh == "epoch":

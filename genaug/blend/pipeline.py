@@ -1,5 +1,6 @@
 """The way of a generated image through the real dataset's transform."""
 
+import pickle
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import ConcatDataset, Subset
 from torchvision.datasets.vision import StandardTransform, VisionDataset
 
-from genaug.blend.looks import Look, as_pil, dress, look_of
+from genaug.blend.looks import Look, dress, look_of
 from genaug.errors import InputError
+from genaug.images import to_pil
 
 _OVERRIDE = "Pass generated_transform=, which takes a PIL image and returns what the real set's items hold."
 
@@ -84,7 +86,8 @@ class Pipeline:
         return transform(image=dressed)["image"] if self._by_keyword else transform(dressed)
 
     def _as_pil(self, image: NDArray[np.uint8]) -> Any:
-        return dress(image, self._look) if self._look is not None and self._look.kind == "pil" else as_pil(image)
+        as_real = self._look is not None and self._look.kind == "pil"
+        return dress(image, self._look) if as_real else to_pil(torch.from_numpy(image))
 
     def _learn_bare(self, items: list[Any]) -> None:
         """The set has no transform that it calls: generated images are to look like what it gives."""
@@ -114,10 +117,11 @@ class Pipeline:
 
     def _check_one_transform(self) -> None:
         transforms = [getattr(holder, "transform", None) for holder in self._holders]
-        if any(t is not transforms[0] and repr(t) != repr(transforms[0]) for t in transforms):
+        if not all(_same_transform(transform, transforms[0]) for transform in transforms):
             raise InputError(
-                f"the parts of the real set have different transforms, {transforms[0]!r} and others: which one should "
-                f"run on generated images? {_OVERRIDE}"
+                f"the parts of the real set have different transforms, {transforms[0]!r} and others, or such as can't "
+                "be compared: which one should run on generated images? Give all parts the same transform object. "
+                f"Or p{_OVERRIDE[1:]}"
             )
         for holder in self._holders:
             joint = getattr(holder, "transforms", None)
@@ -182,6 +186,16 @@ def _recorded(holders: list[Any]) -> Iterator[list[_Call]]:
     finally:
         for holder, transform in zip(holders, before, strict=True):
             _assign(holder, transform)
+
+
+def _same_transform(one: Any, other: Any) -> bool:
+    """Whether both surely do the same. Two lambdas have the same repr and can't be pickled: they may not."""
+    if one is other:
+        return True
+    try:
+        return repr(one) == repr(other) and pickle.dumps(one) == pickle.dumps(other)
+    except Exception:  # pickle raises whatever the object does
+        return False
 
 
 def _same(one: Any, other: Any) -> bool:

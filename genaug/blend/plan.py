@@ -1,9 +1,11 @@
 """How many samples to generate, of which classes, and what takes whose place: arithmetic, without any dataset."""
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -34,13 +36,33 @@ class Plan:
         return int(self.added.sum())
 
 
+def as_number(ratio: Any) -> Any:
+    """A ratio as a number that Fraction takes: numpy's are read as they print, so that float32's 0.3 is 0.3.
+
+    Raises ``InputError`` for anything but a real number.
+    """
+    if isinstance(ratio, bool) or not isinstance(ratio, Real):
+        raise InputError(f"ratio must be a number, got {ratio!r}.")
+    return float(str(ratio)) if isinstance(ratio, np.number) else ratio
+
+
+def as_whole(value: Any, name: str, least: int) -> int:
+    """An integer of any kind, numpy's too, as int. Raises ``InputError`` for others and for less than ``least``."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, (bool, np.bool_)) or number < least:
+        raise InputError(f"{name} must be an integer of {least} or more, got {value!r}.")
+    return number
+
+
 def check_ratio(ratio: Any, mode: Mode) -> Fraction:
     """The generated share as an exact fraction, so that 0.3 of 10 is 3.
 
     Raises ``InputError`` for no number, NaN, less than 0, more than 1, and 1 where real samples stay.
     """
-    if isinstance(ratio, bool) or not isinstance(ratio, (int, float, Fraction)):
-        raise InputError(f"ratio must be a number, got {ratio!r}.")
+    ratio = as_number(ratio)
     if not 0 <= ratio <= 1:  # false for NaN too
         raise InputError(f"ratio is the generated share of what comes out and must be in [0, 1), got {ratio!r}.")
     if ratio == 1 and mode == "expand":
@@ -72,7 +94,7 @@ def make_plan(counts: Sequence[int], *, ratio: Any, mode: Mode, balance: Any) ->
     if ratio is None:
         raise InputError("ratio= is required: the generated share of what comes out, such as 0.3.")
     share = check_ratio(ratio, mode)
-    total = generated_count(int(real.sum()), ratio, mode)
+    total = generated_count(int(real.sum()), as_number(ratio), mode)
     removed = np.zeros_like(real)
     if balance == "match":
         added = largest_remainder(total, real.tolist())

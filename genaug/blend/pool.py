@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from genaug.blend.plan import Ints, largest_remainder
+from genaug.blend.plan import Ints, as_whole, largest_remainder
 from genaug.blend.shared import FileArray, SharedArray
 from genaug.errors import InputError
 from genaug.labels import as_labels
@@ -49,8 +49,7 @@ class SamplePool:
         path: str | Path | None = None,
     ) -> None:
         spec = check_source(source)
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise InputError(f"size must be an integer of 1 or more, got {size!r}.")
+        size = as_whole(size, "size", 1)
         self._start(source, _class_counts(spec, size, labels), 0, device, path)
 
     @classmethod
@@ -180,8 +179,7 @@ class SamplePool:
         if (n is None) == (labels is None):
             raise InputError("sample takes either n= (how many) or labels= (one for each sample).")
         if labels is None:
-            if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-                raise InputError(f"n must be an integer of 0 or more, got {n!r}.")
+            as_whole(n, "n", 0)
             return None
         if not self._spec.takes_labels:
             raise InputError("this pool has no labels; sample it with n=.")

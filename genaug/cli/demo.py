@@ -18,7 +18,7 @@ def demo(
 ) -> None:
     """See on a few digits whether generated images help a classifier.
 
-    Takes about two minutes on two cores and needs neither a network connection nor a GPU.
+    Needs neither a network connection nor a GPU.
     """
     from rich.console import Console
 

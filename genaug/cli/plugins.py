@@ -22,8 +22,12 @@ def plugins(
 def _as_json(found: "Discovery") -> str:
     from json import dumps
 
-    backends = [asdict(info) for info in found.backends.values()]
-    return dumps({"backends": backends, "problems": [asdict(problem) for problem in found.problems]}, indent=2)
+    told = {
+        "backends": [asdict(info) for info in found.backends.values()],
+        "problems": [asdict(problem) for problem in found.problems],
+        "blocked": [asdict(blocked) for blocked in found.blocked],
+    }
+    return dumps(told, indent=2)
 
 
 def _as_text(found: "Discovery") -> str:

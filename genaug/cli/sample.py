@@ -1,12 +1,17 @@
 """``genaug sample``: images from a generator, as a sheet or as files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Iterator, Sequence
+
+    from PIL.Image import Image
+
+    from genaug.export import Part
+    from genaug.progress import Progress
 
 _LARGEST_SHEET = 4000
 
@@ -34,9 +39,10 @@ def sample(
     import torch
 
     from genaug.errors import InputError
-    from genaug.export import write_class_folders
-    from genaug.generator import load
-    from genaug.sheet import Block, draw_sheet, save_sheet
+    from genaug.export import sample_parts, write_class_folders
+    from genaug.loading import load
+    from genaug.progress import Progress
+    from genaug.sheet import save_sheet
 
     generator = load(source, device=device)
     spec = generator.spec
@@ -48,17 +54,37 @@ def sample(
         raise InputError(
             f"{count:,} images are too many for a sheet (at most {_LARGEST_SHEET:,}). Name a folder with --out."
         )
-    wanted = None if per_class is None else torch.arange(spec.num_classes).repeat_interleave(per_class)
-    images, labels = generator.sample(n, labels=wanted, seed=seed)
-    images, labels = images.cpu(), None if labels is None else labels.cpu()
-    if as_sheet:
-        columns = 10 if labels is None else int(labels.bincount().max())
-        save_sheet(out, draw_sheet(Block(images, labels), classes=spec.classes, columns=columns))
-    else:
-        record = {"source": source, "seed": seed, "count": count, "counts": _counts(labels, spec.num_classes)}
-        names = spec.classes if spec.classes is not None else spec.num_classes
-        write_class_folders(out, images, labels, names, record, overwrite=overwrite)
+    wanted = count if per_class is None else torch.arange(spec.num_classes).repeat_interleave(per_class)
+    with Progress("sample", count, line_every=10) as bar:
+        parts = _told(sample_parts(generator, wanted, seed), count, bar)
+        if as_sheet:
+            save_sheet(out, _sheet(list(parts), spec.classes))
+        else:
+            names = spec.classes if spec.classes is not None else spec.num_classes
+            write_class_folders(out, parts, names, {"source": source, "seed": seed}, overwrite=overwrite)
     typer.echo(f"{count:,} images in {out}")
+
+
+def _told(parts: "Iterator[Part]", count: int, bar: "Progress") -> "Iterator[Part]":
+    """The parts, counted once what asks for the next one is done with them."""
+    done = 0
+    for images, labels in parts:
+        yield images, labels
+        done += len(images)
+        bar.advance(len(images))
+        bar.tell(f"{done:,} of {count:,} images")
+
+
+def _sheet(parts: "list[Part]", classes: "Sequence[str] | None") -> "Image":
+    import torch
+
+    from genaug.sheet import Block, draw_sheet
+
+    images = torch.cat([images for images, _ in parts])
+    known = [labels for _, labels in parts if labels is not None]
+    labels = torch.cat(known) if known else None
+    columns = 10 if labels is None else int(labels.bincount().max())
+    return draw_sheet(Block(images, labels), classes=classes, columns=columns)
 
 
 def _check_free(out: Path, as_sheet: bool, overwrite: bool) -> None:
@@ -74,7 +100,3 @@ def _check_free(out: Path, as_sheet: bool, overwrite: bool) -> None:
         from genaug.export import check_free
 
         check_free(out, overwrite)
-
-
-def _counts(labels: "Tensor | None", num_classes: int) -> Any:
-    return None if labels is None else labels.bincount(minlength=num_classes).tolist()

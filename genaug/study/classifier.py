@@ -1,8 +1,6 @@
 """A small classifier and one way to train it, the same for every arm of a comparison."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -40,16 +38,6 @@ class SmallCNN(nn.Module):
         return self.head(self.features(images * 2 - 1))  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A trained classifier, the mean loss of its last updates, and how long training took."""
-
-    model: nn.Module
-    loss: float
-    updates: int
-    seconds: float
-
-
 def new_classifier(shape: tuple[int, int, int], num_classes: int, seed: int, width: int = 32) -> SmallCNN:
     """A freshly initialised classifier: the same weights for the same seed, whatever ran before."""
     with torch.random.fork_rng(devices=[]):
@@ -83,19 +71,19 @@ def train_classifier(
     seed: int,
     augment: Augment | None = None,
     lr: float = 1e-3,
-) -> Trained:
+) -> float:
     """Train a classifier in place for a fixed number of updates (Adam, cosine schedule to zero, cross-entropy).
 
     ``data`` gives (images, labels) batches: uint8 in [0, 255] or float in [0, 1], (N, C, H, W), and int64 (N,).
-    ``augment`` changes every batch; it draws from a generator of its own, seeded by ``seed``. Raises ``InputError``
-    where ``data`` ends too early.
+    ``augment`` changes every batch; it draws from a generator of its own, seeded by ``seed``. Returns the mean loss of
+    the last 20 updates. Raises ``InputError`` where ``data`` ends too early.
     """
     draws = torch.Generator().manual_seed(mix(check_seed(seed), "augment"))
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     source = iter(data)
-    started, last = time.perf_counter(), []
+    last = []
     model.train()
     for update in range(updates):
         try:
@@ -112,8 +100,8 @@ def train_classifier(
         schedule.step()
         if update >= updates - 20:
             last.append(loss.detach())
-    mean = float(torch.stack(last).mean()) if last else float("nan")
-    return Trained(model.eval(), mean, updates, time.perf_counter() - started)
+    model.eval()
+    return float(torch.stack(last).mean()) if last else float("nan")
 
 
 @torch.inference_mode()

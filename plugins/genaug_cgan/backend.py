@@ -22,7 +22,7 @@ class CGANConfig(BackendConfig):
         Literal["relativistic", "nonsaturating", "least_squares", "hinge", "minimax"],
         Field(description="adversarial objective"),
     ] = "relativistic"
-    gamma: Annotated[float, Field(ge=0, le=1000, description="weight of the gradient penalties R1 + R2")] = 1.0
+    gamma: Annotated[float, Field(ge=0, le=1000, description="weight of the gradient penalties R1 + R2")] = 0.2
     penalty_every: Annotated[int, Field(ge=1, le=64, description="steps between two gradient penalties")] = 4
     lr: Annotated[float, Field(gt=0, le=0.1, description="Adam's learning rate, for both networks")] = 1e-3
     beta2: Annotated[float, Field(ge=0, lt=1, description="Adam's beta2; beta1 is 0")] = 0.99

@@ -31,7 +31,7 @@ def labels_first(inputs):
     return inputs[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 12),
     st.floats(0, 1),

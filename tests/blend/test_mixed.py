@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset, TensorDataset, WeightedRandomSampler
 
-from genaug import MixedDataset, SamplePool
+from genaug import GenerativeAugment, MixedDataset, SamplePool
 from genaug.errors import InputError
 
 LABELS = [0] * 8 + [1] * 5 + [2] * 4 + [3] * 3
@@ -30,7 +30,7 @@ def named(labels=LABELS, names=("ant", "bee", "cat", "dog"), **options):
     return real
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(labels_lists, st.floats(0, 0.9), st.sampled_from(["match", "uniform"]), st.integers(0, 3))
 def test_expand_keeps_every_real_sample_at_its_index(labels, ratio, balance, epoch):
     real = FakeReal(labels)
@@ -47,7 +47,7 @@ def test_expand_keeps_every_real_sample_at_its_index(labels, ratio, balance, epo
             assert torch.equal(shown, real.pixels(i))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(labels_lists, st.floats(0, 1), st.sampled_from(["match", "uniform"]), st.integers(0, 3))
 def test_replace_keeps_the_length(labels, ratio, balance, epoch):
     real = FakeReal(labels)
@@ -103,6 +103,18 @@ def test_classes_match_by_name():
     with pytest.raises(InputError, match=r"class 3: the real set has classes 0 to 3, the source 3 classes; .* number"):
         MixedDataset(FakeReal(LABELS), FakeSource(3), ratio=0.5)
     MixedDataset(FakeReal([0, 1, 2]), FakeSource(classes=("a", "b", "c", "d")), balance={"d": 2})
+
+
+def test_numpys_numbers_will_do():
+    pool = SamplePool(FakeSource(), size=np.int64(20))
+    mixed = MixedDataset(FakeReal(LABELS), pool, ratio=np.float32(0.5))
+    mixed.set_epoch(np.int64(2))
+    assert (mixed.epoch, len(mixed)) == (2, 40)
+    assert len(list(mixed.batch_sampler(np.int32(8)))) == 5
+    assert GenerativeAugment(FakeSource(), ratio=np.float32(0.5)).ratio == 0.5
+    for epoch in (1.0, True, -1):
+        with pytest.raises(InputError, match="epoch must be an integer of 0 or more"):
+            mixed.set_epoch(epoch)
 
 
 def test_epochs_differ_and_come_back():

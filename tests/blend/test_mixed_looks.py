@@ -150,6 +150,30 @@ def test_parts_with_the_same_transform_built_twice_are_fine_and_different_ones_r
     )
 
 
+@pytest.mark.parametrize("kind", ["lambda", "Lambda", "picklable"])
+def test_transforms_that_only_look_the_same_are_refused(kind):
+    def made(shift):
+        by_hand = lambda image: FLOATS(image) + shift  # noqa: E731
+        return {"lambda": by_hand, "Lambda": v2.Lambda(by_hand), "picklable": Shift(shift)}[kind]
+
+    parts = [FakeReal(LABELS, transform=made(shift)) for shift in (0, 1)]
+    with pytest.raises(InputError, match="the same transform object"):
+        mix(ConcatDataset(parts), FakeSource())
+    parts[1].transform = parts[0].transform
+    mix(ConcatDataset(parts), FakeSource())
+
+
+class Shift:
+    def __init__(self, shift):
+        self.shift = shift
+
+    def __call__(self, image):
+        return FLOATS(image) + self.shift
+
+    def __repr__(self):
+        return "Shift()"
+
+
 def test_a_transform_may_bring_both_to_one_shape():
     real = FakeReal(LABELS, (3, 9, 7), transform=v2.Compose([v2.Grayscale(), v2.Resize((6, 6)), FLOATS]))
     mixed = mix(real, FakeSource(shape=(1, 5, 5)))

@@ -5,6 +5,8 @@ import pickle
 import pytest
 import torch
 from fakes import FakeReal, FakeSource, pixels_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
 from genaug import MixedDataset, SamplePool
@@ -92,6 +94,26 @@ def test_whole_batches_are_the_same_in_workers(mode):
     for one, other in zip(
         loaded(forked), loaded(DataLoader(mixed, batch_sampler=batches, collate_fn=collate)), strict=True
     ):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores
+@settings(max_examples=6)
+@given(
+    st.integers(0, 3), st.sampled_from(["expand", "replace"]), st.integers(1, 7), st.integers(0, 5), st.floats(0, 0.9)
+)
+def test_the_number_of_workers_changes_nothing(workers, mode, batch_size, epoch, ratio):
+    def read(workers):
+        mixed = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=ratio, mode=mode)
+        mixed.set_epoch(epoch)
+        context = "fork" if workers else None
+        batches = mixed.batch_sampler(batch_size)
+        loader = DataLoader(
+            mixed, batch_sampler=batches, collate_fn=collate, num_workers=workers, multiprocessing_context=context
+        )
+        return loaded(loader)
+
+    for one, other in zip(read(workers), read(0), strict=True):
         assert torch.equal(one, other)
 
 

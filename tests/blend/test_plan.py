@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from genaug.blend.batches import generated_in_batches
 from genaug.blend.plan import (
+    as_whole,
     draw_places,
     draw_slots,
     generated_count,
@@ -114,6 +115,29 @@ def test_given_counts():
 def test_bad_ratios(ratio):
     with pytest.raises(InputError, match="ratio"):
         make_plan([4, 4], ratio=ratio, mode="expand", balance="match")
+
+
+@pytest.mark.parametrize("number", [np.float32, np.float64, np.float16, Fraction])
+@pytest.mark.parametrize("mode", ["expand", "replace"])
+def test_ratios_of_any_kind_of_number(number, mode):
+    ratio = Fraction(3, 10) if number is Fraction else number(0.3)
+    plan = make_plan([7_000_000, 70], ratio=ratio, mode=mode, balance="match")
+    expected = make_plan([7_000_000, 70], ratio=0.3, mode=mode, balance="match")
+    assert plan.ratio == Fraction(3, 10)
+    assert plan.added.tolist() == expected.added.tolist()
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
+def test_integers_of_any_kind(value):
+    assert type(as_whole(value, "size", 3)) is int
+    with pytest.raises(InputError, match="size must be an integer of 4 or more, got"):
+        as_whole(value, "size", 4)
+
+
+@pytest.mark.parametrize("value", [3.0, np.float64(3), True, np.True_, "3", None, [3]])
+def test_what_is_no_integer(value):
+    with pytest.raises(InputError, match="size must be an integer"):
+        as_whole(value, "size", 0)
 
 
 def test_ratio_one_replaces_everything():
