@@ -77,11 +77,12 @@ class RunFolder:
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Append one line to ``metrics.jsonl``."""
-        with saving_to(self.path / _METRICS_FILE), open(self.path / _METRICS_FILE, "a") as file:
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
-        if self._board is not None:
-            for name, value in metrics.items():
-                self._board.add_scalar(name, value, step)
+        with saving_to(self.path / _METRICS_FILE):
+            with open(self.path / _METRICS_FILE, "a") as file:
+                file.write(json.dumps({"step": step, **metrics}) + "\n")
+            if self._board is not None:
+                for name, value in metrics.items():
+                    self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
         if self._board is not None:

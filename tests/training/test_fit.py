@@ -166,6 +166,15 @@ class TestARun:
         fit(tmp_path / "run", dataset=TensorDataset(images, labels + 30), steps=2)
         assert logged(tmp_path / "run")[-1]["diversity"] >= 0
 
+    def test_tensorboard_has_the_log_where_it_is_installed(self, reference, fit, tmp_path, monkeypatch):
+        accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+        events = accumulator.EventAccumulator(str(reference / "tensorboard")).Reload()
+        assert {"loss/generator", "diversity"} <= set(events.Tags()["scalars"])
+        assert [event.step for event in events.Scalars("diversity")] == [4, 8, 12]
+        monkeypatch.setattr("genaug.training.run_folder.find_spec", lambda name: None)
+        fit(tmp_path / "run")
+        assert not (tmp_path / "run" / "tensorboard").exists()
+
     def test_in_another_thread(self, fit, tmp_path, reference):
         thread = threading.Thread(target=lambda: fit(tmp_path / "run"))
         thread.start()
@@ -445,7 +454,9 @@ class TestDisk:
         fit(tmp_path / "run", resume=True)
         assert_same_run(tmp_path / "run", reference)
 
-    def test_a_disk_that_is_really_full(self, fit, tmp_path, reference, at_step, monkeypatch):
+    @pytest.fixture
+    def disk(self, tmp_path):
+        """A disk of 2 MiB, mounted for the test."""
         disk = tmp_path / "disk"
         disk.mkdir()
         try:
@@ -454,23 +465,34 @@ class TestDisk:
             )
         except (OSError, subprocess.CalledProcessError):
             pytest.skip("no permission to mount a small disk")
-        try:
+        yield disk
+        subprocess.run(["umount", str(disk)], check=True)
 
-            def fill():
-                left = os.statvfs(disk)
-                (disk / "ballast").write_bytes(b"0" * (left.f_bavail * left.f_bsize))
+    def test_a_disk_that_is_really_full(self, fit, disk, reference, at_step, monkeypatch):
+        def fill():
+            left = os.statvfs(disk)
+            (disk / "ballast").write_bytes(b"0" * (left.f_bavail * left.f_bsize))
 
-            at_step(5, fill)
-            with pytest.raises(SaveError, match="disk is full"):
-                fit(disk / "run")
-            assert genaug.load(disk / "run", device="cpu").training["steps"] == 4
-            monkeypatch.undo()
-            (disk / "ballast").unlink()
-            fit(disk / "run", resume=True)
-            assert weights(disk / "run") == weights(reference)
-            assert [line["step"] for line in logged(disk / "run")] == [4, 8, 12]
-        finally:
-            subprocess.run(["umount", str(disk)], check=True)
+        at_step(5, fill)
+        with pytest.raises(SaveError, match="disk is full"):
+            fit(disk / "run")
+        assert genaug.load(disk / "run", device="cpu").training["steps"] == 4
+        monkeypatch.undo()
+        (disk / "ballast").unlink()
+        fit(disk / "run", resume=True)
+        assert weights(disk / "run") == weights(reference)
+        assert [line["step"] for line in logged(disk / "run")] == [4, 8, 12]
+
+    def test_a_disk_that_becomes_read_only(self, fit, disk, at_step):
+        at_step(5, lambda: subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True))
+        with pytest.raises(SaveError, match="read-only"):
+            fit(disk / "run")
+        assert genaug.load(disk / "run", device="cpu").training["steps"] == 4
+
+    def test_a_disk_that_is_read_only_from_the_start(self, fit, disk):
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises(SaveError, match="read-only"):
+            fit(disk / "run")
 
 
 class Dot(nn.Module):
