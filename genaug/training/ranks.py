@@ -4,6 +4,7 @@ Modules stay unwrapped: DistributedDataParallel gives silently wrong gradients w
 penalty run in separate backwards.
 """
 
+import atexit
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,14 +49,10 @@ def joined(device: torch.device, batch_size: int) -> Iterator[tuple[Share, torch
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    started_here = not dist.is_initialized()
-    if started_here:
+    if not dist.is_initialized():  # for good: a group that is left can't be joined a second time
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Share(dist.get_rank(), size), device
-    finally:
-        if started_here:
-            dist.destroy_process_group()
+        atexit.register(dist.destroy_process_group)
+    yield Share(dist.get_rank(), size), device
 
 
 def average_gradients(parameters: Sequence[nn.Parameter], share: Share) -> None:

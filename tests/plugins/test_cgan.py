@@ -202,7 +202,7 @@ class TestLoss:
         config = configure(loss=loss, gamma=0.0, penalty_every=1)
         spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
         losses, _ = play(backend, config, spec, batch_of((1, 8, 8)))
-        assert set(losses["discriminator"].log) == {"real_score", "fake_score"}
+        assert set(losses["discriminator"].log) == {"real_score", "fake_score", "real_above_fake"}
 
     def test_the_discriminators_turn_leaves_the_generator_alone(self, hand):
         (_, discriminator), _, _, nets = hand(0)
