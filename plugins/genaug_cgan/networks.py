@@ -74,7 +74,7 @@ class ConvGenerator(nn.Module):
 class ProjectionDiscriminator(nn.Module):
     """Images and labels to one score each: an unconditional part plus an inner product with the label's embedding
     (Miyato & Koyama 2018, eq. 3). No normalisation, so that each score depends on its own image only; no hidden layer
-    behind the convolutions, with which the gradient penalty ran away every few hundred steps."""
+    behind the convolutions, with which the gradient penalty was less stable."""
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int, base: int, widest: int) -> None:
         super().__init__()
