@@ -1,6 +1,7 @@
 """Set before anything imports torch, matplotlib or albumentations, and without importing them."""
 
 import os
+import subprocess
 
 import pytest
 from hypothesis import settings
@@ -71,3 +72,24 @@ def register_backend(monkeypatch):
         monkeypatch.setattr(plugins, "resolve", lambda asked: backend_class() if asked == name else resolve(asked))
 
     return register
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """``small_disk("2m")`` mounts a disk of that size for the test; skips where that isn't allowed."""
+    mounted = []
+
+    def mount(size):
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("no permission to mount a small disk")
+        mounted.append(disk)
+        return disk
+
+    yield mount
+    for disk in mounted:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -16,7 +16,7 @@ _NAME = re.compile(r"step-(\d{8})\.pt")
 
 
 def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write ``step-XXXXXXXX.pt`` and its hash into a folder, then drop all but the newest ``KEEP``.
+    """Write ``step-<number>.pt`` and its hash into a folder, then drop all but the newest ``KEEP``.
 
     Checkpoints of later steps go as well: the run fell back behind them, since they are damaged.
 

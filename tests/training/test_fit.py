@@ -455,18 +455,8 @@ class TestDisk:
         assert_same_run(tmp_path / "run", reference)
 
     @pytest.fixture
-    def disk(self, tmp_path):
-        """A disk of 2 MiB, mounted for the test."""
-        disk = tmp_path / "disk"
-        disk.mkdir()
-        try:
-            subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], check=True, capture_output=True
-            )
-        except (OSError, subprocess.CalledProcessError):
-            pytest.skip("no permission to mount a small disk")
-        yield disk
-        subprocess.run(["umount", str(disk)], check=True)
+    def disk(self, small_disk):
+        return small_disk("2m")
 
     def test_a_disk_that_is_really_full(self, fit, disk, reference, at_step, monkeypatch):
         def fill():
