@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from genaug.errors import InputError
+from genaug.errors import InputError, TrainingError
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def average_gradients(parameters: Sequence[nn.Parameter], share: Share) -> None:
         return
     gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
+    with _answers():
+        dist.all_reduce(flat)
     flat /= share.size
     for parameter, mean in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
         if parameter.grad is not None:
@@ -73,10 +74,25 @@ def any_of(flag: bool, share: Share, device: torch.device) -> bool:
     if share.size == 1:
         return flag
     votes = torch.tensor(int(flag), device=device)
-    dist.all_reduce(votes, dist.ReduceOp.MAX)
+    with _answers():
+        dist.all_reduce(votes, dist.ReduceOp.MAX)
     return bool(votes)
 
 
 def wait_for_all(share: Share) -> None:
     if share.size > 1:
-        dist.barrier()
+        with _answers():
+            dist.barrier()
+
+
+@contextmanager
+def _answers() -> Iterator[None]:
+    """Turns what gloo and nccl raise when another process is gone into a sentence that says how to go on."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise TrainingError(
+            "another process of this training has ended or doesn't answer; torchrun tells which one and why. The run's "
+            f"folder holds the last checkpoint: the same torchrun goes on from there with --resume. ({reason})"
+        ) from error

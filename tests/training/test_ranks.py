@@ -1,10 +1,13 @@
 """Several processes on one training: they give what one process gives on the same global batch."""
 
+import contextlib
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,11 +20,13 @@ from genaug.training.ranks import Share, joined
 SCRIPT = Path(__file__).with_name("play_steps.py")
 
 
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
 def torchrun(*command, cwd):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*launcher, *map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
+        [*LAUNCHER, *map(str, command)], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done
@@ -74,6 +79,37 @@ def test_the_command_trains_under_torchrun(tmp_path):
     assert done.stdout.count("To look at it") == 1
     again = torchrun(*command, *small, "--resume", cwd=tmp_path)
     assert "resuming at step 30" in again.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="finds the process of rank 1 in /proc")
+def test_a_process_that_dies_ends_the_run_and_the_last_checkpoint_loads(tmp_path):
+    command = ["-m", "genaug", "train", "cgan", "--steps", "2000", "--batch-size", "16", "--checkpoint-every", "10"]
+    command += ["--set", "width=4", "--set", "max_width=8", "--device", "cpu", "--out", "broken"]
+    process = subprocess.Popen([*LAUNCHER, *command], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    until(lambda: list((tmp_path / "broken" / "checkpoints").glob("*.pt")))
+    os.kill(process_of_rank(1, process.pid), signal.SIGKILL)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "genaug: another process of this training has ended" in told
+    assert "Traceback" not in told.partition("ChildFailedError")[0].partition("genaug: another process")[0]
+    assert 0 < genaug.load(tmp_path / "broken").training["steps"] < 2000
+
+
+def until(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def process_of_rank(rank, launcher):
+    """The id of the launcher's child that has this rank."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == launcher and f"RANK={rank}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                return int(folder.name)
+    raise AssertionError(f"no process of rank {rank}")
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):

@@ -1,0 +1,50 @@
+"""benchmarks/precision.py from end to end, tiny, and its bound on numbers worked out by hand."""
+
+import argparse
+import json
+
+import precision
+import pytest
+import torch
+
+
+def test_it_runs(capsys):
+    precision.main(
+        [
+            "--data",
+            "digits",
+            "--seeds",
+            "2",
+            "--steps",
+            "4",
+            "--looks",
+            "2",
+            "--width",
+            "4",
+            "--samples",
+            "200",
+            "--json",
+        ]
+    )
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["seeds"] == 2
+    assert found["kid_float32"] > 0
+    assert found["target_met"] == (found["upper_bound_over_float32"] <= 0.1)
+
+
+def test_the_bound_is_students_one_sided():
+    found = precision.summary({"float32": [1.0, 1.0, 1.0], "bfloat16": [1.0, 1.1, 1.2]})
+    assert found["difference"] == pytest.approx(0.1)
+    assert found["difference_upper_95"] == pytest.approx(0.1 + 2.91999 * 0.1 / 3**0.5, abs=1e-4)
+    assert not found["target_met"]
+
+
+def test_bfloat16_is_another_training():
+    """It would pass in vain if both were float32."""
+    options = argparse.Namespace(steps=4, looks=1, width=4, samples=200)
+    train = precision.read_images(precision.load_data("digits"))
+    features = precision.Features("pixels", lambda images: images.float().flatten(1))
+    real = features.of(train.images)
+    a, b = (precision.follow(train, features, real, 0, dtype, options) for dtype in (torch.float32, torch.bfloat16))
+    assert a != b
+    assert a == pytest.approx(b, rel=0.1)
