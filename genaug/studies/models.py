@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from genaug.errors import InputError
 from genaug.randomness import check_seed, mix
-from genaug.studies.classifier import SmallCNN
+from genaug.studies.classifier import small_cnn
 
 Factory = Callable[[tuple[int, int, int], int], nn.Module]
 SMALL_WIDTH = 16  # channels of the small CNN's first block
@@ -35,7 +35,7 @@ def make_classifier(what: Any, shape: tuple[int, int, int], num_classes: int, se
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(check_seed(seed), "classifier"))
         if what == "small":
-            return SmallCNN(shape, num_classes, SMALL_WIDTH)
+            return small_cnn(shape, num_classes, SMALL_WIDTH)
         if isinstance(what, str) and what.startswith("timm:"):
             return _Centred(_timm(what.removeprefix("timm:"), shape, num_classes))
         if callable(what):
