@@ -10,9 +10,9 @@ from PIL import Image
 CIFAR_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
-def write_jpegs(root, classes=("cat", "dog"), each=6, sides=(40, 56)):
+def write_jpegs(root, classes=("cat", "dog"), each=6, sides=(40, 56), seed=0):
     """Class folders of JPEGs of varied sizes, noise around a brightness of the class; returns the folder."""
-    drawn = np.random.default_rng(0)
+    drawn = np.random.default_rng(seed)
     for number, name in enumerate(classes):
         (root / name).mkdir(parents=True)
         for i in range(each):

@@ -1,7 +1,7 @@
 """InfoGAN (Chen et al. 2016): a GAN that finds categories and continuous factors in images without labels."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor, cat, nn, stack
@@ -72,6 +72,7 @@ class InfoGAN(Backend):
     """
 
     Config = InfoGANConfig
+    small: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "latent_size": 4}
 
     def describe(self, config: InfoGANConfig, data: Spec) -> Spec:
         latents = [Latent(size=config.latent_size)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import BeforeValidator, Field, model_validator
@@ -101,6 +101,7 @@ class MADGAN(Backend):
     """
 
     Config = MADGANConfig
+    small: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "latent_size": 4}
 
     def describe(self, config: MADGANConfig, data: Spec) -> Spec:
         if config.preset == "thesis" and data.shape != SHAPE:

@@ -1,7 +1,7 @@
 """WGAN-GP (Gulrajani et al. 2017): a critic of slope 1, whose scores tell how far samples are from the data."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -57,6 +57,7 @@ class WGANGP(Backend):
     """
 
     Config = WGANGPConfig
+    small: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "latent_size": 4}
 
     def describe(self, config: WGANGPConfig, data: Spec) -> Spec:
         spec = data.model_copy(update={"latents": (Latent(size=config.latent_size),)})

@@ -1,6 +1,9 @@
 """Every backend that ships with genaug passes the checks that third parties' do."""
 
-from genaug.plugins import discover
+import pytest
+
+from genaug.plugins import discover, resolve
+from genaug.spec import Spec
 from genaug.testing import parametrize_with_checks
 
 OURS = [name for name, info in discover().backends.items() if info.distribution == "genaug"]
@@ -13,3 +16,13 @@ def test_there_are_some():
 @parametrize_with_checks(OURS)
 def test_ours(backend, check):
     check(backend)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_checks_run_on_small_networks(name):
+    backend, data = resolve(name), Spec(shape=(1, 8, 8), num_classes=3)
+
+    def weights(config):
+        return sum(p.numel() for p in backend.build(config, backend.describe(config, data)).parameters())
+
+    assert weights(backend.Config(**backend.small)) < weights(backend.Config()) / 10
