@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from typing import Annotated, Any, Literal
 import safetensors
 import safetensors.torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 from torch import Tensor
 
 from genaug.errors import FormatError, OutputExistsError, SaveError
@@ -146,12 +146,15 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def parse_manifest(content: bytes, where: str) -> Manifest:
-    """Validate the content of a ``config.json``; its bounds are checked before anything is allocated."""
+    """Validate the content of a ``config.json``; its bounds are checked before anything is allocated.
+
+    Raises ``FormatError``, also for JSON that couldn't be written again: nested too deeply, or with half a character.
+    """
     if len(content) > MAX_CONFIG_BYTES:
         raise FormatError(f"{where} is larger than {MAX_CONFIG_BYTES} bytes; no config.json of genaug is.")
     try:
-        fields = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        fields = from_json(content, allow_inf_nan=False)
+    except ValueError as error:
         raise FormatError(f"{where} is not valid JSON ({error}). Fetch or save it again.") from error
     if not isinstance(fields, dict) or fields.get("library") != "genaug":
         raise FormatError(f'{where} was not written by genaug (no "library": "genaug" in it).')
@@ -176,13 +179,15 @@ def read_weights(folder: Path, expected: Weights, again: str) -> dict[str, Tenso
     if size != expected.size:
         kind = "truncated" if size < expected.size else "not the file that config.json describes"
         raise FormatError(f"{path} is {kind}: {size} bytes, expected {expected.size}. {again}")
-    content = path.read_bytes()
+    with open(path, "rb") as file:
+        content = file.read(size)  # no more, should it be growing
     if hashlib.sha256(content).hexdigest() != expected.sha256:
         raise FormatError(f"{path} is damaged or foreign: its sha256 is not the one in {CONFIG_FILE}. {again}")
     try:
         return safetensors.torch.load(content)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise FormatError(f"{path} is not a safetensors file ({error}). {again}") from error
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:  # torch's among them
+        told = str(error).partition("\n")[0]
+        raise FormatError(f"{path} is not a safetensors file ({told}). {again}") from error
 
 
 def first_problem(error: ValidationError) -> str:
