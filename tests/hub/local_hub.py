@@ -101,6 +101,7 @@ class LocalHub:
         self.repos, self.renamed, self.large, self.log, self.faults = {}, {}, {}, [], []
         self.tokens = {"hf_owner": "owner", "hf_stranger": "stranger"}
         self.readers = set()  # who may read gated repos
+        self.endless_bytes = 0
         self.over = threading.Event()
         self.lock = threading.RLock()
         self._servers = [_serve(self, "127.0.0.1"), _serve(self, "127.0.0.1")]

@@ -8,8 +8,10 @@ Each test compares its outcome with the table's row. After a deliberate change, 
 import json
 import os
 import re
+import time
 import warnings
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,15 @@ def impatient(world):
     world.monkeypatch.setattr(client, "SILENCE", 0.5)
 
 
+def little_room(world):
+    """An answer may have a mebibyte."""
+    world.monkeypatch.setattr("genaug.hub.pull.MAX_ANSWER_BYTES", 2**20)
+
+
+def busy_for_an_hour(request, answer):
+    status(503, Retry_After=formatdate(time.time() + 3600))(request, answer)
+
+
 def login(token):
     def arrange(world):
         if token is None:
@@ -160,6 +171,13 @@ def no_file_escaped(world):
 def asked(pattern, times):
     def check(world):
         assert len(world.hub.asked(pattern)) == times
+
+    return check
+
+
+def sent_at_most(most):
+    def check(world):
+        assert 0 < world.hub.endless_bytes < most
 
     return check
 
@@ -238,6 +256,12 @@ LOADING = [
         "HTTP 429 with Retry-After: 3600", fault(QUESTION, status(429, Retry_After=3600)), "wait 3600 s", check=slept()
     ),
     Case(
+        "HTTP 503 with Retry-After: a date in an hour",
+        fault(QUESTION, busy_for_an_hour),
+        r"wait 3\d\d\d s",
+        check=slept(),
+    ),
+    Case(
         "HTTP 503 with Retry-After: 3600 for the weights", fault(WEIGHTS, status(503, Retry_After=3600)), "wait 3600 s"
     ),
     Case(
@@ -274,6 +298,12 @@ LOADING = [
     Case(
         "JSON that means something else", fault(QUESTION, edited(lambda info: info.update(sha=7))), "doesn't answer as"
     ),
+    Case(
+        "an answer without an end to the question what the repo holds",
+        both(little_room, fault(QUESTION, endless)),
+        "more than 1,048,576 bytes",
+        check=sent_at_most(2**24),
+    ),
     Case("server down", down, "can't be reached"),
     Case("HF_HUB_OFFLINE=1, never pulled", offline, "HF_HUB_OFFLINE=1 forbids", check=asked(".", 0)),
     Case("a server that tells no sizes and hashes", fault(QUESTION, edited(nameless))),
@@ -295,6 +325,7 @@ LOADING = [
     Case("a crash between the download of config.json and of the weights", crash, check=asked(CONFIG, 0)),
     # Rights and names
     Case("a wrong token", login("hf_wrong"), "refused the token"),
+    Case("a token with a typing error in it", login("hf_öwner"), "characters that no token has", check=asked(".", 0)),
     Case("a private repo, not logged in", both(repo(private=True), login(None)), "or it is private"),
     Case("a private repo, somebody else's token", both(repo(private=True), login("hf_stranger")), "or it is private"),
     Case("a private repo, the owner's token", repo(private=True)),
@@ -461,6 +492,7 @@ def for_the_page(world, text):
     text = text.replace(str(world.cache), "~/.cache/huggingface/hub").replace(genaug.__version__, "VERSION")
     text = re.sub(r"\b([0-9a-f]{40}|[0-9a-f]{12})\b", "COMMIT", text)
     text = re.sub(r"(several times|be reached|as a Hub does|a safetensors file) \(.*?\)\.", r"\1 (…).", text)
+    text = re.sub(r"to wait 3[56]\d\d s", "to wait 3600 s", text)
     text = re.sub(r"Installed are: [^.]*", "Installed are: …", text)
     text = text.replace("[", "\\[")  # or Markdown takes a pattern for a link
     return text.replace("|", "\\|")
