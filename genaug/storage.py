@@ -57,8 +57,12 @@ def encode_generator(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
     """The content of both files: the same bytes for the same generator. ``fields`` are the manifest's own."""
     weights = safetensors.torch.save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
     manifest = Manifest(**fields, weights=Weights(sha256=hashlib.sha256(weights).hexdigest(), size=len(weights)))
-    config = (manifest.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
-    return {WEIGHTS_FILE: weights, CONFIG_FILE: config}
+    return {WEIGHTS_FILE: weights, CONFIG_FILE: encode_manifest(manifest)}
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The content of ``config.json``."""
+    return (manifest.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
 
 
 def write_generator(folder: Path, fields: Mapping[str, Any], tensors: Mapping[str, Tensor], overwrite: bool) -> None:

@@ -84,6 +84,18 @@ class TestTheCommit:
             loaded = genaug.load(REPO, revision=revision, device="cpu")
             assert torch.equal(loaded.sample(9, seed=0)[0], expected.sample(9, seed=0)[0])
 
+    def test_somebody_else_takes_the_tag_meanwhile(self, hub, generator):
+        def taken(request, answer):
+            hub.repos[REPO].tags["v1.0"] = next(iter(hub.repos[REPO].commits))
+            request.send(Answer(409, b"{}"))
+
+        hub.fault("POST .*/tag/", taken, unheard=True)
+        with pytest.raises(
+            HubError, match=r"gave 'v1\.0' to another commit meanwhile\. Push once more with another tag"
+        ):
+            push(generator, tag="v1.0")
+        assert len(hub.repos[REPO].commits) == 2
+
     def test_private_repos(self, hub, generator):
         push(generator, private=True)
         assert hub.repos[REPO].private
@@ -153,6 +165,34 @@ class TestRefusals:
         generator.push(REPO, force=True)
         assert "> **No licence is stated" in card_of(hub)
         assert ModelCard(card_of(hub)).data.license == "unknown"
+
+    @pytest.mark.parametrize("license", ["unknown", "Unknown"])
+    def test_unknown_is_no_licence(self, hub, generator, license):
+        with pytest.raises(InputError, match=r"'[Uu]nknown' states no licence. Expected one such as"):
+            generator.push(REPO, license=license)
+        assert not hub.log
+
+    def test_what_force_published_is_still_without_a_licence_elsewhere(self, hub, saved):
+        (saved.folder / "README.md").write_text(saved.push(REPO, force=True).card)  # as `genaug pull --out` brings it
+        with pytest.raises(InputError, match="No licence is stated"):
+            saved.push("owner/copy")
+
+    def test_the_licence_of_the_card_on_the_hub_holds_under_force(self, hub, generator):
+        hub.repo(REPO, {"README.md": b"---\nlicense: mit\n---\nMine.\n"})
+        generator.push(REPO, force=True)
+        assert "Licence: mit." in card_of(hub)
+        assert "No licence" not in card_of(hub)
+
+    def test_a_failed_check_goes_along_with_the_generator(self, hub, saved):
+        write_evaluation(saved.folder, {"copying": {"passed": False}, "fid": {"value": 9.5}})
+        push(saved, force=True)
+        loaded = genaug.load(REPO, device="cpu")
+        with pytest.raises(InputError, match=r"check for copies .* failed\. Nothing was sent\. Train another"):
+            loaded.push("owner/copy", license="mit")
+        assert "owner/copy" not in hub.repos
+        loaded.push("owner/copy", license="mit", force=True)
+        assert "| 9.5 |" in hub.repos["owner/copy"].files["README.md"].decode()
+        assert hub.repos["owner/copy"].files["config.json"] == hub.repos[REPO].files["config.json"]
 
     def test_a_copying_check_that_failed(self, hub, saved):
         write_evaluation(saved.folder, {"copying": {"value": 0.4, "passed": False}})
@@ -307,10 +347,11 @@ class TestTheCard:
         assert "`pip install genaug genaug-acme`" in card_of(hub)
 
     def test_class_names_cannot_break_out(self, hub, make_generator):
-        push(make_generator(classes=("<script>", "a\n# b", "`c`", "<!-- genaug:end summary -->")))
+        push(make_generator(classes=("<script>", "a\n# b", "![c](x)`", "<!-- genaug:end summary -->")))
         summary = prose.parts(card_of(hub))["summary"].text
         assert "<script>" not in summary
         assert "\n# b" not in summary
+        assert "!\\[c](x)'" in summary
         assert summary.endswith("```\n")
 
 
@@ -370,7 +411,13 @@ class TestPeoplesWords:
 
     @pytest.mark.parametrize(
         ("card", "message"),
-        [(b"---\nlicense: [\n---\n", "metadata at the top of README.md can't be read"), (b"\xff\xfe", "is no card")],
+        [
+            (b"---\nlicense: [\n---\n", "metadata at the top of README.md can't be read"),
+            (b"---\ntags: [{a: 1}]\n---\n", r"README.md can't be read \(tags must be a list of words\)"),
+            (b"---\ndatasets: [[x]]\n---\n", r"README.md can't be read \(datasets must be a list of words\)"),
+            (b"---\neval_results: 3\n---\n", "figures stand in model-index"),
+            (b"\xff\xfe", "is no card"),
+        ],
     )
     def test_a_card_that_cannot_be_read(self, hub, generator, card, message):
         hub.repo(REPO, {"README.md": card})
