@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -91,7 +91,8 @@ def check_free(folder: Path, overwrite: bool) -> None:
 def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write files into a folder so that each is either the old or the new one; a new folder appears with all of them.
 
-    All are written and flushed under temporary names before the first is renamed.
+    All are written and flushed under temporary names before the first is renamed. ``config.json`` comes last, so that
+    ``read_manifest`` understands what a process leaves that is killed in between.
     """
     target = folder if folder.is_dir() else folder.parent
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=STAGING, dir=target))
@@ -103,7 +104,7 @@ def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         if target == folder:
-            for name in contents:
+            for name in sorted(contents, key=CONFIG_FILE.__eq__):
                 os.replace(staging / name, folder / name)
         else:
             os.replace(staging, folder)
@@ -112,9 +113,36 @@ def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a process that was killed while writing into ``folder`` left there."""
-    for path in folder.glob(f".{folder.name}-*{STAGING}"):
+    """Finish what a process began that was killed while writing into ``folder``, and remove what else it left."""
+    with suppress(OSError):
+        os.replace(_current_config(folder), folder / CONFIG_FILE)
+    for path in _leftovers(folder):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    return list(folder.glob(f".*{STAGING}"))
+
+
+def _current_config(folder: Path) -> Path:
+    """The file that describes the weights in ``folder``: ``config.json``, or the one that was about to replace it.
+
+    That lies among what a process left that was killed after it had replaced the weights.
+    """
+    usual = folder / CONFIG_FILE
+    left = [path / CONFIG_FILE for path in _leftovers(folder)]
+    return next((path for path in (usual, *left) if _describes_weights(path, folder)), usual) if left else usual
+
+
+def _describes_weights(config: Path, folder: Path) -> bool:
+    try:
+        weights = _parse_file(config).weights
+        if (folder / WEIGHTS_FILE).stat().st_size != weights.size:
+            return False
+        with open(folder / WEIGHTS_FILE, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == weights.sha256
+    except (OSError, FormatError):
+        return False
 
 
 @contextmanager
@@ -139,12 +167,19 @@ def saving_to(where: Path) -> Iterator[None]:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and validate ``config.json``, of which no more than ``MAX_CONFIG_BYTES`` are ever read."""
-    path = folder / CONFIG_FILE
+    """Read and validate ``config.json``, of which no more than ``MAX_CONFIG_BYTES`` are ever read.
+
+    Where a process was killed between replacing the weights and ``config.json``, the new one is read all the same.
+    """
+    path = _current_config(folder)
     if not path.is_file():
         raise FormatError(
             f"{folder} holds no saved generator: {CONFIG_FILE} is missing. Expected what save() or fit() wrote."
         )
+    return _parse_file(path)
+
+
+def _parse_file(path: Path) -> Manifest:
     with open(path, "rb") as file:
         return parse_manifest(file.read(MAX_CONFIG_BYTES + 1), str(path))
 

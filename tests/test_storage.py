@@ -476,3 +476,52 @@ class TestSaving:
         with pytest.raises(KeyboardInterrupt):
             make_generator(weights_seed=1).save(saved, overwrite=True)
         assert snapshot(saved.parent) == before
+
+    @pytest.mark.parametrize("renames", range(3))
+    @pytest.mark.parametrize("order", [(CONFIG, WEIGHTS), (WEIGHTS, CONFIG)])
+    def test_a_kill_between_the_renames_leaves_a_folder_that_loads(
+        self, saved, make_generator, monkeypatch, renames, order
+    ):
+        old, new = load(saved), make_generator(weights_seed=1, width=8)
+        contents = storage.encode_generator(new.manifest_fields(), new.network.state_dict())
+        replace, done = os.replace, []
+
+        def killed(part, place):
+            if len(done) == renames:
+                raise KeyboardInterrupt
+            done.append(replace(part, place))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(storage.os, "replace", killed)
+            patch.setattr(storage.shutil, "rmtree", lambda *_, **__: None)  # nobody tidies up after a kill -9
+            with suppress(KeyboardInterrupt):
+                storage.replace_files(saved, {name: contents[name] for name in order})
+        expected = (old if renames == 0 else new).sample(5, seed=0)[0]
+        assert torch.equal(load(saved).sample(5, seed=0)[0], expected)
+        storage.remove_leftovers(saved)
+        assert set(snapshot(saved)) == {CONFIG, WEIGHTS}
+        assert torch.equal(load(saved).sample(5, seed=0)[0], expected)
+
+    def test_so_does_a_kill_in_the_first_export_into_a_run_folder(self, saved):
+        (saved / ".saved-x.part").mkdir()
+        os.replace(saved / CONFIG, saved / ".saved-x.part" / CONFIG)
+        load(saved)
+        storage.remove_leftovers(saved)
+        assert set(snapshot(saved)) == {CONFIG, WEIGHTS}
+        load(saved)
+
+    def test_leftovers_of_no_account(self, saved, make_generator):
+        left = saved / ".saved-x.part"
+        left.mkdir()
+        (left / CONFIG).write_text("{")
+        load(saved)
+        shutil.copy(saved / CONFIG, left / CONFIG)
+        change_config(left, {"training": {"note": "older"}})
+        assert load(saved).training["note"] == "untrained"
+        storage.remove_leftovers(saved)
+        assert load(saved).training["note"] == "untrained"
+
+    def test_leftovers_in_a_folder_with_a_pattern_for_a_name(self, tmp_path):
+        (tmp_path / "a[1]" / ".a[1]-x.part").mkdir(parents=True)
+        storage.remove_leftovers(tmp_path / "a[1]")
+        assert not list((tmp_path / "a[1]").iterdir())
