@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # for local_hub and hub_faults
+sys.path.insert(0, str(Path(__file__).parent))  # for local_hub and the like
 
 
 @pytest.fixture
@@ -62,3 +62,16 @@ def offline(monkeypatch):
 @pytest.fixture
 def cache(tmp_path):
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def generator(make_generator):
+    return make_generator(classes=("zero", "one", "two", "three"))
+
+
+@pytest.fixture
+def saved(generator, tmp_path):
+    """The generator in a folder, as a run leaves it."""
+    import genaug
+
+    return genaug.load(generator.save(tmp_path / "run"), device="cpu")
