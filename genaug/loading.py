@@ -58,46 +58,50 @@ def _load_folder(folder: Path, device: str | torch.device | None, again: str) ->
     """``again`` is what to do about damaged weights."""
     manifest = storage.read_manifest(folder)
     try:
-        backend = plugins.resolve(manifest.backend)
+        backend = plugins.resolve(manifest.backend, guess=False)  # the file says what brings it
     except PluginError as error:
         needed = f"{manifest.distribution} {manifest.distribution_version}"
         raise PluginError(
             f"{folder} was written with {needed}, so `{_pip_command(manifest)}` brings what is missing, if you trust "
             f"that package: {error}"
         ) from error
+    origin = _written_with(manifest, again)
     try:
         config = backend.Config.model_validate(manifest.config)
     except ValidationError as error:
         raise FormatError(
             f"{folder / storage.CONFIG_FILE} doesn't fit the installed backend {manifest.backend!r}: "
-            f"{storage.first_problem(error)}. {_written_with(manifest)}"
+            f"{storage.first_problem(error)}. {origin}"
         ) from error
     tensors = storage.read_weights(folder, manifest.weights, again)
-    network = _restore(manifest, backend, config, tensors, folder)
+    network = _restore(manifest, backend, config, tensors, folder, origin)
     generator = Generator(manifest.backend, backend, config, manifest.spec, network, manifest.training)
     return generator.to(pick_device(device))
 
 
-def _asked(question: Callable[[], Any], manifest: storage.Manifest, folder: Path) -> Any:
+def _asked(question: Callable[[], Any], manifest: storage.Manifest, folder: Path, origin: str) -> Any:
     """What a backend answers about a config that may come from anywhere, and may be what it never thought of."""
     try:
         return question()
     except Exception as error:
         raise PluginError(
             f"backend {manifest.backend!r} can't make what {folder / storage.CONFIG_FILE} describes "
-            f"({type(error).__name__}: {str(error)[:200]}). {_written_with(manifest)}"
+            f"({type(error).__name__}: {str(error)[:200]}). {origin}"
         ) from error
 
 
-def _written_with(manifest: storage.Manifest) -> str:
-    """What wrote a generator that doesn't fit what is installed, and where that is newer, how to update."""
+def _written_with(manifest: storage.Manifest, again: str) -> str:
+    """What wrote a generator, and what to do where that doesn't fit what is installed."""
     told = f"It was written with {manifest.distribution} {manifest.distribution_version}"
     info = plugins.discover().backends[manifest.backend]
     if info.distribution != manifest.distribution:
-        return f"{told}; installed is {info.distribution} {info.version}, which brings another {manifest.backend!r}."
+        return (
+            f"{told}; installed is {info.distribution} {info.version}, which brings another {manifest.backend!r}. "
+            f"Install the one that wrote it in its place, if you trust it: {_pip_command(manifest)}"
+        )
     if _is_older(info.version, manifest.distribution_version):
         return f"{told}; installed is {info.version}, which is too old: {_pip_command(manifest)}"
-    return f"{told}; installed is {info.version}."
+    return f"{told}; installed is {info.version}. {again}"
 
 
 def _pip_command(manifest: storage.Manifest) -> str:
@@ -126,32 +130,40 @@ class _SkipInitialisation(TorchFunctionMode):
 
 
 def _restore(
-    manifest: storage.Manifest, backend: Backend, config: Any, tensors: Mapping[str, Tensor], folder: Path
+    manifest: storage.Manifest,
+    backend: Backend,
+    config: Any,
+    tensors: Mapping[str, Tensor],
+    folder: Path,
+    origin: str,
 ) -> nn.Module:
-    """Build the network without memory, check every name, shape and dtype, and only then put the weights in."""
+    """Build the network without memory, check every name, shape and dtype, and only then put the weights in.
+
+    ``origin`` ends the message where something doesn't fit: what wrote the folder, and what to do.
+    """
     spec = manifest.spec
     plain = spec.model_copy(update={"latents": ()})
-    if _asked(lambda: backend.describe(config, plain), manifest, folder) != spec:
+    if _asked(lambda: backend.describe(config, plain), manifest, folder, origin) != spec:
         raise FormatError(
             f"{folder / storage.CONFIG_FILE}: its spec isn't the one that backend {manifest.backend!r} gives for its "
-            f"config and shape. The file was changed or damaged, or the backend did. {_written_with(manifest)}"
+            f"config and shape. The file was changed or damaged, or the backend did. {origin}"
         )
     with torch.random.fork_rng(devices=[]):
         with torch.device("meta"), _SkipInitialisation():
-            network: nn.Module = _asked(lambda: backend.build(config, spec)["generator"], manifest, folder)
+            network: nn.Module = _asked(lambda: backend.build(config, spec)["generator"], manifest, folder, origin)
         expected = network.state_dict()
         for name in sorted(set(expected) ^ set(tensors)):
             problem = "lacks" if name in expected else "holds the unknown tensor"
             raise FormatError(
-                f"{folder / storage.WEIGHTS_FILE} {problem} {name!r}: it doesn't fit its {storage.CONFIG_FILE}. "
-                f"{_written_with(manifest)}"
+                f"{folder / storage.WEIGHTS_FILE} {problem} {name[:200]!r}: it doesn't fit its {storage.CONFIG_FILE}. "
+                f"{origin}"
             )
         for name, tensor in tensors.items():
             if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
                 raise FormatError(
                     f"{folder / storage.WEIGHTS_FILE}: tensor {name!r} is {tensor.dtype} {tuple(tensor.shape)}, "
                     f"expected {expected[name].dtype} {tuple(expected[name].shape)} from {storage.CONFIG_FILE}. "
-                    f"{_written_with(manifest)}"
+                    f"{origin}"
                 )
         if any(buffer.is_meta for name, buffer in network.named_buffers() if name not in expected):
             network = backend.build(config, spec)["generator"]  # buffers that aren't saved have to be computed

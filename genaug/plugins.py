@@ -87,11 +87,12 @@ def discover(*, refresh: bool = False) -> Discovery:
     return _discover(os.environ.get(DISABLE, ""))
 
 
-def resolve(name: str) -> "Backend":
+def resolve(name: str, *, guess: bool = True) -> "Backend":
     """The backend of that name, imported now.
 
-    Raises ``PluginError`` where it is unknown, blocked, registered twice or broken. Problems of other plugins are
-    warned about, once per process.
+    Raises ``PluginError`` where it is unknown, blocked, registered twice or broken; ``guess`` is whether the message
+    may guess at the distribution that brings an unknown one. Problems of other plugins are warned about, once per
+    process.
     """
     found = discover()
     for problem in found.problems:
@@ -99,7 +100,7 @@ def resolve(name: str) -> "Backend":
     if name in found.duplicates:
         raise PluginError(_duplicate(name, found.duplicates[name]))
     if name not in found.backends:
-        raise PluginError(_unknown(name, found))
+        raise PluginError(_unknown(name, found, guess))
     return _instance(found.backends[name])
 
 
@@ -235,7 +236,7 @@ def _duplicate(name: str, infos: tuple[BackendInfo, ...]) -> str:
     return f"backend {name!r} is registered by {claims}. Uninstall all but one, or block them by name in {DISABLE}."
 
 
-def _unknown(name: str, found: Discovery) -> str:
+def _unknown(name: str, found: Discovery, guess: bool) -> str:
     for blocked in found.blocked:
         if _normal(name) == _normal(blocked.name) or _normal(f"genaug-{name}") == _normal(blocked.distribution):
             return f"backend {name!r} is blocked: {DISABLE} names {blocked}. Take it out to use it."
@@ -255,7 +256,7 @@ def _unknown(name: str, found: Discovery) -> str:
     if close:
         parts.append(f"Did you mean {close[0]!r}?")
     parts.append(f"Installed are: {', '.join(names) or 'none'}.")
-    if _NAME.fullmatch(name):
+    if guess and _NAME.fullmatch(name):
         parts.append(f"A plugin may bring it: pip install genaug-{_normal(name)}")
     if found.blocked:
         parts.append(f"(blocked by {DISABLE}: {', '.join(map(str, found.blocked))})")

@@ -58,12 +58,13 @@ class Spec(BaseModel):
         return self.num_classes > 0
 
     def describe_classes(self) -> str:
-        """For messages: "no labels", "10 classes", "3 classes (cat, dog, owl)"."""
+        """For messages: "no labels", "10 classes", "3 classes (cat, dog, owl)"; control characters are escaped."""
         if not self.takes_labels:
             return "no labels"
         if self.classes is None:
             return f"{self.num_classes} classes"
-        names = ", ".join(self.classes[:12]) + (", …" if len(self.classes) > 12 else "")
+        shown = (name if name.isprintable() else repr(name)[1:-1] for name in self.classes[:12])
+        names = ", ".join(shown) + (", …" if len(self.classes) > 12 else "")
         return f"{self.num_classes} classes ({names})"
 
 

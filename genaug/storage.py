@@ -2,18 +2,18 @@
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import safetensors
 import safetensors.torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 from torch import Tensor
 
 from genaug.errors import FormatError, OutputExistsError, SaveError
@@ -57,8 +57,12 @@ def encode_generator(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
     """The content of both files: the same bytes for the same generator. ``fields`` are the manifest's own."""
     weights = safetensors.torch.save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
     manifest = Manifest(**fields, weights=Weights(sha256=hashlib.sha256(weights).hexdigest(), size=len(weights)))
-    config = (manifest.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
-    return {WEIGHTS_FILE: weights, CONFIG_FILE: config}
+    return {WEIGHTS_FILE: weights, CONFIG_FILE: encode_manifest(manifest)}
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The content of ``config.json``."""
+    return (manifest.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
 
 
 def write_generator(folder: Path, fields: Mapping[str, Any], tensors: Mapping[str, Tensor], overwrite: bool) -> None:
@@ -87,7 +91,8 @@ def check_free(folder: Path, overwrite: bool) -> None:
 def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write files into a folder so that each is either the old or the new one; a new folder appears with all of them.
 
-    All are written and flushed under temporary names before the first is renamed.
+    All are written and flushed under temporary names before the first is renamed. ``config.json`` comes last, so that
+    ``read_manifest`` understands what a process leaves that is killed in between.
     """
     target = folder if folder.is_dir() else folder.parent
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=STAGING, dir=target))
@@ -99,7 +104,7 @@ def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         if target == folder:
-            for name in contents:
+            for name in sorted(contents, key=CONFIG_FILE.__eq__):
                 os.replace(staging / name, folder / name)
         else:
             os.replace(staging, folder)
@@ -108,9 +113,36 @@ def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a process that was killed while writing into ``folder`` left there."""
-    for path in folder.glob(f".{folder.name}-*{STAGING}"):
+    """Finish what a process began that was killed while writing into ``folder``, and remove what else it left."""
+    with suppress(OSError):
+        os.replace(_current_config(folder), folder / CONFIG_FILE)
+    for path in _leftovers(folder):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    return list(folder.glob(f".*{STAGING}"))
+
+
+def _current_config(folder: Path) -> Path:
+    """The file that describes the weights in ``folder``: ``config.json``, or the one that was about to replace it.
+
+    That lies among what a process left that was killed after it had replaced the weights.
+    """
+    usual = folder / CONFIG_FILE
+    left = [path / CONFIG_FILE for path in _leftovers(folder)]
+    return next((path for path in (usual, *left) if _describes_weights(path, folder)), usual) if left else usual
+
+
+def _describes_weights(config: Path, folder: Path) -> bool:
+    try:
+        weights = _parse_file(config).weights
+        if (folder / WEIGHTS_FILE).stat().st_size != weights.size:
+            return False
+        with open(folder / WEIGHTS_FILE, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == weights.sha256
+    except (OSError, FormatError):
+        return False
 
 
 @contextmanager
@@ -135,23 +167,33 @@ def saving_to(where: Path) -> Iterator[None]:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and validate ``config.json``, of which no more than ``MAX_CONFIG_BYTES`` are ever read."""
-    path = folder / CONFIG_FILE
+    """Read and validate ``config.json``, of which no more than ``MAX_CONFIG_BYTES`` are ever read.
+
+    Where a process was killed between replacing the weights and ``config.json``, the new one is read all the same.
+    """
+    path = _current_config(folder)
     if not path.is_file():
         raise FormatError(
             f"{folder} holds no saved generator: {CONFIG_FILE} is missing. Expected what save() or fit() wrote."
         )
+    return _parse_file(path)
+
+
+def _parse_file(path: Path) -> Manifest:
     with open(path, "rb") as file:
         return parse_manifest(file.read(MAX_CONFIG_BYTES + 1), str(path))
 
 
 def parse_manifest(content: bytes, where: str) -> Manifest:
-    """Validate the content of a ``config.json``; its bounds are checked before anything is allocated."""
+    """Validate the content of a ``config.json``; its bounds are checked before anything is allocated.
+
+    Raises ``FormatError``, also for JSON that couldn't be written again: nested too deeply, or with half a character.
+    """
     if len(content) > MAX_CONFIG_BYTES:
         raise FormatError(f"{where} is larger than {MAX_CONFIG_BYTES} bytes; no config.json of genaug is.")
     try:
-        fields = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        fields = from_json(content, allow_inf_nan=False)
+    except ValueError as error:
         raise FormatError(f"{where} is not valid JSON ({error}). Fetch or save it again.") from error
     if not isinstance(fields, dict) or fields.get("library") != "genaug":
         raise FormatError(f'{where} was not written by genaug (no "library": "genaug" in it).')
@@ -176,13 +218,15 @@ def read_weights(folder: Path, expected: Weights, again: str) -> dict[str, Tenso
     if size != expected.size:
         kind = "truncated" if size < expected.size else "not the file that config.json describes"
         raise FormatError(f"{path} is {kind}: {size} bytes, expected {expected.size}. {again}")
-    content = path.read_bytes()
+    with open(path, "rb") as file:
+        content = file.read(size)  # no more, should it be growing
     if hashlib.sha256(content).hexdigest() != expected.sha256:
         raise FormatError(f"{path} is damaged or foreign: its sha256 is not the one in {CONFIG_FILE}. {again}")
     try:
         return safetensors.torch.load(content)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise FormatError(f"{path} is not a safetensors file ({error}). {again}") from error
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:  # torch's among them
+        told = str(error).partition("\n")[0]
+        raise FormatError(f"{path} is not a safetensors file ({told}). {again}") from error
 
 
 def first_problem(error: ValidationError) -> str:

@@ -72,7 +72,9 @@ def register_backend(monkeypatch):
         info = plugins.BackendInfo(name, "tests:none", "", "genaug-tests", "1.0")
         patched = replace(found, backends=MappingProxyType({**found.backends, name: info}))
         monkeypatch.setattr(plugins, "discover", lambda **_: patched)
-        monkeypatch.setattr(plugins, "resolve", lambda asked: backend_class() if asked == name else resolve(asked))
+        monkeypatch.setattr(
+            plugins, "resolve", lambda asked, **how: backend_class() if asked == name else resolve(asked, **how)
+        )
 
     return register
 

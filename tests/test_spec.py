@@ -74,6 +74,7 @@ def test_specs_are_values():
         (0, None, "no labels"),
         (10, None, "10 classes"),
         (2, ("cat", "dog"), "2 classes (cat, dog)"),
+        (2, ("\x1b[31mcat", "d\no\0g"), r"2 classes (\x1b[31mcat, d\no\x00g)"),
         (13, tuple("abcdefghijklm"), "13 classes (a, b, c, d, e, f, g, h, i, j, k, l, …)"),
         (12, tuple("abcdefghijkl"), "12 classes (a, b, c, d, e, f, g, h, i, j, k, l)"),
     ],

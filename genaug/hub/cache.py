@@ -9,7 +9,8 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import constants
@@ -93,10 +94,18 @@ def blob(repo: str, digest: str) -> Path:
     return repo_folder(repo) / "blobs" / digest
 
 
-def blank(path: Path) -> Path:
-    """A name for a file that is to become ``path``; huggingface_hub knows such names for unfinished downloads."""
+@contextmanager
+def blank(path: Path) -> Iterator[Path]:
+    """A name for a file that the block renames to ``path`` once it is whole; what still has it then is removed.
+
+    huggingface_hub knows such names for unfinished downloads.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.incomplete")
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.incomplete")
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def enter(repo: str, commit: str, blobs: Mapping[str, Path]) -> Path:
@@ -112,17 +121,17 @@ def note(repo: str, commit: str, revision: str) -> None:
     """Note which commit a revision is."""
     if known_commit(repo, revision) != commit:
         path = repo_folder(repo) / "refs" / revision
-        part = blank(path)
-        part.write_text(commit)
-        os.replace(part, path)
+        with blank(path) as part:
+            part.write_text(commit)
+            os.replace(part, path)
 
 
 def _link(content: Path, path: Path) -> None:
-    part = blank(path)
-    try:
-        if constants.HF_HUB_DISABLE_SYMLINKS:
-            raise OSError
-        os.symlink(os.path.relpath(content, path.parent), part)
-    except OSError:
-        shutil.copyfile(content, part)
-    os.replace(part, path)
+    with blank(path) as part:
+        try:
+            if constants.HF_HUB_DISABLE_SYMLINKS:
+                raise OSError
+            os.symlink(os.path.relpath(content, path.parent), part)
+        except OSError:
+            shutil.copyfile(content, part)
+        os.replace(part, path)

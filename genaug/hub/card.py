@@ -20,6 +20,8 @@ from genaug.hub.sections import Facts
 if TYPE_CHECKING:
     from genaug.generator import Generator
 
+UNKNOWN = "unknown"  # what the Hub calls a licence that isn't stated
+_LISTS = ("tags", "datasets")
 _SHEET_PIXELS = 2**25  # of all the samples on a sheet
 _PROSE = """
 ## Intended use and limits
@@ -67,7 +69,7 @@ def render(
             figures, results = old, old_data.eval_results or []
             break
     new = {
-        "summary": sections.summary(generator, manifest, facts, data.get("license")),
+        "summary": sections.summary(generator, manifest, facts),
         "figures": figures,
         "recipe": sections.recipe(generator.training),
     }
@@ -76,9 +78,9 @@ def render(
 
 
 def stated_license(card: str | None) -> str | None:
-    """The licence in a card's metadata."""
+    """The licence in a card's metadata; None where there is none, or only the "unknown" of an earlier push."""
     found = _parse(card or "")[0].license
-    return found if isinstance(found, str) and found else None
+    return found if isinstance(found, str) and found not in ("", UNKNOWN) else None
 
 
 def tells_of_copies(card: str | None, weights: str) -> bool:
@@ -128,7 +130,9 @@ def as_text(card: bytes, where: str) -> str:
 
 
 def check_license(license: str | None) -> str | None:
-    """The identifier of a licence as the Hub writes it. Raises ``InputError`` for what can't be one."""
+    """The identifier of a licence as the Hub writes it. Raises ``InputError`` for what can't be one, or states none."""
+    if license is not None and license.lower() == UNKNOWN:
+        raise InputError(f"{license!r} states no licence. Expected one such as 'apache-2.0', 'mit' or 'cc-by-4.0'.")
     if license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,60}", license.lower()):
         raise InputError(
             f"{license!r} is no identifier of a licence. Expected one such as 'apache-2.0', 'mit' or 'cc-by-4.0'."
@@ -156,19 +160,25 @@ def _parse(card: str) -> tuple[ModelCardData, str]:
         return ModelCardData(), card
     try:
         parsed = ModelCard(card, ignore_metadata_errors=True)
+        data = parsed.data
+        assert isinstance(data, ModelCardData)
+        for name in _LISTS:
+            if not all(isinstance(entry, str) for entry in _listed(data.get(name))):
+                raise ValueError(f"{name} must be a list of words")
+        if not isinstance(data.eval_results, list | None):
+            raise ValueError("eval_results is no field of a card; figures stand in model-index")
     except Exception as error:  # PyYAML's and huggingface_hub's, of many kinds
         raise InputError(
             f"the metadata at the top of {CARD_FILE} can't be read ({' '.join(str(error).split())[:200]}). Correct it "
             "there; expected YAML between two lines of '---'."
         ) from error
-    assert isinstance(parsed.data, ModelCardData)
-    return parsed.data, parsed.text
+    return data, parsed.text
 
 
 def _fields(theirs: ModelCardData, ours: ModelCardData) -> dict[str, Any]:
     """What people entered in either card, but for the figures; in ours where both say something, lists joined."""
     one, other = theirs.to_dict(), ours.to_dict()
-    lists = {name: [*_listed(one.get(name)), *_listed(other.get(name))] for name in ("tags", "datasets")}
+    lists = {name: [*_listed(one.get(name)), *_listed(other.get(name))] for name in _LISTS}
     return {name: value for name, value in {**one, **other, **lists}.items() if name != "model-index"}
 
 
@@ -179,7 +189,7 @@ def _metadata(
     known = sections.DATASETS.get(str(generator.training.get("data")))
     ours = {
         "library_name": "genaug",
-        "license": facts.license or fields.get("license") or "unknown",
+        "license": facts.license or fields.get("license") or UNKNOWN,
         "pipeline_tag": fields.get("pipeline_tag") or sections.TASK,
         "tags": list(dict.fromkeys([*fields["tags"], "genaug", generator.backend_name])),
         "datasets": list(dict.fromkeys([*fields["datasets"], *_listed(known)])) or None,

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from threading import Lock
 from typing import Any, TypeVar
 
-from huggingface_hub import HfApi, constants, get_session
+from huggingface_hub import HfApi, constants, get_session, get_token
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import (
     build_hf_headers,
@@ -24,7 +24,7 @@ from huggingface_hub.utils import (
 )
 
 from genaug import __version__
-from genaug.errors import InputError
+from genaug.errors import HubError, InputError
 
 SILENCE = 60.0  # seconds without a byte after which we give up, and the longest Retry-After that we wait for
 PAUSES = (1.0, 2.0, 4.0)  # seconds between attempts where the server asks for no other
@@ -58,6 +58,16 @@ def api() -> HfApi:
 def headers() -> dict[str, str]:
     built = build_hf_headers(library_name="genaug", library_version=__version__)
     return {**built, "Accept-Encoding": "identity"}  # or sizes would be those of the compressed files
+
+
+def check_token() -> None:
+    """Raise ``HubError`` for a token that no request can carry: what else comes of it speaks of the Hub, not of it."""
+    token = get_token()
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise HubError(
+            "the token holds characters that no token has, so nothing was asked. Log in again with `hf auth login`, or "
+            "correct or unset HF_TOKEN."
+        )
 
 
 def is_offline() -> bool:
@@ -193,12 +203,15 @@ def _retry_after(status: int, answer: Mapping[str, str]) -> float | None:
     if limits is not None and limits.remaining == 0:
         return float(limits.reset_in_seconds)
     text = answer.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:10])
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
+        return min(float(text), 1e9)
     try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+        date = parsedate_to_datetime(text)
     except (TypeError, ValueError):
         return None
+    if date.tzinfo is None:  # "-0000": in UTC, from a server that doesn't know where it is
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
 def one_line(error: BaseException) -> str:

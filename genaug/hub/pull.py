@@ -4,15 +4,17 @@ huggingface_hub checks the size of a download and nothing else, so files are fet
 headers and token, into its cache: never more bytes than announced, and none kept that don't have the right hash.
 """
 
+import json
 import os
 import re
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
-from huggingface_hub import constants, get_session, hf_hub_url
+from huggingface_hub import ModelInfo, constants, get_session, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
@@ -28,6 +30,7 @@ NEEDED = (storage.CONFIG_FILE, storage.WEIGHTS_FILE)
 PUBLISHED = (*NEEDED, CARD_FILE, SHEET_FILE)
 MAX_CARD_BYTES = 2**20
 MAX_SHEET_BYTES = 2**26
+MAX_ANSWER_BYTES = 2**25  # to the question what a repo holds; a file takes some 200 of it
 _NAME = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}", re.ASCII)
 _QUICK = 5.0  # seconds to wait for an answer where the cache has one already
 
@@ -67,6 +70,8 @@ def pull(repo: str, revision: str | None = None, *, extras: bool = False, force:
     commit = cache.known_commit(repo, wanted)
     kept = None if commit is None else cache.whole_snapshot(repo, commit, NEEDED)
     if client.is_offline():
+        if force:
+            raise HubError(f"{repo} can't be fetched anew: HF_HUB_OFFLINE=1 forbids asking the Hub. Unset it.")
         if kept is None:
             raise NotOnHubError(_not_kept(repo, wanted, commit))
         return kept
@@ -93,9 +98,12 @@ def pull(repo: str, revision: str | None = None, *, extras: bool = False, force:
         folder = kept
     else:
         folder = cache.whole_snapshot(repo, remote.commit, names)
+    if folder is not None:
+        with suppress(OSError):  # all that is asked for is there, if only in a cache that we may not write
+            cache.note(repo, remote.commit, wanted)
+        return folder
     with storage.saving_to(cache.repo_folder(repo)):
-        if folder is None:
-            folder = cache.enter(repo, remote.commit, _fetch_all(remote, repo, names, force))
+        folder = cache.enter(repo, remote.commit, _fetch_all(remote, repo, names, force))
         cache.note(repo, remote.commit, wanted)
     return folder
 
@@ -119,10 +127,22 @@ def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> 
     """
     timeout = min(float(constants.HF_HUB_ETAG_TIMEOUT), _QUICK if quick else client.SILENCE)
 
-    def ask() -> Any:
-        return client.api().model_info(repo, revision=revision, files_metadata=True, timeout=timeout)
+    place = f"{repo}/revision/{quote(revision, safe='')}" if revision else repo
+    url = f"{constants.ENDPOINT}/api/models/{place}?blobs=true"
+
+    def ask() -> ModelInfo:  # as HfApi.model_info does, which reads whatever comes, without an end
+        asked = client.headers()
+        with get_session().stream("GET", url, headers=asked, timeout=timeout, follow_redirects=True) as answer:
+            client.check_answer(answer)
+            told = bytearray()
+            for chunk in answer.iter_raw():
+                told += chunk
+                if len(told) > MAX_ANSWER_BYTES:
+                    raise ValueError(f"more than {MAX_ANSWER_BYTES:,} bytes")
+        return ModelInfo(**json.loads(told))
 
     try:
+        client.check_token()
         info = persistently(ask, timeout, once=quick)
         files = {}
         for sibling in info.siblings or ():
@@ -133,9 +153,11 @@ def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> 
                 files[sibling.rfilename] = RemoteFile(size, digest if digest and cache.is_hash(digest) else None)
         if not isinstance(info.sha, str) or not cache.is_commit(info.sha):
             raise ValueError(f"it names {info.sha!r} as a commit")
+        if revision is not None and cache.is_commit(revision) and info.sha != revision:
+            raise ValueError(f"it names {info.sha} for the commit {revision}")
         named = isinstance(info.id, str) and _NAME.fullmatch(info.id)
         return Remote(info.id if named else repo, info.sha, bool(info.private), files)
-    except InterruptionError:
+    except (InterruptionError, HubError):
         raise
     except (HfHubHTTPError, OfflineModeIsEnabled) as error:
         raise explain(error, repo, revision) from error
@@ -159,13 +181,10 @@ def fetch(remote: Remote, repo: str, name: str, limit: int, *, also: str | None 
         place = cache.blob(repo, digests[0])
         if place.is_file() and all(cache.digest_of(place, digest) == digest for digest in digests):
             return place
-    part = cache.blank(cache.blob(repo, digests[0] if digests else name))
-    try:
+    with cache.blank(cache.blob(repo, digests[0] if digests else name)) as part:
         download(remote, repo, name, part, limit, also=also)
         place = cache.blob(repo, digests[0] if digests else cache.digest_of(part, ""))
         os.replace(part, place)
-    finally:
-        part.unlink(missing_ok=True)
     return place
 
 

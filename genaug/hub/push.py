@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from genaug.generator import Generator
 
 T = TypeVar("T")
-_REMEDY = (
-    "A licence is stated with license= (--license), such as apache-2.0. With force (--force) it is published all the "
-    "same, and the card says this too."
-)
 _CHANGED = 412  # the branch isn't where the commit expected it
 
 
@@ -78,14 +74,21 @@ def push(
     files = storage.encode_generator(generator.manifest_fields(), generator.network.state_dict())
     manifest = storage.parse_manifest(files[storage.CONFIG_FILE], storage.CONFIG_FILE)
     evaluation = _evaluation(generator, manifest.weights.sha256)
+    if evaluation is not None:  # goes along, so that who loads it from the Hub and pushes it on knows it too
+        manifest.training["evaluation"] = evaluation.model_dump(exclude_none=True)
+        files[storage.CONFIG_FILE] = storage.encode_manifest(manifest)
     our_card = None if generator.folder is None else read_card(generator.folder)
     known = check_license(license or stated_license(our_card))
 
     def vetted(*cards: str | None) -> Facts:
-        reservations = _reservations(known, evaluation, cards, manifest.weights.sha256)
+        stated = next(filter(None, (known, *map(stated_license, cards))), None)
+        reservations = _reservations(stated, evaluation, cards, manifest.weights.sha256)
         if reservations and not force:
-            raise InputError(f"{' '.join(reservations)} Nothing was sent. {_REMEDY}")
-        return Facts(repo, known, evaluation, reservations)
+            raise InputError(
+                f"{' '.join(reservations)} Nothing was sent. {' '.join(reservations.values())} With force (--force) it "
+                "is published all the same, and the card says this too."
+            )
+        return Facts(repo, stated, evaluation, tuple(reservations))
 
     vetted(our_card)
     message = message or f"{generator.backend_name} generator, genaug {__version__}"
@@ -106,18 +109,22 @@ def push(
 
 def _reservations(
     license: str | None, evaluation: Evaluation | None, cards: tuple[str | None, ...], weights: str
-) -> tuple[str, ...]:
-    """What speaks against publishing, as sentences for the error or the card.
+) -> dict[str, str]:
+    """What speaks against publishing, as sentences for the error or the card, each with what to do about it.
 
     Where nothing is known of an evaluation, what earlier cards say of the very same weights counts.
     """
-    found = []
+    found = {}
     if license is None:
-        found.append("No licence is stated, so nobody knows what may be done with this generator.")
+        found["No licence is stated, so nobody knows what may be done with this generator."] = (
+            "State one with license= (--license), such as apache-2.0."
+        )
     failed = any(tells_of_copies(card, weights) for card in cards) if evaluation is None else evaluation.copying_failed
     if failed:
-        found.append("A check for copies of training images was run, and it failed.")
-    return tuple(found)
+        found["A check for copies of training images was run, and it failed."] = (
+            "Train another, on more images or in fewer steps, and measure that."
+        )
+    return found
 
 
 def _evaluation(generator: "Generator", weights: str) -> Evaluation | None:
@@ -132,7 +139,7 @@ def _evaluation(generator: "Generator", weights: str) -> Evaluation | None:
             f"{where} was measured of other weights than these. Measure again, or delete it, and the card calls the "
             "figures not measured."
         )
-    return found
+    return None if found is None else found.model_copy(update={"weights_sha256": weights})
 
 
 def _dry(repo: str, completed: Callable[[str | None], Publication], private: bool) -> Publication:
@@ -247,12 +254,11 @@ def _tag(repo: str, tag: str, commit: str) -> None:
         _asked(lambda: client.api().create_tag(repo, tag=tag, revision=commit, exist_ok=True), repo)
         if _tags(repo).get(tag) == commit:
             return
-        problem = f"{tag!r} is the name of another commit"
+        problem = f"somebody gave {tag!r} to another commit meanwhile. Push once more with another tag"
     except HubError as error:
-        problem = str(error)
+        problem = f"{error} Push once more with the tag"
     raise HubError(
-        f"{repo} is published as commit {commit[:12]}, but it isn't tagged: {problem} Push once more with the tag; "
-        "nothing is uploaded twice."
+        f"{repo} is published as commit {commit[:12]}, but it isn't tagged: {problem}; nothing is uploaded twice."
     )
 
 

@@ -23,6 +23,7 @@ DATASETS = {
     "FashionMNIST": "zalando-datasets/fashion_mnist",
     "MNIST": "ylecun/mnist",
 }
+_ESCAPES = str.maketrans({"<": "&lt;", ">": "&gt;", "`": "'", **{mark: f"\\{mark}" for mark in "\\|*["}})
 _ROWS = 80  # of the training record at most
 _ASPECTS = {
     "fidelity": {
@@ -53,7 +54,7 @@ class Facts:
     reservations: tuple[str, ...] = ()  # what spoke against publishing it
 
 
-def summary(generator: "Generator", manifest: storage.Manifest, facts: Facts, old_license: str | None) -> Part:
+def summary(generator: "Generator", manifest: storage.Manifest, facts: Facts) -> Part:
     spec, name = generator.spec, facts.repo.partition("/")[2]
     shape = "×".join(map(str, spec.shape))
     size = sum(p.numel() for p in generator.network.parameters())
@@ -65,7 +66,7 @@ def summary(generator: "Generator", manifest: storage.Manifest, facts: Facts, ol
     lines += [
         f"A generator of {shape} images with {cell(spec.describe_classes())}, made with the `{manifest.backend}` "
         f"backend of {manifest.distribution} {manifest.distribution_version}: {size:,} parameters, "
-        f"{manifest.weights.size:,} bytes. Licence: {cell(facts.license or old_license or 'not stated')}.",
+        f"{manifest.weights.size:,} bytes. Licence: {cell(facts.license or 'not stated')}.",
         "",
         f"![samples, not selected]({SHEET_FILE})",
         "",
@@ -164,6 +165,6 @@ def _plain(value: Any) -> str:
 
 
 def cell(text: str) -> str:
-    """Text from elsewhere for a line of Markdown: no marks, tags, line breaks or new columns in it."""
+    """Text from elsewhere for a line of Markdown: no marks, links, tags, line breaks or new columns in it."""
     flat = " ".join(str(text).split())[:300]
-    return flat.translate({ord("|"): "\\|", ord("<"): "&lt;", ord(">"): "&gt;", ord("`"): "'", ord("*"): "\\*"})
+    return flat.translate(_ESCAPES)

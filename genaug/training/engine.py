@@ -60,6 +60,7 @@ def fit(
     losses are no longer finite. SIGINT ends in ``KeyboardInterrupt`` after the state is saved.
     """
     recipe = plugins.resolve(backend)
+    plugin = plugins.discover().backends[backend]
     options = parse_config(backend, recipe.Config, config)
     _check_positive(steps=steps, batch_size=batch_size, checkpoint_every=checkpoint_every, image_size=image_size)
     if max_minutes is not None and not max_minutes > 0:
@@ -93,6 +94,7 @@ def fit(
         "data_sha256": fingerprint(data),
         "torch": str(torch.__version__),
         "genaug": __version__,
+        "plugin": f"{plugin.distribution} {plugin.version}",
     }
     with joined(target, batch_size) as (share, place), torch.random.fork_rng([place] if place.type == "cuda" else []):
         run = TrainingRun(

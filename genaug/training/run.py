@@ -61,12 +61,11 @@ class TrainingRun:
     def train(self, *, resume: bool, checkpoint_every: int, max_minutes: float | None) -> Generator:
         """Train up to the step asked for, or until a signal or the budget ends it, and return the generator."""
         steps: int = self._asked["steps"]
-        if self._share.first:
-            self._folder.open(self._asked, resume)
+        changed = self._folder.open(self._asked, resume) if self._share.first else None
         wait_for_all(self._share)
         deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
         with closing(self._folder), caught_signals() as signals, self._progress:
-            first = self._restore() if resume else 0
+            first = self._restore(changed) if resume else 0
             self._progress.start_at(first)
             for index in range(first, steps):
                 self.play(index)
@@ -145,7 +144,9 @@ class TrainingRun:
     def _export(self, done: int) -> None:
         self.generator(done).save(self._folder.path, overwrite=True)
 
-    def _restore(self) -> int:
+    def _restore(self, changed: str | None) -> int:
+        if changed is not None:
+            self._warn(changed)
         state, damaged = newest_checkpoint(self._folder.checkpoints, self._device)
         for sentence in damaged:
             self._warn(sentence)

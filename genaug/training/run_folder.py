@@ -18,7 +18,7 @@ _RUN_FILE = "run.json"
 _METRICS_FILE = "metrics.jsonl"
 _EXPORTED = ("config.json", "model.safetensors", EVALUATION_FILE)
 _OURS = (_RUN_FILE, _METRICS_FILE, "samples", "checkpoints", "tensorboard", *_EXPORTED)
-_MAY_CHANGE = ("steps", "data")  # the data's name: what counts is their hash
+_MAY_CHANGE = ("steps", "data", "plugin")  # the data's name: what counts is their hash
 
 
 class RunFolder:
@@ -42,12 +42,14 @@ class RunFolder:
         if not run_file.is_file() or (overwrite and _read_settings(run_file) is None):
             raise OutputExistsError(f"{self.path} is not empty and holds no run of genaug; it is left alone.")
 
-    def open(self, asked: dict[str, Any], resume: bool) -> None:
+    def open(self, asked: dict[str, Any], resume: bool) -> str | None:
         """Start a run, emptying the folder of an older one, or go on with the one that is there.
 
+        Returns what its owner should know of where the backend's plugin isn't the one that began the run, else None.
         Raises ``InputError`` where the run to resume was started with other settings or other data.
         """
         run_file = self.path / _RUN_FILE
+        warning = None
         if resume and run_file.is_file():
             before = _read_settings(run_file)
             if before is None:
@@ -58,6 +60,11 @@ class RunFolder:
                         f"the run in {self.path} can't be resumed: {name} was {before.get(name)!r}, now it is "
                         f"{asked.get(name)!r}. Use the same, or start anew with another folder."
                     )
+            if before.get("plugin") not in (None, asked.get("plugin")):
+                warning = (
+                    f"this run was started with {before['plugin']} and goes on with {asked.get('plugin')}: it may not "
+                    "be what either alone would give. Install the one it was started with to be sure."
+                )
         elif self.path.is_dir():
             for name in _OURS:
                 entry = self.path / name
@@ -68,6 +75,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             replace_files(self.path, {_RUN_FILE: (json.dumps(asked, indent=2) + "\n").encode()})
         self._board = _tensorboard(self.path / "tensorboard")
+        return warning
 
     def forget_after(self, step: int) -> None:
         """Drop the log's lines of steps that will be trained again."""

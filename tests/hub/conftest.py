@@ -32,3 +32,16 @@ def offline(monkeypatch):
 @pytest.fixture
 def cache(tmp_path):
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def generator(make_generator):
+    return make_generator(classes=("zero", "one", "two", "three"))
+
+
+@pytest.fixture
+def saved(generator, tmp_path):
+    """The generator in a folder, as a run leaves it."""
+    import genaug
+
+    return genaug.load(generator.save(tmp_path / "run"), device="cpu")

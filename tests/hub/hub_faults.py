@@ -62,12 +62,13 @@ def log_in_page(request, answer):
 
 
 def endless(request, answer):
-    """A body without a length, and without an end."""
+    """A body without a length, and without an end: 128 MiB, of which ``endless_bytes`` went off."""
     request.send_response(200)
     request.send_header("Transfer-Encoding", "chunked")
     request.end_headers()
     for _ in range(2000):
         request.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+        request.hub.endless_bytes += 0x10000
     request.close_connection = True
 
 

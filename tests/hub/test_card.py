@@ -42,6 +42,10 @@ def test_a_card_that_is_there_keeps_its_words_its_licence_and_the_figures_of_its
 
 
 def test_a_card_needs_a_licence(folder):
+    (folder / "README.md").write_text("---\nlicense: unknown\n---\nMine.\n")
+    with pytest.raises(InputError, match="a card needs a licence"):
+        write_card(folder, REPO)
+    (folder / "README.md").unlink()
     with pytest.raises(InputError, match="a card needs a licence"):
         write_card(folder, REPO)
     assert not (folder / "README.md").exists()
@@ -71,14 +75,14 @@ def test_the_sheet_is_of_the_first_samples_and_bounded(make_generator, monkeypat
 def test_the_training_record_may_hold_anything(make_generator, tmp_path):
     generator = make_generator()
     generator.training |= {
-        "config": {"lr": 0.1, "nested": {"a": [1, 2]}},
+        "config": {"lr": 0.1, "nested": {"a": [1, 2], "b": "\\|"}},
         "augment": [],
         "a | b": "<b>\n\n# no heading",
         **{f"entry{i}": i for i in range(500)},
     }
     card = write_card(generator.save(tmp_path / "g"), REPO, license="mit").read_text()
     assert "| config.lr | 0.1 |" in card
-    assert '| config.nested | {"a": [1, 2]} |' in card
+    assert r'| config.nested | {"a": \[1, 2], "b": "\\\\\|"} |' in card
     assert "| a \\| b | &lt;b&gt; # no heading |" in card
     assert "augment |" not in card
     assert len(card.splitlines()) < 200

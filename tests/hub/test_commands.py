@@ -75,6 +75,15 @@ def test_force_fetches_anew_and_replaces_the_copy(hub, folder, tmp_path):
     assert len(hub.asked("resolve")) == 4
 
 
+def test_force_fetches_nothing_without_a_network(hub, folder, offline):
+    run("push", folder, REPO, "--license", "mit")
+    run("pull", REPO)
+    offline()
+    assert run("pull", REPO).exit_code == 0
+    refused = run("pull", REPO, "--force")
+    assert (refused.exit_code, "can't be fetched anew: HF_HUB_OFFLINE=1" in refused.output) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -27,7 +27,10 @@ JSON = st.recursive(
 )
 
 
-def contents(generator):
+@pytest.fixture
+def files(make_generator):
+    """What a generator's repo holds."""
+    generator = make_generator()
     return storage.encode_generator(generator.manifest_fields(), generator.network.state_dict())
 
 
@@ -41,15 +44,14 @@ def check_refused(hub, files):
 
 @given(config=st.binary(max_size=200) | JSON.map(lambda content: json.dumps(content).encode()))
 @FEW
-def test_any_config(hub, make_generator, cache, config):
-    check_refused(hub, {**contents(make_generator()), "config.json": config})
+def test_any_config(hub, files, cache, config):
+    check_refused(hub, {**files, "config.json": config})
     assert not list(cache.rglob("snapshots/*/*"))
 
 
 @given(weights=st.binary(min_size=1, max_size=200))
 @FEW
-def test_any_weights(hub, make_generator, weights):
-    files = contents(make_generator())
+def test_any_weights(hub, files, weights):
     check_refused(hub, {**files, "model.safetensors": weights})
     config = json.loads(files["config.json"])
     config["weights"] = {"sha256": hashlib.sha256(weights).hexdigest(), "size": len(weights)}
@@ -60,10 +62,10 @@ def test_any_weights(hub, make_generator, weights):
     key=st.sampled_from(["id", "sha", "siblings", "private", "cardData", "lastModified", "tags", "config"]), value=JSON
 )
 @FEW
-def test_any_answer_to_the_question(hub, make_generator, key, value):
+def test_any_answer_to_the_question(hub, files, key, value):
     """A change that doesn't matter may load; all others end in one error."""
     if REPO not in hub.repos:
-        hub.repo(REPO, contents(make_generator()))
+        hub.repo(REPO, files)
 
     def changed(request, answer):
         content = json.loads(answer.body)
@@ -81,9 +83,9 @@ def test_any_answer_to_the_question(hub, make_generator, key, value):
     at=st.sampled_from(["api", "file", "cdn"]),
 )
 @FEW
-def test_any_status(hub, make_generator, code, at):
+def test_any_status(hub, files, code, at):
     if REPO not in hub.repos:
-        hub.repo(REPO, contents(make_generator()))
+        hub.repo(REPO, files)
     hub.faults.clear()
     hub.fault({"api": "GET /api/models", "file": "GET .*config.json", "cdn": "GET /cdn"}[at], status(code))
     with pytest.raises(GenaugError, match=r"\w"):

@@ -1,10 +1,13 @@
 """What a pull fetches, where it puts it, and when it doesn't ask at all."""
 
+import errno
 import json
+import os
+import subprocess
 
 import pytest
 import torch
-from hub_faults import dropped, status
+from hub_faults import dropped, edited, status
 from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
 
 import genaug
@@ -84,6 +87,13 @@ class TestWhatIsFetched:
         assert same(genaug.load(REPO, device="cpu"), newer)
         assert same(genaug.load(REPO, revision=commit, device="cpu"), generator)
 
+    def test_a_commits_hash_is_that_commit_or_an_error(self, hub, commit, make_generator):
+        other = hub.put(REPO, contents(make_generator(weights_seed=1)))
+        hub.repos[REPO].commits[commit] = hub.repos[REPO].commits[other]  # a mirror that always gives the newest
+        hub.fault("GET /api/models", edited(lambda info: info.update(sha=other)))
+        with pytest.raises(HubError, match=f"it names {other} for the commit {commit}"):
+            pull(REPO, commit)
+
     def test_a_branch_with_a_slash(self, hub, commit, generator):
         hub.repos[REPO].branches["refs/pr/1"] = commit
         assert same(genaug.load(REPO, revision="refs/pr/1", device="cpu"), generator)
@@ -143,6 +153,45 @@ class TestTheCache:
             assert not list(disk.rglob("*.incomplete"))
             assert not list(disk.rglob("snapshots/*/*"))
         assert same(genaug.load(REPO, device="cpu"), generator)
+
+    def test_a_copy_that_fails_leaves_nothing(self, hub, commit, cache, monkeypatch):
+        def full(content, part):
+            part.write_bytes(b"half of it")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_SYMLINKS", True)
+        monkeypatch.setattr("genaug.hub.cache.shutil.copyfile", full)
+        with pytest.raises(SaveError, match="disk is full"):
+            pull(REPO)
+        assert not [path for path in cache.rglob("snapshots/*/*") if path.is_file()]
+
+    @pytest.mark.parametrize("at", range(1, 6))  # two downloads, two links, one note
+    def test_an_interruption_leaves_nothing_half_written(self, hub, commit, generator, cache, monkeypatch, at):
+        replace, seen = os.replace, []
+
+        def interrupted(part, place):
+            seen.append(place)
+            if len(seen) == at:
+                raise KeyboardInterrupt
+            replace(part, place)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("genaug.hub.pull.os.replace", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                pull(REPO)
+        assert not list(cache.rglob("*.incomplete"))
+        assert same(genaug.load(REPO, device="cpu"), generator)
+
+    def test_one_that_may_only_be_read(self, hub, commit, generator, small_disk, monkeypatch):
+        disk = small_disk("1m")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(disk))
+        pull(REPO)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        hub.repos[REPO].tags["v1"] = commit
+        assert same(genaug.load(REPO, revision="v1", device="cpu"), generator)  # nobody asked for the tag before
+        hub.put(REPO, {"config.json": contents(generator)["config.json"] + b" "})
+        with pytest.raises(SaveError, match="could not write to"):
+            pull(REPO)
 
     def test_two_who_pull_at_once(self, hub, commit, generator):
         from concurrent.futures import ThreadPoolExecutor

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from playing import CPU, batch_of, play, step_of
+from playing import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
 from pydantic import ValidationError
 from torch import nn
 
@@ -11,7 +11,7 @@ from genaug.spec import Latent, Spec
 from genaug.training.game import Game
 from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages
-from genaug.training.streams import BatchStream, TrainingStep
+from genaug.training.streams import BatchStream
 from genaug_cgan.backend import CGAN, CGANConfig, penalty_weight
 from genaug_cgan.networks import Discriminator
 
@@ -40,11 +40,7 @@ class TestShapes:
         images = backend.generate(nets, step.latents(4), labels)
         assert images.shape == (4, *shape)
         assert float(images.detach().abs().max()) <= 1
-        losses, gradients = play(backend, config, spec, batch_of(shape, 4, classes))
-        for name, loss in losses.items():
-            assert loss.value.shape == ()
-            assert loss.value.isfinite()
-            assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients[name])
+        check_losses(backend, config, spec, batch_of(shape, 4, classes))
 
     def test_each_score_depends_on_its_own_image_only(self):
         torch.manual_seed(0)
@@ -233,17 +229,7 @@ class TestLoss:
     def test_penalties_are_taken_in_float32(self, backend, configure):
         config = configure(penalty_every=1, gamma=1.0)
         spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
-        torch.manual_seed(0)
-        nets, types = backend.build(config, spec), []
-        nets["discriminator"].score.register_forward_hook(lambda module, inputs, out: types.append(out.dtype))
-        step = TrainingStep(config, spec, seed=0, device=CPU, dtype=torch.bfloat16, share=Share(), policy=())
-        step.begin(0)
-        with step.networks():
-            backend.loss("generator", nets, batch_of((1, 8, 8)), step)
-            assert set(types) == {torch.bfloat16}
-            types.clear()
-            backend.loss("discriminator", nets, batch_of((1, 8, 8)), step)
-        assert set(types) == {torch.float32}
+        check_penalties_are_float32(backend, config, spec, "score")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from playing import CPU, batch_of, play, step_of
+from playing import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
 from pydantic import ValidationError
 from scipy.special import log_softmax
 from scipy.stats import norm
@@ -18,7 +18,7 @@ from genaug.training.checkpoint import newest_checkpoint
 from genaug.training.game import Game
 from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages
-from genaug.training.streams import BatchStream, TrainingStep
+from genaug.training.streams import BatchStream
 from genaug_infogan.backend import InfoGAN, InfoGANConfig
 from genaug_infogan.information import codes_of, entropy, information, log_likelihood, outputs_of
 
@@ -64,11 +64,7 @@ class TestShapes:
         assert images.shape == (4, *shape)
         assert float(images.detach().abs().max()) <= 1
         for index in (0, 1):  # with and without penalty
-            losses, gradients = play(backend, config, spec, batch_of(shape), index)
-            for name, loss in losses.items():
-                assert loss.value.shape == ()
-                assert loss.value.isfinite()
-                assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients[name])
+            check_losses(backend, config, spec, batch_of(shape), index)
 
     def test_scores_and_codes_of_an_image_depend_on_no_other(self, backend):
         config = configure()
@@ -242,16 +238,7 @@ class TestLoss:
     def test_penalties_are_taken_in_float32(self, backend):
         config = configure(penalty_every=1, gamma=1.0)
         spec = spec_of(config)
-        nets, types = backend.build(config, spec), []
-        nets["discriminator"].score.register_forward_hook(lambda module, inputs, out: types.append(out.dtype))
-        step = TrainingStep(config, spec, seed=0, device=CPU, dtype=torch.bfloat16, share=Share(), policy=())
-        step.begin(0)
-        with step.networks():
-            backend.loss("generator", nets, batch_of((1, 8, 8)), step)
-            assert set(types) == {torch.bfloat16}
-            types.clear()
-            backend.loss("discriminator", nets, batch_of((1, 8, 8)), step)
-        assert set(types) == {torch.float32}
+        check_penalties_are_float32(backend, config, spec, "score")
 
 
 class TestInformationTrains:

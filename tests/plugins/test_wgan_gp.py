@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from playing import CPU, batch_of, play, step_of
+from playing import batch_of, check_losses, play, step_of
 from pydantic import ValidationError
 from torch import nn
 
@@ -14,8 +14,6 @@ from genaug import plugins
 from genaug.backend import Batch
 from genaug.errors import InputError
 from genaug.spec import Latent, Spec
-from genaug.training.ranks import Share
-from genaug.training.streams import TrainingStep
 from genaug_wgan_gp.backend import WGANGP, WGANGPConfig
 
 SHAPES = [(1, 1, 1), (1, 8, 8), (1, 27, 27), (2, 13, 40), (3, 32, 32), (4, 5, 9)]
@@ -41,12 +39,7 @@ class TestShapes:
         nets, step = backend.build(config, spec), step_of(config, spec)
         labels = torch.arange(4) % 3 if classes else None
         assert backend.generate(nets, step.latents(4), labels).shape == (4, *shape)
-        losses, gradients = play(backend, config, spec, batch_of(shape, 4, classes))
-        assert list(losses) == ["critic", "generator"]
-        for name, loss in losses.items():
-            assert loss.value.shape == ()
-            assert loss.value.isfinite()
-            assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients[name])
+        assert check_losses(backend, config, spec, batch_of(shape, 4, classes)) == ["critic", "generator"]
 
 
 class TestLabels:
@@ -200,8 +193,7 @@ class TestLoss:
         config = WGANGPConfig(latent_size=4)
         spec = backend.describe(config, Spec(shape=(1, 2, 2), num_classes=3))
         nets = nn.ModuleDict({"generator": Generator(), "critic": LinearCritic()})
-        step = TrainingStep(config, spec, seed=0, device=CPU, dtype=torch.bfloat16, share=Share(), policy=())
-        step.begin(0)
+        step = step_of(config, spec, dtype=torch.bfloat16)
         with step.networks():
             loss = backend.loss("critic", nets, batch_of((1, 2, 2)), step)
         assert nets["critic"].types == [torch.bfloat16, torch.float32]

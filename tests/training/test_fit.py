@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,9 +16,9 @@ from torch import nn
 from torch.utils.data import Subset, TensorDataset
 
 import genaug
-from genaug import storage
+from genaug import plugins, storage
 from genaug.backend import Backend, BackendConfig, Loss, Player
-from genaug.errors import InputError, OutputExistsError, PluginError, SaveError, TrainingError
+from genaug.errors import InputError, OutputExistsError, PluginError, SaveError, TrainingError, TrainingWarning
 from genaug.training.game import Game
 
 STEPS = 12
@@ -314,6 +315,18 @@ class TestResume:
         with pytest.raises(InputError, match=f"can't be resumed: {name} was .*, now it is"):
             fit(tmp_path / "run", resume=True, **arguments)
         assert (weights(tmp_path / "run"), (tmp_path / "run" / "run.json").read_bytes()) == before
+
+    def test_another_version_of_the_plugin_is_told_of(self, fit, tmp_path, monkeypatch):
+        fit(tmp_path / "run", steps=2)
+        fit(tmp_path / "run", steps=3, resume=True)
+        found = plugins.discover()
+        newer = {**found.backends, "cgan": replace(found.backends["cgan"], distribution="genaug-acme", version="2.0")}
+        monkeypatch.setattr(plugins, "discover", lambda **_: replace(found, backends=newer))
+        with pytest.warns(
+            TrainingWarning, match=r"was started with genaug [\d.]+ and goes on with genaug-acme 2\.0: .*Install"
+        ) as caught:
+            fit(tmp_path / "run", steps=4, resume=True, progress=False)
+        assert caught[0].filename == __file__
 
     def test_other_data_are_refused(self, fit, tmp_path, tiny_set):
         fit(tmp_path / "run", steps=1)
