@@ -185,10 +185,16 @@ class Generator:
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write ``config.json`` and ``model.safetensors`` into a folder, whole or not at all.
 
+        What ``genaug evaluate --card`` measured of the folder that this generator was loaded from goes along.
+
         Raises ``OutputExistsError`` where the folder is not empty and ``overwrite`` is false, ``SaveError`` where
         writing fails.
         """
-        storage.write_generator(Path(folder), self.manifest_fields(), self.network.state_dict(), overwrite)
+        from genaug.evaluation.record import EVALUATION_FILE
+
+        measured = None if self.folder is None else self.folder / EVALUATION_FILE
+        also = {} if measured is None or not measured.is_file() else {EVALUATION_FILE: measured.read_bytes()}
+        storage.write_generator(Path(folder), self.manifest_fields(), self.network.state_dict(), overwrite, also)
         return Path(folder)
 
     def push(

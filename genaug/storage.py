@@ -65,14 +65,21 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return (manifest.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
 
 
-def write_generator(folder: Path, fields: Mapping[str, Any], tensors: Mapping[str, Tensor], overwrite: bool) -> None:
-    """Write both files, or nothing. A new folder appears whole; in an existing one each file is replaced by renaming.
+def write_generator(
+    folder: Path,
+    fields: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    overwrite: bool,
+    also: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write both files and those of ``also``, or nothing. A new folder appears whole; in an existing one each file is
+    replaced by renaming.
 
     Raises ``OutputExistsError`` where the folder holds something and ``overwrite`` is false, ``SaveError`` where
     writing fails; what was there is then unchanged.
     """
     check_free(folder, overwrite)
-    contents = encode_generator(fields, tensors)
+    contents = {**(also or {}), **encode_generator(fields, tensors)}
     with saving_to(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         replace_files(folder, contents)

@@ -12,6 +12,7 @@ from torch import nn
 
 import genaug
 from genaug.errors import FormatError, InputError, PluginError
+from genaug.evaluation.record import read_evaluation, write_evaluation
 from genaug.generator import Generator
 from genaug.randomness import latent_rows
 from genaug.spec import Latent
@@ -388,6 +389,12 @@ class TestSaveAndLoad:
         loaded.save(tmp_path / "again")
         for name in ("config.json", "model.safetensors"):
             assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "g" / name).read_bytes()
+
+    def test_what_was_measured_goes_along_with_a_copy(self, generator, tmp_path):
+        write_evaluation(generator.save(tmp_path / "g"), {"fid": {"value": 1.5}})
+        copy = genaug.load(tmp_path / "g", device="cpu").save(tmp_path / "copy")
+        assert read_evaluation(copy).metrics["fid"].value == 1.5
+        assert read_evaluation(generator.save(tmp_path / "unmeasured")) is None
 
     def test_a_buffer_that_is_not_saved_is_computed_on_load(self, register_backend, tmp_path):
         class Network(nn.Module):
