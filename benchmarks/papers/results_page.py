@@ -88,6 +88,7 @@ def section(script: Script, rows: list[Row], measures: list[Measure], results: P
     lines += [f"{state}, {hours:.1f} hours so far.\n" if "Partial" in state else f"{state}, {hours:.1f} hours.\n"]
     lines += ["| measure | every seed | median (range) | target | paper | met |", "|---|---|---|---|---|---|"]
     lines += [table_row(measure, script.seeds) for measure in measures]
+    lines += [f"\n{script.note}"] if script.note else []
     pictures = sorted(results.glob(f"{script.figures or script.name}*.png"))
     lines += [f"\n![{picture.stem}](../benchmarks/results/{picture.name})" for picture in pictures]
     return "\n".join(lines)
