@@ -309,7 +309,7 @@ SCRIPTS = [
         0.02,
         zheng_toy,
         ("draws", "gammas", "sigma"),
-        note="The gain is in the gap between training loss and loss on new points, of which the theorem speaks. The "
-        "classifier's own error falls nowhere: this generator knows nothing that the training points don't say.",
+        note="The gain is in the gap between training loss and loss on new points, of which the theorem speaks; that of the "
+        "last two rows is another question. This generator knows nothing that the training points don't say.",
     ),
 ]

@@ -185,6 +185,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         gaps = [statistics.mean(row[named(1, m)]["gap"][GAMMAS.index(gamma)] for row in rows) for m in sizes]
         axes[2].plot(sizes, gaps, "o-", label=f"{gamma} m generated")
     axes[2].set(xscale="log", yscale="log", xlabel="m", ylabel="gap", title="d = 1: the same rate in m")
+    axes[2].set_xticks(sizes, [str(m) for m in sizes])
+    axes[2].minorticks_off()
     axes[2].legend()
     save(figure, path)
 
