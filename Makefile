@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow docs bench papers clean
+.PHONY: help demo test test-slow docs bench papers study-thesis clean
 
 help:
 	@echo "make demo       a generator, its samples and whether they help, on the embedded digits"
@@ -11,6 +11,7 @@ help:
 	@echo "make docs       the documentation, into site/"
 	@echo "make bench      the loader against the real set alone, training against torchgan; a line of JSON each"
 	@echo "make papers     the papers' tables, into docs/papers.md; takes days, goes on where it stopped (MNIST_ROOT=folder)"
+	@echo "make study-thesis  loss, number of generators, ratio, MAD-GAN against the rest: on the digits, and on MNIST_ROOT"
 	@echo "make clean      remove .venv and build outputs"
 
 # One stamp for each set of extras: installed again only when pyproject.toml changes.
@@ -49,6 +50,13 @@ bench: .venv/.installed
 
 papers: .venv/.installed
 	$(BIN)/python benchmarks/papers/run_all.py
+
+study-thesis: .venv/.installed
+	$(BIN)/python benchmarks/study_thesis.py --data digits --json
+ifdef MNIST_ROOT
+	$(BIN)/python benchmarks/study_thesis.py --root $(MNIST_ROOT) --json
+endif
+	$(BIN)/python benchmarks/papers/results_page.py
 
 clean:
 	rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache

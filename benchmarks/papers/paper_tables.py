@@ -1,8 +1,10 @@
 """The papers' scripts: what each costs, and what its record says, as measures with targets."""
 
 import statistics
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import conditional_measures
@@ -14,6 +16,9 @@ import mixtures_2d as plane
 import wgan_gp_curve as curve
 import zheng_toy as toy
 from scipy.stats import ttest_1samp
+
+sys.path.append(str(Path(__file__).parents[1]))  # where the studies' scripts lie
+import thesis_tables
 
 Row = dict[str, Any]
 Of = Literal["median", "every seed", "paired t-test"]
@@ -74,6 +79,7 @@ class Script:
     seed: str = "seed"
     figures: str = ""
     note: str = ""
+    text: Callable[[list[Row]], str] | None = None  # in place of the table of measures
 
     @property
     def name(self) -> str:
@@ -228,6 +234,12 @@ def zheng_toy(rows: list[Row]) -> list[Measure]:
     ]
 
 
+def study_thesis(rows: list[Row]) -> list[Measure]:
+    """What each question's arms have: the page shows ``thesis_tables.tables``."""
+    arms = dict.fromkeys(arm.name for question in thesis_tables.questions().values() for arm in question.arms)
+    return [Measure(arm, thesis_tables.figures(rows, arm, "accuracy", "test")) for arm in arms]
+
+
 MNIST = "--root MNIST_ROOT"
 _TRAINING = ("steps", "data", "width")
 SCRIPTS = [
@@ -309,7 +321,25 @@ SCRIPTS = [
         0.02,
         zheng_toy,
         ("draws", "gammas", "sigma"),
-        note="The gain is in the gap between training loss and loss on new points, of which the theorem speaks; that of the "
-        "last two rows is another question. This generator knows nothing that the training points don't say.",
+        note="The gain is in the gap between training loss and loss on new points, of which the theorem speaks; the "
+        "classifier's own error is another question. This generator knows nothing that the training points don't say.",
+    ),
+    *(
+        Script(
+            "study_thesis.py",
+            f"The thesis's four questions on {title}",
+            f"{arguments} --seeds 5",
+            5,
+            hours,
+            study_thesis,
+            (),
+            {"study": data},
+            figures=f"study_thesis_{data}",
+            text=thesis_tables.tables,
+        )
+        for data, title, arguments, hours in (
+            ("digits", "the embedded digits", "--data digits", 1),
+            ("mnist", "MNIST", MNIST, 6),
+        )
     ),
 ]

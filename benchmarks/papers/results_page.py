@@ -54,7 +54,7 @@ def page(results: Path) -> str:
 def rows_of(script: Script, results: Path) -> list[Row]:
     """A script's recorded seeds with the settings of its latest one. Seeds that served for tuning are left out."""
     rows = Record(results / f"{script.name}.jsonl").rows(dict(script.only))
-    rows = [row for row in rows if row[script.seed] < TUNING]
+    rows = [row for row in rows if script.seed in row and row[script.seed] < TUNING]
     last = rows[-1] if rows else {}
     return [row for row in rows if all(row.get(name) == last.get(name) for name in script.same)]
 
@@ -86,8 +86,11 @@ def section(script: Script, rows: list[Row], measures: list[Measure], results: P
         else (f"Partial: {finished(measures)} of {script.seeds} {unit} have all figures")
     )
     lines += [f"{state}, {hours:.1f} hours so far.\n" if "Partial" in state else f"{state}, {hours:.1f} hours.\n"]
-    lines += ["| measure | every seed | median (range) | target | paper | met |", "|---|---|---|---|---|---|"]
-    lines += [table_row(measure, script.seeds) for measure in measures]
+    if script.text:
+        lines.append(script.text(rows))
+    else:
+        lines += ["| measure | every seed | median (range) | target | paper | met |", "|---|---|---|---|---|---|"]
+        lines += [table_row(measure, script.seeds) for measure in measures]
     lines += [f"\n{script.note}"] if script.note else []
     pictures = sorted(results.glob(f"{script.figures or script.name}*.png"))
     lines += [f"\n![{picture.stem}](../benchmarks/results/{picture.name})" for picture in pictures]

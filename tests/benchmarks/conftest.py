@@ -1,6 +1,7 @@
-"""Makes the scripts in benchmarks/papers importable, as they are to each other."""
+"""Makes the scripts in benchmarks and benchmarks/papers importable, as they are to each other."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "papers"))
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS / "papers")]
