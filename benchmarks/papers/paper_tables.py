@@ -338,8 +338,8 @@ SCRIPTS = [
             text=thesis_tables.tables,
         )
         for data, title, arguments, hours in (
-            ("digits", "the embedded digits", "--data digits", 1),
-            ("mnist", "MNIST", MNIST, 6),
+            ("digits", "the embedded digits", "--data digits", 0.3),
+            ("mnist", "MNIST", MNIST, 9),
         )
     ),
 ]

@@ -18,7 +18,7 @@ def test_the_committed_page_is_what_the_committed_records_say():
 
 
 def write(folder, name, rows):
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -147,3 +147,13 @@ def test_mnist_is_downloaded_where_no_root_is_named(scripts, monkeypatch):
     monkeypatch.setattr(run_all, "download", lambda root: root)
     run_all.main(["--only", "good"])
     assert (folder / "said").read_text() == "--root data --seeds 2 --json"
+
+
+def test_the_page_is_written_where_it_was(tmp_path, capsys):
+    write(tmp_path / "results", "mad_gan_1d", of_line(4, [0.2]))
+    out = tmp_path / "papers.md"
+    out.write_text("old")
+    results_page.main(["--results", str(tmp_path / "results"), "--out", str(out)])
+    assert out.read_text(encoding="utf-8") == results_page.page(tmp_path / "results")
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".new"] == []
+    assert f"written: {out}" in capsys.readouterr().err
