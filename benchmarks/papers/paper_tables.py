@@ -277,7 +277,7 @@ SCRIPTS = [
         "CGAN and the conditional MAD-GAN on MNIST",
         f"{MNIST} --seeds 3",
         3,
-        9,
+        10,
         conditional,
         ("steps", "set"),
         {"data": "torchvision:MNIST"},

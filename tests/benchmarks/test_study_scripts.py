@@ -54,7 +54,7 @@ def scored(monkeypatch):
 
 
 class TestVerdict:
-    TINY = ("--seeds", 2, "--updates", 12)
+    TINY = ("--seeds", 2, "--updates", 4)
 
     @pytest.fixture(autouse=True)
     def settings(self, monkeypatch):
@@ -140,7 +140,7 @@ def verdict_images():
 
 
 class TestFewLabels:
-    TINY = ("--root", "nowhere", "--seeds", 2, "--updates", 8, "--steps", 2, "--pretrain-steps", 2)
+    TINY = ("--root", "nowhere", "--seeds", 2, "--updates", 3, "--steps", 2, "--pretrain-steps", 2)
 
     @pytest.fixture(autouse=True)
     def digits_for_mnist(self, monkeypatch):
