@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow docs bench clean
+.PHONY: help demo test test-slow docs bench papers study-thesis clean
 
 help:
 	@echo "make demo       a generator, its samples and whether they help, on the embedded digits"
@@ -10,6 +10,8 @@ help:
 	@echo "make test-slow  the tests that take longer"
 	@echo "make docs       the documentation, into site/"
 	@echo "make bench      the loader against the real set alone, training against torchgan; a line of JSON each"
+	@echo "make papers     the papers' tables, into docs/papers.md; takes days, goes on where it stopped (MNIST_ROOT=folder)"
+	@echo "make study-thesis  a thesis's four questions on the digits, and on MNIST where MNIST_ROOT names its folder"
 	@echo "make clean      remove .venv and build outputs"
 
 # One stamp for each set of extras: installed again only when pyproject.toml changes.
@@ -45,6 +47,16 @@ bench: .venv/.installed
 	$(BIN)/python benchmarks/loader.py --json
 	$(BIN)/python -m pip install --quiet --no-deps torchgan==0.1.0
 	$(BIN)/python benchmarks/training.py --json
+
+papers: .venv/.installed
+	$(BIN)/python benchmarks/papers/run_all.py
+
+study-thesis: .venv/.installed
+	$(BIN)/python benchmarks/study_thesis.py --data digits --json
+ifdef MNIST_ROOT
+	$(BIN)/python benchmarks/study_thesis.py --root $(MNIST_ROOT) --json
+endif
+	$(BIN)/python benchmarks/papers/results_page.py
 
 clean:
 	rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache

@@ -1,7 +1,7 @@
-"""Makes the scripts in benchmarks importable, as they are to each other."""
+"""Makes the scripts in benchmarks and benchmarks/papers importable, as they are to each other."""
 
 import sys
 from pathlib import Path
 
-for folder in ("benchmarks", "benchmarks/papers"):
-    sys.path.insert(0, str(Path(__file__).parents[2] / folder))
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS / "papers")]

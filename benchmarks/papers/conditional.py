@@ -1,0 +1,275 @@
+"""Do conditional generators make what they are asked for, is that enough to learn from, and do more generators hurt?
+
+CGAN and the conditional MAD-GAN with 3, 5 and 10 generators, the batch of generated images split over the generators.
+For each method and seed:
+
+* the share of samples that a classifier, trained on the real training set and the same for all, labels as requested;
+* the accuracy on the real test set of a CNN that is trained on generated samples alone;
+* FID and KID to the real test set in the penultimate layer of the first classifier: not to be compared with those in
+  other networks' features;
+* how the generators differ: the pixel distance between their class means, beside that where samples are dealt to
+  generators by chance; the share of fresh samples whose generator is named rightly by a small CNN that is trained for
+  it, and of the last training batches by the training's own discriminator.
+
+    python benchmarks/papers/conditional.py --root MNIST_ROOT --seeds 3 --json
+    python benchmarks/papers/conditional.py --data cifar10 --root CIFAR_ROOT --json
+
+CIFAR-10 is CGAN alone, one seed, as many steps as fit into an hour; its root holds torchvision's files, or class
+folders under train/ and test/. A training that was interrupted goes on. --methods, --seeds and --first-seed choose what
+is run, so that several processes may share the work.
+
+A thesis (N10100010/mad_gan_thesis) reports FID 25.6 at k = 3 and 110.6 at k = 10.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from codes import RESULTS, RUNS, save, settings, table
+from conditional_measures import TARGETS, Judge, measure, member_latents, summary, train_judge
+from record import Record, cost, say
+from torch.utils.data import TensorDataset
+
+import genaug
+from genaug.data import load_data
+from genaug.evaluation.scores import train_scorer
+from genaug.generator import Generator
+from genaug.sheet import Block, draw_sheet, save_sheet, sheet_labels
+from genaug.spec import Spec
+from genaug.training.reading import TrainingImages, read_images
+
+NAME = "conditional"
+METHODS = ("cgan", "mad-gan-3", "mad-gan-5", "mad-gan-10")
+BATCH, COLUMNS = 64, 10
+PAPER = {"cgan": "synthetic only 98.37 %", "mad-gan-3": "FID 25.6", "mad-gan-10": "FID 110.6"}
+SHORT, LONG = 10, 30  # steps of two trainings whose difference tells what a step takes
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse(arguments)
+    record, real, judge = Record(RESULTS / f"{NAME}.jsonl"), None, None
+    if options.estimate:
+        say(f"a full run takes about {estimate(options)} on {torch.get_num_threads()} threads")
+        return
+    rows: dict[str, list[dict[str, Any]]] = {method: [] for method in options.methods}
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for method in options.methods:
+            key = key_of(method, seed, options)
+            if record.done(key) is None:
+                real = real or read(options)
+                judge = judge or train_judge(*real, options)
+                record.add(key, run(method, seed, *real, judge, options))
+            rows[method].append(record.done(key) or {})
+        seconds = sum(row["seconds"] for of_method in rows.values() for row in of_method[-1:])
+        say(f"{options.seeds} seeds like this take {cost(seconds, options.seeds)}")
+    tell(rows, options)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="torchvision:MNIST", help="cifar10, or what genaug's --data takes")
+    parser.add_argument("--root", type=Path, help="where the files lie")
+    parser.add_argument("--methods", nargs="+", type=method_name, help=f"by default {' '.join(METHODS)}; CIFAR-10 cgan")
+    parser.add_argument("--seeds", type=int, help="by default 3; CIFAR-10 1")
+    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
+    parser.add_argument("--steps", type=int, help="of each training; by default 6000; CIFAR-10 what the minutes allow")
+    parser.add_argument("--max-minutes", type=float, help="of each training; CIFAR-10 60")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the backends'")
+    parser.add_argument("--judge-updates", type=int, default=3000, help="of the classifier trained on real images")
+    parser.add_argument("--updates", type=int, default=1500, help="of each CNN trained on samples, at batch size 128")
+    parser.add_argument("--samples", type=int, default=10_000, help="that are judged")
+    parser.add_argument("--pool", type=int, default=60_000, help="samples that the CNNs are trained on")
+    parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    cifar = options.data == "cifar10"
+    options.methods = options.methods or (["cgan"] if cifar else list(METHODS))
+    options.seeds = options.seeds or (1 if cifar else 3)
+    options.steps = options.steps or (None if cifar else 6000)
+    if options.steps is None:
+        options.max_minutes = options.max_minutes or 60.0
+    return options
+
+
+def method_name(text: str) -> str:
+    name, _, k = text.rpartition("-")
+    if text != "cgan" and not (name == "mad-gan" and k.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither cgan nor mad-gan-K")
+    return text
+
+
+def backend_of(method: str) -> tuple[str, dict[str, Any]]:
+    if method == "cgan":
+        return "cgan", {}
+    return "mad-gan", {"generators": int(method.rpartition("-")[2])}
+
+
+def key_of(method: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """All that decides a row."""
+    return {
+        "data": options.data,
+        "method": method,
+        "seed": seed,
+        "steps": options.steps,
+        "max_minutes": options.max_minutes,
+        "batch_size": BATCH,
+        "set": sorted(options.set),
+        "judge_updates": options.judge_updates,
+        "updates": options.updates,
+        "samples": options.samples,
+        "pool": options.pool,
+    }
+
+
+def read(options: argparse.Namespace) -> tuple[TrainingImages, TrainingImages]:
+    """The training and the test set."""
+    data = options.data
+    if data == "cifar10":
+        folders = options.root is not None and (options.root / "train").is_dir()
+        data = f"folder:{options.root}" if folders else "torchvision:CIFAR10"
+    train, test = (read_images(load_data(data, split=split, root=options.root)) for split in ("train", "test"))
+    return train, test
+
+
+def run(
+    method: str, seed: int, train: TrainingImages, test: TrainingImages, judge: Judge, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Train one generator, measure it, and draw a sheet of the first seed's."""
+    out = RUNS / NAME / f"{options.data.replace(':', '-')}-{method}-{options.steps or 'timed'}-seed{seed}"
+    generator = trained(out, method, seed, train, options)
+    began, of_training = time.monotonic(), log_of(out)
+    found = measure(generator, judge, test, options)
+    if seed == 0:
+        write_sheet(RESULTS / f"{NAME}_{options.data.rpartition(':')[2].lower()}_{method}.png", generator, test.spec)
+    row = {
+        **found,
+        "named_by_discriminator": of_training["generators_named"],
+        "steps_made": generator.training["steps"],
+        "seconds": round(of_training["seconds"] + time.monotonic() - began, 1),
+        "threads": torch.get_num_threads(),
+    }
+    say(f"{method}, seed {seed}: " + ", ".join(f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float)))
+    return row
+
+
+def trained(out: Path, method: str, seed: int, data: TrainingImages, options: argparse.Namespace) -> Generator:
+    """The generator of a run folder, which is started, gone on with, or finished already."""
+    resume, minutes = (out / "run.json").is_file(), options.max_minutes
+    if minutes is not None and (out / "metrics.jsonl").is_file():
+        minutes -= log_of(out)["seconds"] / 60
+        if minutes <= 0.01 * options.max_minutes:
+            return genaug.load(out)
+    backend, config = backend_of(method)
+    steps, config = options.steps, settings(config, options.set)
+    if steps is None and resume:
+        steps = json.loads((out / "run.json").read_text())["steps"]
+    elif steps is None:
+        steps = max(1, int(60 * minutes / seconds_a_step(backend, config, data)))
+        say(f"{method}: {steps} steps should fit into {minutes:g} minutes")
+    return genaug.fit(
+        backend,
+        TensorDataset(data.images, data.labels),
+        out=out,
+        steps=steps,
+        batch_size=BATCH,
+        seed=seed,
+        config=config,
+        resume=resume,
+        max_minutes=minutes,
+    )
+
+
+def log_of(out: Path) -> dict[str, Any]:
+    """How long a run's steps took, whatever it was interrupted by, and how well its discriminator named generators."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    steps = [b - a for a, b in pairwise([0, *(line["step"] for line in lines)])]
+    seconds = sum(
+        n * BATCH / line["images_per_s"] for n, line in zip(steps, lines, strict=True) if line["images_per_s"]
+    )
+    return {"seconds": seconds, "generators_named": lines[-1].get("generators_named")}
+
+
+def seconds_a_step(backend: str, config: dict[str, Any], data: TrainingImages) -> float:
+    """From two short trainings, so that what both have in common, such as the first step, isn't counted."""
+    few, seconds = TensorDataset(data.images[:BATCH], data.labels[:BATCH]), []
+    with tempfile.TemporaryDirectory() as scratch:
+        for steps in (SHORT, LONG):
+            began = time.monotonic()
+            out = f"{scratch}/{steps}"
+            genaug.fit(backend, few, out=out, steps=steps, batch_size=BATCH, config=config, progress=False)
+            seconds.append(time.monotonic() - began)
+    return max(1e-3, seconds[1] - seconds[0]) / (LONG - SHORT)
+
+
+def estimate(options: argparse.Namespace) -> str:
+    """What a full run costs: its trainings, its CNNs (two for a MAD-GAN), and the judge; the sampling is left out."""
+    train, _ = read(options)
+    few = TrainingImages(train.images[:2048], train.labels[:2048], train.spec)
+    began = time.monotonic()
+    train_scorer(few.images, few.labels, few.spec.num_classes, updates=LONG, seed=0, device=torch.device("cpu"))
+    update = (time.monotonic() - began) / LONG
+    seconds = options.judge_updates * update
+    for method in options.methods:
+        backend, config = backend_of(method)
+        if options.steps is None:
+            training = 60 * options.max_minutes
+        else:
+            training = options.steps * seconds_a_step(backend, settings(config, options.set), few)
+        seconds += options.seeds * (training + options.updates * update * (1 if method == "cgan" else 2))
+    return cost(seconds, 1)
+
+
+def write_sheet(path: Path, generator: Generator, spec: Spec) -> None:
+    """Ten samples of each class; a MAD-GAN's generators take turns along a row."""
+    labels = sheet_labels(spec.num_classes, COLUMNS)
+    latents = member_latents(generator, torch.arange(len(labels)) % COLUMNS)
+    images, _ = generator.sample(labels=labels, seed=1, **latents)
+    save_sheet(path, draw_sheet(Block(images.cpu(), labels), classes=spec.classes, columns=COLUMNS))
+
+
+def tell(rows: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> None:
+    """The table, the figure and the line of JSON."""
+    judged = rows[options.methods[0]][0]
+    say(f"the fixed classifier: {judged['judge_accuracy']:.2%} of the real test set; {judged['judge']}")
+    say(f"FID of as many real training images in its features: {judged['fid_of_real']:.3f}")
+    if len({row["judge"] for of_method in rows.values() for row in of_method}) > 1:
+        say("warning: the rows come from different fixed classifiers, so their FID can't be compared")
+    names = ["agreement", "agreement_of_worst_member", "synthetic_only", "fid", "named_by_cnn"]
+    lines = []
+    for method, of_method in rows.items():
+        for row in of_method:
+            values = [row[name] for name in names]
+            shown = ["-" if v is None else f"{v:.4f}" for v in values]
+            lines.append([method, str(row["seed"]), *shown, PAPER.get(method, "-")])
+    head = ["method", "seed", "label recognised", "worst generator", "synthetic only", "FID", "generator named"]
+    print(table([*head, "published (other features)"], lines))
+    result = summary(rows)
+    draw(rows, RESULTS / f"{NAME}_{options.data.rpartition(':')[2].lower()}.png")
+    if options.json:
+        print(json.dumps({**result, "seeds": options.seeds, "steps": judged["steps_made"], "data": options.data}))
+
+
+def draw(rows: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """A panel for each measure: every seed a dot, the targets as lines."""
+    from matplotlib.figure import Figure
+
+    shown = {"agreement": "label recognised", "synthetic_only": "synthetic only, accuracy", "fid": "FID (own features)"}
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    for axis, (name, title) in zip(figure.subplots(1, len(shown)), shown.items(), strict=True):
+        for place, (method, of_method) in enumerate(rows.items()):
+            axis.plot([place] * len(of_method), [row[name] for row in of_method], "o", color="#4477aa")
+            least = TARGETS.get(name, {}).get(method.partition("-")[0])
+            if least is not None:
+                axis.plot([place - 0.3, place + 0.3], [least, least], "--", color="#cc6677")
+        axis.set(title=title, xlim=(-0.5, len(rows) - 0.5))
+        axis.set_xticks(range(len(rows)), list(rows))
+    save(figure, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""What ``conditional.py`` measures of a generator that takes labels, and of the k generators of a MAD-GAN."""
+
+import argparse
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from record import say
+from torch import Tensor
+
+from genaug.evaluation import fid, kid, module_features
+from genaug.evaluation.diversity import distance_ratio, first_per_class
+from genaug.evaluation.features import Features, classifier_features
+from genaug.evaluation.scores import train_scorer
+from genaug.generator import Generator
+from genaug.studies.classifier import SmallCNN, accuracy
+from genaug.training.reading import TrainingImages
+
+CPU = torch.device("cpu")
+JUDGE_SEED, DISTANCE_PER_CLASS = 1000, 200
+TARGETS = {"agreement": {"cgan": 0.98, "mad": 0.97}, "synthetic_only": {"cgan": 0.98, "mad": 0.97}}
+MOST_FID_RATIO = 1.5
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A classifier of real images, its features, and those of the real test set."""
+
+    model: SmallCNN
+    features: Features
+    real: Tensor
+    told: dict[str, Any]
+
+
+def train_judge(train: TrainingImages, test: TrainingImages, options: argparse.Namespace) -> Judge:
+    """The same for all methods and seeds, so that their FID can be compared."""
+    images, labels = labelled(train)
+    test_images, test_labels = labelled(test)
+    model = train_scorer(
+        images, labels, train.spec.num_classes, updates=options.judge_updates, seed=JUDGE_SEED, device=CPU
+    )
+    features = classifier_features(model, "the real training set")
+    real = features.of(test_images)
+    some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: options.samples]
+    told = {
+        "judge": module_features(model).description,
+        "judge_accuracy": accuracy(model, test_images, test_labels),
+        "fid_of_real": fid(real, features.of(images[some])),
+    }
+    say(f"the fixed classifier labels {told['judge_accuracy']:.2%} of the real test set rightly")
+    return Judge(model, features, real, told)
+
+
+def labelled(data: TrainingImages) -> tuple[Tensor, Tensor]:
+    assert data.labels is not None
+    return data.images, data.labels
+
+
+def members_of(generator: Generator) -> int:
+    """How many generators there are: k of a MAD-GAN, else 1."""
+    return next((latent.size for latent in generator.spec.latents if latent.name == "member"), 1)
+
+
+def member_latents(generator: Generator, members: Tensor) -> dict[str, Tensor]:
+    """Which generator makes which sample, as ``sample`` takes it; numbers beyond k start again."""
+    k = members_of(generator)
+    return {} if k == 1 else {"member": members % k}
+
+
+def draw_samples(generator: Generator, count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Images, labels and generators: of each class and generator equally many."""
+    classes = generator.spec.num_classes
+    labels = torch.arange(count) % classes
+    members = torch.arange(count) // classes % members_of(generator)
+    images, _ = generator.sample(labels=labels, seed=seed, **member_latents(generator, members))
+    return images.cpu(), labels, members
+
+
+def measure(generator: Generator, judge: Judge, test: TrainingImages, options: argparse.Namespace) -> dict[str, Any]:
+    """All measures of one generator."""
+    k, classes, updates = members_of(generator), generator.spec.num_classes, options.updates
+    images, asked, members = draw_samples(generator, options.samples, seed=1)
+    features = judge.features.of(images)
+    of_members = [accuracy(judge.model, images[members == m], asked[members == m]) for m in range(k)]
+    test_images, test_labels = labelled(test)
+    some = first_per_class(test_labels, DISTANCE_PER_CLASS)
+    like = test_labels[some]
+    pool, pool_labels, pool_members = draw_samples(generator, options.pool, seed=3)
+    learner = train_scorer(pool, pool_labels, classes, updates=updates, seed=0, device=CPU)
+    row = {
+        **judge.told,
+        "agreement": accuracy(judge.model, images, asked),
+        "agreement_of_worst_member": min(of_members),
+        "synthetic_only": accuracy(learner, test_images, test_labels),
+        "fid": fid(judge.real, features),
+        "kid": kid(judge.real, features),
+        "diversity_ratio": distance_ratio(
+            test_images[some], like, generator.sample(labels=like, seed=2)[0].cpu(), like
+        ),
+        "k": k,
+        "named_by_cnn": None,
+        "class_mean_distance": None,
+        "class_mean_distance_by_chance": None,
+    }
+    if k > 1:
+        namer = train_scorer(pool, pool_members, k, updates=updates, seed=1, device=CPU)
+        row["named_by_cnn"] = accuracy(namer, images, members)
+        row["class_mean_distance"] = class_mean_distance(pool, pool_labels, pool_members)
+        dealt = pool_members[torch.randperm(len(pool), generator=torch.Generator().manual_seed(0))]
+        row["class_mean_distance_by_chance"] = class_mean_distance(pool, pool_labels, dealt)
+    return row
+
+
+def class_mean_distance(images: Tensor, labels: Tensor, members: Tensor) -> float:
+    """The Euclidean distance, in pixels of [0, 1], between two generators' mean images of a class: the mean over pairs
+    of generators and classes. uint8 images (N, C, H, W), int64 labels and members (N,)."""
+    flat, distances = images.flatten(1), []
+    for label in labels.unique().tolist():
+        here = labels == label
+        means = [flat[here & (members == m)].float().mean(0) / 255 for m in members[here].unique().tolist()]
+        distances.append(torch.nn.functional.pdist(torch.stack(means)).mean())
+    return float(torch.stack(distances).mean())
+
+
+def fid_ratios(rows: dict[str, list[dict[str, Any]]]) -> dict[int, float]:
+    """FID at k = 10 over that at k = 3, by seed."""
+    three, ten = ({row["seed"]: row["fid"] for row in rows.get(f"mad-gan-{k}", [])} for k in (3, 10))
+    return {seed: ten[seed] / three[seed] for seed in three if seed in ten}
+
+
+def summary(rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """One flat object: medians and extremes of each method, and whether the targets are met by the medians."""
+    first = next(iter(rows.values()))[0]
+    result: dict[str, Any] = {"judge_accuracy": first["judge_accuracy"], "fid_of_real": first["fid_of_real"]}
+    for method, of_method in rows.items():
+        prefix, kind = method.replace("-", "_"), method.partition("-")[0]
+        for name in ("agreement", "synthetic_only", "fid", "kid"):
+            values = [row[name] for row in of_method]
+            result |= {f"{prefix}_{name}_median": statistics.median(values)}
+            result |= {f"{prefix}_{name}_min": min(values), f"{prefix}_{name}_max": max(values)}
+        for name, least in TARGETS.items():
+            result[f"{prefix}_{name}_met"] = result[f"{prefix}_{name}_median"] >= least[kind]
+        for name in ("named_by_cnn", "named_by_discriminator", "class_mean_distance", "class_mean_distance_by_chance"):
+            values = [row[name] for row in of_method if row[name] is not None]
+            if values:
+                result[f"{prefix}_{name}_median"] = statistics.median(values)
+    ratios = fid_ratios(rows)
+    if ratios:
+        result["fid_ratio_k10_k3"] = statistics.median(ratios.values())
+        result["fid_ratio_met"] = result["fid_ratio_k10_k3"] <= MOST_FID_RATIO
+    return result

@@ -1,0 +1,193 @@
+"""The four questions of a master's thesis on MAD-GAN and generative data augmentation (its kick-off), answered.
+
+1. loss: how does the loss change the images, and what they are worth to a classifier?
+2. generators: how many should a MAD-GAN have?
+3. ratio: how much of every batch should be generated?
+4. against: MAD-GAN against classic augmentation and the vanilla GAN (conditional, with Goodfellow's loss).
+
+    python benchmarks/study_thesis.py --data digits --json         # on the embedded digits: minutes to an hour
+    python benchmarks/study_thesis.py --root MNIST_ROOT --json     # MNIST
+
+A generator is trained for every seed on that seed's few labelled images alone, once for all questions; classifiers are
+paired by seed as in genaug.study, on disjoint training images, and scored on the test set. Nothing is chosen here, so
+there is no inner split and no verdict: each question's comparisons are listed, with Holm's p-values. Images are judged
+by a classifier trained on the whole real training set: KID in its features, the share of samples that it labels as
+requested, and the distance between samples of a class over that between real ones.
+
+Finished cells are in benchmarks/results/study_thesis.jsonl; a run goes on where the last one stopped. --table prints
+what is finished.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from thesis_tables import COUNTS, LOSSES, NAME, PAPER, RATIOS, cells_of, draw, questions, summary, tables
+from tracked_cells import TrackedCells, hours
+
+import genaug
+from genaug.data import load_data
+from genaug.evaluation import kid
+from genaug.evaluation.diversity import distance_ratio, first_per_class
+from genaug.evaluation.features import Features, classifier_features
+from genaug.evaluation.scores import train_scorer
+from genaug.progress import Progress
+from genaug.randomness import mix
+from genaug.sheet import Block, draw_sheet, save_sheet
+from genaug.studies import Recipe
+from genaug.studies import sources as source_module
+from genaug.studies.cells import Ledger
+from genaug.studies.classifier import SmallCNN, accuracy
+from genaug.studies.jobs import Job, Work, left_to_do
+from genaug.studies.study import prepare
+from genaug.studies.workers import run_jobs
+
+RESULTS = Path(__file__).parent / "results"
+SHOWN = 10  # samples in a row of a sheet
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set, and what a generator and a classifier of it need by default."""
+
+    name: str
+    labels: int
+    steps: int
+    updates: int
+    cgan: Mapping[str, Any]
+    mad_gan: Mapping[str, Any]
+    judge_updates: int
+    samples: int
+
+
+SMALL = {"width": 16, "max_width": 64}
+DATA = {
+    "digits": Data("digits", 10, 400, 300, SMALL, {**SMALL, "gamma": 1.0}, 600, 500),  # CGAN's gamma for small images
+    "mnist": Data("torchvision:MNIST", 10, 1500, 500, {}, {}, 1500, 2000),
+}
+
+
+def recipes(data: Data, steps: int) -> dict[str, Recipe]:
+    """All sources by name."""
+    found = {f"cgan-{loss}": Recipe("cgan", steps, config={**data.cgan, "loss": loss}) for loss in LOSSES}
+    for k in COUNTS:
+        found[f"mad-gan-{k}"] = Recipe("mad-gan", steps, config={**data.mad_gan, "generators": k})
+    found[PAPER] = Recipe("mad-gan", steps, config={**data.mad_gan, "generators": 5, "loss": "madgan"})
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", choices=DATA, default="mnist")
+    parser.add_argument("--root", help="where torchvision's MNIST lies")
+    parser.add_argument("--out", type=Path, default=Path("runs") / NAME)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the record and the figures")
+    parser.add_argument("--labels", type=int, help="a class; 10 by default")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, help="of every generator, at batch size 32; 1500, digits 400")
+    parser.add_argument("--updates", type=int, help="of every classifier, at batch size 64; 500, digits 300")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
+    parser.add_argument("--table", action="store_true", help="print the tables of what is finished, and end")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    record = options.results / f"{NAME}.jsonl"
+    if not options.table:
+        answer(options, TrackedCells(record))
+        if options.estimate:
+            return
+    cells = cells_of(record, options.data)
+    print(tables(cells))
+    if options.json:
+        print(json.dumps(summary(cells)))
+
+
+def answer(options: argparse.Namespace, tracked: TrackedCells) -> None:
+    """Train and score what isn't recorded yet."""
+    data, folder = DATA[options.data], options.out / options.data
+    train, test = (load_data(data.name, split=split, root=options.root) for split in ("train", "test"))
+    seeds = range(options.seeds)
+    settings: dict[str, Any] = {
+        "sources": recipes(data, options.steps or data.steps),
+        "ratios": RATIOS,
+        "seeds": options.seeds,
+        "labels_per_class": options.labels or data.labels,
+        "updates": options.updates or data.updates,
+        "device": "cpu",
+    }
+    arms = tuple(dict.fromkeys(arm for question in questions().values() for arm in question.arms))
+    with tempfile.TemporaryDirectory() as scratch:
+        work, _, _ = prepare(train, test, out=Path(scratch) / "study", **settings)
+        cost = hours(work, len(arms) * options.seeds, options.seeds, Path(scratch))
+    say(f"{options.data}: a full run costs about {cost:.1f} hours of one core here")
+    if options.estimate:
+        return
+    tracked.restore(options.data, folder)
+    work, told, _ = prepare(train, test, out=folder, **settings)
+    try:
+        work.folder.open(told, resume=True, overwrite=False)
+        jobs = left_to_do([Job("test", seed, arms) for seed in seeds], Ledger(work.folder.read()).done)
+        with Progress(NAME, sum(len(job.names(work)) for job in jobs), line_every=30) as bar:
+            run_jobs(work, jobs, options.workers, bar)
+        judge_images(work, data, seeds)
+        write_sheet(work, options.results / f"{NAME}_{options.data}_samples.png")
+    finally:
+        tracked.collect(options.data, folder)
+    draw(cells_of(tracked.path, options.data), options.results, options.data)
+
+
+def judge_images(work: Work, data: Data, seeds: Sequence[int]) -> None:
+    """Measure every generator's images; what is measured becomes a cell, of the phase "images"."""
+    ledger, judge = Ledger(work.folder.read()), None
+    for seed in seeds:
+        for name, recipe in work.sources.items():
+            if ledger.done("images", seed, name):
+                continue
+            assert isinstance(recipe, Recipe)
+            if judge is None:
+                device, classes = torch.device("cpu"), work.spec.num_classes
+                images, labels = work.train.images, work.train.labels
+                judge = train_scorer(images, labels, classes, updates=data.judge_updates, seed=1000, device=device)
+                features = classifier_features(judge, "the whole real training set")
+            own = work.train.part(work.rows[seed])
+            place = work.folder.generator(name, "test", seed)
+            generator = source_module.train(recipe, own, place, mix(seed, "generator", name), work.device)
+            found = measure(generator, work, judge, features, data.samples)
+            work.folder.append({"phase": "images", "seed": seed, "name": name, **found})
+
+
+def write_sheet(work: Work, path: Path) -> None:
+    """A row of samples for each of the first seed's generators, where this machine has them all."""
+    places = {name: work.folder.generator(name, "test", 0) for name in work.sources}
+    if not all(place.is_dir() for place in places.values()):
+        return
+    asked = torch.arange(SHOWN) % work.spec.num_classes
+    made = [genaug.load(place, device="cpu").sample(labels=asked, seed=2)[0] for place in places.values()]
+    rows = torch.arange(len(made)).repeat_interleave(SHOWN)
+    save_sheet(path, draw_sheet(Block(torch.cat(made), rows), classes=list(places), columns=SHOWN))
+
+
+def measure(generator: Any, work: Work, judge: SmallCNN, features: Features, samples: int) -> dict[str, float]:
+    asked = torch.arange(samples) % work.spec.num_classes
+    images = generator.sample(labels=asked, seed=1)[0]
+    real = first_per_class(work.test.labels, 50)
+    labels, made = work.test.labels[real], first_per_class(asked, 50)
+    return {
+        "kid": kid(features.of(work.test.images), features.of(images), subsets=10),
+        "agreement": accuracy(judge, images, asked),
+        "diversity": distance_ratio(work.test.images[real], labels, images[made], asked[made]),
+    }
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The questions of ``study_thesis.py``, and its recorded cells as tables and figures."""
+
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genaug.studies.arms import CLASSIC, NONE, Arm
+from genaug.studies.compare import Difference, holm, paired_difference
+
+NAME = "study_thesis"
+LOSSES = ("relativistic", "nonsaturating", "least_squares", "hinge", "minimax")
+COUNTS = (1, 2, 3, 5, 10)
+RATIO, RATIOS = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
+VANILLA, MANY, PAPER = "cgan-nonsaturating", "mad-gan-5", "mad-gan-paper"
+IMAGES = {"kid": "KID", "agreement": "label recognised", "diversity": "distance in a class / real"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """Arms that are shown, pairs of them that are compared, and sources whose images are measured."""
+
+    title: str
+    arms: tuple[Arm, ...]
+    pairs: tuple[tuple[Arm, Arm], ...]
+    sources: tuple[str, ...] = ()
+
+
+def with_images(source: str, ratio: float = RATIO, classic: bool = False) -> Arm:
+    return Arm(source, ratio, classic)
+
+
+def questions() -> dict[str, Question]:
+    losses = (*(f"cgan-{loss}" for loss in LOSSES), PAPER)
+    counts = tuple(f"mad-gan-{k}" for k in COUNTS)
+    of_losses, of_counts = (tuple(map(with_images, names)) for names in (losses, counts))
+    ratios = tuple(with_images(MANY, ratio) for ratio in RATIOS)
+    vanilla, many = with_images(VANILLA), with_images(MANY)
+    generated = (vanilla, many, with_images(PAPER))
+    both = tuple(Arm(arm.source, arm.ratio, classic=True) for arm in generated)
+    return {
+        "loss": Question("The loss", (NONE, *of_losses), tuple((arm, NONE) for arm in of_losses), losses),
+        "generators": Question(
+            "The number of generators of a MAD-GAN",
+            (NONE, *of_counts),
+            tuple((arm, of_counts[0]) for arm in of_counts[1:]),
+            counts,
+        ),
+        "ratio": Question("The generated share, MAD-GAN with k = 5", (NONE, *ratios), tuple((a, NONE) for a in ratios)),
+        "against": Question(
+            "MAD-GAN against classic augmentation and the vanilla GAN",
+            (NONE, CLASSIC, *generated, *both),
+            ((many, NONE), (many, vanilla), (many, CLASSIC), (both[1], CLASSIC), (both[1], both[0])),
+        ),
+    }
+
+
+def cells_of(record: Path, data: str) -> list[dict[str, Any]]:
+    """The recorded cells of a data set."""
+    lines = [json.loads(line) for line in record.read_text().splitlines()] if record.is_file() else []
+    return [line for line in lines if line["study"] == data and "seed" in line]
+
+
+def figures(cells: list[dict[str, Any]], name: str, of: str, phase: str) -> dict[int, float]:
+    """A figure by seed."""
+    found = {c["seed"]: c[of] for c in cells if (c["phase"], c["name"]) == (phase, name) and of in c}
+    return dict(sorted(found.items()))
+
+
+def comparisons(cells: list[dict[str, Any]], question: Question) -> list[tuple[Arm, Arm, Difference, float]]:
+    """The pairs that share two seeds or more, with Holm's p-values for their number."""
+    found = []
+    for arm, base in question.pairs:
+        ours, theirs = (figures(cells, a.name, "accuracy", "test") for a in (arm, base))
+        both = [seed for seed in ours if seed in theirs]
+        if len(both) > 1:
+            found.append((arm, base, paired_difference([ours[s] for s in both], [theirs[s] for s in both])))
+    adjusted = holm([d.p if d.p is not None else 1.0 for _, _, d in found])
+    return [(*each, p) for each, p in zip(found, adjusted, strict=True)]
+
+
+def tables(cells: list[dict[str, Any]]) -> str:
+    """Markdown: for each question the accuracies, the comparisons, and the images."""
+    return "\n\n".join(f"### {question.title}\n\n{table(cells, question)}" for question in questions().values())
+
+
+def table(cells: list[dict[str, Any]], question: Question) -> str:
+    lines = ["| classifier trained with | accuracy on every seed, % | mean | sd |", "|---|---|---|---|"]
+    for arm in question.arms:
+        values = [100 * value for value in figures(cells, arm.name, "accuracy", "test").values()]
+        shown = ", ".join(f"{value:.1f}" for value in values) or "not run yet"
+        mean = f"{statistics.mean(values):.1f}" if values else "–"
+        lines.append(
+            f"| {arm.name} | {shown} | {mean} | {statistics.stdev(values):.1f} |"
+            if len(values) > 1
+            else f"| {arm.name} | {shown} | {mean} | – |"
+        )
+    compared = comparisons(cells, question)
+    if compared:
+        lines += ["", "| compared | points (95 % interval) | p (Holm) |", "|---|---|---|"]
+    for arm, base, found, p in compared:
+        assert found.low is not None
+        assert found.high is not None
+        points = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})".replace("-", "−")
+        lines.append(f"| {arm.name} against {base.name} | {points} | {p:.3f} |")
+    if question.sources:
+        lines += ["", f"| images, median (range) | {' | '.join(IMAGES.values())} |", "|---" * (1 + len(IMAGES)) + "|"]
+    for source in question.sources:
+        told = [ranged(list(figures(cells, source, name, "images").values())) for name in IMAGES]
+        lines.append(f"| {source} | {' | '.join(told)} |")
+    return "\n".join(lines)
+
+
+def ranged(values: list[float]) -> str:
+    if not values:
+        return "not run yet"
+    told = f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+    return told.replace("-", "−")
+
+
+def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """One flat object."""
+    result: dict[str, Any] = {"seeds": len(figures(cells, NONE.name, "accuracy", "test"))}
+    for key, question in questions().items():
+        for arm in question.arms:
+            values = list(figures(cells, arm.name, "accuracy", "test").values())
+            result[f"accuracy_{plain(arm.name)}"] = statistics.mean(values) if values else None
+        for arm, base, found, p in comparisons(cells, question):
+            result[f"{key}_{plain(arm.name)}_against_{plain(base.name)}_points"] = 100 * found.mean
+            result[f"{key}_{plain(arm.name)}_against_{plain(base.name)}_holm"] = p
+        for source in question.sources:
+            for name in IMAGES:
+                values = list(figures(cells, source, name, "images").values())
+                result[f"{name}_{plain(source)}_median"] = statistics.median(values) if values else None
+    return result
+
+
+def plain(name: str) -> str:
+    return name.replace(" + ", "_and_").replace(" ", "_").replace("-", "_")
+
+
+def draw(cells: list[dict[str, Any]], results: Path, data: str) -> None:
+    """A figure for each question: every seed's accuracy and its mean, and KID where images are measured."""
+    from matplotlib.figure import Figure
+
+    for key, question in questions().items():
+        panels = [(question.arms, "accuracy", "test", "test accuracy")]
+        if question.sources:
+            panels.append((question.sources, "kid", "images", "KID"))
+        figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
+        for axis, (shown, of, phase, title) in zip(
+            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+        ):
+            names = [arm if isinstance(arm, str) else arm.name for arm in shown]
+            for place, name in enumerate(names):
+                values = list(figures(cells, name, of, phase).values())
+                axis.plot([place] * len(values), values, "o", color="#88aacc", markersize=4)
+                if values:
+                    axis.plot([place], [statistics.mean(values)], "_", color="#cc3311", markersize=18)
+            axis.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=7)
+            axis.set_ylabel(title)
+        figure.suptitle(f"{question.title}, {data}")
+        path = results / f"{NAME}_{data}_{key}.png"
+        figure.savefig(path.with_suffix(".part"), format="png", dpi=110)
+        path.with_suffix(".part").replace(path)

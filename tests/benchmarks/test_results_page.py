@@ -1,0 +1,159 @@
+"""docs/papers.md is what the records say, and `make papers` runs what is left of them."""
+
+import json
+from dataclasses import replace
+
+import paper_tables
+import pytest
+import results_page
+import run_all
+from paper_tables import Bound, Measure, by_seed
+
+LINE = next(script for script in paper_tables.SCRIPTS if script.name == "mad_gan_1d")
+
+
+def test_the_committed_page_is_what_the_committed_records_say():
+    told = "docs/papers.md isn't what the records say: run python benchmarks/papers/results_page.py"
+    assert results_page.PAGE.read_text(encoding="utf-8") == results_page.page(results_page.RESULTS), told
+
+
+def write(folder, name, rows):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def of_line(k, kls, modes=5, steps=100):
+    return [{"k": k, "seed": s, "steps": steps, "kl": v, "modes": modes, "seconds": 36} for s, v in enumerate(kls)]
+
+
+def section(folder, title):
+    return results_page.page(folder).split(f"\n## {title}")[1].split("\n## ")[0]
+
+
+def test_a_record_becomes_a_table(tmp_path):
+    rows = [row for k in (1, 2, 8) for row in of_line(k, [0.5, 0.6, 0.55, 0.5, 0.5, 0.5, 0.5, 0.5])]
+    write(tmp_path, "mad_gan_1d", rows + of_line(4, [0.2, 0.3, 0.25, 0.2, 0.2, 0.2, 0.2, 0.9]))
+    (tmp_path / "mad_gan_1d.png").touch()
+    said = section(tmp_path, LINE.title)
+    assert "python benchmarks/papers/mad_gan_1d.py --seeds 8 --steps 100 --json" in said
+    assert "8 seeds, 0.3 hours" in said
+    each = "0.200, 0.300, 0.250, 0.200, 0.200, 0.200, 0.200, 0.900"
+    assert f"| KL, k = 4 | {each} | 0.200 (0.200 to 0.900) | ≤ 0.28 (median) | 0.28 | yes |" in said
+    assert "| modes of 5, k = 4 | 5, 5, 5, 5, 5, 5, 5, 5 | 5 (5 to 5) | ≥ 5 (every seed) | – | yes |" in said
+    (apart,) = (line for line in said.splitlines() if "less that at k = 1" in line)
+    assert "mean < 0, p < .05 (paired t-test) | −0.29 | yes" in apart
+    assert "![mad_gan_1d](../benchmarks/results/mad_gan_1d.png)" in said
+
+
+def test_what_is_missing_is_said(tmp_path):
+    write(tmp_path, "mad_gan_1d", of_line(4, [0.2, 0.4]) + of_line(1, [0.5]) + of_line(4, [0.1] * 101)[100:])
+    said = section(tmp_path, LINE.title)
+    assert "Partial: 0 of 8 seeds have all figures" in said
+    assert "| KL, k = 4 | 0.200, 0.400 | 0.300 (0.200 to 0.400) | ≤ 0.28 (median) | 0.28 | **no**, so far |" in said
+    assert "| KL, k = 8 | – | – | – | 0.68 | – |" in said
+    assert "Not run yet. A full run takes about" in section(tmp_path, "Mixtures in the plane")
+    overview = results_page.page(tmp_path).split("\n## ")[0]
+    assert f"| `papers/mad_gan_1d.py` | {LINE.title} | partial: 0 of 8 | 1 of 3 |" in overview
+    assert "| `papers/labels.py` | Labels for generators that have none | not run yet | – |" in overview
+
+
+def test_runs_with_other_settings_than_the_latest_are_left_out(tmp_path):
+    write(tmp_path, "mad_gan_1d", [*of_line(4, [0.7, 0.7], steps=50), *of_line(4, [0.2])])
+    rows = results_page.rows_of(LINE, tmp_path)
+    assert by_seed(rows, "kl", k=4) == {0: 0.2}
+
+
+@pytest.mark.parametrize(
+    ("bound", "values", "met"),
+    [
+        (Bound(">=", 0.8), [0.7, 0.8, 0.9], True),
+        (Bound(">=", 0.8, "every seed"), [0.7, 0.8, 0.9], False),
+        (Bound("<", 0, "paired t-test"), [-0.1, -0.12, -0.11], True),
+        (Bound("<", 0, "paired t-test"), [-0.1, -0.9, 0.3], False),
+        (Bound("<", 0, "paired t-test"), [0.1, 0.12, 0.11], False),
+        (Bound("<", 0, "paired t-test"), [-0.1], False),
+        (Bound("<", 10), [10.0], False),
+    ],
+)
+def test_targets(bound, values, met):
+    assert Measure("", dict(enumerate(values)), bound=bound).met is met
+
+
+def test_every_script_reads_what_its_script_records(tmp_path):
+    """Keys that the scripts write; a table that asked for others would say "not run yet" for ever."""
+    blank = {"seed": 0, "seconds": 1, "steps": 5, "data": "torchvision:MNIST"}
+    cgan = {"method": "cgan", "agreement": 0.99, "synthetic_only": 0.97, "fid": 1.0, "kid": 0.1, "judge_accuracy": 0.99}
+    cifar = {**blank, **cgan, "data": "cifar10", "steps_made": 7000}
+    write(tmp_path, "conditional", [{**blank, **cgan}, cifar])
+    write(tmp_path, "infogan_mnist", [{**blank, "error": 0.04, "width": 16}])
+    write(tmp_path, "infogan_coloured_mnist", [{**blank, "r2": 0.9, "r2_of_category": 0.1}])
+    write(tmp_path, "wgan_gp_curve", [{**blank, "spearman": 0.9, "spearman_averaged": 0.8}])
+    write(tmp_path, "mixtures_2d", [{**blank, "mixture": "grid", "method": "mad-gan", "modes": 24, "quality": 0.95}])
+    refused = {**blank, "generator": "infogan", "method": "codes", "refused": "why", "judge_accuracy": 0.99}
+    write(tmp_path, "labels", [refused])
+    said = results_page.page(tmp_path)
+    for line in (
+        "| cgan: accuracy from samples alone | 97.00 % | 97.00 % | ≥ 98 % (median) | 98.37 % (gtoubassi) | **no**",
+        "code (stretch 5 %) | 4.00 % | 4.00 % | ≤ 10 % (median) | 5 % (seeds picked) | yes, so far |",
+        "| grid, mad-gan: modes of 25 | 24 | 24 | ≥ 25 (every seed) | – | **no**, so far |",
+        "| steps in an hour | 7,000 | 7,000 | – | – | – |",
+        "| infogan, codes: refused | 1 | 1 | – | – | – |",
+    ):
+        assert line in said
+
+
+@pytest.fixture
+def scripts(tmp_path, monkeypatch):
+    """Two scripts in place of the real ones: one fails, one writes its arguments down."""
+    (tmp_path / "bad.py").write_text("raise SystemExit(3)")
+    (tmp_path / "good.py").write_text(
+        f"import sys; open({str(tmp_path / 'said')!r}, 'w').write(' '.join(sys.argv[1:]))"
+    )
+    mine = [
+        replace(LINE, file="bad.py", hours=2.0),
+        replace(LINE, file="good.py", arguments="--root MNIST_ROOT --seeds 2", seeds=2, hours=3.0),
+        replace(LINE, file="cifar.py", arguments="--root CIFAR_ROOT"),
+    ]
+    monkeypatch.setattr(run_all, "SCRIPTS", mine)
+    monkeypatch.setattr(run_all, "BENCHMARKS", tmp_path)
+    monkeypatch.setattr(results_page, "RESULTS", tmp_path)
+    for name in ("MNIST_ROOT", "CIFAR_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    written = []
+    monkeypatch.setattr(results_page, "main", written.append)
+    return tmp_path, written
+
+
+def test_all_are_run_though_one_fails_and_the_page_is_written(scripts, capfd):
+    folder, written = scripts
+    with pytest.raises(SystemExit, match=r"these failed.*: bad\.py"):
+        run_all.main(["--root", "somewhere"])
+    assert (folder / "said").read_text() == "--root somewhere --seeds 2 --json"
+    assert written == [[]]
+    assert "CIFAR-10 is left out" in capfd.readouterr().err
+
+
+def test_the_cost_is_said_first_without_what_is_recorded(scripts, capfd):
+    folder, written = scripts
+    write(folder, "good", [row for k in (1, 2, 4, 8) for row in of_line(k, [0.5])])
+    run_all.main(["--estimate"])
+    assert not written
+    lines = dict(line.rsplit(maxsplit=1) for line in capfd.readouterr().err.splitlines()[-3:])
+    assert lines == {"bad.py": "2.0", "good.py": "1.5", "all": "3.5"}
+
+
+def test_mnist_is_downloaded_where_no_root_is_named(scripts, monkeypatch):
+    folder, _ = scripts
+    monkeypatch.setattr(run_all, "download", lambda root: root)
+    run_all.main(["--only", "good"])
+    assert (folder / "said").read_text() == "--root data --seeds 2 --json"
+
+
+def test_the_page_is_written_where_it_was(tmp_path, capsys):
+    write(tmp_path / "results", "mad_gan_1d", of_line(4, [0.2]))
+    out = tmp_path / "papers.md"
+    out.write_text("old")
+    results_page.main(["--results", str(tmp_path / "results"), "--out", str(out)])
+    assert out.read_text(encoding="utf-8") == results_page.page(tmp_path / "results")
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".new"] == []
+    assert f"written: {out}" in capsys.readouterr().err

@@ -1,0 +1,127 @@
+"""The scripts of benchmarks/ that keep no record, with tiny settings; and that every script has such a test."""
+
+import ast
+import json
+import sys
+from pathlib import Path
+
+import copying_check
+import loader
+import pytest
+import synthetic_only
+import training
+
+HERE = Path(__file__).parent
+BENCHMARKS = HERE.parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Calls a script: its last line, which must be flat JSON, and all that it said."""
+
+    def call(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, arguments), "--json"])
+        script.main()
+        said = capfd.readouterr()
+        result = json.loads(said.out.splitlines()[-1])
+        assert all(value is None or isinstance(value, int | float | str) for value in result.values()), "flat"
+        return result, said.out + said.err
+
+    return call
+
+
+def test_copying_check(run, monkeypatch):
+    monkeypatch.setattr(copying_check, "SAMPLES", 200)
+    result, said = run(copying_check)
+    assert result["copies_copied"] == 1
+    assert result["copies_passed"] is False
+    assert result["fresh_passed"] is True
+    cases = [name.removesuffix("_passed") for name in result if name.endswith("_passed")]
+    copiers = [name for name in cases if name.startswith("copies")]
+    wrong = sum(result[f"{name}_passed"] == (name in copiers) for name in cases)
+    assert result["wrong"] == wrong
+    assert said.count("copies nobody") == len(cases) - len(copiers) == 4
+
+
+def test_loader(run, monkeypatch):
+    monkeypatch.setattr(loader, "IMAGES", {0: 64, 2: 64})
+    monkeypatch.setattr(loader, "PAIRS", 2)
+    monkeypatch.setattr(loader, "POOL_IMAGES", 64)
+    monkeypatch.setattr(loader, "BATCH", 16)
+    result, said = run(loader)
+    assert result["dataset"] == "Digits"
+    assert all(result[f"blend_vs_real_workers{workers}"] > 0 for workers in (0, 2))
+    assert result["pool_fill_images_per_s"] > 0
+    assert "2 workers: " in said
+
+
+def test_loader_reads_all_that_it_was_asked_to(monkeypatch):
+    read = []
+    monkeypatch.setattr(loader, "IMAGES", {0: 40})
+    monkeypatch.setattr(loader, "PAIRS", 1)
+    monkeypatch.setattr(loader, "one_pass", lambda batches: read.append(sum(len(y) for _, y in batches)) or 2.0)
+    real = loader.real_set(None)
+    assert loader.blend_vs_real(real, real, 0) == (1, 2, 2)
+    assert read == [40] * 4  # both once to warm up, then one pair
+
+
+def test_synthetic_only(run, monkeypatch, make_generator, tmp_path):
+    make_generator(shape=(1, 8, 8), num_classes=10).save(tmp_path / "generator")
+    monkeypatch.setattr(synthetic_only, "POOL", 150)
+    monkeypatch.setattr(synthetic_only, "AGREEMENT_SAMPLES", 50)
+    result, said = run(synthetic_only, tmp_path / "generator", "--updates", 30, "--seeds", 2)
+    assert 0 <= result["synthetic_only_min"] <= result["synthetic_only_mean"] <= 1
+    assert result["judge_accuracy"] > result["synthetic_only_mean"], "an untrained generator teaches nothing"
+    assert (result["seeds"], result["generator_steps"]) == (2, None)
+    assert "50 samples" in said
+
+
+def test_training_takes_turns_and_counts_timed_steps_only(monkeypatch):
+    clock, played = iter(range(0, 10_000, 2)), []
+    monkeypatch.setattr(training.time, "perf_counter", lambda: next(clock))
+    sides = {name: lambda index, name=name: played.append((name, index)) for name in ("a", "b")}
+    rates = training.measure(sides, rounds=2, steps=3, warm_up=1)
+    assert rates == {"a": [3 * training.BATCH / 2] * 2, "b": [3 * training.BATCH / 2] * 2}
+    assert [name for name, index in played if index % 4 == 0] == ["a", "b", "b", "a"]
+    assert len(played) == 16
+
+
+def test_training_side_by_side(run, monkeypatch):
+    pytest.importorskip("torchgan", reason="torchgan isn't installed")
+    monkeypatch.setattr(training, "BATCH", 4)
+    result, said = run(training, "--rounds", 1, "--steps", 1, "--warm-up", 1)
+    assert result["vs_torchgan_float32"] > 0
+    assert result["rounds"] == 1
+    assert "parameters of every side" in said
+
+
+def test_training_says_what_it_needs(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchgan", None)
+    monkeypatch.setitem(sys.modules, "torchgan.models", None)
+    with pytest.raises(SystemExit, match="pip install --no-deps torchgan"):
+        run(training)
+
+
+def scripts():
+    files = [*BENCHMARKS.glob("*.py"), *BENCHMARKS.glob("papers/*.py")]
+    return sorted(file for file in files if 'if __name__ == "__main__":' in file.read_text())
+
+
+@pytest.mark.parametrize("script", scripts(), ids=lambda file: file.stem)
+def test_every_script_has_a_test_that_runs_it(script):
+    """Some module here imports it and calls its ``main``, or hands it to a fixture that does."""
+    for file in HERE.glob("test_*.py"):
+        tree = ast.parse(file.read_text())
+        names = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+            if alias.name == script.stem
+        }
+        for node in ast.walk(tree):
+            handed = isinstance(node, ast.Call) and any(isinstance(a, ast.Name) and a.id in names for a in node.args)
+            called = isinstance(node, ast.Attribute) and node.attr == "main" and isinstance(node.value, ast.Name)
+            if handed or (called and node.value.id in names):
+                return
+    pytest.fail(f"no test runs {script.relative_to(BENCHMARKS.parent)}")

@@ -1,0 +1,188 @@
+"""The studies of benchmarks/ from start to table on the embedded digits, and on from what they have recorded."""
+
+import json
+import shutil
+import sys
+from functools import partial
+
+import mnist_low_label
+import pytest
+import tracked_cells
+import verdict
+
+import genaug
+from genaug.data import load_data
+from genaug.studies import Recipe, jobs
+
+SMALL = {"width": 4, "max_width": 8, "latent_size": 4}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Calls a script with its runs and its record under ``tmp_path``: what it printed, and what it said beside."""
+
+    monkeypatch.setattr(tracked_cells, "TRIED_UPDATES", 1)
+    monkeypatch.setattr(tracked_cells, "TRIED_STEPS", 1)
+
+    def call(script, *arguments):
+        words = ["--out", tmp_path / "runs", "--results", tmp_path / "cells.jsonl", *arguments]
+        monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, words)])
+        script.main()
+        return capsys.readouterr()
+
+    return call
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def told(printed):
+    result = json.loads(printed.out.splitlines()[-1])
+    assert all(value is None or isinstance(value, int | float | str) for value in result.values()), "flat"
+    return result
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """The arms that were trained, one after another."""
+    names, score = [], jobs._score
+    monkeypatch.setattr(
+        jobs, "_score", lambda work, job, arm, *rest: names.append(arm.name) or score(work, job, arm, *rest)
+    )
+    return names
+
+
+class TestVerdict:
+    TINY = ("--seeds", 2, "--updates", 4)
+
+    @pytest.fixture(autouse=True)
+    def settings(self, monkeypatch):
+        setting = verdict.Setting
+        mine = [setting("digits", 5, "wrong", "mlp", (0.5,)), setting("digits", 3, "weak", ratios=(0.5,))]
+        monkeypatch.setattr(verdict, "SETTINGS", mine)
+        monkeypatch.setattr(verdict, "SMALL_GAN", SMALL)
+        return mine
+
+    def test_from_start_to_table_and_a_second_run_only_reads(self, run, tmp_path, scored):
+        first = run(verdict, *self.TINY, "--json")
+        result = told(first)
+        assert result["settings"] == result["settings_on_digits"] == 2
+        assert result["seeds"] == 2
+        assert "a full run costs about" in first.err
+        lines = lines_of(tmp_path / "cells.jsonl")
+        kept = {line["study"]: line["result"] for line in lines if "result" in line}
+        assert list(kept) == ["digits 5 wrong mlp: result", "digits 3 weak small: result"]
+        gains = [found["gain_on_fresh_seeds"] for found in kept.values()]
+        assert result["mean_gain_points"] == pytest.approx(50 * sum(gains))
+        assert result["worst_gain_points"] == pytest.approx(100 * min(gains))
+        scored.clear()
+        assert told(run(verdict, *self.TINY, "--json")) == result
+        table = run(verdict, "--table").out.splitlines()
+        assert len(table) == 4
+        assert table[2].startswith(f"| digits | 5 | wrong | mlp | {kept['digits 5 wrong mlp: result']['verdict']} | ")
+        assert not scored
+
+    def test_it_goes_on_from_the_tracked_cells_alone(self, run, tmp_path, scored):
+        result = told(run(verdict, *self.TINY, "--only", "wrong", "--json"))
+        record = tmp_path / "cells.jsonl"
+        lines = [line for line in lines_of(record) if "result" not in line]
+        last = [line for line in lines if line["study"].endswith(": fresh") and "accuracy" in line][-1]
+        lines.remove(last)
+        record.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        shutil.rmtree(tmp_path / "runs")
+        scored.clear()
+        assert told(run(verdict, *self.TINY, "--only", "wrong", "--json")) == result
+        assert scored == [last["name"]]
+
+    def test_with_a_pretrained_source(self, run, tmp_path, monkeypatch):
+        steps, fit = [], genaug.fit
+        monkeypatch.setattr(
+            genaug, "fit", lambda *a, **k: steps.append(k["steps"]) or fit(*a, **{**k, "steps": 3, "config": SMALL})
+        )
+        helps = verdict.Setting("digits", 3, "pretrained", "mlp", (0.5,), helps=True)
+        monkeypatch.setattr(verdict, "SETTINGS", [helps])
+        result = told(run(verdict, *self.TINY, "--json"))
+        assert steps == [3000]
+        assert result["settings_that_plainly_help"] == 1
+
+    def test_what_it_comes_to(self, settings):
+        def found(gain, p, told):
+            return {"gain_on_fresh_seeds": gain, "p": p, "verdict": told, "seeds": 10}
+
+        settings = [*settings, verdict.Setting("MNIST", 3, "pretrained", helps=True)]
+        rows = [found(-0.02, 0.01, "use"), found(-0.01, 0.03, "no evidence"), found(0.06, 0.04, "no evidence")]
+        result = verdict.summary(dict(zip(settings, rows, strict=True)))
+        assert result["significantly_worse"] == 1, "after Holm .01 is .03 and .03 is .06"
+        assert result["mean_gain_points"] == pytest.approx(1)
+        assert result["worst_gain_points"] == pytest.approx(-2)
+        assert (result["settings_that_plainly_help"], result["of_these_told_to_use"]) == (1, 0)
+
+    def test_the_cost_alone(self, run, tmp_path, scored):
+        assert run(verdict, *self.TINY, "--estimate").err.count("a full run costs about") == 2
+        assert not scored
+        assert not (tmp_path / "cells.jsonl").exists()
+
+    def test_wrong_labels_are_the_next_classes_images(self):
+        images, labels = verdict_images()
+        source = verdict.WrongLabels(images, labels)
+        made, given = source.sample(labels=[0, 9, 4], seed=1)
+        assert given.tolist() == [0, 9, 4]
+        for image, label in zip(made, given.tolist(), strict=True):
+            assert (images[labels == (label + 1) % 10] == image).flatten(1).all(1).any()
+
+
+def verdict_images():
+    from genaug.training.reading import read_images
+
+    data = read_images(load_data("digits"))
+    return data.images, data.labels
+
+
+class TestFewLabels:
+    TINY = ("--root", "nowhere", "--seeds", 2, "--updates", 3, "--steps", 2, "--pretrain-steps", 2)
+
+    @pytest.fixture(autouse=True)
+    def digits_for_mnist(self, monkeypatch):
+        monkeypatch.setattr(mnist_low_label, "load_data", lambda name, split, root: load_data("digits", split=split))
+        monkeypatch.setattr(mnist_low_label, "Recipe", partial(Recipe, config=SMALL))
+        monkeypatch.setattr(mnist_low_label, "STUDIES", {"1 %": 4, "10 a class": 3, "10 a class, pretrained": 3})
+
+    def test_from_start_to_json_and_on_from_the_tracked_cells(self, run, tmp_path, scored):
+        first = run(mnist_low_label, *self.TINY, "--json")
+        result = told(first)
+        assert first.err.count("a full run costs about") == 3
+        for key in ("one_percent", "ten", "ten_pretrained"):
+            assert result[f"{key}_seeds"] == 2
+            none, both = (result[f"{key}_error_percent_{arm}"] for arm in ("none", "generated"))
+            reduction = result[f"{key}_error_reduction_generated_over_none_mean"]
+            assert reduction == pytest.approx(1 - both / none)
+        record = tmp_path / "cells.jsonl"
+        lines = lines_of(record)
+        assert {line["study"] for line in lines} == {"1 %", "10 a class", "10 a class, pretrained"}
+        gone = next(line for line in lines if (line["study"], line.get("phase")) == ("10 a class", "test"))
+        record.write_text("".join(json.dumps(line) + "\n" for line in lines if line is not gone))
+        shutil.rmtree(tmp_path / "runs" / "10-a-class")
+        scored.clear()
+        again = told(run(mnist_low_label, *self.TINY, "--study", "10 a class", "--json"))
+        assert scored == [gone["name"]]
+        assert len(again) * 3 == len(result)
+        assert again.pop("ten_hours") > 0
+        assert again == {key: result[key] for key in again}
+
+    def test_the_pretrained_generator_saw_no_seeds_images(self, run, tmp_path, monkeypatch):
+        seen = []
+        monkeypatch.setattr(genaug, "fit", lambda _, rest, **__: seen.append(rest))
+        train = load_data("digits")
+        used = mnist_low_label.few_per_class(train, 6)
+        options = mnist_low_label.argparse.Namespace(out=tmp_path, pretrain_steps=2)
+        mnist_low_label.pretrained(train, used, options)
+        assert not set(seen[0].indices) & set(used.indices)
+        assert len(seen[0]) + len(used) == len(train)
+
+    def test_the_cost_alone(self, run, tmp_path, scored):
+        said = run(mnist_low_label, *self.TINY, "--estimate", "--json")
+        assert said.out == ""
+        assert said.err.count("a full run costs about") == 3
+        assert not scored
+        assert not (tmp_path / "cells.jsonl").exists()

@@ -1,0 +1,100 @@
+"""benchmarks/study_thesis.py on the embedded digits, with two losses, two numbers of generators and a few steps."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import results_page
+import study_thesis
+import thesis_tables
+import tracked_cells
+
+from genaug.studies import jobs
+from genaug.studies import sources as source_module
+from genaug.studies.arms import NONE, Arm
+
+SMALL = {"width": 4, "max_width": 8, "latent_size": 4}
+TINY = ("--data", "digits", "--seeds", "2", "--labels", "3", "--steps", "2", "--updates", "4", "--json")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    for module in (study_thesis, thesis_tables):
+        monkeypatch.setattr(module, "LOSSES", ("relativistic", "nonsaturating"))
+        monkeypatch.setattr(module, "COUNTS", (1, 5))
+    monkeypatch.setattr(thesis_tables, "RATIOS", (0.25, 0.5))
+    tiny = replace(study_thesis.DATA["digits"], cgan=SMALL, mad_gan=SMALL, judge_updates=30, samples=200)
+    monkeypatch.setitem(study_thesis.DATA, "digits", tiny)
+    for name in ("TRIED_UPDATES", "TRIED_STEPS"):
+        monkeypatch.setattr(tracked_cells, name, 1)
+
+    def call(*arguments):
+        folders = ["--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+        study_thesis.main([*TINY, *folders, *arguments])
+        return capsys.readouterr()
+
+    return call
+
+
+def test_from_start_to_page_and_on_from_the_tracked_cells(run, tmp_path, monkeypatch):
+    first = run()
+    result = json.loads(first.out.splitlines()[-1])
+    assert all(value is None or isinstance(value, int | float) for value in result.values())
+    assert "a full run costs about" in first.err
+    record = tmp_path / "results" / "study_thesis.jsonl"
+    cells = thesis_tables.cells_of(record, "digits")
+    arms = {arm for question in thesis_tables.questions().values() for arm in question.arms}
+    assert {(c["name"], c["seed"]) for c in cells if "accuracy" in c} == {(a.name, s) for a in arms for s in (0, 1)}
+    sources = {"cgan-relativistic", "cgan-nonsaturating", "mad-gan-1", "mad-gan-5", "mad-gan-paper"}
+    images = [cell for cell in cells if cell["phase"] == "images"]
+    assert {(c["name"], c["seed"]) for c in images} == {(name, seed) for name in sources for seed in (0, 1)}
+    assert result["kid_mad_gan_5_median"] == pytest.approx(
+        sum(c["kid"] for c in images if c["name"] == "mad-gan-5") / 2
+    )
+    drawn = ("loss", "generators", "ratio", "against", "samples")
+    for name in drawn:
+        assert (tmp_path / "results" / f"study_thesis_digits_{name}.png").read_bytes().startswith(b"\x89PNG")
+    page = results_page.page(tmp_path / "results")
+    assert "| mad-gan-5 0.5 against cgan-nonsaturating 0.5 | " in page
+    assert "study_thesis.py` | The thesis's four questions on the embedded digits | partial: 2 of 5 |" in page
+
+    lines = record.read_text().splitlines()
+    gone = next(line for line in lines if '"phase": "images"' in line and '"mad-gan-5"' in line)
+    record.write_text("".join(f"{line}\n" for line in lines if line != gone))
+    shutil.rmtree(tmp_path / "runs")
+    trained, train = [], source_module.train
+    monkeypatch.setattr(source_module, "train", lambda *a: trained.append(a[0].config["generators"]) or train(*a))
+    monkeypatch.setattr(jobs, "_score", lambda *_: pytest.fail("every arm is recorded"))
+    assert json.loads(run().out.splitlines()[-1]) == result
+    assert trained == [5]
+    assert run("--table").out.startswith("### The loss")
+
+
+def test_the_cost_alone(run, tmp_path):
+    assert run("--estimate").out == ""
+    assert not (tmp_path / "results").exists()
+
+
+def cell(name, accuracies):
+    return [{"phase": "test", "seed": s, "name": name, "accuracy": a} for s, a in enumerate(accuracies)]
+
+
+def test_a_question_by_hand():
+    arm = Arm("mad-gan-5", 0.5)
+    question = thesis_tables.Question("?", (NONE, arm), ((arm, NONE), (NONE, arm)), ("mad-gan-5",))
+    kid = [{"phase": "images", "seed": s, "name": "mad-gan-5", "kid": k} for s, k in enumerate((0.3, -0.1, 0.2))]
+    cells = [*cell("none", (0.8, 0.82, 0.81)), *cell("mad-gan-5 0.5", (0.81, 0.84, 0.82)), *kid]
+    table = thesis_tables.table(cells, question)
+    assert "| mad-gan-5 0.5 | 81.0, 84.0, 82.0 | 82.3 | 1.5 |" in table
+    # mean 4/3, sd .57735, t(2, .975) = 4.3027: half an interval is 1.434; p = .0572, twice that after Holm
+    assert "| mad-gan-5 0.5 against none | +1.3 (−0.1 to +2.8) | 0.114 |" in table
+    assert "| mad-gan-5 | 0.200 (−0.100 to 0.300) | not run yet | not run yet |" in table
+
+
+def test_every_source_of_a_question_is_trained():
+    made = study_thesis.recipes(study_thesis.DATA["mnist"], 10)
+    asked = {arm.source for question in thesis_tables.questions().values() for arm in question.arms if arm.source}
+    assert asked == set(made)
+    assert made["mad-gan-paper"].config["loss"] == "madgan"
+    assert made["cgan-nonsaturating"].config["loss"] == "nonsaturating"
