@@ -24,6 +24,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "full_batch": True,
         "gamma": 0.0,
         "lr": 2e-4,
+        "decay": 0.0,
         "beta1": 0.5,
         "beta2": 0.999,
         "conditional": False,
@@ -67,6 +68,7 @@ class MADGANConfig(BackendConfig):
     gamma: Annotated[float, Field(ge=0, le=1000, description="weight of the gradient penalties R1 + R2")] = 0.2
     penalty_every: Annotated[int, Field(ge=1, le=64, description="steps between two gradient penalties")] = 4
     lr: Annotated[float, Field(gt=0, le=0.1, description="Adam's learning rate, for all networks")] = 1e-3
+    decay: Annotated[float, Field(ge=0, le=1, description="last share of the run, over which lr falls to 0")] = 0.5
     beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's beta1")] = 0.0
     beta2: Annotated[float, Field(ge=0, lt=1, description="Adam's beta2")] = 0.99
     conditional: Annotated[bool, Field(description="use the labels; off: an unconditional MAD-GAN")] = True
@@ -132,8 +134,8 @@ class MADGAN(Backend):
     def players(self, config: MADGANConfig, nets: nn.ModuleDict) -> list[Player]:
         betas = (config.beta1, config.beta2)
         return [
-            Player("generator", nets["generator"].parameters(), config.lr, betas),
-            Player("discriminator", nets["discriminator"].parameters(), config.lr, betas),
+            Player("generator", nets["generator"].parameters(), config.lr, betas, decay=config.decay),
+            Player("discriminator", nets["discriminator"].parameters(), config.lr, betas, decay=config.decay),
         ]
 
     def loss(self, player: str, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:

@@ -259,7 +259,7 @@ class TestTurns:
 
     @pytest.mark.parametrize("options", [{}, {"full_batch": True, "loss": "madgan"}, {"conditional": False}])
     def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(self, tmp_path, tiny_set, tiny_config, options):
-        config = {**tiny_config, "generators": 3, **options}
+        config = {**tiny_config, "generators": 3, "decay": 0, **options}
         common = {"batch_size": 8, "device": "cpu", "precision": "float32", "config": config, "progress": False}
         whole = genaug.fit("mad-gan", tiny_set, out=tmp_path / "whole", steps=7, **common)
         genaug.fit("mad-gan", tiny_set, out=tmp_path / "cut", steps=3, **common)
@@ -473,6 +473,15 @@ class TestThesis:
         made = shapes(ThesisGenerator(256), torch.randn(2, 256))
         assert made == [(12544,), (256, 7, 7), (128, 7, 7), (64, 14, 14), (1, 28, 28)]
         assert shapes(ThesisDiscriminator(5), torch.randn(2, 1, 28, 28)) == [(64, 14, 14), (128, 7, 7), (6272,), (6,)]
+
+    def test_the_rates_fall_but_for_the_preset_whose_optimizer_is_constant(self, backend):
+        nets = nn.ModuleDict({"generator": nn.Linear(1, 1), "discriminator": nn.Linear(1, 1)})
+        for config, decay in (
+            (MADGANConfig(), 0.5),
+            (MADGANConfig(decay=0.2), 0.2),
+            (MADGANConfig(preset="thesis"), 0),
+        ):
+            assert [player.decay for player in backend.players(config, nets)] == [decay, decay]
 
     def test_a_preset_sets_options_that_may_be_given_otherwise(self):
         config = MADGANConfig(preset="thesis")
