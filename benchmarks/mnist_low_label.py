@@ -105,11 +105,10 @@ def run(name: str, train: Any, test: Any, settings: dict[str, Any], options: arg
         f"{key}_seeds": len(report.details["settings"]["seeds"]),
         f"{key}_hours": report.details["seconds"] / 3600,
     }
-    pairs = {
-        "classic_over_none": ("classic", "none"),
-        "generated_over_none": (f"cgan {ratio:g}", "none"),
-        "both_over_classic": (f"classic + cgan {ratio:g}", "classic"),
-    }
+    pairs = {"classic_over_none": ("classic", "none")}
+    if ratio:  # else no arm with generated images could be chosen: all of them failed
+        pairs["generated_over_none"] = (f"cgan {ratio:g}", "none")
+        pairs["both_over_classic"] = (f"classic + cgan {ratio:g}", "classic")
     for pair, (arm, base) in pairs.items():
         found = report.error_reduction(arm, base)
         for bound in ("mean", "low", "high"):
