@@ -181,6 +181,7 @@ def run_seed(seed: int, record: Record, options: argparse.Namespace) -> None:
 
 
 METHODS = ("classifier", "codes")
+SMALL = ["width=16", "max_width=128"]  # wgan-gp's five turns a step take long enough
 
 
 def key_of(what: str, method: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -232,9 +233,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", default="torchvision:MNIST")
     parser.add_argument("--root", type=Path, help="where torchvision's files lie")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=5000, help="of each generator that is trained here")
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the backends'")
+    parser.add_argument("--steps", type=int, default=1500, help="of each generator that is trained here")
+    parser.add_argument("--batch-size", type=int, default=64)
+    said = f"an option of the backends', in place of {' and '.join(SMALL)}"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=said)
     parser.add_argument("--per-class", type=int, default=10, help="labelled images")
     parser.add_argument("--updates", type=int, default=400, help="of each classifier that labels")
     parser.add_argument("--max-wrong", type=float, default=0.05)
@@ -246,6 +248,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     options.generators = options.generators or ["infogan", "wgan-gp"]
+    options.set = options.set or SMALL
     return options
 
 

@@ -309,7 +309,7 @@ SCRIPTS = [
         "Labels for generators that have none",
         f"{MNIST} --seeds 5",
         5,
-        40,
+        2,
         labels,
         ("data", "per_class", "samples"),
     ),
