@@ -124,7 +124,7 @@ def test_a_timm_training_with_a_plugins_generator(environment, wheels, tmp_path)
     assert environment.backends(tmp_path) == backends
     assert environment.installed() == before
     told = environment.run("genaug sample runs/photos --n 1 --out x.png", tmp_path, fails=True)
-    assert "pip install genaug-vae" in told
+    assert 'pip install "genaug-vae>=0.1.0"' in told
     assert "Traceback" not in told
 
 
