@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from functools import partial
+from pathlib import Path
 
 import mnist_low_label
 import pytest
@@ -14,6 +15,7 @@ import genaug
 from genaug.data import load_data
 from genaug.studies import Recipe, jobs
 
+ROOT = Path(__file__).parents[2]
 SMALL = {"width": 4, "max_width": 8, "latent_size": 4}
 
 
@@ -51,6 +53,13 @@ def scored(monkeypatch):
         jobs, "_score", lambda work, job, arm, *rest: names.append(arm.name) or score(work, job, arm, *rest)
     )
     return names
+
+
+def test_the_table_in_the_docs_is_that_of_the_record():
+    cells = tracked_cells.TrackedCells(verdict.RESULTS)
+    found = {s: result for s in verdict.SETTINGS if (result := cells.result(f"{s.name}: result"))}
+    assert found
+    assert verdict.markdown(found) in (ROOT / "docs" / "results.md").read_text()
 
 
 class TestVerdict:
