@@ -86,9 +86,12 @@ def test_a_process_that_dies_ends_the_run_and_the_last_checkpoint_loads(tmp_path
     command = ["-m", "genaug", "train", "cgan", "--steps", "2000", "--batch-size", "16", "--checkpoint-every", "10"]
     command += ["--set", "width=4", "--set", "max_width=8", "--device", "cpu", "--out", "broken"]
     process = subprocess.Popen([*LAUNCHER, *command], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
-    until(lambda: list((tmp_path / "broken" / "checkpoints").glob("*.pt")))
-    os.kill(process_of_rank(1, process.pid), signal.SIGKILL)
-    _, told = process.communicate(timeout=120)
+    try:
+        until(lambda: list((tmp_path / "broken" / "checkpoints").glob("*.pt")))
+        os.kill(process_of_rank(1, process.pid), signal.SIGKILL)
+        _, told = process.communicate(timeout=120)
+    finally:
+        process.terminate()  # torchrun ends its processes; one that is gone stays so
     assert process.returncode != 0
     assert "genaug: another process of this training has ended" in told
     assert "Traceback" not in told.partition("ChildFailedError")[0].partition("genaug: another process")[0]
