@@ -45,8 +45,8 @@ docs: .venv/.installed-docs
 
 bench: .venv/.installed
 	$(BIN)/python benchmarks/loader.py --json
-	$(BIN)/python -m pip install --quiet --no-deps torchgan==0.1.0
-	$(BIN)/python benchmarks/training.py --json
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .venv/torchgan torchgan==0.1.0
+	PYTHONPATH=.venv/torchgan $(BIN)/python benchmarks/training.py --json
 
 papers: .venv/.installed
 	$(BIN)/python benchmarks/papers/run_all.py

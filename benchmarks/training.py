@@ -4,8 +4,10 @@ The networks are torchgan's own 32x32 DCGAN (batch 64, one channel), the objecti
 The three take turns in one process, several rounds; each ratio is the median over the rounds. The engine has its
 averaged generator (EMA) on, which the other two lack, and no differentiable augmentation.
 
-    pip install --no-deps torchgan==0.1.0
-    python benchmarks/training.py --json
+torchgan lies in a folder of its own, since it brings a package called ``tests`` that would hide other projects' own:
+
+    pip install --no-deps --target .venv/torchgan torchgan==0.1.0
+    PYTHONPATH=.venv/torchgan python benchmarks/training.py --json
 """
 
 import argparse
@@ -146,7 +148,7 @@ def main() -> None:
     try:
         parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in networks().items()}
     except ModuleNotFoundError:
-        sys.exit("this benchmark compares with torchgan: pip install --no-deps torchgan==0.1.0")
+        sys.exit("this benchmark compares with torchgan: make bench installs it in a folder of its own")
     print(f"parameters of every side: {parameters}", file=sys.stderr)
     images = torch.randint(0, 256, (2048, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     data = TrainingImages(images, None, Spec(shape=(1, SIDE, SIDE)))
