@@ -103,29 +103,32 @@ class ConvGenerator(nn.Module):
 class ConvFeatures(nn.Module):
     """Images (N, C, H, W) to features (N, ``width``): the body of a discriminator.
 
-    Strided convolutions while the shorter side is 6 pixels or more. No normalisation, so that a score depends on its
-    own image only, as gradient penalties need; no hidden layer behind the convolutions, with which the penalty was
-    less stable.
+    Strided convolutions while the shorter side is 6 pixels or more. Without ``normalised`` a score depends on its own
+    image only, as gradient penalties need; with it there is batch normalisation behind all convolutions but the first,
+    as in DCGAN. No hidden layer behind the convolutions, with which the penalty was less stable.
     """
 
-    def __init__(self, shape: tuple[int, int, int], base: int, widest: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], base: int, widest: int, *, normalised: bool = False) -> None:
         super().__init__()
         channels, height, width = shape
-        convs: list[nn.Module] = []
+        convs: list[nn.Conv2d] = []
         while min(height, width) >= 6:
             after = min(widest, 2 * base * 2 ** len(convs))
-            convs.append(nn.Conv2d(channels, after, 4, stride=2, padding=1))
+            convs.append(nn.Conv2d(channels, after, 4, stride=2, padding=1, bias=not (normalised and convs)))
             channels, height, width = after, height // 2, width // 2
         if not convs:
             convs.append(nn.Conv2d(channels, 2 * base, 3, padding=1))
             channels = 2 * base
         self.convs = nn.ModuleList(convs)
+        self.norms = nn.ModuleList(
+            nn.BatchNorm2d(conv.out_channels) if normalised and i else nn.Identity() for i, conv in enumerate(convs)
+        )
         self.width = channels * height * width
 
     def forward(self, images: Tensor) -> Tensor:
         x = images
-        for conv in self.convs:
-            x = leaky_relu(conv(x), SLOPE)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = leaky_relu(norm(conv(x)), SLOPE)
         return x.flatten(1)
 
 

@@ -37,6 +37,18 @@ def test_images_of_any_shape_both_ways(shape, classes):
     assert body(images).shape == (5, body.width)
 
 
+@pytest.mark.parametrize("shape", [(1, 4, 4), (1, 8, 8), (3, 28, 28)])
+def test_features_are_normalised_but_for_those_next_to_the_image(shape):
+    torch.manual_seed(0)
+    body, images = ConvFeatures(shape, 4, 16, normalised=True), torch.rand(6, *shape)
+    before = body(images)
+    for conv in body.convs[1:]:
+        assert conv.bias is None
+        conv.weight.data *= 10
+    assert torch.allclose(body(images), before, atol=1e-2)
+    assert body.eval()(images[:1]).shape == (1, body.width)
+
+
 @pytest.mark.parametrize("classes", [0, 3])
 def test_each_score_depends_on_its_own_image_and_label_only(classes):
     torch.manual_seed(0)

@@ -24,6 +24,7 @@ from genaug.training.checkpoint import newest_checkpoint, newest_step
 RESULTS = Path(__file__).parents[1] / "results"  # tracked: finished seeds and figures
 RUNS = Path("runs/papers")  # training runs; one that was interrupted is gone on with
 BATCH = 128
+AUGMENT = ("affine",)  # turned, scaled and shifted is the same digit
 
 
 def arguments(description: str, seeds: int) -> argparse.ArgumentParser:
@@ -68,6 +69,7 @@ def train(images: Tensor, name: str, *, steps: int, seed: int, config: Mapping[s
         batch_size=BATCH,
         seed=seed,
         config=config,
+        augment=AUGMENT,
         resume=(out / "run.json").is_file(),
     )
     seconds = (time.monotonic() - started) * steps / (steps - before) if before < steps else None
@@ -86,7 +88,14 @@ def every_seed(
     record = Record(RESULTS / f"{name}.jsonl")
     rows: list[dict[str, Any]] = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
-        key = {"seed": seed, "data": options.data, "steps": options.steps, "batch_size": BATCH, **config}
+        key = {
+            "seed": seed,
+            "data": options.data,
+            "steps": options.steps,
+            "batch_size": BATCH,
+            "augment": AUGMENT,
+            **config,
+        }
         row = record.done(key)
         if row is None:
             result = one(seed)

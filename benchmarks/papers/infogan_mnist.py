@@ -35,7 +35,7 @@ from genaug.data import load_data
 from genaug.training.reading import TrainingImages, read_images
 
 NAME = "infogan_mnist"
-CONFIG = {"categories": [10], "continuous": 2, "latent_size": 62, "width": 16}
+CONFIG = {"categories": [10], "continuous": 2, "latent_size": 62, "width": 16, "gamma": 0.0}
 TARGET, STRETCH, PAPER = 0.10, 0.05, 0.05
 READ_BACK = 2_000  # generated images of which Q is asked for the category they were made with
 

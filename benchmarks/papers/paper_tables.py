@@ -113,6 +113,7 @@ def mixtures_2d(rows: list[Row]) -> list[Measure]:
         ("grid", "gan", "modes"): "17.3 (PacGAN's count)",
         ("grid", "gan", "quality"): "61.9 %",
         ("grid", "mad-gan", "quality"): "91.9 %",
+        ("grid", "mad-gan-paper", "quality"): "91.9 %",
         ("grid", "wgan-gp", "quality"): "58.4 % (WGAN)",
     }
     found = []

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
-from torch import Tensor, cat, nn, stack
+from torch import Tensor, nn, stack
 
 from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
+from genaug.errors import InputError
 from genaug.spec import Latent, Spec
 from genaug.training.objectives import OBJECTIVES, score_log, zero_centred_penalty
 from genaug_infogan.information import codes_of, information
@@ -26,6 +27,7 @@ class InfoGANConfig(BackendConfig):
     latent_size: Annotated[int, Field(ge=1, le=1024, description="dimensions of the noise z")] = 62
     width: Annotated[int, Field(ge=4, le=256, description="channels at the image's side; doubled at each halving")] = 32
     max_width: Annotated[int, Field(ge=4, le=2048, description="most channels of any layer")] = 256
+    hidden: Annotated[int, Field(ge=4, le=8192, description="units of the dense layer next to the convolutions")] = 1024
     category_weight: Annotated[
         float, Field(ge=0, le=1000, description="weight of the information about categorical codes")
     ] = 1.0
@@ -39,7 +41,7 @@ class InfoGANConfig(BackendConfig):
         Literal["nonsaturating", "relativistic", "least_squares", "hinge", "minimax"],
         Field(description="adversarial objective"),
     ] = "nonsaturating"
-    gamma: Annotated[float, Field(ge=0, le=1000, description="weight of the gradient penalties R1 + R2")] = 0.2
+    gamma: Annotated[float, Field(ge=0, le=1000, description="weight of the gradient penalties R1 + R2")] = 0.0
     penalty_every: Annotated[int, Field(ge=1, le=64, description="steps between two gradient penalties")] = 4
     generator_lr: Annotated[float, Field(gt=0, le=0.1, description="Adam's learning rate for the generator")] = 1e-3
     discriminator_lr: Annotated[
@@ -72,7 +74,7 @@ class InfoGAN(Backend):
     """
 
     Config = InfoGANConfig
-    small: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "latent_size": 4}
+    small: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "hidden": 16, "latent_size": 4}
 
     def describe(self, config: InfoGANConfig, data: Spec) -> Spec:
         latents = [Latent(size=config.latent_size)]
@@ -81,7 +83,7 @@ class InfoGAN(Backend):
         return data.model_copy(update={"latents": tuple(latents), "num_classes": 0, "classes": None})
 
     def build(self, config: InfoGANConfig, spec: Spec) -> nn.ModuleDict:
-        sizes = (config.width, config.max_width)
+        sizes = (config.hidden, config.width, config.max_width)
         return nn.ModuleDict(
             {
                 "generator": CodeGenerator(spec, *sizes),
@@ -101,6 +103,10 @@ class InfoGAN(Backend):
 
     def loss(self, player: str, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         """V(D, G) - lambda L_I(G, Q): Chen et al. 2016, eq. 6, for either player's part in V."""
+        if len(batch.images) < 2:
+            raise InputError(
+                "infogan's networks normalise over the batch and need 2 images at least: use a larger batch_size"
+            )
         if player == "generator":
             return self._generator_loss(nets, batch.images, step)
         return self._discriminator_loss(nets, batch.images, step)
@@ -126,12 +132,10 @@ class InfoGAN(Backend):
                 penalty = zero_centred_penalty(real_score, real) + zero_centred_penalty(fake_score, fake)
             value, log = config.gamma / 2 * config.penalty_every * penalty, {"penalty": penalty.detach()}
         else:
-            scores, both = nets["discriminator"](cat([real, fake]))
-            real_score, fake_score = scores.float().chunk(2)
-            outputs = {name: numbers[len(real) :] for name, numbers in both.items()}
+            (real_score, _), (fake_score, outputs) = nets["discriminator"](real), nets["discriminator"](fake)
             value, log = 0.0, {}
         told = _told(step, outputs, step.cache["latents"])
-        value = value + objective.discriminator(real_score, fake_score) - _weighted(step, told)
+        value = value + objective.discriminator(real_score.float(), fake_score.float()) - _weighted(step, told)
         log |= {f"information/{name}": bound.detach() for name, bound in told.items()}
         return Loss(value, {**score_log(real_score, fake_score), **log})
 

@@ -13,6 +13,8 @@ from torch.utils.data import TensorDataset
 
 import genaug
 from genaug import plugins
+from genaug.backend import Batch
+from genaug.errors import InputError
 from genaug.spec import Latent, Spec
 from genaug.training.checkpoint import newest_checkpoint
 from genaug.training.game import Game
@@ -26,7 +28,7 @@ SHAPES = [(1, 1, 1), (1, 4, 4), (1, 8, 8), (1, 28, 28), (1, 27, 27), (2, 13, 40)
 LOSSES = ["nonsaturating", "relativistic", "least_squares", "hinge", "minimax"]
 CODES = [{}, {"categories": [3, 4], "continuous": 0}, {"categories": [], "continuous": 3, "variance": "predicted"}]
 C, U = Latent(name="c1", kind="categorical", size=5), Latent(name="u1", kind="uniform", size=2)
-TINY = {"width": 4, "max_width": 8, "latent_size": 4}
+TINY = {"width": 4, "max_width": 8, "hidden": 16, "latent_size": 4}
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ class TestShapes:
     @pytest.mark.parametrize("shape", SHAPES)
     @pytest.mark.parametrize("codes", CODES)
     def test_build_generate_loss_backward(self, backend, shape, codes):
-        config = configure(**codes)
+        config = configure(**codes, gamma=0.2)
         spec = spec_of(config, shape)
         nets, step = backend.build(config, spec), step_of(config, spec)
         images = backend.generate(nets, step.latents(4), None)
@@ -66,10 +68,10 @@ class TestShapes:
         for index in (0, 1):  # with and without penalty
             check_losses(backend, config, spec, batch_of(shape), index)
 
-    def test_scores_and_codes_of_an_image_depend_on_no_other(self, backend):
+    def test_codes_are_read_off_an_image_by_itself_once_trained(self, backend):
         config = configure()
         torch.manual_seed(0)
-        critic, images = backend.build(config, spec_of(config))["discriminator"], batch_of((1, 8, 8), 6).images
+        critic, images = backend.build(config, spec_of(config))["discriminator"].eval(), batch_of((1, 8, 8), 6).images
         score, read = critic(images)
         assert score.shape == (6, 1)
         assert {name: tuple(numbers.shape) for name, numbers in read.items()} == {
@@ -225,6 +227,22 @@ class TestLoss:
         (_, discriminator), _, _, _, nets = hand(0)
         discriminator.value.backward()
         assert nets["generator"].weight.grad is None
+
+    def test_a_batch_of_one_is_refused(self, backend):
+        config = configure()
+        with pytest.raises(InputError, match="need 2 images at least: use a larger batch_size"):
+            play(backend, config, spec_of(config), batch_of((1, 8, 8), 1))
+
+    def test_generated_images_are_normalised_apart_from_the_real_ones(self, backend):
+        config = configure()
+        spec = spec_of(config)
+        torch.manual_seed(0)
+        nets, images, scores = backend.build(config, spec), batch_of((1, 8, 8)).images, []
+        for brightness in (1.0, 0.1):
+            step, batch = step_of(config, spec), Batch(images * brightness, None)
+            backend.loss("generator", nets, batch, step)
+            scores.append(backend.loss("discriminator", nets, batch, step).log["fake_score"].item())
+        assert scores[0] == pytest.approx(scores[1], abs=1e-6)
 
     @pytest.mark.parametrize("loss", LOSSES)
     @pytest.mark.parametrize("policy", [(), ("translation", "color")])
