@@ -244,7 +244,7 @@ def study_thesis(rows: list[Row]) -> list[Measure]:
 MNIST = "--root MNIST_ROOT"
 _TRAINING = ("steps", "data", "width")
 SCRIPTS = [
-    Script("papers/mad_gan_1d.py", "MAD-GAN on a line (Ghosh et al. 2018)", "--seeds 8", 8, 15, mad_gan_1d),
+    Script("papers/mad_gan_1d.py", "MAD-GAN on a line (Ghosh et al. 2018)", "--seeds 8", 8, 2, mad_gan_1d),
     Script("papers/mixtures_2d.py", "Mixtures in the plane", "--seeds 5", 5, 5, mixtures_2d),
     Script(
         "papers/infogan_mnist.py",
