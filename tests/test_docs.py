@@ -106,6 +106,7 @@ def test_a_block_is_left_out_for_a_reason_that_is_known():
     left_out = {(page, block.reason) for page in FOUND for block in blocks_of(ROOT / page) if block.reason is not None}
     assert left_out == {
         ("docs/evaluate.md", "takes minutes"),
+        ("docs/gallery.md", "takes minutes"),
         ("docs/how-to/few-labels.md", "takes minutes"),
         ("docs/how-to/private-hub.md", "needs a server"),
         ("docs/how-to/pull-and-push.md", "needs the real Hub"),
