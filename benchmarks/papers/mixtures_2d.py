@@ -6,8 +6,8 @@ at least 20 % of its mass of such samples; PacGAN's own count, one sample in 2,5
 
 GAN, MAD-GAN, WGAN-GP and the relativistic GAN are the plugins' own losses, with the same small networks, batches and
 number of steps for all. MAD-GAN is run with the plugin's default objective (relativistic pairing, and the naming of a
-sample's generator) and, as mad-gan-paper, with the joint softmax of Ghosh et al. 2018. Rates and penalties were
-chosen on seed 100. A backend that isn't installed is left out.
+sample's generator) and, as mad-gan-paper, with the joint softmax of Ghosh et al. 2018. MAD-GAN's rate
+and penalty were chosen on seed 100, and the relativistic GAN has the same. A backend that isn't installed is left out.
 
     OMP_NUM_THREADS=1 python benchmarks/papers/mixtures_2d.py --seeds 5 --json
 """

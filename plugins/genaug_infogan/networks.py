@@ -1,7 +1,7 @@
 """A generator that takes codes beside its noise, and a discriminator whose body also reads the codes off an image.
 
 Both are built like those of Chen et al. 2016, appendix C.1: a wide dense layer next to the convolutions, and batch
-normalisation everywhere but at the images' side. With plain convolutions instead, categories hardly found the digits.
+normalisation everywhere but at the images' side.
 """
 
 from collections.abc import Mapping
