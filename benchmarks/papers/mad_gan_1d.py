@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from points import DenseHeads, Mixture, Training, Unlabelled, with_networks
+from points import DenseHeads, Mixture, Training, Unlabelled, falling, with_networks
 from record import Record, cost, say
 from scipy.stats import entropy, ttest_rel
 from torch import Tensor, nn
@@ -81,7 +81,7 @@ def run(key: dict[str, Any]) -> dict[str, Any]:
     start, k, steps = time.perf_counter(), key["k"], key["steps"]
     training = Training(backend(k), {**OPTIONS, "generators": k}, DATA, BATCH, key["seed"])
     for index in range(steps):
-        training.play(index, OPTIONS["lr"] * min(1.0, 2 * (1 - index / steps)))
+        training.play(index, falling(OPTIONS["lr"], index, steps))
         if (index + 1) % max(1, steps // 10) == 0:
             seconds = time.perf_counter() - start
             left = cost(seconds / (index + 1), steps - index - 1)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from points import DenseHeads, Mixture, Training, Unlabelled, with_networks
+from points import DenseHeads, Mixture, Training, Unlabelled, falling, with_networks
 from record import Record, cost, say
 from torch import nn
 
@@ -110,7 +110,7 @@ def run(key: dict[str, Any]) -> dict[str, Any]:
     name, options = METHODS[key["method"]]
     training = Training(backend(name, options), {**options, "latent_size": LATENT}, gaussians, BATCH, key["seed"])
     for index in range(steps):
-        training.play(index, options["lr"] * min(1.0, 2 * (1 - index / steps)))
+        training.play(index, falling(options["lr"], index, steps))
     points = training.sample(SAMPLES, averaged=True)
     shares, few = gaussians.shares(points), gaussians.shares(points[:FEW])
     seconds = round(time.perf_counter() - start, 1)

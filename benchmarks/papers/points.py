@@ -43,6 +43,11 @@ class Mixture:
         return which[nearest <= 3 * self.stds[which]].bincount(minlength=len(self.means)) / len(points)
 
 
+def falling(lr: float, index: int, steps: int) -> float:
+    """The learning rate of a step: it falls to 0 over the second half."""
+    return lr * min(1.0, 2 * (1 - index / steps))
+
+
 class PointStream:
     """Batches of fresh points, in the manner of the engine's BatchStream."""
 
