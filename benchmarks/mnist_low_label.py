@@ -2,7 +2,8 @@
 
 Three studies over paired seeds with disjoint training images: 1 % of the labels (60 a class), 10 labels a class, and
 10 labels a class with a generator trained before on the MNIST training images that no seed uses (declared pretrained).
-Each tells the verdict and how much of the error generated images remove, without and with classic augmentation.
+Each tells the verdict and how much of the error generated images remove, without and with classic augmentation. The
+classifier is LeNet.
 
     python benchmarks/mnist_low_label.py --root MNIST_ROOT --json
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lenet import LeNet
 from torch.utils.data import Subset
 from tracked_cells import TrackedCells, hours
 
@@ -49,17 +51,17 @@ def main() -> None:
     result: dict[str, Any] = {}
     for name in options.study or STUDIES:
         settings: dict[str, Any] = {"labels_per_class": STUDIES[name], "seeds": options.seeds, "device": "cpu"}
-        settings["updates"] = options.updates
+        settings |= {"classifier": LeNet, "updates": options.updates}
         images = train
         if name.endswith("pretrained"):
             images = few_per_class(train, STUDIES[name] * options.seeds)  # the seeds share these out; the rest trained
             if options.estimate:
                 say(f"{name}: without the generator, {options.pretrain_steps} steps once, which isn't estimated")
-                source: Any = Recipe("cgan", steps=1, batch_size=64)
+                source: Any = Recipe("cgan", steps=1)
             else:
                 source = pretrained(train, images, options)
         else:
-            source = Recipe("cgan", steps=options.steps, batch_size=64)
+            source = Recipe("cgan", steps=options.steps)
         settings["sources"] = {"cgan": source}
         tell_cost(name, images, test, settings)
         if not options.estimate:

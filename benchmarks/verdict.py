@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lenet import LeNet
 from torch import Tensor, nn
 from torch.utils.data import Subset
 from tracked_cells import TrackedCells, hours
@@ -101,11 +102,12 @@ SETTINGS = [
     Setting("digits", 3, "pretrained", ratios=(0.5, 0.75), helps=True),
     Setting("digits", 5, "pretrained", ratios=(0.5, 0.75), helps=True),
     Setting("digits", 3, "pretrained", "mlp", ratios=(0.5, 0.75), helps=True),
-    Setting("MNIST", 10, "cgan"),
-    Setting("MNIST", 60, "cgan"),
-    Setting("MNIST", 10, "weak", ratios=(0.5, 0.8)),
-    Setting("MNIST", 3, "pretrained", ratios=(0.5, 0.75), helps=True),
-    Setting("MNIST", 10, "pretrained", helps=True),
+    Setting("MNIST", 10, "wrong", "mlp", ratios=(0.25, 0.5)),
+    Setting("MNIST", 10, "pretrained", "mlp", helps=True),
+    Setting("MNIST", 3, "pretrained", "lenet", ratios=(0.5, 0.75), helps=True),
+    Setting("MNIST", 10, "weak", "lenet", ratios=(0.5, 0.8)),
+    Setting("MNIST", 10, "cgan", "lenet"),
+    Setting("MNIST", 60, "cgan", "lenet"),
 ]
 
 
@@ -144,7 +146,7 @@ def follow(setting: Setting, cells: TrackedCells, options: argparse.Namespace) -
         "sources": {"source": source},
         "ratios": setting.ratios,
         "labels_per_class": setting.labels,
-        "classifier": {"small": "small", "mlp": MLP}[setting.classifier],
+        "classifier": {"small": "small", "mlp": MLP, "lenet": LeNet}[setting.classifier],
         "updates": options.updates,
         "device": "cpu",
     }
