@@ -6,7 +6,7 @@ from torch import Tensor, nn
 class LeNet(nn.Module):
     """Two 5x5 convolutions (16 and 32 channels), each with ReLU and a halving, and two linear layers.
 
-    Takes floats (N, C, H, W) in [0, 1] and gives logits (N, num_classes). A third of the time of genaug's small CNN.
+    Takes floats (N, C, H, W) in [0, 1] and gives logits (N, num_classes).
     """
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int) -> None:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lenet import LeNet
 from thesis_tables import COUNTS, LOSSES, NAME, PAPER, RATIOS, cells_of, draw, questions, summary, tables
 from tracked_cells import TrackedCells, hours
 
@@ -64,12 +65,13 @@ class Data:
     mad_gan: Mapping[str, Any]
     judge_updates: int
     samples: int
+    classifier: Any = "small"
 
 
-SMALL = {"width": 16, "max_width": 64}
+SMALL, MEDIUM = {"width": 16, "max_width": 64}, {"width": 16, "max_width": 128}
 DATA = {
     "digits": Data("digits", 10, 400, 300, SMALL, {**SMALL, "gamma": 1.0}, 600, 500),  # CGAN's gamma for small images
-    "mnist": Data("torchvision:MNIST", 10, 1500, 500, {}, {}, 1500, 2000),
+    "mnist": Data("torchvision:MNIST", 10, 1500, 500, MEDIUM, MEDIUM, 1500, 2000, LeNet),
 }
 
 
@@ -118,6 +120,7 @@ def answer(options: argparse.Namespace, tracked: TrackedCells) -> None:
         "ratios": RATIOS,
         "seeds": options.seeds,
         "labels_per_class": options.labels or data.labels,
+        "classifier": data.classifier,
         "updates": options.updates or data.updates,
         "device": "cpu",
     }
