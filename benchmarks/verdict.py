@@ -220,8 +220,7 @@ def task(setting: Setting, options: argparse.Namespace) -> tuple[Any, Any, Any]:
         return used, test, WrongLabels(images.images, images.labels)
     out = options.out / f"pretrained-{setting.data}-{setting.labels if big else 'all'}"
     fit: Callable[..., Any] = genaug.fit
-    steps, config = (3000, {}) if big else (3000, SMALL_GAN)
-    return used, test, fit("cgan", rest, out=out, steps=steps, config=config, device="cpu", resume=out.exists())
+    return used, test, fit("cgan", rest, out=out, steps=3000, config=SMALL_GAN, device="cpu", resume=out.exists())
 
 
 def summary(finished: dict[Setting, dict[str, Any]]) -> dict[str, Any]:
