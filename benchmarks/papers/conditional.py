@@ -4,7 +4,8 @@ CGAN and the conditional MAD-GAN with 3, 5 and 10 generators, the batch of gener
 For each method and seed:
 
 * the share of samples that a classifier, trained on the real training set and the same for all, labels as requested;
-* the accuracy on the real test set of a CNN that is trained on generated samples alone;
+* the accuracy on the real test set of a CNN that is trained on generated samples alone, and of one that is trained on
+  them with classic augmentation;
 * FID and KID to the real test set in the penultimate layer of the first classifier: not to be compared with those in
   other networks' features;
 * how the generators differ: the pixel distance between their class means, beside that where samples are dealt to
@@ -207,7 +208,7 @@ def seconds_a_step(backend: str, config: dict[str, Any], data: TrainingImages) -
 
 
 def estimate(options: argparse.Namespace) -> str:
-    """What a full run costs: its trainings, its CNNs (two for a MAD-GAN), and the judge; the sampling is left out."""
+    """What a full run costs: its trainings, its CNNs (three for a MAD-GAN), and the judge; the sampling is left out."""
     train, _ = read(options)
     few = TrainingImages(train.images[:2048], train.labels[:2048], train.spec)
     began = time.monotonic()
@@ -220,7 +221,7 @@ def estimate(options: argparse.Namespace) -> str:
             training = 60 * options.max_minutes
         else:
             training = options.steps * seconds_a_step(backend, settings(config, options.set), few)
-        seconds += options.seeds * (training + options.updates * update * (1 if method == "cgan" else 2))
+        seconds += options.seeds * (training + options.updates * update * (2 if method == "cgan" else 3))
     return cost(seconds, 1)
 
 
@@ -239,15 +240,21 @@ def tell(rows: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> 
     say(f"FID of as many real training images in its features: {judged['fid_of_real']:.3f}")
     if len({row["judge"] for of_method in rows.values() for row in of_method}) > 1:
         say("warning: the rows come from different fixed classifiers, so their FID can't be compared")
-    names = ["agreement", "agreement_of_worst_member", "synthetic_only", "fid", "named_by_cnn"]
+    columns = {
+        "agreement": "label recognised",
+        "agreement_of_worst_member": "worst generator",
+        "synthetic_only": "synthetic only",
+        "synthetic_only_classic": "with classic",
+        "fid": "FID",
+        "named_by_cnn": "generator named",
+    }
     lines = []
     for method, of_method in rows.items():
         for row in of_method:
-            values = [row[name] for name in names]
+            values = [row[name] for name in columns]
             shown = ["-" if v is None else f"{v:.4f}" for v in values]
             lines.append([method, str(row["seed"]), *shown, PAPER.get(method, "-")])
-    head = ["method", "seed", "label recognised", "worst generator", "synthetic only", "FID", "generator named"]
-    print(table([*head, "published (other features)"], lines))
+    print(table(["method", "seed", *columns.values(), "published (other features)"], lines))
     result = summary(rows)
     draw(rows, RESULTS / f"{NAME}_{options.data.rpartition(':')[2].lower()}.png")
     if options.json:

@@ -14,6 +14,7 @@ from genaug.evaluation.diversity import distance_ratio, first_per_class
 from genaug.evaluation.features import Features, classifier_features
 from genaug.evaluation.scores import train_scorer
 from genaug.generator import Generator
+from genaug.studies.classic import classic_augmentation
 from genaug.studies.classifier import SmallCNN, accuracy
 from genaug.training.reading import TrainingImages
 
@@ -87,12 +88,16 @@ def measure(generator: Generator, judge: Judge, test: TrainingImages, options: a
     some = first_per_class(test_labels, DISTANCE_PER_CLASS)
     like = test_labels[some]
     pool, pool_labels, pool_members = draw_samples(generator, options.pool, seed=3)
-    learner = train_scorer(pool, pool_labels, classes, updates=updates, seed=0, device=CPU)
+    learner, augmented = (
+        train_scorer(pool, pool_labels, classes, updates=updates, seed=0, device=CPU, augment=augment)
+        for augment in (None, classic_augmentation)
+    )
     row = {
         **judge.told,
         "agreement": accuracy(judge.model, images, asked),
         "agreement_of_worst_member": min(of_members),
         "synthetic_only": accuracy(learner, test_images, test_labels),
+        "synthetic_only_classic": accuracy(augmented, test_images, test_labels),
         "fid": fid(judge.real, features),
         "kid": kid(judge.real, features),
         "diversity_ratio": distance_ratio(
@@ -135,7 +140,7 @@ def summary(rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     result: dict[str, Any] = {"judge_accuracy": first["judge_accuracy"], "fid_of_real": first["fid_of_real"]}
     for method, of_method in rows.items():
         prefix, kind = method.replace("-", "_"), method.partition("-")[0]
-        for name in ("agreement", "synthetic_only", "fid", "kid"):
+        for name in ("agreement", "synthetic_only", "synthetic_only_classic", "fid", "kid"):
             values = [row[name] for row in of_method]
             result |= {f"{prefix}_{name}_median": statistics.median(values)}
             result |= {f"{prefix}_{name}_min": min(values), f"{prefix}_{name}_max": max(values)}

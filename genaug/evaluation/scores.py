@@ -9,19 +9,27 @@ from torch import Tensor
 
 from genaug.evaluation.arrays import Interval, normal_interval
 from genaug.randomness import mix
-from genaug.studies.classifier import SmallCNN, new_classifier, shuffled_batches, train_classifier
+from genaug.studies.classifier import Augment, SmallCNN, new_classifier, shuffled_batches, train_classifier
 
 WIDTH, BATCH, LEARNING_RATE = 16, 128, 2e-3
 
 
 def train_scorer(
-    images: Tensor, labels: Tensor, num_classes: int, *, updates: int, seed: int, device: torch.device
+    images: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    *,
+    updates: int,
+    seed: int,
+    device: torch.device,
+    augment: Augment | None = None,
 ) -> SmallCNN:
-    """A small classifier trained on uint8 images (N, C, H, W) and int64 labels (N,): Adam, 128 images an update."""
+    """A small classifier trained on uint8 images (N, C, H, W) and int64 labels (N,): Adam, 128 images an update, each
+    batch changed by ``augment`` as ``train_classifier`` has it."""
     channels, height, width = images.shape[1:]
     model = new_classifier((channels, height, width), num_classes, seed, WIDTH).to(device)
     data = shuffled_batches(images, labels, BATCH, mix(seed, "order"))
-    train_classifier(model, data, updates=updates, seed=seed, lr=LEARNING_RATE)
+    train_classifier(model, data, updates=updates, seed=seed, augment=augment, lr=LEARNING_RATE)
     return model
 
 

@@ -154,6 +154,8 @@ def test_real_images_score_as_well_as_the_classifier_and_others_worse(judged):
     assert judged["judge"].told["judge_accuracy"] > 0.9
     assert perfect["agreement"] > 0.95
     assert perfect["synthetic_only"] > 0.88
+    assert perfect["synthetic_only_classic"] > 0.88
+    assert perfect["synthetic_only_classic"] != perfect["synthetic_only"]
     assert perfect["diversity_ratio"] == pytest.approx(1, abs=0.1)
     assert two["agreement"] < perfect["agreement"] - 0.1
     assert two["agreement_of_worst_member"] < two["agreement"] - 0.1
@@ -179,7 +181,15 @@ def test_targets():
         blank = dict.fromkeys(("named_by_cnn", "named_by_discriminator", "class_mean_distance"), None)
         blank |= {"judge_accuracy": 0.99, "fid_of_real": 0.1, "class_mean_distance_by_chance": None, "kid": 0}
         return [
-            {**blank, "seed": s, "fid": f, "agreement": agreement, "synthetic_only": 0.975} for s, f in enumerate(fids)
+            {
+                **blank,
+                "seed": s,
+                "fid": f,
+                "agreement": agreement,
+                "synthetic_only": 0.975,
+                "synthetic_only_classic": 0.98,
+            }
+            for s, f in enumerate(fids)
         ]
 
     found = measures.summary(
