@@ -359,7 +359,7 @@ SCRIPTS = [
         )
         for data, title, arguments, hours in (
             ("digits", "the embedded digits", "--data digits", 0.3),
-            ("mnist", "MNIST", MNIST, 9),
+            ("mnist", "MNIST", MNIST, 3.5),
         )
     ),
 ]
