@@ -13,9 +13,16 @@ class LeNet(nn.Module):
         super().__init__()
         channels, height, width = shape
         self.layers = nn.Sequential(
-            *(nn.Conv2d(channels, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
-            *(nn.Linear(32 * (height // 4) * (width // 4), 128), nn.ReLU(), nn.Linear(128, num_classes)),
+            nn.Conv2d(channels, 16, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * (height // 4) * (width // 4), 128),
+            nn.ReLU(),
+            nn.Linear(128, num_classes),
         )
 
     def forward(self, images: Tensor) -> Tensor:
