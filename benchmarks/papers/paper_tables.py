@@ -263,9 +263,10 @@ SCRIPTS = [
         5,
         5,
         mixtures_2d,
-        note="`mad-gan` has the plugin's default objective, `mad-gan-paper` that of its paper. Seeds 0 and 1 were first run "
-        "with one batch shared by the generators and 20,000 steps (kept in the record, not shown here): on the grid seed 1 "
-        "found 24 modes, at 91.4 %. Full batches were then tried on other seeds, and all is run again with them.",
+        note="`mad-gan` has the plugin's default objective, `mad-gan-paper` that of its paper. Seeds 0 and 1 of "
+        "the former were first run with one batch shared by the generators and 20,000 steps (in the record, "
+        "not shown here): on the grid seed 1 found 24 modes, at 91.4 %. Full batches were then tried on "
+        "other seeds, and all is run with them.",
     ),
     Script(
         "papers/infogan_mnist.py",
