@@ -1,11 +1,10 @@
 """Are samples of a generator trained in bfloat16 as good as those of one trained in float32? KID, paired by seed.
 
 For each seed both start from the same weights and see the same batches and latents. KID is measured against the test
-images in the features of a classifier trained on the training images, scaled to a root mean square of 1 (KID's kernel
-is cubic: on large features it tells little but their norm). It is the mean of several looks in the second half of the
-training: two trainings that differ in the last bit part soon, and a single look would mostly tell by how much a
-generator differs from itself a hundred steps later. bfloat16 passes where the upper 95 % bound (one-sided, Student's t)
-of the mean difference is at most a tenth of float32's mean KID.
+images in the features of a classifier trained on the training images. It is the mean of several looks in the second
+half of the training: two trainings that differ in the last bit part soon, and a single look would mostly tell by how
+much a generator differs from itself a hundred steps later. bfloat16 passes where the upper 95 % bound (one-sided,
+Student's t) of the mean difference is at most a tenth of float32's mean KID.
 
     python benchmarks/precision.py --root MNIST_ROOT --seeds 5 --json
 """
@@ -77,11 +76,7 @@ def train_features(train: TrainingImages, test: TrainingImages, updates: int) ->
     loader = DataLoader(TensorDataset(train.images, train.labels), BATCH, shuffle=True, generator=order)
     train_classifier(judge, batches(loader), updates=updates, seed=0)
     print(f"the features' classifier: {accuracy(judge, test.images, test.labels):.1%} on test", file=sys.stderr)
-    features = classifier_features(judge, "the training images")
-    size = float(features.of(test.images).square().mean().sqrt())
-    return Features(
-        f"{features.description}, divided by its root mean square", lambda images: features.extract(images) / size
-    )
+    return classifier_features(judge, "the training images", train.images)
 
 
 def follow(

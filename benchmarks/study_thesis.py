@@ -157,7 +157,7 @@ def judge_images(work: Work, data: Data, seeds: Sequence[int]) -> None:
                 device, classes = torch.device("cpu"), work.spec.num_classes
                 images, labels = work.train.images, work.train.labels
                 judge = train_scorer(images, labels, classes, updates=data.judge_updates, seed=1000, device=device)
-                features = classifier_features(judge, "the whole real training set")
+                features = classifier_features(judge, "the whole real training set", images)
             own = work.train.part(work.rows[seed])
             place = work.folder.generator(name, "test", seed)
             generator = source_module.train(recipe, own, place, mix(seed, "generator", name), work.device)

@@ -41,7 +41,7 @@ def train_judge(train: TrainingImages, test: TrainingImages, options: argparse.N
     model = train_scorer(
         images, labels, train.spec.num_classes, updates=options.judge_updates, seed=JUDGE_SEED, device=CPU
     )
-    features = classifier_features(model, "the real training set")
+    features = classifier_features(model, "the real training set", images)
     real = features.of(test_images)
     some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: options.samples]
     told = {

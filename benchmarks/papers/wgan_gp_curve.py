@@ -31,9 +31,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from genaug import plugins
 from genaug.data import load_data
 from genaug.evaluation import kid
+from genaug.evaluation.features import Features, classifier_features
 from genaug.generator import Generator
 from genaug.precision import compute_dtype, pick_device
-from genaug.studies.classifier import accuracy, as_unit, batches, new_classifier, train_classifier
+from genaug.studies.classifier import SmallCNN, accuracy, batches, new_classifier, train_classifier
 from genaug.training.game import Game
 from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages, read_images
@@ -81,10 +82,11 @@ def main(arguments: list[str] | None = None) -> None:
     if missing:
         train, test = (read_images(load_data(options.data, split=s, root=options.root)) for s in ("train", "test"))
         judge = train_judge(train)
+        features = classifier_features(judge, "the real training set", train.images)
         found = {"judge_accuracy": accuracy(judge, test.images, test.labels)}
         say(f"the classifier labels {found['judge_accuracy']:.2%} of the real test set rightly")
         for key in missing:
-            record.add(key, {**found, **follow(key, config, train, judge, features(judge, test.images))})
+            record.add(key, {**found, **follow(key, config, train, features, features.of(test.images))})
 
     rows = [record.done(key) for key in keys]
     say(f"{'seed':<8}{'Spearman':>9}{'averaged generator':>20}   aim: {TARGET} in every seed")
@@ -116,7 +118,7 @@ def log_spaced(first: int, last: int, count: int) -> list[int]:
     return np.unique(np.geomspace(first, last, count).round().astype(int)).tolist()
 
 
-def train_judge(data: TrainingImages) -> nn.Module:
+def train_judge(data: TrainingImages) -> SmallCNN:
     """The same for all seeds, so that their KID can be compared."""
     shuffled = torch.Generator().manual_seed(0)
     rows = DataLoader(
@@ -127,14 +129,7 @@ def train_judge(data: TrainingImages) -> nn.Module:
     return judge
 
 
-@torch.inference_mode()
-def features(judge: nn.Module, images: Tensor) -> Tensor:
-    """The classifier's last hidden layer, (N, 128), of uint8 images."""
-    body = nn.Sequential(judge.features, judge.head[:2])
-    return torch.cat([body(as_unit(part) * 2 - 1) for part in images.cpu().split(500)])
-
-
-def follow(key: dict[str, Any], config: Any, data: TrainingImages, judge: nn.Module, real: Tensor) -> dict[str, Any]:
+def follow(key: dict[str, Any], config: Any, data: TrainingImages, features: Features, real: Tensor) -> dict[str, Any]:
     """Train one generator; the estimate and KID at each of the key's points."""
     backend, seed, device = plugins.resolve("wgan-gp"), key["seed"], pick_device(None)
     spec = backend.describe(config, data.spec)
@@ -145,7 +140,7 @@ def follow(key: dict[str, Any], config: Any, data: TrainingImages, judge: nn.Mod
 
     def distance(network: nn.Module) -> float:
         images, _ = Generator("wgan-gp", backend, config, spec, network, {}).sample(key["samples"], seed=seed)
-        return kid(real, features(judge, images), subsets=key["subsets"])
+        return kid(real, features.of(images), subsets=key["subsets"])
 
     latest: list[Tensor] = []
     curves: dict[str, list[float]] = {"estimate": [], "kid": [], "kid_averaged": []}

@@ -93,7 +93,8 @@ def evaluate(
         name = data or type(real_set).__name__
         if compared_by is None:
             assert judge is not None
-            compared_by = classifier_features(judge, f"{name} ({len(real.images):,} images, {updates:,} updates)")
+            trained_on = f"{name} ({len(real.images):,} images, {updates:,} updates)"
+            compared_by = classifier_features(judge, trained_on, real.images)
         bar.tell("fidelity and diversity")
         stages.compare_distributions(
             subject, compared_by, found, replicates=replicates, seed=seed, tick=lambda: bar.advance(1)

@@ -20,6 +20,7 @@ from genaug.precision import pick_device
 from genaug.studies.classifier import SmallCNN
 
 _BATCH = 256
+_SCALED_BY = 2_000  # images that tell how large a classifier's features are
 _LARGEST_SIDE = 32  # pixels: beyond it, images are averaged down before their pixels are compared
 
 
@@ -125,13 +126,19 @@ def _fingerprint(module: nn.Module) -> str:
     return digest.hexdigest()[:12]
 
 
-def classifier_features(model: SmallCNN, trained_on: str) -> Features:
-    """The penultimate layer of a small classifier; ``trained_on`` says on what, in words."""
+def classifier_features(model: SmallCNN, trained_on: str, images: Tensor) -> Features:
+    """The penultimate layer of a small classifier; ``trained_on`` says on what, in words.
+
+    It is divided by its root mean square over the first of ``images``, uint8 (N, C, H, W): KID's kernel is cubic, and
+    on large features it tells little but their norm.
+    """
     device = next(model.parameters()).device
-    return Features(
-        f"penultimate layer of a small CNN trained on {trained_on}",
+    raw = Features(
+        f"penultimate layer of a small CNN trained on {trained_on}, scaled to a root mean square of 1",
         lambda images: model.embed(to_float(images).to(device)),
     )
+    size = float(raw.of(images[:_SCALED_BY]).square().mean().sqrt().clamp(min=torch.finfo(torch.float32).tiny))
+    return Features(raw.description, lambda images: raw.extract(images) / size)
 
 
 def timm_features(name: str, device: str | torch.device | None = None) -> Features:

@@ -47,10 +47,12 @@ def test_maps_are_flattened_and_batches_joined():
 
 def test_a_classifiers_penultimate_layer():
     model = new_classifier((1, 8, 8), 4, seed=0, width=4)
-    found = classifier_features(model, "digits")
+    found = classifier_features(model, "digits", IMAGES)
     unit = IMAGES.float() / 255
     with torch.inference_mode():
-        assert torch.equal(model.head[-1](found.of(IMAGES)), model(unit))
+        raw = model.embed(unit)
+    assert found.of(IMAGES).square().mean() == pytest.approx(1)
+    torch.testing.assert_close(found.of(IMAGES), raw / raw.square().mean().sqrt())
     assert "trained on digits" in found.description
 
 
