@@ -2,7 +2,8 @@
 
 Chen et al. 2016, section 7.2: 62 noise variables, one categorical code of size 10, two continuous ones; 5,000 updates.
 Q then says of each real image which category it is. Each category is matched to a digit, one to one, on the training
-images and their labels, which serve for nothing else; the error is that on the test images.
+images and their labels, which serve for nothing else; the error is that on the test images. Unlike the paper's, the
+discriminator and Q see all images turned, scaled and shifted at random.
 
     python benchmarks/papers/infogan_mnist.py --root MNIST_ROOT --seeds 5 --json
 """
@@ -35,7 +36,7 @@ from genaug.data import load_data
 from genaug.training.reading import TrainingImages, read_images
 
 NAME = "infogan_mnist"
-CONFIG = {"categories": [10], "continuous": 2, "latent_size": 62, "width": 16, "gamma": 0.0}
+CONFIG = {"categories": [10], "continuous": 2, "latent_size": 62, "width": 16}
 TARGET, STRETCH, PAPER = 0.10, 0.05, 0.05
 READ_BACK = 2_000  # generated images of which Q is asked for the category they were made with
 

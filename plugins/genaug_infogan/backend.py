@@ -9,7 +9,7 @@ from torch import Tensor, nn, stack
 from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
 from genaug.errors import InputError
 from genaug.spec import Latent, Spec
-from genaug.training.objectives import OBJECTIVES, score_log, zero_centred_penalty
+from genaug.training.objectives import OBJECTIVES, score_log
 from genaug_infogan.information import codes_of, information
 from genaug_infogan.networks import CodeGenerator, InfoDiscriminator
 
@@ -41,8 +41,6 @@ class InfoGANConfig(BackendConfig):
         Literal["nonsaturating", "relativistic", "least_squares", "hinge", "minimax"],
         Field(description="adversarial objective"),
     ] = "nonsaturating"
-    gamma: Annotated[float, Field(ge=0, le=1000, description="weight of the gradient penalties R1 + R2")] = 0.0
-    penalty_every: Annotated[int, Field(ge=1, le=64, description="steps between two gradient penalties")] = 4
     generator_lr: Annotated[float, Field(gt=0, le=0.1, description="Adam's learning rate for the generator")] = 1e-3
     discriminator_lr: Annotated[
         float, Field(gt=0, le=0.1, description="Adam's learning rate for discriminator and Q")
@@ -123,20 +121,12 @@ class InfoGAN(Backend):
         return Loss(objective.generator(real_score.float(), score.float()) - _weighted(step, told))
 
     def _discriminator_loss(self, nets: nn.ModuleDict, real: Tensor, step: Step) -> Loss:
-        config, objective = step.config, OBJECTIVES[step.config.loss]
-        real, fake = step.augment(real), step.augment(step.cache["fake"])
-        if config.gamma > 0 and step.index % config.penalty_every == 0:
-            with step.float32():
-                real, fake = (images.detach().float().requires_grad_() for images in (real, fake))
-                (real_score, _), (fake_score, outputs) = nets["discriminator"](real), nets["discriminator"](fake)
-                penalty = zero_centred_penalty(real_score, real) + zero_centred_penalty(fake_score, fake)
-            value, log = config.gamma / 2 * config.penalty_every * penalty, {"penalty": penalty.detach()}
-        else:
-            (real_score, _), (fake_score, outputs) = nets["discriminator"](real), nets["discriminator"](fake)
-            value, log = 0.0, {}
+        objective, discriminator = OBJECTIVES[step.config.loss], nets["discriminator"]
+        real_score, _ = discriminator(step.augment(real))
+        fake_score, outputs = discriminator(step.augment(step.cache["fake"]))
         told = _told(step, outputs, step.cache["latents"])
-        value = value + objective.discriminator(real_score.float(), fake_score.float()) - _weighted(step, told)
-        log |= {f"information/{name}": bound.detach() for name, bound in told.items()}
+        value = objective.discriminator(real_score.float(), fake_score.float()) - _weighted(step, told)
+        log = {f"information/{name}": bound.detach() for name, bound in told.items()}
         return Loss(value, {**score_log(real_score, fake_score), **log})
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from playing import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
+from playing import CPU, batch_of, check_losses, play, step_of
 from pydantic import ValidationError
 from scipy.special import log_softmax
 from scipy.stats import norm
@@ -59,14 +59,13 @@ class TestShapes:
     @pytest.mark.parametrize("shape", SHAPES)
     @pytest.mark.parametrize("codes", CODES)
     def test_build_generate_loss_backward(self, backend, shape, codes):
-        config = configure(**codes, gamma=0.2)
+        config = configure(**codes)
         spec = spec_of(config, shape)
         nets, step = backend.build(config, spec), step_of(config, spec)
         images = backend.generate(nets, step.latents(4), None)
         assert images.shape == (4, *shape)
         assert float(images.detach().abs().max()) <= 1
-        for index in (0, 1):  # with and without penalty
-            check_losses(backend, config, spec, batch_of(shape), index)
+        check_losses(backend, config, spec, batch_of(shape), 0)
 
     def test_codes_are_read_off_an_image_by_itself_once_trained(self, backend):
         config = configure()
@@ -198,30 +197,16 @@ class TestLoss:
 
     def test_by_hand(self, hand):
         """Chen et al. 2016, eq. 6, with its V in the form of Goodfellow et al. 2014, section 3."""
-        options = {"gamma": 0.5, "penalty_every": 4, "category_weight": 0.7, "continuous_weight": 0.1}
+        options = {"category_weight": 0.7, "continuous_weight": 0.1}
         (generator, discriminator), real, fake, (category, code), _ = hand(**options)
         told = 0.7 * category + 0.1 * code
         assert generator.value.item() == pytest.approx(float((1 + (-fake).exp()).log().mean()) - told, rel=1e-5)
-        penalty = 2 * 4 * 0.3**2  # R1 + R2: the gradient is 0.3 in each of four pixels
         adversarial = float((1 + (-real).exp()).log().mean() + (1 + fake.exp()).log().mean())
-        assert discriminator.value.item() == pytest.approx(adversarial + 0.5 / 2 * 4 * penalty - told, rel=1e-5)
+        assert discriminator.value.item() == pytest.approx(adversarial - told, rel=1e-5)
         assert discriminator.log["information/c1"].item() == pytest.approx(category, rel=1e-4)
         assert discriminator.log["information/u1"].item() == pytest.approx(code, rel=1e-4)
-        assert discriminator.log["penalty"].item() == pytest.approx(penalty, rel=1e-5)
         assert discriminator.log["real_score"].item() == pytest.approx(float(real.mean()), rel=1e-5)
         assert not any(value.requires_grad for value in discriminator.log.values())
-
-    def test_with_and_without_penalty_the_rest_is_the_same(self, hand):
-        (_, with_penalty), *_ = hand(0, gamma=2.0, penalty_every=2)
-        (_, without), *_ = hand(0, gamma=0.0, penalty_every=2)
-        assert with_penalty.value.item() - 2 * with_penalty.log["penalty"].item() == pytest.approx(
-            without.value.item(), rel=1e-5
-        )
-
-    @pytest.mark.parametrize(("every", "steps"), [(1, [0, 1, 2, 3]), (3, [0, 3, 6])])
-    def test_penalties_are_taken_every_so_many_steps(self, hand, every, steps):
-        taken = [i for i in range(steps[-1] + 1) if "penalty" in hand(i, penalty_every=every, gamma=1)[0][1].log]
-        assert taken == steps
 
     def test_the_discriminators_turn_leaves_the_generator_alone(self, hand):
         (_, discriminator), _, _, _, nets = hand(0)
@@ -247,16 +232,10 @@ class TestLoss:
     @pytest.mark.parametrize("loss", LOSSES)
     @pytest.mark.parametrize("policy", [(), ("translation", "color")])
     def test_every_objective_runs(self, backend, loss, policy):
-        config = configure(loss=loss, gamma=1.0)
-        for index in (0, 1):
-            losses, gradients = play(backend, config, spec_of(config), batch_of((1, 8, 8)), index, policy)
-            assert all(loss.value.isfinite() for loss in losses.values())
-            assert all(any(float(g.abs().sum()) > 0 for g in gradients[name]) for name in losses)
-
-    def test_penalties_are_taken_in_float32(self, backend):
-        config = configure(penalty_every=1, gamma=1.0)
-        spec = spec_of(config)
-        check_penalties_are_float32(backend, config, spec, "score")
+        config = configure(loss=loss)
+        losses, gradients = play(backend, config, spec_of(config), batch_of((1, 8, 8)), 0, policy)
+        assert all(loss.value.isfinite() for loss in losses.values())
+        assert all(any(float(g.abs().sum()) > 0 for g in gradients[name]) for name in losses)
 
 
 class TestInformationTrains:
@@ -265,7 +244,7 @@ class TestInformationTrains:
     @staticmethod
     def one_step(**options):
         """The networks before and after one step of the engine's game."""
-        config = configure(gamma=0.0, **options)
+        config = configure(**options)
         spec = spec_of(config)
         data = TrainingImages(torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8), None, spec)
         game = Game(InfoGAN(), config, spec, 0, CPU, Share())
@@ -394,7 +373,7 @@ class TestGenerator:
         ({"category_weight": -1}, "category_weight"),
         ({"continuous_weight": float("nan")}, "continuous_weight"),
         ({"variance": 2}, "variance"),
-        ({"gamma": -1}, "gamma"),
+        ({"gamma": 1}, "gamma"),
         ({"generator_lr": 0}, "generator_lr"),
         ({"beta1": 1}, "beta1"),
         ({"labels": 1}, "labels"),
