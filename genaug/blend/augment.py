@@ -59,8 +59,8 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
         spec = check_source(source)
         if not spec.takes_labels:
             raise InputError(
-                "GenerativeAugment replaces images with others of the same label, and this source has no labels. "
-                "Use a generator that was trained with labels."
+                "GenerativeAugment replaces images with others of the same label, and this source has no labels. Give "
+                "it some with genaug.with_labels(source, labelled_set), or use a generator trained with labels."
             )
         ratio = as_number(ratio)
         if not 0 <= ratio <= 1:

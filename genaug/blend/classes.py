@@ -15,13 +15,12 @@ def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spe
     """The source's class for each of the real set's, int64 (classes,), -1 where the source has none.
 
     By name where both sides have names, else by number; a real set without names has at least the source's classes.
-    Raises ``InputError`` where the source lacks one of the
-    classes ``present`` in the real set, or has no labels at all.
+    Raises ``InputError`` where the source lacks one of the real set's classes ``present``, or has no labels at all.
     """
     if not spec.takes_labels:
         raise InputError(
-            "the source has no labels, so its samples can't stand beside labelled real ones. "
-            "Use a generator that was trained with labels."
+            "the source has no labels, so its samples can't stand beside labelled real ones. Give it labels with "
+            "genaug.with_labels(source, labelled_set), or use a generator trained with labels."
         )
     size = max(*present, len(names) - 1 if names is not None else spec.num_classes - 1) + 1
     match = np.arange(size, dtype=np.int64)

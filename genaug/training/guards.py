@@ -27,5 +27,5 @@ class DiscriminatorGuard:
             say(
                 f"warning: since step {self._since} the discriminator tells real from generated in {share:.1%} of "
                 "pairs: it has won, and the generator learns little from it. Try --augment (few images), a stronger "
-                "gradient penalty or a lower learning rate (--set gamma=..., --set lr=...)."
+                "gradient penalty or a lower learning rate (--set; the backend's README has its options)."
             )

@@ -138,7 +138,7 @@ class TrainingRun:
             state = "Nothing was saved before" if good is None else state
             raise TrainingError(
                 f"{', '.join(broken)} is no longer finite (NaN or Inf) by step {done}. {state}. Start anew with a "
-                "lower learning rate (--set lr=...) or precision='float32'."
+                "lower learning rate or precision='float32'."
             )
 
     def _export(self, done: int) -> None:

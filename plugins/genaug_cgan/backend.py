@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, cat, nn
 from torch.nn.functional import cross_entropy
 
@@ -40,6 +40,16 @@ class CGANConfig(BackendConfig):
     decay: Annotated[float, Field(ge=0, le=1, description="last share of the run, over which lr falls to 0")] = 0.5
     beta2: Annotated[float, Field(ge=0, lt=1, description="Adam's beta2; beta1 is 0")] = 0.99
     conditional: Annotated[bool, Field(description="use the labels; off: an unconditional GAN")] = True
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _has_what_it_needs(cls, loss: Any) -> Any:
+        if loss == "wasserstein":
+            raise ValueError(
+                "the Wasserstein loss needs a critic whose slope is held to 1 and that takes several turns a step, "
+                "which cgan doesn't have; take the backend wgan-gp, or the relativistic loss here"
+            )
+        return loss
 
     @model_validator(mode="after")
     def _labels_are_learned(self) -> "CGANConfig":

@@ -249,3 +249,8 @@ class TestLoss:
 def test_options_out_of_bounds(options):
     with pytest.raises(ValidationError, match=next(iter(options))):
         CGANConfig(**options)
+
+
+def test_a_wasserstein_loss_is_refused_with_a_reason():
+    with pytest.raises(ValidationError, match=r"slope is held to 1 .* take the backend wgan-gp"):
+        CGANConfig(loss="wasserstein")
