@@ -66,6 +66,7 @@ class SamplePool:
         self._source: Source | None = source
         self._device = device
         self._spec = source.spec
+        self._training = getattr(source, "training", None)
         self.counts = counts
         shape = (int(counts.sum()), *self._spec.shape)
         self._filled = SharedArray((1,))
@@ -86,6 +87,11 @@ class SamplePool:
     def spec(self) -> Spec:
         """The source's spec."""
         return self._spec
+
+    @property
+    def training(self) -> Any:
+        """The source's record of its training, None where it has none."""
+        return self._training
 
     @property
     def nbytes(self) -> int:

@@ -78,6 +78,11 @@ class LabelledSource(ABC):
         self._move(self.device)
         return self
 
+    @property
+    def training(self) -> Any:
+        """The generator's record of its training, None where it has none."""
+        return getattr(self._source, "training", None)
+
     def __repr__(self) -> str:
         report = self.report
         share = "unknown" if report.wrong_share is None else f"{report.wrong_share:.1%}"

@@ -33,6 +33,13 @@ def source():
     return matched(CodeWorld(*CLASSES), falling_into(*ORDER))
 
 
+def test_the_generators_record_is_handed_on(source):
+    world = CodeWorld(*CLASSES)
+    world.training = {"data_sha256": "abc"}
+    assert matched(world, falling_into(*ORDER)).training == {"data_sha256": "abc"}
+    assert source.training is None
+
+
 def test_every_label_is_given_as_asked_and_is_right(source):
     asked = torch.tensor([4, 0, 1, 3, 2, 0, 0])
     images, labels = source.sample(labels=asked, seed=1)
