@@ -180,3 +180,22 @@ def test_study_trains_a_backend_and_takes_a_generators_folder(trained, tmp_path)
     assert again.exit_code == 0, again.output
     assert "classic + " in again.output
     assert " ".join(report.sentence.split())[:40] in " ".join(again.output.split())
+
+
+def test_study_takes_a_test_set_of_its_own(tmp_path):
+    from PIL import Image
+
+    for name in ("photos", "others"):
+        for label in ("cat", "dog"):
+            (tmp_path / name / label).mkdir(parents=True)
+            for shade in range(3):
+                Image.new("L", (8, 8), 40 * shade + 9 * len(name + label)).save(
+                    tmp_path / name / label / f"{shade}.png"
+                )
+    photos = ["study", "--data", f"folder:{tmp_path / 'photos'}", "--out", tmp_path / "study"]
+    lacking = run(*photos)
+    assert lacking.exit_code == 1
+    assert "Name a test set with --test-data." in lacking.output
+    leaking = run(*photos, "--test-data", f"folder:{tmp_path / 'photos'}")
+    assert leaking.exit_code == 1
+    assert "6 of 6 test images are in the training set too" in leaking.output

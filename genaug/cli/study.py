@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 def study(
     data: Annotated[
         str,
-        typer.Option(help="digits, folder:PATH (with train/ and test/ in it) or torchvision:NAME (with --root)."),
+        typer.Option(help="digits, folder:PATH (train/ and test/ in it, or --test-data) or torchvision:NAME (--root)."),
     ] = "digits",
     root: Annotated[Path | None, typer.Option(help="Where torchvision's files lie; nothing is downloaded.")] = None,
+    test_data: Annotated[
+        str | None, typer.Option(help="The test set, in the forms of --data, where --data has no test split.")
+    ] = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,7 +67,7 @@ def study(
     train: Any = load_data(data, root=root)
     report = run(
         train,
-        load_data(data, split="test", root=root),
+        _test_set(data, test_data, root),
         sources=_sources(source or ["cgan"], steps, config, device),
         ratios=ratio or (0.25, 0.5),
         seeds=seeds,
@@ -94,6 +97,19 @@ def study(
         where = f"{failed['arm']}, {failed['phase']}, seed {failed['seed']}"
         console.print(f"failed: {where}: {failed['error']}", markup=False)
     console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def _test_set(data: str, test_data: str | None, root: Path | None) -> Any:
+    """The test split of the data, or another set as it is."""
+    from genaug.data import load_data
+    from genaug.errors import InputError
+
+    if test_data is not None:
+        return load_data(test_data, root=root)
+    try:
+        return load_data(data, split="test", root=root)
+    except InputError as error:
+        raise InputError(f"{error} Name a test set with --test-data.") from error
 
 
 def _sources(names: list[str], steps: int, config: dict[str, Any], device: str | None) -> dict[str, Any]:

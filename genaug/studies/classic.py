@@ -68,15 +68,3 @@ def check_classic(classic: Any, images: Tensor, labels: Tensor) -> None:
             f"classic= made {tuple(made.shape)} of images {tuple(images.shape)}; it must keep their shape.{more}"
         )
     check_unit_range(made, "leave Normalize out of classic=; the classifier gets floats in [0, 1].")
-
-
-def described(what: Any) -> str:
-    """A name of a transform or a factory that is the same in every process: its repr, without addresses."""
-    if isinstance(what, OnBatches):
-        return f"OnBatches({described(what.transform)})"
-    if what is None or isinstance(what, str):
-        return str(what)
-    text = repr(what)
-    if " at 0x" not in text:
-        return text
-    return f"{getattr(what, '__module__', '')}.{getattr(what, '__qualname__', type(what).__qualname__)}"

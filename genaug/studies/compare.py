@@ -74,17 +74,24 @@ def summarize(values: Sequence[float]) -> Summary:
 
 
 def paired_difference(
-    arm: Sequence[float], baseline: Sequence[float], confidence: float = 0.95, *, correction: float = 0.0
+    arm: Sequence[float],
+    baseline: Sequence[float],
+    confidence: float = 0.95,
+    *,
+    correction: float = 0.0,
+    resolution: float = 0.0,
 ) -> Difference:
     """Compare two arms seed by seed: ``arm[i]`` and ``baseline[i]`` must come from the same seed.
 
     The interval is mean ± t · se with n - 1 degrees of freedom and se = sqrt((1/n + correction) · sd²). Without a
     correction that is Student's paired t, which takes the seeds as independent. Runs that train and test on
     overlapping parts of one data set aren't: for them ``correction`` is n_test / n_train, Nadeau and Bengio 2003,
-    section 3 ("the corrected resampled t-test").
+    section 3 ("the corrected resampled t-test"). ``resolution`` is the step between two possible values, 1 / n_test of
+    an accuracy: an sd below resolution / sqrt(6), that of the rounding of two values, tells of the rounding alone and
+    counts as that much, so that two seeds which happen to agree prove nothing.
 
-    Raises ``InputError`` for arms of different lengths, empty ones, a confidence outside (0, 1) and a negative
-    correction.
+    Raises ``InputError`` for arms of different lengths, empty ones, a confidence outside (0, 1), a negative correction
+    and a negative resolution.
     """
     if len(arm) != len(baseline):
         raise InputError(f"paired arms must have as many seeds: got {len(arm)} and {len(baseline)}.")
@@ -92,13 +99,15 @@ def paired_difference(
         raise InputError(f"confidence must lie between 0 and 1, got {confidence}.")
     if not 0 <= correction < math.inf:
         raise InputError(f"correction is n_test / n_train and must be 0 or more, got {correction}.")
+    if not 0 <= resolution < math.inf:
+        raise InputError(f"resolution is the step between two values and must be 0 or more, got {resolution}.")
     summary = summarize([a - b for a, b in zip(arm, baseline, strict=True)])
     n, mean, sd = summary.n, summary.mean, summary.sd
     if sd is None:
         return Difference(n, mean, None, None, None, confidence)
     from scipy.special import stdtr, stdtrit
 
-    error = math.sqrt(1 / n + correction) * sd
+    error = math.sqrt(1 / n + correction) * max(sd, resolution / math.sqrt(6))
     half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * error
     p = 2 * float(stdtr(n - 1, -abs(mean) / error)) if error else float(mean == 0)
     return Difference(n, mean, sd, mean - half, mean + half, confidence, p, mean / sd if sd else None)

@@ -71,20 +71,23 @@ def select(table: Table, seeds: Sequence[int]) -> Selection:
     )
 
 
-def judge(selection: Selection, table: Table, seeds: Sequence[int], *, correction: float = 0.0) -> Judgement:
+def judge(
+    selection: Selection, table: Table, seeds: Sequence[int], *, correction: float = 0.0, resolution: float = 0.0
+) -> Judgement:
     """The verdict on the chosen arm from accuracies on the test set, over paired seeds.
 
     "use" where the interval of its difference from the baseline lies above 0, "don't use" where it lies below 0, else
     "no evidence". The interval's level is 1 - .05 / m (Bonferroni), m being the comparisons against the baseline that
     the selection calls for; what was explored besides is told apart, at 1 - .05 / (all of them). ``correction`` is
-    n_test / n_train where the seeds' training subsets overlap, see ``paired_difference``.
+    n_test / n_train where the seeds' training subsets overlap, ``resolution`` 1 / n_test, see ``paired_difference``.
+    Where the baseline lacks a seed there is nothing to compare with, and no evidence.
 
-    Raises ``InputError`` for fewer than two seeds, and where the baseline lacks one.
+    Raises ``InputError`` for fewer than two seeds.
     """
     if len(seeds) < 2:
         raise InputError("a verdict needs two seeds at least (ten are better): one tells nothing about the spread.")
     if not _complete(table, selection.baseline, seeds):
-        raise InputError(f"the baseline, {selection.baseline.name!r}, did not finish on the test set for all seeds.")
+        return Judgement("no evidence", selection.baseline, selection.chosen, ())
     planned = [arm for arm in arms_to_test(selection.chosen) if arm != selection.baseline]
     tested = [arm for arm in table if arm != selection.baseline and _complete(table, arm, seeds)]
     tested.sort(key=lambda arm: arm not in planned)
@@ -94,7 +97,9 @@ def judge(selection: Selection, table: Table, seeds: Sequence[int], *, correctio
         family = [arm for arm in tested if exploratory or arm in planned]
         level = 1 - ALPHA / max(len(family), 1)
         found = [
-            paired_difference([table[arm][seed] for seed in seeds], base, level, correction=correction)
+            paired_difference(
+                [table[arm][seed] for seed in seeds], base, level, correction=correction, resolution=resolution
+            )
             for arm in family
         ]
         adjusted = holm([difference.p or 0.0 for difference in found])

@@ -10,7 +10,7 @@ import torch
 
 import genaug
 from genaug.progress import duration
-from genaug.studies.arms import NOISE, Arm
+from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm
 from genaug.studies.cells import Ledger
 from genaug.studies.decide import Judgement
 from genaug.studies.jobs import trained
@@ -27,6 +27,7 @@ def findings(
     """Everything of a report but its pictures."""
     seeds, used = settings["seeds"], judgement.verdict == "use"
     chosen, decisive = judgement.chosen, judgement.decisive
+    cost = _cost(judgement, ledger, settings["sources"])
     tables = {
         phase: {arm.name: row for arm in arms if (row := ledger.accuracies(phase, arm.name))}
         for phase in ("inner", "test")
@@ -35,7 +36,7 @@ def findings(
         "kind": "study",
         "format_version": FORMAT_VERSION,
         "verdict": judgement.verdict,
-        "sentence": sentence(judgement, _cost(judgement, ledger, seeds)),
+        "sentence": sentence(judgement, cost),
         "ratio": chosen.ratio if used and chosen is not None else 0.0,
         "source": None if chosen is None else chosen.source,
         "classic": chosen.classic if used and chosen is not None else judgement.baseline.classic,
@@ -43,7 +44,7 @@ def findings(
         "baseline": arm_details(judgement.baseline),
         "difference": None if decisive is None else asdict(decisive.difference),
         "warnings": warnings(judgement),
-        "cost": _cost(judgement, ledger, seeds),
+        "cost": cost,
         "statistics": dict(statistics),
         "comparisons": [
             {
@@ -79,14 +80,16 @@ def sentence(judgement: Judgement, cost: Mapping[str, Any]) -> str:
         return "No evidence: no arm with generated images finished on all seeds, so ratio 0 it is. See the failures."
     how = f"{chosen.source} at ratio {chosen.ratio:g}, {'with' if chosen.classic else 'without'} classic augmentation"
     if decisive is None:
-        return f"No evidence: {how}, was chosen, but failed on the test set; ratio 0 it is. See the failures."
+        failed = "it" if judgement.comparisons else f"the baseline, {judgement.baseline.name},"
+        return f"No evidence: {how}, was chosen, but {failed} failed on the test set; ratio 0 it is. See the failures."
     found = f"{decisive.difference.told(judgement.baseline.name)}, Holm's p {_p(decisive.holm)}"
     if judgement.verdict == "use":
         return f"Use {how}: {found}. {cost['sentence']}"
     if judgement.verdict == "don't use":
-        return f"Don't use {chosen.source}: at its best, {how}, it hurts ({found})."
+        return f"Don't use {chosen.source}: at its best, {how}, it hurts ({found}). {cost['sentence']}"
     return (
-        f"No evidence that {chosen.source} helps: at its best, {how}, {found}. Until there is, leave it out: ratio 0."
+        f"No evidence that {chosen.source} helps: at its best, {how}, {found}. Until there is, leave it out: ratio 0. "
+        f"{cost['sentence']}"
     )
 
 
@@ -97,6 +100,13 @@ def warnings(judgement: Judgement) -> list[str]:
     told: list[str] = []
     if chosen is None or chosen not in by_arm:
         return told
+    other = CLASSIC if judgement.baseline == NONE else NONE
+    if judgement.verdict == "use" and by_arm.get(other, -1.0) > by_arm[chosen]:
+        gain = 100 * (by_arm[other] - by_arm[chosen])
+        told.append(
+            f"On the test set {other.name!r} was {gain:.1f} points better than what was chosen; the inner splits had "
+            f"taken {judgement.baseline.name!r} for the better baseline. With few labels they err: run more seeds."
+        )
     noise = by_arm.get(Arm(NOISE, chosen.ratio))
     if judgement.verdict == "use" and noise is not None and noise >= by_arm[chosen]:
         told.append(
@@ -106,8 +116,9 @@ def warnings(judgement: Judgement) -> list[str]:
     return told
 
 
-def _cost(judgement: Judgement, ledger: Ledger, seeds: Sequence[int]) -> dict[str, Any]:
-    """Seconds a seed, on average: training the generator, and how much longer the classifier took."""
+def _cost(judgement: Judgement, ledger: Ledger, sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Seconds a seed, on average: training the generator, and how much longer the classifier took. A training that was
+    interrupted doesn't count."""
     chosen = judgement.chosen
     if chosen is None:
         return {"generator_seconds": None, "classifier_seconds": None, "baseline_seconds": None, "sentence": ""}
@@ -117,6 +128,8 @@ def _cost(judgement: Judgement, ledger: Ledger, seeds: Sequence[int]) -> dict[st
     }
     generator, own, base = (mean(found) if found else None for found in seconds.values())
     told = f"It costs {duration(generator)} to train the generator" if generator else "The generator is there already"
+    if generator is None and "backend" in sources.get(str(chosen.source), {}):
+        told = "How long the generator's training takes isn't known: every one was interrupted"
     if own is not None and base is not None:
         told += f"; the classifier took {own:.1f} s in place of {base:.1f} s for {judgement.baseline.name}"
     return {

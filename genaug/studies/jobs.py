@@ -110,9 +110,9 @@ def _pool(work: Work, job: Job, name: str, fit: Images, append: Callable[[dict[s
         source = NoisyCopies(fit, work.spec) if name == NOISE else work.sources[name]
         if isinstance(source, Recipe):
             folder = work.folder.generator(name, job.phase, job.seed)
-            began, there = time.perf_counter(), folder.is_dir()
+            began, begun = time.perf_counter(), folder.is_dir() or source_module.run_folder(folder).is_dir()
             source = source_module.train(source, fit, folder, mix(job.seed, "generator", name), work.device)
-            if not there:
+            if not begun:  # else what was spent before isn't known
                 seconds = round(time.perf_counter() - began, 3)
                 append({"phase": job.phase, "seed": job.seed, "name": trained(name), "seconds": seconds})
         return generate(source, fit, work.pool, mix(job.seed, "generated", name))

@@ -55,12 +55,12 @@ def resolve(sources: Mapping[str, Any], spec: Spec, present: list[int]) -> dict[
                 f"{', '.join(RESERVED)}, which are arms already."
             )
         found[name] = (
-            _recipe(name, what) if isinstance(what, str | Mapping | Recipe) else _ready(name, what, spec, present)
+            _recipe(name, what, spec) if isinstance(what, str | Mapping | Recipe) else _ready(name, what, spec, present)
         )
     return found
 
 
-def _recipe(name: str, what: Any) -> Recipe:
+def _recipe(name: str, what: Any, spec: Spec) -> Recipe:
     if isinstance(what, str):
         what = Recipe(what)
     elif isinstance(what, Mapping):
@@ -74,7 +74,13 @@ def _recipe(name: str, what: Any) -> Recipe:
     for number in (what.steps, what.batch_size):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise InputError(f"source {name!r}: steps and batch_size must be integers of 1 or more, got {number!r}.")
-    config = parse_config(what.backend, plugins.resolve(what.backend).Config, what.config)
+    backend = plugins.resolve(what.backend)
+    config = parse_config(what.backend, backend.Config, what.config)
+    if not backend.describe(config, spec).takes_labels:
+        raise InputError(
+            f"source {name!r}: what {what.backend!r} trains, as configured, has no labels, so a classifier can't learn "
+            "from it. Train a generator beforehand and pass genaug.with_labels(generator, labelled_set)."
+        )
     return Recipe(what.backend, what.steps, what.batch_size, check_policy(what.augment), config.model_dump(mode="json"))
 
 
@@ -135,11 +141,16 @@ def _samples_sha256(source: Source) -> str:
     return hashlib.sha256(images.cpu().numpy().tobytes()).hexdigest()
 
 
+def run_folder(folder: Path) -> Path:
+    """Where the training of the generator in a folder is while it runs."""
+    return folder.with_name(folder.name + ".run")
+
+
 def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) -> Generator:
     """Train a generator and save it as ``folder``, or load it where it is there already; a killed training goes on."""
     if folder.is_dir():
         return genaug.load(folder, device=device)
-    run = folder.with_name(folder.name + ".run")
+    run = run_folder(folder)
     settings: dict[str, Any] = {
         **{key: value for key, value in asdict(recipe).items() if key != "backend"},
         "seed": seed,

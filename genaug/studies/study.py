@@ -17,11 +17,12 @@ from genaug.progress import Progress
 from genaug.randomness import check_seed
 from genaug.spec import Spec
 from genaug.studies import sources as source_module
-from genaug.studies.arms import Arm, all_arms, arms_to_test
+from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms, arms_to_test
 from genaug.studies.cells import Ledger, StudyFolder
-from genaug.studies.classic import check_classic, described
+from genaug.studies.classic import check_classic
 from genaug.studies.decide import judge, select
 from genaug.studies.findings import findings
+from genaug.studies.identity import classic_told, classifier_told
 from genaug.studies.jobs import Job, Phase, Work, cost, left_to_do, one_thread
 from genaug.studies.models import check_classifier
 from genaug.studies.report import Report, from_details
@@ -31,7 +32,7 @@ from genaug.studies.workers import check_picklable, run_jobs
 from genaug.training.engine import fingerprint
 from genaug.training.reading import TrainingImages, read_images
 
-POOL = 5_000  # generated images of a source for one seed, at most
+POOL = 5_000  # generated images of a source for one seed, at most, unless the seed has more real ones
 
 
 def study(
@@ -146,6 +147,8 @@ def prepare(
     """Read and check everything that ``study`` takes: the work to do, the settings as they are recorded, and the
     seeds' subsets. Nothing is written."""
     chosen_seeds, shares = _seeds(seeds), _ratios(ratios)
+    if labels_per_class is not None:
+        labels_per_class = as_whole(labels_per_class, "labels_per_class", 2)
     updates, batch_size = as_whole(updates, "updates", 1), as_whole(batch_size, "batch_size", 1)
     if not 0 < lr < float("inf"):
         raise InputError(f"lr must be above 0, got {lr!r}.")
@@ -166,8 +169,8 @@ def prepare(
         "ratios": shares,
         "seeds": chosen_seeds,
         "labels_per_class": labels_per_class,
-        "classifier": described(classifier),
-        "classic": "rotate, scale and shift a little" if classic is None else described(classic),
+        "classifier": classifier_told(classifier, spec.shape, spec.num_classes),
+        "classic": classic_told(classic, own.images, own.labels),
         "updates": updates,
         "batch_size": batch_size,
         "lr": lr,
@@ -178,6 +181,7 @@ def prepare(
         "torch": str(torch.__version__),
         "genaug": __version__,
     }
+    most = max(POOL, *(len(rows) for rows in subsets.rows.values()))
     work = Work(
         train=own,
         test=other,
@@ -189,7 +193,7 @@ def prepare(
         updates=updates,
         batch_size=batch_size,
         lr=lr,
-        pool=min(POOL, max(spec.num_classes, math.ceil(updates * batch_size * shares[-1]))),
+        pool=min(most, max(spec.num_classes, math.ceil(updates * batch_size * shares[-1]))),
         device=target,
         folder=StudyFolder(out),
     )
@@ -212,22 +216,29 @@ def _run(work: Work, settings: dict[str, Any], subsets: Subsets, workers: int, p
             ledger = Ledger(work.folder.read())
             return {arm: ledger.accuracies(phase, arm.name) for arm in jobs[0].arms}
 
-        selection = select(finish(inner, "inner"), seeds)
+        inner_table = finish(inner, "inner")
+        try:
+            selection = select(inner_table, seeds)
+        except InputError as error:
+            failed = next(c for c in Ledger(work.folder.read()).failures() if c["name"] in (NONE.name, CLASSIC.name))
+            raise InputError(f"{error} First: {failed['name']}, seed {failed['seed']}: {failed['error']}") from None
         to_test = tuple(arms_to_test(selection.chosen, arms if explore else ()))
         table = finish([Job("test", seed, to_test) for seed in seeds], "test")
-    statistics = _statistics(subsets, len(work.test))
-    judgement = judge(selection, table, seeds, correction=statistics["correction"])
+    statistics = {**_statistics(subsets, len(work.test), settings["labels_per_class"]), "n_generated": work.pool}
+    judgement = judge(selection, table, seeds, correction=statistics["correction"], resolution=1 / statistics["n_test"])
     details = findings(judgement, Ledger(work.folder.read()), arms, settings, statistics)
     return from_details(details, study_html(details, work, judgement.chosen))
 
 
-def _statistics(subsets: Subsets, n_test: int) -> dict[str, Any]:
+def _statistics(subsets: Subsets, n_test: int, per_class: int | None) -> dict[str, Any]:
     """Which t-test the seeds allow."""
     n_train = min(len(rows) for rows in subsets.rows.values())
     if subsets.disjoint:
         method = "paired t: no two seeds share a training image"
     else:
         method = "paired t with Nadeau and Bengio's correction: the seeds' training images overlap"
+        if per_class is None:
+            method += ". Every seed trains on all of them, so the interval doesn't cover another training set"
     correction = 0.0 if subsets.disjoint else n_test / n_train
     return {"method": method, "n_train": n_train, "n_test": n_test, "correction": correction}
 

@@ -1,5 +1,6 @@
 import json
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,13 @@ from genaug.errors import FormatError, InputError, OutputExistsError, PluginErro
 from genaug.studies import OnBatches, Recipe
 from genaug.studies import jobs as jobs_module
 from genaug.studies import sources as sources_module
+from genaug.studies import study as study_module
+from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm
 from genaug.studies.cells import StudyFolder
+from genaug.studies.decide import Selection, judge
+from genaug.studies.findings import warnings
+from genaug.training.engine import fingerprint
+from genaug.training.reading import read_images
 
 TRAIN, TEST = ToySet(20, 0), ToySet(100, 1)
 # No augmentation at all in place of the built-in one, which would rotate columns into each other.
@@ -224,6 +231,101 @@ def test_an_arm_that_crashes_is_told_and_the_others_finish():
     assert "the network exploded" in report.html
 
 
+class Breaking(torch.nn.Module):
+    """A transform that fails from some call on."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left = after
+
+    def forward(self, image):
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("out of rotations")
+        return image
+
+
+def test_a_baseline_that_crashes_on_the_test_set_is_no_evidence_and_the_report_is_written(tmp_path, monkeypatch):
+    better = lambda table, seeds: Selection(CLASSIC, Arm("plenty", 0.8))  # noqa: E731
+    monkeypatch.setattr(study_module, "select", better)
+    counted = Breaking(10**9)
+    settings = {"sources": {"plenty": ToySource()}, "updates": 2, "seeds": 2}
+    study(**settings, classic=counted)
+    calls = 10**9 - counted.left
+    in_test = 2 * 2 * 2 * 16  # classic alone and with the source, seeds, updates, images
+    report = study(**settings, classic=Breaking(calls - in_test), out=tmp_path / "out")
+    assert (report.verdict, report.ratio, report.interval) == ("no evidence", 0, None)
+    assert "the baseline, classic, failed on the test set" in report.sentence
+    assert "out of rotations" in (tmp_path / "out" / "report.html").read_text()
+    assert genaug.load_study(tmp_path / "out").sentence == report.sentence
+
+
+def test_where_neither_baseline_finishes_the_error_says_why():
+    with pytest.raises(InputError, match=r"nothing to compare with.* First: none, seed 0: RuntimeError: too few"):
+        study(sources={"plenty": ToySource()}, updates=2, classifier=sometimes)
+
+
+def test_use_is_told_with_a_warning_where_the_other_baseline_was_better():
+    flat = lambda values: dict(enumerate(values))  # noqa: E731
+    chosen = Arm("cgan", 0.5)
+    table = {
+        NONE: flat([0.80, 0.81]),
+        CLASSIC: flat([0.90, 0.91]),
+        chosen: flat([0.8301, 0.84]),
+        Arm(NOISE, 0.5): flat([0.8, 0.8]),
+    }
+    judgement = judge(Selection(NONE, chosen), table, [0, 1])
+    assert judgement.verdict == "use"
+    assert "'classic' was 7.0 points better" in warnings(judgement)[0]
+
+
+def test_every_verdict_tells_the_cost():
+    report = study(sources={"liar": ToySource(shift=1), "made": TINY}, updates=15)
+    assert report.verdict == "don't use"
+    assert report.sentence.endswith(report.details["cost"]["sentence"])
+
+
+def test_there_are_as_many_generated_images_as_real_ones_where_there_are_many():
+    kinds = {"sources": {"plenty": ToySource()}, "updates": 10**6, "out": Path("unused")}
+    many = ToySet(2000, 0)
+    work, _, _ = study_module.prepare(many, TEST, **kinds, seeds=2, classifier=linear, classic=KEEP)
+    assert work.pool == len(many) == 6000
+    few, _, _ = study_module.prepare(many, TEST, **kinds, seeds=2, labels_per_class=3, classifier=linear, classic=KEEP)
+    assert few.pool == study_module.POOL
+
+
+def test_resuming_with_another_classifier_or_transform_is_refused(tmp_path):
+    settings = {"sources": {"plenty": ToySource()}, "seeds": 2, "updates": 1, "out": tmp_path / "out"}
+    flip = [v2.RandomHorizontalFlip(1)]
+    study(**settings, classifier=partial(wide, bias=True), classic=v2.RandomApply(flip, 0.1))
+    with pytest.raises(InputError, match="classifier was"):
+        study(**settings, classifier=partial(wide, bias=False), classic=v2.RandomApply(flip, 0.1), resume=True)
+    with pytest.raises(InputError, match="classic was"):
+        study(**settings, classifier=partial(wide, bias=True), classic=v2.RandomApply(flip, 0.9), resume=True)
+    study(**settings, classifier=partial(wide, bias=True), classic=v2.RandomApply(flip, 0.1), resume=True)
+
+
+def wide(shape, num_classes, bias):
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, num_classes, bias=bias))
+
+
+class Sometimes(torch.nn.Module):
+    """Fails on batches of training, which no check before the study has."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(16, 3)
+
+    def forward(self, images):
+        if self.training:
+            raise RuntimeError("too few")
+        return self.layer(images.flatten(1))
+
+
+def sometimes(shape, num_classes):
+    return Sometimes()
+
+
 def test_where_every_source_crashes_the_verdict_is_no_evidence():
     report = study(sources={"bad": ToySource(fails_after=1)}, updates=2)
     assert (report.verdict, report.ratio, report.source, report.interval) == ("no evidence", 0, None, None)
@@ -242,6 +344,7 @@ def test_overlapping_subsets_get_nadeau_and_bengios_correction():
     report = study(sources={"plenty": ToySource()}, labels_per_class=None, updates=2)
     assert report.details["statistics"]["correction"] == len(TEST) / len(TRAIN) == 5
     assert "Nadeau" in report.details["statistics"]["method"]
+    assert "doesn't cover another training set" in report.details["statistics"]["method"]
     apart = study(sources={"plenty": ToySource()}, updates=2)
     assert apart.details["statistics"]["correction"] == 0
     assert apart.details["statistics"]["method"].startswith("paired t: no two seeds")
@@ -263,6 +366,8 @@ def test_overlapping_subsets_get_nadeau_and_bengios_correction():
         ({"updates": 0}, "updates"),
         ({"lr": 0}, "lr"),
         ({"labels_per_class": 1}, "2 or more"),
+        ({"labels_per_class": 2.5}, "labels_per_class"),
+        ({"labels_per_class": "3"}, "labels_per_class"),
         ({"labels_per_class": 21}, "class 0 has 20"),
         ({"sources": {}}, "at least one"),
         ({"sources": {"noise": ToySource()}}, "can't be called 'noise'"),
@@ -284,6 +389,21 @@ def test_what_cant_be_studied_is_refused(changes, told, tmp_path):
     with pytest.raises(InputError, match=told):
         study(**{"sources": {"plenty": ToySource()}, "out": tmp_path / "out", **changes})
     assert not (tmp_path / "out").exists()
+
+
+def test_a_source_that_was_trained_on_the_test_set_is_refused_also_inside_another():
+    source = ToySource()
+    source.training = {"data_sha256": fingerprint(read_images(TEST)), "images": len(TEST)}
+    for found in (source, genaug.SamplePool(source, size=30)):
+        with pytest.raises(InputError, match="'leak' was trained on the test set"):
+            study(sources={"leak": found})
+
+
+def test_a_backend_without_labels_is_refused_before_anything_is_trained():
+    recipes = [{"backend": "infogan"}, {"backend": "cgan", "config": {"conditional": False}}]
+    for recipe in recipes:
+        with pytest.raises(InputError, match=r"'plain': what .* trains, as configured, has no labels.*with_labels"):
+            study(sources={"plain": recipe})
 
 
 def test_an_unknown_backend_is_refused():

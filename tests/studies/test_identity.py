@@ -1,0 +1,82 @@
+"""What makes a study with another classifier or transform another study."""
+
+import random
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torchvision.transforms import v2
+
+from genaug.studies import OnBatches
+from genaug.studies.identity import classic_told, classifier_told
+
+IMAGES = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(20) % 4
+
+
+def factory(shape, num_classes, bias=True, drop=0.0):
+    return nn.Sequential(nn.Flatten(), nn.Dropout(drop), nn.Linear(64, num_classes, bias=bias))
+
+
+class Jitter:
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, image):
+        return (image + self.by * torch.rand(())).clamp(0, 255).to(torch.uint8)
+
+
+def told(classic):
+    return classic_told(classic, IMAGES, LABELS)
+
+
+@pytest.mark.parametrize(
+    "options", [({"bias": True}, {"bias": False}), ({"drop": 0.1}, {"drop": 0.2})], ids=["weights", "no weights"]
+)
+def test_factories_that_make_other_classifiers_differ(options):
+    first, second = (classifier_told(partial(factory, **o), (1, 8, 8), 4) for o in options)
+    assert first != second
+    assert first == classifier_told(partial(factory, **options[0]), (1, 8, 8), 4)
+    assert " at 0x" not in first
+    assert classifier_told("small", (1, 8, 8), 4) == "small"
+
+
+def test_lambdas_are_told_apart_by_what_they_make():
+    ours, theirs = (lambda s, c: factory(s, c)), (lambda s, c: factory(s, c, bias=False))
+    assert classifier_told(ours, (1, 8, 8), 4) != classifier_told(theirs, (1, 8, 8), 4)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (lambda: Jitter(10), lambda: Jitter(90)),
+        (lambda: v2.RandomApply([v2.RandomRotation(20)], 0.2), lambda: v2.RandomApply([v2.RandomRotation(20)], 0.9)),
+        (lambda: lambda image: image, lambda: lambda image: image.flip(-1)),
+        (lambda: OnBatches(v2.CutMix(num_classes=4)), lambda: OnBatches(v2.MixUp(num_classes=4))),
+        (lambda: v2.Compose([Jitter(5), v2.RandomRotation(5)]), lambda: v2.Compose([Jitter(5), v2.RandomRotation(90)])),
+    ],
+    ids=["state", "probability", "lambdas", "batches", "composed"],
+)
+def test_transforms_that_do_other_things_differ(first, second):
+    assert told(first()) == told(first()), "the same, made anew"
+    assert told(first()) != told(second())
+
+
+def test_random_numbers_go_on_as_if_nothing_had_been():
+    random.seed(3)
+    torch.manual_seed(3)
+    expected = random.random(), float(torch.rand(()))
+    random.seed(3)
+    torch.manual_seed(3)
+    told(lambda image: image + random.randint(0, 3))
+    assert (random.random(), float(torch.rand(()))) == expected
+
+
+def test_a_transform_with_random_numbers_of_its_own_is_known_by_its_name_alone():
+    own = random.Random(0)
+
+    def flicker(image):
+        return (image * own.random()).to(torch.uint8)
+
+    assert told(flicker).endswith("flicker>")
