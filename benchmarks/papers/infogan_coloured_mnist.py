@@ -3,7 +3,8 @@
 After the poster of Madsen, Karstoft and Jørgensen (2018): one categorical code of size 10, three continuous ones, RGB
 digits. Each training digit has a colour drawn independently of its label (labels aren't even read). The mean colour of
 the stroke of generated images is then regressed on the continuous codes that they were made with: cross-validated R².
-The variance of the codes under Q and the weight of their information were chosen on seed 100.
+The discriminator and Q see all images turned, scaled and shifted at random. The variance of the codes under Q and the
+weight of their information were chosen on seed 100.
 
     python benchmarks/papers/infogan_coloured_mnist.py --root MNIST_ROOT --seeds 3 --json
 """
