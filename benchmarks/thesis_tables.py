@@ -160,7 +160,7 @@ def draw(cells: list[dict[str, Any]], results: Path, data: str) -> None:
                     axis.plot([place], [statistics.mean(values)], "_", color="#cc3311", markersize=18)
             axis.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=7)
             axis.set_ylabel(title)
-        figure.suptitle(f"{question.title}, {data}")
+        figure.suptitle(f"{question.title}, {data}", wrap=True, fontsize=11)
         path = results / f"{NAME}_{data}_{key}.png"
         figure.savefig(path.with_suffix(".part"), format="png", dpi=110)
         path.with_suffix(".part").replace(path)
