@@ -55,7 +55,7 @@ def _made(classic: Any, images: Tensor, labels: Tensor) -> str:
     pixels = made.flatten(1).double()
     ramp = torch.linspace(-1, 1, pixels.shape[1], dtype=torch.float64)  # so that turned images differ from the others
     sums = torch.cat([pixels @ ramp, pixels.mean(1), soft.double().flatten()])
-    return " ".join(f"{value:.{_DIGITS}f}" for value in sums.tolist())
+    return " ".join(str(round(value, _DIGITS) + 0.0) for value in sums.tolist())  # no -0.0
 
 
 @contextmanager
