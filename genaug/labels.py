@@ -1,6 +1,6 @@
 """The labels and class names of a dataset, found without decoding its images where that is possible."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,9 @@ def known_labels(dataset: Any) -> Tensor | None:
         values = getattr(dataset, name, None)
         if values is not None and not callable(values) and len(values) == len(dataset):
             return as_labels(values, f"{type(dataset).__name__}.{name}")
+    samples = getattr(getattr(dataset, "reader", None), "samples", None)  # timm's ImageDataset: (file, label)
+    if isinstance(samples, Sequence) and len(samples) == len(dataset) and all(len(pair) == 2 for pair in samples):
+        return as_labels([label for _, label in samples], f"{type(dataset).__name__}.reader.samples")
     return None
 
 
@@ -87,13 +90,21 @@ def labels_of(dataset: Any, labels: Any = None) -> Tensor:
 
 
 def class_names(dataset: Any) -> tuple[str, ...] | None:
-    """Class names in label order from ``.classes``, through Subset and ConcatDataset (all parts alike); else None."""
+    """Class names in label order, through Subset and ConcatDataset (all parts alike); else None.
+
+    From ``.classes``, or the names and labels in ``.class_to_idx``, the data set's own or its ``.reader``'s (timm).
+    """
     if isinstance(dataset, Subset):
         return class_names(dataset.dataset)
     if isinstance(dataset, ConcatDataset):
         names = {class_names(part) for part in dataset.datasets}
         return names.pop() if len(names) == 1 else None
-    own = getattr(dataset, "classes", None)
-    if getattr(dataset, "target_transform", None) is not None or not isinstance(own, (list, tuple)) or not own:
+    if getattr(dataset, "target_transform", None) is not None:
         return None
-    return tuple(str(name) for name in own)
+    own = getattr(dataset, "classes", None)
+    if not isinstance(own, (list, tuple)):
+        index = getattr(dataset, "class_to_idx", None) or getattr(getattr(dataset, "reader", None), "class_to_idx", {})
+        own = sorted(index, key=lambda name: index[name]) if isinstance(index, Mapping) else []
+        if [index[name] for name in own] != list(range(len(own))):
+            return None
+    return tuple(str(name) for name in own) or None

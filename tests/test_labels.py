@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import TensorDataset
 
 from genaug.errors import InputError
-from genaug.labels import as_labels, labels_of
+from genaug.labels import as_labels, class_names, known_labels, labels_of
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,13 @@ def test_what_is_no_label(values):
 def test_one_pass_over_soft_items():
     with pytest.raises(InputError, match="Soft or one-hot"):
         labels_of(TensorDataset(torch.zeros(4, 1, 6, 6), torch.eye(4)))
+
+
+def test_timms_data_sets_tell_names_and_labels_without_decoding(tmp_path):
+    timm = pytest.importorskip("timm.data")
+    for name in ("1", "2", "10"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (4, 4)).save(tmp_path / name / "a.png")
+    found = timm.ImageDataset(str(tmp_path))
+    assert class_names(found) == ("1", "2", "10"), "timm sorts them as people do"
+    assert known_labels(found).tolist() == [label for _, label in found.reader.samples] == [0, 1, 2]

@@ -32,7 +32,8 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
     MixUp, which make labels soft. Random decisions come from torch's global RNG.
 
     Args:
-        source: a source that takes labels. In DataLoader workers use one on the CPU, best a ``SamplePool``.
+        source: a source that takes labels. In DataLoader workers use one on the CPU, best a ``SamplePool``. Its class
+            numbers must be yours: nothing here knows your classes' names (``MixedDataset`` matches these).
         ratio: the generated share, in [0, 1]. The number replaced is ratio·batch, rounded at random so that its mean
             is exact.
         labels_getter: "default" takes the second input, or what a dict has under "labels" or a key with "label" in
@@ -151,7 +152,9 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
         shape = self.source.spec.shape
         if isinstance(image, PIL.Image.Image):
             look = look_of(image)
-            got = look.shape if look is not None else (len(image.getbands()), image.height, image.width)
+            if look is None:
+                raise InputError(f"GenerativeAugment() got a PIL image of mode {image.mode}, whose range isn't known.")
+            got = look.shape
             if self._normalize is not None:
                 raise InputError("normalize= is for normalised float tensors, but GenerativeAugment() got a PIL image.")
         else:

@@ -103,6 +103,11 @@ def check_alike(real_items: list[Any], made: Any, source_shape: tuple[int, ...])
         raise InputError(
             f"make_item gives {_outline(made)}, but the real set's items are {_outline(real_items[0])}. Build the same."
         )
+    if _scalars(made) != _scalars(real_items[0]):
+        raise InputError(
+            f"make_item gives {', '.join(_scalars(made))} beside the image, but the real set's items have "
+            f"{', '.join(_scalars(real_items[0]))}, which doesn't go into one batch. Build the same."
+        )
     if not alike:
         raise InputError(
             f"the real set gives {_listed(real)}, but generated images come out as {_listed(other)} (the source makes "
@@ -119,6 +124,19 @@ def _outline(item: Any) -> str:
     return f"a {type(item).__name__}"
 
 
+def _scalars(item: Any) -> list[str]:
+    """What an item holds besides images, in order: tensors and arrays of one number by dtype, all else as "plain"."""
+    found = []
+    for leaf in tree_leaves(item):
+        if isinstance(leaf, Tensor) and leaf.numel() <= 1:
+            found.append(f"tensor {str(leaf.dtype).removeprefix('torch.')}")
+        elif isinstance(leaf, np.ndarray) and leaf.size <= 1:
+            found.append(f"array {leaf.dtype}")
+        elif not isinstance(leaf, (Tensor, np.ndarray, Image.Image)):
+            found.append("plain")
+    return found
+
+
 def _listed(leaves: list[Shown]) -> str:
     return ", ".join(map(str, leaves)) or "no image"
 
@@ -131,7 +149,8 @@ def check_labels(items: list[Any], indices: list[int], labels: Ints, custom: boo
     """
     pairs = [item for item in items if isinstance(item, (tuple, list)) and len(item) == 2]
     if custom:
-        return (label_like(pairs[0][1]) if pairs else None) or int
+        seconds = [item[1] for item in items if isinstance(item, (tuple, list)) and len(item) >= 2]
+        return (label_like(seconds[0]) if seconds else None) or int
     if len(pairs) < len(items):
         form = f"{len(items[0])} fields" if isinstance(items[0], (tuple, list)) else f"a {type(items[0]).__name__}"
         raise InputError(

@@ -25,7 +25,10 @@ _MODE_CHANNELS = {
     "RGBA": 4,
     "CMYK": 3,
     "RGBX": 3,
+    "I;16": 1,
 }
+_GREY_FITS = ("RGB", "RGBA", "RGBX", "P")  # modes that a grey image can be converted to as well
+_WIDE = 257  # 0 to 255 times this is 0 to 65,535
 
 
 Kind = Literal["pil", "tensor", "tv_tensor", "array"]
@@ -46,9 +49,8 @@ class Look:
 
 
 def look_of(image: Any) -> Look | None:
-    """The look of a PIL image, of a uint8 or float tensor (C, H, W) or (H, W), or of such an array, also (H, W, C).
-
-    None for anything else.
+    """The look of a PIL image, of a uint8, uint16 or float tensor (C, H, W) or (H, W), or of such an array, also
+    (H, W, C). None for anything else.
     """
     if isinstance(image, Image.Image):
         known = _MODE_CHANNELS.get(image.mode)
@@ -57,7 +59,7 @@ def look_of(image: Any) -> Look | None:
         return None
     if isinstance(image, tv_tensors.TVTensor) and not isinstance(image, tv_tensors.Image):
         return None
-    if image.dtype not in (torch.uint8, np.uint8) and not _is_float(image):
+    if image.dtype not in (torch.uint8, np.uint8, torch.uint16, np.uint16) and not _is_float(image):
         return None
     unit = not _is_float(image) or bool(image.min() >= -1e-4 and image.max() <= 1 + 1e-4)  # false for NaN
     kind: Kind = "array"
@@ -77,19 +79,28 @@ def _is_float(image: Any) -> bool:
     return bool(np.issubdtype(image.dtype, np.floating))
 
 
-def dress(image: NDArray[np.uint8], look: Look | None) -> Any:
+def dress(image: NDArray[Any], look: Look | None) -> Any:
     """A uint8 array (C, H, W) as an image of a look; as PIL, of the mode that fits its channels, where that is None.
 
-    A PIL mode of another number of channels is left to what comes after.
+    A grey one becomes RGB where the look is; another number of channels is left to what comes after. 16 bits hold
+    257 times the value, so that white stays white.
     """
     if look is None or look.kind == "pil":
         picture = to_pil(torch.from_numpy(image))
-        fits = look is not None and look.dtype != picture.mode and _MODE_CHANNELS[look.dtype] == image.shape[0]
-        return picture.convert(look.dtype) if look is not None and fits else picture
+        if look is None or look.dtype == picture.mode:
+            return picture
+        if look.dtype == "I;16":
+            return Image.fromarray(image[0].astype(np.uint16) * _WIDE) if image.shape[0] == 1 else picture
+        fits = _MODE_CHANNELS[look.dtype] == image.shape[0] or (image.shape[0] == 1 and look.dtype in _GREY_FITS)
+        return picture.convert(look.dtype) if fits else picture
+    if image.shape[0] == 1 and look.shape[0] == 3:
+        image = np.repeat(image, 3, axis=0)
+    if look.dtype in (torch.uint16, np.uint16):
+        image = image.astype(np.uint16) * np.uint16(_WIDE)
     tensor = torch.from_numpy(image[0] if look.axes == "HW" and image.shape[0] == 1 else image)
     if look.kind == "array":
         laid = np.ascontiguousarray(image.transpose(1, 2, 0)) if look.axes == "HWC" else tensor.numpy()
-        return laid if look.dtype == np.uint8 else (laid / np.float64(255)).astype(look.dtype)
-    if look.dtype != torch.uint8:
+        return laid if laid.dtype == look.dtype else (laid / np.float64(255)).astype(look.dtype)
+    if tensor.dtype != look.dtype:
         tensor = (tensor.float() / 255).to(look.dtype)
     return tv_tensors.Image(tensor) if look.kind == "tv_tensor" else tensor

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Dataset, get_worker_info
+from torch.utils.data import ConcatDataset, Dataset, Subset, get_worker_info
 
 from genaug.blend.batches import MixedBatchSampler
 from genaug.blend.classes import given_counts, match_classes
@@ -81,6 +81,12 @@ class MixedDataset(Dataset[Any]):
         self.real, self.mode, self.seed, self.refresh = real, mode, check_seed(seed), refresh
         self._balance = balance if isinstance(balance, str) else "given counts"
         self._make_item = make_item
+        for inner in _mixed_within(real):
+            if inner.mode == "replace" and inner._balance != "match":
+                raise InputError(
+                    "the real set is a blend whose labels change with every epoch (mode='replace' with balance="
+                    f"{inner._balance!r}), which another blend can't build on. Make it the outer one."
+                )
         with rng_kept():
             self._labels: Ints = labels_of(real, labels).cpu().numpy()
             names = class_names(real)
@@ -155,10 +161,13 @@ class MixedDataset(Dataset[Any]):
 
     def set_epoch(self, epoch: int) -> None:
         """Draw, and with ``refresh="epoch"`` generate, this epoch's samples. Call it in the main process, between
-        epochs; persistent workers see the change. Raises ``InputError`` in a worker and where the source fails."""
+        epochs; persistent workers see the change. Blends that the real set is made of get it too. Raises
+        ``InputError`` in a worker and where the source fails."""
         epoch = as_whole(epoch, "epoch", 0)
         if get_worker_info() is not None:
             raise InputError("set_epoch must be called in the main process; workers see its effect.")
+        for inner in _mixed_within(self.real):
+            inner.set_epoch(epoch)
         if self.pool is not None and self._owned and self.refresh == "epoch":
             fresh = mix(self.seed, "epoch", epoch)
             if self.pool.seed != fresh:
@@ -292,3 +301,14 @@ class MixedDataset(Dataset[Any]):
                 f"({type(error).__name__}: {error}). Pass generated_transform=, or mend make_item where one was given."
             ) from error
         check_alike(items, made, image.shape)
+
+
+def _mixed_within(real: Any) -> list[MixedDataset]:
+    """The blends that a real set is made of, through Subset and ConcatDataset."""
+    if isinstance(real, MixedDataset):
+        return [real]
+    if isinstance(real, Subset):
+        return _mixed_within(real.dataset)
+    if isinstance(real, ConcatDataset):
+        return [inner for part in real.datasets for inner in _mixed_within(part)]
+    return []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import ConcatDataset, Subset
@@ -109,6 +110,11 @@ class Pipeline:
                 "the real set changes its images after its transform (or calls it in a way of its own), so generated "
                 f"images can't be treated in the same way. {_OVERRIDE}"
             )
+        if record.look is None and record.mode is not None:
+            raise InputError(
+                f"the real set's images are PIL images of mode {record.mode} before its transform, whose range isn't "
+                f"known, so generated ones can't be made like them. {_OVERRIDE}"
+            )
         if record.look is not None and not record.look.unit:
             raise InputError(
                 f"the real set's images are floats outside [0, 1] before its transform already. {_OVERRIDE}"
@@ -162,7 +168,9 @@ class _Call:
 
     def __init__(self, transform: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.by_keyword = not args and set(kwargs) == {"image"}
-        self.look = look_of(args[0] if args else kwargs.get("image"))  # before the call: it may work in place
+        image = args[0] if args else kwargs.get("image")
+        self.look = look_of(image)  # before the call: it may work in place
+        self.mode: str | None = getattr(image, "mode", None) if isinstance(image, Image.Image) else None
         self.result = transform(*args, **kwargs)
 
 

@@ -207,7 +207,8 @@ class SamplePool:
     def _check_filled(self) -> None:
         if self._filled.array[0] < 0:
             raise InputError(
-                "the pool is incomplete: its last refill failed or was interrupted. Call refill(seed) again."
+                "the pool is incomplete: it is being refilled, or its last refill failed or was interrupted. Call "
+                "refill(seed), or set_epoch, between epochs only, and again where it failed."
             )
 
     def __getstate__(self) -> dict[str, Any]:

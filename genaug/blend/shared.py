@@ -1,6 +1,7 @@
 """Arrays that the main process writes and its DataLoader workers read, forked or spawned."""
 
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class FileArray:
     def __init__(self, shape: tuple[int, ...], path: str | Path) -> None:
         self.path = Path(path).absolute()
         self._shape = shape
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
         if self.path.exists():
             raise OutputExistsError(f"{self.path} exists already. Remove it or choose another path for the pool.")
         nbytes = int(np.prod(shape, dtype=np.int64))
@@ -65,8 +66,19 @@ class FileArray:
 
     def publish(self) -> None:
         """Give the file its name."""
+        came = f"{self.path} came into being while the pool was being filled; it is unchanged."
         if self.path.exists():
-            raise OutputExistsError(f"{self.path} came into being while the pool was being filled; it is unchanged.")
+            raise OutputExistsError(came)
+        try:
+            os.link(self._temporary, self.path)  # unlike a rename, it fails where another was faster
+            self.discard()
+        except FileExistsError as error:
+            raise OutputExistsError(came) from error
+        except OSError:
+            self._rename()
+
+    def _rename(self) -> None:
+        """For file systems without links."""
         try:
             os.replace(self._temporary, self.path)
         except OSError as error:

@@ -33,7 +33,8 @@ class GenerativeReplace(ImageOnlyTransform):  # type: ignore[misc]  # albumentat
     transforms.
 
     Args:
-        source: a source that takes labels; best a ``SamplePool``, since a ``Generator`` runs for each image alone.
+        source: a source that takes labels; best a ``SamplePool``, since a ``Generator`` runs for each image alone. Its
+            class numbers must be yours: nothing here knows your classes' names.
         label_key: where the call has the label, an integer (also numpy's, or a tensor of one).
         p: the generated share, in [0, 1].
 
@@ -55,7 +56,7 @@ class GenerativeReplace(ImageOnlyTransform):  # type: ignore[misc]  # albumentat
         if not check_source(source).takes_labels:
             raise InputError(
                 "GenerativeReplace replaces images by others of the same label, and this source has no labels. "
-                "Use a generator that was trained with labels."
+                "Give it some with genaug.with_labels(source, labelled_set), or use one that was trained with labels."
             )
         if not isinstance(label_key, str) or label_key in _REFUSED | {"image"}:
             raise InputError(f"label_key must be the name of the label among a call's arguments, got {label_key!r}.")

@@ -368,3 +368,13 @@ def test_a_failed_epoch_is_not_taken_for_a_whole_one():
     for epoch in (-1, 1.5, True):
         with pytest.raises(InputError, match="epoch"):
             mixed.set_epoch(epoch)
+
+
+def test_a_blend_of_a_blend_hands_the_epoch_on():
+    inner = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.3)
+    outer = MixedDataset(Subset(inner, range(len(inner))), FakeSource(), ratio=0.3)
+    outer.set_epoch(3)
+    assert inner.epoch == outer.epoch == 3
+    restless = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.3, mode="replace", balance="uniform")
+    with pytest.raises(InputError, match="labels change with every epoch"):
+        MixedDataset(restless, FakeSource(), ratio=0.3)

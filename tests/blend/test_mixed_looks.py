@@ -7,7 +7,7 @@ import pytest
 import torch
 from fakes import FakeReal, FakeSource, is_fake, pixels_of
 from PIL import Image
-from torch.utils.data import ConcatDataset, DataLoader, Subset, default_collate
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, default_collate
 from torchvision import datasets, tv_tensors
 from torchvision.transforms import v2
 
@@ -323,3 +323,66 @@ def test_timm(prefetcher):
     assert images.shape == (8, 3, 16, 16)
     assert labels.shape == (8,)
     assert mixed[0][0].shape == mixed[-1][0].shape == (3, 16, 16)
+
+
+class Sixteen(Dataset):
+    """Items whose images hold 16 bits, all of one value, before the transform."""
+
+    def __init__(self, make, transform):
+        self.make, self.transform, self.targets = make, transform, [0, 1, 2, 3] * 3
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, index):
+        return self.transform(self.make(np.full((6, 6), 40_000, dtype=np.uint16))), self.targets[index]
+
+
+@pytest.mark.parametrize(
+    ("make", "transform"),
+    [
+        (Image.fromarray, lambda image: np.asarray(image).astype(np.float32)[None] / 65_535),
+        (Image.fromarray, v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])),
+        (np.asarray, lambda image: image.astype(np.float32)[None] / 65_535),
+        (torch.from_numpy, lambda image: image.to(torch.float32)[None] / 65_535),
+    ],
+    ids=["PIL", "PIL and ToDtype", "array", "tensor"],
+)
+def test_images_of_16_bits_and_generated_ones_have_one_scale(make, transform):
+    mixed = MixedDataset(Sixteen(make, transform), FakeSource(), ratio=0.5)
+    real, made = (torch.as_tensor(mixed[index][0]) for index in (0, len(mixed) - 1))
+    assert float(real.max()) == pytest.approx(40_000 / 65_535)
+    assert float(made[..., 0, 0]) == pytest.approx(1), "white stays white"
+
+
+def test_images_of_a_mode_without_a_known_range_are_refused():
+    real = Sixteen(lambda values: Image.fromarray(values.astype(np.int32)), lambda image: np.asarray(image)[None] / 1e5)
+    with pytest.raises(InputError, match="PIL images of mode I before its transform"):
+        MixedDataset(real, FakeSource(), ratio=0.5)
+
+
+@pytest.mark.parametrize("convert", [None, v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])])
+def test_grey_generated_images_go_beside_rgb_ones(convert):
+    class Coloured(Sixteen):
+        def __getitem__(self, index):
+            image = Image.new("RGB", (6, 6), (10, 200, 30))
+            return (image if self.transform is None else self.transform(image)), self.targets[index]
+
+    mixed = MixedDataset(Coloured(None, convert), FakeSource(), ratio=0.5)
+    made = mixed[len(mixed) - 1][0]
+    pixels = torch.as_tensor(np.array(made)).permute(2, 0, 1) if convert is None else made
+    assert pixels.shape == (3, 6, 6)
+    assert torch.equal(pixels[0], pixels[1])
+
+
+def test_items_of_three_fields_take_the_kind_of_label_that_they_have():
+    class Three(Sixteen):
+        def __getitem__(self, index):
+            return torch.zeros(1, 6, 6, dtype=torch.uint8), torch.tensor(self.targets[index]), index
+
+    real = Three(None, None)
+    mixed = MixedDataset(real, FakeSource(), ratio=0.5, make_item=lambda image, label: (image, label, -1))
+    default_collate([mixed[0], mixed[len(mixed) - 1]])
+    default_collate([mixed[len(mixed) - 1], mixed[0]])
+    with pytest.raises(InputError, match=r"plain, plain beside the image, .* tensor int64, plain"):
+        MixedDataset(real, FakeSource(), ratio=0.5, make_item=lambda image, label: (image, int(label), -1))
