@@ -73,6 +73,12 @@ def load_data(name: str, *, split: Split = "train", root: str | Path | None = No
     raise InputError(f"unknown data {name!r}. " + (f"Did you mean {near[0]!r}? " if near else "") + _FORMS)
 
 
+def public_name(name: str) -> str:
+    """What ``--data`` named, for a report or a card: of a folder its own name only, since paths tell whose it is."""
+    kind, _, rest = name.partition(":")
+    return f"folder {Path(rest).expanduser().resolve().name[:100]}" if kind == "folder" and rest else name
+
+
 def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":
     """``n`` items of every class, drawn without replacement, in the data set's order.
 

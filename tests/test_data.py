@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.utils.data import Subset
 
-from genaug.data import Digits, few_per_class, load_data
+from genaug.data import Digits, few_per_class, load_data, public_name
 from genaug.errors import InputError
 
 # Where torchvision's files of MNIST lie, for the one test that reads them.
@@ -144,3 +144,9 @@ def test_torchvision_mnist_is_read():
     assert len(train) == 60000
     assert train[0][0].mode == "L"
     assert len(load_data("torchvision:MNIST", root=SHARED, split="test")) == 10000
+
+
+def test_the_public_name_of_a_folder_tells_no_path(tmp_path):
+    assert public_name(f"folder:{tmp_path / 'scans'}") == "folder scans"
+    assert public_name("folder:~/scans/") == "folder scans"
+    assert public_name("torchvision:MNIST") == "torchvision:MNIST"

@@ -45,7 +45,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json in place of a table.")] = False,
 ) -> None:
     """Measure how real, how varied and how useful a generator's images are, and whether it copies its training set."""
-    from genaug.data import few_per_class, load_data
+    from genaug.data import few_per_class, load_data, public_name
     from genaug.errors import InputError
     from genaug.evaluation.evaluate import evaluate as measured
     from genaug.evaluation.record import write_evaluation
@@ -68,7 +68,9 @@ def evaluate(
             typer.echo(f"genaug: no held-out images ({error}) Name some with --test-data.", err=True)
     if labels_per_class is not None:
         real = few_per_class(real, labels_per_class, training_seed)
-    name = data if labels_per_class is None else f"{data}, {labels_per_class} a class (seed {training_seed})"
+    name = public_name(data)
+    if labels_per_class is not None:
+        name += f", {labels_per_class} a class (seed {training_seed})"
     found = measured(
         generator,
         real,

@@ -15,7 +15,7 @@ from genaug.evaluation import stages
 from genaug.evaluation.features import Features, classifier_features, features_named, pixel_features
 from genaug.evaluation.report import Evaluation
 from genaug.evaluation.scores import train_scorer
-from genaug.evaluation.subject import FEWEST_SAMPLES, new_subject, read_split
+from genaug.evaluation.subject import FEWEST_SAMPLES, new_subject, not_what_it_saw, read_split
 from genaug.precision import pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed, mix
@@ -46,6 +46,7 @@ def evaluate(
         source: a ``Generator``, a ``SamplePool``, or anything else with ``spec`` and ``sample``.
         real_set: what it was trained on: a map-style dataset of images (PIL, uint8, float in [0, 1]) with labels or
             without. Classes are matched to the source's by name where both have names, else by number.
+            Where the source's record says that it was trained on others, copying isn't measured.
         held_out: real images of the same kind that the source hasn't seen, labelled alike. Without them copying and
             the classifier-based scores on real images aren't measured.
         features: what images are compared by: ``"classifier"`` (a small CNN trained on ``real_set``), ``"pixels"``,
@@ -113,7 +114,7 @@ def evaluate(
         )
         bar.tell("looking for copies")
         space = pixel_features() if compared_by.saw_data else compared_by
-        sheet = stages.look_for_copies(subject, space, found, seed=seed)
+        sheet = stages.look_for_copies(subject, space, found, seed=seed, doubt=not_what_it_saw(source, real))
         bar.advance(_CLASSIFIER_COST)
     backend = getattr(source, "backend_name", None)
     header = {

@@ -181,14 +181,17 @@ def _shares(
         )
 
 
-def look_for_copies(subject: Subject, features: Features, found: Findings, *, seed: int) -> Image.Image:
-    """C_T and the nearest-neighbour ratio where there are held-out images; in any case a sheet of neighbours."""
+def look_for_copies(
+    subject: Subject, features: Features, found: Findings, *, seed: int, doubt: str | None
+) -> Image.Image:
+    """C_T and the nearest-neighbour ratio where there are held-out images and no doubt that the others are what the
+    generator saw; in any case a sheet of neighbours."""
     train, fake = features.of(subject.real.images), features.of(subject.fake)
     unseen = subject.held_out
     held_out = None if unseen is None else features.of(unseen.images)
-    if held_out is None or len(held_out) < LEAST_FOR_COPYING:
+    if doubt is not None or held_out is None or len(held_out) < LEAST_FOR_COPYING:
         told = "none" if held_out is None else f"{len(held_out):,}"
-        found.missing["copying"] = f"needs {LEAST_FOR_COPYING} held-out real images, there are {told}"
+        found.missing["copying"] = doubt or f"needs {LEAST_FOR_COPYING} held-out real images, there are {told}"
         closeness = nearest(fake, train)[0]
     else:
         result, nearness = copying_and_nearness(train, held_out, fake, seed=mix(seed, "copying"))

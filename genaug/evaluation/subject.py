@@ -1,7 +1,7 @@
 """What an evaluation compares: real images, held-out ones, and as many generated ones with the same labels."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from genaug.evaluation.leakage import shared_images
 from genaug.export import sample_parts
 from genaug.randomness import mix
 from genaug.spec import Source
+from genaug.training.engine import fingerprint
 from genaug.training.reading import TrainingImages, read_images
 
 FEWEST_SAMPLES, MOST_SAMPLES = 200, 10_000
@@ -121,3 +122,15 @@ def new_subject(
 
 def generate(source: Source, wanted: int | Tensor, seed: int) -> Tensor:
     return torch.cat([images for images, _ in sample_parts(source, wanted, seed)])
+
+
+def not_what_it_saw(source: Source, real: TrainingImages) -> str | None:
+    """Why copies can't be looked for: the source's record says that it was trained on other images than these."""
+    record = getattr(source, "training", None)
+    saw = record.get("data_sha256") if isinstance(record, Mapping) else None
+    if saw is None or saw in (fingerprint(real), fingerprint(replace(real, labels=None))):
+        return None
+    return (
+        "the generator's record says that it was trained on other images than these, so copies would not be found. "
+        "Pass what it was trained on (--data, --labels-per-class, --training-seed and --image-size as in training)"
+    )

@@ -18,6 +18,8 @@ from genaug.evaluation.report import check_free
 from genaug.hub.card import write_card
 from genaug.images import to_uint8
 from genaug.spec import Spec
+from genaug.training.engine import fingerprint
+from genaug.training.reading import TrainingImages
 
 FAST = {"n": 200, "updates": 30, "classifiers": 1, "replicates": 3, "device": "cpu", "progress": False}
 DIGITS = tuple(map(str, range(10)))
@@ -269,3 +271,16 @@ def test_the_command(make_generator, tmp_path):
     refused = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nowhere"), "--out", str(out)])
     assert refused.exit_code == 1
     assert "--overwrite" in refused.output, "told before the source is loaded"
+
+
+def test_copies_are_not_looked_for_among_images_that_the_generator_has_not_seen(digits):
+    (images, labels), unseen, _ = digits
+    drawer = Drawer(images, labels)
+    for record in (fingerprint(TrainingImages(images, labels, drawer.spec)), None):
+        drawer.training = {"data_sha256": record} if record else {}
+        found = genaug.evaluate(drawer, TensorDataset(images, labels), held_out=TensorDataset(*unseen), **FAST)
+        assert found.metrics["copying"].value < 0
+    drawer.training = {"data_sha256": "0" * 64}
+    found = genaug.evaluate(drawer, TensorDataset(images, labels), held_out=TensorDataset(*unseen), **FAST)
+    assert "copying" not in found.metrics
+    assert "trained on other images than these" in found.not_measured["copying"]
