@@ -19,7 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
 from genaug import storage
-from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError
+from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, OutputExistsError
 from genaug.hub import cache, client
 from genaug.hub.client import InterruptionError, NotAHubError, persistently
 from genaug.hub.explain import explain
@@ -111,13 +111,24 @@ def pull(repo: str, revision: str | None = None, *, extras: bool = False, force:
 def copy_to(folder: Path, out: Path, overwrite: bool) -> None:
     """Copy a pulled generator's files into a folder of one's own, all or none.
 
-    Raises ``OutputExistsError`` where it holds something and ``overwrite`` is false, ``SaveError`` where writing fails.
+    Raises ``OutputExistsError`` where it holds something and ``overwrite`` is false, or files of these names that
+    aren't a generator's, ``SaveError`` where writing fails.
     """
     storage.check_free(out, overwrite)
     contents = {name: (folder / name).read_bytes() for name in PUBLISHED if (folder / name).is_file()}
+    there = [name for name in contents if (out / name).exists()]
+    if there and not _was_ours(out / storage.CONFIG_FILE):
+        raise OutputExistsError(
+            f"{out} has a {there[0]}, but holds no generator; it is left alone. Choose another folder."
+        )
     with storage.saving_to(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         storage.replace_files(out, contents)
+
+
+def _was_ours(manifest: Path) -> bool:
+    """Whether a config.json, damaged or not, names this library."""
+    return manifest.is_file() and b'"genaug"' in manifest.read_bytes()
 
 
 def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> Remote:

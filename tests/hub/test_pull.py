@@ -258,6 +258,12 @@ class TestCopies:
         copy_to(folder, tmp_path / "mine", True)
         assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
 
+    def test_another_projects_files_are_never_replaced(self, hub, commit, tmp_path):
+        (tmp_path / "config.json").write_text('{"model": "bert"}')
+        with pytest.raises(OutputExistsError, match=r"has a config.json, but holds no generator; it is left alone"):
+            copy_to(pull(REPO), tmp_path, True)
+        assert (tmp_path / "config.json").read_text() == '{"model": "bert"}'
+
 
 def test_warnings_point_at_the_callers_line(hub, commit):
     pull(REPO)
