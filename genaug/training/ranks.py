@@ -56,17 +56,21 @@ def joined(device: torch.device, batch_size: int) -> Iterator[tuple[Share, torch
 
 
 def average_gradients(parameters: Sequence[nn.Parameter], share: Share) -> None:
-    """Replace each gradient by its mean over the processes, in one all-reduce of all of them."""
+    """Replace each gradient by its mean over the processes, in one all-reduce of all of them.
+
+    A parameter that has one in some processes only counts as having 0 in the others, and has the mean in all.
+    """
     if share.size == 1:
         return
     gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    there = torch.tensor([p.grad is not None for p in parameters]).to(gradients[0])
+    flat = torch.cat([*(gradient.flatten() for gradient in gradients), there])
     with _answers():
         dist.all_reduce(flat)
-    flat /= share.size
-    for parameter, mean in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-        if parameter.grad is not None:
-            parameter.grad.copy_(mean.view_as(parameter))
+    *sums, have = flat.split([*(p.numel() for p in parameters), len(there)])
+    for parameter, gradient, total, count in zip(parameters, gradients, sums, have.tolist(), strict=True):
+        if count:
+            parameter.grad = gradient.copy_(total.view_as(parameter) / share.size)
 
 
 def any_of(flag: bool, share: Share, device: torch.device) -> bool:

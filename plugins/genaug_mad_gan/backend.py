@@ -166,6 +166,8 @@ class MADGAN(Backend):
             with step.float32():
                 real, fake = (images.detach().float().requires_grad_() for images in (real, fake))
                 real_outputs, fake_outputs = discriminator(real, labels), discriminator(fake, fakes.labels)
+                penalty = zero_centred_penalty(real_score(real_outputs, config.loss), real)
+                penalty = penalty + zero_centred_penalty(real_score(fake_outputs, config.loss), fake)
         else:
             both = None if labels is None else cat([labels, fakes.labels])
             real_outputs, fake_outputs = discriminator(cat([real, fake]), both).float().split([len(real), len(fake)])
@@ -179,7 +181,6 @@ class MADGAN(Backend):
         named = (fake_outputs.detach()[:, :-1].argmax(1) == fakes.members).float().mean()
         log = {**score_log(*paired), "generators_named": named}
         if penalise:
-            penalty = zero_centred_penalty(scores[0], real) + zero_centred_penalty(scores[1], fake)
             value = value + config.gamma / 2 * config.penalty_every * penalty
             log["penalty"] = penalty.detach()
         return Loss(value, log)

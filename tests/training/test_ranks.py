@@ -127,3 +127,25 @@ def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
 def test_shares_make_up_the_whole():
     rows = torch.arange(12)
     assert torch.equal(torch.cat([Share(rank, 3).of(rows) for rank in range(3)]), rows)
+
+
+ONE_SIDED = """
+import torch
+from genaug.training.ranks import average_gradients, joined
+
+with joined(torch.device("cpu"), 2) as (share, _):
+    both, one, none = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
+    both.grad = torch.tensor([1.0, 2.0]) + share.rank
+    if not share.first:
+        one.grad = torch.tensor([4.0, 6.0])
+    average_gradients([both, one, none], share)
+    assert both.grad.tolist() == [1.5, 2.5], both.grad
+    assert one.grad.tolist() == [2.0, 3.0], one.grad
+    assert none.grad is None
+"""
+
+
+def test_a_gradient_that_one_process_only_has_reaches_all(tmp_path):
+    script = tmp_path / "one_sided.py"
+    script.write_text(ONE_SIDED)
+    torchrun(script, cwd=tmp_path)
