@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from genaug.backend import Backend
-from genaug.errors import PluginError
+from genaug.errors import PluginError, TrainingError
 from genaug.randomness import mix
 from genaug.spec import Spec
 from genaug.training.ranks import Share, average_gradients
@@ -83,10 +83,17 @@ class Game:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.nets.load_state_dict(state["nets"])
-        self.ema.load_state_dict(state["ema"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        """Go on from what ``state`` gave. Raises ``TrainingError`` where it is that of other networks."""
+        try:
+            self.nets.load_state_dict(state["nets"])
+            self.ema.load_state_dict(state["ema"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise TrainingError(
+                "the checkpoint doesn't fit the backend's networks or optimizers: another version of its plugin made "
+                f"it? run.json says which. ({' '.join(str(error).split())[:300]})"
+            ) from error
 
     def is_finite(self) -> bool:
         """Whether all weights are: a finite loss may have had a gradient that wasn't."""

@@ -65,6 +65,7 @@ class RunFolder:
                     f"this run was started with {before['plugin']} and goes on with {asked.get('plugin')}: it may not "
                     "be what either alone would give. Install the one it was started with to be sure."
                 )
+                asked = {**asked, "plugin": before["plugin"]}  # so that the next resumption is told of it too
         elif self.path.is_dir():
             for name in _OURS:
                 entry = self.path / name

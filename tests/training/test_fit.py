@@ -20,6 +20,7 @@ from genaug import plugins, storage
 from genaug.backend import Backend, BackendConfig, Loss, Player
 from genaug.errors import InputError, OutputExistsError, PluginError, SaveError, TrainingError, TrainingWarning
 from genaug.training.game import Game
+from genaug_cgan.backend import CGAN
 
 STEPS = 12
 
@@ -327,6 +328,16 @@ class TestResume:
         ) as caught:
             fit(tmp_path / "run", steps=4, resume=True, progress=False)
         assert caught[0].filename == __file__
+        with pytest.warns(TrainingWarning, match="was started with genaug "):
+            fit(tmp_path / "run", steps=5, resume=True, progress=False)
+
+    def test_networks_that_have_changed_since_are_told_of(self, fit, tmp_path, monkeypatch):
+        fit(tmp_path / "run", steps=1)
+        build = CGAN.build
+        more = {"more": torch.nn.Linear(1, 1)}
+        monkeypatch.setattr(CGAN, "build", lambda *given: torch.nn.ModuleDict({**build(*given), **more}))
+        with pytest.raises(TrainingError, match=r"doesn't fit the backend's networks .* run\.json says which.*more"):
+            fit(tmp_path / "run", steps=2, resume=True)
 
     def test_other_data_are_refused(self, fit, tmp_path, tiny_set):
         fit(tmp_path / "run", steps=1)
