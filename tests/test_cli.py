@@ -182,6 +182,19 @@ def test_study_trains_a_backend_and_takes_a_generators_folder(trained, tmp_path)
     assert " ".join(report.sentence.split())[:40] in " ".join(again.output.split())
 
 
+def test_images_made_before_are_studied(tmp_path):
+    made, tiny = tmp_path / "made", ["--updates", "2", "--batch-size", "8", "--device", "cpu"]
+    assert run("sample", "model_cards/digits-cgan", "--per-class", "5", "--out", made).exit_code == 0
+    few = ["--labels-per-class", "2", "--seeds", "2", "--ratio", "0.5"]
+    done = run("study", "--source", f"folder:{made}", *few, *tiny, "--out", tmp_path / "study")
+    assert done.exit_code == 0, done.output
+    told = genaug.load_study(tmp_path / "study").details["settings"]["sources"]["made"]
+    assert (told["type"], told["saw"]) == ("SamplePool", "unknown: it has no record of that")
+    plain = run("study", "--source", made, *few, *tiny, "--out", tmp_path / "other")
+    assert plain.exit_code == 1
+    assert f"say folder:{made}" in plain.output
+
+
 def test_study_takes_a_test_set_of_its_own(tmp_path):
     from PIL import Image
 

@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 
 from genaug.blend.looks import dress, look_of
 from genaug.blend.plan import as_number
-from genaug.blend.pool import check_source, checked_sample
+from genaug.blend.source import check_source, checked_sample
 from genaug.errors import InputError
 from genaug.images import check_unit_range
 from genaug.spec import Source

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from genaug.blend.plan import Ints
-from genaug.blend.pool import class_index
+from genaug.blend.source import class_index
 from genaug.errors import InputError
 from genaug.spec import Spec
 

@@ -16,8 +16,9 @@ from genaug.blend.classes import given_counts, match_classes
 from genaug.blend.items import check_alike, check_labels, check_map_style
 from genaug.blend.pipeline import Pipeline, rng_kept
 from genaug.blend.plan import Ints, Mode, Plan, as_whole, draw_places, draw_slots, largest_remainder, make_plan, stream
-from genaug.blend.pool import SamplePool, check_source, checked_sample, image_bytes
+from genaug.blend.pool import SamplePool
 from genaug.blend.shared import SharedArray
+from genaug.blend.source import check_source, checked_sample, image_bytes
 from genaug.errors import InputError
 from genaug.labels import class_names, labels_of
 from genaug.randomness import check_seed, mix
@@ -31,7 +32,8 @@ class MixedDataset(Dataset[Any]):
 
     Args:
         real: a map-style dataset of (image, label) items.
-        source: what generates: a ``Generator``, a ``SamplePool``, any ``genaug.spec.Source`` that takes labels.
+        source: what generates: a ``Generator``, a ``SamplePool`` (also one of images made before, ``from_dataset``),
+            any ``genaug.spec.Source`` that takes labels.
         ratio: generated / (real + generated), 0 <= ratio < 1, and up to 1 in mode "replace".
         mode: "expand" keeps every real sample at its own index and appends the nearest integer to n·r/(1-r)
             generated ones. "replace" keeps the length, and the nearest integer to n·r real samples, drawn anew each

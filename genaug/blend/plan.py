@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genaug.errors import InputError
-from genaug.randomness import mix
+from genaug.randomness import mix, uniform_rows
 
 Mode = Literal["expand", "replace"]
 Ints = NDArray[np.int64]
@@ -219,3 +219,28 @@ def draw_slots(wanted: Ints, held: Ints, starts: Ints, rng: np.random.Generator)
         picks = rng.permutation(have)[:need] if need <= have else rng.integers(have, size=need)
         drawn.append(picks + starts[label])
     return np.concatenate(drawn).astype(np.int64) if drawn else np.zeros(0, dtype=np.int64)
+
+
+def draw_without_repeats(wanted: Ints, counts: Ints, seed: int) -> Ints:
+    """A member in [0, counts[c]) for each wanted class c, int64 (len(wanted),); ``counts[c]`` must be 1 or more.
+
+    All members of a class come once before one comes again: rank j of a class gets (offset + j · stride) mod counts[c],
+    with an offset drawn at random and a stride drawn at random and coprime to counts[c]. What a rank gets doesn't
+    depend on how many are wanted, and nothing as long as a class is ever shuffled.
+    """
+    classes, which = np.unique(wanted, return_inverse=True)
+    held = counts[classes]
+    draws = uniform_rows(seed, "members", 0, len(counts), 2)[classes]
+    offset, stride = (draws[:, 0] * held).astype(np.int64), 1 + (draws[:, 1] * (held - 1)).astype(np.int64)
+    while (shares := np.gcd(stride, held) > 1).any():
+        stride[shares] = stride[shares] % held[shares] + 1
+    members: Ints = (offset[which] + ranks_in_class(wanted) * stride[which]) % held[which]
+    return members
+
+
+def ranks_in_class(labels: Ints) -> Ints:
+    """How many of the same label come before each, int64 (len(labels),)."""
+    _, which, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    ranks = np.empty(len(labels), dtype=np.int64)
+    ranks[np.argsort(which, kind="stable")] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return ranks

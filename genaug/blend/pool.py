@@ -1,6 +1,7 @@
 """Samples generated once, in the main process, and read by every worker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from genaug.blend.plan import Ints, as_whole, largest_remainder
+from genaug.blend.plan import Ints, as_whole, draw_without_repeats, largest_remainder
 from genaug.blend.shared import FileArray, SharedArray
+from genaug.blend.source import check_source, checked_sample, class_index, image_bytes
 from genaug.errors import InputError
 from genaug.labels import as_labels
 from genaug.randomness import check_seed, mix, uniform_rows
 from genaug.spec import Source, Spec
+from genaug.training.reading import read_images
 
 _BATCH = 4096
 _BATCH_BYTES = 2**26
@@ -53,6 +56,27 @@ class SamplePool:
         self._start(source, _class_counts(spec, size, labels), 0, device, path)
 
     @classmethod
+    def from_dataset(
+        cls, dataset: Any, *, image_size: int | None = None, path: str | Path | None = None
+    ) -> "SamplePool":
+        """A pool of images that were generated before, by whatever: ``SamplePool.from_dataset(ImageFolder("made"))``.
+
+        ``dataset`` is a map-style dataset of images (PIL, uint8, float in [0, 1]) with integer labels or without;
+        ``image_size`` resizes the shorter side and crops the centre. Class names come from the dataset. Nothing can
+        refill such a pool. Raises ``InputError`` for a dataset that can't be read, or whose images vary in size.
+        """
+        found = read_images(dataset, image_size)
+        counts = np.array([len(found.images)], dtype=np.int64)
+        order = torch.arange(len(found.images))
+        if found.labels is not None:
+            counts = found.labels.bincount(minlength=found.spec.num_classes).numpy()
+            order = found.labels.argsort(stable=True)
+        pool = cls.__new__(cls)
+        with pool._allocated(None, found.spec, counts, path):
+            np.take(found.images.numpy(), order.numpy(), axis=0, out=pool._images.array)
+        return pool
+
+    @classmethod
     def with_counts(cls, source: Source, counts: Sequence[int], *, seed: int = 0) -> "SamplePool":
         """A pool with exactly ``counts[c]`` images of class c (one entry for a source without labels)."""
         spec = check_source(source)
@@ -63,21 +87,25 @@ class SamplePool:
         return pool
 
     def _start(self, source: Source, counts: Ints, seed: int, device: Any, path: Any) -> None:
-        self._source: Source | None = source
-        self._device = device
-        self._spec = source.spec
+        with self._allocated(source, source.spec, counts, path):
+            self._device = device
+            self.refill(seed)
+
+    @contextmanager
+    def _allocated(self, source: Source | None, spec: Spec, counts: Ints, path: Any) -> Iterator[None]:
+        """Memory for the images, to be filled in the block; a file gets its name when that has succeeded."""
+        self._source, self._spec, self.counts = source, spec, counts
         self._training = getattr(source, "training", None)
-        self.counts = counts
-        shape = (int(counts.sum()), *self._spec.shape)
+        shape = (len(self), *spec.shape)
         self._filled = SharedArray((1,))
         self._images: FileArray | SharedArray
         if path is None:
             self._images = SharedArray(shape, torch.uint8)
-            self.refill(seed)
+            yield
             return
         self._images = FileArray(shape, path)
         try:
-            self.refill(seed)
+            yield
             self._images.publish()
         except BaseException:
             self._images.discard()
@@ -127,7 +155,8 @@ class SamplePool:
         check_seed(seed)
         if self._source is None or get_worker_info() is not None:
             raise InputError(
-                "a pool is filled in the main process only: this copy, in a worker or unpickled, has no generator."
+                "a pool is filled in the main process only, from its generator. This one has none: it is a copy in a "
+                "worker, or unpickled, or holds the images of a data set."
             )
         self._filled.array[0] = -1
         home = _moved(self._source, self._device)
@@ -166,25 +195,23 @@ class SamplePool:
     def sample(
         self, n: int | None = None, *, labels: Any = None, seed: int | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Draw with replacement ``n`` images, of uniformly drawn classes of those held, or one for each of ``labels``.
+        """Draw ``n`` images, of uniformly drawn classes of those held, or one for each of ``labels``.
 
-        Returns uint8 (N, C, H, W) and int64 (N,), or None for a pool without labels. Sample i of a seed is the same
-        however many are asked for; ``seed=None`` draws one from torch's RNG. Raises ``InputError`` for labels the
-        pool doesn't hold.
+        No image comes twice in a call before all of its class have come once. Returns uint8 (N, C, H, W) and int64
+        (N,), or None for a pool without labels. Sample i of a seed is the same however many are asked for;
+        ``seed=None`` draws one from torch's RNG. Raises ``InputError`` for labels the pool doesn't hold.
         """
         self._check_filled()
         wanted = self._wanted(n, labels)
         count = len(wanted) if wanted is not None else int(n or 0)
         seed = int(torch.randint(2**62, (1,))) if seed is None else check_seed(seed)
-        draws = uniform_rows(seed, "pool", 0, count, 2)
         if wanted is None:
             held = np.flatnonzero(self.counts)
-            wanted = held[(draws[:, 0] * len(held)).astype(np.int64)]
+            wanted = held[(uniform_rows(seed, "pool", 0, count, 1)[:, 0] * len(held)).astype(np.int64)]
         starts = np.cumsum(self.counts) - self.counts
-        slots = starts[wanted] + (draws[:, 1] * self.counts[wanted]).astype(np.int64)
-        return torch.from_numpy(self._images.array[slots]), torch.from_numpy(
-            wanted
-        ) if self._spec.takes_labels else None
+        slots = starts[wanted] + draw_without_repeats(wanted, self.counts, seed)
+        images = torch.from_numpy(self._images.array[slots])
+        return images, torch.from_numpy(wanted) if self._spec.takes_labels else None
 
     def _wanted(self, n: int | None, labels: Any) -> Ints | None:
         if (n is None) == (labels is None):
@@ -213,45 +240,6 @@ class SamplePool:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_source": None}
-
-
-def image_bytes(spec: Spec) -> int:
-    channels, height, width = spec.shape
-    return channels * height * width
-
-
-def check_source(source: Any) -> Spec:
-    """The spec of a source of images. Raises ``InputError`` for anything else."""
-    if isinstance(source, str):
-        raise InputError(
-            f"source must be an object with spec and sample, got the string {source!r}: genaug.load({source!r})?"
-        )
-    spec = getattr(source, "spec", None)
-    if not isinstance(spec, Spec) or not callable(getattr(source, "sample", None)):
-        raise InputError(f"source must have spec and sample (see genaug.spec.Source), got {type(source).__name__}.")
-    if spec.kind != "image":
-        raise InputError(f"images can't be blended with a source of kind {spec.kind!r}.")
-    return spec
-
-
-def checked_sample(source: Source, n: int, labels: Tensor | None, seed: int) -> Tensor:
-    """``n`` images from a source, on its device. Raises ``InputError`` where they aren't what its spec says."""
-    images, _ = source.sample(n, seed=seed) if labels is None else source.sample(labels=labels, seed=seed)
-    expected = (n, *source.spec.shape)
-    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or tuple(images.shape) != expected:
-        got = f"{images.dtype} of shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise InputError(f"{type(source).__name__}.sample gave {got}; expected torch.uint8 of shape {expected}.")
-    return images
-
-
-def class_index(key: Any, names: Sequence[str] | None, num_classes: int, what: str) -> int:
-    """A class given by number or by name, as its number. Raises ``InputError`` for one that isn't known."""
-    if isinstance(key, str) and names is not None and key in names:
-        return list(names).index(key)
-    if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and 0 <= key < num_classes:
-        return int(key)
-    known = f"0 to {num_classes - 1}" + (f" or {', '.join(list(names)[:12])}" if names is not None else "")
-    raise InputError(f"{what} names the unknown class {key!r}; known are {known}.")
 
 
 def _class_counts(spec: Spec, size: int, shares: Mapping[Any, float] | Sequence[float] | None) -> Ints:

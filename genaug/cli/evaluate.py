@@ -7,7 +7,13 @@ import typer
 
 
 def evaluate(
-    source: Annotated[str, typer.Argument(help="A generator's folder: a run of `genaug train`, or a saved one.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A generator's folder: a run of `genaug train`, or a saved one; or folder:PATH, class folders of "
+            "images that were generated before."
+        ),
+    ],
     data: Annotated[
         str,
         typer.Option(
@@ -45,18 +51,18 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json in place of a table.")] = False,
 ) -> None:
     """Measure how real, how varied and how useful a generator's images are, and whether it copies its training set."""
+    from genaug.cli.sources import source_named
     from genaug.data import few_per_class, load_data, public_name
     from genaug.errors import InputError
     from genaug.evaluation.evaluate import evaluate as measured
     from genaug.evaluation.record import write_evaluation
     from genaug.evaluation.report import check_free
-    from genaug.loading import load
 
     if out is not None:
         check_free(out, overwrite)
     if card and not Path(source).is_dir():
         raise InputError(f"--card writes into a generator's folder, and {source} is none: genaug pull --out makes one.")
-    generator = load(source, device=device)
+    judged = source_named(source, image_size, device)
     real: Any = load_data(data, root=root)
     if test_data is not None:
         held_out: Any = load_data(test_data, root=root)
@@ -72,7 +78,7 @@ def evaluate(
     if labels_per_class is not None:
         name += f", {labels_per_class} a class (seed {training_seed})"
     found = measured(
-        generator,
+        judged,
         real,
         held_out=held_out,
         features=features,

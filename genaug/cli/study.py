@@ -22,8 +22,8 @@ def study(
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="A backend, which is trained for every seed, or a saved generator's folder, which is pretrained. "
-            "May be repeated.  [default: cgan]"
+            help="A backend, which is trained for every seed; or a saved generator's folder, or folder:PATH with class "
+            "folders of images that were generated before: both are pretrained. May be repeated.  [default: cgan]"
         ),
     ] = None,
     ratio: Annotated[
@@ -68,7 +68,7 @@ def study(
     report = run(
         train,
         _test_set(data, test_data, root),
-        sources=_sources(source or ["cgan"], steps, config, device),
+        sources=_sources(source or ["cgan"], steps, config, image_size, device),
         ratios=ratio or (0.25, 0.5),
         seeds=seeds,
         labels_per_class=labels_per_class,
@@ -112,19 +112,22 @@ def _test_set(data: str, test_data: str | None, root: Path | None) -> Any:
         raise InputError(f"{error} Name a test set with --test-data.") from error
 
 
-def _sources(names: list[str], steps: int, config: dict[str, Any], device: str | None) -> dict[str, Any]:
-    """By name: a generator for a folder that is there, else a backend to train."""
+def _sources(
+    names: list[str], steps: int, config: dict[str, Any], image_size: int | None, device: str | None
+) -> dict[str, Any]:
+    """By name: what a folder holds, else a backend to train."""
+    from genaug.cli.sources import source_named
     from genaug.errors import InputError
-    from genaug.loading import load
     from genaug.studies.sources import Recipe
 
     sources: dict[str, Any] = {}
     for name in names:
-        is_folder = Path(name).is_dir()
-        called = Path(name).resolve().name if is_folder else name
+        folder = Path(name.removeprefix("folder:"))
+        is_folder = name.startswith("folder:") or folder.is_dir()
+        called = folder.resolve().name if is_folder else name
         if called in sources:
             raise InputError(f"two sources are called {called!r}; rename a folder.")
-        sources[called] = load(name, device=device) if is_folder else Recipe(name, steps=steps, config=config)
+        sources[called] = source_named(name, image_size, device) if is_folder else Recipe(name, steps, config=config)
     return sources
 
 

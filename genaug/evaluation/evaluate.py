@@ -9,7 +9,7 @@ from torch import nn
 
 import genaug
 from genaug.blend.plan import as_whole
-from genaug.blend.pool import check_source
+from genaug.blend.source import check_source
 from genaug.errors import InputError
 from genaug.evaluation import stages
 from genaug.evaluation.features import Features, classifier_features, features_named, pixel_features
@@ -52,7 +52,7 @@ def evaluate(
         features: what images are compared by: ``"classifier"`` (a small CNN trained on ``real_set``), ``"pixels"``,
             ``"timm:NAME"``, ``"inception"``, a module that takes floats in [0, 1], or ``genaug.evaluation.Features``.
         n: how many images to generate for the comparison, against as many real ones; by default as many as there are
-            real ones, 200 to 10,000.
+            real ones, 200 to 10,000. Of a pool each image is taken once at most, so they are no more than it holds.
         image_size: resizes the shorter side of real images and crops the centre, as ``fit`` did.
         seed: decides all that is random: the same report on the same machine.
         classifiers: how many classifiers are trained on generated images alone, each from its own start.

@@ -4,10 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from genaug.blend.classes import match_classes
+from genaug.blend.plan import ranks_in_class
+from genaug.blend.pool import SamplePool
 from genaug.errors import InputError
 from genaug.evaluation.leakage import shared_images
 from genaug.export import sample_parts
@@ -107,7 +110,8 @@ def new_subject(
 ) -> Subject:
     """Generate ``n`` images (by default as many as there are real ones, 200 to 10,000), labelled as real ones are.
 
-    Raises ``InputError`` for classes of the real set that the source doesn't know.
+    Of a pool each image is taken once, so by default they are no more than it holds. Raises ``InputError`` for classes
+    of the real set that the source doesn't know, and a pool that holds too few.
     """
     count = len(real.images)
     wanted = min(max(count, FEWEST_SAMPLES), MOST_SAMPLES) if n is None else n
@@ -116,11 +120,32 @@ def new_subject(
     if source.spec.takes_labels and real.labels is not None:
         match = torch.from_numpy(match_classes(real.labels.unique().tolist(), real.spec.classes, source.spec))
         labels = real.labels[order[torch.arange(wanted) % count]]
+    if isinstance(source, SamplePool):
+        held = _held(source, wanted if labels is None else match[labels])
+        if held < (FEWEST_SAMPLES if n is None else n):
+            raise InputError(
+                f"the pool of {len(source):,} images is enough for {held:,} with the real set's class shares, and "
+                f"{n or FEWEST_SAMPLES:,} are needed. Pass a smaller n= (from {FEWEST_SAMPLES} on) or a larger pool."
+            )
+        wanted, labels = held, None if labels is None else labels[:held]
     fake = generate(source, wanted if labels is None else match[labels], mix(seed, "compared"))
     return Subject(source, real, held_out, order[:wanted], fake, labels, match)
 
 
+def _held(pool: SamplePool, wanted: int | Tensor) -> int:
+    """How many of the wanted images there are, from the first on, without one that comes twice."""
+    if isinstance(wanted, int):
+        return min(wanted, len(pool))
+    labels = wanted.numpy()
+    lacking = np.flatnonzero(ranks_in_class(labels) >= pool.counts[labels])
+    return int(lacking[0]) if len(lacking) else len(labels)
+
+
 def generate(source: Source, wanted: int | Tensor, seed: int) -> Tensor:
+    if isinstance(source, SamplePool):  # at once, since only one call's images differ from each other
+        return (
+            source.sample(wanted, seed=seed) if isinstance(wanted, int) else source.sample(labels=wanted, seed=seed)
+        )[0]
     return torch.cat([images for images, _ in sample_parts(source, wanted, seed)])
 
 

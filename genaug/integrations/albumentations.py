@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from genaug.blend.looks import dress, look_of
-from genaug.blend.pool import check_source, checked_sample
+from genaug.blend.source import check_source, checked_sample
 from genaug.errors import InputError
 from genaug.labels import as_labels
 from genaug.spec import Source

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from genaug.blend.pool import checked_sample
+from genaug.blend.source import checked_sample
 from genaug.errors import InputError
 from genaug.labelling.calibration import (
     count_wrong,

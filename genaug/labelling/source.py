@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genaug.blend.plan import as_whole
-from genaug.blend.pool import check_source
+from genaug.blend.source import check_source
 from genaug.errors import InputError
 from genaug.labels import as_labels
 from genaug.randomness import category_rows, check_seed

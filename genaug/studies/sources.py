@@ -11,8 +11,10 @@ from typing import Any
 import genaug
 from genaug import plugins
 from genaug.blend.classes import match_classes
-from genaug.blend.pool import check_source, checked_sample
+from genaug.blend.pool import SamplePool
+from genaug.blend.source import check_source, checked_sample
 from genaug.errors import GenaugError, InputError
+from genaug.evaluation.leakage import shared_images
 from genaug.generator import Generator
 from genaug.spec import Source, Spec
 from genaug.studies.arms import RESERVED
@@ -100,10 +102,19 @@ def _ready(name: str, source: Any, spec: Spec, present: list[int]) -> Source:
 
 
 def check_saw(sources: Mapping[str, Recipe | Source], test: TrainingImages) -> None:
-    """Raises ``InputError`` for a source whose record says that it was trained on the test set itself."""
+    """Raises ``InputError`` for a source whose record says that it was trained on the test set itself, and for a pool
+    that holds a test image, to the byte."""
     for name, source in sources.items():
         if not isinstance(source, Recipe) and _record(source).get("data_sha256") == fingerprint(test):
             raise InputError(f"source {name!r} was trained on the test set, its record says: it can't be judged on it.")
+        if isinstance(source, SamplePool):
+            all_of_it, _ = source.sample(labels=source.labels, seed=0)
+            shared = len(shared_images(test.images, all_of_it))
+            if shared:
+                raise InputError(
+                    f"{shared:,} of the {len(source):,} images of source {name!r} are test images, to the byte: it "
+                    "can't be judged on them."
+                )
 
 
 def told(source: Recipe | Source, train: TrainingImages) -> dict[str, Any]:

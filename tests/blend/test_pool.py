@@ -2,14 +2,23 @@ import copy
 import errno
 import os
 import pickle
+import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 from fakes import FailingSource, FakeSource, UnlabelledSource, label_in
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch.utils.data import TensorDataset
+from torchvision.datasets import ImageFolder
 
 import genaug.blend.shared as shared
-from genaug import SamplePool
+from genaug import MixedDataset, SamplePool
+from genaug.blend.plan import draw_without_repeats
+from genaug.data import load_data
 from genaug.errors import InputError, OutputExistsError, SaveError
 from genaug.spec import Source
 
@@ -57,6 +66,34 @@ def test_sampling_is_by_label_and_prefix_stable():
     assert set(many[1].tolist()) == {0, 1, 2, 3}
     assert not torch.equal(pool.sample(7, seed=10)[0], few[0])
     assert (few[0].dtype, few[1].dtype) == (torch.uint8, torch.int64)
+
+
+def test_no_image_comes_twice_before_all_of_its_class_have_come():
+    pool = SamplePool(FakeSource(), size=40, labels=[1, 2, 7, 30])
+    for seed in range(20):
+        images, _ = pool.sample(labels=pool.labels.flip(0), seed=seed)
+        assert len({bytes(image) for image in images.numpy()}) == 40
+    twice, _ = pool.sample(labels=torch.full((15,), 2), seed=0)
+    assert sorted(Counter(bytes(image) for image in twice.numpy()).values()) == [2] * 6 + [3]
+
+
+@given(
+    st.lists(st.integers(0, 5), max_size=60), st.lists(st.integers(1, 30), min_size=6, max_size=6), st.integers(0, 99)
+)
+def test_draws_without_repeats(wanted, counts, seed):
+    wanted, counts = np.array(wanted, dtype=np.int64), np.array(counts)
+    drawn = draw_without_repeats(wanted, counts, seed)
+    assert ((drawn >= 0) & (drawn < counts[wanted])).all()
+    for label in np.unique(wanted):
+        times = np.bincount(drawn[wanted == label], minlength=counts[label])
+        assert times.max() - times.min() <= 1
+    assert np.array_equal(draw_without_repeats(wanted[:7], counts, seed), drawn[:7])
+
+
+def test_every_member_is_drawn_equally_often():
+    drawn = [draw_without_repeats(np.array([0, 0]), np.array([12]), seed).tolist() for seed in range(6000)]
+    for place in zip(*drawn, strict=True):
+        assert np.abs(np.bincount(place, minlength=12) - 500).max() < 5 * 22
 
 
 def test_seed_none_draws_from_torchs_rng():
@@ -212,3 +249,62 @@ def test_exact_counts():
     assert np.array_equal(pool.counts, [0, 2, 0, 1])
     with pytest.raises(InputError):
         SamplePool.with_counts(FakeSource(), [0, 0, 0, 0])
+
+
+def made_before(tmp_path, counts=(2, 1, 3)):
+    """Class folders of grey images that tell their class and number."""
+    for label, count in enumerate(counts):
+        (tmp_path / "abcd"[label]).mkdir(parents=True)
+        for number in range(count):
+            image = Image.new("L", (6, 6), 10 * label + number)
+            image.save(tmp_path / "abcd"[label] / f"{number}.png")
+    return tmp_path
+
+
+def test_of_images_that_were_generated_before(tmp_path):
+    pool = SamplePool.from_dataset(load_data(f"folder:{made_before(tmp_path)}"))
+    assert isinstance(pool, Source)
+    assert (pool.spec.shape, pool.spec.classes) == ((1, 6, 6), ("a", "b", "c"))
+    assert contents(pool)[:, 0, 0, 0].tolist() == [0, 1, 10, 20, 21, 22]
+    images, labels = pool.sample(labels=torch.tensor([2, 0, 2]), seed=1)
+    assert (images[:, 0, 0, 0] // 10).tolist() == [2, 0, 2] == labels.tolist()
+    with pytest.raises(InputError, match="has none"):
+        pool.refill(1)
+    assert torch.equal(contents(pickle.loads(pickle.dumps(pool))), contents(pool))
+
+
+def test_images_made_before_are_blended_by_their_folders_names(tmp_path):
+    made = SamplePool.from_dataset(load_data(f"folder:{made_before(tmp_path / 'made', (1, 4, 4))}"))
+    real = made_before(tmp_path / "real", (1, 2, 2))
+    shutil.rmtree(real / "a")
+    real = load_data(f"folder:{real}")
+    mixed = MixedDataset(real, made, ratio=0.5)
+    assert len(mixed) == 8
+    assert [mixed[i][0].getpixel((0, 0)) // 10 for i in range(4, 8)] == [1, 1, 2, 2]
+    assert [real.classes[mixed[i][1]] for i in range(4, 8)] == ["b", "b", "c", "c"]
+    before = [mixed[i][0].tobytes() for i in range(4, 8)]
+    orders = set()
+    for epoch in range(8):
+        mixed.set_epoch(epoch)
+        orders.add(tuple(mixed[i][0].tobytes() for i in range(4, 8)))
+    assert len(orders) > 1
+    assert tuple(before) in orders
+
+
+def test_of_a_dataset_out_of_order_without_names_or_labels(tmp_path):
+    images = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 3, 2, 2)
+    pool = SamplePool.from_dataset(TensorDataset(images, torch.tensor([2, 0, 2, 0, 2])), path=tmp_path / "pool.bin")
+    assert pool.counts.tolist() == [2, 0, 3]
+    assert contents(pool)[:, 0, 0, 0].tolist() == [1, 3, 0, 2, 4]
+    assert os.listdir(tmp_path) == ["pool.bin"]
+    plain = SamplePool.from_dataset(list(images))
+    assert (plain.labels, len(plain), plain.sample(2, seed=0)[1]) == (None, 5, None)
+
+
+def test_images_of_several_sizes_made_before(tmp_path):
+    made_before(tmp_path)
+    Image.new("L", (9, 6)).save(tmp_path / "a" / "wide.png")
+    with pytest.raises(InputError, match="image_size="):
+        SamplePool.from_dataset(ImageFolder(tmp_path), path=tmp_path / "pool.bin")
+    assert not (tmp_path / "pool.bin").exists()
+    assert SamplePool.from_dataset(ImageFolder(tmp_path), image_size=4).spec.shape == (3, 4, 4)

@@ -15,11 +15,13 @@ from genaug.errors import InputError, OutputExistsError
 from genaug.evaluation import Features
 from genaug.evaluation.record import read_evaluation
 from genaug.evaluation.report import check_free
+from genaug.evaluation.subject import new_subject
+from genaug.export import write_class_folders
 from genaug.hub.card import write_card
 from genaug.images import to_uint8
 from genaug.spec import Spec
 from genaug.training.engine import fingerprint
-from genaug.training.reading import TrainingImages
+from genaug.training.reading import TrainingImages, read_images
 
 FAST = {"n": 200, "updates": 30, "classifiers": 1, "replicates": 3, "device": "cpu", "progress": False}
 DIGITS = tuple(map(str, range(10)))
@@ -271,6 +273,48 @@ def test_the_command(make_generator, tmp_path):
     refused = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nowhere"), "--out", str(out)])
     assert refused.exit_code == 1
     assert "--overwrite" in refused.output, "told before the source is loaded"
+
+
+def test_of_a_pool_each_image_is_compared_once(digits):
+    train, _, fresh = digits
+    rows = torch.cat([torch.nonzero(fresh[1] == label)[:, 0][: 30 + 3 * label] for label in range(10)])
+    pool = genaug.SamplePool.from_dataset(TensorDataset(fresh[0][rows], fresh[1][rows]))
+    real, options = read_images(TensorDataset(*train)), {**FAST, "n": None}
+    subject = new_subject(pool, real, None, None, 0)
+    assert 200 <= len(subject.fake) <= len(pool)
+    assert len({bytes(image) for image in subject.fake.numpy()}) == len(subject.fake)
+    assert subject.real_labels.tolist() == subject.fake_labels.tolist()
+    assert genaug.evaluate(pool, TensorDataset(*train), **options).header["samples"] == len(subject.fake)
+    with pytest.raises(InputError, match=r"the pool of 422 images is enough for \d+ .* and 430 are needed"):
+        genaug.evaluate(pool, TensorDataset(*train), **{**FAST, "n": 430})
+    few = genaug.SamplePool.from_dataset(TensorDataset(fresh[0][rows][:40], fresh[1][rows][:40]))
+    with pytest.raises(InputError, match="and 200 are needed"):
+        genaug.evaluate(few, list(train[0]), features="pixels", **options)
+
+
+def test_the_command_on_images_made_before(digits, tmp_path):
+    images, labels = digits[2]
+    parts = [(images, labels)]
+    write_class_folders(tmp_path / "made", parts, list(DIGITS), {})
+    options = [
+        "--n",
+        "200",
+        "--updates",
+        "5",
+        "--classifiers",
+        "0",
+        "--features",
+        "pixels",
+        "--device",
+        "cpu",
+        "--json",
+    ]
+    done = CliRunner().invoke(app, ["evaluate", f"folder:{tmp_path / 'made'}", *options])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["source"] == "SamplePool"
+    plain = CliRunner().invoke(app, ["evaluate", str(tmp_path / "made"), *options])
+    assert plain.exit_code == 1
+    assert f"say folder:{tmp_path / 'made'}" in plain.output
 
 
 def test_copies_are_not_looked_for_among_images_that_the_generator_has_not_seen(digits):

@@ -399,6 +399,13 @@ def test_a_source_that_was_trained_on_the_test_set_is_refused_also_inside_anothe
             study(sources={"leak": found})
 
 
+def test_a_pool_that_holds_a_test_image_is_refused():
+    rows = torch.utils.data.Subset(TEST, [0, 5])
+    made = torch.utils.data.ConcatDataset([TRAIN, rows])
+    with pytest.raises(InputError, match=r"2 of the [\d,]+ images of source 'leak' are test images"):
+        study(sources={"leak": genaug.SamplePool.from_dataset(made)})
+
+
 def test_a_backend_without_labels_is_refused_before_anything_is_trained():
     recipes = [{"backend": "infogan"}, {"backend": "cgan", "config": {"conditional": False}}]
     for recipe in recipes:

@@ -1,0 +1,51 @@
+"""What the blend asks of a source of samples, and what it checks of what it gets."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genaug.errors import InputError
+from genaug.spec import Source, Spec
+
+
+def image_bytes(spec: Spec) -> int:
+    channels, height, width = spec.shape
+    return channels * height * width
+
+
+def check_source(source: Any) -> Spec:
+    """The spec of a source of images. Raises ``InputError`` for anything else."""
+    if isinstance(source, str):
+        raise InputError(
+            f"source must be an object with spec and sample, got the string {source!r}: genaug.load({source!r})? "
+            "For a folder of images there is SamplePool.from_dataset."
+        )
+    spec = getattr(source, "spec", None)
+    if not isinstance(spec, Spec) or not callable(getattr(source, "sample", None)):
+        raise InputError(f"source must have spec and sample (see genaug.spec.Source), got {type(source).__name__}.")
+    if spec.kind != "image":
+        raise InputError(f"images can't be blended with a source of kind {spec.kind!r}.")
+    return spec
+
+
+def checked_sample(source: Source, n: int, labels: Tensor | None, seed: int) -> Tensor:
+    """``n`` images from a source, on its device. Raises ``InputError`` where they aren't what its spec says."""
+    images, _ = source.sample(n, seed=seed) if labels is None else source.sample(labels=labels, seed=seed)
+    expected = (n, *source.spec.shape)
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or tuple(images.shape) != expected:
+        got = f"{images.dtype} of shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise InputError(f"{type(source).__name__}.sample gave {got}; expected torch.uint8 of shape {expected}.")
+    return images
+
+
+def class_index(key: Any, names: Sequence[str] | None, num_classes: int, what: str) -> int:
+    """A class given by number or by name, as its number. Raises ``InputError`` for one that isn't known."""
+    if isinstance(key, str) and names is not None and key in names:
+        return list(names).index(key)
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and 0 <= key < num_classes:
+        return int(key)
+    known = f"0 to {num_classes - 1}" + (f" or {', '.join(list(names)[:12])}" if names is not None else "")
+    raise InputError(f"{what} names the unknown class {key!r}; known are {known}.")

@@ -1,0 +1,31 @@
+"""What a command's SOURCE names: a generator, or a folder of images that were generated before."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genaug.spec import Source
+
+
+def source_named(name: str, image_size: int | None, device: str | None) -> "Source":
+    """``folder:PATH`` is a ``SamplePool`` of the images in PATH's class folders, anything else what ``load`` takes.
+
+    Raises ``InputError`` for a folder that holds class folders and was named without ``folder:``.
+    """
+    from genaug.data import load_data
+    from genaug.loading import load
+
+    if name.startswith("folder:"):
+        from genaug.blend.pool import SamplePool
+
+        return SamplePool.from_dataset(load_data(name), image_size=image_size)
+    from genaug.errors import FormatError, InputError
+    from genaug.storage import CONFIG_FILE
+
+    folder = Path(name)
+    try:
+        return load(name, device=device)
+    except FormatError as error:
+        if folder.is_dir() and not (folder / CONFIG_FILE).exists() and any(path.is_dir() for path in folder.iterdir()):
+            raise InputError(f"{error} If it holds class folders of generated images, say folder:{name}.") from error
+        raise
