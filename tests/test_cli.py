@@ -189,7 +189,7 @@ def test_images_made_before_are_studied(tmp_path):
     done = run("study", "--source", f"folder:{made}", *few, *tiny, "--out", tmp_path / "study")
     assert done.exit_code == 0, done.output
     told = genaug.load_study(tmp_path / "study").details["settings"]["sources"]["made"]
-    assert (told["type"], told["saw"]) == ("SamplePool", "unknown: it has no record of that")
+    assert (told["type"], told["saw"]) == ("SamplePool of 50 images", "unknown: it has no record of that")
     plain = run("study", "--source", made, *few, *tiny, "--out", tmp_path / "other")
     assert plain.exit_code == 1
     assert f"say folder:{made}" in plain.output

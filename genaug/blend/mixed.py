@@ -259,11 +259,7 @@ class MixedDataset(Dataset[Any]):
         if len(wanted) == 0:
             return None, False
         if isinstance(source, SamplePool):
-            lacking = wanted[source.counts[match[wanted]] == 0]
-            if len(lacking):
-                raise InputError(
-                    f"the pool holds no sample of class {lacking[0]}; its counts are {source.counts.tolist()}."
-                )
+            source.check_holds(match[wanted])
             return source, False
         room = max_bytes // image_bytes(source.spec)
         if room < len(wanted):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genaug.errors import InputError
-from genaug.randomness import mix, uniform_rows
+from genaug.randomness import mix
 
 Mode = Literal["expand", "replace"]
 Ints = NDArray[np.int64]
@@ -221,20 +221,20 @@ def draw_slots(wanted: Ints, held: Ints, starts: Ints, rng: np.random.Generator)
     return np.concatenate(drawn).astype(np.int64) if drawn else np.zeros(0, dtype=np.int64)
 
 
-def draw_without_repeats(wanted: Ints, counts: Ints, seed: int) -> Ints:
-    """A member in [0, counts[c]) for each wanted class c, int64 (len(wanted),); ``counts[c]`` must be 1 or more.
+def draw_without_repeats(wanted: Ints, counts: Ints, draws: NDArray[np.float64]) -> Ints:
+    """A member in [0, counts[c]) for each wanted class c, int64 (len(wanted),), from as many draws of U[0, 1).
 
-    All members of a class come once before one comes again: rank j of a class gets (offset + j · stride) mod counts[c],
-    with an offset drawn at random and a stride drawn at random and coprime to counts[c]. What a rank gets doesn't
-    depend on how many are wanted, and nothing as long as a class is ever shuffled.
+    All members of a class come before one comes again, and what a sample gets doesn't depend on those that follow:
+    each class is shuffled as Fisher and Yates do, one place a sample, with only the touched places in memory.
     """
-    classes, which = np.unique(wanted, return_inverse=True)
-    held = counts[classes]
-    draws = uniform_rows(seed, "members", 0, len(counts), 2)[classes]
-    offset, stride = (draws[:, 0] * held).astype(np.int64), 1 + (draws[:, 1] * (held - 1)).astype(np.int64)
-    while (shares := np.gcd(stride, held) > 1).any():
-        stride[shares] = stride[shares] % held[shares] + 1
-    members: Ints = (offset[which] + ranks_in_class(wanted) * stride[which]) % held[which]
+    members, moved = np.empty(len(wanted), dtype=np.int64), dict[tuple[int, int], int]()
+    columns = (wanted, ranks_in_class(wanted), counts[wanted], draws)
+    for index, (label, rank, held, draw) in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        here = rank % held
+        there = here + int(draw * (held - here))
+        members[index] = drawn = moved.get((label, there), there)
+        moved[label, there] = moved.get((label, here), here)
+        moved[label, here] = drawn
     return members
 
 

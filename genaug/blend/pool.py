@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from genaug.blend.plan import Ints, as_whole, draw_without_repeats, largest_remainder
-from genaug.blend.shared import FileArray, SharedArray
+from genaug.blend.shared import FileArray, SharedArray, check_new
 from genaug.blend.source import check_source, checked_sample, class_index, image_bytes
 from genaug.errors import InputError
 from genaug.labels import as_labels
@@ -65,6 +65,8 @@ class SamplePool:
         ``image_size`` resizes the shorter side and crops the centre. Class names come from the dataset. Nothing can
         refill such a pool. Raises ``InputError`` for a dataset that can't be read, or whose images vary in size.
         """
+        if path is not None:
+            check_new(path)  # before the dataset is read
         found = read_images(dataset, image_size)
         counts = np.array([len(found.images)], dtype=np.int64)
         order = torch.arange(len(found.images))
@@ -73,7 +75,7 @@ class SamplePool:
             order = found.labels.argsort(stable=True)
         pool = cls.__new__(cls)
         with pool._allocated(None, found.spec, counts, path):
-            np.take(found.images.numpy(), order.numpy(), axis=0, out=pool._images.array)
+            np.take(found.images.numpy(), order.numpy(), axis=0, out=pool._images.array, mode="clip")  # no copy
         return pool
 
     @classmethod
@@ -169,6 +171,8 @@ class SamplePool:
     def _fill(self, source: Source, seed: int) -> None:
         labels = self.labels
         batch = max(1, min(_BATCH, _BATCH_BYTES // image_bytes(self._spec)))
+        if isinstance(source, SamplePool):
+            batch = len(self)  # no image comes twice in one call
         batches = -(-len(self) // batch)
         done = 0
         for number in range(batches):
@@ -185,6 +189,12 @@ class SamplePool:
                 ) from error
             self._images.array[slots] = images.cpu().numpy()
             done += count
+
+    @property
+    def images(self) -> Tensor:
+        """A copy of all images, uint8 (size, C, H, W), in the order of ``labels``."""
+        self._check_filled()
+        return torch.from_numpy(self._images.array.copy())
 
     def image(self, slot: int) -> NDArray[np.uint8]:
         """A copy of one image, uint8 (C, H, W)."""
@@ -205,13 +215,35 @@ class SamplePool:
         wanted = self._wanted(n, labels)
         count = len(wanted) if wanted is not None else int(n or 0)
         seed = int(torch.randint(2**62, (1,))) if seed is None else check_seed(seed)
+        draws = uniform_rows(seed, "pool", 0, count, 2)
         if wanted is None:
             held = np.flatnonzero(self.counts)
-            wanted = held[(uniform_rows(seed, "pool", 0, count, 1)[:, 0] * len(held)).astype(np.int64)]
+            wanted = held[(draws[:, 0] * len(held)).astype(np.int64)]
         starts = np.cumsum(self.counts) - self.counts
-        slots = starts[wanted] + draw_without_repeats(wanted, self.counts, seed)
+        slots = starts[wanted] + draw_without_repeats(wanted, self.counts, draws[:, 1])
         images = torch.from_numpy(self._images.array[slots])
         return images, torch.from_numpy(wanted) if self._spec.takes_labels else None
+
+    def check_holds(self, classes: Sequence[int] | Ints) -> None:
+        """Raises ``InputError`` where the pool has no image of one of these classes."""
+        for label in classes:
+            if self.counts[label] == 0:
+                called = f" ({self._spec.classes[label]!r})" if self._spec.classes is not None else ""
+                raise InputError(f"the pool holds no sample of class {label}{called}, and some are needed.")
+
+    def distinct(self, labels: Tensor, match: Tensor) -> Tensor:
+        """As many labels, int64, as the pool can answer with an image each that no other gets: all of ``labels``, or
+        fewer of each class in the same shares (by largest remainder). ``match`` gives the pool's class for a label.
+        """
+        weights = labels.bincount(minlength=len(match)).numpy()
+        asked = np.flatnonzero(weights)
+        held = self.counts[match.numpy()[asked]]
+        size = int(min(len(labels), *(held * len(labels) // weights[asked] + 1)))
+        while (largest_remainder(size, weights.tolist())[asked] > held).any():
+            size -= 1
+        if size == len(labels):
+            return labels
+        return torch.from_numpy(np.repeat(np.arange(len(match)), largest_remainder(size, weights.tolist())))
 
     def _wanted(self, n: int | None, labels: Any) -> Ints | None:
         if (n is None) == (labels is None):

@@ -47,11 +47,10 @@ class FileArray:
     """
 
     def __init__(self, shape: tuple[int, ...], path: str | Path) -> None:
+        check_new(path)
         self.path = Path(path).absolute()
         self._shape = shape
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-        if self.path.exists():
-            raise OutputExistsError(f"{self.path} exists already. Remove it or choose another path for the pool.")
         nbytes = int(np.prod(shape, dtype=np.int64))
         try:
             with open(self._temporary, "xb") as file:
@@ -94,6 +93,13 @@ class FileArray:
     def __setstate__(self, state: tuple[Path, tuple[int, ...]]) -> None:
         self.path, self._shape = state
         self.array = np.memmap(self.path, dtype=np.uint8, mode="r", shape=self._shape)
+
+
+def check_new(path: str | Path) -> None:
+    """Raises ``OutputExistsError`` where ``path`` exists."""
+    path = Path(path).absolute()
+    if path.exists():
+        raise OutputExistsError(f"{path} exists already. Remove it or choose another path for the pool.")
 
 
 def free_bytes(folder: str) -> int | None:

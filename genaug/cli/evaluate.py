@@ -62,8 +62,8 @@ def evaluate(
         check_free(out, overwrite)
     if card and not Path(source).is_dir():
         raise InputError(f"--card writes into a generator's folder, and {source} is none: genaug pull --out makes one.")
-    judged = source_named(source, image_size, device)
     real: Any = load_data(data, root=root)
+    judged = source_named(source, real, image_size, device)
     if test_data is not None:
         held_out: Any = load_data(test_data, root=root)
     else:

@@ -1,14 +1,15 @@
 """What a command's SOURCE names: a generator, or a folder of images that were generated before."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genaug.spec import Source
 
 
-def source_named(name: str, image_size: int | None, device: str | None) -> "Source":
-    """``folder:PATH`` is a ``SamplePool`` of the images in PATH's class folders, anything else what ``load`` takes.
+def source_named(name: str, like: Any, image_size: int | None, device: str | None) -> "Source":
+    """``folder:PATH`` is a ``SamplePool`` of the images in PATH's class folders, in colour or grey as those of the data
+    set ``like``; anything else is what ``load`` takes.
 
     Raises ``InputError`` for a folder that holds class folders and was named without ``folder:``.
     """
@@ -16,9 +17,14 @@ def source_named(name: str, image_size: int | None, device: str | None) -> "Sour
     from genaug.loading import load
 
     if name.startswith("folder:"):
-        from genaug.blend.pool import SamplePool
+        from torchvision.transforms import v2
 
-        return SamplePool.from_dataset(load_data(name), image_size=image_size)
+        from genaug.blend.pool import SamplePool
+        from genaug.images import to_uint8
+
+        images: Any = load_data(name)
+        images.transform = v2.Grayscale() if len(to_uint8(like[0][0])) == 1 else v2.RGB()
+        return SamplePool.from_dataset(images, image_size=image_size)
     from genaug.errors import FormatError, InputError
     from genaug.storage import CONFIG_FILE
 

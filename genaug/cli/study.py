@@ -68,7 +68,7 @@ def study(
     report = run(
         train,
         _test_set(data, test_data, root),
-        sources=_sources(source or ["cgan"], steps, config, image_size, device),
+        sources=_sources(source or ["cgan"], steps, config, train, image_size, device),
         ratios=ratio or (0.25, 0.5),
         seeds=seeds,
         labels_per_class=labels_per_class,
@@ -113,7 +113,7 @@ def _test_set(data: str, test_data: str | None, root: Path | None) -> Any:
 
 
 def _sources(
-    names: list[str], steps: int, config: dict[str, Any], image_size: int | None, device: str | None
+    names: list[str], steps: int, config: dict[str, Any], like: Any, image_size: int | None, device: str | None
 ) -> dict[str, Any]:
     """By name: what a folder holds, else a backend to train."""
     from genaug.cli.sources import source_named
@@ -127,7 +127,10 @@ def _sources(
         called = folder.resolve().name if is_folder else name
         if called in sources:
             raise InputError(f"two sources are called {called!r}; rename a folder.")
-        sources[called] = source_named(name, image_size, device) if is_folder else Recipe(name, steps, config=config)
+        if is_folder:
+            sources[called] = source_named(name, like, image_size, device)
+        else:
+            sources[called] = Recipe(name, steps, config=config)
     return sources
 
 

@@ -136,12 +136,12 @@ def score_with_classifiers(
     if classifiers == 0 or unseen is None or unseen.labels is None:
         found.missing[names[1]] = "no classifiers asked for" if classifiers == 0 else "needs labelled held-out images"
         return
-    shown = subject.generate(subject.real.labels, mix(seed, "shown"))
+    shown, labels = subject.generate(subject.real.labels, mix(seed, "shown"))
     rights = []
     for number in range(classifiers):
         model = scores.train_scorer(
             shown,
-            subject.real.labels,
+            labels,
             subject.real.spec.num_classes,
             updates=updates,
             seed=mix(seed, "synthetic only", number),

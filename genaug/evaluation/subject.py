@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from genaug.blend.classes import match_classes
-from genaug.blend.plan import ranks_in_class
 from genaug.blend.pool import SamplePool
 from genaug.errors import InputError
 from genaug.evaluation.leakage import shared_images
@@ -66,9 +64,12 @@ class Subject:
             real, fake = (torch.nonzero(side == label)[:, 0] for side in (self.real_labels, self.fake_labels))
             yield name, real, fake
 
-    def generate(self, labels: Tensor, seed: int) -> Tensor:
-        """Other images of the source, uint8, one for each of these labels (in the real set's numbering)."""
-        return generate(self.source, self.match[labels], seed)
+    def generate(self, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Other images of the source, uint8, and their labels in the real set's numbering: one for each of these, of a
+        pool no more than it holds."""
+        if isinstance(self.source, SamplePool):
+            labels = self.source.distinct(labels, self.match)
+        return generate(self.source, self.match[labels], seed), labels
 
 
 def read_split(
@@ -99,8 +100,9 @@ def _read(source: Source, dataset: Any, image_size: int | None, name: str) -> Tr
     found = read_images(dataset, image_size)
     if found.spec.shape != source.spec.shape:
         made, given = ("x".join(map(str, spec.shape)) for spec in (source.spec, found.spec))
-        _, height, width = source.spec.shape
-        remedy = f"Pass image_size={height} (--image-size)." if height == width else "Make them alike with a transform."
+        channels, height, width = source.spec.shape
+        alike = height == width and channels == found.spec.shape[0]
+        remedy = f"Pass image_size={height} (--image-size)." if alike else "Make them alike with a transform."
         raise InputError(f"the source makes images of {made} (channels first), {name} has {given}. {remedy}")
     return found
 
@@ -118,35 +120,34 @@ def new_subject(
     order = torch.randperm(count, generator=torch.Generator().manual_seed(mix(seed, "real")))
     labels, match = None, torch.empty(0, dtype=torch.int64)
     if source.spec.takes_labels and real.labels is not None:
-        match = torch.from_numpy(match_classes(real.labels.unique().tolist(), real.spec.classes, source.spec))
+        present = real.labels.unique()
+        match = torch.from_numpy(match_classes(present.tolist(), real.spec.classes, source.spec))
+        if isinstance(source, SamplePool):
+            source.check_holds(match[present].tolist())
         labels = real.labels[order[torch.arange(wanted) % count]]
     if isinstance(source, SamplePool):
-        held = _held(source, wanted if labels is None else match[labels])
+        labels = None if labels is None else source.distinct(labels, match)
+        held = min(wanted, len(source)) if labels is None else len(labels)
         if held < (FEWEST_SAMPLES if n is None else n):
+            remedy = f"n= of {FEWEST_SAMPLES} to {held} or a larger pool" if held >= FEWEST_SAMPLES else "a larger pool"
+            shares = "" if labels is None else " with the real set's class shares"
             raise InputError(
-                f"the pool of {len(source):,} images is enough for {held:,} with the real set's class shares, and "
-                f"{n or FEWEST_SAMPLES:,} are needed. Pass a smaller n= (from {FEWEST_SAMPLES} on) or a larger pool."
+                f"the pool of {len(source):,} images is enough for {held:,}{shares}, and {n or FEWEST_SAMPLES:,} are "
+                f"needed. Pass {remedy}."
             )
-        wanted, labels = held, None if labels is None else labels[:held]
+        wanted = held
     fake = generate(source, wanted if labels is None else match[labels], mix(seed, "compared"))
     return Subject(source, real, held_out, order[:wanted], fake, labels, match)
 
 
-def _held(pool: SamplePool, wanted: int | Tensor) -> int:
-    """How many of the wanted images there are, from the first on, without one that comes twice."""
-    if isinstance(wanted, int):
-        return min(wanted, len(pool))
-    labels = wanted.numpy()
-    lacking = np.flatnonzero(ranks_in_class(labels) >= pool.counts[labels])
-    return int(lacking[0]) if len(lacking) else len(labels)
-
-
 def generate(source: Source, wanted: int | Tensor, seed: int) -> Tensor:
-    if isinstance(source, SamplePool):  # at once, since only one call's images differ from each other
-        return (
-            source.sample(wanted, seed=seed) if isinstance(wanted, int) else source.sample(labels=wanted, seed=seed)
-        )[0]
-    return torch.cat([images for images, _ in sample_parts(source, wanted, seed)])
+    if not isinstance(source, SamplePool):
+        return torch.cat([images for images, _ in sample_parts(source, wanted, seed)])
+    if isinstance(wanted, int) and source.labels is not None:  # as they are, not of all classes alike
+        order = torch.randperm(len(source), generator=torch.Generator().manual_seed(mix(seed, "pool")))
+        wanted = source.labels[order[:wanted]]
+    asked = {"n": wanted} if isinstance(wanted, int) else {"labels": wanted}
+    return source.sample(**asked, seed=seed)[0]  # at once: no image comes twice in one call
 
 
 def not_what_it_saw(source: Source, real: TrainingImages) -> str | None:

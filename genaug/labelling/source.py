@@ -66,6 +66,11 @@ class LabelledSource(ABC):
         return self._spec
 
     @property
+    def inner(self) -> Any:
+        """The source that the labels are for."""
+        return self._source
+
+    @property
     def device(self) -> torch.device:
         """Where the generator runs, and the classifier with it."""
         return device_of(self._source)

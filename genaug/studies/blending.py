@@ -10,6 +10,7 @@ from torch import Tensor
 
 from genaug.blend.classes import match_classes
 from genaug.blend.plan import largest_remainder
+from genaug.blend.pool import SamplePool
 from genaug.blend.source import checked_sample
 from genaug.images import to_float
 from genaug.randomness import mix
@@ -47,7 +48,8 @@ class NoisyCopies:
 
 
 def generate(source: Source, like: Images, size: int, seed: int) -> Images:
-    """``size`` images from a source, with the class shares of ``like`` (by largest remainder) and its labels.
+    """``size`` images from a source, with the class shares of ``like`` (by largest remainder) and its labels; of a pool
+    no more than it has without one that comes twice.
 
     Raises ``InputError`` where the source lacks a class or makes what its spec doesn't say.
     """
@@ -55,9 +57,12 @@ def generate(source: Source, like: Images, size: int, seed: int) -> Images:
     match = torch.from_numpy(match_classes(present, like.classes, source.spec))
     shares = largest_remainder(size, like.labels.bincount().tolist())
     labels = torch.from_numpy(shares).new_tensor(range(len(shares))).repeat_interleave(torch.from_numpy(shares))
+    at_once = _AT_ONCE
+    if isinstance(source, SamplePool):
+        labels, at_once = source.distinct(labels, match), size
     parts = [
         checked_sample(source, len(part), match[part], mix(seed, "pool", number)).cpu()
-        for number, part in enumerate(labels.split(_AT_ONCE))
+        for number, part in enumerate(labels.split(at_once))
     ]
     return Images(torch.cat(parts), labels, like.classes)
 

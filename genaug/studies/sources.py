@@ -16,6 +16,7 @@ from genaug.blend.source import check_source, checked_sample
 from genaug.errors import GenaugError, InputError
 from genaug.evaluation.leakage import shared_images
 from genaug.generator import Generator
+from genaug.labelling.source import LabelledSource
 from genaug.spec import Source, Spec
 from genaug.studies.arms import RESERVED
 from genaug.studies.splits import Images
@@ -89,7 +90,9 @@ def _recipe(name: str, what: Any, spec: Spec) -> Recipe:
 def _ready(name: str, source: Any, spec: Spec, present: list[int]) -> Source:
     try:
         made = check_source(source)
-        match_classes(present, spec.classes, made)
+        match = match_classes(present, spec.classes, made)
+        if isinstance(source, SamplePool):
+            source.check_holds(match[present])
     except InputError as error:
         raise InputError(f"source {name!r}: {error}") from error
     if made.shape != spec.shape:
@@ -107,14 +110,21 @@ def check_saw(sources: Mapping[str, Recipe | Source], test: TrainingImages) -> N
     for name, source in sources.items():
         if not isinstance(source, Recipe) and _record(source).get("data_sha256") == fingerprint(test):
             raise InputError(f"source {name!r} was trained on the test set, its record says: it can't be judged on it.")
-        if isinstance(source, SamplePool):
-            all_of_it, _ = source.sample(labels=source.labels, seed=0)
-            shared = len(shared_images(test.images, all_of_it))
+        held = _pool_within(source)
+        if held is not None:
+            shared = len(shared_images(test.images, held.images))
             if shared:
                 raise InputError(
-                    f"{shared:,} of the {len(source):,} images of source {name!r} are test images, to the byte: it "
-                    "can't be judged on them."
+                    f"{shared:,} of the {len(held):,} images of source {name!r} are test images, to the byte: it can't "
+                    "be judged on them."
                 )
+
+
+def _pool_within(source: Any) -> SamplePool | None:
+    """The pool that a source is, or that it labels."""
+    while isinstance(source, LabelledSource):
+        source = source.inner
+    return source if isinstance(source, SamplePool) else None
 
 
 def told(source: Recipe | Source, train: TrainingImages) -> dict[str, Any]:
@@ -131,7 +141,7 @@ def told(source: Recipe | Source, train: TrainingImages) -> dict[str, Any]:
         "trained": "before the study (declared pretrained); it may have seen more than the seeds' training images",
         "saw": saw,
         "record": record,
-        "type": type(source).__name__,
+        "type": f"SamplePool of {len(source):,} images" if isinstance(source, SamplePool) else type(source).__name__,
         "samples_sha256": _samples_sha256(source),
     }
 
@@ -142,7 +152,9 @@ def _record(source: Any) -> dict[str, Any]:
 
 
 def _samples_sha256(source: Source) -> str:
-    """A few samples tell one pretrained source from another."""
+    """A few samples tell one pretrained source from another; of a pool all."""
+    if isinstance(source, SamplePool):
+        return hashlib.sha256(source.counts.tobytes() + source.images.numpy().tobytes()).hexdigest()
     labels = None
     if source.spec.takes_labels:
         import torch

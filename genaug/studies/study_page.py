@@ -208,7 +208,7 @@ def _method(details: Mapping[str, Any]) -> list[str]:
         ("batch size", str(settings["batch_size"])),
         ("learning rate", f"{settings['lr']:g}"),
         ("ratios tried", ", ".join(f"{ratio:g}" for ratio in settings["ratios"])),
-        ("generated images of a seed", f"{statistics['n_generated']:,}"),
+        ("generated images of a seed, at most", f"{statistics['n_generated']:,}"),
         ("time, all arms", duration(details["seconds"])),
         *details["versions"].items(),
     ]

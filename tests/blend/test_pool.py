@@ -82,18 +82,23 @@ def test_no_image_comes_twice_before_all_of_its_class_have_come():
 )
 def test_draws_without_repeats(wanted, counts, seed):
     wanted, counts = np.array(wanted, dtype=np.int64), np.array(counts)
-    drawn = draw_without_repeats(wanted, counts, seed)
+    uniform = np.random.default_rng(seed).random(len(wanted))
+    drawn = draw_without_repeats(wanted, counts, uniform)
     assert ((drawn >= 0) & (drawn < counts[wanted])).all()
     for label in np.unique(wanted):
         times = np.bincount(drawn[wanted == label], minlength=counts[label])
         assert times.max() - times.min() <= 1
-    assert np.array_equal(draw_without_repeats(wanted[:7], counts, seed), drawn[:7])
+    assert np.array_equal(draw_without_repeats(wanted[:7], counts, uniform[:7]), drawn[:7])
 
 
-def test_every_member_is_drawn_equally_often():
-    drawn = [draw_without_repeats(np.array([0, 0]), np.array([12]), seed).tolist() for seed in range(6000)]
-    for place in zip(*drawn, strict=True):
-        assert np.abs(np.bincount(place, minlength=12) - 500).max() < 5 * 22
+def test_every_order_of_members_comes_equally_often():
+    rng, twice = np.random.default_rng(0), np.zeros(6, dtype=np.int64)
+    orders = Counter()
+    for _ in range(6000):
+        drawn = draw_without_repeats(twice, np.array([3]), rng.random(6)).tolist()
+        orders[tuple(drawn[:3]), tuple(drawn[3:])] += 1
+    assert len(orders) == 36
+    assert all(abs(times - 6000 / 36) < 5 * 13 for times in orders.values())
 
 
 def test_seed_none_draws_from_torchs_rng():
@@ -205,6 +210,8 @@ def test_file(tmp_path):
     assert len(pickle.dumps(pool)) < 3000
     with pytest.raises(OutputExistsError, match="exists already"):
         SamplePool(FakeSource(), size=12, path=path)
+    with pytest.raises(OutputExistsError, match="exists already"):
+        SamplePool.from_dataset(None, path=path)  # before anything is read
 
 
 def test_no_file_is_left_behind_by_a_failure(tmp_path):
@@ -308,3 +315,22 @@ def test_images_of_several_sizes_made_before(tmp_path):
         SamplePool.from_dataset(ImageFolder(tmp_path), path=tmp_path / "pool.bin")
     assert not (tmp_path / "pool.bin").exists()
     assert SamplePool.from_dataset(ImageFolder(tmp_path), image_size=4).spec.shape == (3, 4, 4)
+
+
+def test_a_pool_of_a_pool_has_no_image_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr("genaug.blend.pool._BATCH", 5)
+    pool = SamplePool(FakeSource(), size=40)
+    copy = SamplePool(pool, size=40)
+    assert len({bytes(image) for image in contents(copy).numpy()}) == 40
+    assert sorted(map(bytes, copy.images.numpy())) == sorted(map(bytes, contents(pool).numpy()))
+
+
+def test_what_a_pool_holds():
+    pool = SamplePool(FakeSource(classes=("a", "b", "c", "d")), size=6, labels=[1, 2, 3, 0])
+    pool.check_holds([0, 2])
+    with pytest.raises(InputError, match=r"no sample of class 3 \('d'\)"):
+        pool.check_holds([1, 3])
+    labels, same = torch.tensor([2, 0, 2, 1, 0, 2]), torch.arange(4)
+    assert pool.distinct(labels, same).tolist() == [0, 1, 2, 2]
+    assert pool.distinct(labels[3:4], same).tolist() == [1]
+    assert pool.distinct(labels - labels, torch.tensor([2])).tolist() == [0] * 3

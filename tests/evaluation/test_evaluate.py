@@ -283,10 +283,19 @@ def test_of_a_pool_each_image_is_compared_once(digits):
     subject = new_subject(pool, real, None, None, 0)
     assert 200 <= len(subject.fake) <= len(pool)
     assert len({bytes(image) for image in subject.fake.numpy()}) == len(subject.fake)
-    assert subject.real_labels.tolist() == subject.fake_labels.tolist()
+    assert 310 < len(subject.fake) < 422  # with the shares of the real ones
+    shares = [side.bincount() / len(side) for side in (real.labels, subject.fake_labels)]
+    assert (shares[0] - shares[1]).abs().max() < 2 / len(subject.fake)
     assert genaug.evaluate(pool, TensorDataset(*train), **options).header["samples"] == len(subject.fake)
-    with pytest.raises(InputError, match=r"the pool of 422 images is enough for \d+ .* and 430 are needed"):
+    with pytest.raises(InputError, match=r"the pool of 422 images is enough for (\d+) .* 430 .* n= of 200 to \1 or"):
         genaug.evaluate(pool, TensorDataset(*train), **{**FAST, "n": 430})
+    unlabelled = new_subject(pool, read_images(list(train[0])), None, None, 0)
+    assert len({bytes(image) for image in unlabelled.fake.numpy()}) == len(unlabelled.fake) == 422
+    again, labels = subject.generate(real.labels, 3)
+    assert len({bytes(image) for image in again.numpy()}) == len(again) == len(labels) < len(real.labels)
+    no_sevens = genaug.SamplePool.from_dataset(TensorDataset(*(side[fresh[1] != 7] for side in fresh)))
+    with pytest.raises(InputError, match="holds no sample of class 7"):
+        genaug.evaluate(no_sevens, TensorDataset(*train), **options)
     few = genaug.SamplePool.from_dataset(TensorDataset(fresh[0][rows][:40], fresh[1][rows][:40]))
     with pytest.raises(InputError, match="and 200 are needed"):
         genaug.evaluate(few, list(train[0]), features="pixels", **options)
@@ -312,6 +321,11 @@ def test_the_command_on_images_made_before(digits, tmp_path):
     done = CliRunner().invoke(app, ["evaluate", f"folder:{tmp_path / 'made'}", *options])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["source"] == "SamplePool"
+    for path in (tmp_path / "made").rglob("*.png"):  # as most tools would save them
+        with Image.open(path) as image:
+            image.convert("RGB").save(path)
+    coloured = CliRunner().invoke(app, ["evaluate", f"folder:{tmp_path / 'made'}", *options])
+    assert coloured.stdout == done.stdout
     plain = CliRunner().invoke(app, ["evaluate", str(tmp_path / "made"), *options])
     assert plain.exit_code == 1
     assert f"say folder:{tmp_path / 'made'}" in plain.output

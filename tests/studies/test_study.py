@@ -9,14 +9,17 @@ from toy import SHAPE, ToySet, ToySource, linear
 
 import genaug
 from genaug.errors import FormatError, InputError, OutputExistsError, PluginError
+from genaug.labelling.source import LabelledSource
 from genaug.studies import OnBatches, Recipe
 from genaug.studies import jobs as jobs_module
 from genaug.studies import sources as sources_module
 from genaug.studies import study as study_module
 from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm
+from genaug.studies.blending import generate
 from genaug.studies.cells import StudyFolder
 from genaug.studies.decide import Selection, judge
 from genaug.studies.findings import warnings
+from genaug.studies.splits import Images
 from genaug.training.engine import fingerprint
 from genaug.training.reading import read_images
 
@@ -402,8 +405,43 @@ def test_a_source_that_was_trained_on_the_test_set_is_refused_also_inside_anothe
 def test_a_pool_that_holds_a_test_image_is_refused():
     rows = torch.utils.data.Subset(TEST, [0, 5])
     made = torch.utils.data.ConcatDataset([TRAIN, rows])
-    with pytest.raises(InputError, match=r"2 of the [\d,]+ images of source 'leak' are test images"):
-        study(sources={"leak": genaug.SamplePool.from_dataset(made)})
+    pool = genaug.SamplePool.from_dataset(made)
+    for leak in (pool, Labelled(pool, pool.spec)):
+        with pytest.raises(InputError, match=r"2 of the [\d,]+ images of source 'leak' are test images"):
+            study(sources={"leak": leak})
+
+
+class Labelled(LabelledSource):
+    """What ``with_labels`` gives, as far as a study looks at it before it starts."""
+
+    def _draw(self, labels, seed):
+        return self.inner.sample(labels=labels, seed=seed)[0]
+
+    _move = class_probabilities = _draw
+
+
+def test_a_pool_is_told_by_all_its_images_and_gives_each_once_a_seed():
+    train = read_images(TRAIN)
+    images, labels = train.images.clone(), train.labels
+    told, made = [], []
+    for _ in range(2):
+        pool = genaug.SamplePool.from_dataset(torch.utils.data.TensorDataset(images, labels))
+        told.append(sources_module.told(pool, train))
+        made.append(generate(pool, Images(train.images, labels, None), 5000, seed=0))
+        images[-1] = 255 - images[-1]
+    assert told[0]["type"] == f"SamplePool of {len(images):,} images"
+    assert told[0]["samples_sha256"] != told[1]["samples_sha256"]
+    distinct = {bytes(image) for image in images.numpy()}
+    assert len({bytes(image) for image in made[1].images.numpy()}) == len(made[1]) <= len(distinct)
+    assert len(made[1]) == len(images)
+
+
+def test_a_pool_that_lacks_a_class_is_refused_before_anything_is_trained():
+    some = read_images(TRAIN)
+    rows = torch.nonzero(some.labels != 1).flatten()
+    pool = genaug.SamplePool.from_dataset(torch.utils.data.TensorDataset(some.images[rows], some.labels[rows]))
+    with pytest.raises(InputError, match=r"source 'made'.* class"):
+        study(sources={"made": pool})
 
 
 def test_a_backend_without_labels_is_refused_before_anything_is_trained():
