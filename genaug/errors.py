@@ -37,6 +37,10 @@ class SaveError(GenaugError, OSError):
     """Writing failed (disk full, no permission); what stood there before is unchanged."""
 
 
+class BlendWarning(UserWarning):
+    """Something about a blend that its owner should look at; the blend is made."""
+
+
 class TrainingWarning(UserWarning):
     """Something about a training run that its owner should look at; the run goes on."""
 

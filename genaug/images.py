@@ -10,9 +10,8 @@ from torch import Tensor
 from genaug.errors import InputError
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-_NORMALISED = (
-    "float images must lie in [0, 1], torchvision v2's convention, but these range over [{low:.3g}, {high:.3g}]. "
-    "They look normalised: {remedy}"
+_OUTSIDE = (
+    "float images must lie in [0, 1], torchvision v2's convention, but these range over [{:.3g}, {:.3g}]. They look "
 )
 
 
@@ -22,7 +21,9 @@ def check_unit_range(images: Tensor, remedy: str) -> None:
         return
     low, high = (float(v) for v in torch.aminmax(images))
     if not (low >= -1e-4 and high <= 1 + 1e-4):
-        raise InputError(_NORMALISED.format(low=low, high=high, remedy=remedy))
+        like_uint8 = low >= 0 and 20 < high <= 255
+        look = "like uint8's range: divide them by 255." if like_uint8 else f"normalised: {remedy}"
+        raise InputError(_OUTSIDE.format(low, high) + look)
 
 
 def to_uint8(image: Any, remedy: str = "pass the dataset without its Normalize transform.") -> Tensor:
@@ -30,13 +31,21 @@ def to_uint8(image: Any, remedy: str = "pass the dataset without its Normalize t
 
     Takes PIL images (mode L, LA, RGB, RGBA kept; 1 becomes L; P and others RGB), uint8 tensors and arrays, and
     floats in [0, 1]; tensors are (C, H, W) or (H, W), arrays are (H, W) or (H, W, C). Raises ``InputError`` for
-    anything else, for floats outside [0, 1] (``remedy`` ends that message) and for an empty image.
+    anything else, for PIL images of more than 8 bits a channel, for floats outside [0, 1] (``remedy`` ends that
+    message) and for an empty image.
     """
+    expected = "(C, H, W)"
     if isinstance(image, Image.Image):
+        if image.mode.startswith(("I", "F")):
+            raise InputError(
+                f"the image has more than 8 bits a channel (PIL's mode {image.mode}). Convert it to 8 bits first, "
+                "scaled as suits your data."
+            )
         if image.mode not in _MODES.values():
             image = image.convert("L" if image.mode == "1" else "RGB")
         image = np.array(image)
     if isinstance(image, np.ndarray):
+        expected = "(H, W, C)"
         if image.ndim == 3:
             image = image.transpose(2, 0, 1)
         image = torch.from_numpy(np.ascontiguousarray(image))
@@ -49,9 +58,10 @@ def to_uint8(image: Any, remedy: str = "pass the dataset without its Normalize t
     if pixels.ndim == 2:
         pixels = pixels.unsqueeze(0)
     if pixels.ndim != 3 or not 1 <= pixels.shape[0] <= 4 or pixels.numel() == 0:
-        raise InputError(
-            f"expected an image of shape (C, H, W) with 1 to 4 channels, got a tensor of shape {tuple(pixels.shape)}."
-        )
+        shape = tuple(pixels.shape)
+        if expected == "(H, W, C)":
+            shape, expected = (*shape[1:], shape[0]), "(H, W, C), as arrays have it,"
+        raise InputError(f"expected an image of shape {expected} with 1 to 4 channels, got one of shape {shape}.")
     if pixels.dtype == torch.uint8:
         return pixels
     if not pixels.is_floating_point():

@@ -36,6 +36,10 @@ def test_other_pil_modes_and_flat_images():
     [
         (torch.tensor([[-1.0, 1.0]]), "normalised"),
         (torch.tensor([[float("nan"), 1.0]]), "normalised"),
+        (torch.tensor([[0.0, 200.0]]), "uint8's range: divide them by 255"),
+        (np.zeros((3, 8, 8), np.uint8), r"\(H, W, C\), as arrays have it, .* got one of shape \(3, 8, 8\)"),
+        (Image.new("I;16", (4, 3)), "more than 8 bits a channel .*I;16"),
+        (Image.new("F", (4, 3)), "more than 8 bits"),
         (torch.zeros(1, 2, 2, dtype=torch.int32), "int32"),
         (torch.zeros(5, 2, 2), "1 to 4 channels"),
         (torch.zeros(1, 1, 2, 2), "1 to 4 channels"),

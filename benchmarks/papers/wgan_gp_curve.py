@@ -168,6 +168,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """One panel a seed: the estimate and KID over the steps; KID on a logarithmic scale, since it falls by so much."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
 
     figure = Figure(figsize=(4.5 * len(rows), 3.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -175,7 +176,10 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         other = axis.twinx()
         axis.plot(row["points"], row["estimate"], "o-", color="C0", markersize=3)
         other.plot(row["points"], row["kid"], "s-", color="C1", markersize=3)
-        axis.set(xscale="log", xlabel="step", title=f"seed {row['seed']}: Spearman {row['spearman']:.2f}")
+        axis.set(xscale="log", xlabel="step (logarithmic)", title=f"seed {row['seed']}: Spearman {row['spearman']:.2f}")
+        axis.set_xticks([t for t in (200, 500, 1000, 2000, 5000, 10_000) if t <= row["points"][-1]])
+        axis.xaxis.set_major_formatter("{x:,.0f}")
+        axis.xaxis.set_minor_locator(NullLocator())
         other.set_yscale("log", nonpositive="clip")
         axis.set_ylabel("critic's estimate of the distance", color="C0")
         other.set_ylabel("KID", color="C1")

@@ -146,7 +146,10 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
                 return second[(exact or keys)[0]]
         elif second is not packed:
             return second
-        raise InputError("GenerativeAugment() found no labels: pass (images, labels), or labels_getter=.")
+        raise InputError(
+            "GenerativeAugment() found no labels: pass (images, labels), or labels_getter=. A dataset's transform= "
+            "sees single images without their labels: apply it to batches, for instance as collate_fn=augment.collate."
+        )
 
     def _check_image(self, image: Any, labels: Tensor) -> None:
         shape = self.source.spec.shape

@@ -32,10 +32,11 @@ def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spe
     unknown = [c for c in present if match[c] < 0]
     if unknown:
         called = [_called(c, names) for c in unknown[:12]]
+        remedy = " Where they mean the same, rename the real set's (its .classes) as the source's." if by_name else ""
         raise InputError(
             f"the source doesn't know the real set's class{'es' if len(unknown) > 1 else ''} {', '.join(called)}: "
             f"the real set has {_described(max(present) + 1, names)}, the source {spec.describe_classes()}; "
-            f"they are matched by {'name' if by_name else 'number'}."
+            f"they are matched by {'name' if by_name else 'number'}.{remedy}"
         )
     return match
 

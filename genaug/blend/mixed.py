@@ -1,6 +1,7 @@
 """Real samples and generated ones as one map-style dataset."""
 
 import operator
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from genaug.blend.plan import Ints, Mode, Plan, as_whole, draw_places, draw_slot
 from genaug.blend.pool import SamplePool
 from genaug.blend.shared import SharedArray
 from genaug.blend.source import check_source, checked_sample, image_bytes
-from genaug.errors import InputError
+from genaug.errors import BlendWarning, InputError
 from genaug.labels import class_names, labels_of
 from genaug.randomness import check_seed, mix
 from genaug.spec import Source
@@ -92,6 +93,13 @@ class MixedDataset(Dataset[Any]):
         with rng_kept():
             self._labels: Ints = labels_of(real, labels).cpu().numpy()
             names = class_names(real)
+            if names is None and spec.classes is not None and (relabelled := _relabelled(real)):
+                warnings.warn(
+                    f"{relabelled} has a target_transform, so its class names don't tell what its labels are; they are "
+                    f"matched with the generator's classes by number (0: {spec.classes[0]!r}, ...).",
+                    BlendWarning,
+                    stacklevel=2,
+                )
             match = match_classes(np.unique(self._labels).tolist(), names, spec)
             if isinstance(balance, Mapping):
                 balance = given_counts(balance, match, names, spec)  # type: ignore[assignment]
@@ -299,6 +307,15 @@ class MixedDataset(Dataset[Any]):
                 f"({type(error).__name__}: {error}). Pass generated_transform=, or mend make_item where one was given."
             ) from error
         check_alike(items, made, image.shape)
+
+
+def _relabelled(real: Any) -> str | None:
+    """The type of a dataset with class names that changes its labels, through Subset and ConcatDataset."""
+    if isinstance(real, Subset | ConcatDataset):
+        parts = [real.dataset] if isinstance(real, Subset) else real.datasets
+        return next((found for part in parts if (found := _relabelled(part))), None)
+    changed = getattr(real, "target_transform", None) is not None and getattr(real, "classes", None)
+    return type(real).__name__ if changed else None
 
 
 def _mixed_within(real: Any) -> list[MixedDataset]:

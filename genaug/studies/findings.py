@@ -101,6 +101,13 @@ def warnings(judgement: Judgement) -> list[str]:
     if chosen is None or chosen not in by_arm:
         return told
     other = CLASSIC if judgement.baseline == NONE else NONE
+    plainly = any(c.arm == other and c.difference.verdict == "helps" for c in judgement.comparisons)
+    if judgement.verdict != "use" and plainly:
+        told.append(
+            f"On the test set {other.name!r} was {100 * by_arm[other]:.1f} points better than "
+            f"{judgement.baseline.name!r}, which the inner splits had taken for the better baseline. With few labels "
+            "they err: run more seeds."
+        )
     if judgement.verdict == "use" and by_arm.get(other, -1.0) > by_arm[chosen]:
         gain = 100 * (by_arm[other] - by_arm[chosen])
         told.append(

@@ -1,6 +1,7 @@
 """``genaug.fit``: check what was asked for, read the data, and run the training."""
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from torch.utils.data import Subset
 
 from genaug import __version__, plugins
-from genaug.errors import InputError
+from genaug.errors import InputError, TrainingWarning
 from genaug.generator import Generator
 from genaug.precision import compute_dtype, pick_device
 from genaug.progress import Progress
@@ -47,13 +48,14 @@ def fit(
 
     Under ``torchrun`` each process takes an equal share of every batch.
 
-    ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or with an integer label; it is read once.
-    ``image_size`` resizes the shorter side and crops the centre. ``augment`` names what is done to the images that
-    the discriminator sees ("translation", "affine", "color", "cutout"; DiffAugment, Zhao et al. 2020): the remedy for
-    little data. ``config`` holds the backend's own options. ``out`` becomes the run's folder, which ``genaug.load``
-    takes. Every ``checkpoint_every`` steps, on SIGINT or SIGTERM and after ``max_minutes`` the whole state is saved;
-    ``resume=True`` goes on from there exactly, with the same arguments. ``steps`` may be larger; where a backend's
-    learning rates decay over the run, they then follow the longer run from there on.
+    ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or followed by an integer label; further fields
+    are left out. It is read once. ``image_size`` resizes the shorter side and crops the centre. ``augment`` names what
+    is done to the images that the discriminator sees ("translation", "affine", "color", "cutout"; DiffAugment, Zhao et
+    al. 2020): the remedy for little data. ``config`` holds the backend's own options. ``out`` becomes the run's folder,
+    which ``genaug.load`` takes. Every ``checkpoint_every`` steps, on SIGINT or SIGTERM and after ``max_minutes`` the
+    whole state is saved; ``resume=True`` goes on from there exactly, with the same arguments. ``steps`` may be larger;
+    where a backend's learning rates decay over the run, they then follow the longer run from there on. A class that
+    no image is of gets a ``TrainingWarning``.
 
     Raises ``InputError`` for unusable arguments or data, ``OutputExistsError`` where ``out`` holds something,
     ``PluginError`` for a missing backend, ``SaveError`` where ``out`` can't be written, ``TrainingError`` where the
@@ -80,6 +82,8 @@ def fit(
             shown.tell("images")
 
         data = read_images(dataset, image_size, tell)
+    if recipe.describe(options, data.spec).takes_labels:
+        _warn_of_absent_classes(data)
     asked = {
         "backend": backend,
         "data": _name(dataset),
@@ -112,6 +116,20 @@ def fit(
         generator = run.train(resume=resume, checkpoint_every=checkpoint_every, max_minutes=max_minutes)
     generator.folder = folder.path
     return generator
+
+
+def _warn_of_absent_classes(data: TrainingImages) -> None:
+    assert data.labels is not None
+    absent = sorted(set(range(data.spec.num_classes)) - set(data.labels.unique().tolist()))
+    if absent:
+        names = data.spec.classes
+        called = ", ".join(str(label) if names is None else repr(names[label]) for label in absent[:8])
+        warnings.warn(
+            f"no training image is of class {called}{', …' if absent[8:] else ''}, for which the generator will make "
+            "something all the same. Don't draw that class, or number the classes from 0 without gaps.",
+            TrainingWarning,
+            stacklevel=3,
+        )
 
 
 def _name(dataset: Any) -> str:

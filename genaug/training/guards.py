@@ -3,27 +3,25 @@
 from collections.abc import Callable, Mapping
 
 _WON = 0.99
-_WINDOWS = 10
+_STEPS = 500
 
 
 class DiscriminatorGuard:
-    """Warns once where the discriminator has won, if the backend logs ``real_above_fake``."""
+    """Warns once where, for 500 steps, the discriminator has won, if the backend logs ``real_above_fake``."""
 
     def __init__(self) -> None:
-        self._since: int | None = None
-        self._windows = 0
+        self._since: int | None = None  # the first look of this session, or the last at which it hadn't won
+        self._told = False
 
     def look(self, metrics: Mapping[str, float], step: int, say: Callable[[str], None]) -> None:
         """``real_above_fake`` is the share of pairs whose real image scores higher; 0.5 is a draw."""
         share = metrics.get("real_above_fake")
         if share is None:
             return
-        if share < _WON:
-            self._since, self._windows = None, 0
-            return
-        self._since = step if self._since is None else self._since
-        self._windows += 1
-        if self._windows == _WINDOWS:
+        if share < _WON or self._since is None:
+            self._since = step
+        elif step - self._since >= _STEPS and not self._told:
+            self._told = True
             say(
                 f"warning: since step {self._since} the discriminator tells real from generated in {share:.1%} of "
                 "pairs: it has won, and the generator learns little from it. Try --augment (few images), a stronger "

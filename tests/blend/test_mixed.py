@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset, TensorDataset, WeightedRandomSampler
 
 from genaug import GenerativeAugment, MixedDataset, SamplePool
-from genaug.errors import InputError
+from genaug.errors import BlendWarning, InputError
 
 LABELS = [0] * 8 + [1] * 5 + [2] * 4 + [3] * 3
 labels_lists = st.lists(st.integers(0, 3), min_size=1, max_size=40)
@@ -378,3 +378,11 @@ def test_a_blend_of_a_blend_hands_the_epoch_on():
     restless = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.3, mode="replace", balance="uniform")
     with pytest.raises(InputError, match="labels change with every epoch"):
         MixedDataset(restless, FakeSource(), ratio=0.3)
+
+
+def test_relabelled_classes_are_matched_by_number_and_told_of():
+    real = named()
+    real.target_transform = lambda label: 3 - label
+    source = FakeSource(classes=("dog", "cat", "bee", "ant"))
+    with pytest.warns(BlendWarning, match=r"FakeReal has a target_transform.* by number \(0: 'dog', ...\)"):
+        MixedDataset(Subset(real, range(len(LABELS))), source, ratio=0.5, labels=LABELS)

@@ -282,6 +282,17 @@ def test_use_is_told_with_a_warning_where_the_other_baseline_was_better():
     assert "'classic' was 7.0 points better" in warnings(judgement)[0]
 
 
+def test_a_plainly_better_baseline_is_told_of_where_generated_images_are_not_to_be_used():
+    flat, chosen = lambda values: dict(enumerate(values)), Arm("cgan", 0.5)
+    table = {NONE: flat([0.60, 0.61, 0.60]), chosen: flat([0.59, 0.62, 0.60]), Arm(NOISE, 0.5): flat([0.6] * 3)}
+    for classic, told in ([0.91, 0.92, 0.90], 1), ([0.5, 0.9, 0.6], 0):
+        judgement = judge(Selection(NONE, chosen), {**table, CLASSIC: flat(classic)}, [0, 1, 2])
+        assert judgement.verdict == "no evidence"
+        found = warnings(judgement)
+        assert len(found) == told
+        assert all("'classic' was 30.7 points better than 'none'" in line for line in found)
+
+
 def test_every_verdict_tells_the_cost():
     report = study(sources={"liar": ToySource(shift=1), "made": TINY}, updates=15)
     assert report.verdict == "don't use"

@@ -163,9 +163,15 @@ class TestARun:
         assert generator.training["precision"] == "bfloat16"
         assert generator.training["augment"] == list(policy)
 
+    def test_classes_without_an_image_are_told_of(self, fit, tmp_path, tiny_set):
+        images, labels = tiny_set.tensors
+        with pytest.warns(TrainingWarning, match="no training image is of class 0, 2, for which"):
+            fit(tmp_path / "gaps", dataset=TensorDataset(images, 2 * (labels % 2) + 1), steps=1)
+
     def test_classes_beyond_the_twentieth(self, fit, tmp_path, tiny_set):
         images, labels = tiny_set.tensors
-        fit(tmp_path / "run", dataset=TensorDataset(images, labels + 30), steps=2)
+        with pytest.warns(TrainingWarning, match="class 0, 1, 2, 3, 4, 5, 6, 7, …, for"):
+            fit(tmp_path / "run", dataset=TensorDataset(images, labels + 30), steps=2)
         assert logged(tmp_path / "run")[-1]["diversity"] >= 0
 
     def test_tensorboard_has_the_log_where_it_is_installed(self, reference, fit, tmp_path, monkeypatch):

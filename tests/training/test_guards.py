@@ -16,7 +16,7 @@ def run(shares):
 def test_a_discriminator_that_has_won_is_told_of_once():
     said = run([0.7] + [0.995] * 25)
     assert len(said) == 1
-    assert "since step 100" in said[0]
+    assert "since step 50 " in said[0]
     assert "--augment" in said[0]
 
 
