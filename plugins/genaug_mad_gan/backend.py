@@ -30,7 +30,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "conditional": False,
     }
 }
-"""Options by preset, each of which may be given otherwise. The thesis's kick-off leaves the optimizer open."""
+"""Options by preset, all but ``conditional`` free to be given otherwise. The kick-off leaves the optimizer open."""
 
 
 def _refuse(loss: Any) -> Any:
