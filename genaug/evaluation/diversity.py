@@ -23,6 +23,12 @@ def within_class_distance(images: Tensor, labels: Tensor) -> float:
     return float(torch.stack(means).mean())
 
 
+def pair_distance(a: Tensor, b: Tensor) -> float:
+    """Mean Euclidean pixel distance between ``a[i]`` and ``b[i]``, uint8 (N, C, H, W), in units of [0, 1] pixels."""
+    first, second = (images.flatten(1).to(torch.float32) / 255 for images in (a, b))
+    return float(torch.linalg.vector_norm(first - second, dim=1).mean())
+
+
 def distance_ratio(real: Tensor, real_labels: Tensor, fake: Tensor, fake_labels: Tensor) -> float:
     """The within-class distance of generated images over that of real ones: near 0 where each class is one picture,
     1 where they differ as real ones do. NaN where no class has two images, or the real ones don't differ."""

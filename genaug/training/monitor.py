@@ -1,12 +1,14 @@
 """A look at the generator now and then: a sheet of samples, and whether samples of one class differ."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from genaug.evaluation.diversity import first_per_class, within_class_distance
+from genaug.evaluation.diversity import first_per_class, pair_distance, within_class_distance
 from genaug.generator import Generator
+from genaug.randomness import latent_rows
 from genaug.sheet import Block, draw_sheet, save_sheet, sheet_labels
 from genaug.spec import Spec
 from genaug.training.reading import TrainingImages
@@ -32,28 +34,38 @@ class Monitor:
             self._real_distance = within_class_distance(data.images[few], self._labels)
 
     def look(self, generator: Generator, step: int, say: Callable[[str], None]) -> dict[str, float]:
-        """Write the sheet of ``step`` and return ``diversity``, where the training images differ themselves.
+        """Write the sheet of ``step`` and return how much samples differ, where the training images do themselves.
 
         ``diversity`` is the mean pixel distance between samples of one class (of all, without labels) over that
         between training images: near 0 where each class has become one picture and the latent is ignored, about 1
-        where samples differ as real ones do.
+        where samples differ as real ones do. ``diversity_same_category``, for generators with categorical latents, is
+        the same between samples that share those as well: near 0 where each of several generators has one picture a
+        class, which the first figure doesn't show.
         """
         wanted = sheet_labels(self._spec.num_classes)
         images, labels = self._sample(generator, wanted if self._spec.takes_labels else torch.zeros(100), seed=0)
         save_sheet(self._folder.sheet_path(step), draw_sheet(Block(images, labels), classes=self._spec.classes))
         if self._real_distance == 0:
             return {}
-        images, _ = self._sample(generator, self._labels, seed=1)
-        diversity = within_class_distance(images, self._labels) / self._real_distance
-        if diversity < _COLLAPSED:
+        count = len(self._labels)
+        categories = [latent for latent in self._spec.latents if latent.kind == "categorical" and latent.size > 1]
+        shared = {latent.name: latent_rows(latent, 1, 0, count) for latent in categories}
+        images, _ = self._sample(generator, self._labels, seed=1, **shared)
+        found = {"diversity": within_class_distance(images, self._labels) / self._real_distance}
+        if shared:
+            others, _ = self._sample(generator, self._labels, seed=2, **shared)
+            found["diversity_same_category"] = pair_distance(images, others) / self._real_distance
+        least = min(found, key=lambda name: found[name])
+        if found[least] < _COLLAPSED:
+            which = "one class" if least == "diversity" else f"one class and one {' and '.join(shared)}"
             say(
-                f"warning: at step {step} samples of one class differ {diversity:.0%} as much as real ones: the "
+                f"warning: at step {step} samples of {which} differ {found[least]:.0%} as much as real ones: the "
                 "generator repeats itself. Such samples add little; train longer, or try --augment or another loss."
             )
-        return {"diversity": round(diversity, 4)}
+        return {name: round(value, 4) for name, value in found.items()}
 
-    def _sample(self, generator: Generator, labels: Tensor, seed: int) -> tuple[Tensor, Tensor | None]:
+    def _sample(self, generator: Generator, labels: Tensor, seed: int, **latents: Any) -> tuple[Tensor, Tensor | None]:
         """As many samples as ``labels``, with these labels where the generator takes them, on the CPU."""
         if self._spec.takes_labels:
-            return generator.sample(labels=labels, seed=seed)[0].cpu(), labels
-        return generator.sample(len(labels), seed=seed)[0].cpu(), None
+            return generator.sample(labels=labels, seed=seed, **latents)[0].cpu(), labels
+        return generator.sample(len(labels), seed=seed, **latents)[0].cpu(), None

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genaug.errors import InputError
-from genaug.evaluation.diversity import first_per_class, within_class_distance
+from genaug.evaluation.diversity import first_per_class, pair_distance, within_class_distance
 
 
 def images_of(n, shape=(3, 5, 4), seed=0):
@@ -54,3 +54,10 @@ def test_first_per_class():
     labels = torch.tensor([2, 0, 2, 2, 0, 5])
     assert first_per_class(labels, 2).tolist() == [1, 4, 0, 2, 5]
     assert first_per_class(labels, 1).tolist() == [1, 0, 5]
+
+
+def test_pair_distance():
+    a, b = images_of(6), images_of(6, seed=1)
+    by_hand = sum(float(((x.double() - y.double()) / 255).square().sum().sqrt()) for x, y in zip(a, b, strict=True)) / 6
+    assert pair_distance(a, b) == pytest.approx(by_hand, rel=1e-5)
+    assert pair_distance(a, a) == 0
