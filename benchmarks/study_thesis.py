@@ -61,8 +61,7 @@ class Data:
     labels: int
     steps: int
     updates: int
-    cgan: Mapping[str, Any]
-    mad_gan: Mapping[str, Any]
+    config: Mapping[str, Any]
     judge_updates: int
     samples: int
     classifier: Any = "small"
@@ -70,17 +69,17 @@ class Data:
 
 SMALL, MEDIUM = {"width": 16, "max_width": 64}, {"width": 16, "max_width": 128}
 DATA = {
-    "digits": Data("digits", 10, 400, 300, SMALL, {**SMALL, "gamma": 1.0}, 600, 500),  # CGAN's gamma for small images
-    "mnist": Data("torchvision:MNIST", 10, 1500, 500, MEDIUM, MEDIUM, 1500, 2000, LeNet),
+    "digits": Data("digits", 10, 400, 300, SMALL, 600, 500),
+    "mnist": Data("torchvision:MNIST", 10, 1500, 500, MEDIUM, 1500, 2000, LeNet),
 }
 
 
 def recipes(data: Data, steps: int) -> dict[str, Recipe]:
     """All sources by name."""
-    found = {f"cgan-{loss}": Recipe("cgan", steps, config={**data.cgan, "loss": loss}) for loss in LOSSES}
+    found = {f"cgan-{loss}": Recipe("cgan", steps, config={**data.config, "loss": loss}) for loss in LOSSES}
     for k in COUNTS:
-        found[f"mad-gan-{k}"] = Recipe("mad-gan", steps, config={**data.mad_gan, "generators": k})
-    found[PAPER] = Recipe("mad-gan", steps, config={**data.mad_gan, "generators": 5, "loss": "madgan"})
+        found[f"mad-gan-{k}"] = Recipe("mad-gan", steps, config={**data.config, "generators": k})
+    found[PAPER] = Recipe("mad-gan", steps, config={**data.config, "generators": 5, "loss": "madgan"})
     return found
 
 

@@ -48,20 +48,26 @@ class ClassNorm(nn.Module):
 
 
 class Stem(nn.Module):
-    """Latents (N, latent_size) and labels (N,) int64, or None without classes, to the smallest feature map."""
+    """Latents (N, latent_size) and labels (N,) int64, or None without classes, to the smallest feature map.
+
+    The label enters behind the normalisation, as a learned map for each class: in front of it, its share grew until the
+    normalisation left little of the latent's, and the samples of a class became one picture.
+    """
 
     def __init__(self, latent_size: int, num_classes: int, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.size = size
-        self.embed = nn.Embedding(num_classes, latent_size) if num_classes else None
-        self.project = nn.Linear(latent_size * (2 if num_classes else 1), channels * math.prod(size))
+        self.project = nn.Linear(latent_size, channels * math.prod(size))
         self.norm = ClassNorm(channels, num_classes)
+        self.maps = nn.Embedding(num_classes, channels * math.prod(size)) if num_classes else None
+        if self.maps is not None:
+            nn.init.zeros_(self.maps.weight)
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        if self.embed is not None:
-            z = torch.cat([z, self.embed(labels)], dim=1)
-        x: Tensor = self.project(z).unflatten(1, (-1, *self.size))
-        return leaky_relu(self.norm(x, labels), SLOPE)
+        x: Tensor = self.norm(self.project(z).unflatten(1, (-1, *self.size)), labels)
+        if self.maps is not None:
+            x = x + self.maps(labels).unflatten(1, (-1, *self.size))
+        return leaky_relu(x, SLOPE)
 
 
 class UpStage(nn.Module):

@@ -14,10 +14,7 @@ from genaug.hub.card import write_card
 
 HERE = Path(__file__).parent
 STEPS = 3000
-RECIPES = {
-    "digits-cgan": ("digits", {"gamma": 1.0}),
-    "mnist-cgan": ("torchvision:MNIST", {"gamma": 0.2}),
-}
+RECIPES = {"digits-cgan": "digits", "mnist-cgan": "torchvision:MNIST"}  # what each is trained on
 
 
 def main() -> None:
@@ -27,10 +24,9 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/model_cards"), help="where the training run goes")
     parser.add_argument("--out", type=Path, default=HERE, help="the folder of the generator's folder")
     options = parser.parse_args()
-    data, config = RECIPES[options.name]
-    train_set = load_data(data, split="train", root=options.root)
+    train_set = load_data(RECIPES[options.name], split="train", root=options.root)
     run = options.runs / options.name
-    generator = genaug.fit("cgan", train_set, out=run, steps=STEPS, config=config, resume=run.exists(), device="cpu")
+    generator = genaug.fit("cgan", train_set, out=run, steps=STEPS, resume=run.exists(), device="cpu")
     folder = generator.save(options.out / options.name, overwrite=True)
     write_card(folder, f"genaug/{options.name}", license="apache-2.0")
     print(f"In {folder}")

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from genaug.networks import ConvFeatures, ConvGenerator, ProjectionDiscriminator, stage_sizes, stage_widths
+from genaug.networks import ConvFeatures, ConvGenerator, ProjectionDiscriminator, Stem, stage_sizes, stage_widths
 
 
 def test_sizes_of_feature_maps():
@@ -35,6 +35,18 @@ def test_images_of_any_shape_both_ways(shape, classes):
     assert float(images.detach().abs().max()) <= 1
     body = ConvFeatures(shape, 4, 16)
     assert body(images).shape == (5, body.width)
+
+
+@pytest.mark.parametrize("size", [10.0, 1000.0])
+def test_the_labels_share_takes_nothing_from_the_latents(size):
+    torch.manual_seed(0)
+    stem, z = Stem(6, 3, 5, (4, 4)), torch.randn(90, 6)
+    assert stem.maps is not None
+    stem.maps.weight.data.uniform_(size, 2 * size)  # positive, so that the activation changes nothing
+    by_class = stem(z, torch.arange(90) % 3).unflatten(0, (-1, 3))
+    within = (by_class - by_class.mean(0)).var((0, 1, 3, 4), correction=0)
+    assert float(within.min()) > 0.7  # of the 1 that the normalisation gives
+    assert not torch.allclose(by_class[:, 0].mean(0), by_class[:, 1].mean(0), atol=1)
 
 
 @pytest.mark.parametrize("shape", [(1, 14, 14), (2, 13, 40), (3, 28, 28)])

@@ -24,7 +24,7 @@ def run(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(module, "LOSSES", ("relativistic", "nonsaturating"))
         monkeypatch.setattr(module, "COUNTS", (1, 5))
     monkeypatch.setattr(thesis_tables, "RATIOS", (0.25, 0.5))
-    tiny = replace(study_thesis.DATA["digits"], cgan=SMALL, mad_gan=SMALL, judge_updates=30, samples=200)
+    tiny = replace(study_thesis.DATA["digits"], config=SMALL, judge_updates=30, samples=200)
     monkeypatch.setitem(study_thesis.DATA, "digits", tiny)
     for name in ("TRIED_UPDATES", "TRIED_STEPS"):
         monkeypatch.setattr(tracked_cells, name, 1)

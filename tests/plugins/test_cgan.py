@@ -12,7 +12,7 @@ from genaug.training.game import Game
 from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages
 from genaug.training.streams import BatchStream
-from genaug_cgan.backend import CGAN, CGANConfig, penalty_weight
+from genaug_cgan.backend import CGAN, CGANConfig
 from genaug_cgan.networks import Discriminator
 
 SHAPES = [(1, 1, 1), (1, 4, 4), (1, 8, 8), (1, 28, 28), (1, 27, 27), (2, 13, 40), (3, 32, 32), (3, 64, 64), (4, 5, 9)]
@@ -187,12 +187,6 @@ class TestLoss:
         (_, with_penalty), _, _, _ = hand(0, gamma=2.0, penalty_every=2)
         (_, without), _, _, _ = hand(0, gamma=0.0, penalty_every=2)
         assert with_penalty.value.item() - 2 * with_penalty.log["penalty"].item() == pytest.approx(without.value.item())
-
-    @pytest.mark.parametrize(
-        ("side", "gamma", "used"), [(8, None, 1.0), (16, None, 0.2), (28, None, 0.2), (8, 0.0, 0.0)]
-    )
-    def test_gamma_depends_on_the_images_size_unless_it_is_given(self, side, gamma, used):
-        assert penalty_weight(CGANConfig(gamma=gamma), Spec(shape=(1, side, 40))) == used
 
     @pytest.mark.parametrize("loss", LOSSES)
     def test_without_gamma_there_is_no_penalty(self, backend, configure, loss):

@@ -232,7 +232,7 @@ class TestTurns:
         data = TrainingImages(images.repeat(8, 1, 1, 1), torch.arange(24) % 3, spec)
         game = Game(backend, config, spec, 0, CPU, Share())
         step, batches = step_of(config, spec), BatchStream(data, 12, 0, CPU, Share())
-        for index in range(20):
+        for index in range(60):
             step.begin(index)
             game.play(step, batches)
         z, member = torch.randn(1, 4).repeat(6, 1), torch.tensor([0, 0, 0, 1, 1, 1])
