@@ -159,15 +159,19 @@ class MADGAN(Backend):
         return Loss(objective.generator(score, fake_score) + config.diversity * naming_loss(outputs, fakes.members))
 
     def _discriminator_loss(self, nets: nn.ModuleDict, real: Tensor, labels: Tensor | None, step: Step) -> Loss:
+        """With full batches R2 is the mean over as many fakes as there are real images, to which all generators add."""
         config, fakes, discriminator = step.config, step.cache["fakes"], nets["discriminator"]
-        real, fake = step.augment(real), step.augment(fakes.images)
+        real, fake, n = step.augment(real), step.augment(fakes.images), len(real)
         penalise = config.gamma > 0 and step.index % config.penalty_every == 0
         if penalise:
             with step.float32():
-                real, fake = (images.detach().float().requires_grad_() for images in (real, fake))
-                real_outputs, fake_outputs = discriminator(real, labels), discriminator(fake, fakes.labels)
+                real, some = (images.detach().float().requires_grad_() for images in (real, fake[:n]))
+                real_outputs, fake_outputs = discriminator(real, labels), discriminator(some, labels)
                 penalty = zero_centred_penalty(real_score(real_outputs, config.loss), real)
-                penalty = penalty + zero_centred_penalty(real_score(fake_outputs, config.loss), fake)
+                penalty = penalty + zero_centred_penalty(real_score(fake_outputs, config.loss), some)
+                if len(fake) > n:
+                    others = discriminator(fake[n:], None if fakes.labels is None else fakes.labels[n:])
+                    fake_outputs = cat([fake_outputs, others])
         else:
             both = None if labels is None else cat([labels, fakes.labels])
             real_outputs, fake_outputs = discriminator(cat([real, fake]), both).float().split([len(real), len(fake)])
@@ -186,7 +190,10 @@ class MADGAN(Backend):
         return Loss(value, log)
 
     def _make(self, nets: nn.ModuleDict, labels: Tensor | None, n: int, step: Step) -> _Fakes:
-        """``n`` images by all generators together, or by each from the same latents: the trunk runs once."""
+        """``n`` images by all generators together, or by each from the same latents: the trunk runs once.
+
+        Full batches are dealt out: each ``n`` rows have all the latents in order, and the generators by turns.
+        """
         config, z = step.config, step.latents(n)["z"]
         generator, k = cast(MultiGenerator, nets["generator"]), config.generators
         sizes = [n] * k if config.full_batch else shares(n, k, step.index)
@@ -197,8 +204,10 @@ class MADGAN(Backend):
             )
         members = torch.arange(k, device=z.device)
         if config.full_batch:
-            images, members = generator.every(z, labels), members.repeat_interleave(n)
-            return _Fakes(images, None if labels is None else labels.repeat(k), members)
+            latent = torch.arange(n, device=z.device)
+            members = (members[:, None] + latent) % k
+            images = generator.every(z, labels).unflatten(0, (k, n))[members, latent].flatten(0, 1)
+            return _Fakes(images, None if labels is None else labels.repeat(k), members.flatten())
         counts = torch.tensor(sizes, device=z.device)
         images = generator.split(z, labels, sizes)
         return _Fakes(images, labels, members.repeat_interleave(counts, output_size=n))

@@ -216,14 +216,37 @@ class TestTurns:
             backend.loss(player, nets, batch_of((1, 8, 8), 6), step)
         assert seen == [("trunk", 6), ("heads", [6, 6, 6] if full else [2, 2, 2])]
 
-    def test_the_discriminator_sees_every_generators_full_batch(self, backend, configure):
-        config = configure(full_batch=True, gamma=0.0)
+    @pytest.mark.parametrize(("gamma", "judged"), [(0.0, [24]), (1.0, [6, 6, 12])])
+    def test_the_discriminator_sees_every_generators_full_batch(self, backend, configure, gamma, judged):
+        config = configure(full_batch=True, gamma=gamma, penalty_every=1)
         spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
         nets, step, seen = backend.build(config, spec), step_of(config, spec), []
         nets["discriminator"].register_forward_hook(lambda module, inputs, out: seen.append(len(out)))
         for player in ("generator", "discriminator"):
             backend.loss(player, nets, batch_of((1, 8, 8), 6), step)
-        assert seen == [18, 6, 24]
+        assert seen == [18, 6, *judged]
+
+    @pytest.mark.parametrize("options", [{}, {"conditional": False}])
+    def test_r2_is_of_a_batch_to_which_all_generators_add(self, backend, configure, options):
+        config = configure(full_batch=True, penalty_every=1, **options)
+        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        nets, step, batch = backend.build(config, spec), step_of(config, spec), batch_of((1, 8, 8), 6)
+        labels = batch.labels if config.conditional else None
+        backend.loss("generator", nets, batch, step)
+        fakes, z = step.cache["fakes"], step_of(config, spec).latents(6)["z"]
+        assert fakes.members[:6].bincount().tolist() == [2, 2, 2]
+        assert sorted(zip(fakes.members.tolist(), 3 * list(range(6)), strict=True)) == [
+            (member, latent) for member in range(3) for latent in range(6)
+        ]
+        found = backend.loss("discriminator", nets, batch, step).log["penalty"]
+        discriminator, expected = nets["discriminator"].double(), 0
+        for images in (batch.images, fakes.images[:6]):
+            images = images.double().requires_grad_()
+            (slope,) = torch.autograd.grad(discriminator(images, labels)[:, -1].sum(), images)
+            expected += slope.square().sum() / 6
+        assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+        made = nets["generator"].every(z, labels).detach()
+        assert torch.allclose(fakes.images[:6], made[fakes.members[:6] * 6 + torch.arange(6)], atol=1e-5)
 
     def test_the_label_and_the_member_change_the_image_after_training(self, backend, configure):
         config = configure(generators=2, diversity=1.0)
@@ -329,7 +352,8 @@ class TestLoss:
             step = step_of(config, spec, index)
             got = [MADGAN().loss(player, nets, batch, step) for player in ("generator", "discriminator")]
             if config.full_batch:
-                members, z, labels = torch.arange(3).repeat_interleave(7), z.repeat(3), batch.labels.repeat(3)
+                rows = torch.arange(21)
+                members, z, labels = (rows // 7 + rows % 7) % 3, z.repeat(3), batch.labels.repeat(3)
             else:
                 members = torch.arange(3).repeat_interleave(torch.tensor(shares(7, 3, index)))
                 labels = batch.labels
