@@ -165,12 +165,14 @@ class MADGAN(Backend):
         penalise = config.gamma > 0 and step.index % config.penalty_every == 0
         if penalise:
             with step.float32():
-                real, some = (images.detach().float().requires_grad_() for images in (real, fake[:n]))
+                real, some, rest = (images.detach().float() for images in (real, fake[:n], fake[n:]))
+                for penalised in (real, some):
+                    penalised.requires_grad_()
                 real_outputs, fake_outputs = discriminator(real, labels), discriminator(some, labels)
                 penalty = zero_centred_penalty(real_score(real_outputs, config.loss), real)
                 penalty = penalty + zero_centred_penalty(real_score(fake_outputs, config.loss), some)
-                if len(fake) > n:
-                    others = discriminator(fake[n:], None if fakes.labels is None else fakes.labels[n:])
+                if len(rest):
+                    others = discriminator(rest, None if fakes.labels is None else fakes.labels[n:])
                     fake_outputs = cat([fake_outputs, others])
         else:
             both = None if labels is None else cat([labels, fakes.labels])

@@ -290,6 +290,13 @@ class TestTurns:
         for one, other in zip(whole.network.state_dict().values(), again.network.state_dict().values(), strict=True):
             assert torch.equal(one, other)
 
+    @pytest.mark.parametrize("full", [False, True])
+    def test_a_penalised_step_in_bfloat16(self, tmp_path, tiny_set, tiny_config, full):
+        config = {**tiny_config, "generators": 2, "full_batch": full, "penalty_every": 1}
+        common = {"batch_size": 8, "device": "cpu", "precision": "bfloat16", "config": config, "progress": False}
+        generator = genaug.fit("mad-gan", tiny_set, out=tmp_path / "run", steps=2, **common)
+        assert all(bool(tensor.isfinite().all()) for tensor in generator.network.state_dict().values())
+
     def test_what_was_saved_loads_and_makes_the_same(self, tmp_path, tiny_set, tiny_config):
         config = {**tiny_config, "generators": 3}
         gen = genaug.fit(
