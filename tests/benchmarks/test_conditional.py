@@ -53,6 +53,9 @@ def test_from_start_to_figure_and_on_from_there(run, tmp_path, monkeypatch):
         assert (tmp_path / "results" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(conditional, "train_judge", lambda *_: pytest.fail("everything was done already"))
     assert run(*methods)[0] == result
+    figure = (tmp_path / "results" / "conditional_digits.png").read_bytes()
+    run("--methods", "cgan")  # one of several processes draws what the others have finished too
+    assert (tmp_path / "results" / "conditional_digits.png").read_bytes() == figure
 
 
 def test_a_training_that_was_finished_is_measured_without_another(run, tmp_path, monkeypatch):
