@@ -81,7 +81,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", type=method_name, help=f"by default {' '.join(METHODS)}; CIFAR-10 cgan")
     parser.add_argument("--seeds", type=int, help="by default 3; CIFAR-10 1")
     parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
-    parser.add_argument("--steps", type=int, help="of each training; by default 6000; CIFAR-10 what the minutes allow")
+    parser.add_argument("--steps", type=int, help="of each training; by default 9000; CIFAR-10 what the minutes allow")
     parser.add_argument("--max-minutes", type=float, help="of each training; CIFAR-10 60")
     parser.add_argument(
         "--set",
@@ -92,14 +92,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--judge-updates", type=int, default=3000, help="of the classifier trained on real images")
     parser.add_argument("--updates", type=int, default=1500, help="of each CNN trained on samples, at batch size 128")
     parser.add_argument("--samples", type=int, default=10_000, help="that are judged")
-    parser.add_argument("--pool", type=int, default=60_000, help="samples that the CNNs are trained on")
+    parser.add_argument("--pool", type=int, default=192_000, help="samples that the CNNs are trained on: each once")
     parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     cifar = options.data == "cifar10"
     options.methods = options.methods or (["cgan"] if cifar else list(METHODS))
     options.seeds = options.seeds or (1 if cifar else 3)
-    options.steps = options.steps or (None if cifar else 6000)
+    options.steps = options.steps or (None if cifar else 9000)
     options.set = options.set or ([] if cifar else SMALL)
     if options.steps is None:
         options.max_minutes = options.max_minutes or 60.0

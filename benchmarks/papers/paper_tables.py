@@ -309,7 +309,7 @@ SCRIPTS = [
         "CGAN and the conditional MAD-GAN on MNIST",
         f"{MNIST} --seeds 3",
         3,
-        5,
+        6.5,
         conditional,
         ("steps", "set"),
         {"data": "torchvision:MNIST"},
