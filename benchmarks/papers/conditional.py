@@ -33,7 +33,7 @@ from typing import Any
 import torch
 from codes import RESULTS, RUNS, save, settings, table
 from conditional_measures import TARGETS, Judge, measure, member_latents, summary, train_judge
-from record import Record, cost, say
+from record import TUNING, Record, cost, say
 from torch.utils.data import TensorDataset
 
 import genaug
@@ -49,7 +49,6 @@ METHODS = ("cgan", "mad-gan-3", "mad-gan-5", "mad-gan-10")
 BATCH, COLUMNS = 64, 10
 PAPER = {"cgan": "synthetic only 98.37 %", "mad-gan-3": "FID 25.6", "mad-gan-10": "FID 110.6"}
 SMALL = ["lr=0.002", "max_width=128", "width=16"]  # MNIST; tuned on held-out training images, as CGAN's classifier
-VARIED = ("method", "config", "seed")  # what the rows of one figure differ in
 SHORT, LONG = 10, 30  # steps of two trainings whose difference tells what a step takes
 
 
@@ -71,7 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
         seconds = sum(row["seconds"] for of_method in rows.values() for row in of_method[-1:])
         say(f"{options.seeds} seeds like this take {cost(seconds, options.seeds)}")
     tell(rows, options)
-    draw(recorded(record, options), RESULTS / f"{NAME}_{options.data.rpartition(':')[2].lower()}.png")
+    if shown := recorded(record, options):
+        draw(shown, RESULTS / f"{NAME}_{options.data.rpartition(':')[2].lower()}.png")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -138,13 +138,12 @@ def key_of(method: str, seed: int, options: argparse.Namespace) -> dict[str, Any
 
 
 def recorded(record: Record, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """All finished rows with these settings by method, fewest generators first, whichever process made them."""
-    same = {name: value for name, value in key_of(METHODS[0], 0, options).items() if name not in VARIED}
-    rows: dict[str, dict[int, dict[str, Any]]] = {}
-    for row in record.rows(same):
-        rows.setdefault(row["method"], {})[row["seed"]] = row
-    methods = sorted(rows, key=lambda method: backend_of(method)[1].get("generators", 1))
-    return {method: list(rows[method].values()) for method in methods}
+    """The reported seeds that are finished with these settings, by method, whichever process made them."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in record.rows({"data": options.data}):
+        if row["seed"] < TUNING and row == record.done(key_of(row["method"], row["seed"], options)):
+            rows.setdefault(row["method"], []).append(row)
+    return dict(sorted(rows.items(), key=lambda item: backend_of(item[0])[1].get("generators", 1)))
 
 
 def read(options: argparse.Namespace) -> tuple[TrainingImages, TrainingImages]:

@@ -23,7 +23,6 @@ import thesis_tables
 Row = dict[str, Any]
 Of = Literal["median", "every seed", "paired t-test"]
 LEVEL = 0.05
-TUNING = 100  # seeds from here on were for tuning
 
 
 @dataclass(frozen=True)
@@ -311,9 +310,12 @@ SCRIPTS = [
         3,
         6.5,
         conditional,
-        ("steps", "set"),
+        ("steps", "set", "pool"),
         {"data": "torchvision:MNIST"},
         figures="conditional_mnist",
+        note="The settings are those of a second attempt: CGAN with an auxiliary classifier (weight 0.1), twice the default "
+        "learning rate, more steps, and CNNs that see each sample once, chosen on training images that were held out. The "
+        "first one's rows (6,000 steps) are in the record; its CGAN reached 97.54 and 97.09 % from samples alone.",
     ),
     Script(
         "papers/conditional.py",

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+TUNING = 100  # seeds from here on were for tuning
+
 
 class Record:
     """A file of finished runs. A run's key is the settings it was run with; its line holds the key and the result."""

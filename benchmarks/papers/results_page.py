@@ -10,8 +10,8 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from paper_tables import SCRIPTS, TUNING, Bound, Measure, Row, Script
-from record import Record, say
+from paper_tables import SCRIPTS, Bound, Measure, Row, Script
+from record import TUNING, Record, say
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
