@@ -314,7 +314,7 @@ SCRIPTS = [
         {"data": "torchvision:MNIST"},
         figures="conditional_mnist",
         note="The settings are those of a second attempt: CGAN with an auxiliary classifier (weight 0.1), twice the "
-        "default learning rate, more steps, and CNNs that see each sample once, chosen on held-out training images. The "
+        "default learning rate, more steps, and CNNs seeing each sample once, chosen on held-out training images. The "
         "first one's rows (6,000 steps) are in the record; its CGAN reached 97.54 and 97.09 % from samples alone.",
     ),
     Script(
