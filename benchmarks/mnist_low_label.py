@@ -90,15 +90,9 @@ def tell_cost(name: str, train: Any, test: Any, settings: dict[str, Any]) -> Non
 
 
 def run(name: str, train: Any, test: Any, settings: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    cells, folder = (
-        TrackedCells(options.results),
-        options.out / name.replace(" ", "-").replace(",", "").replace("%", "pc"),
-    )
-    cells.restore(name, folder)
-    try:
+    folder = options.out / name.replace(" ", "-").replace(",", "").replace("%", "pc")
+    with TrackedCells(options.results).study(name, folder):
         report = genaug.study(train, test, **settings, out=folder, resume=True, workers=options.workers)
-    finally:
-        cells.collect(name, folder)
     say(f"{name}: {report.sentence}")
     ratio = (report.details["chosen"] or {"ratio": 0})["ratio"]
     key = {"1 %": "one_percent", "10 a class": "ten", "10 a class, pretrained": "ten_pretrained"}[name]

@@ -130,17 +130,14 @@ def answer(options: argparse.Namespace, tracked: TrackedCells) -> None:
     say(f"{options.data}: a full run costs about {cost:.1f} hours of one core here")
     if options.estimate:
         return
-    tracked.restore(options.data, folder)
-    work, told, _ = prepare(train, test, out=folder, **settings)
-    try:
+    with tracked.study(options.data, folder):
+        work, told, _ = prepare(train, test, out=folder, **settings)
         work.folder.open(told, resume=True, overwrite=False)
         jobs = left_to_do([Job("test", seed, arms) for seed in seeds], Ledger(work.folder.read()).done)
         with Progress(NAME, sum(len(job.names(work)) for job in jobs), line_every=30) as bar:
             run_jobs(work, jobs, options.workers, bar)
         judge_images(work, data, seeds)
         write_sheet(work, options.results / f"{NAME}_{options.data}_samples.png")
-    finally:
-        tracked.collect(options.data, folder)
     draw(cells_of(tracked.path, options.data), options.results, options.data)
 
 

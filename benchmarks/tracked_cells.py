@@ -4,7 +4,11 @@ A line is a finished cell with its study's name, or a study's settings, which mu
 """
 
 import json
+import signal
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,18 @@ TRIED_UPDATES, TRIED_STEPS = 20, 10
 class TrackedCells:
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @contextmanager
+    def study(self, study: str, folder: Path) -> Iterator[None]:
+        """Give the folder the cells that the file has, and the file the folder's in the end: also where that is an
+        error, Ctrl-C or SIGTERM."""
+        self.restore(study, folder)
+        before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        try:
+            yield
+        finally:
+            self.collect(study, folder)
+            signal.signal(signal.SIGTERM, before)
 
     def restore(self, study: str, folder: Path) -> None:
         """Give a study's folder the cells that the file has, where the folder isn't there."""

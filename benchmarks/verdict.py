@@ -157,27 +157,21 @@ def follow(setting: Setting, cells: TrackedCells, options: argparse.Namespace) -
     say(f"{setting.name}: a full run costs about {cost:.2f} hours of one core here")
     if options.estimate:
         return
-    cells.restore(setting.name, folder)
-    try:
+    with cells.study(setting.name, folder):
         report = genaug.study(
             train, test, seeds=options.seeds, out=folder, resume=True, workers=options.workers, **shared
         )
-    finally:
-        cells.collect(setting.name, folder)
     say(f"{setting.name}: {report.sentence}")
     advised = Arm("source", report.ratio, report.classic) if report.ratio else (CLASSIC if report.classic else NONE)
     arms = tuple(dict.fromkeys((NONE, CLASSIC, advised)))
     fresh = range(options.seeds, 2 * options.seeds)
     name, again = f"{setting.name}: fresh", folder.with_name(folder.name + "-fresh")
-    cells.restore(name, again)
-    work, settings, _ = prepare(train, test, out=again, seeds=fresh, **shared)
-    try:
+    with cells.study(name, again):
+        work, settings, _ = prepare(train, test, out=again, seeds=fresh, **shared)
         work.folder.open({**settings, "advised": advised.name}, resume=True, overwrite=False)
         jobs = left_to_do([Job("test", seed, arms) for seed in fresh], Ledger(work.folder.read()).done)
         with Progress("fresh seeds", len(jobs) * len(arms), line_every=10) as bar:
             run_jobs(work, jobs, options.workers, bar)
-    finally:
-        cells.collect(name, again)
     ledger = Ledger(work.folder.read())
     table = {arm: [ledger.accuracies("test", arm.name)[seed] for seed in fresh] for arm in arms}
     better = max((NONE, CLASSIC), key=lambda arm: sum(table[arm]))

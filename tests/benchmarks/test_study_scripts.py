@@ -1,8 +1,11 @@
 """The studies of benchmarks/ from start to table on the embedded digits, and on from what they have recorded."""
 
 import json
+import os
 import shutil
+import signal
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import verdict
 import genaug
 from genaug.data import load_data
 from genaug.studies import Recipe, jobs
+from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"width": 4, "max_width": 8, "latent_size": 4}
@@ -60,6 +64,28 @@ def test_the_table_in_the_docs_is_that_of_the_record():
     found = {s: result for s in verdict.SETTINGS if (result := cells.result(f"{s.name}: result"))}
     assert found
     assert verdict.markdown(found) in (ROOT / "docs" / "results.md").read_text()
+
+
+def test_a_study_that_is_told_to_end_leaves_its_cells_in_the_tracked_file(tmp_path):
+    cells, folder = tracked_cells.TrackedCells(tmp_path / "cells.jsonl"), tmp_path / "study"
+    before = signal.getsignal(signal.SIGTERM)
+
+    def study():
+        with cells.study("mine", folder):
+            folder.mkdir()
+            (folder / SETTINGS_FILE).write_text('{"seeds": 2}')
+            (folder / CELLS_FILE).write_text('{"name": "none"}\n{"name": "cla')
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)  # the signal comes first
+
+    with pytest.raises(SystemExit) as ended:
+        study()
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert lines_of(cells.path) == [{"study": "mine", "settings": {"seeds": 2}}, {"study": "mine", "name": "none"}]
+    shutil.rmtree(folder)
+    with cells.study("mine", folder):
+        assert (folder / CELLS_FILE).read_text() == '{"name": "none"}\n'
 
 
 class TestVerdict:
