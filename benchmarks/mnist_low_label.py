@@ -7,7 +7,8 @@ classifier is LeNet.
 
     python benchmarks/mnist_low_label.py --root MNIST_ROOT --json
 
-Finished cells are in benchmarks/results/mnist_low_label.jsonl; a run goes on where the last one stopped.
+Finished cells are in benchmarks/results/mnist_low_label.jsonl; a run goes on where the last one stopped, with the same
+torch and processor. --table tells of what is finished, from these cells alone.
 """
 
 import argparse
@@ -25,7 +26,11 @@ from tracked_cells import TrackedCells, hours
 import genaug
 from genaug.data import few_per_class, load_data
 from genaug.studies import Recipe
-from genaug.studies.arms import all_arms
+from genaug.studies.arms import all_arms, arms_to_test
+from genaug.studies.cells import Ledger
+from genaug.studies.decide import judge, select
+from genaug.studies.findings import findings
+from genaug.studies.report import Report, from_details
 from genaug.studies.study import prepare
 
 RESULTS = Path(__file__).parent / "results" / "mnist_low_label.jsonl"
@@ -35,7 +40,7 @@ STUDIES = {"1 %": 60, "10 a class": 10, "10 a class, pretrained": 10}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--root", required=True, help="where torchvision's files lie")
+    parser.add_argument("--root", help="where torchvision's files lie")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist_low_label"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--study", choices=STUDIES, action="append", help="which studies; all by default")
@@ -45,8 +50,19 @@ def main() -> None:
     parser.add_argument("--pretrain-steps", type=int, default=3000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
+    parser.add_argument("--table", action="store_true", help="tell of what is finished, and end")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.table:
+        found: dict[str, Any] = {}
+        for name in options.study or STUDIES:
+            report = report_of(*TrackedCells(options.results).cells(name))
+            if report is not None:
+                found |= told(name, report)
+        print(json.dumps(found) if options.json else "\n".join(f"{key}: {value}" for key, value in found.items()))
+        return
+    if not options.root:
+        parser.error("--root is needed to run the studies: a folder with torchvision's MNIST")
 
     train, test = (load_data("torchvision:MNIST", split=split, root=options.root) for split in ("train", "test"))
     result: dict[str, Any] = {}
@@ -93,10 +109,33 @@ def run(name: str, train: Any, test: Any, settings: dict[str, Any], options: arg
     folder = options.out / name.replace(" ", "-").replace(",", "").replace("%", "pc")
     with TrackedCells(options.results).study(name, folder):
         report = genaug.study(train, test, **settings, out=folder, resume=True, workers=options.workers)
+    return told(name, report)
+
+
+def report_of(settings: dict[str, Any] | None, cells: list[dict[str, Any]]) -> Report | None:
+    """A study's report from its cells, without its page; None where some are missing. No two seeds share an image."""
+    if settings is None:
+        return None
+    ledger, seeds = Ledger(cells), settings["seeds"]
+    arms = all_arms(list(settings["sources"]), settings["ratios"])
+    inner = {arm: ledger.accuracies("inner", arm.name) for arm in arms}
+    if any(set(row) != set(seeds) for row in inner.values()):
+        return None
+    selection = select(inner, seeds)
+    table = {arm: ledger.accuracies("test", arm.name) for arm in arms_to_test(selection.chosen)}
+    if any(set(row) != set(seeds) for row in table.values()):
+        return None
+    n_test = settings["test"]["images"]
+    judgement = judge(selection, table, seeds, resolution=1 / n_test)
+    return from_details(findings(judgement, ledger, arms, settings, {"correction": 0.0, "n_test": n_test}))
+
+
+def told(name: str, report: Report) -> dict[str, Any]:
+    """What a study comes to, as flat JSON."""
     say(f"{name}: {report.sentence}")
     ratio = (report.details["chosen"] or {"ratio": 0})["ratio"]
     key = {"1 %": "one_percent", "10 a class": "ten", "10 a class, pretrained": "ten_pretrained"}[name]
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         f"{key}_verdict": report.verdict,
         f"{key}_ratio_tested": ratio,
         f"{key}_seeds": len(report.details["settings"]["seeds"]),
@@ -109,10 +148,10 @@ def run(name: str, train: Any, test: Any, settings: dict[str, Any], options: arg
     for pair, (arm, base) in pairs.items():
         found = report.error_reduction(arm, base)
         for bound in ("mean", "low", "high"):
-            told[f"{key}_error_reduction_{pair}_{bound}"] = getattr(found, bound)
+            result[f"{key}_error_reduction_{pair}_{bound}"] = getattr(found, bound)
         errors = [100 * (1 - sum(report.accuracies(a)) / len(report.accuracies(a))) for a in (base, arm)]
-        told[f"{key}_error_percent_{base}"], told[f"{key}_error_percent_{pair.split('_')[0]}"] = errors
-    return told
+        result[f"{key}_error_percent_{base}"], result[f"{key}_error_percent_{pair.split('_')[0]}"] = errors
+    return result
 
 
 def say(text: str) -> None:

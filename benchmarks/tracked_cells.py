@@ -16,7 +16,7 @@ import torch
 
 from genaug.randomness import mix
 from genaug.studies.blending import blended
-from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE
+from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE, StudyFolder
 from genaug.studies.classifier import train_classifier
 from genaug.studies.jobs import Work, one_thread, trained
 from genaug.studies.models import make_classifier
@@ -42,30 +42,32 @@ class TrackedCells:
             signal.signal(signal.SIGTERM, before)
 
     def restore(self, study: str, folder: Path) -> None:
-        """Give a study's folder the cells that the file has, where the folder isn't there."""
-        if folder.exists():
+        """Give a study's folder the cells that the file has and it lacks. One of other settings is left as it is, and
+        the study will refuse it."""
+        settings, cells = self.cells(study)
+        if settings is None or _settings(folder) not in (None, settings):
             return
-        mine = [line for line in self._lines() if line["study"] == study]
-        settings = [line["settings"] for line in mine if "settings" in line]
-        if not settings:
-            return
-        folder.mkdir(parents=True)
-        cells = [{k: v for k, v in line.items() if k != "study"} for line in mine if "settings" not in line]
+        folder.mkdir(parents=True, exist_ok=True)
+        cells = _merged(_cells(folder), cells)
         (folder / CELLS_FILE).write_text("".join(json.dumps(cell) + "\n" for cell in cells))
-        (folder / SETTINGS_FILE).write_text(json.dumps(settings[-1], indent=2) + "\n")
+        (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
 
     def collect(self, study: str, folder: Path) -> None:
-        """Write a study's cells into the file, in place of those that it has of that study."""
-        if not (folder / SETTINGS_FILE).is_file():
+        """Write a study's cells into the file, beside those that it has of that study. Those of other settings stay
+        out: to start a study anew, take its lines out of the file first."""
+        settings, cells = self.cells(study)
+        mine = _settings(folder)
+        if mine is None or settings not in (None, mine):
             return
         others = [line for line in self._lines() if line["study"] != study]
-        mine = [{"study": study, "settings": json.loads((folder / SETTINGS_FILE).read_text())}]
-        for line in (folder / CELLS_FILE).read_text().splitlines():
-            try:
-                mine.append({"study": study, **json.loads(line)})
-            except ValueError:
-                continue  # a killed run's last line
-        self._write([*others, *mine])
+        told = [{"settings": mine}, *_merged(_cells(folder), cells)]
+        self._write([*others, *({"study": study, **line} for line in told)])
+
+    def cells(self, study: str) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+        """The settings of a study, None where the file has none of it, and its finished cells."""
+        lines = [{k: v for k, v in line.items() if k != "study"} for line in self._lines() if line["study"] == study]
+        settings = [line["settings"] for line in lines if "settings" in line]
+        return (settings[-1] if settings else None), [line for line in lines if "settings" not in line]
 
     def result(self, study: str) -> dict[str, Any] | None:
         """What ``keep`` kept."""
@@ -82,6 +84,25 @@ class TrackedCells:
         new = self.path.with_suffix(".new")
         new.write_text("".join(json.dumps(line) + "\n" for line in lines))
         new.replace(self.path)
+
+
+def _settings(folder: Path) -> dict[str, Any] | None:
+    file = folder / SETTINGS_FILE
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def _cells(folder: Path) -> list[dict[str, Any]]:
+    return StudyFolder(folder).read()
+
+
+def _merged(*lists: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cells of several lists, each once: that of the first list, unless it failed there and not in a later one."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for cell in (cell for cells in lists for cell in cells):
+        key = cell["phase"], cell["seed"], cell["name"]
+        if key not in found or ("error" in found[key] and "error" not in cell):
+            found[key] = cell
+    return list(found.values())
 
 
 def hours(work: Work, classifiers: int, trainings: int, scratch: Path) -> float:

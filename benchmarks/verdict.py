@@ -96,6 +96,8 @@ SETTINGS = [
     Setting("digits", 10, "cgan"),
     Setting("digits", 10, "cgan", "mlp"),
     Setting("digits", 20, "cgan"),
+    Setting("digits", 10, "mad-gan"),
+    Setting("digits", 10, "wgan-gp", "mlp"),
     Setting("digits", 10, "weak", ratios=(0.5, 0.8)),
     Setting("digits", 5, "wrong", ratios=(0.25, 0.5)),
     Setting("digits", 10, "wrong", "mlp", ratios=(0.25, 0.5)),
@@ -197,9 +199,9 @@ def task(setting: Setting, options: argparse.Namespace) -> tuple[Any, Any, Any]:
     data = "digits" if setting.data == "digits" else f"torchvision:{setting.data}"
     train, test = (load_data(data, split=split, root=options.root) for split in ("train", "test"))
     big = setting.data != "digits"
-    if setting.source in ("cgan", "weak"):
-        steps = {"cgan": 1500 if big else 800, "weak": 5}[setting.source]
-        return train, test, Recipe("cgan", steps=steps, config={} if big else SMALL_GAN)
+    if setting.source in ("cgan", "mad-gan", "wgan-gp", "weak"):
+        backend, steps = (setting.source, 1500 if big else 800) if setting.source != "weak" else ("cgan", 5)
+        return train, test, Recipe(backend, steps=steps, config={} if big else SMALL_GAN)
     counts = labels_of(train).bincount()
     needed = setting.labels * options.seeds
     used = few_per_class(train, needed if big else max(needed, int(counts.min()) - 75))
@@ -231,6 +233,7 @@ def summary(finished: dict[Setting, dict[str, Any]]) -> dict[str, Any]:
         "seeds": min((r["seeds"] for r in found), default=0),
         "significantly_worse": sum(p < 0.05 for p in worse),
         "mean_gain_points": 100 * sum(gains) / len(gains) if gains else None,
+        "mean_loss_points": 100 * sum(max(0.0, -gain) for gain in gains) / len(gains) if gains else None,
         "worst_gain_points": 100 * min(gains) if gains else None,
         "verdict_use": sum(r["verdict"] == "use" for r in found),
         "settings_that_plainly_help": len(use),

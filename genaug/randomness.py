@@ -5,7 +5,10 @@ jumps to any row instead.
 """
 
 import math
+import random
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
@@ -31,6 +34,22 @@ def mix(seed: int, *salts: int | str) -> int:
     # SeedSequence pads with zeros and splits large numbers: without the lengths, (1, 0) would be (1,).
     entropy = [len(words), seed & 0xFFFFFFFF, seed >> 32, *words]
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """For somebody else's code, such as a transform: torch's (on the CPU and a GPU ``device``), numpy's and Python's
+    global random numbers start from ``seed`` inside; afterwards they go on as if nothing had been."""
+    theirs = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng([device] if device is not None and device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            yield
+    finally:
+        random.setstate(theirs[0])
+        np.random.set_state(theirs[1])
 
 
 def uniform_rows(seed: int, stream: str, start: int, count: int, width: int) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """What ``with_labels`` gives: a source that takes labels, with a report on how good they are."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,9 +85,10 @@ class LabelledSource(ABC):
         return self
 
     @property
-    def training(self) -> Any:
-        """The generator's record of its training, None where it has none."""
-        return getattr(self._source, "training", None)
+    def training(self) -> dict[str, Any]:
+        """The generator's record of its training, if it has one, and how many labelled images the labels are from."""
+        record = getattr(self._source, "training", None)
+        return {**(record if isinstance(record, Mapping) else {}), "labelled_images": self.report.labelled_images}
 
     def __repr__(self) -> str:
         report = self.report

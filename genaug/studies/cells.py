@@ -85,12 +85,12 @@ class StudyFolder:
         if not isinstance(before, dict):
             raise InputError(f"{file} is damaged, so the study can't be resumed. Start anew in another folder.")
         now = json.loads(json.dumps(settings))
-        for name in sorted(set(before) | set(now)):
-            if before.get(name) != now.get(name):
-                raise InputError(
-                    f"the study in {self.path} can't be resumed: {name} was {_short(before.get(name))}, now it is "
-                    f"{_short(now.get(name))}. Results of different settings don't mix: take the same, or a new folder."
-                )
+        if before != now:
+            name, was, new = _first_difference(before, now)
+            raise InputError(
+                f"the study in {self.path} can't be resumed: {name} was {_short(was)}, now it is {_short(new)}. "
+                "Results of different settings don't mix: take the same, or a new folder."
+            )
 
     def _clear(self) -> None:
         for name in (CELLS_FILE, *REPORT_FILES):
@@ -123,6 +123,16 @@ def _is_json(line: str) -> bool:
         return isinstance(json.loads(line), dict)
     except ValueError:
         return False
+
+
+def _first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """Where two different settings first differ, as a dotted name, and what is there."""
+    name = next(name for name in sorted(set(before) | set(now)) if before.get(name) != now.get(name))
+    was, new = before.get(name), now.get(name)
+    if isinstance(was, dict) and isinstance(new, dict):
+        inner, was, new = _first_difference(was, new)
+        return f"{name}.{inner}", was, new
+    return name, was, new
 
 
 def _short(value: Any) -> str:

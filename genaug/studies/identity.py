@@ -4,16 +4,13 @@ A repr alone won't do: many hide what matters, and those of functions hold an ad
 """
 
 import hashlib
-import random
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from genaug.randomness import seeded
 from genaug.studies.classic import OnBatches, augmented
 from genaug.studies.models import make_classifier
 
@@ -50,27 +47,12 @@ def described(what: Any) -> str:
 
 
 def _made(classic: Any, images: Tensor, labels: Tensor) -> str:
-    with _seeded():
+    with seeded(0):
         made, soft = next(augmented([(images, labels)], classic, 0))
     pixels = made.flatten(1).double()
     ramp = torch.linspace(-1, 1, pixels.shape[1], dtype=torch.float64)  # so that turned images differ from the others
     sums = torch.cat([pixels @ ramp, pixels.mean(1), soft.double().flatten()])
     return " ".join(str(round(value, _DIGITS) + 0.0) for value in sums.tolist())  # no -0.0
-
-
-@contextmanager
-def _seeded() -> Iterator[None]:
-    """The same random numbers from torch, numpy and random inside; afterwards theirs go on as if nothing had been."""
-    theirs = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            random.seed(0)
-            np.random.seed(0)
-            yield
-    finally:
-        random.setstate(theirs[0])
-        np.random.set_state(theirs[1])
 
 
 def _with_hash(told: str, of: str) -> str:

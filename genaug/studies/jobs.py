@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from genaug.randomness import mix
+from genaug.randomness import mix, seeded
 from genaug.spec import Source, Spec
 from genaug.studies import sources as source_module
 from genaug.studies.arms import NOISE, Arm
@@ -123,8 +123,7 @@ def _pool(work: Work, job: Job, name: str, fit: Images, append: Callable[[dict[s
 def _score(work: Work, job: Job, arm: Arm, fit: Images, made: Images | None, judge: Images) -> float:
     """The accuracy of one arm's classifier."""
     device = torch.device(work.device)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(mix(job.seed, "training"))
+    with seeded(mix(job.seed, "training"), device):
         model = make_classifier(work.classifier, work.spec.shape, work.spec.num_classes, job.seed).to(device)
         data = blended(fit, made, arm.ratio, work.batch_size, job.seed)
         batches = augmented(data, work.classic, job.seed) if arm.classic else data

@@ -137,6 +137,8 @@ def told(source: Recipe | Source, train: TrainingImages) -> dict[str, Any]:
     )
     if record.get("data_sha256") == fingerprint(train):
         saw += ", the whole training set of this study, other seeds' images included"
+    if isinstance(record.get("labelled_images"), int):
+        saw += f", and its labels come from {record['labelled_images']:,} labelled images"
     return {
         "trained": "before the study (declared pretrained); it may have seen more than the seeds' training images",
         "saw": saw,

@@ -1,6 +1,7 @@
 """``genaug.study``: do generated images help a classifier of these data, and from which source, at which ratio?"""
 
 import math
+import multiprocessing
 import tempfile
 from collections.abc import Mapping, Sequence
 from numbers import Integral
@@ -80,13 +81,15 @@ def study(
         classifier: "small" (a CNN for small images), "timm:NAME", or a factory of (shape, num_classes) that
             makes a module from floats (N, C, H, W) in [0, 1] to logits.
         classic: your own augmentation in place of the built-in rotating, scaling and shifting: a transform of one
-            uint8 image, or ``genaug.studies.OnBatches`` of one of whole batches.
+            uint8 image, or ``genaug.studies.OnBatches`` of one of whole batches, that draws from torch's, numpy's or
+            Python's global random numbers. One with random numbers of its own isn't reproducible.
         updates: of every classifier.
         batch_size: of every update.
         lr: Adam's learning rate, which falls to 0 along a cosine.
         image_size: resizes the shorter side and crops the centre.
         device: where everything is trained; a GPU if there is one.
-        workers: processes; results don't depend on how many.
+        workers: processes; results don't depend on how many. A script that asks for more than one has the call under
+            ``if __name__ == "__main__":``.
         explore: also score all other arms on the test set. The report marks them; the verdict doesn't change.
         out: a folder for ``report.html`` and ``report.json``, every finished cell, and the generators; without it
             nothing is kept but what is returned.
@@ -98,6 +101,11 @@ def study(
     something, ``PluginError`` for a backend that isn't there, ``SaveError`` where ``out`` can't be written. An arm that
     fails does not end the study: the report lists it.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(
+            "workers start by importing the script that called genaug.study, which must not call it again then: put "
+            'the call under `if __name__ == "__main__":`.'
+        )
     if resume and overwrite:
         raise InputError("overwrite starts a study anew and resume goes on with it: pass one of them.")
     workers = as_whole(workers, "workers", 1)
@@ -212,7 +220,10 @@ def _run(work: Work, settings: dict[str, Any], subsets: Subsets, workers: int, p
         bar.start_at(sum(cost(cell["name"]) for cell in work.folder.read() if "error" not in cell))
 
         def finish(jobs: list[Job], phase: Phase) -> dict[Arm, dict[int, float]]:
-            run_jobs(work, left_to_do(jobs, Ledger(work.folder.read()).done), workers, bar)
+            ledger = Ledger(work.folder.read())
+            chosen = phase == "inner" and bool(ledger.of("test"))
+            if not chosen:  # else the test set was used, and the choice stands: what failed isn't tried again
+                run_jobs(work, left_to_do(jobs, ledger.done), workers, bar)
             ledger = Ledger(work.folder.read())
             return {arm: ledger.accuracies(phase, arm.name) for arm in jobs[0].arms}
 

@@ -67,10 +67,12 @@ def _differences(details: Mapping[str, Any]) -> str:
         return paragraph(f"Nothing but {baseline!r} finished on the test set.")
     alt = f"Differences from {baseline}: " + "; ".join(f"{row.label} {row.told}" for row in rows)
     levels = {f"{100 * found['confidence']:.4g} %": None for found in details["comparisons"]}
+    explored = any(found["exploratory"] for found in details["comparisons"])
+    together = " that the choice calls for; what was explored has wider ones, apart from these" if explored else ""
     caption = (
         f"Gain in accuracy on {baseline!r}, the better of none and classic on the inner splits: a dot for each seed, "
-        f"the mean as a line, and its {' or '.join(levels)} interval as a band: 95 % for all comparisons together. "
-        "The arm in colour was chosen on the inner splits; the verdict is on it alone."
+        f"the mean as a line, and its {' or '.join(levels)} interval as a band: 95 % for all comparisons "
+        f"together{together}. The arm in colour was chosen on the inner splits; the verdict is on it alone."
     )
     return figure(dot_plot(rows, axis=f"gain on {baseline}, percentage points", alt=alt, zero=True), caption)
 
@@ -178,7 +180,10 @@ def _one_of_each(real: Images) -> Images:
 def _failures(details: Mapping[str, Any]) -> list[str]:
     rows = [[f["arm"], f["phase"], str(f["seed"]), f["error"][:200]] for f in details["failures"]]
     return [
-        paragraph("These were left out; an arm that failed on any seed can't be chosen. Resuming tries them again."),
+        paragraph(
+            "These were left out; an arm that failed on any seed can't be chosen. Resuming tries those of the test set "
+            "again; the choice stands."
+        ),
         table(["arm", "split", "seed", "error"], rows),
     ]
 

@@ -52,8 +52,8 @@ def run_jobs(work: Work, jobs: Sequence[Job], workers: int, bar: Progress) -> No
                 raise
     except BrokenProcessPool as error:
         raise InputError(
-            "a worker process died (out of memory?). What is finished is kept: go on with resume=True (--resume) and "
-            "fewer workers."
+            "a worker process died: out of memory, or its own message above says why. What is finished is kept: go on "
+            "with resume=True (--resume), with fewer workers if it was the memory."
         ) from error
     finally:
         if threads is None:

@@ -74,7 +74,7 @@ def test_a_study_that_is_told_to_end_leaves_its_cells_in_the_tracked_file(tmp_pa
         with cells.study("mine", folder):
             folder.mkdir()
             (folder / SETTINGS_FILE).write_text('{"seeds": 2}')
-            (folder / CELLS_FILE).write_text('{"name": "none"}\n{"name": "cla')
+            (folder / CELLS_FILE).write_text(json.dumps(cell("none")) + '\n{"name": "cla')
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)  # the signal comes first
 
@@ -82,10 +82,51 @@ def test_a_study_that_is_told_to_end_leaves_its_cells_in_the_tracked_file(tmp_pa
         study()
     assert ended.value.code == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == before
-    assert lines_of(cells.path) == [{"study": "mine", "settings": {"seeds": 2}}, {"study": "mine", "name": "none"}]
+    assert lines_of(cells.path) == [{"study": "mine", "settings": {"seeds": 2}}, {"study": "mine", **cell("none")}]
     shutil.rmtree(folder)
     with cells.study("mine", folder):
-        assert (folder / CELLS_FILE).read_text() == '{"name": "none"}\n'
+        assert lines_of(folder / CELLS_FILE) == [cell("none")]
+
+
+def cell(name, **result):
+    return {"phase": "test", "seed": 0, "name": name, **(result or {"accuracy": 0.5})}
+
+
+class TestTrackedCells:
+    """A folder and the tracked file, each with cells that the other one lacks."""
+
+    FAILED, DONE = cell("noise", error="no memory"), cell("noise", accuracy=0.4)
+
+    @pytest.fixture
+    def cells(self, tmp_path):
+        lines = [{"study": "mine", "settings": {"seeds": 2}}, {"study": "other", "result": {}}]
+        lines += [{"study": "mine", **each} for each in (cell("none"), cell("classic"), self.DONE)]
+        path = tmp_path / "cells.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return tracked_cells.TrackedCells(path)
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        folder = tmp_path / "study"
+        folder.mkdir()
+        (folder / SETTINGS_FILE).write_text('{"seeds": 2}')
+        mine = (cell("classic"), self.FAILED, cell("generated"))
+        (folder / CELLS_FILE).write_text("".join(json.dumps(each) + "\n" for each in mine))
+        return folder
+
+    def test_both_have_all_cells_inside_and_afterwards(self, cells, folder):
+        every = [cell("classic"), self.DONE, cell("generated"), cell("none")]
+        with cells.study("mine", folder):
+            assert lines_of(folder / CELLS_FILE) == every
+        assert cells.cells("mine") == ({"seeds": 2}, every)
+        assert {"study": "other", "result": {}} in lines_of(cells.path)
+
+    def test_a_folder_of_other_settings_touches_nothing(self, cells, folder):
+        (folder / SETTINGS_FILE).write_text('{"seeds": 3}')
+        before = cells.path.read_text(), (folder / CELLS_FILE).read_text()
+        with cells.study("mine", folder):
+            pass
+        assert (cells.path.read_text(), (folder / CELLS_FILE).read_text()) == before
 
 
 class TestVerdict:
@@ -151,6 +192,7 @@ class TestVerdict:
         assert result["significantly_worse"] == 1, "after Holm .01 is .03 and .03 is .06"
         assert result["mean_gain_points"] == pytest.approx(1)
         assert result["worst_gain_points"] == pytest.approx(-2)
+        assert result["mean_loss_points"] == pytest.approx(1), "a gain counts as no loss"
         assert (result["settings_that_plainly_help"], result["of_these_told_to_use"]) == (1, 0)
 
     def test_the_cost_alone(self, run, tmp_path, scored):
@@ -202,6 +244,10 @@ class TestFewLabels:
         again = told(run(mnist_low_label, *self.TINY, "--study", "10 a class", "--json"))
         assert scored == [gone["name"]]
         assert len(again) * 3 == len(result)
+        assert told(run(mnist_low_label, "--table", "--json")) == {**result, "ten_hours": again["ten_hours"]}
+        run(mnist_low_label, "--table")
+        record.write_text("".join(json.dumps(line) + "\n" for line in lines_of(record) if line.get("name") != "none"))
+        assert told(run(mnist_low_label, "--table", "--json")) == {}
         assert again.pop("ten_hours") > 0
         assert again == {key: result[key] for key in again}
 

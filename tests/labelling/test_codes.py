@@ -33,11 +33,13 @@ def source():
     return matched(CodeWorld(*CLASSES), falling_into(*ORDER))
 
 
-def test_the_generators_record_is_handed_on(source):
+def test_the_generators_record_is_handed_on_with_the_number_of_labelled_images(source):
     world = CodeWorld(*CLASSES)
     world.training = {"data_sha256": "abc"}
-    assert matched(world, falling_into(*ORDER)).training == {"data_sha256": "abc"}
-    assert source.training is None
+    labelled = source.report.labelled_images
+    assert labelled > 0
+    assert matched(world, falling_into(*ORDER)).training == {"data_sha256": "abc", "labelled_images": labelled}
+    assert source.training == {"labelled_images": labelled}
 
 
 def test_every_label_is_given_as_asked_and_is_right(source):

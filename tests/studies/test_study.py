@@ -1,7 +1,11 @@
 import json
+import multiprocessing
+import random
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
@@ -83,6 +87,8 @@ def test_exploring_scores_the_rest_and_changes_no_verdict():
     assert explored.interval == plain.interval
     assert sum(found["exploratory"] for found in explored.details["comparisons"]) == 3
     assert "explored" in explored.html
+    assert "together that the choice calls for" in explored.html
+    assert "for all comparisons together. " in plain.html
 
 
 def test_classic_without_an_effect_is_equal_to_none_seed_by_seed(good):
@@ -168,7 +174,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mo
         study(**settings, out=tmp_path / "killed")
     with pytest.raises(InputError, match="updates was 3, now it is 4"):
         study(**{**settings, "updates": 4}, out=tmp_path / "killed", resume=True)
-    with pytest.raises(InputError, match="sources was"):
+    with pytest.raises(InputError, match=r"sources\.made was"):
         study(**{**settings, "sources": {"plenty": ToySource(shift=1)}}, out=tmp_path / "killed", resume=True)
     left[0] = 10**6
     resumed = study(**settings, out=tmp_path / "killed", resume=True)
@@ -232,6 +238,23 @@ def test_an_arm_that_crashes_is_told_and_the_others_finish():
     assert "bad 0.8" not in report.details["accuracies"]["test"]
     assert "What failed" in report.html
     assert "the network exploded" in report.html
+
+
+def test_what_failed_on_the_inner_splits_is_not_chosen_among_again_once_the_test_set_was_used(tmp_path):
+    settings = {"ratios": (0.8,), "seeds": 3, "out": tmp_path / "out"}
+    first = study(sources={"good": ToySource(fails_after=2), "bad": ToySource(shift=1)}, **settings)
+    assert first.source == "bad"
+    again = study(sources={"good": ToySource(), "bad": ToySource(shift=1)}, **settings, resume=True)
+    assert again.source == "bad"
+    assert again.accuracies("bad 0.8") == first.accuracies("bad 0.8")
+    assert again.details["failures"] == first.details["failures"]
+
+
+def test_a_script_that_workers_import_and_run_again_is_told_of_the_guard(monkeypatch, tmp_path):
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(InputError, match='if __name__ == "__main__"'):
+        study(sources={"plenty": ToySource()}, out=tmp_path / "out", workers=2)
+    assert not (tmp_path / "out").exists()
 
 
 class Breaking(torch.nn.Module):
@@ -314,6 +337,9 @@ def test_resuming_with_another_classifier_or_transform_is_refused(tmp_path):
     study(**settings, classifier=partial(wide, bias=True), classic=v2.RandomApply(flip, 0.1))
     with pytest.raises(InputError, match="classifier was"):
         study(**settings, classifier=partial(wide, bias=False), classic=v2.RandomApply(flip, 0.1), resume=True)
+    same = {"classifier": partial(wide, bias=True), "classic": v2.RandomApply(flip, 0.1)}
+    with pytest.raises(InputError, match=r"sources\.plenty\.samples_sha256 was \"\w{64}\", now it is"):
+        study(**{**settings, **same, "sources": {"plenty": ToySource(shift=1)}}, resume=True)
     with pytest.raises(InputError, match="classic was"):
         study(**settings, classifier=partial(wide, bias=True), classic=v2.RandomApply(flip, 0.9), resume=True)
     study(**settings, classifier=partial(wide, bias=True), classic=v2.RandomApply(flip, 0.1), resume=True)
@@ -425,10 +451,22 @@ def test_a_pool_that_holds_a_test_image_is_refused():
 class Labelled(LabelledSource):
     """What ``with_labels`` gives, as far as a study looks at it before it starts."""
 
+    report = SimpleNamespace(labelled_images=30)
+
     def _draw(self, labels, seed):
         return self.inner.sample(labels=labels, seed=seed)[0]
 
     _move = class_probabilities = _draw
+
+
+def test_labels_are_told_of_also_those_of_a_pool():
+    source = ToySource()
+    source.training = {"images": 500}
+    labelled = Labelled(source, source.spec)
+    train = read_images(TRAIN)
+    for found in (labelled, genaug.SamplePool(labelled, size=30)):
+        saw = sources_module.told(found, train)["saw"]
+        assert saw == "500 images, and its labels come from 30 labelled images"
 
 
 def test_a_pool_is_told_by_all_its_images_and_gives_each_once_a_seed():
@@ -524,6 +562,19 @@ def test_the_users_own_transforms_of_samples_and_of_batches():
     cut = study(sources={"plenty": ToySource()}, classic=OnBatches(v2.CutMix(num_classes=3)), updates=15, seeds=2)
     assert cut.details["settings"]["classic"].startswith("OnBatches(CutMix")
     assert cut.accuracies("classic") != cut.accuracies("none")
+
+
+def test_a_transform_that_draws_from_numpy_or_python_is_reproducible():
+    first, second = (
+        study(sources={"plenty": ToySource()}, classic=NumpyJitter(), updates=5, seeds=2) for _ in range(2)
+    )
+    assert first.accuracies("classic") == second.accuracies("classic")
+    assert first.accuracies("classic") != first.accuracies("none")
+
+
+class NumpyJitter:
+    def __call__(self, image):
+        return (image * np.random.uniform(0, 1) * random.random()).to(torch.uint8)
 
 
 def test_a_timm_model_by_name():
