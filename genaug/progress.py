@@ -52,8 +52,12 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, completed=done)
 
+    def seconds(self) -> float:
+        """How long this process has been at it."""
+        return time.monotonic() - self._started
+
     def units_per_second(self) -> float:
-        return (self._done - self._before) / max(time.monotonic() - self._started, 1e-9)
+        return (self._done - self._before) / max(self.seconds(), 1e-9)
 
     def advance(self, units: float = 1) -> None:
         self._done += units

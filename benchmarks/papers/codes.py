@@ -58,7 +58,7 @@ def train(images: Tensor, name: str, *, steps: int, seed: int, config: Mapping[s
 
     Q isn't part of a saved generator, so it is taken from the run's last checkpoint.
     """
-    out = RUNS / name / f"seed-{seed}"
+    out = RUNS / name / f"seed-{seed}-{steps}-steps"
     before = newest_step(out / "checkpoints") or 0
     started = time.monotonic()
     generator = genaug.fit(
@@ -86,6 +86,7 @@ def every_seed(
 ) -> list[dict[str, Any]]:
     """A row of results for each seed: from the record where it is finished, else from ``one``, and then recorded."""
     record = Record(RESULTS / f"{name}.jsonl")
+    whole = plugins.resolve("infogan").Config(**config).model_dump(mode="json")
     rows: list[dict[str, Any]] = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         key = {
@@ -94,7 +95,7 @@ def every_seed(
             "steps": options.steps,
             "batch_size": BATCH,
             "augment": AUGMENT,
-            **config,
+            "config": whole,
         }
         row = record.done(key)
         if row is None:

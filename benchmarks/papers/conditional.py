@@ -23,6 +23,7 @@ A thesis (N10100010/mad_gan_thesis) reports FID 25.6 at k = 3 and 110.6 at k = 1
 """
 
 import argparse
+import hashlib
 import json
 import tempfile
 import time
@@ -160,7 +161,7 @@ def run(
     method: str, seed: int, train: TrainingImages, test: TrainingImages, judge: Judge, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Train one generator, measure it, and draw a sheet of the first seed's."""
-    out = RUNS / NAME / f"{options.data.replace(':', '-')}-{method}-{options.steps or 'timed'}-seed{seed}"
+    out = RUNS / NAME / f"{options.data.replace(':', '-')}-{method}-seed{seed}-{settings_hash(method, options)}"
     generator = trained(out, method, seed, train, options)
     began, of_training = time.monotonic(), log_of(out)
     found = measure(generator, judge, test, options)
@@ -175,6 +176,12 @@ def run(
     }
     say(f"{method}, seed {seed}: " + ", ".join(f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float)))
     return row
+
+
+def settings_hash(method: str, options: argparse.Namespace) -> str:
+    """Of what decides a training besides its seed, so that no folder is taken for that of other settings."""
+    decides = [options.steps, options.max_minutes, BATCH, backend_of(method), sorted(options.set)]
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:8]
 
 
 def trained(out: Path, method: str, seed: int, data: TrainingImages, options: argparse.Namespace) -> Generator:
@@ -207,10 +214,8 @@ def trained(out: Path, method: str, seed: int, data: TrainingImages, options: ar
 def log_of(out: Path) -> dict[str, Any]:
     """How long a run's steps took, whatever it was interrupted by, and how well its discriminator named generators."""
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    steps = [b - a for a, b in pairwise([0, *(line["step"] for line in lines)])]
-    seconds = sum(
-        n * BATCH / line["images_per_s"] for n, line in zip(steps, lines, strict=True) if line["images_per_s"]
-    )
+    told = [0.0, *(line["seconds"] for line in lines)]  # of each process: they start again where one went on
+    seconds = sum(after - before if after >= before else after for before, after in pairwise(told))
     return {"seconds": seconds, "generators_named": lines[-1].get("generators_named")}
 
 

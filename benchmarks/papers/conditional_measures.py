@@ -2,6 +2,7 @@
 
 import argparse
 import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from genaug.evaluation.scores import train_scorer
 from genaug.generator import Generator
 from genaug.studies.classic import classic_augmentation
 from genaug.studies.classifier import SmallCNN, accuracy
+from genaug.studies.jobs import one_thread
 from genaug.training.reading import TrainingImages
 
 CPU = torch.device("cpu")
@@ -35,12 +37,13 @@ class Judge:
 
 
 def train_judge(train: TrainingImages, test: TrainingImages, options: argparse.Namespace) -> Judge:
-    """The same for all methods and seeds, so that their FID can be compared."""
+    """The same for all methods and seeds, and on one thread on one processor, so that their FID can be compared."""
     images, labels = labelled(train)
     test_images, test_labels = labelled(test)
-    model = train_scorer(
-        images, labels, train.spec.num_classes, updates=options.judge_updates, seed=JUDGE_SEED, device=CPU
-    )
+    with one_thread():
+        model = train_scorer(
+            images, labels, train.spec.num_classes, updates=options.judge_updates, seed=JUDGE_SEED, device=CPU
+        )
     features = classifier_features(model, "the real training set", images)
     real = features.of(test_images)
     some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: options.samples]
@@ -128,10 +131,11 @@ def class_mean_distance(images: Tensor, labels: Tensor, members: Tensor) -> floa
     return float(torch.stack(distances).mean())
 
 
-def fid_ratios(rows: dict[str, list[dict[str, Any]]]) -> dict[int, float]:
-    """FID at k = 10 over that at k = 3, by seed."""
-    three, ten = ({row["seed"]: row["fid"] for row in rows.get(f"mad-gan-{k}", [])} for k in (3, 10))
-    return {seed: ten[seed] / three[seed] for seed in three if seed in ten}
+def fid_ratios(rows: Mapping[str, Iterable[dict[str, Any]]]) -> dict[int, float]:
+    """FID at k = 10 over that at k = 3, by seed, of rows by method: where it is in the same classifier's features."""
+    three, ten = ({row["seed"]: row for row in rows.get(f"mad-gan-{k}", [])} for k in (3, 10))
+    same = sorted(seed for seed in three if seed in ten and three[seed].get("judge") == ten[seed].get("judge"))
+    return {seed: ten[seed]["fid"] / three[seed]["fid"] for seed in same}
 
 
 def summary(rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

@@ -52,7 +52,8 @@ def main(argv: list[str] | None = None) -> None:
         trained = train(real["train"].images, NAME, steps=options.steps, seed=seed, config=config)
         result = measure(trained, real)
         sheets = trained.generator.traverse(seed=seed, steps=8)
-        digits = {f"category {k}: digit {d}": sheets[f"category_c1_{k}"] for k, d in enumerate(result["digits"])}
+        drawn = sorted(name for name in sheets if name.startswith("category_c1_"))  # the first ones, of very many
+        digits = {f"category {k}: digit {result['digits'][k]}": sheets[name] for k, name in enumerate(drawn)}
         montage(RESULTS / f"{NAME}_seed{seed}.png", digits, 5, f"seed {seed}")
         return result
 

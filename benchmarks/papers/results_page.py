@@ -52,11 +52,17 @@ def page(results: Path) -> str:
 
 
 def rows_of(script: Script, results: Path) -> list[Row]:
-    """A script's recorded seeds with the settings of its latest one. Seeds that served for tuning are left out."""
+    """A script's recorded seeds with the settings of its latest ones. Seeds that served for tuning are left out."""
     rows = Record(results / f"{script.name}.jsonl").rows(dict(script.only))
     rows = [row for row in rows if script.seed in row and row[script.seed] < TUNING]
     last = rows[-1] if rows else {}
-    return [row for row in rows if all(row.get(name) == last.get(name) for name in script.same)]
+    own = {tuple(row.get(name) for name in script.kind): row for row in rows}
+    return [
+        row
+        for row in rows
+        if all(row.get(name) == last.get(name) for name in script.same)
+        and all(row.get(n) == own[tuple(row.get(name) for name in script.kind)].get(n) for n in script.own)
+    ]
 
 
 def finished(measures: list[Measure]) -> int:

@@ -2,15 +2,16 @@
 do nothing.
 
 Zheng et al. 2023 (arXiv 2305.17476), the set-up of their code: labels y = ±1, x ~ N(y mu, s² I) in d dimensions,
-|mu| = 1, s = .6, m training points. The generator is the maximum-likelihood fit to these: a mean for each class, a
-variance for each dimension. The classifier is theta = mean of y x over the training points and gamma m generated ones;
-its loss is |x - y theta|² / (2 s²). Their theorem is about the gap, the absolute difference of the loss on all that it
-was trained on and on new points: generated data improve it by a constant factor where m is small and d large, and
-never its rate in m.
+|mu| = 1, s = .6, m training points. The generator is fitted to these: a mean for each class, and for each dimension the
+average of the classes' unbiased variances. The classifier is theta = mean of y x over the training points and gamma m
+generated ones; its loss is |x - y theta|² / (2 s²). Their theorem is about the gap, the absolute difference of the loss
+on all that it was trained on and on new points: generated data improve it by a constant factor where m is small and d
+large, and never its rate in m.
 
 Why: without them training and test loss are d / m apart on average, beside what chance does. With very many, the mean
 of the difference is 0, and what chance does is the error of the fitted variances, on average .8 sqrt(d / (2 (m - 2))).
-That is less than d / m where d is well above m / 3, and only there.
+That is less than d / m where d is well above m / 3, and only there. It takes the unbiased variances: with those of
+maximum likelihood, which are smaller by 2 / m of themselves, d / m would be left.
 
 Here the losses and errors on new points are exact expectations instead of averages over a test set. The error of the
 classifier itself, which the theorem doesn't speak of, is reported beside the gap: theta only gets noisier.

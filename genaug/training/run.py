@@ -113,7 +113,8 @@ class TrainingRun:
         self._guard.look(metrics, done, self._progress.say)
         if saving:
             metrics |= self._look(done)
-        self._folder.log(done, {**metrics, "images_per_s": round(rate, 1)})
+        speed = {"images_per_s": round(rate, 1), "seconds": round(self._progress.seconds(), 1)}
+        self._folder.log(done, {**metrics, **speed})
         losses = [f"{name.removeprefix('loss/')} {v:.3g}" for name, v in metrics.items() if name.startswith("loss/")]
         self._progress.tell("  ".join([f"step {done}", f"{rate:,.0f} images/s", *losses]))
         if saving:

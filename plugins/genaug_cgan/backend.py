@@ -8,6 +8,7 @@ from torch import Tensor, cat, nn
 from torch.nn.functional import cross_entropy
 
 from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
+from genaug.errors import InputError
 from genaug.networks import ConvGenerator
 from genaug.spec import Latent, Spec
 from genaug.training.objectives import OBJECTIVES, score_log, zero_centred_penalty
@@ -55,6 +56,11 @@ class CGANConfig(BackendConfig):
                 'conditioning "none" needs classifier_weight above 0, or nothing teaches the generator what a label '
                 "means; for a GAN without labels set conditional to false"
             )
+        if not self.conditional and (self.conditioning not in ("projection", "none") or self.classifier_weight):
+            raise ValueError(
+                "conditioning and classifier_weight are about labels, which conditional=false leaves out: leave them "
+                "at their defaults, or conditional at true"
+            )
         return self
 
 
@@ -69,6 +75,11 @@ class CGAN(Backend):
     small: ClassVar[Mapping[str, Any]] = {"latent_size": 4, "width": 4, "max_width": 8}
 
     def describe(self, config: CGANConfig, data: Spec) -> Spec:
+        if config.classifier_weight and not data.takes_labels:
+            raise InputError(
+                "classifier_weight is for labelled images, and these have no labels. Hand over a dataset of (image, "
+                "label), or leave it at 0."
+            )
         spec = data.model_copy(update={"latents": (Latent(size=config.latent_size),)})
         return spec if config.conditional else spec.model_copy(update={"num_classes": 0, "classes": None})
 

@@ -84,6 +84,18 @@ class MADGANConfig(BackendConfig):
             raise ValueError("the networks of preset='thesis' take no labels: leave conditional out, or the preset")
         return self
 
+    @model_validator(mode="after")
+    def _nothing_is_without_effect(self) -> "MADGANConfig":
+        fields = type(self).model_fields
+        if self.loss in JOINT and self.diversity != fields["diversity"].default:
+            raise ValueError(
+                f"loss={self.loss!r} names an image's generator by itself: diversity has no effect on it. Leave it "
+                "out, or take another loss"
+            )
+        if self.preset == "thesis" and any(getattr(self, n) != fields[n].default for n in ("width", "max_width")):
+            raise ValueError("the networks of preset='thesis' have widths of their own: leave width and max_width out")
+        return self
+
 
 @dataclass(frozen=True)
 class _Fakes:

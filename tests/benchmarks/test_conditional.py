@@ -204,9 +204,22 @@ def test_targets():
     assert found["mad_gan_3_agreement_met"]
     assert found["mad_gan_3_synthetic_only_met"]
     assert not found["mad_gan_10_agreement_met"]
+    by_two_judges = {f"mad-gan-{k}": [{"seed": 0, "fid": k, "judge": f"judge {k}"}] for k in (3, 10)}
+    assert measures.fid_ratios(by_two_judges) == {}, "not in the same features"
+
+
+def test_a_training_has_a_folder_of_its_own_settings():
+    timed = ["--data", "cifar10", "--max-minutes"]
+    options = [
+        conditional.parse(words) for words in ([*timed, "60"], [*timed, "10"], [*timed, "60", "--set", "width=8"])
+    ]
+    hashes = [conditional.settings_hash("cgan", each) for each in options]
+    assert len(set(hashes)) == 3
+    assert hashes[0] == conditional.settings_hash("cgan", conditional.parse([*timed, "60", "--updates", "5"]))
 
 
 def test_the_log_tells_the_time_whatever_came_between(tmp_path):
-    lines = [{"step": 50, "images_per_s": 64.0}, {"step": 60, "images_per_s": 32.0, "generators_named": 0.4}]
+    lines = [{"step": 50, "seconds": 40.0}, {"step": 60, "seconds": 50.0}]
+    lines += [{"step": 70, "seconds": 9.0}, {"step": 80, "seconds": 20.0, "generators_named": 0.4}]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert conditional.log_of(tmp_path) == {"seconds": 50 + 20, "generators_named": 0.4}

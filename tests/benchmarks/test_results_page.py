@@ -63,6 +63,26 @@ def test_runs_with_other_settings_than_the_latest_are_left_out(tmp_path):
     assert by_seed(rows, "kl", k=4) == {0: 0.2}
 
 
+def test_settings_that_depend_on_the_method_are_compared_within_it(tmp_path):
+    script = next(script for script in paper_tables.SCRIPTS if script.name == "mixtures_2d")
+    common = {"mixture": "grid", "steps": 5, "modes": 25}
+    old = [{**common, "method": "mad-gan", "config": {"lr": 1}, "seed": s, "quality": 0.5} for s in (0, 1)]
+    new = {**common, "method": "mad-gan", "config": {"lr": 2}, "seed": 0, "quality": 0.9}
+    other = {**common, "method": "gan", "config": {"lr": 3}, "seed": 0, "quality": 0.7}
+    write(tmp_path, "mixtures_2d", [*old, new, other])
+    rows = results_page.rows_of(script, tmp_path)
+    assert by_seed(rows, "quality", method="mad-gan") == {0: 0.9}
+    assert by_seed(rows, "quality", method="gan") == {0: 0.7}
+
+
+def test_no_run_of_a_line_with_another_config_is_told_with_the_latest(tmp_path):
+    weak, strong = (
+        [{**row, "config": {"gamma": g}} for row in of_line(4, kls)] for g, kls in ((1, [0.9] * 8), (2, [0.2]))
+    )
+    write(tmp_path, "mad_gan_1d", weak + strong)
+    assert by_seed(results_page.rows_of(LINE, tmp_path), "kl", k=4) == {0: 0.2}
+
+
 @pytest.mark.parametrize(
     ("bound", "values", "met"),
     [

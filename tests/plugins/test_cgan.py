@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from genaug import plugins
+from genaug.errors import InputError
 from genaug.spec import Latent, Spec
 from genaug.training.game import Game
 from genaug.training.ranks import Share
@@ -99,6 +100,14 @@ class TestLabels:
         assert one[1].shape == (4, 3)
         _, gradients = play(backend, config, spec, batch)
         assert all(gradient is not None for name in gradients for gradient in gradients[name])
+
+    @pytest.mark.parametrize("options", [{"classifier_weight": 1.0}, {"conditioning": "embedding"}])
+    def test_what_is_about_labels_is_refused_without_them(self, backend, configure, options):
+        with pytest.raises(ValidationError, match="which conditional=false leaves out"):
+            configure(conditional=False, **options)
+        if "classifier_weight" in options:
+            with pytest.raises(InputError, match="these have no labels"):
+                backend.describe(configure(**options), Spec(shape=(1, 8, 8)))
 
     @pytest.mark.parametrize("conditioning", ["embedding", "concatenation"])
     @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 13, 40)])

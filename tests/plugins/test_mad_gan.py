@@ -97,6 +97,15 @@ class TestShapes:
         assert not torch.allclose(outputs[0][:, -1], outputs[1][:, -1])
 
 
+def test_options_that_would_have_no_effect_are_refused():
+    with pytest.raises(ValidationError, match="diversity has no effect"):
+        MADGANConfig(loss="madgan", diversity=0.5)
+    with pytest.raises(ValidationError, match="have widths of their own"):
+        MADGANConfig(preset="thesis", conditional=False, width=64)
+    for config in (MADGANConfig(loss="madgan"), MADGANConfig(preset="thesis")):
+        assert MADGANConfig(**config.model_dump(mode="json")) == config, "as a saved generator's is read"
+
+
 class Ignoring(nn.Module):
     """A module of features alone, given labels too."""
 

@@ -148,7 +148,7 @@ class TestARun:
         lines = logged(reference)
         assert [line["step"] for line in lines] == [4, 8, 12]
         for line in lines:
-            assert {"loss/generator", "loss/discriminator", "diversity", "images_per_s"} <= set(line)
+            assert {"loss/generator", "loss/discriminator", "diversity", "images_per_s", "seconds"} <= set(line)
             assert line["diversity"] >= 0
 
     def test_without_labels_all_samples_are_one_class(self, fit, tmp_path, tiny_set):
