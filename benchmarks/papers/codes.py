@@ -20,6 +20,7 @@ from genaug.cli.train import parse_settings
 from genaug.generator import Generator
 from genaug.images import to_float
 from genaug.training.checkpoint import newest_checkpoint, newest_step
+from genaug.training.engine import parse_config
 
 RESULTS = Path(__file__).parents[1] / "results"  # tracked: finished seeds and figures
 RUNS = Path("runs/papers")  # training runs; one that was interrupted is gone on with
@@ -86,7 +87,7 @@ def every_seed(
 ) -> list[dict[str, Any]]:
     """A row of results for each seed: from the record where it is finished, else from ``one``, and then recorded."""
     record = Record(RESULTS / f"{name}.jsonl")
-    whole = plugins.resolve("infogan").Config(**config).model_dump(mode="json")
+    whole = parse_config("infogan", plugins.resolve("infogan").Config, config).model_dump(mode="json")
     rows: list[dict[str, Any]] = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         key = {

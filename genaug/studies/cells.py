@@ -99,13 +99,16 @@ class StudyFolder:
 
 
 class Ledger:
-    """What is done, by (phase, seed, name); an arm that failed isn't, and is tried again when a study goes on."""
+    """What was tried, by (phase, seed, name), and what is done: an arm that failed isn't."""
 
     def __init__(self, cells: list[dict[str, Any]]) -> None:
         self._cells = {(c["phase"], c["seed"], c["name"]): c for c in cells}
 
     def done(self, phase: str, seed: int, name: str) -> bool:
         return "error" not in self._cells.get((phase, seed, name), {"error": ""})
+
+    def tried(self, phase: str, seed: int, name: str) -> bool:
+        return (phase, seed, name) in self._cells
 
     def of(self, phase: str, wanted: Callable[[dict[str, Any]], bool] = lambda cell: True) -> list[dict[str, Any]]:
         return [cell for (where, _, _), cell in self._cells.items() if where == phase and wanted(cell)]

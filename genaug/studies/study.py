@@ -221,9 +221,8 @@ def _run(work: Work, settings: dict[str, Any], subsets: Subsets, workers: int, p
 
         def finish(jobs: list[Job], phase: Phase) -> dict[Arm, dict[int, float]]:
             ledger = Ledger(work.folder.read())
-            chosen = phase == "inner" and bool(ledger.of("test"))
-            if not chosen:  # else the test set was used, and the choice stands: what failed isn't tried again
-                run_jobs(work, left_to_do(jobs, ledger.done), workers, bar)
+            chosen = phase == "inner" and ledger.of("test")  # then what failed isn't tried again: the choice stands
+            run_jobs(work, left_to_do(jobs, ledger.tried if chosen else ledger.done), workers, bar)
             ledger = Ledger(work.folder.read())
             return {arm: ledger.accuracies(phase, arm.name) for arm in jobs[0].arms}
 
