@@ -32,6 +32,7 @@ from genaug.studies.decide import judge, select
 from genaug.studies.findings import findings
 from genaug.studies.report import Report, from_details
 from genaug.studies.study import prepare
+from genaug.studies.study_page import study_rows
 
 RESULTS = Path(__file__).parent / "results" / "mnist_low_label.jsonl"
 SMALL_GAN = {"width": 16, "max_width": 128}  # trained for every seed; twice as wide was no better when tuned
@@ -59,7 +60,11 @@ def main() -> None:
             report = report_of(*TrackedCells(options.results).cells(name))
             if report is not None:
                 found |= told(name, report)
-        print(json.dumps(found) if options.json else "\n".join(f"{key}: {value}" for key, value in found.items()))
+                print(
+                    *("; ".join(row).replace("\n", " ") for row in [[name], *study_rows(report.details)[1]]), sep="\n"
+                )
+        if options.json:
+            print(json.dumps(found))
         return
     if not options.root:
         parser.error("--root is needed to run the studies: a folder with torchvision's MNIST")

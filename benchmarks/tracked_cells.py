@@ -48,7 +48,7 @@ class TrackedCells:
         if settings is None or _settings(folder) not in (None, settings):
             return
         folder.mkdir(parents=True, exist_ok=True)
-        cells = _merged(_cells(folder), cells)
+        cells = _merged(StudyFolder(folder).read(), cells)
         (folder / CELLS_FILE).write_text("".join(json.dumps(cell) + "\n" for cell in cells))
         (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
 
@@ -60,7 +60,7 @@ class TrackedCells:
         if mine is None or settings not in (None, mine):
             return
         others = [line for line in self._lines() if line["study"] != study]
-        told = [{"settings": mine}, *_merged(_cells(folder), cells)]
+        told = [{"settings": mine}, *_merged(StudyFolder(folder).read(), cells)]
         self._write([*others, *({"study": study, **line} for line in told)])
 
     def cells(self, study: str) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
@@ -89,10 +89,6 @@ class TrackedCells:
 def _settings(folder: Path) -> dict[str, Any] | None:
     file = folder / SETTINGS_FILE
     return json.loads(file.read_text()) if file.is_file() else None
-
-
-def _cells(folder: Path) -> list[dict[str, Any]]:
-    return StudyFolder(folder).read()
 
 
 def _merged(*lists: list[dict[str, Any]]) -> list[dict[str, Any]]:

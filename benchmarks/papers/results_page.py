@@ -55,14 +55,15 @@ def rows_of(script: Script, results: Path) -> list[Row]:
     """A script's recorded seeds with the settings of its latest ones. Seeds that served for tuning are left out."""
     rows = Record(results / f"{script.name}.jsonl").rows(dict(script.only))
     rows = [row for row in rows if script.seed in row and row[script.seed] < TUNING]
-    last = rows[-1] if rows else {}
-    own = {tuple(row.get(name) for name in script.kind): row for row in rows}
-    return [
-        row
-        for row in rows
-        if all(row.get(name) == last.get(name) for name in script.same)
-        and all(row.get(n) == own[tuple(row.get(name) for name in script.kind)].get(n) for n in script.own)
-    ]
+
+    def kind(row: Row) -> tuple[str, ...]:
+        return tuple(str(row.get(name)) for name in script.kind)
+
+    def agree(row: Row, latest: Row, names: tuple[str, ...]) -> bool:
+        return all(row.get(name) == latest.get(name) for name in names)
+
+    own = {kind(row): row for row in rows}
+    return [row for row in rows if agree(row, rows[-1], script.same) and agree(row, own[kind(row)], script.own)]
 
 
 def finished(measures: list[Measure]) -> int:

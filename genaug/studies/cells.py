@@ -85,8 +85,8 @@ class StudyFolder:
         if not isinstance(before, dict):
             raise InputError(f"{file} is damaged, so the study can't be resumed. Start anew in another folder.")
         now = json.loads(json.dumps(settings))
-        if before != now:
-            name, was, new = _first_difference(before, now)
+        if found := _first_difference(before, now):
+            name, was, new = found
             raise InputError(
                 f"the study in {self.path} can't be resumed: {name} was {_short(was)}, now it is {_short(new)}. "
                 "Results of different settings don't mix: take the same, or a new folder."
@@ -128,14 +128,16 @@ def _is_json(line: str) -> bool:
         return False
 
 
-def _first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any]:
-    """Where two different settings first differ, as a dotted name, and what is there."""
-    name = next(name for name in sorted(set(before) | set(now)) if before.get(name) != now.get(name))
-    was, new = before.get(name), now.get(name)
-    if isinstance(was, dict) and isinstance(new, dict):
-        inner, was, new = _first_difference(was, new)
-        return f"{name}.{inner}", was, new
-    return name, was, new
+def _first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """Where settings first differ, as a dotted name, and what is there; one that is missing is the same as null."""
+    for name in sorted(set(before) | set(now)):
+        was, new = before.get(name), now.get(name)
+        if isinstance(was, dict) and isinstance(new, dict):
+            if found := _first_difference(was, new):
+                return f"{name}.{found[0]}", *found[1:]
+        elif was != new:
+            return name, was, new
+    return None
 
 
 def _short(value: Any) -> str:

@@ -101,7 +101,7 @@ def study(
     something, ``PluginError`` for a backend that isn't there, ``SaveError`` where ``out`` can't be written. An arm that
     fails does not end the study: the report lists it.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself asks
         raise InputError(
             "workers start by importing the script that called genaug.study, which must not call it again then: put "
             'the call under `if __name__ == "__main__":`.'

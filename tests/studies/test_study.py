@@ -172,6 +172,9 @@ def test_a_killed_study_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mo
     assert len(finished) == 9
     with pytest.raises(OutputExistsError, match="--resume"):
         study(**settings, out=tmp_path / "killed")
+    settings_file = tmp_path / "killed" / "study.json"
+    told = json.loads(settings_file.read_text())
+    settings_file.write_text(json.dumps({name: value for name, value in told.items() if value is not None}))
     with pytest.raises(InputError, match="updates was 3, now it is 4"):
         study(**{**settings, "updates": 4}, out=tmp_path / "killed", resume=True)
     with pytest.raises(InputError, match=r"sources\.made was"):
