@@ -3,7 +3,8 @@
 CGAN, with an auxiliary classifier in its discriminator, and the conditional MAD-GAN with 3, 5 and 10 generators, the
 batch of generated images split over the generators. For each method and seed:
 
-* the share of samples that a classifier, trained on the real training set and the same for all, labels as requested;
+* the share of samples that a classifier, trained on the real training set and the same for all, labels as requested
+  (its weights are kept beside the record);
 * the accuracy on the real test set of a CNN that is trained on generated samples alone, and of one that is trained on
   them with classic augmentation;
 * FID and KID to the real test set in the penultimate layer of the first classifier: not to be compared with those in
@@ -33,7 +34,7 @@ from typing import Any
 
 import torch
 from codes import RESULTS, RUNS, save, settings, table
-from conditional_measures import TARGETS, Judge, measure, member_latents, summary, train_judge
+from conditional_measures import TARGETS, Judge, fixed_judge, measure, member_latents, summary
 from record import TUNING, Record, cost, say
 from torch.utils.data import TensorDataset
 
@@ -56,6 +57,7 @@ SHORT, LONG = 10, 30  # steps of two trainings whose difference tells what a ste
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     record, real, judge = Record(RESULTS / f"{NAME}.jsonl"), None, None
+    weights = beside_the_record(options, f"_judge_{options.judge_updates}.safetensors")
     if options.estimate:
         say(f"a full run takes about {estimate(options)} on {torch.get_num_threads()} threads")
         return
@@ -65,14 +67,14 @@ def main(arguments: list[str] | None = None) -> None:
             key = key_of(method, seed, options)
             if record.done(key) is None:
                 real = real or read(options)
-                judge = judge or train_judge(*real, options)
+                judge = judge or fixed_judge(*real, options, weights)
                 record.add(key, run(method, seed, *real, judge, options))
             rows[method].append(record.done(key) or {})
         seconds = sum(row["seconds"] for of_method in rows.values() for row in of_method[-1:])
         say(f"{options.seeds} seeds like this take {cost(seconds, options.seeds)}")
     tell(rows, options)
     if shown := recorded(record, options):
-        draw(shown, RESULTS / f"{NAME}_{options.data.rpartition(':')[2].lower()}.png")
+        draw(shown, beside_the_record(options, ".png"))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -147,6 +149,11 @@ def recorded(record: Record, options: argparse.Namespace) -> dict[str, list[dict
     return dict(sorted(rows.items(), key=lambda item: backend_of(item[0])[1].get("generators", 1)))
 
 
+def beside_the_record(options: argparse.Namespace, ending: str) -> Path:
+    """A file of results on this data set."""
+    return RESULTS / f"{NAME}_{options.data.rpartition(':')[2].lower()}{ending}"
+
+
 def read(options: argparse.Namespace) -> tuple[TrainingImages, TrainingImages]:
     """The training and the test set."""
     data = options.data
@@ -166,7 +173,7 @@ def run(
     began, of_training = time.monotonic(), log_of(out)
     found = measure(generator, judge, test, options)
     if seed == 0:
-        write_sheet(RESULTS / f"{NAME}_{options.data.rpartition(':')[2].lower()}_{method}.png", generator, test.spec)
+        write_sheet(beside_the_record(options, f"_{method}.png"), generator, test.spec)
     row = {
         **found,
         "named_by_discriminator": of_training["generators_named"],

@@ -4,19 +4,21 @@ import argparse
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from record import say
+from safetensors.torch import load_model, save_model
 from torch import Tensor
 
 from genaug.evaluation import fid, kid, module_features
 from genaug.evaluation.diversity import distance_ratio, first_per_class
 from genaug.evaluation.features import Features, classifier_features
-from genaug.evaluation.scores import train_scorer
+from genaug.evaluation.scores import WIDTH, train_scorer
 from genaug.generator import Generator
 from genaug.studies.classic import classic_augmentation
-from genaug.studies.classifier import SmallCNN, accuracy
+from genaug.studies.classifier import SmallCNN, accuracy, new_classifier
 from genaug.studies.jobs import one_thread
 from genaug.training.reading import TrainingImages
 
@@ -36,14 +38,24 @@ class Judge:
     told: dict[str, Any]
 
 
-def train_judge(train: TrainingImages, test: TrainingImages, options: argparse.Namespace) -> Judge:
-    """The same for all methods and seeds, and on one thread on one processor, so that their FID can be compared."""
+def fixed_judge(train: TrainingImages, test: TrainingImages, options: argparse.Namespace, weights: Path) -> Judge:
+    """The same for all methods, seeds and machines, so that their FID can be compared: ``weights``, a safetensors file,
+    hold it once it was trained, since other processors train another one."""
     images, labels = labelled(train)
     test_images, test_labels = labelled(test)
-    with one_thread():
-        model = train_scorer(
-            images, labels, train.spec.num_classes, updates=options.judge_updates, seed=JUDGE_SEED, device=CPU
-        )
+    channels, height, width = images.shape[1:]
+    if weights.is_file():
+        model = new_classifier((channels, height, width), train.spec.num_classes, JUDGE_SEED, WIDTH)
+        load_model(model, weights)
+    else:
+        with one_thread():
+            model = train_scorer(
+                images, labels, train.spec.num_classes, updates=options.judge_updates, seed=JUDGE_SEED, device=CPU
+            )
+        unfinished = weights.with_suffix(".part")
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        save_model(model, str(unfinished))
+        unfinished.replace(weights)
     features = classifier_features(model, "the real training set", images)
     real = features.of(test_images)
     some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: options.samples]

@@ -47,11 +47,12 @@ def test_from_start_to_figure_and_on_from_there(run, tmp_path, monkeypatch):
     assert cgan["named_by_cnn"] is None
     assert all(0 <= line[name] <= 1 for line in (three, ten) for name in ("named_by_cnn", "named_by_discriminator"))
     assert len({line["judge"] for line in lines}) == 1
+    assert (tmp_path / "results" / "conditional_digits_judge_20.safetensors").is_file()
     assert " h" in said
     assert "FID 110.6" in said
     for name in ("conditional_digits", "conditional_digits_cgan", "conditional_digits_mad-gan-10"):
         assert (tmp_path / "results" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    monkeypatch.setattr(conditional, "train_judge", lambda *_: pytest.fail("everything was done already"))
+    monkeypatch.setattr(conditional, "fixed_judge", lambda *_: pytest.fail("everything was done already"))
     assert run(*methods)[0] == result
     figure = (tmp_path / "results" / "conditional_digits.png").read_bytes()
     run("--methods", "cgan")  # one of several processes draws what the others have finished too
@@ -135,7 +136,7 @@ class Digits:
 
 
 @pytest.fixture(scope="module")
-def judged():
+def judged(tmp_path_factory):
     from genaug.training.reading import read_images
 
     options = conditional.parse(["--data", "digits", "--judge-updates", "150", "--updates", "150", "--steps", "1"])
@@ -143,7 +144,7 @@ def judged():
     train, test = (read_images(load_data("digits", split=split)) for split in ("train", "test"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measures, "fid", lambda a, b: float((a.mean(0) - b.mean(0)).norm()))
-        judge = measures.train_judge(train, test, options)
+        judge = measures.fixed_judge(train, test, options, tmp_path_factory.mktemp("judge") / "judge.safetensors")
         return {
             "options": options,
             "judge": judge,
@@ -169,6 +170,19 @@ def test_generators_that_differ_are_told_apart(judged):
     two = judged["two"]
     assert two["named_by_cnn"] > 0.8
     assert two["class_mean_distance"] > 3 * two["class_mean_distance_by_chance"]
+
+
+def test_the_fixed_classifier_is_trained_once_for_all_machines(tmp_path, monkeypatch):
+    from genaug.training.reading import read_images
+
+    options = conditional.parse(["--data", "digits", "--judge-updates", "5"])
+    monkeypatch.setattr(measures, "fid", lambda a, b: 0.0)
+    sets = [read_images(load_data("digits", split=split)) for split in ("train", "test")]
+    first = measures.fixed_judge(*sets, options, tmp_path / "judge.safetensors")
+    monkeypatch.setattr(measures, "train_scorer", lambda *_, **__: pytest.fail("it was trained already"))
+    again = measures.fixed_judge(*sets, options, tmp_path / "judge.safetensors")
+    assert again.told == first.told
+    assert [path.name for path in tmp_path.iterdir()] == ["judge.safetensors"]
 
 
 def test_class_mean_distance_by_hand():
