@@ -45,7 +45,7 @@ from genaug.studies import Recipe
 from genaug.studies import sources as source_module
 from genaug.studies.cells import Ledger
 from genaug.studies.classifier import SmallCNN, accuracy
-from genaug.studies.jobs import Job, Work, left_to_do
+from genaug.studies.jobs import Job, Work, left_to_do, total_cost
 from genaug.studies.study import prepare
 from genaug.studies.workers import run_jobs
 
@@ -134,7 +134,7 @@ def answer(options: argparse.Namespace, tracked: TrackedCells) -> None:
         work, told, _ = prepare(train, test, out=folder, **settings)
         work.folder.open(told, resume=True, overwrite=False)
         jobs = left_to_do([Job("test", seed, arms) for seed in seeds], Ledger(work.folder.read()).done)
-        with Progress(NAME, sum(len(job.names(work)) for job in jobs), line_every=30) as bar:
+        with Progress(NAME, total_cost(work, jobs), line_every=30) as bar:
             run_jobs(work, jobs, options.workers, bar)
         judge_images(work, data, seeds)
         write_sheet(work, options.results / f"{NAME}_{options.data}_samples.png")

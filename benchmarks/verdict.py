@@ -35,7 +35,7 @@ from genaug.studies import Recipe
 from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms
 from genaug.studies.cells import Ledger
 from genaug.studies.compare import holm, paired_difference
-from genaug.studies.jobs import Job, left_to_do
+from genaug.studies.jobs import Job, left_to_do, total_cost
 from genaug.studies.study import prepare
 from genaug.studies.workers import run_jobs
 
@@ -172,7 +172,7 @@ def follow(setting: Setting, cells: TrackedCells, options: argparse.Namespace) -
         work, settings, _ = prepare(train, test, out=again, seeds=fresh, **shared)
         work.folder.open({**settings, "advised": advised.name}, resume=True, overwrite=False)
         jobs = left_to_do([Job("test", seed, arms) for seed in fresh], Ledger(work.folder.read()).done)
-        with Progress("fresh seeds", len(jobs) * len(arms), line_every=10) as bar:
+        with Progress("fresh seeds", total_cost(work, jobs), line_every=10) as bar:
             run_jobs(work, jobs, options.workers, bar)
     ledger = Ledger(work.folder.read())
     table = {arm: [ledger.accuracies("test", arm.name)[seed] for seed in fresh] for arm in arms}

@@ -1,7 +1,7 @@
 """The work of one seed: train the generators, then one classifier for each arm, on the same images and weights."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -69,6 +69,11 @@ def trained(source: str) -> str:
 def cost(name: str) -> float:
     """How much of the progress bar a cell is."""
     return GENERATOR_COST if name.startswith("training ") else 1
+
+
+def total_cost(work: Work, jobs: Iterable[Job]) -> float:
+    """What a progress bar of these jobs comes to."""
+    return sum(cost(name) for job in jobs for name in job.names(work))
 
 
 def seed_images(work: Work, job: Job) -> tuple[Images, Images]:

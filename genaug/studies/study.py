@@ -24,7 +24,7 @@ from genaug.studies.classic import check_classic
 from genaug.studies.decide import judge, select
 from genaug.studies.findings import findings
 from genaug.studies.identity import classic_told, classifier_told
-from genaug.studies.jobs import Job, Phase, Work, cost, left_to_do, one_thread
+from genaug.studies.jobs import Job, Phase, Work, cost, left_to_do, one_thread, total_cost
 from genaug.studies.models import check_classifier
 from genaug.studies.report import Report, from_details
 from genaug.studies.splits import Subsets, check_sets, draw_subsets, labelled
@@ -215,8 +215,7 @@ def _run(work: Work, settings: dict[str, Any], subsets: Subsets, workers: int, p
     inner = [Job("inner", seed, tuple(arms)) for seed in seeds]
     some = next(arm for arm in arms if arm.candidate)
     later = Job("test", seeds[0], tuple(arms_to_test(some, arms if explore else ())))
-    total = sum(cost(name) for job in (*inner, *[later] * len(seeds)) for name in job.names(work))
-    with Progress("study", total, progress, 10.0) as bar:
+    with Progress("study", total_cost(work, [*inner, *[later] * len(seeds)]), progress, 10.0) as bar:
         bar.start_at(sum(cost(cell["name"]) for cell in work.folder.read() if "error" not in cell))
 
         def finish(jobs: list[Job], phase: Phase) -> dict[Arm, dict[int, float]]:
