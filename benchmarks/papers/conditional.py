@@ -304,7 +304,7 @@ def draw(rows: dict[str, list[dict[str, Any]]], path: Path) -> None:
             if least is not None:
                 axis.plot([place - 0.3, place + 0.3], [least, least], "--", color="#cc6677")
         axis.set(title=title, xlim=(-0.5, len(rows) - 0.5))
-        axis.set_xticks(range(len(rows)), list(rows))
+        axis.set_xticks(range(len(rows)), [method.replace("-gan-", "-gan\nk = ") for method in rows])
     save(figure, path)
 
 
