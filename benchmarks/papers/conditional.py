@@ -57,7 +57,6 @@ SHORT, LONG = 10, 30  # steps of two trainings whose difference tells what a ste
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     record, real, judge = Record(RESULTS / f"{NAME}.jsonl"), None, None
-    weights = beside_the_record(options, f"_judge_{options.judge_updates}.safetensors")
     if options.estimate:
         say(f"a full run takes about {estimate(options)} on {torch.get_num_threads()} threads")
         return
@@ -67,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
             key = key_of(method, seed, options)
             if record.done(key) is None:
                 real = real or read(options)
-                judge = judge or fixed_judge(*real, options, weights)
+                judge = judge or fixed_judge(*real, options, RESULTS)
                 record.add(key, run(method, seed, *real, judge, options))
             rows[method].append(record.done(key) or {})
         seconds = sum(row["seconds"] for of_method in rows.values() for row in of_method[-1:])
@@ -150,8 +149,8 @@ def recorded(record: Record, options: argparse.Namespace) -> dict[str, list[dict
 
 
 def beside_the_record(options: argparse.Namespace, ending: str) -> Path:
-    """A file of results on this data set."""
-    return RESULTS / f"{NAME}_{options.data.rpartition(':')[2].lower()}{ending}"
+    """A figure of results on this data set."""
+    return RESULTS / f"{NAME}_{Path(options.data.rpartition(':')[2]).name.lower()}{ending}"
 
 
 def read(options: argparse.Namespace) -> tuple[TrainingImages, TrainingImages]:

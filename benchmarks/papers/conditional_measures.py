@@ -20,6 +20,7 @@ from genaug.generator import Generator
 from genaug.studies.classic import classic_augmentation
 from genaug.studies.classifier import SmallCNN, accuracy, new_classifier
 from genaug.studies.jobs import one_thread
+from genaug.training.engine import fingerprint
 from genaug.training.reading import TrainingImages
 
 CPU = torch.device("cpu")
@@ -38,9 +39,12 @@ class Judge:
     told: dict[str, Any]
 
 
-def fixed_judge(train: TrainingImages, test: TrainingImages, options: argparse.Namespace, weights: Path) -> Judge:
-    """The same for all methods, seeds and machines, so that their FID can be compared: ``weights``, a safetensors file,
-    hold it once it was trained, since other processors train another one."""
+def fixed_judge(train: TrainingImages, test: TrainingImages, options: argparse.Namespace, folder: Path) -> Judge:
+    """The same for all methods, seeds and machines, so that their FID can be compared.
+
+    Its weights are kept in ``folder`` under the name of its training images, since other processors train others.
+    """
+    weights = folder / f"conditional_judge_{fingerprint(train)[:12]}_{options.judge_updates}.safetensors"
     images, labels = labelled(train)
     test_images, test_labels = labelled(test)
     channels, height, width = images.shape[1:]
@@ -53,7 +57,7 @@ def fixed_judge(train: TrainingImages, test: TrainingImages, options: argparse.N
                 images, labels, train.spec.num_classes, updates=options.judge_updates, seed=JUDGE_SEED, device=CPU
             )
         unfinished = weights.with_suffix(".part")
-        weights.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         save_model(model, str(unfinished))
         unfinished.replace(weights)
     features = classifier_features(model, "the real training set", images)

@@ -47,7 +47,7 @@ def test_from_start_to_figure_and_on_from_there(run, tmp_path, monkeypatch):
     assert cgan["named_by_cnn"] is None
     assert all(0 <= line[name] <= 1 for line in (three, ten) for name in ("named_by_cnn", "named_by_discriminator"))
     assert len({line["judge"] for line in lines}) == 1
-    assert (tmp_path / "results" / "conditional_digits_judge_20.safetensors").is_file()
+    assert len(list((tmp_path / "results").glob("conditional_judge_*_20.safetensors"))) == 1
     assert " h" in said
     assert "FID 110.6" in said
     for name in ("conditional_digits", "conditional_digits_cgan", "conditional_digits_mad-gan-10"):
@@ -144,7 +144,7 @@ def judged(tmp_path_factory):
     train, test = (read_images(load_data("digits", split=split)) for split in ("train", "test"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measures, "fid", lambda a, b: float((a.mean(0) - b.mean(0)).norm()))
-        judge = measures.fixed_judge(train, test, options, tmp_path_factory.mktemp("judge") / "judge.safetensors")
+        judge = measures.fixed_judge(train, test, options, tmp_path_factory.mktemp("judge"))
         return {
             "options": options,
             "judge": judge,
@@ -178,11 +178,15 @@ def test_the_fixed_classifier_is_trained_once_for_all_machines(tmp_path, monkeyp
     options = conditional.parse(["--data", "digits", "--judge-updates", "5"])
     monkeypatch.setattr(measures, "fid", lambda a, b: 0.0)
     sets = [read_images(load_data("digits", split=split)) for split in ("train", "test")]
-    first = measures.fixed_judge(*sets, options, tmp_path / "judge.safetensors")
-    monkeypatch.setattr(measures, "train_scorer", lambda *_, **__: pytest.fail("it was trained already"))
-    again = measures.fixed_judge(*sets, options, tmp_path / "judge.safetensors")
-    assert again.told == first.told
-    assert [path.name for path in tmp_path.iterdir()] == ["judge.safetensors"]
+    first = measures.fixed_judge(*sets, options, tmp_path)
+    (weights,) = tmp_path.iterdir()
+    with monkeypatch.context() as trained:
+        trained.setattr(measures, "train_scorer", lambda *_, **__: pytest.fail("it was trained already"))
+        assert measures.fixed_judge(*sets, options, tmp_path).told == first.told
+    other = measures.fixed_judge(*reversed(sets), options, tmp_path)
+    assert other.told["judge"] != first.told["judge"], "of other images"
+    assert len(list(tmp_path.iterdir())) == 2
+    assert weights.is_file()
 
 
 def test_class_mean_distance_by_hand():
