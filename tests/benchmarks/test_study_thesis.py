@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import results_page
@@ -10,6 +11,7 @@ import study_thesis
 import thesis_tables
 import tracked_cells
 
+from genaug.progress import Progress
 from genaug.studies import jobs
 from genaug.studies import sources as source_module
 from genaug.studies.arms import NONE, Arm
@@ -37,8 +39,22 @@ def run(tmp_path, monkeypatch, capsys):
     return call
 
 
+class Bar(Progress):
+    """Tells how far it came."""
+
+    ended: ClassVar[list[tuple[float, float]]] = []
+
+    def __exit__(self, *error):
+        self.ended.append((self._done, self._total))
+        super().__exit__(*error)
+
+
 def test_from_start_to_page_and_on_from_the_tracked_cells(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(Bar, "ended", [])
+    monkeypatch.setattr(study_thesis, "Progress", Bar)
     first = run()
+    ((done, total),) = Bar.ended
+    assert done == total > 0
     result = json.loads(first.out.splitlines()[-1])
     assert all(value is None or isinstance(value, int | float) for value in result.values())
     assert "a full run costs about" in first.err
