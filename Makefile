@@ -10,7 +10,7 @@ help:
 	@echo "make test-slow  the tests that take longer"
 	@echo "make docs       the documentation, into site/"
 	@echo "make bench      the loader against the real set alone, training against torchgan; a line of JSON each"
-	@echo "make papers     the papers' tables, into docs/papers.md; takes days, goes on where it stopped (MNIST_ROOT=folder)"
+	@echo "make papers     the papers' tables, into docs/papers.md and results.md; takes days, goes on where it stopped (MNIST_ROOT=folder)"
 	@echo "make study-thesis  a thesis's four questions on the digits, and on MNIST where MNIST_ROOT names its folder"
 	@echo "make clean      remove .venv and build outputs"
 

@@ -2,7 +2,8 @@
 
     python benchmarks/papers/results_page.py
 
-The page is made of the records alone, so that nobody can put a figure there by hand: a test compares the two.
+The page is made of the records alone, so that nobody can put a figure there by hand: a test compares the two. The same
+goes for the part of docs/results.md between two marks, which holds the commands and the targets.
 """
 
 import argparse
@@ -10,12 +11,13 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from paper_tables import SCRIPTS, Bound, Measure, Row, Script
+from paper_tables import SCRIPTS, Measure, Row, Script
 from record import TUNING, Record, say
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE = ROOT / "docs" / "papers.md"
+DOCS = ROOT / "docs"
+BEGIN, END = "<!-- papers: begin, written by results_page.py -->", "<!-- papers: end -->"
 SIGNS = {">=": "≥", "<=": "≤", "<": "<"}
 
 HEAD = """# The papers' tables
@@ -32,17 +34,48 @@ All seeds are shown. Hours are those of the recorded seeds, beside whatever else
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--out", type=Path, default=PAGE)
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of papers.md and results.md")
     options = parser.parse_args(arguments)
-    new = options.out.with_suffix(".new")
-    new.write_text(page(options.results), encoding="utf-8")
-    new.replace(options.out)
-    say(f"written: {options.out}")
+    papers, results = options.docs / "papers.md", options.docs / "results.md"
+    told = with_targets(results.read_text(encoding="utf-8"), options.results)
+    for path, text in ((papers, page(options.results)), (results, told)):
+        new = path.with_suffix(".new")
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+        say(f"written: {path}")
+
+
+Found = tuple[Script, list[Row], list[Measure]]
+
+
+def all_found(results: Path) -> list[Found]:
+    return [(script, rows, script.measures(rows)) for script in SCRIPTS for rows in [rows_of(script, results)]]
+
+
+def with_targets(text: str, results: Path) -> str:
+    """A page's text with the commands and the targets between its two marks, in place of what was there."""
+    before, _, rest = text.partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise ValueError(f"expected the lines {BEGIN!r} and {END!r} in the page, in this order")
+    return f"{before}{BEGIN}\n{targets(all_found(results))}\n{END}{after}"
+
+
+def targets(found: list[Found]) -> str:
+    """The commands of what has measures, and a row for each of these that has a target."""
+    commands = [command(script, rows) for script, rows, _ in found if not script.text]
+    lines = ["<!-- not run: takes minutes -->", "```bash", *commands, "```\n"]
+    lines += ["| script | measure | seeds | median (range) | target | met |", "|---|---|---|---|---|---|"]
+    for script, _, measures in found:
+        for measure in (measure for measure in measures if measure.bound):
+            cells = [f"`{script.name}`", measure.label, f"{len(measure.values)} of {script.seeds}", middle(measure)]
+            lines.append(f"| {' | '.join([*cells, target(measure), verdict(measure, script.seeds)])} |")
+    return "\n".join(lines)
 
 
 def page(results: Path) -> str:
     """The whole page, as Markdown."""
-    found = [(script, rows, script.measures(rows)) for script in SCRIPTS for rows in [rows_of(script, results)]]
+    found = all_found(results)
     lines = ["| script | what | seeds | targets met |", "|---|---|---|---|"]
     for script, rows, measures in found:
         judged = [measure.met for measure in measures if measure.bound]
@@ -78,10 +111,14 @@ def progress(script: Script, rows: list[Row], measures: list[Measure]) -> str:
     return f"{done}" if done >= script.seeds else f"partial: {done} of {script.seeds}"
 
 
-def section(script: Script, rows: list[Row], measures: list[Measure], results: Path) -> str:
+def command(script: Script, rows: list[Row]) -> str:
     steps = rows[-1].get("steps") if rows else None
-    command = f"python benchmarks/{script.file} {script.arguments}{f' --steps {steps}' if steps else ''} --json"
-    lines = [f"\n## {script.title}\n", f"<!-- not run: takes minutes -->\n```bash\n{command}\n```\n"]
+    return f"python benchmarks/{script.file} {script.arguments}{f' --steps {steps}' if steps else ''} --json"
+
+
+def section(script: Script, rows: list[Row], measures: list[Measure], results: Path) -> str:
+    shown = f"<!-- not run: takes minutes -->\n```bash\n{command(script, rows)}\n```\n"
+    lines = [f"\n## {script.title}\n", shown]
     if not rows:
         lines.append(f"Not run yet. A full run takes about {script.hours:g} hours of one core there.")
         return "\n".join(lines)
@@ -105,35 +142,35 @@ def section(script: Script, rows: list[Row], measures: list[Measure], results: P
 
 
 def table_row(measure: Measure, asked: int) -> str:
-    values = list(measure.values.values())
-    shown = [told(value, measure.form) for value in values]
-    middle = "–"
-    if values:
-        middle = told(statistics.median(values), measure.form)
-        middle += (
-            f" ({told(min(values), measure.form)} to {told(max(values), measure.form)})" if len(values) > 1 else ""
-        )
-    verdict = {None: "–", True: "yes", False: "**no**"}[measure.met]
-    if measure.bound and len(values) < asked:
-        verdict = f"{verdict}, so far" if values else "not run yet"
-    cells = [
-        measure.label,
-        ", ".join(shown) or "–",
-        middle,
-        target(measure.bound, measure.form),
-        measure.paper,
-        verdict,
-    ]
+    each = ", ".join(told(value, measure.form) for value in measure.values.values()) or "–"
+    cells = [measure.label, each, middle(measure), target(measure), measure.paper, verdict(measure, asked)]
     return f"| {' | '.join(cells)} |"
 
 
-def target(bound: Bound | None, form: str) -> str:
+def middle(measure: Measure) -> str:
+    """The median, and the range where there are several."""
+    values = list(measure.values.values())
+    if not values:
+        return "–"
+    median, low, high = (told(value, measure.form) for value in (statistics.median(values), min(values), max(values)))
+    return f"{median} ({low} to {high})" if len(values) > 1 else median
+
+
+def target(measure: Measure) -> str:
+    bound = measure.bound
     if bound is None:
         return "–"
     if bound.of == "paired t-test":
         return f"mean {SIGNS[bound.sign]} {bound.limit:g}, p < .05 (paired t-test)"
-    limit = f"{100 * bound.limit:g} %" if form.endswith("%") else f"{bound.limit:g}"
+    limit = f"{100 * bound.limit:g} %" if measure.form.endswith("%") else f"{bound.limit:g}"
     return f"{SIGNS[bound.sign]} {limit} ({bound.of})"
+
+
+def verdict(measure: Measure, asked: int) -> str:
+    if measure.bound and not measure.values:
+        return "not run yet"
+    said = {None: "–", True: "yes", False: "**no**"}[measure.met]
+    return f"{said}, so far" if measure.bound and len(measure.values) < asked else said
 
 
 def told(value: float, form: str) -> str:

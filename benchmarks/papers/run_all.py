@@ -1,4 +1,5 @@
-"""Runs the papers' scripts one after another, each on from its record, then writes docs/papers.md: `make papers`.
+"""Runs the papers' scripts one after another, each on from its record, then writes docs/papers.md and the targets
+in docs/results.md: `make papers`.
 
     python benchmarks/papers/run_all.py --root MNIST_ROOT --cifar-root CIFAR_ROOT
 

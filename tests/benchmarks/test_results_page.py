@@ -1,4 +1,4 @@
-"""docs/papers.md is what the records say, and `make papers` runs what is left of them."""
+"""docs/papers.md, and the targets in docs/results.md, are what the records say; `make papers` runs what is left."""
 
 import json
 from dataclasses import replace
@@ -14,7 +14,15 @@ LINE = next(script for script in paper_tables.SCRIPTS if script.name == "mad_gan
 
 def test_the_committed_page_is_what_the_committed_records_say():
     told = "docs/papers.md isn't what the records say: run python benchmarks/papers/results_page.py"
-    assert results_page.PAGE.read_text(encoding="utf-8") == results_page.page(results_page.RESULTS), told
+    assert (results_page.DOCS / "papers.md").read_text(encoding="utf-8") == results_page.page(results_page.RESULTS), (
+        told
+    )
+
+
+def test_the_targets_in_the_results_are_what_the_committed_records_say():
+    text = (results_page.DOCS / "results.md").read_text(encoding="utf-8")
+    told = "docs/results.md isn't what the records say: run python benchmarks/papers/results_page.py"
+    assert text == results_page.with_targets(text, results_page.RESULTS), told
 
 
 def write(folder, name, rows):
@@ -55,6 +63,36 @@ def test_what_is_missing_is_said(tmp_path):
     overview = results_page.page(tmp_path).split("\n## ")[0]
     assert f"| `papers/mad_gan_1d.py` | {LINE.title} | partial: 0 of 8 | 1 of 3 |" in overview
     assert "| `papers/labels.py` | Labels for generators that have none | not run yet | – |" in overview
+
+
+def test_the_page_and_the_targets_are_written_where_they_were_and_nothing_else_changes(tmp_path, capsys):
+    write(tmp_path / "records", "mad_gan_1d", of_line(4, [0.2, 0.4]))
+    papers, results = tmp_path / "papers.md", tmp_path / "results.md"
+    papers.write_text("old")
+    results.write_text(f"before\n{results_page.BEGIN}\nan older table\n{results_page.END}\nafter\n")
+    results_page.main([f"--results={tmp_path / 'records'}", f"--docs={tmp_path}"])
+    assert papers.read_text(encoding="utf-8") == results_page.page(tmp_path / "records")
+    before, _, said = results.read_text(encoding="utf-8").partition(results_page.BEGIN)
+    said, _, after = said.partition(results_page.END)
+    assert (before, after) == ("before\n", "\nafter\n")
+    assert "an older table" not in said
+    assert "\npython benchmarks/papers/mad_gan_1d.py --seeds 8 --steps 100 --json\n" in said
+    assert "study_thesis" not in said
+    assert "| `mad_gan_1d` | KL, k = 4 | 2 of 8 | 0.300 (0.200 to 0.400) | ≤ 0.28 (median) | **no**, so far |" in said
+    assert "| `mixtures_2d` | ring, mad-gan: modes of 8 | 0 of 5 | – | ≥ 8 (every seed) | not run yet |" in said
+    assert {path.name for path in tmp_path.iterdir()} == {"records", "papers.md", "results.md"}
+    printed = capsys.readouterr().err
+    assert f"written: {papers}" in printed
+    assert f"written: {results}" in printed
+
+
+@pytest.mark.parametrize("text", ["neither", results_page.END + results_page.BEGIN, results_page.BEGIN])
+def test_a_page_without_the_marks_is_refused_and_nothing_is_written(text, tmp_path):
+    (tmp_path / "results.md").write_text(text)
+    with pytest.raises(ValueError, match="expected the lines"):
+        results_page.main([f"--results={tmp_path}", f"--docs={tmp_path}"])
+    assert (tmp_path / "results.md").read_text() == text
+    assert not (tmp_path / "papers.md").exists()
 
 
 def test_runs_with_other_settings_than_the_latest_are_left_out(tmp_path):
@@ -168,13 +206,3 @@ def test_mnist_is_downloaded_where_no_root_is_named(scripts, monkeypatch):
     monkeypatch.setattr(run_all, "download", lambda root: root)
     run_all.main(["--only", "good"])
     assert (folder / "said").read_text() == "--root data --seeds 2 --json"
-
-
-def test_the_page_is_written_where_it_was(tmp_path, capsys):
-    write(tmp_path / "results", "mad_gan_1d", of_line(4, [0.2]))
-    out = tmp_path / "papers.md"
-    out.write_text("old")
-    results_page.main(["--results", str(tmp_path / "results"), "--out", str(out)])
-    assert out.read_text(encoding="utf-8") == results_page.page(tmp_path / "results")
-    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".new"] == []
-    assert f"written: {out}" in capsys.readouterr().err
