@@ -52,6 +52,7 @@ def fixed_judge(train: TrainingImages, test: TrainingImages, options: argparse.N
         model = new_classifier((channels, height, width), train.spec.num_classes, JUDGE_SEED, WIDTH)
         load_model(model, weights)
     else:
+        say(f"the fixed classifier is trained: {options.judge_updates:,} updates, some minutes")
         with one_thread():
             model = train_scorer(
                 images, labels, train.spec.num_classes, updates=options.judge_updates, seed=JUDGE_SEED, device=CPU

@@ -25,6 +25,21 @@ def test_the_targets_in_the_results_are_what_the_committed_records_say():
     assert text == results_page.with_targets(text, results_page.RESULTS), told
 
 
+def test_the_table_in_the_readme_of_mad_gan_is_what_the_committed_records_say():
+    script = next(
+        script for script in paper_tables.SCRIPTS if script.title == "CGAN and the conditional MAD-GAN on MNIST"
+    )
+    found = {m.label: m for m in script.measures(results_page.rows_of(script, results_page.RESULTS))}
+    readme = (results_page.ROOT / "plugins" / "genaug_mad_gan" / "README.md").read_text(encoding="utf-8")
+    for k in (3, 5, 10):
+        labels = [f"mad-gan-{k}: {of}" for of in ("requested label recognised", "accuracy from samples alone")]
+        labels.append(f"k = {k}: generator named by a fresh CNN")
+        cells = [results_page.middle(found[label]) for label in labels]
+        assert f"| {' | '.join([str(k), *cells])} |" in readme
+    ratio = results_page.middle(found["FID at k = 10 over that at k = 3"])
+    assert f"FID at k = 10 is {ratio} of that at k = 3." in readme
+
+
 def write(folder, name, rows):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
