@@ -34,7 +34,7 @@ from typing import Any
 
 import torch
 from codes import RESULTS, RUNS, save, settings, table
-from conditional_measures import TARGETS, Judge, fixed_judge, measure, member_latents, summary
+from conditional_measures import TARGETS, Judge, Targets, fixed_judge, measure, member_latents, summary
 from record import TUNING, Record, cost, say
 from torch.utils.data import TensorDataset
 
@@ -72,8 +72,9 @@ def main(arguments: list[str] | None = None) -> None:
         seconds = sum(row["seconds"] for of_method in rows.values() for row in of_method[-1:])
         say(f"{options.seeds} seeds like this take {cost(seconds, options.seeds)}")
     tell(rows, options)
-    if shown := recorded(record, options):
-        draw(shown, beside_the_record(options, ".png"))
+    shown = recorded(record, options)
+    if sum(map(len, shown.values())) > 1:
+        draw(shown, beside_the_record(options, ".png"), targets_of(options))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -137,6 +138,11 @@ def key_of(method: str, seed: int, options: argparse.Namespace) -> dict[str, Any
         "samples": options.samples,
         "pool": options.pool,
     }
+
+
+def targets_of(options: argparse.Namespace) -> Targets:
+    """By measure and kind of method; CIFAR-10 has none."""
+    return {} if options.data == "cifar10" else TARGETS
 
 
 def recorded(record: Record, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
@@ -278,19 +284,20 @@ def tell(rows: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> 
         "fid": "FID",
         "named_by_cnn": "generator named",
     }
-    lines = []
+    lines, targets = [], targets_of(options)
+    papers = PAPER if targets else {}
     for method, of_method in rows.items():
         for row in of_method:
             values = [row[name] for name in columns]
             shown = ["-" if v is None else f"{v:.4f}" for v in values]
-            lines.append([method, str(row["seed"]), *shown, PAPER.get(method, "-")])
+            lines.append([method, str(row["seed"]), *shown, papers.get(method, "-")])
     print(table(["method", "seed", *columns.values(), "published (other features)"], lines))
-    result = summary(rows)
+    result = summary(rows, targets)
     if options.json:
         print(json.dumps({**result, "seeds": options.seeds, "steps": judged["steps_made"], "data": options.data}))
 
 
-def draw(rows: dict[str, list[dict[str, Any]]], path: Path) -> None:
+def draw(rows: dict[str, list[dict[str, Any]]], path: Path, targets: Targets) -> None:
     """A panel for each measure: every seed a dot, the targets as lines."""
     from matplotlib.figure import Figure
 
@@ -299,7 +306,7 @@ def draw(rows: dict[str, list[dict[str, Any]]], path: Path) -> None:
     for axis, (name, title) in zip(figure.subplots(1, len(shown)), shown.items(), strict=True):
         for place, (method, of_method) in enumerate(rows.items()):
             axis.plot([place] * len(of_method), [row[name] for row in of_method], "o", color="#4477aa")
-            least = TARGETS.get(name, {}).get(method.partition("-")[0])
+            least = targets.get(name, {}).get(method.partition("-")[0])
             if least is not None:
                 axis.plot([place - 0.3, place + 0.3], [least, least], "--", color="#cc6677")
         axis.set(title=title, xlim=(-0.5, len(rows) - 0.5))

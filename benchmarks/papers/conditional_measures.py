@@ -25,7 +25,8 @@ from genaug.training.reading import TrainingImages
 
 CPU = torch.device("cpu")
 JUDGE_SEED, DISTANCE_PER_CLASS = 1000, 200
-TARGETS = {"agreement": {"cgan": 0.98, "mad": 0.97}, "synthetic_only": {"cgan": 0.98, "mad": 0.97}}
+Targets = Mapping[str, Mapping[str, float]]
+TARGETS: Targets = {"agreement": {"cgan": 0.98, "mad": 0.97}, "synthetic_only": {"cgan": 0.98, "mad": 0.97}}
 MOST_FID_RATIO = 1.5
 
 
@@ -155,8 +156,8 @@ def fid_ratios(rows: Mapping[str, Iterable[dict[str, Any]]]) -> dict[int, float]
     return {seed: ten[seed]["fid"] / three[seed]["fid"] for seed in same}
 
 
-def summary(rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """One flat object: medians and extremes of each method, and whether the targets are met by the medians."""
+def summary(rows: dict[str, list[dict[str, Any]]], targets: Targets) -> dict[str, Any]:
+    """One flat object: medians and extremes of each method, and whether the medians meet the targets."""
     first = next(iter(rows.values()))[0]
     result: dict[str, Any] = {"judge_accuracy": first["judge_accuracy"], "fid_of_real": first["fid_of_real"]}
     for method, of_method in rows.items():
@@ -165,7 +166,7 @@ def summary(rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             values = [row[name] for row in of_method]
             result |= {f"{prefix}_{name}_median": statistics.median(values)}
             result |= {f"{prefix}_{name}_min": min(values), f"{prefix}_{name}_max": max(values)}
-        for name, least in TARGETS.items():
+        for name, least in targets.items():
             result[f"{prefix}_{name}_met"] = result[f"{prefix}_{name}_median"] >= least[kind]
         for name in ("named_by_cnn", "named_by_discriminator", "class_mean_distance", "class_mean_distance_by_chance"):
             values = [row[name] for row in of_method if row[name] is not None]

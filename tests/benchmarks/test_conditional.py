@@ -95,6 +95,8 @@ def test_cifar10_runs_for_some_minutes_on_class_folders(run, tmp_path, monkeypat
     assert result["cgan_kid_median"] == line["kid"]
     assert "should fit into 0.001 minutes" in said or resumed
     assert (tmp_path / "results" / "conditional_cifar10_cgan.png").is_file()
+    assert not (tmp_path / "results" / "conditional_cifar10.png").exists(), "a figure of one dot"
+    assert not [name for name in result if name.endswith("_met")], "there is no target"
 
 
 def test_estimate_writes_nothing(run, tmp_path, monkeypatch, capsys):
@@ -214,7 +216,8 @@ def test_targets():
         ]
 
     found = measures.summary(
-        {"cgan": rows([1, 1], 0.975), "mad-gan-3": rows([1, 2, 2], 0.975), "mad-gan-10": rows([3, 2], 0.9)}
+        {"cgan": rows([1, 1], 0.975), "mad-gan-3": rows([1, 2, 2], 0.975), "mad-gan-10": rows([3, 2], 0.9)},
+        measures.TARGETS,
     )
     assert found["fid_ratio_k10_k3"] == 2  # of the seeds that both have: 3 / 1 and 2 / 2
     assert not found["fid_ratio_met"]

@@ -170,7 +170,7 @@ def test_every_script_reads_what_its_script_records(tmp_path):
         "| cgan: accuracy from samples alone | 97.00 % | 97.00 % | ≥ 98 % (median) | 98.37 % (gtoubassi) | **no**",
         "code (stretch 5 %) | 4.00 % | 4.00 % | ≤ 10 % (median) | 5 % (seeds picked) | yes, so far |",
         "| grid, mad-gan: modes of 25 | 24 | 24 | ≥ 25 (every seed) | – | **no**, so far |",
-        "| steps in an hour | 7,000 | 7,000 | – | – | – |",
+        "| steps | 7,000 | 7,000 | – | – | – |",
         "| infogan, codes: refused | 1 | 1 | – | – | – |",
     ):
         assert line in said
