@@ -137,8 +137,10 @@ class Training:
         self._step = TrainingStep(config, spec, seed=seed, device=CPU, dtype=torch.float32, share=Share(), policy=())
         self._stream = PointStream(mixture, batch_size, seed)
 
-    def play(self, index: int, lr: float | None = None) -> dict[str, Tensor]:
-        """One training step; ``lr`` replaces the players' learning rates from now on."""
+    def play(self, index: int, lr: float | None = None, **options: Any) -> dict[str, Tensor]:
+        """One training step; ``lr`` replaces the players' learning rates, and options the config's, from now on."""
+        if options:
+            self._step.config = self._step.config.model_copy(update=options)
         if lr is not None:
             for group in (group for optimizer in self.game.optimizers for group in optimizer.param_groups):
                 group["lr"] = lr

@@ -99,6 +99,11 @@ class TestTraining:
         training.play(2, lr=1e-2)
         assert not all(torch.equal(p, q) for p, q in zip(before, training.game.nets.parameters(), strict=True))
 
+    def test_an_option_that_is_given_holds(self, training):
+        training.play(0, diversity=0.0, gamma=0.0)
+        assert "penalty" not in training.play(4)
+        assert "penalty" in training.play(8, gamma=0.02)
+
     def test_a_plain_gan_learns_one_gaussian(self):
         target = Mixture(torch.tensor([[2.0, -1.0]]), torch.tensor([0.5]))
 

@@ -1,6 +1,7 @@
 """docs/papers.md, and the targets in docs/results.md, are what the records say; `make papers` runs what is left."""
 
 import json
+import re
 from dataclasses import replace
 
 import paper_tables
@@ -25,7 +26,7 @@ def test_the_targets_in_the_results_are_what_the_committed_records_say():
     assert text == results_page.with_targets(text, results_page.RESULTS), told
 
 
-def test_the_table_in_the_readme_of_mad_gan_is_what_the_committed_records_say():
+def test_the_figures_in_the_readme_of_mad_gan_are_what_the_committed_records_say():
     script = next(
         script for script in paper_tables.SCRIPTS if script.title == "CGAN and the conditional MAD-GAN on MNIST"
     )
@@ -36,6 +37,10 @@ def test_the_table_in_the_readme_of_mad_gan_is_what_the_committed_records_say():
         labels.append(f"k = {k}: generator named by a fresh CNN")
         cells = [results_page.middle(found[label]) for label in labels]
         assert f"| {' | '.join([str(k), *cells])} |" in readme
+    on_a_line = {m.label: m for m in LINE.measures(results_page.rows_of(LINE, results_page.RESULTS))}
+    for k in (4, 8):
+        median = results_page.middle(on_a_line[f"KL, k = {k}"]).split(" ")[0]
+        assert re.search(rf"from\s\d\.\d{{3}} to {median}\sat\sk = {k}", readme)
     ratio = results_page.middle(found["FID at k = 10 over that at k = 3"])
     assert f"FID at k = 10 is {ratio} of that at k = 3." in readme
 
