@@ -78,7 +78,7 @@ def test_a_generator_is_trained_without_labels_and_a_refusal_is_a_result(tmp_pat
     assert [row["method"] for row in rows] == ["classifier", "codes"]
     assert "keeps the share of wrong labels at 5.0%" in rows[0]["refused"]
     run_folder = next((tmp_path / "runs").iterdir())
-    assert run_folder.name == "cgan-digits-3-seed0"
+    assert run_folder.name == "cgan-digits-3-width=4-max_width=8-latent_size=4-seed0"
     again, _ = run(capsys, run_folder, *tiny, *folders)
     assert again["cgan_classifier_refused"] == 1
     last = (tmp_path / "results" / "labels.jsonl").read_text().splitlines()
