@@ -123,7 +123,7 @@ def section(script: Script, rows: list[Row], measures: list[Measure], results: P
         lines.append(f"Not run yet. A full run takes about {script.hours:g} hours of one core there.")
         return "\n".join(lines)
     hours = sum(row.get("seconds") or 0 for row in rows) / 3600
-    unit = "rounds" if script.seed == "round" else "seeds"
+    unit = f"{script.seed}s" if script.seeds > 1 else script.seed
     state = (
         f"{progress(script, rows, measures)} {unit}"
         if finished(measures) >= script.seeds
