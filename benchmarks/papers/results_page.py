@@ -11,7 +11,8 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from paper_tables import SCRIPTS, Measure, Row, Script
+from paper_measures import Measure, Row
+from paper_tables import SCRIPTS, Script
 from record import TUNING, Record, say
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import paper_tables
 import pytest
 import results_page
 import run_all
-from paper_tables import Bound, Measure, by_seed
+from paper_measures import Bound, Measure, by_seed
 
 LINE = next(script for script in paper_tables.SCRIPTS if script.name == "mad_gan_1d")
 

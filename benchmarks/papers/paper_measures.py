@@ -1,0 +1,220 @@
+"""What the records of the papers' scripts say, as measures with targets."""
+
+import statistics
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import conditional_measures
+import infogan_coloured_mnist as coloured
+import infogan_mnist as infogan
+import mad_gan_1d as line
+import mad_gan_cost as price
+import mixtures_2d as plane
+import wgan_gp_curve as curve
+import zheng_toy as toy
+from scipy.stats import ttest_1samp
+
+sys.path.append(str(Path(__file__).parents[1]))  # where the studies' scripts lie
+import thesis_tables
+
+Row = dict[str, Any]
+Of = Literal["median", "every seed", "paired t-test"]
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A target: ``of`` says what has to keep it. A paired t-test's values are differences, whose mean has to."""
+
+    sign: Literal[">=", "<=", "<"]
+    limit: float
+    of: Of = "median"
+
+    def kept(self, value: float) -> bool:
+        return {">=": value >= self.limit, "<=": value <= self.limit, "<": value < self.limit}[self.sign]
+
+    def met(self, values: Iterable[float]) -> bool:
+        values = list(values)
+        if self.of == "every seed":
+            return all(map(self.kept, values))
+        if self.of == "median":
+            return self.kept(statistics.median(values))
+        return len(values) > 1 and self.kept(statistics.mean(values)) and float(ttest_1samp(values, 0).pvalue) < LEVEL
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure by seed. ``asked`` is off for figures that a seed may lack without being unfinished."""
+
+    label: str
+    values: Mapping[int, float]
+    form: str = ".3f"
+    bound: Bound | None = None
+    paper: str = "–"
+    asked: bool = True
+
+    @property
+    def met(self) -> bool | None:
+        return self.bound.met(self.values.values()) if self.bound and self.values else None
+
+
+def by_seed(rows: Iterable[Row], of: str, seed: str = "seed", **only: Any) -> dict[int, float]:
+    """A figure of the rows with these settings, by seed."""
+    found = {row[seed]: row[of] for row in rows if all(row.get(k) == v for k, v in only.items())}
+    return dict(sorted((s, value) for s, value in found.items() if value is not None))
+
+
+def differences(many: Mapping[int, float], few: Mapping[int, float]) -> dict[int, float]:
+    return {seed: many[seed] - few[seed] for seed in many if seed in few}
+
+
+def mad_gan_1d(rows: list[Row]) -> list[Measure]:
+    kl = {k: by_seed(rows, "kl", k=k) for k in (1, 2, 4, 8)}
+    target, every = Bound("<=", line.TARGET_KL), Bound(">=", len(line.DATA.means), "every seed")
+    found = [Measure(f"KL, k = {k}", v, ".3f", target if k == 4 else None, str(line.PAPER[k])) for k, v in kl.items()]
+    below = Bound("<", 0, "paired t-test")
+    told = f"{line.PAPER[4] - line.PAPER[1]:.2f}".replace("-", "−")
+    found.append(Measure("KL at k = 4 less that at k = 1", differences(kl[4], kl[1]), bound=below, paper=told))
+    modes = {k: by_seed(rows, "modes", k=k) for k in kl}
+    return [*found, *(Measure(f"modes of 5, k = {k}", v, ".0f", every if k == 4 else None) for k, v in modes.items())]
+
+
+def mixtures_2d(rows: list[Row]) -> list[Measure]:
+    paper = {
+        ("ring", "gan", "modes"): "6.3 (PacGAN's count)",
+        ("grid", "gan", "modes"): "17.3 (PacGAN's count)",
+        ("grid", "gan", "quality"): "61.9 %",
+        ("grid", "mad-gan", "quality"): "91.9 %",
+        ("grid", "mad-gan-paper", "quality"): "91.9 %",
+        ("grid", "wgan-gp", "quality"): "58.4 % (WGAN)",
+    }
+    found = []
+    for mixture, gaussians in plane.MIXTURES.items():
+        every = len(gaussians.means)
+        for method in plane.METHODS:
+            ours, of = method == "mad-gan", {"mixture": mixture, "method": method}
+            bounds = {"modes": Bound(">=", every, "every seed"), "quality": Bound(">=", plane.TARGET)} if ours else {}
+            shown = {"modes": (f"modes of {every}", ".0f"), "quality": ("high quality", ".1%")}
+            for name, (label, form) in shown.items():
+                told = paper.get((mixture, method, name), "–")
+                values = by_seed(rows, name, **of)
+                found.append(Measure(f"{mixture}, {method}: {label}", values, form, bounds.get(name), told))
+    return found
+
+
+def infogan_mnist(rows: list[Row]) -> list[Measure]:
+    values, label = by_seed(rows, "error"), f"test error of the categorical code (stretch {100 * infogan.STRETCH:g} %)"
+    return [Measure(label, values, ".2%", Bound("<=", infogan.TARGET), f"{100 * infogan.PAPER:g} % (seeds picked)")]
+
+
+def infogan_coloured_mnist(rows: list[Row]) -> list[Measure]:
+    bound, label = Bound(">=", coloured.TARGET, "every seed"), "R² of the stroke's colour by the continuous codes"
+    return [
+        Measure(label, by_seed(rows, "r2"), bound=bound, paper="none"),
+        Measure("R² by the category alone", by_seed(rows, "r2_of_category")),
+    ]
+
+
+def wgan_gp_curve(rows: list[Row]) -> list[Measure]:
+    bound, paper = Bound(">=", curve.TARGET, "every seed"), "claimed, no figure"
+    latest = Measure("Spearman, critic's estimate and KID", by_seed(rows, "spearman"), bound=bound, paper=paper)
+    return [latest, Measure("the same, KID of the averaged generator", by_seed(rows, "spearman_averaged"))]
+
+
+def conditional(rows: list[Row]) -> list[Measure]:
+    found = []
+    fids = {method: by_seed(rows, "fid", method=method) for method in ("cgan", "mad-gan-3", "mad-gan-5", "mad-gan-10")}
+    thesis = {"mad-gan-3": "25.6 (other features)", "mad-gan-10": "110.6 (other features)"}
+    for method, fid in fids.items():
+        names = ("agreement", "synthetic_only", "synthetic_only_classic")
+        agreement, alone, classic = (by_seed(rows, name, method=method) for name in names)
+        least = {name: Bound(">=", of[method.partition("-")[0]]) for name, of in conditional_measures.TARGETS.items()}
+        paper = "98.37 % (gtoubassi)" if method == "cgan" else "–"
+        found += [
+            Measure(f"{method}: requested label recognised", agreement, ".2%", least["agreement"]),
+            Measure(f"{method}: accuracy from samples alone", alone, ".2%", least["synthetic_only"], paper),
+            Measure(f"{method}: the same, with classic augmentation", classic, ".2%"),
+            Measure(f"{method}: FID", fid, paper=thesis.get(method, "–")),
+        ]
+    most = conditional_measures.MOST_FID_RATIO
+    ratios = conditional_measures.fid_ratios({m: [row for row in rows if row["method"] == m] for m in fids})
+    found.append(Measure("FID at k = 10 over that at k = 3", ratios, ".2f", Bound("<=", most), "4.3"))
+    apart = {
+        "named_by_cnn": ("generator named by a fresh CNN", ".1%"),
+        "named_by_discriminator": ("generator named by the discriminator", ".1%"),
+        "class_mean_distance": ("distance of class means", ".3f"),
+        "class_mean_distance_by_chance": ("the same, dealt by chance", ".3f"),
+    }
+    for k in (3, 5, 10):
+        of = {name: by_seed(rows, name, method=f"mad-gan-{k}") for name in apart}
+        found += [Measure(f"k = {k}: {label}", of[name], form) for name, (label, form) in apart.items()]
+    return found
+
+
+def conditional_cifar10(rows: list[Row]) -> list[Measure]:
+    shown = {"kid": "KID", "agreement": "requested label recognised", "synthetic_only": "accuracy from samples alone"}
+    shown |= {"synthetic_only_classic": "the same, with classic augmentation"}
+    shown |= {"judge_accuracy": "accuracy of the classifier trained on real images", "steps_made": "steps"}
+    forms = {"kid": ".4f", "steps_made": ",.0f"}
+    return [Measure(label, by_seed(rows, name), forms.get(name, ".2%")) for name, label in shown.items()]
+
+
+def mad_gan_cost(rows: list[Row]) -> list[Measure]:
+    found = []
+    for unit, what in (("ms", "time"), ("mib", "memory")):
+        for mode in ("split", "full"):
+            for k in (2, 5, 10):
+                values = {row["round"]: row[f"{unit}_{mode}_k{k}"] / row[f"{unit}_{mode}_k1"] for row in rows}
+                bound = Bound("<=", price.TARGETS[mode]) if (k, unit) == (10, "ms") else None
+                bound = Bound("<", k) if unit == "mib" else bound
+                label = f"{what} of a step over that of k = 1, {mode} batch, k = {k}"
+                found.append(Measure(label, values, ".2f", bound, "linear in k" if k == 10 else "–"))
+    unshared = by_seed(rows, "unshared", "round")
+    return [*found, Measure("multiply-adds of a generator that aren't shared", unshared, ".0%", Bound(">=", 0.3))]
+
+
+def labels(rows: list[Row]) -> list[Measure]:
+    shown = {
+        "wrong_share": "wrong labels",
+        "estimated_wrong_share": "wrong labels as estimated",
+        "wrong_share_without_rejection": "wrong labels without rejection",
+        "acceptance_rate": "accepted",
+        "acceptance_rate_of_the_rarest_class": "the rarest class's part of all samples",
+        "judge_accuracy": "accuracy of the judge",
+    }
+    found = []
+    for generator, method in (("infogan", "classifier"), ("infogan", "codes"), ("wgan-gp", "classifier")):
+        mine = [row for row in rows if (row["generator"], row["method"]) == (generator, method)]
+        refused = {row["seed"]: float("refused" in row) for row in mine}
+        found.append(Measure(f"{generator}, {method}: refused", refused, ".0f"))
+        for name, label in shown.items():
+            values = by_seed([row for row in mine if name in row], name)
+            if values:
+                found.append(Measure(f"{generator}, {method}: {label}", values, ".2%", asked=False))
+    return found
+
+
+def zheng_toy(rows: list[Row]) -> list[Measure]:
+    (wide, narrow), times = (f"d = {d}, m = {m}" for d, m in (toy.WIDE, toy.NARROW)), f"{toy.MANY} m generated points"
+    ratios, errors = (
+        [{row["seed"]: of(row, *setting) for row in rows} for setting in (toy.WIDE, toy.NARROW)]
+        for of in (toy.ratio, toy.error_change)
+    )
+    some, none = Bound("<=", toy.MOST_WIDE, "every seed"), Bound(">=", toy.LEAST_NARROW)
+    rates = {row["seed"]: toy.rate_change(row) for row in rows}
+    return [
+        Measure(f"{wide}: gap with {times} over that without", ratios[0], ".3f", some, "a gain"),
+        Measure(f"{narrow}: the same", ratios[1], ".3f", none, "no gain"),
+        Measure("difference of the rates in m, d = 1", rates, ".3f", Bound("<=", toy.RATES_APART), "none"),
+        Measure(f"{wide}: change of the classifier's own error", errors[0], "+.2%"),
+        Measure(f"{narrow}: the same", errors[1], "+.2%"),
+    ]
+
+
+def study_thesis(rows: list[Row]) -> list[Measure]:
+    """What each question's arms have: the page shows ``thesis_tables.tables``."""
+    arms = dict.fromkeys(arm.name for question in thesis_tables.questions().values() for arm in question.arms)
+    return [Measure(arm, thesis_tables.figures(rows, arm, "accuracy", "test")) for arm in arms]
