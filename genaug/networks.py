@@ -5,6 +5,7 @@ A backend may use them or bring its own; nothing else in genaug knows them.
 
 import math
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -64,10 +65,13 @@ class Stem(nn.Module):
             nn.init.zeros_(self.maps.weight)
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        return leaky_relu(self.before_activation(z, labels), SLOPE)
+
+    def before_activation(self, z: Tensor, labels: Tensor | None) -> Tensor:
         x: Tensor = self.norm(self.project(z).unflatten(1, (-1, *self.size)), labels)
         if self.maps is not None:
             x = x + self.maps(labels).unflatten(1, (-1, *self.size))
-        return leaky_relu(x, SLOPE)
+        return x
 
 
 class UpStage(nn.Module):
@@ -80,8 +84,12 @@ class UpStage(nn.Module):
         self.norm = ClassNorm(after, num_classes)
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        return leaky_relu(self.before_activation(x, labels), SLOPE)
+
+    def before_activation(self, x: Tensor, labels: Tensor | None) -> Tensor:
         height, width = self.size
-        return leaky_relu(self.norm(self.up(x)[:, :, :height, :width], labels), SLOPE)
+        larger: Tensor = self.norm(self.up(x)[:, :, :height, :width], labels)
+        return larger
 
 
 class ConvGenerator(nn.Module):
@@ -100,10 +108,19 @@ class ConvGenerator(nn.Module):
         self.image = nn.Conv2d(widths[-1], channels, 3, padding=1)
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        x = self.stem(z, labels)
-        for stage in self.stages:
-            x = stage(x, labels)
-        return torch.tanh(self.image(x))
+        return self.draw(self.features(z, labels))
+
+    def features(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """The last feature map before its activation, (N, ``image.in_channels``, H, W)."""
+        *layers, last = cast(list[Stem | UpStage], [self.stem, *self.stages])
+        x = z
+        for layer in layers:
+            x = layer(x, labels)
+        return last.before_activation(x, labels)
+
+    def draw(self, features: Tensor) -> Tensor:
+        """The last feature map, before its activation, to images."""
+        return torch.tanh(self.image(leaky_relu(features, SLOPE)))
 
 
 class ConvFeatures(nn.Module):

@@ -34,6 +34,13 @@ class InfoGANConfig(BackendConfig):
     continuous_weight: Annotated[
         float, Field(ge=0, le=1000, description="weight of the information about continuous codes")
     ] = 1.0
+    continuous_as: Annotated[
+        Literal["input", "modulation"],
+        Field(
+            description="how the generator takes continuous codes: beside its noise, or as a gain and an offset for "
+            "each channel of its last feature map, where they can become colour and texture, but no shape"
+        ),
+    ] = "input"
     variance: Annotated[
         Literal["fixed", "predicted"], Field(description="variance of Q for continuous codes; fixed is 1")
     ] = "fixed"
@@ -84,7 +91,7 @@ class InfoGAN(Backend):
         sizes = (config.hidden, config.width, config.max_width)
         return nn.ModuleDict(
             {
-                "generator": CodeGenerator(spec, *sizes),
+                "generator": CodeGenerator(spec, config.continuous_as == "modulation", *sizes),
                 "discriminator": InfoDiscriminator(spec, config.variance, *sizes),
             }
         )

@@ -18,21 +18,47 @@ _HIDDEN = 128  # of Q's own head
 
 
 class CodeGenerator(nn.Module):
-    """The spec's latents by name, (N, size) or int64 (N,), to images in [-1, 1] of shape (N, C, H, W)."""
+    """The spec's latents by name, (N, size) or int64 (N,), to images in [-1, 1] of shape (N, C, H, W).
 
-    def __init__(self, spec: Spec, hidden: int, base: int, widest: int) -> None:
+    With ``modulation`` the continuous codes aren't among its input: they scale and shift the last feature map, between
+    its normalisation and its activation.
+    """
+
+    def __init__(self, spec: Spec, modulation: bool, hidden: int, base: int, widest: int) -> None:
         super().__init__()
-        self.latents = spec.latents
-        self.hidden = dense(sum(latent.size for latent in spec.latents), hidden)
+        late = [latent for latent in spec.latents if modulation and latent.kind == "uniform"]
+        self.input = [latent for latent in spec.latents if latent not in late]
+        self.late = [latent.name for latent in late]
+        self.hidden = dense(sum(latent.size for latent in self.input), hidden)
         self.network = ConvGenerator(spec.shape, 0, hidden, base, widest)
+        self.modulation: Modulation | None = None
+        if late:
+            self.modulation = Modulation(sum(latent.size for latent in late), self.network.image.in_channels)
 
     def forward(self, latents: Mapping[str, Tensor]) -> Tensor:
         parts = [
             one_hot(latents[latent.name], latent.size).float() if latent.kind == "categorical" else latents[latent.name]
-            for latent in self.latents
+            for latent in self.input
         ]
-        images: Tensor = self.network(self.hidden(torch.cat(parts, dim=1)), None)
-        return images
+        features = self.network.features(self.hidden(torch.cat(parts, dim=1)), None)
+        if self.modulation is not None:
+            features = self.modulation(features, torch.cat([latents[name] for name in self.late], dim=1))
+        return self.network.draw(features)
+
+
+class Modulation(nn.Module):
+    """Codes (N, size) as a gain and an offset for each channel of a feature map (N, C, H, W), the same everywhere in it
+    (Perez et al. 2018, eq. 2). Gain 1 and offset 0 at first."""
+
+    def __init__(self, size: int, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(size, 2 * channels)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features: Tensor, codes: Tensor) -> Tensor:
+        gain, offset = self.linear(codes)[:, :, None, None].chunk(2, dim=1)
+        return torch.addcmul(offset, features, 1 + gain)
 
 
 class InfoDiscriminator(nn.Module):
