@@ -3,12 +3,14 @@
 import json
 import re
 from dataclasses import replace
+from statistics import median
 
 import paper_tables
 import pytest
 import results_page
 import run_all
 from paper_measures import Bound, Measure, by_seed
+from record import TUNING, Record
 
 LINE = next(script for script in paper_tables.SCRIPTS if script.name == "mad_gan_1d")
 
@@ -37,12 +39,32 @@ def test_the_figures_in_the_readme_of_mad_gan_are_what_the_committed_records_say
         labels.append(f"k = {k}: generator named by a fresh CNN")
         cells = [results_page.middle(found[label]) for label in labels]
         assert f"| {' | '.join([str(k), *cells])} |" in readme
-    on_a_line = {m.label: m for m in LINE.measures(results_page.rows_of(LINE, results_page.RESULTS))}
+    rows = results_page.rows_of(LINE, results_page.RESULTS)
+    recorded = [row for row in Record(results_page.RESULTS / "mad_gan_1d.jsonl").rows({}) if row["seed"] < TUNING]
+    earlier = [row for row in recorded if "named" not in row and row["config"] == rows[-1]["config"]]
     for k in (4, 8):
-        median = results_page.middle(on_a_line[f"KL, k = {k}"]).split(" ")[0]
-        assert re.search(rf"from\s\d\.\d{{3}} to {median}\sat\sk = {k}", readme)
+        before, after = (f"{median(row['kl'] for row in of if row['k'] == k):.3f}" for of in (earlier, rows))
+        assert re.search(rf"from\s{before} to {after}\sat\sk = {k}", readme)
     ratio = results_page.middle(found["FID at k = 10 over that at k = 3"])
     assert f"FID at k = 10 is {ratio} of that at k = 3." in readme
+
+
+def test_the_table_in_the_guide_to_labels_is_what_the_committed_records_say():
+    script = next(script for script in paper_tables.SCRIPTS if script.name == "labels")
+    found = {m.label: m for m in script.measures(results_page.rows_of(script, results_page.RESULTS))}
+    guide = (results_page.DOCS / "labels.md").read_text(encoding="utf-8")
+    for name, generator, method in (
+        ("classifiers", "infogan", "classifier"),
+        ("codes", "infogan", "codes"),
+        ("classifiers", "wgan-gp", "classifier"),
+    ):
+        labels = [f"{generator}, {method}: {of}" for of in ("wrong labels", "wrong labels as estimated", "accepted")]
+        cells = [results_page.middle(found[label]) for label in labels]
+        assert f"| {name}, `{generator}` | {' | '.join(cells)} |" in guide
+    wrong, guessed = (
+        found[f"wgan-gp, classifier: {of}"].values for of in ("wrong labels", "wrong labels as estimated")
+    )
+    assert sum(wrong[seed] > 2 * guessed[seed] for seed in wrong) == 2, "the guide says two of the five"
 
 
 def write(folder, name, rows):
