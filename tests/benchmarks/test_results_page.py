@@ -49,6 +49,20 @@ def test_the_figures_in_the_readme_of_mad_gan_are_what_the_committed_records_say
     assert f"FID at k = 10 is {ratio} of that at k = 3." in readme
 
 
+def test_the_figures_in_the_readme_of_infogan_are_what_the_committed_records_say():
+    readme = (results_page.ROOT / "plugins" / "genaug_infogan" / "README.md").read_text(encoding="utf-8")
+    names = ("infogan_mnist", "infogan_coloured_mnist")
+    mnist, coloured = (next(script for script in paper_tables.SCRIPTS if script.name == name) for name in names)
+    error, *_ = mnist.measures(results_page.rows_of(mnist, results_page.RESULTS))
+    colour, *_ = coloured.measures(results_page.rows_of(coloured, results_page.RESULTS))
+    recorded = Record(results_page.RESULTS / "infogan_coloured_mnist.jsonl").rows({})
+    beside, *_ = coloured.measures([row for row in recorded if row["config"]["continuous_as"] == "input"])
+    cells = {"as a classifier": error, "`continuous_as=modulation`": colour, "`continuous_as=input`": beside}
+    for said, measure in cells.items():
+        (line,) = (line for line in readme.splitlines() if line.startswith("| ") and said in line)
+        assert line.endswith(f"| {len(measure.values)} | {results_page.middle(measure)} |")
+
+
 def test_the_table_in_the_guide_to_labels_is_what_the_committed_records_say():
     script = next(script for script in paper_tables.SCRIPTS if script.name == "labels")
     found = {m.label: m for m in script.measures(results_page.rows_of(script, results_page.RESULTS))}
