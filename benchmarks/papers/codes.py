@@ -1,6 +1,8 @@
 """What the InfoGAN scripts share: runs that go on where they stopped, Q beside its generator, a category as a class."""
 
 import argparse
+import hashlib
+import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +61,8 @@ def train(images: Tensor, name: str, *, steps: int, seed: int, config: Mapping[s
 
     Q isn't part of a saved generator, so it is taken from the run's last checkpoint.
     """
-    out = RUNS / name / f"seed-{seed}-{steps}-steps"
+    options = hashlib.sha256(json.dumps(dict(config), sort_keys=True).encode()).hexdigest()[:8]
+    out = RUNS / name / f"seed-{seed}-{steps}-steps-{options}"
     before = newest_step(out / "checkpoints") or 0
     started = time.monotonic()
     generator = genaug.fit(

@@ -55,15 +55,14 @@ def test_mnist_from_start_to_figure_and_on_from_there(run, tmp_path, monkeypatch
 
 def test_a_run_with_another_option_is_another_run(run, tmp_path, monkeypatch):
     error = iter([0.1, 0.2])
-    monkeypatch.setattr(codes, "RUNS", tmp_path / "other")
     measured = {"train_error": 0.0, "error_on_generated": 0.0, "digits": list(range(10)), "seconds": 1.0}
     monkeypatch.setattr(
         infogan_mnist, "measure", lambda *_: {**measured, "error": next(error), "test_counts": torch.eye(10).tolist()}
     )
     assert run(infogan_mnist, "--seeds", "1")[0]["median_error"] == 0.1
-    monkeypatch.setattr(codes, "RUNS", tmp_path / "another")
     assert run(infogan_mnist, "--seeds", "1", "--set", "loss=relativistic")[0]["median_error"] == 0.2
     assert run(infogan_mnist, "--seeds", "1")[0]["median_error"] == 0.1
+    assert len(list((tmp_path / "runs" / "infogan_mnist").iterdir())) == 2
 
 
 def test_more_categories_than_digits_and_another_number_of_steps(run, tmp_path):
@@ -71,8 +70,8 @@ def test_more_categories_than_digits_and_another_number_of_steps(run, tmp_path):
     assert result["seeds"] == 1
     (row,) = lines_of(tmp_path / "results" / "infogan_mnist.jsonl")
     assert len(row["digits"]) == 12
-    folder = tmp_path / "runs" / "infogan_mnist"
-    assert [path.name for path in folder.iterdir()] == ["seed-0-3-steps"]
+    (folder,) = (tmp_path / "runs" / "infogan_mnist").iterdir()
+    assert folder.name.startswith("seed-0-3-steps")
 
 
 def test_coloured_from_start_to_figures(run, tmp_path):
