@@ -37,6 +37,16 @@ def test_images_of_any_shape_both_ways(shape, classes):
     assert body(images).shape == (5, body.width)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 13, 40)])
+def test_features_and_draw_are_the_whole_generator(shape):
+    torch.manual_seed(0)
+    generator, z, labels = ConvGenerator(shape, 3, 6, 4, 16), torch.randn(5, 6), torch.arange(5) % 3
+    x = generator.stem(z, labels)
+    for stage in generator.stages:
+        x = stage(x, labels)
+    assert torch.equal(generator(z, labels), generator.image(x).tanh())
+
+
 @pytest.mark.parametrize("size", [10.0, 1000.0])
 def test_the_labels_share_takes_nothing_from_the_latents(size):
     torch.manual_seed(0)

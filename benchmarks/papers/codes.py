@@ -47,6 +47,12 @@ def settings(defaults: Mapping[str, Any], pairs: list[str]) -> dict[str, Any]:
     return {**defaults, **parse_settings(pairs)}
 
 
+def whole(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of infogan, those left at their defaults too."""
+    parsed: dict[str, Any] = parse_config("infogan", plugins.resolve("infogan").Config, config).model_dump(mode="json")
+    return parsed
+
+
 @dataclass(frozen=True)
 class Trained:
     """The averaged generator, the discriminator with Q, and how long a whole training takes (None if it was done)."""
@@ -61,8 +67,8 @@ def train(images: Tensor, name: str, *, steps: int, seed: int, config: Mapping[s
 
     Q isn't part of a saved generator, so it is taken from the run's last checkpoint.
     """
-    options = hashlib.sha256(json.dumps(dict(config), sort_keys=True).encode()).hexdigest()[:8]
-    out = RUNS / name / f"seed-{seed}-{steps}-steps-{options}"
+    digest = hashlib.sha256(json.dumps(whole(config), sort_keys=True).encode()).hexdigest()[:8]
+    out = RUNS / name / f"seed-{seed}-{steps}-steps-{digest}"
     before = newest_step(out / "checkpoints") or 0
     started = time.monotonic()
     generator = genaug.fit(
@@ -90,7 +96,6 @@ def every_seed(
 ) -> list[dict[str, Any]]:
     """A row of results for each seed: from the record where it is finished, else from ``one``, and then recorded."""
     record = Record(RESULTS / f"{name}.jsonl")
-    whole = parse_config("infogan", plugins.resolve("infogan").Config, config).model_dump(mode="json")
     rows: list[dict[str, Any]] = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         key = {
@@ -99,7 +104,7 @@ def every_seed(
             "steps": options.steps,
             "batch_size": BATCH,
             "augment": AUGMENT,
-            "config": whole,
+            "config": whole(config),
         }
         row = record.done(key)
         if row is None:

@@ -38,7 +38,7 @@ class InfoGANConfig(BackendConfig):
         Literal["input", "modulation"],
         Field(
             description="how the generator takes continuous codes: beside its noise, or as a gain and an offset for "
-            "each channel of its last feature map, where they can become colour and texture, but no shape"
+            "each channel of its last feature map, where they can change colour and texture, but hardly a shape"
         ),
     ] = "input"
     variance: Annotated[

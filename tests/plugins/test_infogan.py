@@ -117,51 +117,6 @@ class TestSpec:
             assert not torch.allclose(backend.generate(nets, {**one, name: changed}, None), before)
 
 
-class TestModulation:
-    """Continuous codes that scale and shift the last feature map."""
-
-    @pytest.fixture
-    def network(self, backend):
-        config = configure(categories=[3], continuous=2, continuous_as="modulation")
-        torch.manual_seed(0)
-        return backend.build(config, spec_of(config))["generator"].eval()
-
-    @pytest.fixture
-    def latents(self):
-        return {
-            "z": torch.randn(6, 4, generator=torch.Generator().manual_seed(0)),
-            "c1": torch.arange(6) % 3,
-            "u1": torch.linspace(-1, 1, 6)[:, None],
-            "u2": torch.full((6, 1), 0.5),
-        }
-
-    def test_by_hand(self, network, latents):
-        """Perez et al. 2018, eq. 2, with the gain written as 1 + gamma."""
-        weight = torch.arange(16.0).reshape(8, 2) / 10 - 0.7
-        network.modulation.linear.weight.data, network.modulation.linear.bias.data = weight, torch.arange(8.0) / 4
-        noise = torch.cat([latents["z"], torch.eye(3)[latents["c1"]]], 1)
-        before = network.network.features(network.hidden(noise), None).double()
-        told = torch.cat([latents["u1"], latents["u2"]], 1).double() @ weight.double().T + torch.arange(8.0) / 4
-        made = network(latents)
-        scaled = before * (1 + told[:, :4, None, None]) + told[:, 4:, None, None]
-        image = network.network.image.double()
-        expected = image(torch.where(scaled > 0, scaled, 0.2 * scaled)).tanh()
-        assert torch.allclose(made.double(), expected, atol=1e-5)
-
-    def test_it_changes_nothing_at_first_and_is_trained_at_once(self, network, latents):
-        images = network(latents)
-        assert torch.equal(images, network({**latents, "u1": -latents["u1"]}))
-        images.square().sum().backward()
-        assert float(network.modulation.linear.weight.grad.abs().min()) > 0
-
-    def test_trained_saved_and_loaded(self, tmp_path, tiny_set):
-        made = fit(tmp_path / "run", tiny_set, config={"continuous_as": "modulation"})
-        loaded = genaug.load(made.save(tmp_path / "saved"), device="cpu")
-        images, _ = loaded.sample(8, seed=0, u1=1.0)
-        assert torch.equal(images, made.sample(8, seed=0, u1=1.0)[0])
-        assert not torch.equal(images, loaded.sample(8, seed=0, u1=-1.0)[0])
-
-
 class TestBound:
     """L_I against float64 values from scipy."""
 
