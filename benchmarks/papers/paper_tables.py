@@ -74,9 +74,9 @@ SCRIPTS = [
         "the former were first run with one batch shared by the generators and 20,000 steps: on the grid seed 1 found "
         "24 modes, at 91.4 %. Full batches were then tried on other seeds, and all five run with them; and once more, "
         "as the R2 penalty became that of one batch (95.5 % before). Neither of these earlier rows was kept. The "
-        "others weren't tuned as it was: `gan`, `wgan-gp` and `mad-gan-paper` have one rate, at which the last two fail "
-        "on some seeds of the ring (for `wgan-gp` 3e-4 was tried on seed 100, and had no mode either: 0.5 % of high "
-        "quality, at 1e-3 0.1 %). The figure shows seed 0, on the ring the best one of these two.",
+        "others weren't tuned as it was: `gan`, `wgan-gp` and `mad-gan-paper` have one rate, at which the last two "
+        "fail on some seeds of the ring (for `wgan-gp` 3e-4 was tried on seed 100, and had no mode either: 0.5 % of "
+        "high quality, at 1e-3 0.1 %). The figure shows seed 0, on the ring the best one of these two.",
     ),
     Script(
         "papers/infogan_mnist.py",

@@ -1,16 +1,13 @@
 """docs/papers.md, and the targets in docs/results.md, are what the records say; `make papers` runs what is left."""
 
 import json
-import re
 from dataclasses import replace
-from statistics import median
 
 import paper_tables
 import pytest
 import results_page
 import run_all
 from paper_measures import Bound, Measure, by_seed
-from record import TUNING, Record
 
 LINE = next(script for script in paper_tables.SCRIPTS if script.name == "mad_gan_1d")
 
@@ -26,62 +23,6 @@ def test_the_targets_in_the_results_are_what_the_committed_records_say():
     text = (results_page.DOCS / "results.md").read_text(encoding="utf-8")
     told = "docs/results.md isn't what the records say: run python benchmarks/papers/results_page.py"
     assert text == results_page.with_targets(text, results_page.RESULTS), told
-
-
-def test_the_figures_in_the_readme_of_mad_gan_are_what_the_committed_records_say():
-    script = next(
-        script for script in paper_tables.SCRIPTS if script.title == "CGAN and the conditional MAD-GAN on MNIST"
-    )
-    found = {m.label: m for m in script.measures(results_page.rows_of(script, results_page.RESULTS))}
-    readme = (results_page.ROOT / "plugins" / "genaug_mad_gan" / "README.md").read_text(encoding="utf-8")
-    for k in (3, 5, 10):
-        labels = [f"mad-gan-{k}: {of}" for of in ("requested label recognised", "accuracy from samples alone")]
-        labels.append(f"k = {k}: generator named by a fresh CNN")
-        cells = [results_page.middle(found[label]) for label in labels]
-        assert f"| {' | '.join([str(k), *cells])} |" in readme
-    rows = results_page.rows_of(LINE, results_page.RESULTS)
-    recorded = [row for row in Record(results_page.RESULTS / "mad_gan_1d.jsonl").rows({}) if row["seed"] < TUNING]
-    earlier = [row for row in recorded if "named" not in row and row["config"] == rows[-1]["config"]]
-    for k in (4, 8):
-        before, after = (f"{median(row['kl'] for row in of if row['k'] == k):.3f}" for of in (earlier, rows))
-        assert re.search(rf"from\s{before} to {after}\sat\sk = {k}", readme)
-    ratio = results_page.middle(found["FID at k = 10 over that at k = 3"])
-    assert f"FID at k = 10 is {ratio} of that at k = 3." in readme
-
-
-def test_the_figures_in_the_readme_of_infogan_are_what_the_committed_records_say():
-    readme = (results_page.ROOT / "plugins" / "genaug_infogan" / "README.md").read_text(encoding="utf-8")
-    names = ("infogan_mnist", "infogan_coloured_mnist")
-    mnist, coloured = (next(script for script in paper_tables.SCRIPTS if script.name == name) for name in names)
-    error, *_ = mnist.measures(results_page.rows_of(mnist, results_page.RESULTS))
-    colour, *_ = coloured.measures(results_page.rows_of(coloured, results_page.RESULTS))
-    recorded = Record(results_page.RESULTS / "infogan_coloured_mnist.jsonl").rows({})
-    config = {**recorded[-1]["config"], "continuous_as": "input"}
-    earlier = [row for row in recorded if row["config"] == config and row["seed"] < TUNING]
-    beside, *_ = coloured.measures(earlier)
-    cells = {"as a classifier": error, "`continuous_as=modulation`": colour, "`continuous_as=input`": beside}
-    for said, measure in cells.items():
-        (line,) = (line for line in readme.splitlines() if line.startswith("| ") and said in line)
-        assert line.endswith(f"| {len(measure.values)} | {results_page.middle(measure)} |")
-
-
-def test_the_table_in_the_guide_to_labels_is_what_the_committed_records_say():
-    script = next(script for script in paper_tables.SCRIPTS if script.name == "labels")
-    found = {m.label: m for m in script.measures(results_page.rows_of(script, results_page.RESULTS))}
-    guide = (results_page.DOCS / "labels.md").read_text(encoding="utf-8")
-    for name, generator, method in (
-        ("classifiers", "infogan", "classifier"),
-        ("codes", "infogan", "codes"),
-        ("classifiers", "wgan-gp", "classifier"),
-    ):
-        shown = ("wrong labels", "wrong labels as estimated", "accepted", "wrong labels without rejection")
-        labels = [f"{generator}, {method}: {of}" for of in shown if f"{generator}, {method}: {of}" in found]
-        cells = [*(results_page.middle(found[label]) for label in labels), "–"][:4]
-        assert f"| {name}, `{generator}` | {' | '.join(cells)} |" in guide
-    wrong, guessed = (
-        found[f"wgan-gp, classifier: {of}"].values for of in ("wrong labels", "wrong labels as estimated")
-    )
-    assert sum(wrong[seed] > 2 * guessed[seed] for seed in wrong) == 2, "the guide says two of the five"
 
 
 def write(folder, name, rows):

@@ -1,0 +1,102 @@
+"""Figures that the plugins' READMEs and a guide quote are what the committed records say."""
+
+from statistics import median
+
+import paper_tables
+import pytest
+from record import TUNING, Record
+from results_page import DOCS, RESULTS, ROOT, middle, rows_of
+
+
+def found(title):
+    """The measures of the script with this name or title, by label, as the page writes them."""
+    script = next(script for script in paper_tables.SCRIPTS if title in (script.name, script.title))
+    return {measure.label: middle(measure) for measure in script.measures(rows_of(script, RESULTS))}
+
+
+def text(path):
+    """A page with its lines joined."""
+    return " ".join(path.read_text(encoding="utf-8").split())
+
+
+def readme(plugin):
+    return text(ROOT / "plugins" / f"genaug_{plugin}" / "README.md")
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    return found("CGAN and the conditional MAD-GAN on MNIST")
+
+
+def test_cgan(conditional):
+    said = readme("cgan")
+    assert f"requested label is recognised in {conditional['cgan: requested label recognised']}" in said
+    assert f"samples alone scores {conditional['cgan: accuracy from samples alone']}" in said
+
+
+def test_wgan_gp():
+    said, curve, mixtures = readme("wgan_gp"), found("wgan_gp_curve"), found("mixtures_2d")
+    latest = curve["Spearman, critic's estimate and KID"]
+    assert f"over the training is {latest}" in said
+    assert f"averaged generator's KID {curve['the same, KID of the averaged generator']}" in said
+    assert f"it finds {mixtures['grid, wgan-gp: modes of 25']} of the 25" in said
+    assert f"of the 8 of a ring {mixtures['ring, wgan-gp: modes of 8']}" in said
+
+
+def test_mad_gan(conditional):
+    said = readme("mad_gan")
+    for k in (3, 5, 10):
+        labels = [f"mad-gan-{k}: {of}" for of in ("requested label recognised", "accuracy from samples alone")]
+        labels.append(f"k = {k}: generator named by a fresh CNN")
+        assert f"| {' | '.join([str(k), *(conditional[label] for label in labels)])} |" in said
+    assert f"FID at k = 10 is {conditional['FID at k = 10 over that at k = 3']} of that at k = 3." in said
+
+
+def test_mad_gan_in_the_plane():
+    said, mixtures = readme("mad_gan"), found("mixtures_2d")
+    for name, method in (("`relativistic`", "mad-gan"), ("`madgan`, its rate not tuned", "mad-gan-paper")):
+        labels = [
+            f"{mixture}, {method}: {of}"
+            for mixture, modes in (("ring", 8), ("grid", 25))
+            for of in (f"modes of {modes}", "high quality")
+        ]
+        assert f"| {name} | {' | '.join(mixtures[label] for label in labels)} |" in said
+
+
+def test_mad_gan_with_the_naming_to_the_end_and_half_of_the_way():
+    said, recorded = readme("mad_gan"), Record(RESULTS / "mad_gan_1d.jsonl").rows({})
+    latest = [row for row in recorded if row["seed"] < TUNING and row["config"] == recorded[-1]["config"]]
+    for k in (4, 8):
+        of_k = [row for row in latest if row["k"] == k]
+        before, after = (median(row["kl"] for row in of_k if ("named" in row) == halfway) for halfway in (False, True))
+        assert f"from {before:.3f} to {after:.3f} at k = {k}" in said
+
+
+def test_infogan():
+    said, recorded = readme("infogan"), Record(RESULTS / "infogan_coloured_mnist.jsonl").rows({})
+    (error,), colour = found("infogan_mnist").values(), found("infogan_coloured_mnist")
+    assert f"as a classifier of the test digits | 5 | {error} |" in said
+    r2 = "R² of the stroke's colour by the continuous codes"
+    assert f"`continuous_as=modulation` | 3 | {colour[r2]} |" in said
+    config = {**recorded[-1]["config"], "continuous_as": "input"}
+    earlier = [row for row in recorded if row["config"] == config and row["seed"] < TUNING]
+    script = next(script for script in paper_tables.SCRIPTS if script.name == "infogan_coloured_mnist")
+    beside = next(measure for measure in script.measures(earlier) if measure.label == r2)
+    assert f"`continuous_as=input` | {len(beside.values)} | {middle(beside)} |" in said
+
+
+def test_the_guide_to_labels():
+    said, labels = text(DOCS / "labels.md"), found("labels")
+    for name, generator in (("classifiers", "infogan"), ("codes", "infogan"), ("classifiers", "wgan-gp")):
+        of = f"{generator}, {name.replace('classifiers', 'classifier')}: "
+        shown = ("wrong labels", "wrong labels as estimated", "accepted", "wrong labels without rejection")
+        cells = [labels.get(of + label, "–") for label in shown]
+        assert f"| {name}, `{generator}` | {' | '.join(cells)} |" in said
+
+
+def test_how_often_the_doubt_of_the_classifiers_was_too_little():
+    rows = Record(RESULTS / "labels.jsonl").rows({"generator": "wgan-gp", "method": "classifier"})
+    of_five = [row for row in rows if row["seed"] < TUNING and "refused" not in row]
+    assert sum(row["wrong_share"] > 2 * row["estimated_wrong_share"] for row in of_five) == 2
+    assert len(of_five) == 5
+    assert "in two of the five more than twice as many labels were wrong as were estimated" in text(DOCS / "labels.md")
