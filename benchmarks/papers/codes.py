@@ -95,7 +95,7 @@ def every_seed(
     options: argparse.Namespace, name: str, config: Mapping[str, Any], one: Callable[[int], dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """A row of results for each seed: from the record where it is finished, else from ``one``, and then recorded."""
-    record = Record(RESULTS / f"{name}.jsonl")
+    record, every_option = Record(RESULTS / f"{name}.jsonl"), whole(config)
     rows: list[dict[str, Any]] = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         key = {
@@ -104,7 +104,7 @@ def every_seed(
             "steps": options.steps,
             "batch_size": BATCH,
             "augment": AUGMENT,
-            "config": whole(config),
+            "config": every_option,
         }
         row = record.done(key)
         if row is None:
