@@ -8,9 +8,14 @@ from record import TUNING, Record
 from results_page import DOCS, RESULTS, ROOT, middle, rows_of
 
 
+def script_of(title):
+    """The script with this name or title."""
+    return next(script for script in paper_tables.SCRIPTS if title in (script.name, script.title))
+
+
 def found(title):
-    """The measures of the script with this name or title, by label, as the page writes them."""
-    script = next(script for script in paper_tables.SCRIPTS if title in (script.name, script.title))
+    """The measures of a script, by label, as the page writes them."""
+    script = script_of(title)
     return {measure.label: middle(measure) for measure in script.measures(rows_of(script, RESULTS))}
 
 
@@ -78,11 +83,26 @@ def test_infogan():
     assert f"as a classifier of the test digits | 5 | {error} |" in said
     r2 = "R² of the stroke's colour by the continuous codes"
     assert f"`continuous_as=modulation` | 3 | {colour[r2]} |" in said
-    config = {**recorded[-1]["config"], "continuous_as": "input"}
-    earlier = [row for row in recorded if row["config"] == config and row["seed"] < TUNING]
-    script = next(script for script in paper_tables.SCRIPTS if script.name == "infogan_coloured_mnist")
-    beside = next(measure for measure in script.measures(earlier) if measure.label == r2)
+    beside_noise = {**recorded[-1]["config"], "continuous_as": "input"}
+    earlier = [row for row in recorded if row["config"] == beside_noise and row["seed"] < TUNING]
+    beside = next(measure for measure in script_of("infogan_coloured_mnist").measures(earlier) if measure.label == r2)
     assert f"`continuous_as=input` | {len(beside.values)} | {middle(beside)} |" in said
+
+
+def test_what_the_note_on_coloured_digits_tells_of_other_runs():
+    note = script_of("infogan_coloured_mnist").note
+    recorded = Record(RESULTS / "infogan_coloured_mnist.jsonl").rows({})
+
+    def value(name, seed, steps, continuous_as):
+        asked = {"seed": seed, "steps": steps, "config": {**recorded[-1]["config"], "continuous_as": continuous_as}}
+        return next(row[name] for row in recorded if all(row[key] == asked[key] for key in asked))
+
+    first = [f"{value('r2', seed, 5000, 'input'):.3f}".lstrip("0") for seed in range(3)]
+    assert f"the same three seeds had R² {first[0]}, {first[1]} and {first[2]}" in note
+    by_category = f"{value('r2_of_category', 101, 250, 'input'):.2f}".lstrip("0")
+    assert f"it alone explains {by_category} after 250 steps of seed 101" in note
+    now = [f"{value('r2', seed, 1000, 'modulation'):.2f}".lstrip("0") for seed in (100, 101)]
+    assert f"it had {now[0]} and {now[1]} after 1,000 steps of these seeds" in note
 
 
 def test_the_guide_to_labels():
