@@ -207,6 +207,9 @@ class Generator:
         commit_message: str | None = None,
         dry_run: bool = False,
         force: bool = False,
+        dataset_name: str | None = None,
+        dataset_url: str | None = None,
+        dataset_license: str | None = None,
     ) -> "Publication":
         """Publish on the Hub as ``repo`` ("owner/name"), in one commit, with a card and a sheet of samples.
 
@@ -214,13 +217,27 @@ class Generator:
         makes a new repo private, ``tag`` names the commit. ``dry_run`` sends nothing: print the result to see the
         commit. What people wrote in the card on the Hub stays.
 
+        ``dataset_name``, ``dataset_url`` (a URL, or the id "owner/name" of a data set on the Hub) and
+        ``dataset_license`` describe the training data. They are asked for once: the card on the Hub, ``config.json``
+        and ``training`` keep them. Well-known data sets are described without them, by the name in ``training``.
+
         Raises ``InputError``, before anything is sent, without a licence or after a failed copying check (``force``
         publishes all the same, and the card says so); ``HubError`` where the Hub can't be reached or refuses.
         """
         from genaug.hub.push import push
 
         return push(
-            self, repo, license=license, private=private, tag=tag, message=commit_message, dry_run=dry_run, force=force
+            self,
+            repo,
+            license=license,
+            private=private,
+            tag=tag,
+            message=commit_message,
+            dry_run=dry_run,
+            force=force,
+            dataset_name=dataset_name,
+            dataset_url=dataset_url,
+            dataset_license=dataset_license,
         )
 
     def manifest_fields(self) -> dict[str, Any]:

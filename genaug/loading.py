@@ -24,12 +24,12 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
     """Load a generator from a local folder that ``save`` or ``fit`` wrote, or from the Hub; on the GPU if there is one.
 
     ``where`` is a folder, or a Hub id "owner/name" where no such folder exists. ``revision`` is a branch, a tag or a
-    commit's hash on the Hub. A generator that was loaded before comes from huggingface_hub's cache, also where the Hub
+    commit's hash on the Hub. A generator that was loaded before comes from huggingface_hub's cache, also if the Hub
     can't be reached (with a ``HubWarning``) or HF_HUB_OFFLINE=1 is set.
 
     Nothing is unpickled and no code that came with the weights is run. Raises ``FormatError`` for a damaged,
     truncated or foreign folder, ``PluginError`` where the backend isn't installed or is too old (saying what to
-    install), ``HubError`` where nothing whole is to be had from the Hub.
+    install), ``HubError`` if no complete copy is available from the Hub.
     """
     folder = Path(where)
     local = folder.exists() or isinstance(where, Path) or not _HUB_ID.fullmatch(where)
@@ -45,13 +45,15 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
         generator.folder = folder
         return generator
     from genaug.hub.pull import pull
+    from genaug.hub.redaction import credentials_redacted
 
     try:
         folder = pull(str(where), revision)
     except NotOnHubError as error:
         raise NotOnHubError(f"there is no folder {where} here, and {error}") from error
-    again = f"`genaug pull {where} --force` fetches it anew; if that doesn't help, its owner has to push it again."
-    return _load_folder(folder, device, again)
+    again = f"`genaug pull {where} --force` downloads it again; if that doesn't help, its owner has to push it again."
+    with credentials_redacted():  # the files are text from a server too
+        return _load_folder(folder, device, again)
 
 
 def _load_folder(folder: Path, device: str | torch.device | None, again: str) -> Generator:

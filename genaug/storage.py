@@ -153,8 +153,11 @@ def _describes_weights(config: Path, folder: Path) -> bool:
 
 
 @contextmanager
-def saving_to(where: Path) -> Iterator[None]:
-    """Turn the system's errors while writing into one ``SaveError`` that says what to do."""
+def saving_to(where: Path, elsewhere: str = "choose another folder") -> Iterator[None]:
+    """Turn the system's errors while writing into one ``SaveError`` that says what to do.
+
+    ``elsewhere`` is how to write to another place.
+    """
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -164,10 +167,10 @@ def saving_to(where: Path) -> Iterator[None]:
             raise
         number = getattr(error, "errno", None)
         remedy = {
-            errno.ENOSPC: "The disk is full: free some space or choose another folder.",
-            errno.EACCES: "There is no permission to write there: choose another folder.",
-            errno.EROFS: "The file system is read-only: choose another folder.",
-        }.get(number or 0, "Check the disk's space and the folder's permissions, or choose another folder.")
+            errno.ENOSPC: f"The disk is full: free some space or {elsewhere}.",
+            errno.EACCES: f"There is no permission to write there: {elsewhere}.",
+            errno.EROFS: f"The file system is read-only: {elsewhere}.",
+        }.get(number or 0, f"Check the disk's space and the folder's permissions, or {elsewhere}.")
         raise SaveError(
             f"could not write to {where} ({error}). {remedy} What was there before is unchanged."
         ) from error

@@ -92,8 +92,9 @@ def evaluate(
     )
     typer.echo(found.to_json() if as_json else str(found), nl=not as_json)
     if card:
-        figures = found.to_dict()["metrics"].items()
-        write_evaluation(Path(source), {measure: {**figure, "dataset": name} for measure, figure in figures})
+        report = found.to_dict()
+        figures = {measure: {**figure, "dataset": name} for measure, figure in report["metrics"].items()}
+        write_evaluation(Path(source), figures, report["per_class"])
     if out is not None:
         found.save(out, overwrite=overwrite)
         typer.echo(f"In {out}", err=as_json)
