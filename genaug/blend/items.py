@@ -33,7 +33,7 @@ def label_like(example: Any) -> Callable[[int], Any] | None:
     if isinstance(example, np.integer):
         return type(example)
     if isinstance(example, Tensor) and example.numel() == 1 and not _inexact(example.dtype):
-        return _TensorLabel(tuple(example.shape), example.dtype)
+        return _TensorLabel(tuple(example.shape), example.dtype, example.device)
     if isinstance(example, np.ndarray) and example.size == 1 and np.issubdtype(example.dtype, np.integer):
         return _ArrayLabel(example.shape, example.dtype)
     return None
@@ -47,9 +47,10 @@ def _inexact(dtype: torch.dtype) -> bool:
 class _TensorLabel:
     shape: tuple[int, ...]
     dtype: torch.dtype
+    device: torch.device
 
     def __call__(self, label: int) -> Tensor:
-        return torch.full(self.shape, label, dtype=self.dtype)
+        return torch.full(self.shape, label, dtype=self.dtype, device=self.device)
 
 
 @dataclass(frozen=True)

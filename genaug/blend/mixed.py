@@ -1,5 +1,6 @@
 """Real samples and generated ones as one map-style dataset."""
 
+import copy
 import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -225,6 +226,15 @@ class MixedDataset(Dataset[Any]):
             f"real={type(self.real).__name__}, pool={self.pool!r})"
         )
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "MixedDataset":
+        """A blend with shared memory of its own that draws from the same source."""
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update({name: copy.deepcopy(value, memo) for name, value in self.__dict__.items()})
+        if self.pool is not None and twin.pool is not None and self._owned:
+            twin.pool.take_source(self.pool)  # copies of a pool have none
+        return twin
+
     def _checked(self, index: int) -> int:
         index, length = operator.index(index), len(self)
         if not -length <= index < length:
@@ -287,7 +297,7 @@ class MixedDataset(Dataset[Any]):
         if not self._plan.generated:
             return
         label = int(self._made_labels[0])
-        image = checked_sample(source, 1, torch.tensor([match[label]]), mix(self.seed, "probe"))[0]
+        image = checked_sample(source, 1, torch.tensor([match[label]], device="cpu"), mix(self.seed, "probe"))[0]
         self._check_alike(image.cpu().numpy(), label)
 
     def _check_alike(self, image: NDArray[np.uint8], label: int) -> None:

@@ -88,7 +88,7 @@ def _allocate(count: int, first: Tensor) -> Tensor:
     if max(first.shape[1:]) > 2048:
         raise InputError(f"images of {first.shape[2]}x{first.shape[1]} are too large. Pass image_size= (--image-size).")
     try:
-        return torch.empty((count, *first.shape), dtype=torch.uint8)
+        return torch.empty((count, *first.shape), dtype=torch.uint8, device="cpu")
     except RuntimeError as error:
         size = count * first.numel() / 2**30
         raise InputError(f"{count} images need {size:.1f} GiB of memory. Pass a smaller image_size=.") from error
