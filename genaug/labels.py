@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
+from genaug.dataset_state import state_kept
 from genaug.errors import InputError
 
 
@@ -81,6 +82,12 @@ def labels_of(dataset: Any, labels: Any = None) -> Tensor:
     known = known_labels(dataset)
     if known is not None:
         return known
+    with state_kept(dataset):
+        return as_labels(_read_labels(dataset), f"the labels of {type(dataset).__name__}")
+
+
+def _read_labels(dataset: Any) -> list[Any]:
+    """The second field of every item."""
     found = []
     for index in range(len(dataset)):
         item = dataset[index]
@@ -91,7 +98,7 @@ def labels_of(dataset: Any, labels: Any = None) -> Tensor:
             )
         label = item[1]
         found.append(label.item() if isinstance(label, Tensor) and label.ndim == 0 else label)
-    return as_labels(found, f"the labels of {type(dataset).__name__}")
+    return found
 
 
 def class_names(dataset: Any) -> tuple[str, ...] | None:
