@@ -18,6 +18,7 @@ from genaug.labels import as_labels
 from genaug.precision import autocast, compute_dtype, pick_device
 from genaug.randomness import category_rows, check_seed, latent_rows
 from genaug.spec import Spec
+from genaug.surroundings import torch_defaults
 
 if TYPE_CHECKING:
     from genaug.hub.push import Publication
@@ -102,7 +103,7 @@ class Generator:
         """
         wanted = self._wanted_labels(n, labels)
         count = len(wanted) if wanted is not None else self._count(n)
-        seed = int(torch.randint(2**62, (1,))) if seed is None else check_seed(seed)
+        seed = int(torch.randint(2**62, (1,), device="cpu")) if seed is None else check_seed(seed)
         chunk = chunk_size(self.spec, self.device)
         fixed = self._fixed_latents(latents, count)
         all_labels = wanted
@@ -259,7 +260,6 @@ class Generator:
             raise InputError(f"dtype must be torch.uint8 or a float dtype, got {dtype}.")
         return torch.empty((count, *self.spec.shape), dtype=dtype, device=self.device)
 
-    @torch.inference_mode()
     def _generate_into(self, out: Tensor, latents: Mapping[str, Tensor], labels: Tensor | None, precision: str) -> None:
         """Generate one padded chunk and write its first ``len(out)`` images."""
         device = self.device
@@ -272,8 +272,18 @@ class Generator:
             name: code.to(device, torch.float32 if code.is_floating_point() else torch.int64, non_blocking=True)
             for name, code in latents.items()
         }
-        with autocast(compute_dtype(precision, device), device), cudnn.flags(benchmark=False, deterministic=True):
+        with (
+            torch_defaults(),
+            torch.inference_mode(),
+            autocast(compute_dtype(precision, device), device),
+            cudnn.flags(benchmark=False, deterministic=True),
+        ):
             made = self._backend.generate(self._nets, on_device, None if labels is None else labels.to(device))
+        if not bool(torch.isfinite(made).all()):
+            raise InputError(
+                f"this {self.backend_name} generator makes NaN or infinity in place of images: its training diverged, "
+                "or its weights are damaged. Train it again, or load another."
+            )
         if tuple(made.shape[1:]) != self.spec.shape:
             raise PluginError(
                 f"backend {self.backend_name!r} made images of shape {tuple(made.shape[1:])}; "
@@ -314,7 +324,7 @@ class Generator:
             latent = known[name]
             shape = (count,) if latent.kind == "categorical" else (count, latent.size)
             try:
-                given = torch.as_tensor(value)
+                given = value if isinstance(value, Tensor) else torch.as_tensor(value, device="cpu")
                 if latent.kind != "categorical":
                     given = _column(given.float()) if latent.size == 1 else given.float()
                 fixed[name] = given.expand(shape)

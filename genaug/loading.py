@@ -16,6 +16,7 @@ from genaug.backend import Backend
 from genaug.errors import FormatError, InputError, NotOnHubError, PluginError
 from genaug.generator import Generator
 from genaug.precision import pick_device
+from genaug.surroundings import torch_defaults
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
@@ -56,6 +57,7 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
         return _load_folder(folder, device, again)
 
 
+@torch_defaults()
 def _load_folder(folder: Path, device: str | torch.device | None, again: str) -> Generator:
     """``again`` is what to do about damaged weights."""
     manifest = storage.read_manifest(folder)
