@@ -15,6 +15,7 @@ from genaug import plugins, storage
 from genaug.backend import Backend
 from genaug.errors import FormatError, InputError, NotOnHubError, PluginError
 from genaug.generator import Generator
+from genaug.json_files import first_problem
 from genaug.precision import pick_device
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
@@ -71,7 +72,7 @@ def _load_folder(folder: Path, device: str | torch.device | None, again: str) ->
     except ValidationError as error:
         raise FormatError(
             f"{folder / storage.CONFIG_FILE} doesn't fit the installed backend {manifest.backend!r}: "
-            f"{storage.first_problem(error)}. {origin}"
+            f"{first_problem(error)}. {origin}"
         ) from error
     tensors = storage.read_weights(folder, manifest.weights, again)
     network = _restore(manifest, backend, config, tensors, folder, origin)

@@ -4,7 +4,6 @@ huggingface_hub checks the size of a download and nothing else, so files are fet
 headers and token, into its cache: never more bytes than announced, and none kept that don't have the right hash.
 """
 
-import json
 import os
 import re
 import warnings
@@ -14,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from huggingface_hub import ModelInfo, constants, get_session, hf_hub_url
+from huggingface_hub import constants, get_session, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
 from genaug import storage
 from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, OutputExistsError
 from genaug.hub import cache, client
+from genaug.hub.answers import RepoAnswer, parse_repo
 from genaug.hub.client import InterruptionError, NotAHubError, persistently
 from genaug.hub.explain import explain
 
@@ -141,7 +141,7 @@ def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> 
     place = f"{repo}/revision/{quote(revision, safe='')}" if revision else repo
     url = f"{constants.ENDPOINT}/api/models/{place}?blobs=true"
 
-    def ask() -> ModelInfo:  # as HfApi.model_info does, which reads whatever comes, without an end
+    def ask() -> RepoAnswer:  # as HfApi.model_info does, which reads whatever comes, without an end
         asked = client.headers()
         with get_session().stream("GET", url, headers=asked, timeout=timeout, follow_redirects=True) as answer:
             client.check_answer(answer)
@@ -150,24 +150,22 @@ def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> 
                 told += chunk
                 if len(told) > MAX_ANSWER_BYTES:
                     raise ValueError(f"more than {MAX_ANSWER_BYTES:,} bytes")
-        return ModelInfo(**json.loads(told))
+        return parse_repo(bytes(told))
 
     try:
         client.check_token()
         info = persistently(ask, timeout, once=quick)
         files = {}
         for sibling in info.siblings or ():
-            if sibling.rfilename in PUBLISHED:
+            if sibling.name in PUBLISHED:
                 size, digest = (
                     (sibling.lfs.size, sibling.lfs.sha256) if sibling.lfs else (sibling.size, sibling.blob_id)
                 )
-                files[sibling.rfilename] = RemoteFile(size, digest if digest and cache.is_hash(digest) else None)
-        if not isinstance(info.sha, str) or not cache.is_commit(info.sha):
-            raise ValueError(f"it names {info.sha!r} as a commit")
+                files[sibling.name] = RemoteFile(size, digest if digest and cache.is_hash(digest) else None)
         if revision is not None and cache.is_commit(revision) and info.sha != revision:
             raise ValueError(f"it names {info.sha} for the commit {revision}")
-        named = isinstance(info.id, str) and _NAME.fullmatch(info.id)
-        return Remote(info.id if named else repo, info.sha, bool(info.private), files)
+        named = info.id if info.id is not None and _NAME.fullmatch(info.id) else repo
+        return Remote(named, info.sha, bool(info.private), files)
     except (InterruptionError, HubError):
         raise
     except (HfHubHTTPError, OfflineModeIsEnabled) as error:

@@ -14,10 +14,10 @@ from torch.utils.data import Subset
 from genaug import __version__, plugins
 from genaug.errors import InputError, TrainingWarning
 from genaug.generator import Generator
+from genaug.json_files import first_problem
 from genaug.precision import compute_dtype, pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed
-from genaug.storage import first_problem
 from genaug.training.diffaugment import check_policy
 from genaug.training.ranks import joined
 from genaug.training.reading import TrainingImages, read_images

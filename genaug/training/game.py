@@ -89,7 +89,7 @@ class Game:
             self.ema.load_state_dict(state["ema"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
-        except (RuntimeError, ValueError, KeyError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise TrainingError(
                 "the checkpoint doesn't fit the backend's networks or optimizers: another version of its plugin made "
                 f"it? run.json says which. ({' '.join(str(error).split())[:300]})"

@@ -159,7 +159,8 @@ class TrainingRun:
             self._game.restore(state)
             self._progress.say(f"resuming at step {first}.")
         if self._share.first:
-            self._folder.forget_after(first)
+            for sentence in self._folder.forget_after(first):
+                self._warn(sentence)
             if first:
                 self._export(first)  # one that was cut off is put right
         wait_for_all(self._share)
