@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from torch.utils.data import Dataset, Subset
 
 from genaug.errors import InputError
+from genaug.escaping import escaped
 from genaug.labels import class_names, labels_of
 
 Split = Literal["train", "test"]
@@ -76,7 +77,7 @@ def load_data(name: str, *, split: Split = "train", root: str | Path | None = No
 def public_name(name: str) -> str:
     """What ``--data`` named, for a report or a card: of a folder its own name only, since paths tell whose it is."""
     kind, _, rest = name.partition(":")
-    return f"folder {Path(rest).expanduser().resolve().name[:100]}" if kind == "folder" and rest else name
+    return f"folder {escaped(Path(rest).expanduser().resolve().name[:100])}" if kind == "folder" and rest else name
 
 
 def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":

@@ -3,6 +3,14 @@
 from genaug.escaping import one_line
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, on the CPU or a GPU (torch's errors are told by name, without torch)."""
+    if isinstance(error, RuntimeError):
+        named = type(error).__name__ == "OutOfMemoryError"
+        return named or any(words in str(error) for words in ("can't allocate memory", "not enough memory"))
+    return isinstance(error, MemoryError)
+
+
 class GenaugError(Exception):
     """Base of all errors that genaug raises on purpose. The message is one line; odd characters in it are escaped."""
 

@@ -1,5 +1,7 @@
 """Names and messages that may come from anywhere, made safe to print: on a terminal, in a report, on a card."""
 
+import html
+
 _JOINERS = "\u200c\u200d"  # inside words of several scripts and inside emoji; they hide nothing
 
 
@@ -16,6 +18,16 @@ def escaped(text: object) -> str:
 def one_line(text: object) -> str:
     """A message as one line: white space of any kind becomes a single space, the rest is ``escaped``."""
     return escaped(" ".join(str(text).split()))
+
+
+def in_html(text: object) -> str:
+    """Lines for between tags or inside an attribute."""
+    return html.escape(escaped_lines(text))
+
+
+def escaped_lines(text: object) -> str:
+    """``text`` with every line ``escaped``, for what is meant to have several."""
+    return "\n".join(map(escaped, str(text).split("\n")))
 
 
 def _shown(letter: str) -> str:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, runtime_checkabl
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from genaug.escaping import escaped
+
 if TYPE_CHECKING:
     import torch
 
@@ -63,8 +65,7 @@ class Spec(BaseModel):
             return "no labels"
         if self.classes is None:
             return f"{self.num_classes} classes"
-        shown = (name if name.isprintable() else repr(name)[1:-1] for name in self.classes[:12])
-        names = ", ".join(shown) + (", …" if len(self.classes) > 12 else "")
+        names = ", ".join(map(escaped, self.classes[:12])) + (", …" if len(self.classes) > 12 else "")
         return f"{self.num_classes} classes ({names})"
 
 

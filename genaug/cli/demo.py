@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genaug.cli.printing import console, say, table
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -20,27 +22,18 @@ def demo(
 
     Needs neither a network connection nor a GPU.
     """
-    from rich.console import Console
-
     from genaug.demo import DemoSettings, run_demo
 
     report = run_demo(out, settings=DemoSettings(seed=seed), overwrite=overwrite)
-    console = Console(highlight=False)
-    console.print(_table(report))
-    console.print(report["verdict"], markup=False)
-    console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)
+    console().print(_table(report))
+    say(report["verdict"])
+    say(f"Report: {out / 'report.html'}")
 
 
 def _table(report: dict[str, Any]) -> "Table":
-    from rich.table import Table
-
     from genaug.demo_report import demo_rows
 
     head, rows = demo_rows(report)
     times = len(report["seeds"])
-    table = Table(title=f"{report['settings']['labels_per_class']} labels a class, {times} seeds, accuracy in %")
-    for number, name in enumerate(head):
-        table.add_column(name, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    title = f"{report['settings']['labels_per_class']} labels a class, {times} seeds, accuracy in %"
+    return table(title, head, rows)

@@ -1,9 +1,12 @@
 """``genaug evaluate``: fidelity, diversity, classifier-based scores and copying of a generator's samples."""
 
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from genaug.cli.printing import say
 
 
 def evaluate(
@@ -71,7 +74,7 @@ def evaluate(
             held_out = load_data(data, split="test", root=root)
         except InputError as error:
             held_out = None
-            typer.echo(f"genaug: no held-out images ({error}) Name some with --test-data.", err=True)
+            say(f"genaug: no held-out images ({error}) Name some with --test-data.", err=True)
     if labels_per_class is not None:
         real = few_per_class(real, labels_per_class, training_seed)
     name = public_name(data)
@@ -90,10 +93,10 @@ def evaluate(
         device=device,
         data=name,
     )
-    typer.echo(found.to_json() if as_json else str(found), nl=not as_json)
+    say(dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else found)
     if card:
         figures = found.to_dict()["metrics"].items()
         write_evaluation(Path(source), {measure: {**figure, "dataset": name} for measure, figure in figures})
     if out is not None:
         found.save(out, overwrite=overwrite)
-        typer.echo(f"In {out}", err=as_json)
+        say(f"In {out}", err=as_json)

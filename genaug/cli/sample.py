@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genaug.cli.printing import say
+from genaug.escaping import escaped
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -61,8 +64,8 @@ def sample(
             save_sheet(out, _sheet(list(parts), spec.classes))
         else:
             names = spec.classes if spec.classes is not None else spec.num_classes
-            write_class_folders(out, parts, names, {"source": source, "seed": seed}, overwrite=overwrite)
-    typer.echo(f"{count:,} images in {out}")
+            write_class_folders(out, parts, names, {"source": escaped(source), "seed": seed}, overwrite=overwrite)
+    say(f"{count:,} images in {out}")
 
 
 def _told(parts: "Iterator[Part]", count: int, bar: "Progress") -> "Iterator[Part]":

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genaug.cli.printing import console, say, table
+from genaug.escaping import escaped, one_line
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -84,19 +87,16 @@ def study(
         overwrite=overwrite,
     )
     if as_json:
-        typer.echo(json.dumps(_flat(report, out)))
+        say(json.dumps(_flat(report, out)))
         return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(_table(report.details))
-    console.print(report.sentence, markup=False)
+    console().print(_table(report.details))
+    say(report.sentence)
     for told in report.details["warnings"]:
-        console.print(told, markup=False)
+        say(told)
     for failed in report.details["failures"]:
         where = f"{failed['arm']}, {failed['phase']}, seed {failed['seed']}"
-        console.print(f"failed: {where}: {failed['error']}", markup=False)
-    console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)
+        say(f"failed: {where}: {one_line(failed['error'])}")
+    say(f"Report: {out / 'report.html'}")
 
 
 def _test_set(data: str, test_data: str | None, root: Path | None) -> Any:
@@ -124,7 +124,7 @@ def _sources(
     for name in names:
         folder = Path(name.removeprefix("folder:"))
         is_folder = name.startswith("folder:") or folder.is_dir()
-        called = folder.resolve().name if is_folder else name
+        called = escaped(folder.resolve().name) if is_folder else name
         if called in sources:
             raise InputError(f"two sources are called {called!r}; rename a folder.")
         if is_folder:
@@ -154,14 +154,8 @@ def _flat(report: Any, out: Path) -> dict[str, Any]:
 
 
 def _table(details: dict[str, Any]) -> "Table":
-    from rich.table import Table
-
     from genaug.studies.study_page import study_rows
 
     head, rows = study_rows(details)
-    table = Table(title=f"{len(details['settings']['seeds'])} seeds, {details['statistics']['n_test']:,} test images")
-    for number, name in enumerate(head):
-        table.add_column(name, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    title = f"{len(details['settings']['seeds'])} seeds, {details['statistics']['n_test']:,} test images"
+    return table(title, head, rows)

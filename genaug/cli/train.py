@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from genaug.cli.printing import say
+
 
 def train(
     backend: Annotated[str, typer.Argument(help="What to train; `genaug plugins` lists what there is.")],
@@ -76,7 +78,7 @@ def train(
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun, one process speaks
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"
-    typer.echo(f"{generator}\nIn {folder}. To look at it: genaug sample {folder} {count} --out samples.png")
+    say(f"{generator}\nIn {folder}. To look at it: genaug sample {folder} {count} --out samples.png")
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from genaug.cli.printing import say
+
 
 def traverse(
     source: Annotated[str, typer.Argument(help="A generator's folder: a run of `genaug train`, or a saved one.")],
@@ -34,7 +36,7 @@ def traverse(
         steps=steps,
         overwrite=overwrite,
     )
-    typer.echo(f"{len(sheets)} sheets in {out}: {', '.join(sheets)}")
+    say(f"{len(sheets)} sheets in {out}: {', '.join(sheets)}")
 
 
 def _numbers(text: str | None) -> list[int] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult
 
 from genaug import __version__, storage
+from genaug.escaping import one_line
 from genaug.evaluation.record import Evaluation, Figure
 from genaug.hub.prose import Part
 from genaug.hub.pull import SHEET_FILE
@@ -166,5 +167,4 @@ def _plain(value: Any) -> str:
 
 def cell(text: str) -> str:
     """Text from elsewhere for a line of Markdown: no marks, links, tags, line breaks or new columns in it."""
-    flat = " ".join(str(text).split())[:300]
-    return flat.translate(_ESCAPES)
+    return one_line(text)[:300].translate(_ESCAPES)

@@ -76,8 +76,8 @@ def read_images(
         )
     if names is not None and (len(set(names)) != classes or max(map(len, names)) > MAX_NAME):
         names = None  # they don't tell the classes apart
-    if names is not None and any("\udc80" <= letter <= "\udcff" for letter in "".join(names)):
-        broken = next(name for name in names if not name.isprintable())
+    broken = next((name for name in names or () if any("\ud800" <= letter <= "\udfff" for letter in name)), None)
+    if broken is not None:
         raise InputError(f"a class has the name {broken!r}, which isn't text (in an old encoding?). Rename it.")
     channels, height, width = images.shape[1:]
     spec = Spec(shape=(channels, height, width), num_classes=classes, classes=names)
