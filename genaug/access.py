@@ -17,6 +17,7 @@ _REMEDIES = {
     errno.ENOTDIR: "A part of the path is a file: correct the path.",
     errno.EISDIR: "It is a directory: name a file.",
     errno.EMFILE: "Too many files are open: raise the limit (ulimit -n).",
+    errno.ENOSPC: "The disk is full: free some space.",
     errno.EIO: "The disk reports an error: check it, or use another copy.",
 }
 

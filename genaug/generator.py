@@ -263,7 +263,11 @@ class Generator:
             for name, code in latents.items()
         }
         with autocast(compute_dtype(precision, device), device), cudnn.flags(benchmark=False, deterministic=True):
-            made = self._backend.generate(self._nets, on_device, None if labels is None else labels.to(device))
+            wanted = None if labels is None else labels.to(device)
+            with plugins.faults_of(self._backend, "generate", may_exit=True):
+                made = self._backend.generate(self._nets, on_device, wanted)
+                if not isinstance(made, Tensor):
+                    raise TypeError(f"expected a tensor, got {type(made).__name__}")
         if tuple(made.shape[1:]) != self.spec.shape:
             raise PluginError(
                 f"backend {self.backend_name!r} made images of shape {tuple(made.shape[1:])}; "

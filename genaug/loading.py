@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from packaging.version import InvalidVersion, Version
@@ -18,6 +18,7 @@ from genaug.generator import Generator
 from genaug.json_files import first_problem
 from genaug.precision import pick_device
 
+T = TypeVar("T")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
@@ -80,14 +81,15 @@ def _load_folder(folder: Path, device: str | torch.device | None, again: str) ->
     return generator.to(pick_device(device))
 
 
-def _asked(question: Callable[[], Any], manifest: storage.Manifest, folder: Path, origin: str) -> Any:
+def _asked(question: Callable[[], T], manifest: storage.Manifest, folder: Path, origin: str) -> T:
     """What a backend answers about a config that may come from anywhere, and may be what it never thought of."""
     try:
         return question()
-    except Exception as error:
+    except PluginError as error:
+        cause = error.__cause__ or error
         raise PluginError(
             f"backend {manifest.backend!r} can't make what {folder / storage.CONFIG_FILE} describes "
-            f"({type(error).__name__}: {str(error)[:200]}). {origin}"
+            f"({type(cause).__name__}: {str(cause)[:200]}). {origin}"
         ) from error
 
 
@@ -144,14 +146,14 @@ def _restore(
     """
     spec = manifest.spec
     plain = spec.model_copy(update={"latents": ()})
-    if _asked(lambda: backend.describe(config, plain), manifest, folder, origin) != spec:
+    if _asked(lambda: plugins.described(backend, config, plain), manifest, folder, origin) != spec:
         raise FormatError(
             f"{folder / storage.CONFIG_FILE}: its spec isn't the one that backend {manifest.backend!r} gives for its "
             f"config and shape. The file was changed or damaged, or the backend did. {origin}"
         )
     with torch.random.fork_rng(devices=[]):
         with torch.device("meta"), _SkipInitialisation():
-            network: nn.Module = _asked(lambda: backend.build(config, spec)["generator"], manifest, folder, origin)
+            network = _asked(lambda: plugins.built(backend, config, spec)["generator"], manifest, folder, origin)
         expected = network.state_dict()
         for name in sorted(set(expected) ^ set(tensors)):
             problem = "lacks" if name in expected else "holds the unknown tensor"
@@ -167,6 +169,6 @@ def _restore(
                     f"{origin}"
                 )
         if any(buffer.is_meta for name, buffer in network.named_buffers() if name not in expected):
-            network = backend.build(config, spec)["generator"]  # buffers that aren't saved have to be computed
+            network = plugins.built(backend, config, spec)["generator"]  # buffers that aren't saved have to be computed
         network.load_state_dict(tensors, strict=True, assign=True)
     return network

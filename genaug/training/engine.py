@@ -82,7 +82,7 @@ def fit(
             shown.tell("images")
 
         data = read_images(dataset, image_size, tell)
-    if recipe.describe(options, data.spec).takes_labels:
+    if plugins.described(recipe, options, data.spec).takes_labels:
         _warn_of_absent_classes(data)
     asked = {
         "backend": backend,
