@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Subset
 from genaug.errors import InputError
 from genaug.escaping import escaped
 from genaug.labels import class_names, labels_of
+from genaug.limits import as_whole
 
 Split = Literal["train", "test"]
 
@@ -86,8 +87,7 @@ def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":
     The items depend on the seed only; a smaller ``n`` of the same seed gives a part of what a larger one gives.
     Raises ``InputError`` naming a class that has fewer than ``n`` items.
     """
-    if n < 1:
-        raise InputError(f"the number of labels per class must be 1 or more, got {n}.")
+    n = as_whole(n, "the number of labels per class", 1)
     labels, names = labels_of(dataset), class_names(dataset)
     count = len(names) if names is not None else int(labels.max()) + 1 if len(labels) else 0
     generator = torch.Generator().manual_seed(seed)

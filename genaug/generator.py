@@ -1,7 +1,7 @@
 """A trained generator: sample from it, decode latents with it, save it."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,9 @@ from torch.utils.data import get_worker_info
 
 from genaug import plugins, storage
 from genaug.backend import Backend
-from genaug.errors import InputError, PluginError
+from genaug.errors import InputError, PluginError, is_out_of_memory
 from genaug.labels import as_labels
+from genaug.limits import as_whole, memory
 from genaug.precision import autocast, compute_dtype, pick_device
 from genaug.randomness import category_rows, check_seed, latent_rows
 from genaug.spec import Spec
@@ -102,13 +103,13 @@ class Generator:
         """
         wanted = self._wanted_labels(n, labels)
         count = len(wanted) if wanted is not None else self._count(n)
+        images = self._empty(count, dtype)
         seed = int(torch.randint(2**62, (1,))) if seed is None else check_seed(seed)
         chunk = self._chunk()
         fixed = self._fixed_latents(latents, count)
         all_labels = wanted
         if wanted is None and self.spec.takes_labels:
             all_labels = category_rows(self.spec.num_classes, seed, "labels", 0, count)
-        images = self._empty(count, dtype)
         for start in range(0, count, chunk):
             drawn = {
                 latent.name: _padded(fixed[latent.name][start : start + chunk], chunk)
@@ -240,7 +241,18 @@ class Generator:
     def _empty(self, count: int, dtype: torch.dtype) -> Tensor:
         if dtype not in _SAMPLE_DTYPES:
             raise InputError(f"dtype must be torch.uint8 or a float dtype, got {dtype}.")
-        return torch.empty((count, *self.spec.shape), dtype=dtype, device=self.device)
+        needed, most = count * prod(self.spec.shape) * dtype.itemsize, memory()
+        try:
+            if most is not None and needed > most and self.device.type == "cpu":
+                raise MemoryError
+            return torch.empty((count, *self.spec.shape), dtype=dtype, device=self.device)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            size = f"{count:,} images need {needed / 2**30:,.1f} GiB of memory"
+            raise InputError(
+                f"{size}, which there isn't. Sample fewer at a time, each time with another seed."
+            ) from error
 
     def _chunk(self) -> int:
         """Samples that run through the network at once: fixed, so that memory is flat and results don't depend on n."""
@@ -279,9 +291,7 @@ class Generator:
     def _count(self, n: int | None) -> int:
         if n is None:
             raise InputError("sample needs n= (how many) or labels= (one for each sample).")
-        if isinstance(n, bool) or not isinstance(n, Integral) or n < 0:
-            raise InputError(f"n must be an integer of 0 or more, got {n!r}.")
-        return int(n)
+        return as_whole(n, "n", 0)
 
     def _wanted_labels(self, n: int | None, labels: Any) -> Tensor | None:
         if labels is None:

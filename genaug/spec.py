@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, runtime_checkabl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from genaug.escaping import escaped
+from genaug.limits import SIDE
 
 if TYPE_CHECKING:
     import torch
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 MAX_CLASSES = 100_000
 MAX_NAME = 200
 
-Side = Annotated[int, Field(ge=1, le=2048)]
+Side = Annotated[int, Field(ge=1, le=SIDE)]
 
 
 class Latent(BaseModel):

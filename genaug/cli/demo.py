@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genaug import limits
 from genaug.cli.printing import console, say, table
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ def demo(
     out: Annotated[
         Path, typer.Option(help="Folder for report.html, report.json, samples.png and a trained generator.")
     ] = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(min=0, help="First of the seeds; each draws other digits and weights.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=limits.SEED, help="First of the seeds; each draws other digits and weights.")
+    ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the demo that the folder holds.")] = False,
 ) -> None:
     """See on a few digits whether generated images help a classifier.

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from genaug import limits
 from genaug.cli.printing import say
 
 
@@ -29,22 +30,38 @@ def evaluate(
         str | None, typer.Option(help="Held-out images, in the forms of --data, where --data has no test split.")
     ] = None,
     labels_per_class: Annotated[
-        int | None, typer.Option(min=1, help="As in `genaug train`: it saw this many images a class only.")
+        int | None,
+        typer.Option(min=1, max=limits.COUNT, help="As in `genaug train`: it saw this many images a class only."),
     ] = None,
-    training_seed: Annotated[int, typer.Option(min=0, help="The --seed that drew these in `genaug train`.")] = 0,
+    training_seed: Annotated[
+        int, typer.Option(min=0, max=limits.SEED, help="The --seed that drew these in `genaug train`.")
+    ] = 0,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Resize the shorter side to this and crop the centre, as in training.")
+        int | None,
+        typer.Option(
+            min=1, max=limits.SIDE, help="Resize the shorter side to this and crop the centre, as in training."
+        ),
     ] = None,
     features: Annotated[
         str,
         typer.Option(help="classifier (trained on the same data), pixels, timm:NAME or inception."),
     ] = "classifier",
     n: Annotated[
-        int | None, typer.Option("--n", help="Images to generate.  [default: as many as real ones, 200 to 10,000]")
+        int | None,
+        typer.Option(
+            "--n",
+            min=1,
+            max=limits.COMPARED,
+            help="Images to generate.  [default: as many as real ones, 200 to 10,000]",
+        ),
     ] = None,
-    classifiers: Annotated[int, typer.Option(min=0, help="Classifiers to train on generated images alone.")] = 3,
-    updates: Annotated[int, typer.Option(min=1, help="Of every classifier, at 128 images each.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+    classifiers: Annotated[
+        int, typer.Option(min=0, max=limits.CLASSIFIERS, help="Classifiers to train on generated images alone.")
+    ] = 3,
+    updates: Annotated[
+        int, typer.Option(min=1, max=limits.COUNT, help="Of every classifier, at 128 images each.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=limits.SEED, help="Decides everything random.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json and neighbours.png.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation in --out.")] = False,

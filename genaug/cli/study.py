@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genaug import limits
 from genaug.cli.printing import console, say, table
 from genaug.escaping import escaped, one_line
 
@@ -33,23 +34,28 @@ def study(
         list[float] | None,
         typer.Option(help="A generated share to try, in (0, 1). May be repeated.  [default: 0.25 and 0.5]"),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds; a verdict needs two, ten are better.")] = 10,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=limits.SEEDS, help="How many seeds; a verdict needs two, ten are better.")
+    ] = 10,
     labels_per_class: Annotated[
-        int | None, typer.Option(min=1, help="How many images of each class a seed trains on.  [default: all]")
+        int | None,
+        typer.Option(min=1, max=limits.COUNT, help="How many images of each class a seed trains on.  [default: all]"),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Resize the shorter side to this and crop the centre.")
+        int | None, typer.Option(min=1, max=limits.SIDE, help="Resize the shorter side to this and crop the centre.")
     ] = None,
     classifier: Annotated[str, typer.Option(help="small, or timm:NAME.")] = "small",
-    updates: Annotated[int, typer.Option(min=1, help="Updates of every classifier.")] = 500,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in an update.")] = 64,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of every generator.")] = 2000,
+    updates: Annotated[int, typer.Option(min=1, max=limits.COUNT, help="Updates of every classifier.")] = 500,
+    batch_size: Annotated[int, typer.Option(min=1, max=limits.BATCH, help="Images in an update.")] = 64,
+    steps: Annotated[int, typer.Option(min=1, max=limits.STEPS, help="Training steps of every generator.")] = 2000,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the backends to train. May be repeated."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; the results don't depend on how many.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=limits.WORKERS, help="Processes; the results don't depend on how many.")
+    ] = 1,
     explore: Annotated[
         bool, typer.Option("--explore", help="Score all arms on the test set; the verdict doesn't change.")
     ] = False,

@@ -11,6 +11,7 @@ from torchvision.transforms.v2 import functional as F
 from genaug.errors import InputError
 from genaug.images import to_uint8
 from genaug.labels import as_labels, class_names
+from genaug.limits import SIDE, as_whole
 from genaug.spec import MAX_CLASSES, MAX_NAME, Spec
 
 _TELL_EVERY = 100
@@ -36,6 +37,8 @@ def read_images(
     """
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise InputError(f"expected a map-style dataset (with len() and indices), got {type(dataset).__name__}.")
+    if image_size is not None:
+        image_size = as_whole(image_size, "image_size", 1, SIDE)
     count = len(dataset)
     if count == 0:
         raise InputError("the dataset is empty: expected at least one image.")
@@ -85,7 +88,7 @@ def read_images(
 
 
 def _allocate(count: int, first: Tensor) -> Tensor:
-    if max(first.shape[1:]) > 2048:
+    if max(first.shape[1:]) > SIDE:
         raise InputError(f"images of {first.shape[2]}x{first.shape[1]} are too large. Pass image_size= (--image-size).")
     try:
         return torch.empty((count, *first.shape), dtype=torch.uint8)
