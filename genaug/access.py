@@ -37,7 +37,7 @@ def explained(error: OSError, where: str | Path | None = None) -> str:
     """What the system refused, about which path, and what to do; about ``where`` if the error names no path."""
     path = where if error.filename is None else error.filename
     shown = "a file" if path is None else str(path)
-    if len(shown) > 300:  # it would hide the sentence
-        shown = f"{shown[:299]}…"
+    if len(shown) > 200:  # it would hide the sentence
+        shown = f"{shown[:40]}…{shown[-40:]}"
     remedy = _REMEDIES.get(error.errno or 0, "Check the path, the disk and the permissions.")
     return f"{shown} can't be accessed ({error.strerror or error}). {remedy}"

@@ -12,6 +12,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch.utils.data import Dataset, Subset
 
+from genaug.access import reading_from
 from genaug.errors import InputError
 from genaug.escaping import escaped
 from genaug.labels import class_names, labels_of
@@ -56,7 +57,8 @@ def load_data(name: str, *, split: Split = "train", root: str | Path | None = No
     images are mode L where all the training images are grey, else RGB. ``torchvision:NAME`` is one of torchvision's
     data sets of labelled images, whose files lie under ``root`` already.
 
-    Raises ``InputError`` for an unknown name, missing files, and a test split that there isn't.
+    Raises ``InputError`` for an unknown name, missing files, and a test split that there isn't, ``ReadError`` for a
+    folder that can't be read.
     """
     if split not in _SPLIT_WORDS:
         raise InputError(f"split must be 'train' or 'test', got {split!r}.")
@@ -64,7 +66,8 @@ def load_data(name: str, *, split: Split = "train", root: str | Path | None = No
     if name == "digits":
         return Digits(split)
     if kind == "folder" and rest:
-        return _folder(Path(rest).expanduser(), split)
+        with reading_from(rest):
+            return _folder(Path(rest).expanduser(), split)
     if kind == "torchvision" and rest:
         return _torchvision(rest, split, root)
     if not colon and Path(name).is_dir():

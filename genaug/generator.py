@@ -12,6 +12,7 @@ from torch.backends import cudnn
 from torch.utils.data import get_worker_info
 
 from genaug import plugins, storage
+from genaug.access import reading_from
 from genaug.backend import Backend
 from genaug.errors import InputError, PluginError, is_out_of_memory
 from genaug.labels import as_labels
@@ -194,7 +195,10 @@ class Generator:
         from genaug.evaluation.record import EVALUATION_FILE
 
         measured = None if self.folder is None else self.folder / EVALUATION_FILE
-        also = {} if measured is None or not measured.is_file() else {EVALUATION_FILE: measured.read_bytes()}
+        also = {}
+        if measured is not None:
+            with reading_from(measured):
+                also = {EVALUATION_FILE: measured.read_bytes()} if measured.is_file() else {}
         storage.write_generator(Path(folder), self.manifest_fields(), self.network.state_dict(), overwrite, also)
         return Path(folder)
 
@@ -249,9 +253,9 @@ class Generator:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            size = f"{count:,} images need {needed / 2**30:,.1f} GiB of memory"
             raise InputError(
-                f"{size}, which there isn't. Sample fewer at a time, each time with another seed."
+                f"{count:,} images need {needed / 2**30:,.1f} GiB, more memory than there is. Sample fewer at a time, "
+                "each time with another seed."
             ) from error
 
     def _chunk(self) -> int:

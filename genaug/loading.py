@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from genaug import plugins, storage
+from genaug.access import reading_from
 from genaug.backend import Backend
 from genaug.errors import FormatError, InputError, NotOnHubError, PluginError
 from genaug.generator import Generator
@@ -30,16 +31,17 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
     can't be reached (with a ``HubWarning``) or HF_HUB_OFFLINE=1 is set.
 
     Nothing is unpickled and no code that came with the weights is run. Raises ``FormatError`` for a damaged,
-    truncated or foreign folder, ``PluginError`` where the backend isn't installed or is too old (saying what to
+    truncated or foreign folder, ``ReadError`` for one that can't be read, ``PluginError`` where the backend isn't installed or is too old (saying what to
     install), ``HubError`` where nothing whole is to be had from the Hub.
     """
     folder = Path(where)
-    local = folder.exists() or isinstance(where, Path) or not _HUB_ID.fullmatch(where)
-    if local and not folder.is_dir():
-        raise FormatError(
-            f"{where} is no folder. Expected one with {storage.CONFIG_FILE} and {storage.WEIGHTS_FILE}, or a Hub id "
-            "(owner/name)."
-        )
+    with reading_from(folder):
+        local = folder.exists() or isinstance(where, Path) or not _HUB_ID.fullmatch(where)
+        if local and not folder.is_dir():
+            raise FormatError(
+                f"{where} is no folder. Expected one with {storage.CONFIG_FILE} and {storage.WEIGHTS_FILE}, or a Hub "
+                "id (owner/name)."
+            )
     if local and revision is not None:
         raise InputError(f"{where} is a local folder, and revision= is for the Hub. Leave it out.")
     if local:

@@ -79,7 +79,8 @@ def write_generator(
     Raises ``OutputExistsError`` where the folder holds something and ``overwrite`` is false, ``SaveError`` where
     writing fails; what was there is then unchanged.
     """
-    check_free(folder, overwrite)
+    with reading_from(folder):
+        check_free(folder, overwrite)
     contents = {**(also or {}), **encode_generator(fields, tensors)}
     with saving_to(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from genaug import __version__, limits
+from genaug.access import reading_from
 from genaug.blend.plan import as_number, as_whole
 from genaug.errors import InputError
 from genaug.precision import pick_device
@@ -128,7 +129,8 @@ def study(
         )
         if workers > 1:
             check_picklable(work)
-        work.folder.open({**settings, "explore": explore}, resume=resume, overwrite=overwrite)
+        with reading_from(work.folder.path):
+            work.folder.open({**settings, "explore": explore}, resume=resume, overwrite=overwrite)
         report = _run(work, {**settings, "explore": explore}, subsets, workers, progress)
         if out is not None:
             report.save(work.folder.path)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from torch.utils.data import Subset
 
 from genaug import __version__, limits, plugins
+from genaug.access import reading_from
 from genaug.errors import InputError, TrainingWarning
 from genaug.generator import Generator
 from genaug.json_files import first_problem
@@ -78,7 +79,8 @@ def fit(
     target = pick_device(device)
     dtype = compute_dtype(precision, target)
     folder = RunFolder(Path(out))
-    folder.check_free(overwrite, resume)
+    with reading_from(folder.path):
+        folder.check_free(overwrite, resume)
     with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
 
         def tell(count: int) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
+from genaug.access import reading_from
 from genaug.errors import FormatError, InputError, OutputExistsError
 from genaug.evaluation.record import EVALUATION_FILE
 from genaug.json_files import read_json, read_json_lines
@@ -88,9 +89,10 @@ class RunFolder:
                 )
                 asked = {**asked, "plugin": before["plugin"]}  # so that the next resumption is told of it too
         elif self.path.is_dir():
-            for name in _OURS:
-                entry = self.path / name
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+            with reading_from(self.path):
+                for name in _OURS:
+                    entry = self.path / name
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
         for folder in (self.path, self.checkpoints, self.path / "samples"):
             remove_leftovers(folder)
         with saving_to(self.path):
