@@ -1,7 +1,7 @@
 """A trained generator: sample from it, decode latents with it, save it."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,11 @@ from torch.backends import cudnn
 from torch.utils.data import get_worker_info
 
 from genaug import plugins, storage
+from genaug.access import reading_from
 from genaug.backend import Backend
-from genaug.errors import InputError, PluginError
+from genaug.errors import InputError, PluginError, is_out_of_memory
 from genaug.labels import as_labels
+from genaug.limits import as_whole, memory
 from genaug.precision import autocast, compute_dtype, pick_device
 from genaug.randomness import category_rows, check_seed, latent_rows
 from genaug.spec import Spec
@@ -103,13 +105,13 @@ class Generator:
         """
         wanted = self._wanted_labels(n, labels)
         count = len(wanted) if wanted is not None else self._count(n)
+        images = self._empty(count, dtype)
         seed = int(torch.randint(2**62, (1,), device="cpu")) if seed is None else check_seed(seed)
         chunk = chunk_size(self.spec, self.device)
         fixed = self._fixed_latents(latents, count)
         all_labels = wanted
         if wanted is None and self.spec.takes_labels:
             all_labels = category_rows(self.spec.num_classes, seed, "labels", 0, count)
-        images = self._empty(count, dtype)
         for start in range(0, count, chunk):
             drawn = {
                 latent.name: _padded(fixed[latent.name][start : start + chunk], chunk)
@@ -194,7 +196,10 @@ class Generator:
         from genaug.evaluation.record import EVALUATION_FILE
 
         measured = None if self.folder is None else self.folder / EVALUATION_FILE
-        also = {} if measured is None or not measured.is_file() else {EVALUATION_FILE: measured.read_bytes()}
+        also = {}
+        if measured is not None:
+            with reading_from(measured):
+                also = {EVALUATION_FILE: measured.read_bytes()} if measured.is_file() else {}
         storage.write_generator(Path(folder), self.manifest_fields(), self.network.state_dict(), overwrite, also)
         return Path(folder)
 
@@ -258,7 +263,18 @@ class Generator:
     def _empty(self, count: int, dtype: torch.dtype) -> Tensor:
         if dtype not in _SAMPLE_DTYPES:
             raise InputError(f"dtype must be torch.uint8 or a float dtype, got {dtype}.")
-        return torch.empty((count, *self.spec.shape), dtype=dtype, device=self.device)
+        needed, most = count * prod(self.spec.shape) * dtype.itemsize, memory()
+        try:
+            if most is not None and needed > most and self.device.type == "cpu":
+                raise MemoryError
+            return torch.empty((count, *self.spec.shape), dtype=dtype, device=self.device)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise InputError(
+                f"{count:,} images need {needed / 2**30:,.1f} GiB, more memory than there is. Sample fewer at a time, "
+                "each time with another seed."
+            ) from error
 
     def _generate_into(self, out: Tensor, latents: Mapping[str, Tensor], labels: Tensor | None, precision: str) -> None:
         """Generate one padded chunk and write its first ``len(out)`` images."""
@@ -277,8 +293,11 @@ class Generator:
             torch.inference_mode(),
             autocast(compute_dtype(precision, device), device),
             cudnn.flags(benchmark=False, deterministic=True),
+            plugins.faults_of(self._backend, "generate", may_exit=True),
         ):
             made = self._backend.generate(self._nets, on_device, None if labels is None else labels.to(device))
+            if not isinstance(made, Tensor):
+                raise TypeError(f"expected a tensor, got {type(made).__name__}")
         if not bool(torch.isfinite(made).all()):
             raise InputError(
                 f"this {self.backend_name} generator makes NaN or infinity in place of images: its training diverged, "
@@ -295,9 +314,7 @@ class Generator:
     def _count(self, n: int | None) -> int:
         if n is None:
             raise InputError("sample needs n= (how many) or labels= (one for each sample).")
-        if isinstance(n, bool) or not isinstance(n, Integral) or n < 0:
-            raise InputError(f"n must be an integer of 0 or more, got {n!r}.")
-        return int(n)
+        return as_whole(n, "n", 0)
 
     def _wanted_labels(self, n: int | None, labels: Any) -> Tensor | None:
         if labels is None:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from genaug.cli.printing import say
+
 
 def pull(
     repo: Annotated[str, typer.Argument(help="What to download: owner/name.")],
@@ -31,7 +33,7 @@ def pull(
     if json:
         from json import dumps
 
-        typer.echo(dumps({"repo": repo, "commit": commit, "folder": str(folder)}, indent=2))
+        say(dumps({"repo": repo, "commit": commit, "folder": str(folder)}, indent=2))
     else:
         where = f"{out}" if out is not None else repo
-        typer.echo(f'{repo} at commit {commit} is in {folder}\nTo load it: genaug.load("{where}")')
+        say(f'{repo} at commit {commit} is in {folder}\nTo load it: genaug.load("{where}")')

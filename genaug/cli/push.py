@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genaug.cli.printing import say
+
 if TYPE_CHECKING:
     from genaug.hub.push import Publication
 
@@ -52,13 +54,13 @@ def push(
         dataset_license=dataset_license,
     )
     if json:
-        typer.echo(_as_json(published))
+        say(_as_json(published))
         return
-    typer.echo(str(published))
+    say(str(published))
     if dry_run:
-        typer.echo(f"\nREADME.md:\n\n{published.card}")
+        say(f"\nREADME.md:\n\n{published.card}")
     else:
-        typer.echo(f'To load it: genaug.load("{repo}"{f", revision={tag!r}" if tag else ""})')
+        say(f'To load it: genaug.load("{repo}"{f", revision={tag!r}" if tag else ""})')
 
 
 def _as_json(published: "Publication") -> str:

@@ -14,7 +14,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from genaug import storage
+from genaug.access import reading_from
 from genaug.errors import FormatError
+from genaug.json_files import first_problem, parse_json, read_bytes
 
 EVALUATION_FILE = "evaluation.json"
 MAX_EVALUATION_BYTES = 2**22
@@ -102,24 +104,20 @@ def parse_evaluation(content: Any, where: str) -> Evaluation:
         return Evaluation.model_validate(content)
     except ValidationError as error:
         raise FormatError(
-            f"{where} is no valid evaluation: {storage.first_problem(error)}. Measure again, or correct it: each "
+            f"{where} is no valid evaluation: {first_problem(error)}. Measure again, or correct it: each "
             'metric is an object such as {"value": 12.3, "uncertainty": 0.4, "samples": 10000}.'
         ) from error
 
 
 def read_evaluation(folder: Path) -> Evaluation | None:
-    """The evaluation that lies in a generator's folder; None where there is none. Raises ``FormatError``."""
+    """The evaluation that lies in a generator's folder; None where there is none. Raises ``FormatError``, and
+    ``ReadError`` if it can't be read."""
     path = folder / EVALUATION_FILE
-    if not path.is_file():
-        return None
-    with open(path, "rb") as file:
-        content = file.read(MAX_EVALUATION_BYTES + 1)
-    if len(content) > MAX_EVALUATION_BYTES:
-        raise FormatError(f"{path} is larger than {MAX_EVALUATION_BYTES} bytes; no {EVALUATION_FILE} of genaug is.")
-    try:
-        return parse_evaluation(json.loads(content), str(path))
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is not valid JSON ({error}). Measure again, or remove it.") from error
+    with reading_from(path):
+        if not path.is_file():
+            return None
+    content = read_bytes(path, MAX_EVALUATION_BYTES)
+    return parse_evaluation(parse_json(content, str(path), "Measure again, or remove it.", finite=False), str(path))
 
 
 def write_evaluation(

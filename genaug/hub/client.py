@@ -248,7 +248,7 @@ def _retry_after(status: int, answer: Mapping[str, str]) -> float | None:
     """Seconds that an answer asks to wait for; None where it says nothing (that can be understood)."""
     limits = parse_ratelimit_headers(answer) if status == 429 else None
     if limits is not None and limits.remaining == 0:
-        return float(limits.reset_in_seconds)
+        return float(min(limits.reset_in_seconds, 10**9))
     text = answer.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
         return min(float(text), 1e9)

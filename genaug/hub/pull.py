@@ -5,7 +5,6 @@ headers and token, into its cache: never more bytes than announced, and none kep
 """
 
 import errno
-import json
 import os
 import re
 import warnings
@@ -15,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from huggingface_hub import ModelInfo, constants, hf_hub_url
+from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
 from genaug import storage
 from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, OutputExistsError, SaveError
 from genaug.hub import cache, client
+from genaug.hub.answers import RepoAnswer, parse_repo
 from genaug.hub.client import MAX_ANSWER_BYTES, InterruptionError, NotAHubError, find_interruption, persistently
 from genaug.hub.explain import explain
 from genaug.hub.pace import TooSlowError
@@ -157,30 +157,28 @@ def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> 
     place = f"{repo}/revision/{quote(revision, safe='')}" if revision else repo
     url = f"{constants.ENDPOINT}/api/models/{place}?blobs=true"
 
-    def ask() -> ModelInfo:  # as HfApi.model_info does, which reads an answer of any length
+    def ask() -> RepoAnswer:  # as HfApi.model_info does, which reads an answer of any length
         window = _QUICK if quick else client.SILENCE
         with client.answer_to(
             url, client.headers(), timeout, window=min(window, client.SILENCE), limit=MAX_ANSWER_BYTES
         ) as answer:
             client.check_answer(answer)
-            return ModelInfo(**json.loads(b"".join(answer.iter_raw())))
+            return parse_repo(b"".join(answer.iter_raw()))
 
     try:
         client.check_token()
         info = persistently(ask, timeout, once=quick)
         files = {}
         for sibling in info.siblings or ():
-            if sibling.rfilename in PUBLISHED:
+            if sibling.name in PUBLISHED:
                 size, digest = (
                     (sibling.lfs.size, sibling.lfs.sha256) if sibling.lfs else (sibling.size, sibling.blob_id)
                 )
-                files[sibling.rfilename] = RemoteFile(size, digest if digest and cache.is_hash(digest) else None)
-        if not isinstance(info.sha, str) or not cache.is_commit(info.sha):
-            raise ValueError(f"it names {info.sha!r} as a commit")
+                files[sibling.name] = RemoteFile(size, digest if digest and cache.is_hash(digest) else None)
         if revision is not None and cache.is_commit(revision) and info.sha != revision:
             raise ValueError(f"it names {info.sha} for the commit {revision}")
-        named = isinstance(info.id, str) and _NAME.fullmatch(info.id)
-        return Remote(info.id if named else repo, info.sha, bool(info.private), files)
+        named = info.id if info.id is not None and _NAME.fullmatch(info.id) else repo
+        return Remote(named, info.sha, bool(info.private), files)
     except (InterruptionError, HubError):
         raise
     except (HfHubHTTPError, OfflineModeIsEnabled) as error:

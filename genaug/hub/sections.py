@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from genaug import __version__, storage
+from genaug.escaping import one_line
 from genaug.evaluation.record import Evaluation
 from genaug.hub.prose import Part
 from genaug.hub.pull import SHEET_FILE
@@ -97,5 +98,4 @@ def _plain(value: Any) -> str:
 
 def cell(text: str, limit: int = 300) -> str:
     """Text from elsewhere for a line of Markdown: no marks, links, tags, line breaks or new columns in it."""
-    flat = " ".join(str(text).split())[:limit]
-    return flat.translate(_ESCAPES)
+    return one_line(text)[:limit].translate(_ESCAPES)

@@ -12,6 +12,7 @@ from genaug.dataset_state import state_kept
 from genaug.errors import InputError
 from genaug.images import to_uint8
 from genaug.labels import as_labels, class_names
+from genaug.limits import SIDE, as_whole
 from genaug.spec import MAX_CLASSES, MAX_NAME, Spec
 
 _TELL_EVERY = 100
@@ -37,6 +38,8 @@ def read_images(
     """
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise InputError(f"expected a map-style dataset (with len() and indices), got {type(dataset).__name__}.")
+    if image_size is not None:
+        image_size = as_whole(image_size, "image_size", 1, SIDE)
     if len(dataset) == 0:
         raise InputError("the dataset is empty: expected at least one image.")
     with state_kept(dataset):
@@ -52,8 +55,8 @@ def read_images(
         )
     if names is not None and (len(set(names)) != classes or max(map(len, names)) > MAX_NAME):
         names = None  # they don't tell the classes apart
-    if names is not None and any("\udc80" <= letter <= "\udcff" for letter in "".join(names)):
-        broken = next(name for name in names if not name.isprintable())
+    broken = next((name for name in names or () if any("\ud800" <= letter <= "\udfff" for letter in name)), None)
+    if broken is not None:
         raise InputError(f"a class has the name {broken!r}, which isn't text (in an old encoding?). Rename it.")
     channels, height, width = images.shape[1:]
     spec = Spec(shape=(channels, height, width), num_classes=classes, classes=names)
@@ -95,7 +98,7 @@ def _read_items(
 
 
 def _allocate(count: int, first: Tensor) -> Tensor:
-    if max(first.shape[1:]) > 2048:
+    if max(first.shape[1:]) > SIDE:
         raise InputError(f"images of {first.shape[2]}x{first.shape[1]} are too large. Pass image_size= (--image-size).")
     try:
         return torch.empty((count, *first.shape), dtype=torch.uint8, device="cpu")
