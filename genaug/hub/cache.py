@@ -68,7 +68,7 @@ def whole_snapshot(
     expected = digests or {}
     for name in names:
         try:
-            found = _blob_name(repo, folder / name)
+            found = blob_name(folder / name)
         except OSError:  # unreadable: as good as not there
             return None
         if found is None or expected.get(name) not in (None, found):
@@ -76,8 +76,8 @@ def whole_snapshot(
     return folder
 
 
-def _blob_name(repo: str, path: Path) -> str | None:
-    """The name of the blob whose content a file of a snapshot has; None if it has that of none.
+def blob_name(path: Path) -> str | None:
+    """The name of the repo's blob whose content a file in a snapshot has; None if it has that of none.
 
     Where the system has no links, files are copies of blobs; whatever else lies in a snapshot was put there by others.
     """
@@ -86,7 +86,7 @@ def _blob_name(repo: str, path: Path) -> str | None:
     link = Path(os.readlink(path)).name if path.is_symlink() else ""
     for like in (link,) if is_hash(link) else ("0" * 40, "0" * 64):
         digest = digest_of(path, like)
-        if (digest == link or not is_hash(link)) and blob(repo, digest).is_file():
+        if (digest == link or not is_hash(link)) and (path.parents[2] / "blobs" / digest).is_file():
             return digest
     return None
 

@@ -24,7 +24,7 @@ from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, Outp
 from genaug.hub import cache, client
 from genaug.hub.client import MAX_ANSWER_BYTES, InterruptionError, NotAHubError, find_interruption, persistently
 from genaug.hub.explain import explain
-from genaug.hub.pace import TooSlowError
+from genaug.hub.pace import TooLongError, TooSlowError
 from genaug.hub.redaction import credentials_redacted, redact
 
 CARD_FILE = "README.md"
@@ -125,13 +125,13 @@ def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
 
 
 def copy_to(folder: Path, out: Path, overwrite: bool) -> None:
-    """Copy a pulled generator's files into a folder of one's own, all or none.
+    """Copy a pulled generator's files from the cache into a folder of one's own, all or none.
 
     Raises ``OutputExistsError`` where it holds something and ``overwrite`` is false, or files of these names that
     aren't a generator's, ``SaveError`` where writing fails.
     """
     storage.check_free(out, overwrite)
-    contents = {name: (folder / name).read_bytes() for name in PUBLISHED if (folder / name).is_file()}
+    contents = {name: (folder / name).read_bytes() for name in PUBLISHED if cache.blob_name(folder / name) is not None}
     there = [name for name in contents if (out / name).exists()]
     if there and not _was_ours(out / storage.CONFIG_FILE):
         raise OutputExistsError(
@@ -308,6 +308,7 @@ def _receive(
     except (
         InterruptionError,
         TooSlowError,
+        TooLongError,
         HfHubHTTPError,
         OfflineModeIsEnabled,
         httpx.HTTPError,
