@@ -57,23 +57,15 @@ def snapshot(repo: str, commit: str) -> Path:
     return repo_folder(repo) / "snapshots" / commit
 
 
-def whole_snapshot(
-    repo: str, commit: str, names: tuple[str, ...], digests: Mapping[str, str | None] | None = None
-) -> Path | None:
-    """A commit's folder, if it has all these files and each is one of the repo's blobs, undamaged.
-
-    ``digests`` are the hashes that the Hub states for them, if it was asked.
-    """
-    folder = snapshot(repo, commit)
-    expected = digests or {}
+def blob_names(repo: str, commit: str, names: tuple[str, ...]) -> dict[str, str]:
+    """The blobs, by file name, that are a commit's files; without those that are missing, damaged or unreadable."""
+    blobs = {}
     for name in names:
-        try:
-            found = blob_name(folder / name)
-        except OSError:  # unreadable: as good as not there
-            return None
-        if found is None or expected.get(name) not in (None, found):
-            return None
-    return folder
+        with suppress(OSError):
+            found = blob_name(snapshot(repo, commit) / name)
+            if found is not None:
+                blobs[name] = found
+    return blobs
 
 
 def blob_name(path: Path) -> str | None:
