@@ -57,27 +57,19 @@ def snapshot(repo: str, commit: str) -> Path:
     return repo_folder(repo) / "snapshots" / commit
 
 
-def whole_snapshot(
-    repo: str, commit: str, names: tuple[str, ...], digests: Mapping[str, str | None] | None = None
-) -> Path | None:
-    """A commit's folder, if it has all these files and each is one of the repo's blobs, undamaged.
-
-    ``digests`` are the hashes that the Hub states for them, if it was asked.
-    """
-    folder = snapshot(repo, commit)
-    expected = digests or {}
+def blob_names(repo: str, commit: str, names: tuple[str, ...]) -> dict[str, str]:
+    """The blobs, by file name, that are a commit's files; without those that are missing, damaged or unreadable."""
+    blobs = {}
     for name in names:
-        try:
-            found = _blob_name(repo, folder / name)
-        except OSError:  # unreadable: as good as not there
-            return None
-        if found is None or expected.get(name) not in (None, found):
-            return None
-    return folder
+        with suppress(OSError):
+            found = blob_name(snapshot(repo, commit) / name)
+            if found is not None:
+                blobs[name] = found
+    return blobs
 
 
-def _blob_name(repo: str, path: Path) -> str | None:
-    """The name of the blob whose content a file of a snapshot has; None if it has that of none.
+def blob_name(path: Path) -> str | None:
+    """The name of the repo's blob whose content a file in a snapshot has; None if it has that of none.
 
     Where the system has no links, files are copies of blobs; whatever else lies in a snapshot was put there by others.
     """
@@ -86,7 +78,7 @@ def _blob_name(repo: str, path: Path) -> str | None:
     link = Path(os.readlink(path)).name if path.is_symlink() else ""
     for like in (link,) if is_hash(link) else ("0" * 40, "0" * 64):
         digest = digest_of(path, like)
-        if (digest == link or not is_hash(link)) and blob(repo, digest).is_file():
+        if (digest == link or not is_hash(link)) and (path.parents[2] / "blobs" / digest).is_file():
             return digest
     return None
 

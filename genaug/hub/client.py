@@ -26,12 +26,13 @@ from huggingface_hub.utils import (
 
 from genaug import __version__
 from genaug.errors import HubError, InputError
-from genaug.hub.pace import TooSlowError, paced_send
+from genaug.hub.pace import TooLongError, TooSlowError, paced_send
 from genaug.hub.redaction import redact
 
 SILENCE = 60.0  # seconds without a byte after which we give up, and the longest Retry-After that we wait for
 PAUSES = (1.0, 2.0, 4.0)  # seconds between attempts where the server asks for no other
 MAX_ANSWER_BYTES = 2**25  # of an answer in JSON; a file in a repo takes some 200 of it
+MAX_REDIRECTS = 20
 MAX_ERROR_BYTES = 2**20  # of an answer that is an error
 PASSING = (408, 429, 500, 502, 503, 504)  # states that may be over at the next attempt
 
@@ -161,15 +162,20 @@ def answer_to(
     """The answer to a GET, to be read by its ``iter_raw``; ``check_answer`` has to see it first.
 
     ``timeout`` bounds the wait for each byte. Each ``window`` seconds have to bring ``pace.LEAST_RATE`` bytes per
-    second, or ``TooSlowError`` is raised; an answer of more than ``limit`` bytes raises ``ValueError``.
+    second, or ``TooSlowError`` is raised; an answer of more than ``limit`` bytes raises ``TooLongError``.
     """
     client = get_session()
     request = client.build_request("GET", url, headers=headers, timeout=timeout)
-    response = paced_send(client.send, request, window, limit, follow_redirects=True)
-    try:
-        yield response
-    finally:
-        response.close()
+    for _ in range(MAX_REDIRECTS + 1):  # httpx would read the bodies of redirects, whatever their size
+        response = paced_send(client.send, request, window, limit, follow_redirects=False)
+        try:
+            if response.next_request is None:
+                yield response
+                return
+            request = response.next_request
+        finally:
+            response.close()
+    raise TooLongError(f"more than {MAX_REDIRECTS} redirects")
 
 
 def check_answer(response: Any) -> None:

@@ -71,7 +71,7 @@ def measured(evaluation: Evaluation | None, weights: str) -> Part:
     if common:
         lines += ["", f"Basis of all figures: {cell('; '.join(common))}."]
     if own:
-        lines += ["", "Basis:", "", *(f"{number}. {cell(text)}" for number, text in enumerate(own, 1))]
+        lines += ["", "Basis by number:", "", *(f"{number}. {cell(text)}" for number, text in enumerate(own, 1))]
     if evaluation is not None:
         for name, figure in evaluation.metrics.items():
             if figure.rule:

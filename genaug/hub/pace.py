@@ -19,6 +19,10 @@ class TooSlowError(Exception):
     """A transfer that moved fewer bytes in a window than ``LEAST_RATE`` asks for."""
 
 
+class TooLongError(Exception):
+    """An answer of more bytes than it may have, or behind more redirects."""
+
+
 class Pace:
     """Counts the bytes of one transfer, in windows of ``window`` seconds."""
 
@@ -56,7 +60,7 @@ class PacedStream(httpx.SyncByteStream):
         for chunk in self._stream:
             total += len(chunk)
             if self.limit is not None and total > self.limit:
-                raise ValueError(f"more than {self.limit:,} bytes")
+                raise TooLongError(f"more than {self.limit:,} bytes")
             for start in range(0, len(chunk), _CHUNK):
                 part = chunk[start : start + _CHUNK]
                 self._pace.add(len(part))
@@ -69,7 +73,7 @@ class PacedStream(httpx.SyncByteStream):
 def paced_send(send: Callable[..., Any], request: Any, window: float, limit: int | None = None, **options: Any) -> Any:
     """The streaming response that a client's ``send`` gives, with a bound on its duration and on the answer's size.
 
-    Raises ``TooSlowError`` here and while the answer is read, and ``ValueError`` for an answer of more than ``limit``
+    Raises ``TooSlowError`` here and while the answer is read, and ``TooLongError`` for an answer of more than ``limit``
     bytes.
     """
     pace = Pace(window)

@@ -8,23 +8,20 @@ import errno
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from huggingface_hub import constants, hf_hub_url
+from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import httpx
 
 from genaug import storage
 from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, OutputExistsError, SaveError
 from genaug.hub import cache, client
 from genaug.hub.answers import RepoAnswer, parse_repo
-from genaug.hub.client import MAX_ANSWER_BYTES, InterruptionError, NotAHubError, find_interruption, persistently
+from genaug.hub.client import MAX_ANSWER_BYTES, InterruptionError, NotAHubError, persistently
+from genaug.hub.download import Remote, RemoteFile, fetch
 from genaug.hub.explain import explain
-from genaug.hub.pace import TooSlowError
 from genaug.hub.redaction import credentials_redacted, redact
 
 CARD_FILE = "README.md"
@@ -36,24 +33,6 @@ MAX_SHEET_BYTES = 2**26
 _NAME = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}", re.ASCII)
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 _QUICK = 5.0  # seconds to wait for an answer where the cache has one already
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """What the Hub says of a file: its size, and its sha256 or, for small files, git's sha1 of it."""
-
-    size: int | None
-    digest: str | None
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A repo at one commit, as the Hub describes it; ``files`` are those that the format names."""
-
-    repo: str
-    commit: str
-    private: bool
-    files: Mapping[str, RemoteFile]
 
 
 def pull(repo: str, revision: str | None = None, *, extras: bool = False, force: bool = False) -> Path:
@@ -75,7 +54,8 @@ def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
     client.check_repo_id(repo)
     client.check_revision(revision)
     commit = cache.known_commit(repo, revision)
-    cached = None if commit is None else cache.whole_snapshot(repo, commit, NEEDED)
+    verified = {} if commit is None else cache.blob_names(repo, commit, NEEDED)
+    cached = cache.snapshot(repo, commit) if commit is not None and len(verified) == len(NEEDED) else None
     if client.is_offline():
         if force:
             raise HubError(f"{repo} can't be downloaded again: HF_HUB_OFFLINE=1 forbids asking the Hub. Unset it.")
@@ -101,12 +81,14 @@ def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
     if remote.repo.lower() != repo.lower():
         _warn(f"{repo} is called {remote.repo} now. Use the new name: others can take over the old one.")
     names = tuple(name for name in (PUBLISHED if extras else NEEDED) if name in NEEDED or name in remote.files)
-    digests = {name: file.digest for name, file in remote.files.items()}
-    folder = None if force else cache.whole_snapshot(repo, remote.commit, names, digests)
-    if folder is not None:
-        with suppress(OSError):  # the files are there, if only in a cache that we can't write to
-            cache.note(repo, remote.commit, revision)
-        return folder
+    if not force:
+        if remote.commit != commit or names != NEEDED:
+            verified = cache.blob_names(repo, remote.commit, names)
+        digests = {name: file.digest for name, file in remote.files.items()}
+        if all(name in verified and digests.get(name) in (None, verified[name]) for name in names):
+            with suppress(OSError):  # the files are there, if only in a cache that we can't write to
+                cache.note(repo, remote.commit, revision)
+            return cache.snapshot(repo, remote.commit)
     try:
         with storage.saving_to(cache.repo_folder(repo), "set HF_HUB_CACHE to a folder that you can write to"):
             folder = cache.enter(repo, remote.commit, _fetch_all(remote, repo, names, force))
@@ -125,13 +107,13 @@ def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
 
 
 def copy_to(folder: Path, out: Path, overwrite: bool) -> None:
-    """Copy a pulled generator's files into a folder of one's own, all or none.
+    """Copy a pulled generator's files from the cache into a folder of one's own, all or none.
 
     Raises ``OutputExistsError`` where it holds something and ``overwrite`` is false, or files of these names that
     aren't a generator's, ``SaveError`` where writing fails.
     """
     storage.check_free(out, overwrite)
-    contents = {name: (folder / name).read_bytes() for name in PUBLISHED if (folder / name).is_file()}
+    contents = {name: (folder / name).read_bytes() for name in PUBLISHED if cache.blob_name(folder / name) is not None}
     there = [name for name in contents if (out / name).exists()]
     if there and not _was_ours(out / storage.CONFIG_FILE):
         raise OutputExistsError(
@@ -187,44 +169,6 @@ def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> 
         raise NotAHubError(error) from error
 
 
-def fetch(remote: Remote, repo: str, name: str, limit: int, *, also: str | None = None, force: bool = False) -> Path:
-    """A file's place among the cache's blobs, downloaded if it isn't there whole, and checked.
-
-    ``limit`` is how many bytes it may have; ``also`` is a sha256 that it must have besides the Hub's own hash of it.
-    """
-    file = remote.files[name]
-    if file.size is not None and file.size > limit:
-        raise HubError(
-            f"{name} of {repo} has {file.size:,} bytes, more than the {limit:,} that it may have. It wasn't fetched; "
-            "ask the owner to push the generator again, or choose another revision."
-        )
-    digests = [digest for digest in (file.digest, also) if digest is not None]
-    if digests and not force:
-        place = cache.blob(repo, digests[0])
-        if place.is_file() and _has(place, digests):
-            return place
-    with cache.blank(cache.blob(repo, digests[0] if digests else name)) as part:
-        download(remote, repo, name, part, limit, also=also)
-        place = cache.blob(repo, digests[0] if digests else cache.digest_of(part, ""))
-        os.replace(part, place)
-    return place
-
-
-def download(remote: Remote, repo: str, name: str, part: Path, limit: int, *, also: str | None = None) -> None:
-    """Download a file of a repo to ``part`` and check it; once more where it comes out damaged. Raises ``HubError``."""
-    file = remote.files[name]
-    for _ in range(2):
-        digests = [digest for digest in (file.digest, also) if digest is not None]
-        _receive(repo, remote.commit, name, part, file.size, digests, limit)
-        if _has(part, digests):
-            return
-        part.unlink()
-    raise HubError(
-        f"{name} of {repo} arrived damaged twice: its hash isn't the one that {constants.ENDPOINT} states. Nothing of "
-        "it was kept. Try again, from another network if it stays."
-    )
-
-
 def _fetch_all(remote: Remote, repo: str, names: tuple[str, ...], force: bool) -> dict[str, Path]:
     """Every file's place among the blobs. What config.json says is checked before the weights are asked for."""
     for name in NEEDED:
@@ -253,69 +197,6 @@ def _fetch_all(remote: Remote, repo: str, names: tuple[str, ...], force: bool) -
     )
     limits = {CARD_FILE: MAX_CARD_BYTES, SHEET_FILE: MAX_SHEET_BYTES}
     return found | {name: fetch(remote, repo, name, limits[name], force=force) for name in names if name not in NEEDED}
-
-
-def _receive(
-    repo: str, commit: str, name: str, part: Path, size: int | None, digests: Sequence[str], limit: int
-) -> None:
-    """Download into ``part``, from where an interrupted attempt ended.
-
-    An error behind a file's last byte changes nothing about the file: it counts as complete by its size, or, if the
-    server doesn't state that, by its hashes.
-    """
-    url, patience = hf_hub_url(repo, name, revision=commit), client.patience()
-
-    def is_complete() -> bool:
-        if not part.is_file():
-            return False
-        return part.stat().st_size == size if size is not None else bool(digests) and _has(part, digests)
-
-    def attempt() -> None:
-        if is_complete():
-            return
-        try:
-            receive()
-        except Exception as error:
-            if find_interruption(error) is None or not is_complete():
-                raise
-        if size is not None and part.stat().st_size < size:
-            raise InterruptionError(f"{name} ended after {part.stat().st_size:,} of {size:,} bytes", heard=True)
-
-    def receive() -> None:
-        start = part.stat().st_size if part.exists() else 0
-        range_header = {"Range": f"bytes={start}-"} if start else {}
-        with client.answer_to(url, client.headers() | range_header, patience, window=client.SILENCE) as answer:
-            if answer.status_code == 416 and start:
-                part.unlink()
-                raise InterruptionError("HTTP 416 to the rest of a file", heard=True)
-            client.check_answer(answer)
-            continues = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
-                f"bytes {start}-"
-            )
-            with open(part, "ab" if continues else "wb") as file:
-                for chunk in answer.iter_raw():
-                    if file.tell() + len(chunk) > limit:
-                        raise HubError(
-                            f"{constants.ENDPOINT} sends more for {name} of {repo} than the {limit:,} bytes that it "
-                            "may have. Nothing of it was kept; choose another revision, or ask the owner."
-                        )
-                    file.write(chunk)
-
-    try:
-        persistently(attempt, patience)
-    except (
-        InterruptionError,
-        TooSlowError,
-        HfHubHTTPError,
-        OfflineModeIsEnabled,
-        httpx.HTTPError,
-        httpx.InvalidURL,
-    ) as error:
-        raise explain(error, repo, commit) from error
-
-
-def _has(part: Path, digests: Sequence[str]) -> bool:
-    return all(cache.digest_of(part, digest) == digest for digest in digests)
 
 
 def _not_cached(repo: str, revision: str, commit: str | None) -> str:

@@ -25,8 +25,9 @@ from genaug.hub.card import (
     tells_of_copies,
 )
 from genaug.hub.client import NotAHubError, find_interruption, limited_session, persistently
+from genaug.hub.download import Remote, download
 from genaug.hub.explain import explain
-from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, PUBLISHED, SHEET_FILE, Remote, describe, download
+from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, PUBLISHED, SHEET_FILE, describe
 from genaug.hub.redaction import credentials_redacted, redact
 from genaug.hub.sections import Facts
 from genaug.hub.training_data import KEY, TrainingData, check_training_data, merged, parse_training_data

@@ -76,3 +76,26 @@ def test_figures_that_cannot_be_are_not_written(folder):
     with pytest.raises(FormatError, match=r"metrics\.fid\.value"):
         write_evaluation(folder, {"fid": {"value": float("inf")}})
     assert not (folder / "evaluation.json").exists()
+
+
+def test_other_fields_are_kept_if_they_are_finite_numbers():
+    others = {"name": "x", "list": [1], "inf": float("inf"), "a b": 1, "ok": True, "huge": 10**400}
+    fields = {"value": 1.0, "copied": 0.1, "cells": 5, **others}
+    figure = parse_evaluation({"metrics": {"copying": fields}}, "it").metrics["copying"]
+    assert figure.details == {"copied": 0.1, "cells": 5}
+
+
+def test_results_of_each_class_are_kept_up_to_a_thousand_classes(make_generator, tmp_path):
+    folder = make_generator().save(tmp_path / "g")
+    figures = {"label_agreement": {"value": 0.5, "reference": 0.75, "features": "a long text", "low": None}}
+    write_evaluation(folder, {}, {f"class {i}": figures for i in range(1000)})
+    kept = read_evaluation(folder).per_class["class 999"]["label_agreement"]
+    assert (kept.value, kept.reference, kept.features) == (0.5, 0.75, None)
+    write_evaluation(folder, {}, {f"class {i}": figures for i in range(1001)})
+    assert read_evaluation(folder).per_class == {}
+
+
+@pytest.mark.parametrize("name", ["copying", "copying_test", "exact_copies", "near_duplicates"])
+def test_any_failed_check_for_copies_counts(name):
+    assert parse_evaluation({"metrics": {name: {"passed": False}}}, "it").copying_failed
+    assert not parse_evaluation({"metrics": {name: {"passed": True}, "fid": {"passed": False}}}, "it").copying_failed

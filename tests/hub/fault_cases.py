@@ -44,6 +44,8 @@ from hub_faults import (
     echoing,
     edited,
     endless,
+    endless_redirect,
+    endless_refusal,
     flipped,
     hung,
     hung_behind_the_end,
@@ -51,6 +53,7 @@ from hub_faults import (
     log_in_page,
     longer,
     lost,
+    redirect_to_itself,
     reset,
     short,
     status,
@@ -144,6 +147,20 @@ LOADING = [
         both(little_room, fault(QUESTION, endless)),
         "more than 1,048,576 bytes",
         check=sent_at_most(2**24),
+    ),
+    Case(
+        "a refusal without an end in place of the weights",
+        fault(WEIGHTS, endless_refusal),
+        "as a Hub does",
+        check=sent_at_most(2**24),
+    ),
+    Case(
+        "a redirect with a body without an end",
+        fault(WEIGHTS, endless_redirect, times=1),
+        check=sent_at_most(2**24),
+    ),
+    Case(
+        "a redirect to itself", fault(WEIGHTS, redirect_to_itself), "more than 20 redirects", check=asked(WEIGHTS, 20)
     ),
     Case("server down", down, "can't be reached"),
     Case("HF_HUB_OFFLINE=1, never pulled", offline, "HF_HUB_OFFLINE=1 forbids", check=asked(".", 0)),

@@ -177,7 +177,7 @@ def no_file_escaped(world):
 
 def asked(pattern, times):
     def check(world):
-        assert len(world.hub.asked(pattern)) == times
+        assert len(world.hub.asked(pattern)) == times, world.hub.asked(pattern)
 
     return check
 

@@ -64,12 +64,31 @@ def log_in_page(request, answer):
 def endless(request, answer):
     """A body without a length, and without an end: 128 MiB, of which ``endless_bytes`` went off."""
     request.send_response(200)
+    _endless_body(request)
+
+
+def _endless_body(request):
     request.send_header("Transfer-Encoding", "chunked")
     request.end_headers()
     for _ in range(2000):
         request.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
         request.hub.endless_bytes += 0x10000
     request.close_connection = True
+
+
+def endless_refusal(request, answer):
+    request.send_response(404)
+    _endless_body(request)
+
+
+def endless_redirect(request, answer):
+    request.send_response(302)
+    request.send_header("Location", request.path)
+    _endless_body(request)
+
+
+def redirect_to_itself(request, answer):
+    request.send(Answer(302, b"", {"Location": request.path}))
 
 
 def longer(request, answer):

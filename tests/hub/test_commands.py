@@ -44,6 +44,17 @@ def test_a_dry_run_shows_the_commit_and_the_card(hub, folder):
     assert not hub.repos
 
 
+def test_the_training_data_are_described_once(hub, folder):
+    described = ["--dataset-name", "Roses", "--dataset-url", "owner/roses", "--dataset-license", "CC0"]
+    assert run("push", folder, REPO, "--license", "mit", *described).exit_code == 0
+    sentence = "Training data: [Roses](https://huggingface.co/datasets/owner/roses). Licence of the data: CC0."
+    assert sentence in hub.repos[REPO].files["README.md"].decode()
+    assert run("push", folder, REPO, "--license", "mit").exit_code == 0
+    assert sentence in hub.repos[REPO].files["README.md"].decode()
+    refused = run("push", folder, REPO, "--dataset-url", "roses")
+    assert (refused.exit_code, "not a link to a data set" in refused.output) == (1, True)
+
+
 def test_what_is_told_after_it(hub, folder):
     assert (
         f"genaug.load(\"{REPO}\", revision='v1')" in run("push", folder, REPO, "--license", "mit", "--tag", "v1").output

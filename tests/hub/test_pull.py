@@ -325,6 +325,14 @@ class TestCopies:
         ]
         assert not any(path.is_symlink() for path in loaded.folder.iterdir())
 
+    def test_what_is_not_a_blob_of_the_repo_is_not_copied(self, hub, commit, tmp_path):
+        folder = pull(REPO, extras=True)
+        (tmp_path / "secret").write_text("mine")
+        (folder / "README.md").unlink()
+        (folder / "README.md").symlink_to(tmp_path / "secret")
+        copy_to(folder, tmp_path / "copy", False)
+        assert not (tmp_path / "copy" / "README.md").exists()
+
     def test_a_folder_in_use_is_left_alone(self, hub, commit, tmp_path):
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "notes.txt").write_text("mine")
