@@ -31,8 +31,8 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
     can't be reached (with a ``HubWarning``) or HF_HUB_OFFLINE=1 is set.
 
     Nothing is unpickled and no code that came with the weights is run. Raises ``FormatError`` for a damaged,
-    truncated or foreign folder, ``ReadError`` for one that can't be read, ``PluginError`` where the backend isn't installed or is too old (saying what to
-    install), ``HubError`` where nothing whole is to be had from the Hub.
+    truncated or foreign folder, ``ReadError`` for one that can't be read, ``PluginError`` where the backend isn't
+    installed or is too old (saying what to install), ``HubError`` where nothing whole is to be had from the Hub.
     """
     folder = Path(where)
     with reading_from(folder):
