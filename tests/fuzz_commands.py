@@ -222,8 +222,8 @@ class Lines:
             ]
         )
 
-    def _pick(self, odd: list[str], good: str) -> str:
-        return good if self._random.random() < 0.85 else self._random.choice(odd)
+    def _pick(self, odd: list[str], good: str, chance: float = 0.85) -> str:
+        return good if self._random.random() < chance else self._random.choice(odd)
 
     def _some(self, words: list[str], chance: float) -> list[str]:
         return words if self._random.random() < chance else []
@@ -269,7 +269,7 @@ class Lines:
 
     def _out(self, chance: float) -> list[str]:
         new = f"new/{self._random.randrange(40)}{self._random.choice(['', '', '.png'])}"
-        return self._some(["--out", self._pick(self._paths(), new)], chance)
+        return self._some(["--out", self._pick(self._paths(), new, 0.6)], chance)
 
     def _source(self) -> str:
         odd = [*self._paths(), *REPOS, "folder:photos", "folder:broken", "folder:bytes", "folder:odd", "folder:"]
