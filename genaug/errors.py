@@ -67,4 +67,5 @@ class TrainingWarning(UserWarning):
 
 
 class TrainingError(GenaugError):
-    """A training run that had to stop; the message says where the last good state lies."""
+    """A training that had to stop or went nowhere: a run, whose message says where the last good state lies, or a
+    classifier whose loss is no longer finite."""

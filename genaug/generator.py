@@ -20,6 +20,7 @@ from genaug.limits import as_whole, memory
 from genaug.precision import autocast, compute_dtype, pick_device
 from genaug.randomness import category_rows, check_seed, latent_rows
 from genaug.spec import Spec
+from genaug.surroundings import torch_defaults
 
 if TYPE_CHECKING:
     from genaug.hub.push import Publication
@@ -100,13 +101,13 @@ class Generator:
         torch's RNG. ``precision`` is "auto" (bfloat16 where it is faster), "float32" (the reference) or "bfloat16".
 
         Raises ``InputError`` for labels the generator doesn't know or can't take, for both or neither of ``n`` and
-        ``labels``, and for latents that the spec doesn't have or that don't fit it.
+        ``labels``, for latents that the spec doesn't have or that don't fit it, and if an image isn't finite.
         """
         wanted = self._wanted_labels(n, labels)
         count = len(wanted) if wanted is not None else self._count(n)
         images = self._empty(count, dtype)
-        seed = int(torch.randint(2**62, (1,))) if seed is None else check_seed(seed)
-        chunk = self._chunk()
+        seed = int(torch.randint(2**62, (1,), device="cpu")) if seed is None else check_seed(seed)
+        chunk = chunk_size(self.spec, self.device)
         fixed = self._fixed_latents(latents, count)
         all_labels = wanted
         if wanted is None and self.spec.takes_labels:
@@ -135,7 +136,7 @@ class Generator:
 
         ``z`` and ``codes`` name the spec's latents: float (N, size), or (N,) where the size is 1; int64 (N,) for a
         categorical one. ``labels`` are int64 (N,) and required where the generator takes them. Returns (N, C, H, W) as
-        ``sample`` does.
+        ``sample`` does, and raises ``InputError`` as it does.
         """
         if z is not None:
             codes = {"z": z, **codes}
@@ -147,7 +148,7 @@ class Generator:
             raise InputError(f"decode needs labels: this generator takes {self.spec.describe_classes()}.")
         if wanted is not None and len(wanted) != count:
             raise InputError(f"decode got {count} latents and {len(wanted)} labels; they must be as many.")
-        chunk = self._chunk()
+        chunk = chunk_size(self.spec, self.device)
         images = self._empty(count, dtype)
         for start in range(0, count, chunk):
             part = {name: _padded(code[start : start + chunk], chunk) for name, code in codes.items()}
@@ -190,7 +191,7 @@ class Generator:
         What ``genaug evaluate --card`` measured of the folder that this generator was loaded from goes along.
 
         Raises ``OutputExistsError`` where the folder is not empty and ``overwrite`` is false, ``SaveError`` where
-        writing fails.
+        writing fails or a weight isn't finite; what was there is then unchanged.
         """
         from genaug.evaluation.record import EVALUATION_FILE
 
@@ -212,6 +213,9 @@ class Generator:
         commit_message: str | None = None,
         dry_run: bool = False,
         force: bool = False,
+        dataset_name: str | None = None,
+        dataset_url: str | None = None,
+        dataset_license: str | None = None,
     ) -> "Publication":
         """Publish on the Hub as ``repo`` ("owner/name"), in one commit, with a card and a sheet of samples.
 
@@ -219,13 +223,27 @@ class Generator:
         makes a new repo private, ``tag`` names the commit. ``dry_run`` sends nothing: print the result to see the
         commit. What people wrote in the card on the Hub stays.
 
+        ``dataset_name``, ``dataset_url`` (a URL, or the id "owner/name" of a data set on the Hub) and
+        ``dataset_license`` describe the training data. They are asked for once: the card on the Hub, ``config.json``
+        and ``training`` keep them. Well-known data sets are described without them, by the name in ``training``.
+
         Raises ``InputError``, before anything is sent, without a licence or after a failed copying check (``force``
         publishes all the same, and the card says so); ``HubError`` where the Hub can't be reached or refuses.
         """
         from genaug.hub.push import push
 
         return push(
-            self, repo, license=license, private=private, tag=tag, message=commit_message, dry_run=dry_run, force=force
+            self,
+            repo,
+            license=license,
+            private=private,
+            tag=tag,
+            message=commit_message,
+            dry_run=dry_run,
+            force=force,
+            dataset_name=dataset_name,
+            dataset_url=dataset_url,
+            dataset_license=dataset_license,
         )
 
     def manifest_fields(self) -> dict[str, Any]:
@@ -258,14 +276,6 @@ class Generator:
                 "each time with another seed."
             ) from error
 
-    def _chunk(self) -> int:
-        """Samples that run through the network at once: fixed, so that memory is flat and results don't depend on n."""
-        _, height, width = self.spec.shape
-        budget, most = _CHUNK_PIXELS["cpu" if self.device.type == "cpu" else "cuda"]
-        fitting = max(1, budget // (height * width))
-        return int(min(most, 2 ** (fitting.bit_length() - 1)))
-
-    @torch.inference_mode()
     def _generate_into(self, out: Tensor, latents: Mapping[str, Tensor], labels: Tensor | None, precision: str) -> None:
         """Generate one padded chunk and write its first ``len(out)`` images."""
         device = self.device
@@ -278,18 +288,33 @@ class Generator:
             name: code.to(device, torch.float32 if code.is_floating_point() else torch.int64, non_blocking=True)
             for name, code in latents.items()
         }
-        with autocast(compute_dtype(precision, device), device), cudnn.flags(benchmark=False, deterministic=True):
-            wanted = None if labels is None else labels.to(device)
-            with plugins.faults_of(self._backend, "generate", may_exit=True):
-                made = self._backend.generate(self._nets, on_device, wanted)
-                if not isinstance(made, Tensor):
-                    raise TypeError(f"expected a tensor, got {type(made).__name__}")
+        with (
+            torch_defaults(),
+            torch.inference_mode(),
+            autocast(compute_dtype(precision, device), device),
+            cudnn.flags(benchmark=False, deterministic=True),
+            plugins.faults_of(self._backend, "generate", may_exit=True),
+        ):
+            made = self._backend.generate(self._nets, on_device, None if labels is None else labels.to(device))
+            if not isinstance(made, Tensor):
+                raise TypeError(f"expected a tensor, got {type(made).__name__}")
+        if not bool(torch.isfinite(made).all()):
+            raise InputError(
+                f"this {self.backend_name} generator makes NaN or infinity in place of images: its training diverged, "
+                "or its weights are damaged. Train it again, or load another."
+            )
         if tuple(made.shape[1:]) != self.spec.shape:
             raise PluginError(
                 f"backend {self.backend_name!r} made images of shape {tuple(made.shape[1:])}; "
                 f"its spec says {self.spec.shape}."
             )
-        unit = made[: len(out)].float().add(1).mul(0.5).clamp(0, 1)
+        images = made[: len(out)].float()
+        if not bool(images.sum().isfinite()) and not bool(images.isfinite().all()):  # the sum is the cheaper question
+            raise InputError(
+                "the generator made images with NaN or infinite values; expected finite ones in [-1, 1]. Use "
+                "precision='float32' and latents of ordinary size; if it still does, train it again."
+            )
+        unit = images.add(1).mul(0.5).clamp(0, 1)
         out.copy_(unit.mul(255).round() if out.dtype == torch.uint8 else unit)
 
     def _count(self, n: int | None) -> int:
@@ -322,7 +347,7 @@ class Generator:
             latent = known[name]
             shape = (count,) if latent.kind == "categorical" else (count, latent.size)
             try:
-                given = torch.as_tensor(value)
+                given = value if isinstance(value, Tensor) else torch.as_tensor(value, device="cpu")
                 if latent.kind != "categorical":
                     given = _column(given.float()) if latent.size == 1 else given.float()
                 fixed[name] = given.expand(shape)
@@ -353,10 +378,21 @@ class Generator:
                 raise InputError(f"latent {name!r} must have shape {want}, got {tuple(code.shape)}.")
             if latent.kind == "categorical" and len(code) and not 0 <= int(code.min()) <= int(code.max()) < latent.size:
                 raise InputError(f"latent {name!r} must hold categories in [0, {latent.size}).")
+            if code.is_floating_point() and not bool(code.isfinite().all()):
+                raise InputError(f"latent {name!r} holds NaN or infinite values; expected finite numbers.")
             counts.add(len(code))
         if len(counts) > 1:
             raise InputError(f"decode got latents of different lengths: {sorted(counts)}.")
         return counts.pop() if counts else 0
+
+
+def chunk_size(spec: Spec, device: torch.device) -> int:
+    """Samples that run through the network at once, a power of two: fixed, so that memory is flat and results don't
+    depend on how many are asked for."""
+    _, height, width = spec.shape
+    budget, most = _CHUNK_PIXELS["cpu" if device.type == "cpu" else "cuda"]
+    fitting = max(1, budget // (height * width))
+    return int(min(most, 2 ** (fitting.bit_length() - 1)))
 
 
 def _column(values: Tensor) -> Tensor:

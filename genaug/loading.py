@@ -18,6 +18,7 @@ from genaug.errors import FormatError, InputError, NotOnHubError, PluginError
 from genaug.generator import Generator
 from genaug.json_files import first_problem
 from genaug.precision import pick_device
+from genaug.surroundings import torch_defaults
 
 T = TypeVar("T")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
@@ -27,12 +28,12 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
     """Load a generator from a local folder that ``save`` or ``fit`` wrote, or from the Hub; on the GPU if there is one.
 
     ``where`` is a folder, or a Hub id "owner/name" where no such folder exists. ``revision`` is a branch, a tag or a
-    commit's hash on the Hub. A generator that was loaded before comes from huggingface_hub's cache, also where the Hub
+    commit's hash on the Hub. A generator that was loaded before comes from huggingface_hub's cache, also if the Hub
     can't be reached (with a ``HubWarning``) or HF_HUB_OFFLINE=1 is set.
 
     Nothing is unpickled and no code that came with the weights is run. Raises ``FormatError`` for a damaged,
-    truncated or foreign folder, ``ReadError`` for one that can't be read, ``PluginError`` where the backend isn't
-    installed or is too old (saying what to install), ``HubError`` where nothing whole is to be had from the Hub.
+    truncated or foreign folder, ``ReadError`` for one that can't be read, ``PluginError`` if the backend isn't
+    installed or is too old (saying what to install), ``HubError`` if no complete copy is available from the Hub.
     """
     folder = Path(where)
     with reading_from(folder):
@@ -49,15 +50,18 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
         generator.folder = folder
         return generator
     from genaug.hub.pull import pull
+    from genaug.hub.redaction import credentials_redacted
 
     try:
         folder = pull(str(where), revision)
     except NotOnHubError as error:
         raise NotOnHubError(f"there is no folder {where} here, and {error}") from error
-    again = f"`genaug pull {where} --force` fetches it anew; if that doesn't help, its owner has to push it again."
-    return _load_folder(folder, device, again)
+    again = f"`genaug pull {where} --force` downloads it again; if that doesn't help, its owner has to push it again."
+    with credentials_redacted():  # the files are text from a server too
+        return _load_folder(folder, device, again)
 
 
+@torch_defaults()
 def _load_folder(folder: Path, device: str | torch.device | None, again: str) -> Generator:
     """``again`` is what to do about damaged weights."""
     manifest = storage.read_manifest(folder)
@@ -142,7 +146,7 @@ def _restore(
     folder: Path,
     origin: str,
 ) -> nn.Module:
-    """Build the network without memory, check every name, shape and dtype, and only then put the weights in.
+    """Build the network without memory, check every name, shape, dtype and value, and only then put the weights in.
 
     ``origin`` ends the message where something doesn't fit: what wrote the folder, and what to do.
     """
@@ -170,6 +174,12 @@ def _restore(
                     f"expected {expected[name].dtype} {tuple(expected[name].shape)} from {storage.CONFIG_FILE}. "
                     f"{origin}"
                 )
+        broken = storage.first_not_finite(tensors)
+        if broken is not None:
+            raise FormatError(
+                f"{folder / storage.WEIGHTS_FILE}: tensor {broken!r} holds NaN or infinite values; expected finite "
+                f"numbers only, as save() writes them. {origin}"
+            )
         if any(buffer.is_meta for name, buffer in network.named_buffers() if name not in expected):
             network = plugins.built(backend, config, spec)["generator"]  # buffers that aren't saved have to be computed
         network.load_state_dict(tensors, strict=True, assign=True)

@@ -151,7 +151,7 @@ def follow(key: dict[str, Any], config: Any, data: TrainingImages, features: Fea
         if index + 1 in key["points"]:
             curves["estimate"].append(float(torch.stack(latest).mean()))
             curves["kid"].append(distance(copy.deepcopy(game.nets["generator"])))
-            curves["kid_averaged"].append(distance(copy.deepcopy(game.averaged_generator())))
+            curves["kid_averaged"].append(distance(game.averaged_generator(data.labels)))
             seconds = time.perf_counter() - start
             said = "  ".join(f"{name} {values[-1]:.4g}" for name, values in curves.items())
             whole = cost(seconds / (index + 1), key["points"][-1])

@@ -112,8 +112,9 @@ def evaluate(
     )
     say(dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else found)
     if card:
-        figures = found.to_dict()["metrics"].items()
-        write_evaluation(Path(source), {measure: {**figure, "dataset": name} for measure, figure in figures})
+        report = found.to_dict()
+        figures = {measure: {**figure, "dataset": name} for measure, figure in report["metrics"].items()}
+        write_evaluation(Path(source), figures, report["per_class"])
     if out is not None:
         found.save(out, overwrite=overwrite)
         say(f"In {out}", err=as_json)

@@ -21,10 +21,12 @@ from genaug.precision import pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed, mix
 from genaug.spec import Source
+from genaug.surroundings import torch_defaults
 
 _CLASSIFIER_COST = 10  # of training one, in replicates: for the progress bar only
 
 
+@torch_defaults()
 def evaluate(
     source: Source,
     real_set: Any,

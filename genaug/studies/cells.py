@@ -28,6 +28,7 @@ class Cell(TypedDict):
     seed: Annotated[int, Field(ge=0)]
     name: str
     accuracy: NotRequired[Annotated[FiniteFloat, Field(ge=0, le=1)]]
+    loss: NotRequired[Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]]
     seconds: NotRequired[Annotated[FiniteFloat, Field(ge=0)]]
     error: NotRequired[str]
 

@@ -15,7 +15,7 @@ from genaug.studies.arms import Arm
 from genaug.studies.compare import Reduction, error_reduction
 from genaug.studies.decide import Verdict
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _AGAIN = "Run the study with --resume, which writes it again."
 
 
@@ -44,6 +44,8 @@ class _Details(_Part):
     source: str | None
     classic: bool
     sentence: str
+    reservations: list[str]
+    warnings: list[str]
     difference: _Difference | None
     settings: _Settings
     statistics: _Statistics
@@ -73,9 +75,10 @@ class Report:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The corrected interval, in shares, of what the chosen arm gained on the baseline; None where it failed."""
-        found = self.details["difference"]
-        return None if found is None else (found["low"], found["high"])
+        """The 95 % interval (97.5 % if the verdict is "don't use"), in shares, of what the chosen arm gained on the
+        baseline, none or classic, that it gained least on; None if it failed."""
+        difference = self.details["difference"]
+        return None if difference is None else (difference["low"], difference["high"])
 
     def accuracies(self, arm: str, phase: str = "test") -> list[float]:
         """An arm's accuracies on the test set, or on the ``inner`` splits, seed by seed.
@@ -127,11 +130,12 @@ def load_study(where: str | Path) -> Report:
             )
     details = read_json(path, _ANY, _AGAIN)
     if details.get("kind") != "study":
-        raise FormatError(f"{path} is no report of a study.")
+        raise FormatError(f"{path} is not a study's report.")
     version = details.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if version != FORMAT_VERSION:
         raise FormatError(
-            f"{path} has format version {str(version)[:40]}; this genaug reads up to {FORMAT_VERSION}. Update it."
+            f"{path} has format version {str(version)[:40]}; this genaug reads version {FORMAT_VERSION}. Update genaug "
+            "if the report is newer; run the study again if it is older."
         )
     known = check(details, _DETAILS, str(path), _AGAIN)
     if (known.ratio > 0) != (known.verdict == "use"):

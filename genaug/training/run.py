@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genaug.backend import Backend
-from genaug.errors import SaveError, TrainingError, TrainingWarning
+from genaug.errors import InputError, SaveError, TrainingError, TrainingWarning
 from genaug.generator import Generator
 from genaug.plugins import described
 from genaug.progress import Progress
@@ -54,6 +54,8 @@ class TrainingRun:
         self._batches = BatchStream(data, asked["batch_size"], seed, device, share)
         self._backend, self._config, self._folder, self._asked = backend, config, folder, asked
         self._device, self._share = device, share
+        self._labels = data.labels
+        self._newest: Generator | None = None
         self._monitor = Monitor(data, self._spec, folder)
         self._means, self._guard = _RunningMeans(), DiscriminatorGuard()
         self._shows = show_progress and share.first
@@ -86,8 +88,9 @@ class TrainingRun:
                 farewell = f"{signal.Signals(signals[0]).name} received; training is finished and saved."
                 self._progress.say(farewell)
                 leave(signals[0], farewell)
+            generator = self.generator(max(first, steps))
             wait_for_all(self._share)
-        return self.generator(max(first, steps))
+        return generator
 
     def play(self, index: int) -> None:
         """One training step, without waiting for its losses."""
@@ -96,10 +99,12 @@ class TrainingRun:
         self._progress.advance()
 
     def generator(self, done: int) -> Generator:
-        """The averaged generator after ``done`` steps; it shares the run's memory."""
-        record = {**self._asked, "steps": done, "ema_decay": EMA_DECAY}
-        network = self._game.averaged_generator()
-        return Generator(self._asked["backend"], self._backend, self._config, self._spec, network, record)
+        """The averaged generator after ``done`` steps, which have just been played; made once per step."""
+        if self._newest is None or self._newest.training["steps"] != done:
+            record = {**self._asked, "steps": done, "ema_decay": EMA_DECAY}
+            network = self._game.averaged_generator(self._labels)
+            self._newest = Generator(self._asked["backend"], self._backend, self._config, self._spec, network, record)
+        return self._newest
 
     def _take_stock(self, done: int, saving: bool) -> None:
         """Read the losses, look at the generator, log, save the state. Nothing that isn't finite is ever saved.
@@ -123,10 +128,11 @@ class TrainingRun:
             self._export(done)
 
     def _look(self, done: int) -> dict[str, float]:
-        """A look that fails, for lack of memory or disk space, must not cost the state."""
+        """A look that fails, for lack of memory or disk space or at images that aren't finite, must not cost the
+        state."""
         try:
             return self._monitor.look(self.generator(done), done, self._progress.say)
-        except (RuntimeError, SaveError) as error:
+        except (RuntimeError, InputError, SaveError) as error:
             self._progress.say(f"warning: no look at the generator after step {done}: {error}")
             return {}
 
