@@ -1,6 +1,7 @@
 """The system's errors while a path is looked up, read or removed, as one sentence that says what to do."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,14 +30,30 @@ def reading_from(where: str | Path) -> Iterator[None]:
         yield
     except GenaugError:
         raise
-    except OSError as error:
-        raise ReadError(explained(error, where)) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        refused = as_os_error(error)
+        if refused is None:
+            raise
+        raise ReadError(explained(refused, where)) from error
+
+
+def as_os_error(error: BaseException) -> OSError | None:
+    """The system's error that an error is or stands for; None for any other."""
+    if isinstance(error, OSError):
+        return error
+    if isinstance(error, RuntimeError) and "Symlink loop" in str(error):  # pathlib's, before Python 3.13
+        return OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, for ~nobody
+        return OSError(errno.ENOENT, str(error).rstrip("."))
+    if isinstance(error, ValueError) and "null byte" in str(error):
+        return OSError(errno.EINVAL, "a path has no null byte in it")
+    return None
 
 
 def explained(error: OSError, where: str | Path | None = None) -> str:
     """What the system refused, about which path, and what to do; about ``where`` if the error names no path."""
     path = where if error.filename is None else error.filename
-    shown = "a file" if path is None else str(path)
+    shown = "a path" if path is None else str(path)
     if len(shown) > 200:  # it would hide the sentence
         shown = f"{shown[:40]}…{shown[-40:]}"
     remedy = _REMEDIES.get(error.errno or 0, "Check the path, the disk and the permissions.")

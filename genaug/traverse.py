@@ -237,14 +237,17 @@ def _parse_axes(spec: Spec, names: Sequence[str]) -> list[Axis]:
     known = {latent.name: latent for latent in spec.latents if latent.kind != "categorical"}
     axes = []
     for name in names:
-        head, dot, tail = str(name).partition(".")
+        name = str(name)
+        head, dot, tail = name.partition(".")
         if head not in known:
-            raise InputError(f"there is no axis {name!r}. The latents that can be one: {', '.join(known) or 'none'}.")
+            raise InputError(
+                f"there is no axis {name[:100]!r}. The latents that can be one: {', '.join(known) or 'none'}."
+            )
         size = known[head].size
         if not dot and size > 1:
             raise InputError(f"latent {head!r} has {size} dimensions. Say which, from {head}.0 to {head}.{size - 1}.")
-        if dot and not (tail.isdecimal() and int(tail) < size):
-            raise InputError(f"there is no axis {name!r}: the dimensions of {head!r} go from 0 to {size - 1}.")
+        if dot and not (tail.isdecimal() and len(tail) < 10 and int(tail) < size):
+            raise InputError(f"there is no axis {name[:100]!r}: the dimensions of {head!r} go from 0 to {size - 1}.")
         axes.append(Axis(known[head], int(tail or 0)))
     if len(set(axes)) < len(axes):
         raise InputError(f"the axes {', '.join(map(str, names))} repeat.")

@@ -11,6 +11,7 @@ import genaug
 from genaug.errors import FormatError, FormatWarning, InputError, ReadError
 from genaug.json_files import read_json, read_json_lines
 from genaug.studies.cells import StudyFolder
+from genaug.studies.report import FORMAT_VERSION
 from genaug.training.checkpoint import newest_checkpoint
 from genaug.training.run_folder import RunFolder
 
@@ -167,12 +168,14 @@ def test_an_answer_that_no_hub_gives_is_refused(change):
 
 REPORT = {
     "kind": "study",
-    "format_version": 1,
+    "format_version": FORMAT_VERSION,
     "verdict": "no evidence",
     "ratio": 0.0,
     "source": None,
     "classic": False,
     "sentence": "",
+    "reservations": [],
+    "warnings": [],
     "difference": None,
     "settings": {"seeds": [0, 1]},
     "statistics": {"correction": 0.1},

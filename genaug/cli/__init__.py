@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from genaug import __version__
-from genaug.access import explained
+from genaug.access import as_os_error, explained
 from genaug.cli import check_backend, demo, evaluate, new_plugin, plugins, pull, push, sample, study, train, traverse
 from genaug.cli.printing import give_up_stdout, say, use_any_console
 from genaug.errors import GenaugError, is_out_of_memory
@@ -46,9 +46,9 @@ def _ending(error: BaseException) -> tuple[str, int]:
         return "", 1
     if is_out_of_memory(error):
         return f"not enough memory ({one_line(error)[:200]}). Use smaller images, batches or networks, or fewer.", 1
-    if isinstance(error, OSError):
+    if refused := as_os_error(error):
         give_up_stdout()
-        return one_line(explained(error, "the output")), 1
+        return one_line(explained(refused, "a path, or the output,")), 1
     told = one_line(f"{type(error).__name__}: {error}".removesuffix(": "))[:500]
     ask = "Please report it with what `genaug --debug COMMAND …` prints"
     return f"unexpected error: {told}. {ask}; --debug shows the traceback.", _UNEXPECTED

@@ -96,6 +96,6 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
             raise typer.BadParameter(f"{key} is set twice.", param_hint="--set")
         try:
             config[key] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter where it is nested too deeply
             config[key] = value
     return config
