@@ -95,7 +95,7 @@ def follow(
         step.begin(index)
         game.play(step, stream)
         if index + 1 in looks:
-            generator = Generator("cgan", backend, config, spec, game.averaged_generator(), {})
+            generator = Generator("cgan", backend, config, spec, game.averaged_generator(data.labels), {})
             images, _ = generator.sample(options.samples, seed=index, precision="float32")
             found.append(kid(real, features.of(images), subsets=SUBSETS))
     return found

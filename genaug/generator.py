@@ -103,7 +103,7 @@ class Generator:
         wanted = self._wanted_labels(n, labels)
         count = len(wanted) if wanted is not None else self._count(n)
         seed = int(torch.randint(2**62, (1,))) if seed is None else check_seed(seed)
-        chunk = self._chunk()
+        chunk = chunk_size(self.spec, self.device)
         fixed = self._fixed_latents(latents, count)
         all_labels = wanted
         if wanted is None and self.spec.takes_labels:
@@ -145,7 +145,7 @@ class Generator:
             raise InputError(f"decode needs labels: this generator takes {self.spec.describe_classes()}.")
         if wanted is not None and len(wanted) != count:
             raise InputError(f"decode got {count} latents and {len(wanted)} labels; they must be as many.")
-        chunk = self._chunk()
+        chunk = chunk_size(self.spec, self.device)
         images = self._empty(count, dtype)
         for start in range(0, count, chunk):
             part = {name: _padded(code[start : start + chunk], chunk) for name, code in codes.items()}
@@ -242,13 +242,6 @@ class Generator:
             raise InputError(f"dtype must be torch.uint8 or a float dtype, got {dtype}.")
         return torch.empty((count, *self.spec.shape), dtype=dtype, device=self.device)
 
-    def _chunk(self) -> int:
-        """Samples that run through the network at once: fixed, so that memory is flat and results don't depend on n."""
-        _, height, width = self.spec.shape
-        budget, most = _CHUNK_PIXELS["cpu" if self.device.type == "cpu" else "cuda"]
-        fitting = max(1, budget // (height * width))
-        return int(min(most, 2 ** (fitting.bit_length() - 1)))
-
     @torch.inference_mode()
     def _generate_into(self, out: Tensor, latents: Mapping[str, Tensor], labels: Tensor | None, precision: str) -> None:
         """Generate one padded chunk and write its first ``len(out)`` images."""
@@ -339,6 +332,15 @@ class Generator:
         if len(counts) > 1:
             raise InputError(f"decode got latents of different lengths: {sorted(counts)}.")
         return counts.pop() if counts else 0
+
+
+def chunk_size(spec: Spec, device: torch.device) -> int:
+    """Samples that run through the network at once, a power of two: fixed, so that memory is flat and results don't
+    depend on how many are asked for."""
+    _, height, width = spec.shape
+    budget, most = _CHUNK_PIXELS["cpu" if device.type == "cpu" else "cuda"]
+    fitting = max(1, budget // (height * width))
+    return int(min(most, 2 ** (fitting.bit_length() - 1)))
 
 
 def _column(values: Tensor) -> Tensor:

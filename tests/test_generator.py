@@ -13,7 +13,7 @@ from torch import nn
 import genaug
 from genaug.errors import FormatError, InputError, PluginError
 from genaug.evaluation.record import read_evaluation, write_evaluation
-from genaug.generator import Generator
+from genaug.generator import Generator, chunk_size
 from genaug.randomness import latent_rows
 from genaug.spec import Latent
 
@@ -154,8 +154,9 @@ class TestMemory:
     def test_a_chunk_has_a_bounded_number_of_pixels(self, side, make_generator):
         generator = make_generator()
         generator._spec = generator.spec.model_copy(update={"shape": (3, side, side)})
-        assert 1 <= generator._chunk() <= 1024
-        assert generator._chunk() == 1 or generator._chunk() * side * side <= 2**18
+        chunk = chunk_size(generator.spec, generator.device)
+        assert 1 <= chunk <= 1024
+        assert chunk == 1 or chunk * side * side <= 2**18
 
 
 class TestDecode:

@@ -40,6 +40,7 @@ from genaug.studies.classifier import SmallCNN, accuracy, batches, new_classifie
 from genaug.training.game import Game
 from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages, read_images
+from genaug.training.statistics import recompute_statistics
 from genaug.training.streams import BatchStream, TrainingStep
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -146,7 +147,8 @@ def follow(
 ) -> dict[str, Any]:
     """Train one generator; the estimate and KID at each of the key's points.
 
-    With uint8 images that are held out, the estimate is also made on these, as ``held_out``.
+    With uint8 images that are held out, the estimate is also made on these, as ``held_out``. Where the key has
+    ``"statistics": "recomputed"``, the latest generator gets batch-norm statistics of its weights before it is judged.
     """
     backend, seed, device = plugins.resolve("wgan-gp"), key["seed"], pick_device(None)
     spec = backend.describe(config, data.spec)
@@ -176,9 +178,12 @@ def follow(
         latest = [*latest[1 - key["window"] :], game.play(step, stream)["wasserstein_estimate"]]
         if index + 1 in key["points"]:
             curves["estimate"].append(float(torch.stack(latest).mean()))
-            latest_images = samples_of(copy.deepcopy(game.nets["generator"]))
+            latest_generator = copy.deepcopy(game.nets["generator"])
+            if key.get("statistics") == "recomputed":
+                recompute_statistics(backend, spec, latest_generator, data.labels, seed)
+            latest_images = samples_of(latest_generator)
             curves["kid"].append(distance(latest_images))
-            curves["kid_averaged"].append(distance(samples_of(copy.deepcopy(game.averaged_generator()))))
+            curves["kid_averaged"].append(distance(samples_of(game.averaged_generator(data.labels))))
             if held_out is not None:
                 curves["held_out"].append(mean_score(held_out) - mean_score(latest_images))
             seconds = time.perf_counter() - start

@@ -1,5 +1,6 @@
 """The adversarial game: networks, whose turn it is, one optimizer a player, and the averaged generator."""
 
+import copy
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from genaug.errors import PluginError, TrainingError
 from genaug.randomness import mix
 from genaug.spec import Spec
 from genaug.training.ranks import Share, average_gradients
+from genaug.training.statistics import recompute_statistics
 from genaug.training.streams import BatchStream, TrainingStep, seed_layers
 
 EMA_DECAY = 0.999
@@ -48,6 +50,7 @@ class Game:
             for player, group in zip(self.players, self.parameters, strict=True)
         ]
         self._weight, self._share, self._steps = 1.0, share, steps
+        self._spec, self._seed = spec, seed
         self.ema = AveragedModel(self.nets["generator"], multi_avg_fn=self._average)
         self.ema.eval().requires_grad_(False)
         self.turns = max(player.steps for player in self.players)
@@ -99,9 +102,14 @@ class Game:
         """Whether all weights are: a finite loss may have had a gradient that wasn't."""
         return all(bool(tensor.isfinite().all()) for tensor in self.nets.state_dict().values())
 
-    def averaged_generator(self) -> nn.Module:
-        """The averaged generator itself, not a copy."""
-        network: nn.Module = self.ema.module
+    def averaged_generator(self, labels: Tensor | None = None) -> nn.Module:
+        """A copy of the averaged generator, in evaluation mode, with batch-norm statistics of its own.
+
+        ``labels``, int64 (N,), are those of the training data: the statistics follow their frequencies. If None, all
+        classes are equally likely.
+        """
+        network: nn.Module = copy.deepcopy(self.ema.module)
+        recompute_statistics(self.backend, self._spec, network, labels, self._seed)
         return network
 
     def _average(self, averaged: Any, current: Any, _: Any) -> None:

@@ -53,6 +53,8 @@ class TrainingRun:
         self._batches = BatchStream(data, asked["batch_size"], seed, device, share)
         self._backend, self._config, self._folder, self._asked = backend, config, folder, asked
         self._device, self._share = device, share
+        self._labels = data.labels
+        self._newest: Generator | None = None
         self._monitor = Monitor(data, self._spec, folder)
         self._means, self._guard = _RunningMeans(), DiscriminatorGuard()
         self._shows = show_progress and share.first
@@ -85,8 +87,9 @@ class TrainingRun:
                 farewell = f"{signal.Signals(signals[0]).name} received; training is finished and saved."
                 self._progress.say(farewell)
                 leave(signals[0], farewell)
+            generator = self.generator(max(first, steps))
             wait_for_all(self._share)
-        return self.generator(max(first, steps))
+        return generator
 
     def play(self, index: int) -> None:
         """One training step, without waiting for its losses."""
@@ -95,10 +98,12 @@ class TrainingRun:
         self._progress.advance()
 
     def generator(self, done: int) -> Generator:
-        """The averaged generator after ``done`` steps; it shares the run's memory."""
-        record = {**self._asked, "steps": done, "ema_decay": EMA_DECAY}
-        network = self._game.averaged_generator()
-        return Generator(self._asked["backend"], self._backend, self._config, self._spec, network, record)
+        """The averaged generator after ``done`` steps, which have just been played; made once per step."""
+        if self._newest is None or self._newest.training["steps"] != done:
+            record = {**self._asked, "steps": done, "ema_decay": EMA_DECAY}
+            network = self._game.averaged_generator(self._labels)
+            self._newest = Generator(self._asked["backend"], self._backend, self._config, self._spec, network, record)
+        return self._newest
 
     def _take_stock(self, done: int, saving: bool) -> None:
         """Read the losses, look at the generator, log, save the state. Nothing that isn't finite is ever saved.
