@@ -39,8 +39,8 @@ BATCH, WINDOW, SAMPLES, SUBSETS = 64, 50, 2000, 10
 POINTS = 16
 SMALLEST = 1e-3  # KID below it, which may come out negative, counts as this much
 SETTINGS: dict[str, dict[str, Any]] = {
-    "few images": {"images": 100, "lr": 1e-3, "steps": 960},
-    "high rate": {"images": None, "lr": 1e-2, "steps": 960},
+    "few images": {"images": 100, "lr": 1e-3, "steps": 640},
+    "high rate": {"images": None, "lr": 1e-2, "steps": 640},
 }
 
 
