@@ -126,13 +126,14 @@ def report_of(settings: dict[str, Any] | None, cells: list[dict[str, Any]]) -> R
     inner = {arm: ledger.accuracies("inner", arm.name) for arm in arms}
     if any(set(row) != set(seeds) for row in inner.values()):
         return None
-    selection = select(inner, seeds)
-    table = {arm: ledger.accuracies("test", arm.name) for arm in arms_to_test(selection.chosen)}
+    chosen = select(inner, seeds)
+    table = {arm: ledger.accuracies("test", arm.name) for arm in arms_to_test(chosen)}
     if any(set(row) != set(seeds) for row in table.values()):
         return None
-    n_test = settings["test"]["images"]
-    judgement = judge(selection, table, seeds, resolution=1 / n_test)
-    return from_details(findings(judgement, ledger, arms, settings, {"correction": 0.0, "n_test": n_test}))
+    n_test, classes = settings["test"]["images"], 10
+    judgement = judge(chosen, table, seeds, resolution=1 / n_test)
+    statistics = {"correction": 0.0, "n_test": n_test, "n_train": classes * settings["labels_per_class"]}
+    return from_details(findings(judgement, ledger, arms, settings, {**statistics, "classes": classes}))
 
 
 def told(name: str, report: Report) -> dict[str, Any]:

@@ -27,13 +27,13 @@ from genaug.errors import InputError, OutputExistsError
 from genaug.folders import check_replaceable, replaced_folder
 from genaug.generator import Generator
 from genaug.images import to_uint8
-from genaug.labels import class_names
+from genaug.labels import class_names, labels_of
 from genaug.progress import Progress
 from genaug.randomness import check_seed, mix
 from genaug.sheet import Block, draw_sheet, encode_png, sheet_labels
 from genaug.studies.classic import classic_augmentation
 from genaug.studies.classifier import Augment, accuracy, batches, new_classifier, train_classifier
-from genaug.studies.compare import paired_difference, summarize
+from genaug.studies.compare import overlap_correction, paired_difference, summarize
 from genaug.studies.jobs import one_thread
 
 # Name of the arm: (generated images blended in, classic augmentation).
@@ -118,7 +118,8 @@ def run_demo(
     assert shown is not None
     sheet = _sheet(*shown, seed=settings.seed)
     seconds["total"] = time.perf_counter() - started
-    report = _report(settings, seeds, accuracies, seconds, len(test_labels))
+    drawn = [settings.labels_per_class / count for count in labels_of(train).bincount().tolist()]
+    report = _report(settings, seeds, accuracies, seconds, len(test_labels), sum(drawn) / len(drawn))
     _write(out, report, shown[0], sheet, overwrite)
     return report
 
@@ -204,10 +205,13 @@ def _report(
     accuracies: dict[str, list[float]],
     seconds: dict[str, float],
     test_images: int,
+    overlap: float,
 ) -> dict[str, Any]:
+    """``overlap`` is the share of their training images that two seeds have in common."""
+    correction, resolution = overlap_correction(overlap), 1 / test_images
     differences: dict[str, dict[str, Any]] = {}
     for arm, baseline in COMPARISONS:
-        found = paired_difference(accuracies[arm], accuracies[baseline])
+        found = paired_difference(accuracies[arm], accuracies[baseline], correction=correction, resolution=resolution)
         per_seed = [a - b for a, b in zip(accuracies[arm], accuracies[baseline], strict=True)]
         differences[f"{arm} - {baseline}"] = {
             "arm": arm,

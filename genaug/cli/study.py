@@ -1,6 +1,7 @@
 """``genaug study``: do generated images help a classifier of these data?"""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 
 def study(
+    context: typer.Context,
     data: Annotated[
         str,
         typer.Option(help="digits, folder:PATH (train/ and test/ in it, or --test-data) or torchvision:NAME (--root)."),
@@ -82,6 +84,7 @@ def study(
         out=out,
         resume=resume,
         overwrite=overwrite,
+        command=_command(context),
     )
     if as_json:
         typer.echo(json.dumps(_flat(report, out)))
@@ -89,10 +92,9 @@ def study(
     from rich.console import Console
 
     console = Console(highlight=False)
+    for text in [*report.details["reservations"], report.sentence, *report.details["warnings"]]:
+        console.print(text, markup=False)
     console.print(_table(report.details))
-    console.print(report.sentence, markup=False)
-    for told in report.details["warnings"]:
-        console.print(told, markup=False)
     for failed in report.details["failures"]:
         where = f"{failed['arm']}, {failed['phase']}, seed {failed['seed']}"
         console.print(f"failed: {where}: {failed['error']}", markup=False)
@@ -141,16 +143,35 @@ def _flat(report: Any, out: Path) -> dict[str, Any]:
         "ratio": report.ratio,
         "source": report.source,
         "classic": report.classic,
-        "baseline": report.details["baseline"]["name"],
+        "baseline": (report.details["baseline"] or {}).get("name"),
         "gain": difference.get("mean"),
         "gain_low": difference.get("low"),
         "gain_high": difference.get("high"),
         "confidence": difference.get("confidence"),
+        "detectable_gain": (report.details["sensitivity"] or {}).get("gain"),
+        "seeds_needed": (report.details["sensitivity"] or {}).get("seeds"),
         "seeds": len(report.details["settings"]["seeds"]),
         "failures": len(report.details["failures"]),
         "seconds": report.details["seconds"],
         "report": str(out / "report.json"),
     }
+
+
+def _command(context: typer.Context) -> str:
+    """The command that repeats the study: the options that were passed, but for those that don't change its result."""
+    words = ["genaug", "study"]
+    for parameter in context.command.params:
+        name, flag = str(parameter.name), parameter.opts[0]
+        passed = context.get_parameter_source(name)
+        if passed is None or passed.name != "COMMANDLINE" or name in ("resume", "overwrite", "as_json", "workers"):
+            continue
+        value = context.params[name]
+        if isinstance(value, bool):
+            words.append(flag)
+            continue
+        for item in value if isinstance(value, list | tuple) else [value]:
+            words += [flag, str(item)]
+    return shlex.join(words)
 
 
 def _table(details: dict[str, Any]) -> "Table":

@@ -1,7 +1,8 @@
 """A small classifier and one way to train it, the same for every arm of a comparison."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,13 @@ from genaug.randomness import check_seed, mix
 
 # Float images (N, C, H, W) in [0, 1] and a CPU generator to draw from, to images of the same shape.
 Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+class Losses(NamedTuple):
+    """Training losses in nats, means over a tenth of the updates: those that end at 60 % of them, and the last."""
+
+    earlier: float
+    last: float
 
 
 class SmallCNN(nn.Module):
@@ -94,19 +102,19 @@ def train_classifier(
     seed: int,
     augment: Augment | None = None,
     lr: float = 1e-3,
-) -> float:
+) -> Losses:
     """Train a classifier in place for a fixed number of updates (Adam, cosine schedule to zero, cross-entropy).
 
     ``data`` gives (images, labels) batches: uint8 in [0, 255] or float in [0, 1], (N, C, H, W), and int64 (N,).
-    ``augment`` changes every batch; it draws from a generator of its own, seeded by ``seed``. Returns the mean loss of
-    the last 20 updates. Raises ``InputError`` where ``data`` ends too early.
+    ``augment`` changes every batch; it draws from a generator of its own, seeded by ``seed``. Returns the training
+    loss late and at the end, which tell whether it was still falling. Raises ``InputError`` if ``data`` ends too early.
     """
     draws = torch.Generator().manual_seed(mix(check_seed(seed), "augment"))
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     source = iter(data)
-    last = []
+    losses = []
     model.train()
     for update in range(updates):
         try:
@@ -121,10 +129,11 @@ def train_classifier(
         loss.backward()
         optimizer.step()
         schedule.step()
-        if update >= updates - 20:
-            last.append(loss.detach())
+        losses.append(loss.detach())
     model.eval()
-    return float(torch.stack(last).mean()) if last else float("nan")
+    window, cut = max(1, updates // 10), math.ceil(0.6 * updates)
+    curve = torch.stack(losses)
+    return Losses(float(curve[max(0, cut - window) : cut].mean()), float(curve[-window:].mean()))
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor, chunk: int = 1024) -> float:

@@ -46,21 +46,21 @@ class Difference:
             return "hurts"
         return "no evidence"
 
-    def told(self, baseline: str) -> str:
+    def summary(self, baseline: str) -> str:
         """The numbers in words, with values read as shares and written as percentage points."""
-        told = f"{100 * self.mean:+.1f} points against {baseline}"
+        gain = f"{100 * self.mean:+.1f} points against {baseline}"
         if self.low is None or self.high is None:
-            return told
-        level = f"{100 * self.confidence:.4g} % interval"
-        return f"{told}, {level} {100 * self.low:+.1f} to {100 * self.high:+.1f}, {self.n} seeds"
+            return gain
+        return f"{gain} ({100 * self.confidence:.4g} % interval {100 * self.low:+.1f} to {100 * self.high:+.1f})"
 
     def sentence(self, arm: str, baseline: str) -> str:
         """The verdict in words."""
+        numbers = f"{self.summary(baseline)}, {self.n} seed{'s' * (self.n != 1)}"
         if self.low is None or self.high is None:
-            return f"{arm}: no evidence either way from one seed ({self.told(baseline)}); run more."
+            return f"{arm}: no evidence either way from one seed: {numbers}; run more."
         if self.verdict == "no evidence":
-            return f"{arm}: no evidence that it helps or hurts ({self.told(baseline)})."
-        return f"{arm} {self.verdict} ({self.told(baseline)})."
+            return f"{arm}: no evidence that it helps or hurts: {numbers}."
+        return f"{arm} {self.verdict}: {numbers}."
 
 
 def summarize(values: Sequence[float]) -> Summary:
@@ -84,11 +84,10 @@ def paired_difference(
     """Compare two arms seed by seed: ``arm[i]`` and ``baseline[i]`` must come from the same seed.
 
     The interval is mean ± t · se with n - 1 degrees of freedom and se = sqrt((1/n + correction) · sd²). Without a
-    correction that is Student's paired t, which takes the seeds as independent. Runs that train and test on
-    overlapping parts of one data set aren't: for them ``correction`` is n_test / n_train, Nadeau and Bengio 2003,
-    section 3 ("the corrected resampled t-test"). ``resolution`` is the step between two possible values, 1 / n_test of
-    an accuracy: an sd below resolution / sqrt(6), that of the rounding of two values, tells of the rounding alone and
-    counts as that much, so that two seeds which happen to agree prove nothing.
+    correction that is Student's paired t, which takes the seeds as independent. Runs whose training images overlap
+    aren't: ``overlap_correction`` gives the ``correction`` for them. ``resolution`` is the step between two possible
+    values, 1 / n_test of an accuracy: an sd below resolution / sqrt(6), that of the rounding of two values, tells of
+    the rounding alone and counts as that much, so that two seeds which happen to agree prove nothing.
 
     Raises ``InputError`` for arms of different lengths, empty ones, a confidence outside (0, 1), a negative correction
     and a negative resolution.
@@ -98,7 +97,7 @@ def paired_difference(
     if not 0 < confidence < 1:
         raise InputError(f"confidence must lie between 0 and 1, got {confidence}.")
     if not 0 <= correction < math.inf:
-        raise InputError(f"correction is n_test / n_train and must be 0 or more, got {correction}.")
+        raise InputError(f"correction must be finite and 0 or more, got {correction}.")
     if not 0 <= resolution < math.inf:
         raise InputError(f"resolution is the step between two values and must be 0 or more, got {resolution}.")
     summary = summarize([a - b for a, b in zip(arm, baseline, strict=True)])
@@ -107,10 +106,39 @@ def paired_difference(
         return Difference(n, mean, None, None, None, confidence)
     from scipy.special import stdtr, stdtrit
 
-    error = math.sqrt(1 / n + correction) * max(sd, resolution / math.sqrt(6))
+    error = math.sqrt(1 / n + correction) * floored(sd, resolution)
     half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * error
     p = 2 * float(stdtr(n - 1, -abs(mean) / error)) if error else float(mean == 0)
     return Difference(n, mean, sd, mean - half, mean + half, confidence, p, mean / sd if sd else None)
+
+
+def floored(sd: float, resolution: float) -> float:
+    """A standard deviation of differences, at least that of the rounding of the two values to ``resolution``."""
+    return max(sd, resolution / math.sqrt(6))
+
+
+def overlap_correction(overlap: float, variance_share: float = 1.0) -> float:
+    """What to add to 1/n because the seeds' training images overlap, while all are judged on one test set.
+
+    Two seeds share ``overlap`` of their training images on average (f, in [0, 1)), and ``variance_share`` of the
+    variance of a difference comes from the choice of training images (v, in (0, 1]; the rest from initial weights and
+    the order of batches). Then the differences of two seeds correlate by ρ = v·f, since the mean over a random n of N
+    images has covariance var/N with that over another random n. The mean of n differences has the variance
+    σ² (ρ + (1 - ρ) / n), and their sample variance the expectation σ² (1 - ρ): the ratio is 1/n + ρ / (1 - ρ).
+    Nadeau and Bengio (2003, section 3) use the same form with ρ = n_test / (n_test + n_train) for runs that draw
+    their test set anew as well.
+
+    v = 1 gives the widest interval. With ``overlap`` = 1 every seed trains on the same images, nothing can be said
+    about others, and 0 is returned: the interval then covers the noise of training only.
+
+    Raises ``InputError`` for values outside these ranges.
+    """
+    if not 0 <= overlap <= 1:
+        raise InputError(f"overlap is a share of training images and must lie in [0, 1], got {overlap}.")
+    if not 0 < variance_share <= 1:
+        raise InputError(f"variance_share must lie in (0, 1], got {variance_share}.")
+    correlation = variance_share * overlap
+    return 0.0 if overlap == 1 else correlation / (1 - correlation)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

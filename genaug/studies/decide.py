@@ -5,117 +5,133 @@ First ``select``, on the inner splits; then ``judge``, on the test set, with wha
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from genaug.errors import InputError
-from genaug.studies.arms import CLASSIC, NONE, Arm, arms_to_test
+from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm, arms_to_test
 from genaug.studies.compare import Difference, holm, paired_difference
 
 # Accuracy, in [0, 1], of every arm on every seed; an arm that failed on a seed lacks it.
 Table = Mapping[Arm, Mapping[int, float]]
 Verdict = Literal["use", "don't use", "no evidence"]
-ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What the inner splits chose: the better of none and classic, and the best arm with generated images, which is
-    None where no such arm finished on all seeds."""
-
-    baseline: Arm
-    chosen: Arm | None
+Role = Literal["decides", "planned", "explored"]
+BASELINES = (NONE, CLASSIC)
+USE_LEVEL = 0.95  # of both intervals that must lie above 0
+HARM_LEVEL = 0.975  # of either interval that may lie below 0: two of them, so that together they hold with 95 %
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm against the baseline on the test set; ``holm`` is the p-value adjusted for the number of comparisons."""
+    """Two arms on the test set. ``holm`` is the p-value adjusted for the comparisons of the same role; those that
+    decide aren't adjusted, since all of them must agree."""
 
     arm: Arm
+    baseline: Arm
     difference: Difference
     holm: float
-    exploratory: bool
+    role: Role
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict, and all comparisons against the baseline, that of the chosen arm among them."""
+    """The verdict, all comparisons that were made, and whether to use classic augmentation."""
 
     verdict: Verdict
-    baseline: Arm
     chosen: Arm | None
-    comparisons: tuple[Comparison, ...]
+    classic: bool
+    comparisons: tuple[Comparison, ...] = ()
 
     @property
-    def decisive(self) -> Comparison | None:
-        """The comparison that the verdict rests on; None where the chosen arm failed."""
-        return next((found for found in self.comparisons if found.arm == self.chosen), None)
+    def decisive(self) -> tuple[Comparison, ...]:
+        """The chosen arm against none and against classic, in this order, as far as these finished."""
+        return tuple(c for c in self.comparisons if c.role == "decides")
+
+    def find(self, arm: Arm, baseline: Arm) -> Comparison | None:
+        return next((c for c in self.comparisons if (c.arm, c.baseline) == (arm, baseline)), None)
 
 
-def select(table: Table, seeds: Sequence[int]) -> Selection:
-    """Choose by mean accuracy over all seeds: source, ratio and classic together, and the baseline.
+def select(table: Table, seeds: Sequence[int]) -> Arm | None:
+    """The arm with generated images that has the best mean accuracy over all seeds: source, ratio and classic together.
 
-    An arm that lacks a seed can't be chosen. Where means are equal, the arm that stands first in the table is taken.
-    Raises ``InputError`` where neither none nor classic finished.
+    An arm that lacks a seed can't be chosen; None if no such arm finished. Of equal means the first in the table wins.
+    Raises ``InputError`` if neither none nor classic finished, since every later comparison would lack its baseline.
     """
-    means = {arm: _mean(table[arm], seeds) for arm in table if _complete(table, arm, seeds)}
-    baselines = [arm for arm in (NONE, CLASSIC) if arm in means]
-    if not baselines:
+    if not any(_complete(table, arm, seeds) for arm in BASELINES):
         raise InputError(
             "neither 'none' nor 'classic' finished on all inner splits, so there is nothing to compare with. "
-            "Their errors are in cells.jsonl; mend what they name, then go on with resume=True."
+            "Their errors are in cells.jsonl; fix the errors listed there, then continue with resume=True."
         )
-    candidates = [arm for arm in means if arm.candidate]
-    return Selection(
-        max(baselines, key=lambda arm: means[arm]), max(candidates, key=lambda arm: means[arm], default=None)
-    )
+    candidates = [arm for arm in table if arm.candidate and _complete(table, arm, seeds)]
+    return max(candidates, key=lambda arm: math.fsum(table[arm][seed] for seed in seeds), default=None)
 
 
 def judge(
-    selection: Selection, table: Table, seeds: Sequence[int], *, correction: float = 0.0, resolution: float = 0.0
+    chosen: Arm | None, table: Table, seeds: Sequence[int], *, correction: float = 0.0, resolution: float = 0.0
 ) -> Judgement:
     """The verdict on the chosen arm from accuracies on the test set, over paired seeds.
 
-    "use" where the interval of its difference from the baseline lies above 0, "don't use" where it lies below 0, else
-    "no evidence". The interval's level is 1 - .05 / m (Bonferroni), m being the comparisons against the baseline that
-    the selection calls for; what was explored besides is told apart, at 1 - .05 / (all of them). ``correction`` is
-    n_test / n_train where the seeds' training subsets overlap, ``resolution`` 1 / n_test, see ``paired_difference``.
-    Where the baseline lacks a seed there is nothing to compare with, and no evidence.
+    "use" if the 95 % intervals of its differences from none and from classic both lie above 0: an intersection-union
+    test (Berger 1982), which errs in at most 2.5 % of studies in which the arm isn't better than both, without any
+    correction, because the arm was chosen without the test set. "don't use" if the 97.5 % interval of either lies
+    below 0; the two are then reported at this level. Else, and if the arm or a baseline that "use" needs lacks a seed,
+    "no evidence".
+
+    Classic augmentation is advised as in the chosen arm for "use", else unless the test set shows it to be worse than
+    none (its 95 % interval lies below 0) or it failed.
+
+    Planned besides: classic against none, the source against as many noisy copies, and the arm that differs from the
+    chosen one in classic augmentation alone. What else the table holds was explored, at 1 - .05 / (its comparisons).
+    ``correction`` and ``resolution`` are explained in ``paired_difference``.
 
     Raises ``InputError`` for fewer than two seeds.
     """
     if len(seeds) < 2:
-        raise InputError("a verdict needs two seeds at least (ten are better): one tells nothing about the spread.")
-    if not _complete(table, selection.baseline, seeds):
-        return Judgement("no evidence", selection.baseline, selection.chosen, ())
-    planned = [arm for arm in arms_to_test(selection.chosen) if arm != selection.baseline]
-    tested = [arm for arm in table if arm != selection.baseline and _complete(table, arm, seeds)]
-    tested.sort(key=lambda arm: arm not in planned)
-    base = [table[selection.baseline][seed] for seed in seeds]
+        raise InputError("a verdict needs two seeds at least (ten are better): one says nothing about the spread.")
+
+    def compare(arm: Arm, baseline: Arm, confidence: float) -> Difference:
+        ours, theirs = ([table[which][seed] for seed in seeds] for which in (arm, baseline))
+        return paired_difference(ours, theirs, confidence, correction=correction, resolution=resolution)
+
     comparisons: list[Comparison] = []
-    for exploratory in (False, True):
-        family = [arm for arm in tested if exploratory or arm in planned]
-        level = 1 - ALPHA / max(len(family), 1)
-        found = [
-            paired_difference(
-                [table[arm][seed] for seed in seeds], base, level, correction=correction, resolution=resolution
-            )
-            for arm in family
-        ]
-        adjusted = holm([difference.p or 0.0 for difference in found])
+    finished = [arm for arm in table if _complete(table, arm, seeds)]
+    for role, pairs in _pairs(chosen, finished).items():
+        confidence = 1 - (1 - USE_LEVEL) / max(1, len(pairs)) if role == "explored" else USE_LEVEL
+        differences = [compare(*pair, confidence) for pair in pairs]
+        p_values = [1.0 if difference.p is None else difference.p for difference in differences]
+        adjusted = p_values if role == "decides" else holm(p_values)
         comparisons += [
-            Comparison(arm, difference, p, exploratory)
-            for arm, difference, p in zip(family, found, adjusted, strict=True)
-            if exploratory != (arm in planned)
+            Comparison(*pair, difference, p, role)
+            for pair, difference, p in zip(pairs, differences, adjusted, strict=True)
         ]
-    decisive = next((c.difference.verdict for c in comparisons if c.arm == selection.chosen), "no evidence")
-    verdict: Verdict = {"helps": "use", "hurts": "don't use", "no evidence": "no evidence"}[decisive]  # type: ignore[assignment]
-    return Judgement(verdict, selection.baseline, selection.chosen, tuple(comparisons))
+    judgement = Judgement("no evidence", chosen, CLASSIC in finished, tuple(comparisons))
+    if (against_none := judgement.find(CLASSIC, NONE)) is not None:
+        judgement = replace(judgement, classic=against_none.difference.verdict != "hurts")
+    decisive = judgement.decisive
+    if chosen is None or not decisive:
+        return judgement
+    if len(decisive) == len(BASELINES) and all(c.difference.verdict == "helps" for c in decisive):
+        return replace(judgement, verdict="use", classic=chosen.classic)
+    harm = [replace(c, difference=compare(c.arm, c.baseline, HARM_LEVEL)) for c in decisive]
+    if any(c.difference.verdict == "hurts" for c in harm):
+        others = [c for c in comparisons if c.role != "decides"]
+        return replace(judgement, verdict="don't use", comparisons=(*harm, *others))
+    return judgement
+
+
+def _pairs(chosen: Arm | None, finished: Sequence[Arm]) -> dict[Role, list[tuple[Arm, Arm]]]:
+    """Arm and baseline of all comparisons, by role, of arms that finished."""
+    planned: list[tuple[Arm, Arm]] = [(CLASSIC, NONE)]
+    decides: list[tuple[Arm, Arm]] = []
+    if chosen is not None:
+        plain = replace(chosen, classic=False)
+        twin = replace(chosen, classic=not chosen.classic)
+        decides = [(chosen, baseline) for baseline in BASELINES]
+        planned += [(plain, Arm(NOISE, chosen.ratio)), *((twin, baseline) for baseline in BASELINES)]
+    explored = [(arm, base) for arm in finished if arm not in arms_to_test(chosen) for base in BASELINES]
+    pairs: dict[Role, list[tuple[Arm, Arm]]] = {"decides": decides, "planned": planned, "explored": explored}
+    return {role: [pair for pair in some if set(pair) <= set(finished)] for role, some in pairs.items()}
 
 
 def _complete(table: Table, arm: Arm, seeds: Sequence[int]) -> bool:
     return arm in table and all(seed in table[arm] for seed in seeds)
-
-
-def _mean(row: Mapping[int, float], seeds: Sequence[int]) -> float:
-    return math.fsum(row[seed] for seed in seeds) / len(seeds)

@@ -10,10 +10,12 @@ import torch
 
 import genaug
 from genaug.progress import duration
-from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm
+from genaug.studies.arms import CLASSIC, NONE, Arm
 from genaug.studies.cells import Ledger
-from genaug.studies.decide import Judgement
+from genaug.studies.decide import BASELINES, Comparison, Judgement
+from genaug.studies.diagnosis import describe_sensitivity, diagnose, reservations
 from genaug.studies.jobs import trained
+from genaug.studies.power import Sensitivity, sensitivity
 from genaug.studies.report import FORMAT_VERSION, arm_details
 
 
@@ -23,11 +25,19 @@ def findings(
     arms: Sequence[Arm],
     settings: Mapping[str, Any],
     statistics: Mapping[str, Any],
+    *,
+    examination: Mapping[str, Any] | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything of a report but its pictures."""
-    seeds, used = settings["seeds"], judgement.verdict == "use"
-    chosen, decisive = judgement.chosen, judgement.decisive
+    """Everything of a report but its pictures.
+
+    ``examination`` is what ``diagnosis.examine`` gave; ``origin`` names the data, the options that differ from their
+    defaults and the command that repeats the study.
+    """
+    seeds, use = settings["seeds"], judgement.verdict == "use"
+    chosen, closest = judgement.chosen, closest_baseline(judgement)
     cost = _cost(judgement, ledger, settings["sources"])
+    examination, worth = examination or {}, _sensitivity(judgement, statistics)
     tables = {
         phase: {arm.name: row for arm in arms if (row := ledger.accuracies(phase, arm.name))}
         for phase in ("inner", "test")
@@ -36,25 +46,30 @@ def findings(
         "kind": "study",
         "format_version": FORMAT_VERSION,
         "verdict": judgement.verdict,
-        "sentence": sentence(judgement, cost),
-        "ratio": chosen.ratio if used and chosen is not None else 0.0,
+        "sentence": sentence(judgement, cost, worth),
+        "ratio": chosen.ratio if use and chosen is not None else 0.0,
         "source": None if chosen is None else chosen.source,
-        "classic": chosen.classic if used and chosen is not None else judgement.baseline.classic,
+        "classic": judgement.classic,
         "chosen": arm_details(chosen),
-        "baseline": arm_details(judgement.baseline),
-        "difference": None if decisive is None else asdict(decisive.difference),
-        "warnings": warnings(judgement),
+        "baseline": None if closest is None else arm_details(closest.baseline),
+        "difference": None if closest is None else asdict(closest.difference),
+        "sensitivity": None if worth is None else asdict(worth),
+        "reservations": reservations(ledger, settings, statistics, chosen),
+        "warnings": diagnose(judgement, statistics, examination, worth),
+        "examination": dict(examination),
+        "origin": dict(origin or {}),
         "cost": cost,
         "statistics": dict(statistics),
         "comparisons": [
             {
                 **(arm_details(c.arm) or {}),
+                "baseline": c.baseline.name,
                 **asdict(c.difference),
                 "holm": c.holm,
-                "exploratory": c.exploratory,
+                "role": c.role,
                 "verdict": c.difference.verdict,
                 "per_seed": [
-                    tables["test"][c.arm.name][seed] - tables["test"][judgement.baseline.name][seed] for seed in seeds
+                    tables["test"][c.arm.name][seed] - tables["test"][c.baseline.name][seed] for seed in seeds
                 ],
             }
             for c in judgement.comparisons
@@ -73,79 +88,65 @@ def findings(
     }
 
 
-def sentence(judgement: Judgement, cost: Mapping[str, Any]) -> str:
+def closest_baseline(judgement: Judgement) -> Comparison | None:
+    """The comparison with the baseline that the chosen arm gained least on; None if it or both baselines failed."""
+    return min(judgement.decisive, key=lambda c: c.difference.mean, default=None)
+
+
+def _sensitivity(judgement: Judgement, statistics: Mapping[str, Any]) -> Sensitivity | None:
+    """What the study could have found; None if the chosen arm or a baseline failed on the test set."""
+    if len(judgement.decisive) < len(BASELINES):
+        return None
+    differences = [c.difference for c in judgement.decisive]
+    return sensitivity(differences, correction=statistics["correction"], resolution=1 / statistics["n_test"])
+
+
+def sentence(judgement: Judgement, cost: Mapping[str, Any], worth: Sensitivity | None) -> str:
     """The verdict in words, with what it rests on and what it costs."""
     chosen, decisive = judgement.chosen, judgement.decisive
     if chosen is None:
-        return "No evidence: no arm with generated images finished on all seeds, so ratio 0 it is. See the failures."
+        return "No evidence: no arm with generated images finished on all seeds, so use ratio 0. See the failures."
     how = f"{chosen.source} at ratio {chosen.ratio:g}, {'with' if chosen.classic else 'without'} classic augmentation"
-    if decisive is None:
-        failed = "it" if judgement.comparisons else f"the baseline, {judgement.baseline.name},"
-        return f"No evidence: {how}, was chosen, but {failed} failed on the test set; ratio 0 it is. See the failures."
-    found = f"{decisive.difference.told(judgement.baseline.name)}, Holm's p {_p(decisive.holm)}"
+    if not decisive:
+        return f"No evidence: {how}, was chosen, but it failed on the test set, so use ratio 0. See the failures."
+    numbers = ", ".join(c.difference.summary(c.baseline.name) for c in decisive)
+    numbers += f", {decisive[0].difference.n} seeds"
     if judgement.verdict == "use":
-        return f"Use {how}: {found}. {cost['sentence']}"
+        return f"Use {how}: {numbers}. {cost['sentence']}"
     if judgement.verdict == "don't use":
-        return f"Don't use {chosen.source}: at its best, {how}, it hurts ({found}). {cost['sentence']}"
+        return f"Don't use {chosen.source}: at its best, {how}, it hurts: {numbers}. {cost['sentence']}"
+    compared = {c.baseline for c in decisive}
+    failed = [arm.name for arm in (NONE, CLASSIC) if arm not in compared]
+    if failed:
+        return (
+            f"No evidence that {chosen.source} helps: {failed[0]!r} failed on the test set, so there is nothing to "
+            f"compare {how}, with ({numbers}). Use ratio 0. See the failures."
+        )
     return (
-        f"No evidence that {chosen.source} helps: at its best, {how}, {found}. Until there is, leave it out: ratio 0. "
-        f"{cost['sentence']}"
+        f"No evidence that {chosen.source} helps: at its best, {how}, {numbers}. {describe_sensitivity(worth)} Until "
+        f"there is evidence, leave it out: ratio 0. {cost['sentence']}"
     )
 
 
-def warnings(judgement: Judgement) -> list[str]:
-    """What a reader of the verdict should know besides."""
-    by_arm = {c.arm: c.difference.mean for c in judgement.comparisons if not c.exploratory}
-    chosen = judgement.chosen
-    told: list[str] = []
-    if chosen is None or chosen not in by_arm:
-        return told
-    other = CLASSIC if judgement.baseline == NONE else NONE
-    plainly = any(c.arm == other and c.difference.verdict == "helps" for c in judgement.comparisons)
-    if judgement.verdict != "use" and plainly:
-        told.append(
-            f"On the test set {other.name!r} was {100 * by_arm[other]:.1f} points better than "
-            f"{judgement.baseline.name!r}, which the inner splits had taken for the better baseline. With few labels "
-            "they err: run more seeds."
-        )
-    if judgement.verdict == "use" and by_arm.get(other, -1.0) > by_arm[chosen]:
-        gain = 100 * (by_arm[other] - by_arm[chosen])
-        told.append(
-            f"On the test set {other.name!r} was {gain:.1f} points better than what was chosen; the inner splits had "
-            f"taken {judgement.baseline.name!r} for the better baseline. With few labels they err: run more seeds."
-        )
-    noise = by_arm.get(Arm(NOISE, chosen.ratio))
-    if judgement.verdict == "use" and noise is not None and noise >= by_arm[chosen]:
-        told.append(
-            f"Copies of real images with noise, as many, gained as much ({100 * noise:+.1f} points): it needn't be "
-            "what was generated that helps."
-        )
-    return told
-
-
 def _cost(judgement: Judgement, ledger: Ledger, sources: Mapping[str, Any]) -> dict[str, Any]:
-    """Seconds a seed, on average: training the generator, and how much longer the classifier took. A training that was
-    interrupted doesn't count."""
-    chosen = judgement.chosen
+    """Seconds per seed, on average: training the generator, and the classifier beside the one that is advised without
+    generated images. A training that was interrupted doesn't count."""
+    chosen, plain = judgement.chosen, CLASSIC if judgement.classic else NONE
     if chosen is None:
         return {"generator_seconds": None, "classifier_seconds": None, "baseline_seconds": None, "sentence": ""}
     seconds = {
         name: [c["seconds"] for c in ledger.of("test") if c["name"] == name and "seconds" in c]
-        for name in (trained(str(chosen.source)), chosen.name, judgement.baseline.name)
+        for name in (trained(str(chosen.source)), chosen.name, plain.name)
     }
     generator, own, base = (mean(found) if found else None for found in seconds.values())
     told = f"It costs {duration(generator)} to train the generator" if generator else "The generator is there already"
     if generator is None and "backend" in sources.get(str(chosen.source), {}):
         told = "How long the generator's training takes isn't known: every one was interrupted"
     if own is not None and base is not None:
-        told += f"; the classifier took {own:.1f} s in place of {base:.1f} s for {judgement.baseline.name}"
+        told += f"; the classifier took {own:.1f} s in place of {base:.1f} s for {plain.name}"
     return {
         "generator_seconds": generator,
         "classifier_seconds": own,
         "baseline_seconds": base,
         "sentence": f"{told}.",
     }
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.2g}"

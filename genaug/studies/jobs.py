@@ -102,7 +102,7 @@ def run_job(work: Work, job: Job, append: Callable[[dict[str, Any]], None]) -> N
                         raise pool
                     made = pool
                 began = time.perf_counter()
-                cell["accuracy"] = _score(work, job, arm, fit, made, judge)
+                cell |= _score(work, job, arm, fit, made, judge)
                 cell["seconds"] = round(time.perf_counter() - began, 3)
             except Exception as error:
                 cell["error"] = f"{type(error).__name__}: {error}"
@@ -125,15 +125,15 @@ def _pool(work: Work, job: Job, name: str, fit: Images, append: Callable[[dict[s
         return error
 
 
-def _score(work: Work, job: Job, arm: Arm, fit: Images, made: Images | None, judge: Images) -> float:
-    """The accuracy of one arm's classifier."""
+def _score(work: Work, job: Job, arm: Arm, fit: Images, made: Images | None, judge: Images) -> dict[str, Any]:
+    """The accuracy of one arm's classifier, and its training loss late and at the end."""
     device = torch.device(work.device)
     with seeded(mix(job.seed, "training"), device):
         model = make_classifier(work.classifier, work.spec.shape, work.spec.num_classes, job.seed).to(device)
         data = blended(fit, made, arm.ratio, work.batch_size, job.seed)
         batches = augmented(data, work.classic, job.seed) if arm.classic else data
-        train_classifier(model, batches, updates=work.updates, seed=job.seed, lr=work.lr)
-        return accuracy(model, judge.images, judge.labels)
+        losses = train_classifier(model, batches, updates=work.updates, seed=job.seed, lr=work.lr)
+        return {"accuracy": accuracy(model, judge.images, judge.labels), "loss": [round(loss, 5) for loss in losses]}
 
 
 @contextmanager

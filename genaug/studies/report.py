@@ -11,7 +11,7 @@ from genaug.studies.arms import Arm
 from genaug.studies.compare import Reduction, error_reduction
 from genaug.studies.decide import Verdict
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "sentence": str,
     "ratio": (int, float),
@@ -41,9 +41,10 @@ class Report:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The corrected interval, in shares, of what the chosen arm gained on the baseline; None where it failed."""
-        found = self.details["difference"]
-        return None if found is None else (found["low"], found["high"])
+        """The 95 % interval (97.5 % if the verdict is "don't use"), in shares, of what the chosen arm gained on the
+        baseline, none or classic, that it gained least on; None if it failed."""
+        difference = self.details["difference"]
+        return None if difference is None else (difference["low"], difference["high"])
 
     def accuracies(self, arm: str, phase: str = "test") -> list[float]:
         """An arm's accuracies on the test set, or on the ``inner`` splits, seed by seed.
@@ -95,10 +96,13 @@ def load_study(where: str | Path) -> Report:
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} is not valid JSON ({error}). Run the study again with --resume.") from error
     if not isinstance(details, dict) or details.get("kind") != "study":
-        raise FormatError(f"{path} is no report of a study.")
+        raise FormatError(f"{path} is not a study's report.")
     version = details.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise FormatError(f"{path} has format version {version}; this genaug reads up to {FORMAT_VERSION}. Update it.")
+    if version != FORMAT_VERSION:
+        raise FormatError(
+            f"{path} has format version {version!r}; this genaug reads version {FORMAT_VERSION}. Update genaug if the "
+            "report is newer; run the study again if it is older."
+        )
     bad = [name for name, kind in _TYPES.items() if not isinstance(details.get(name), kind)]
     bad += [] if details.get("verdict") in get_args(Verdict) else ["verdict"]
     if bad or not 0 <= details["ratio"] < 1 or (details["ratio"] > 0) != (details["verdict"] == "use"):

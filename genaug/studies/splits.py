@@ -67,17 +67,19 @@ def check_sets(train: Images, test: Images) -> None:
 
 @dataclass(frozen=True)
 class Subsets:
-    """The training images of every seed, as int64 indices, and whether no two seeds share one."""
+    """The training images of every seed, as int64 indices, and the share of them that two seeds have in common: the
+    expected one, averaged over classes, in [0, 1]. 0 if the seeds share the images out, 1 if all train on the same."""
 
     rows: dict[int, Tensor]
-    disjoint: bool
+    overlap: float
 
 
 def draw_subsets(labels: Tensor, per_class: int | None, seeds: Sequence[int]) -> Subsets:
-    """``per_class`` images of each class for every seed, or all images for each where it is None.
+    """``per_class`` images of each class for every seed, or all images for each if it is None.
 
-    Where there are enough, the seeds share the images out and no image is in two subsets; else every seed draws its
-    own, without replacement. Raises ``InputError`` naming a class that has fewer than two images, or than asked for.
+    The seeds share out the images of a class that has enough of them, so that no image is in two subsets. Of the
+    others every seed draws its own, without replacement: two seeds then share per_class / N of a class of N images on
+    average. Raises ``InputError`` naming a class that has fewer than two images, or fewer than ``per_class``.
     """
     counts = labels.bincount()
     if per_class is not None and per_class < 2:
@@ -90,18 +92,20 @@ def draw_subsets(labels: Tensor, per_class: int | None, seeds: Sequence[int]) ->
             f"class {least} has {int(counts[least])} training images, fewer than the {per_class or 2} needed."
         )
     if per_class is None:
-        return Subsets({seed: torch.arange(len(labels)) for seed in seeds}, disjoint=len(seeds) == 1)
-    disjoint = per_class * len(seeds) <= int(counts.min())
+        return Subsets({seed: torch.arange(len(labels)) for seed in seeds}, float(len(seeds) > 1))
+    enough = (counts >= per_class * len(seeds)).tolist()
     rows: dict[int, Tensor] = {}
     for number, seed in enumerate(seeds):
-        start, source = (number * per_class, seeds[0]) if disjoint else (0, seed)
-        draws = torch.Generator().manual_seed(mix(source, "subsets"))
-        chosen = [
-            members[torch.randperm(len(members), generator=draws)[start : start + per_class]]
-            for members in (torch.nonzero(labels == label).flatten() for label in range(len(counts)))
-        ]
-        rows[seed] = torch.cat(chosen).sort().values
-    return Subsets(rows, disjoint)
+        common, own = (torch.Generator().manual_seed(mix(source, "subsets")) for source in (seeds[0], seed))
+        parts = []
+        for label, shared_out in enumerate(enough):
+            members = torch.nonzero(labels == label).flatten()
+            dealt, drawn = (torch.randperm(len(members), generator=draws) for draws in (common, own))
+            start = number * per_class
+            parts.append(members[dealt[start : start + per_class] if shared_out else drawn[:per_class]])
+        rows[seed] = torch.cat(parts).sort().values
+    shares = [0.0 if shared_out else per_class / int(n) for shared_out, n in zip(enough, counts, strict=True)]
+    return Subsets(rows, sum(shares) / len(shares))
 
 
 def inner_split(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:

@@ -21,11 +21,14 @@ from genaug.studies import sources as source_module
 from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms, arms_to_test
 from genaug.studies.cells import Ledger, StudyFolder
 from genaug.studies.classic import check_classic
+from genaug.studies.compare import overlap_correction
 from genaug.studies.decide import judge, select
+from genaug.studies.diagnosis import examine
 from genaug.studies.findings import findings
 from genaug.studies.identity import classic_told, classifier_told
 from genaug.studies.jobs import Job, Phase, Work, cost, left_to_do, one_thread, total_cost
 from genaug.studies.models import check_classifier
+from genaug.studies.repeat import changed_options, data_name, python_call
 from genaug.studies.report import Report, from_details
 from genaug.studies.splits import Subsets, check_sets, draw_subsets, labelled
 from genaug.studies.study_page import study_html
@@ -57,15 +60,16 @@ def study(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    command: str | None = None,
 ) -> Report:
     """Measure whether generated images help, and say "use", "don't use" or "no evidence".
 
     For every seed one classifier is trained from the same first weights, on the same images in the same order and for
     as many updates, in each of these ways: as they are ("none"); with classic augmentation ("classic"); with noisy
     copies of real images blended in ("noise", the control); with each source's images, and with these and classic
-    augmentation, at each ratio. Source, ratio and classic are chosen together, and the better of none and classic as
-    the baseline, by the mean accuracy on what the seeds' inner splits hold back; then the choice is compared with the
-    baseline on the test set, once. ``docs/study.md`` has the statistics.
+    augmentation, at each ratio. Source, ratio and classic are chosen together by the mean accuracy on what the seeds'
+    inner splits hold back; then the choice is compared with none and with classic on the test set, once. "use" takes
+    both 95 % intervals above 0, "don't use" either 97.5 % interval below 0. ``docs/study.md`` has the statistics.
 
     Args:
         train_set: a map-style dataset of (image, label): PIL, uint8 or floats in [0, 1], without random augmentation,
@@ -96,11 +100,13 @@ def study(
         resume: go on with the study in ``out``, which must have been started with the same arguments and data.
         overwrite: replace the study in ``out``.
         progress: show what is being trained and the time left, on stderr.
+        command: how the report says that the study is repeated; the call of this function by default.
 
     Raises ``InputError`` for arguments and data that can't be used as asked, ``OutputExistsError`` where ``out`` holds
     something, ``PluginError`` for a backend that isn't there, ``SaveError`` where ``out`` can't be written. An arm that
     fails does not end the study: the report lists it.
     """
+    arguments = locals().copy()
     if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself asks
         raise InputError(
             "workers start by importing the script that called genaug.study, which must not call it again then: put "
@@ -129,7 +135,14 @@ def study(
         if workers > 1:
             check_picklable(work)
         work.folder.open({**settings, "explore": explore}, resume=resume, overwrite=overwrite)
-        report = _run(work, {**settings, "explore": explore}, subsets, workers, progress)
+        options = changed_options(study, arguments)
+        origin = {
+            "train": data_name(train_set),
+            "test": data_name(test_set),
+            "options": options,
+            "command": command or python_call(options),
+        }
+        report = _run(work, {**settings, "explore": explore}, subsets, workers, progress, origin)
         if out is not None:
             report.save(work.folder.path)
     return report
@@ -208,7 +221,9 @@ def prepare(
     return work, settings, subsets
 
 
-def _run(work: Work, settings: dict[str, Any], subsets: Subsets, workers: int, progress: bool) -> Report:
+def _run(
+    work: Work, settings: dict[str, Any], subsets: Subsets, workers: int, progress: bool, origin: Mapping[str, Any]
+) -> Report:
     """The inner splits, the selection, the test set, the judgement."""
     seeds: list[int] = settings["seeds"]
     arms, explore = all_arms(list(work.sources), settings["ratios"]), settings["explore"]
@@ -220,36 +235,50 @@ def _run(work: Work, settings: dict[str, Any], subsets: Subsets, workers: int, p
 
         def finish(jobs: list[Job], phase: Phase) -> dict[Arm, dict[int, float]]:
             ledger = Ledger(work.folder.read())
-            chosen = phase == "inner" and ledger.of("test")  # then what failed isn't tried again: the choice stands
-            run_jobs(work, left_to_do(jobs, ledger.tried if chosen else ledger.done), workers, bar)
+            settled = phase == "inner" and ledger.of("test")  # then what failed isn't tried again: the choice stands
+            run_jobs(work, left_to_do(jobs, ledger.tried if settled else ledger.done), workers, bar)
             ledger = Ledger(work.folder.read())
             return {arm: ledger.accuracies(phase, arm.name) for arm in jobs[0].arms}
 
         inner_table = finish(inner, "inner")
         try:
-            selection = select(inner_table, seeds)
+            chosen = select(inner_table, seeds)
         except InputError as error:
             failed = next(c for c in Ledger(work.folder.read()).failures() if c["name"] in (NONE.name, CLASSIC.name))
             raise InputError(f"{error} First: {failed['name']}, seed {failed['seed']}: {failed['error']}") from None
-        to_test = tuple(arms_to_test(selection.chosen, arms if explore else ()))
+        to_test = tuple(arms_to_test(chosen, arms if explore else ()))
         table = finish([Job("test", seed, to_test) for seed in seeds], "test")
-    statistics = {**_statistics(subsets, len(work.test), settings["labels_per_class"]), "n_generated": work.pool}
-    judgement = judge(selection, table, seeds, correction=statistics["correction"], resolution=1 / statistics["n_test"])
-    details = findings(judgement, Ledger(work.folder.read()), arms, settings, statistics)
-    return from_details(details, study_html(details, work, judgement.chosen))
+    statistics = {**_statistics(subsets, len(work.test)), "n_generated": work.pool, "classes": work.spec.num_classes}
+    judgement = judge(chosen, table, seeds, correction=statistics["correction"], resolution=1 / statistics["n_test"])
+    examination = examine(work, chosen, judgement.classic)
+    ledger = Ledger(work.folder.read())
+    details = findings(judgement, ledger, arms, settings, statistics, examination=examination, origin=origin)
+    return from_details(details, study_html(details, work, chosen))
 
 
-def _statistics(subsets: Subsets, n_test: int, per_class: int | None) -> dict[str, Any]:
+def _statistics(subsets: Subsets, n_test: int) -> dict[str, Any]:
     """Which t-test the seeds allow."""
     n_train = min(len(rows) for rows in subsets.rows.values())
-    if subsets.disjoint:
+    if subsets.overlap == 0:
         method = "paired t: no two seeds share a training image"
+    elif subsets.overlap < 1:
+        method = (
+            f"paired t, widened because two seeds share {100 * subsets.overlap:.3g} % of their training images on "
+            "average: se² = s² (1/J + f / (1 − f))"
+        )
     else:
-        method = "paired t with Nadeau and Bengio's correction: the seeds' training images overlap"
-        if per_class is None:
-            method += ". Every seed trains on all of them, so the interval doesn't cover another training set"
-    correction = 0.0 if subsets.disjoint else n_test / n_train
-    return {"method": method, "n_train": n_train, "n_test": n_test, "correction": correction}
+        method = (
+            "paired t: every seed trains on all images, so the interval covers the noise of training only and says "
+            "nothing about another training set"
+        )
+    correction = overlap_correction(subsets.overlap)
+    return {
+        "method": method,
+        "n_train": n_train,
+        "n_test": n_test,
+        "overlap": subsets.overlap,
+        "correction": correction,
+    }
 
 
 def _seeds(seeds: Any) -> list[int]:

@@ -13,6 +13,7 @@ from genaug.sheet import Block, draw_sheet, sheet_labels
 from genaug.studies.arms import NOISE, Arm
 from genaug.studies.blending import generate
 from genaug.studies.compare import summarize
+from genaug.studies.decide import BASELINES
 from genaug.studies.jobs import Job, Work, one_thread, seed_images
 from genaug.studies.page import code, facts, figure, page, paragraph, percent, picture, points, section, table
 from genaug.studies.plots import Curve, dot_plot, line_plot, percent_row
@@ -24,74 +25,78 @@ _COLOURS = 5
 
 
 def study_html(details: Mapping[str, Any], work: Work, chosen: Arm | None) -> str:
-    """The whole page. ``work`` gives the pictures."""
+    """The complete page. ``work`` gives the pictures."""
     parts = [
-        paragraph(re.sub(r"(?<= )-(?=\d)", "−", details["sentence"]), "verdict"),
-        *(paragraph(told) for told in details["warnings"]),
+        *(paragraph(text) for text in details["reservations"]),
+        paragraph(_minus(details["sentence"]), "verdict"),
+        *(paragraph(_minus(text)) for text in details["warnings"]),
         paragraph(_intro(details)),
         section("On the test set", _differences(details), _table(details)),
         section("On the inner splits, by ratio", _ratios(details)),
     ]
     if chosen is not None:
-        parts.append(section("What was generated", *_pictures(details, work, chosen)))
+        parts.append(section("What was generated", *_examination(details), *_pictures(details, work, chosen)))
     if details["failures"]:
         parts.append(section("What failed", *_failures(details)))
     parts += [section("Use it", *_use(details)), section("How this was measured", *_method(details))]
     return page("Do generated images help?", *parts)
 
 
+def _minus(text: str) -> str:
+    """Minus signs in place of the hyphens before digits."""
+    return re.sub(r"(?<=[ (])-(?=\d)", "−", text)
+
+
 def _intro(details: Mapping[str, Any]) -> str:
-    settings, statistics = details["settings"], details["statistics"]
+    settings, statistics, origin = details["settings"], details["statistics"], details["origin"]
+    of = f" of {origin['train']}" if origin else ""
     return (
         f"One classifier was trained in several ways, for each of {len(settings['seeds'])} seeds from the same first "
-        f"weights, on the same {statistics['n_train']:,} images and for {settings['updates']:,} updates, and tested on "
-        f"{statistics['n_test']:,} others. What to test was chosen before, on a fifth of each seed's training images."
+        f"weights, on the same {statistics['n_train']:,} images{of} ({settings['train']['shape']}) and for "
+        f"{settings['updates']:,} updates, and tested on {statistics['n_test']:,} others. What to test was chosen "
+        "before, on a fifth of each seed's training images."
     )
 
 
 def _differences(details: Mapping[str, Any]) -> str:
-    chosen = details["chosen"] and details["chosen"]["name"]
+    shown = [c for c in details["comparisons"] if c["role"] != "explored"]
+    if not shown:
+        return paragraph("Too few arms finished on the test set for a comparison.")
     rows = [
         percent_row(
-            found["name"],
-            found["per_seed"],
-            found["mean"],
-            (found["low"], found["high"]),
-            f"{points(found['mean'])}, Holm's p {found['holm']:.2g}",
-            found["name"] == chosen,
+            f"{c['name']} − {c['baseline']}",
+            c["per_seed"],
+            c["mean"],
+            (c["low"], c["high"]),
+            f"{points(c['mean'])} ({points(c['low'])} to {points(c['high'])})",
+            c["role"] == "decides",
         )
-        for found in details["comparisons"]
+        for c in shown
     ]
-    baseline = details["baseline"]["name"]
-    if not rows:
-        return paragraph(f"Nothing but {baseline!r} finished on the test set.")
-    alt = f"Differences from {baseline}: " + "; ".join(f"{row.label} {row.told}" for row in rows)
-    levels = {f"{100 * found['confidence']:.4g} %": None for found in details["comparisons"]}
-    explored = any(found["exploratory"] for found in details["comparisons"])
-    together = " that the choice calls for; what was explored has wider ones, apart from these" if explored else ""
+    alt = "Differences in accuracy: " + "; ".join(f"{row.label} {row.told}" for row in rows)
+    levels = " or ".join(dict.fromkeys(f"{100 * c['confidence']:.4g} %" for c in shown))
     caption = (
-        f"Gain in accuracy on {baseline!r}, the better of none and classic on the inner splits: a dot for each seed, "
-        f"the mean as a line, and its {' or '.join(levels)} interval as a band: 95 % for all comparisons "
-        f"together{together}. The arm in colour was chosen on the inner splits; the verdict is on it alone."
+        f"Difference in accuracy: a dot for each seed, the mean as a line, and its {levels} interval as a band. The "
+        "verdict rests on the rows in colour: the arm that was chosen on the inner splits, against none and against "
+        "classic. Both 95 % intervals must lie above 0 for “use”, either 97.5 % interval below 0 for “don't use”."
     )
-    return figure(dot_plot(rows, axis=f"gain on {baseline}, percentage points", alt=alt, zero=True), caption)
+    return figure(dot_plot(rows, axis="difference, percentage points", alt=alt, zero=True), caption)
 
 
 def study_rows(details: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The test set's table, head and rows, for the page and the terminal."""
-    against = {found["name"]: found for found in details["comparisons"]}
+    against = {(c["name"], c["baseline"]): c for c in details["comparisons"]}
+    explored = {c["name"] for c in details["comparisons"] if c["role"] == "explored"}
+    baselines = [arm.name for arm in BASELINES]
     rows = []
     for name, values in details["accuracies"]["test"].items():
-        told, found = summarize(list(values.values())), against.get(name)
-        gained, p, effect = "–", "–", "–"
-        if found is not None:
-            gained = f"{points(found['mean'])}\n{points(found['low'])} to {points(found['high'])}"
-            p = f"{found['holm']:.2g}"
-            effect = "–" if found["effect"] is None else f"{found['effect']:.2f}"
-        label = name + ("\nexplored" if found is not None and found["exploratory"] else "")
-        rows.append([label, percent(told.mean), "–" if told.sd is None else f"{100 * told.sd:.1f}", gained, p, effect])
-    head = ["trained with", "accuracy", "sd", f"against {details['baseline']['name']}", "Holm's p", "effect\nmean / sd"]
-    return head, rows
+        summary = summarize(list(values.values()))
+        cells = [percent(summary.mean), "–" if summary.sd is None else f"{100 * summary.sd:.1f}"]
+        for baseline in baselines:
+            c = against.get((name, baseline))
+            cells.append("–" if c is None else f"{points(c['mean'])}\n{points(c['low'])} to {points(c['high'])}")
+        rows.append([name + ("\nexplored" if name in explored else ""), *cells])
+    return ["trained with", "accuracy", "sd", *(f"against {name}" for name in baselines)], rows
 
 
 def _table(details: Mapping[str, Any]) -> str:
@@ -121,6 +126,29 @@ def _ratios(details: Mapping[str, Any]) -> str:
         "the test set was not looked at for it."
     )
     return figure(line_plot(curves, x_axis="generated share", y_axis="accuracy, %", alt=alt), caption)
+
+
+def _examination(details: Mapping[str, Any]) -> list[str]:
+    """What the samples are like, in figures."""
+    found = details["examination"]
+    if "recognised" not in found:
+        return []
+    distance = found["distance_ratio"]
+    return [
+        facts(
+            [
+                ("samples recognised as the requested class", f"{found['recognised']:.0%}"),
+                ("real test images recognised by the same classifier", f"{found['recognised_real']:.0%}"),
+                ("distance between samples of a class, over real", "–" if distance is None else f"{distance:.0%}"),
+                ("samples identical to another one", f"{found['repeated']:.1%}"),
+            ]
+        ),
+        paragraph(
+            f"{found['samples']:,} samples for {found['seeds']} seeds. The classifier is the study's, trained on all "
+            "training images.",
+            "note",
+        ),
+    ]
 
 
 def _pictures(details: Mapping[str, Any], work: Work, chosen: Arm) -> list[str]:
@@ -204,7 +232,8 @@ def _method(details: Mapping[str, Any]) -> list[str]:
     settings, statistics = details["settings"], details["statistics"]
     per_class = settings["labels_per_class"]
     pairs = [
-        ("training images of a seed", f"{statistics['n_train']:,}" + (f", {per_class} a class" if per_class else "")),
+        ("image size", settings["train"]["shape"]),
+        ("training images of a seed", f"{statistics['n_train']:,}" + (f", {per_class} per class" if per_class else "")),
         ("test images", f"{statistics['n_test']:,}"),
         ("seeds", ", ".join(map(str, settings["seeds"]))),
         ("classifier", settings["classifier"]),
@@ -217,22 +246,33 @@ def _method(details: Mapping[str, Any]) -> list[str]:
         ("time, all arms", duration(details["seconds"])),
         *details["versions"].items(),
     ]
+    if origin := details["origin"]:
+        pairs = [("training set", origin["train"]), ("test set", origin["test"]), *pairs]
     told = [
         f"{name}: trained {source['trained']}. " + (f"It saw {source['saw']}." if "saw" in source else _recipe(source))
         for name, source in settings["sources"].items()
     ]
     method = statistics["method"]
     inference = (
-        f"{method[0].upper()}{method[1:]}. The intervals' level is 1 − 0.05 / m for m comparisons; Holm's p-values are "
-        f"adjusted for the same. The control ({NOISE}) has copies of real images with Gaussian noise of standard "
-        "deviation 0.1 in the place of generated ones."
+        f"{method[0].upper()}{method[1:]}. The arm was chosen without the test set, so the intervals that decide need "
+        "no correction for the number of arms; the explored ones are corrected (Bonferroni). The control "
+        f"({NOISE}) has copies of real images with Gaussian noise of standard deviation 0.1 in place of generated ones."
     )
     return [
         facts(pairs),
         *(paragraph(text, "note") for text in told),
         paragraph(inference, "note"),
-        paragraph("The same numbers for scripts: report.json, beside this page.", "note"),
+        paragraph("The same numbers for scripts, with all p-values: report.json, beside this page.", "note"),
+        *_repeat(details),
     ]
+
+
+def _repeat(details: Mapping[str, Any]) -> list[str]:
+    origin = details["origin"]
+    if not origin:
+        return []
+    options = ", ".join(f"{name}={value}" for name, value in origin["options"].items())
+    return [paragraph(f"Options that differ from their defaults: {options}. To repeat it:"), code(origin["command"])]
 
 
 def _recipe(source: Mapping[str, Any]) -> str:

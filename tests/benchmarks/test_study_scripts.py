@@ -11,6 +11,7 @@ from pathlib import Path
 
 import mnist_low_label
 import pytest
+import torch
 import tracked_cells
 import verdict
 
@@ -182,18 +183,44 @@ class TestVerdict:
         assert steps == [3000]
         assert result["settings_that_plainly_help"] == 1
 
-    def test_what_it_comes_to(self, settings):
-        def found(gain, p, told):
-            return {"gain_on_fresh_seeds": gain, "p": p, "verdict": told, "seeds": 10}
+    def test_what_it_comes_to_counts_rows_whose_advice_is_not_the_better_baseline(self):
+        def row(gain, p, verdict, advised="source 0.5"):
+            numbers = {"gain_on_fresh_seeds": gain, "low": gain - 0.01, "high": gain + 0.01, "p": p, "seeds": 10}
+            return {**numbers, "verdict": verdict, "advised": advised, "better_of_none_and_classic": "classic"}
 
-        settings = [*settings, verdict.Setting("MNIST", 3, "pretrained", helps=True)]
-        rows = [found(-0.02, 0.01, "use"), found(-0.01, 0.03, "no evidence"), found(0.06, 0.04, "no evidence")]
+        settings = [verdict.Setting("digits", n, "cgan") for n in (3, 5, 10)]
+        settings.append(verdict.Setting("MNIST", 3, "pretrained", helps=True))
+        rows = [
+            row(-0.02, 0.01, "use"),
+            row(-0.01, 0.03, "no evidence", "none"),
+            row(0.0, 1.0, "no evidence", "classic"),  # the better baseline itself: says nothing
+            row(0.06, 0.04, "no evidence"),
+        ]
         result = verdict.summary(dict(zip(settings, rows, strict=True)))
+        assert (result["settings"], result["advice_differs_from_the_better_baseline"]) == (4, 3)
         assert result["significantly_worse"] == 1, "after Holm .01 is .03 and .03 is .06"
         assert result["mean_gain_points"] == pytest.approx(1)
-        assert result["worst_gain_points"] == pytest.approx(-2)
         assert result["mean_loss_points"] == pytest.approx(1), "a gain counts as no loss"
+        assert (result["worst_gain_points"], result["worst_p_uncorrected"]) == (pytest.approx(-2), 0.01)
+        assert (result["worst_low_points"], result["worst_high_points"]) == (pytest.approx(-3), pytest.approx(-1))
         assert (result["settings_that_plainly_help"], result["of_these_told_to_use"]) == (1, 0)
+
+    def test_the_fresh_seeds_are_judged_on_the_half_that_the_study_did_not_see(self):
+        from genaug.data import load_data
+        from genaug.labels import labels_of
+
+        test = load_data("digits", split="test")
+        first, second = verdict.halves(test)
+        assert sorted([*first.indices, *second.indices]) == list(range(len(test)))
+        counts = [labels_of(half).bincount() for half in (first, second)]
+        assert int((counts[0] - counts[1]).abs().max()) <= 1
+
+    def test_a_share_of_wrong_labels(self):
+        images = torch.arange(1000).reshape(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+        labels = torch.arange(1000) % 10
+        source = verdict.WrongLabels(images, labels, 0.3)
+        samples, asked = source.sample(5000, seed=1)
+        assert float((labels[samples[:, 0, 0, 0]] != asked).float().mean()) == pytest.approx(0.3, abs=0.04)
 
     def test_the_cost_alone(self, run, tmp_path, scored):
         assert run(verdict, *self.TINY, "--estimate").err.count("a full run costs about") == 2

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from genaug.errors import InputError
-from genaug.studies.compare import error_reduction, holm, paired_difference, summarize
+from genaug.studies.compare import error_reduction, holm, overlap_correction, paired_difference, summarize
 
 
 def test_the_interval_matches_a_hand_worked_example():
@@ -80,6 +80,16 @@ def test_the_corrected_interval_is_exact_on_a_worked_example():
     # t = 5.5 / sqrt(5.5) = 2.345208 on 9 degrees of freedom: between the tables' 2.262 (.05) and 2.821 (.02).
     assert 0.02 < found.p < 0.05
     assert found.effect == pytest.approx(5.5 / math.sqrt(55 / 6))
+
+
+def test_the_correction_for_overlapping_training_images_follows_from_their_correlation():
+    assert overlap_correction(0.5) == pytest.approx(1)  # ρ = .5: .5 / .5
+    assert overlap_correction(0.8, 0.5) == pytest.approx(0.4 / 0.6)
+    assert overlap_correction(0) == 0
+    assert overlap_correction(1) == 0, "all seeds train on the same: nothing can be said about other images"
+    for overlap, share in ((1.1, 1), (-0.1, 1), (0.5, 0), (0.5, 1.1)):
+        with pytest.raises(InputError):
+            overlap_correction(overlap, share)
 
 
 def test_p_values_agree_with_scipy_and_with_the_interval():

@@ -19,13 +19,30 @@ def numbered(labels):
 @pytest.mark.parametrize(("seeds", "disjoint"), [(range(4), True), (range(5), False)])
 def test_subsets_are_disjoint_where_there_are_enough_images(seeds, disjoint):
     found = draw_subsets(LABELS, 2, seeds)
-    assert found.disjoint == disjoint
+    assert (found.overlap == 0) == disjoint
     for rows in found.rows.values():
         assert LABELS[rows].bincount().tolist() == [2, 2, 2]
         assert len(rows.unique()) == 6
     together = torch.cat(list(found.rows.values()))
     assert (len(together.unique()) == len(together)) == disjoint
     assert torch.equal(found.rows[1], draw_subsets(LABELS, 2, seeds).rows[1])
+
+
+def test_classes_with_enough_images_stay_disjoint_where_another_has_too_few():
+    subsets = draw_subsets(LABELS, 4, range(3))  # 12, 9 and 30 images of each class: 9 are fewer than 3 seeds need
+    parts = [torch.cat([rows[LABELS[rows] == label] for rows in subsets.rows.values()]) for label in range(3)]
+    assert [len(part.unique()) == len(part) for part in parts] == [True, False, True]
+    assert subsets.overlap == pytest.approx((0 + 4 / 9 + 0) / 3)
+
+
+def test_the_overlap_is_the_mean_share_of_images_that_two_seeds_have_in_common():
+    labels, seeds = torch.tensor([0] * 20 + [1] * 40), range(60)
+    subsets = draw_subsets(labels, 10, seeds)
+    assert subsets.overlap == pytest.approx((10 / 20 + 10 / 40) / 2)
+    pairs = itertools.combinations(subsets.rows.values(), 2)
+    common = [len(set(a.tolist()) & set(b.tolist())) / 20 for a, b in pairs]
+    assert sum(common) / len(common) == pytest.approx(subsets.overlap, abs=0.01)
+    assert draw_subsets(labels, None, seeds).overlap == 1
 
 
 def test_other_seeds_draw_other_subsets():

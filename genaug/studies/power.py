@@ -1,0 +1,87 @@
+"""What a study could have found: the gain that its seeds would have shown, and how many seeds a gain takes."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from genaug.studies.compare import Difference, floored
+
+POWER = 0.8
+GAIN = 0.02  # a gain worth having, in accuracy: how many seeds it takes to show it is reported
+_MOST_SEEDS = 10_000
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """``gain``: over the better of the baselines, in accuracy, what the study would have shown with probability 0.8 or
+    more; None if no gain below 1 would have been. ``seeds``: how many seeds would show a gain of ``of`` with that
+    probability; None if no number does, because the training images overlap too much. ``power`` is the probability."""
+
+    gain: float | None
+    seeds: int | None
+    of: float = GAIN
+    power: float = POWER
+
+
+def power(gain: float, sd: float, n: int, *, confidence: float = 0.95, correction: float = 0.0) -> float:
+    """The probability that the paired t interval of ``n`` differences lies above 0.
+
+    ``gain`` is their true mean and ``sd`` their standard deviation; ``correction`` as in ``paired_difference``. By the
+    noncentral t distribution with n - 1 degrees of freedom and noncentrality gain / (sd · sqrt(1/n + correction)).
+    """
+    from scipy.special import nctdtr, stdtrit
+
+    if n < 2:
+        return 0.0
+    if sd == 0:
+        return float(gain > 0)
+    noncentrality = gain / (sd * math.sqrt(1 / n + correction))
+    if noncentrality > 30:  # nctdtr loses its precision there, and nothing is left to doubt
+        return 1.0
+    return 1.0 - float(nctdtr(n - 1, noncentrality, stdtrit(n - 1, 0.5 + confidence / 2)))
+
+
+def sensitivity(
+    against: Sequence[Difference],
+    *,
+    confidence: float = 0.95,
+    correction: float = 0.0,
+    resolution: float = 0.0,
+    gain: float = GAIN,
+) -> Sensitivity:
+    """What a study with these differences could have found, if a gain must show against every baseline.
+
+    ``against`` are the chosen arm's differences from each baseline, over the same two or more seeds; each interval of
+    ``confidence`` must lie above 0. The baselines are taken to lie as far apart as measured. That all intervals lie
+    above 0 has at least the probability 1 - Σ (1 - power of each) (Bonferroni), which is what is solved for, so that
+    the figures err on the large side.
+    """
+    spreads = [floored(difference.sd or 0.0, resolution) for difference in against]
+    better = min(difference.mean for difference in against)
+    gaps = [difference.mean - better for difference in against]
+    n = against[0].n
+
+    def joint(gain: float, seeds: int) -> float:
+        powers = [
+            power(gain + gap, sd, seeds, confidence=confidence, correction=correction)
+            for gap, sd in zip(gaps, spreads, strict=True)
+        ]
+        return 1 - sum(1 - value for value in powers)
+
+    from scipy.optimize import brentq
+
+    detectable = float(brentq(lambda value: joint(value, n) - POWER, 0, 1, xtol=1e-5)) if joint(1, n) > POWER else None
+    return Sensitivity(detectable, _seeds_for(lambda seeds: joint(gain, seeds) >= POWER), gain)
+
+
+def _seeds_for(enough: Callable[[int], bool]) -> int | None:
+    """The smallest number of seeds that is enough, by bisection: more seeds are never worse."""
+    low, high = 1, 2
+    while not enough(high):
+        low, high = high, 2 * high
+        if high > _MOST_SEEDS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
