@@ -1,9 +1,11 @@
-"""Figures that the plugins' READMEs and a guide quote are what the committed records say."""
+"""Figures that the plugins' READMEs and the docs quote are what the committed records say."""
 
+import re
 from statistics import median
 
 import paper_tables
 import pytest
+import thesis_tables
 from record import TUNING, Record
 from results_page import DOCS, RESULTS, ROOT, middle, rows_of
 
@@ -120,3 +122,19 @@ def test_how_often_the_doubt_of_the_classifiers_was_too_little():
     assert sum(row["wrong_share"] > 2 * row["estimated_wrong_share"] for row in of_five) == 2
     assert len(of_five) == 5
     assert "in two of the five more than twice as many labels were wrong as were estimated" in text(DOCS / "labels.md")
+
+
+def test_no_page_says_that_a_generator_adds_nothing_but_up_to_which_gain_that_is_known():
+    cells = thesis_tables.cells_of(RESULTS / "study_thesis.jsonl", "digits")
+    found = thesis_tables.gains(cells)
+    alone, beside = ({arm: d for arm, d in found.items() if arm.classic == classic} for classic in (False, True))
+    said, figure = text(DOCS / "results.md"), f"{100 * thesis_tables.highest_end(alone):.1f}"
+    assert f"So with 100 digits no gain above {figure} points could be shown" in said
+    assert f"a gain of {100 * thesis_tables.detectable_gain(alone):.1f} points would have shown" in said
+    upper = f"{100 * thesis_tables.highest_end(beside):+.1f}".replace("-", "−")
+    assert f"On top of classic augmentation the upper ends reach {upper} points" in said
+    assert f"[no gain above {figure} points could be shown]" in text(DOCS / "how-to" / "few-labels.md")
+    pages = [ROOT / "README.md", *DOCS.rglob("*.md"), *(ROOT / "plugins").rglob("README.md")]
+    for page in pages:
+        told = text(page)
+        assert not re.search(r"adds? (anything|nothing)|added nothing|finds nothing in", told), page
