@@ -25,6 +25,7 @@ Row = dict[str, Any]
 Of = Literal["median", "every seed", "paired t-test"]
 LEVEL = 0.05
 LINE_FIRST_SEEDS = 8  # of the line; the other seeds were run after these had been reported
+COLOURED_FIRST_SEEDS = 3  # of the coloured digits; with an earlier method they had missed the target
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Bound:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure by seed. ``asked`` is off for figures that a seed may lack without being unfinished."""
+    """A figure by seed. ``asked`` is off for figures that a seed may lack without being unfinished; ``seeds`` is how
+    many it has when it is complete, if these aren't all of the script's."""
 
     label: str
     values: Mapping[int, float]
@@ -57,6 +59,7 @@ class Measure:
     bound: Bound | None = None
     paper: str = "–"
     asked: bool = True
+    seeds: int | None = None
 
     @property
     def met(self) -> bool | None:
@@ -82,7 +85,7 @@ def mad_gan_1d(rows: list[Row]) -> list[Measure]:
         paper = second_hand.format(line.PAPER[k])
         found.append(Measure(f"KL, k = {k}", values, ".3f", target if k == 4 else None, paper))
     later = {seed: value for seed, value in kl[4].items() if seed >= LINE_FIRST_SEEDS}
-    found.append(Measure(f"KL, k = 4, the seeds from {LINE_FIRST_SEEDS} on", later, asked=False))
+    found.append(Measure(f"KL, k = 4, seeds from {LINE_FIRST_SEEDS} on", later, asked=False))
     below = Bound("<", 0, "paired t-test")
     told = second_hand.format(f"{line.PAPER[4] - line.PAPER[1]:.2f}".replace("-", "−"))
     found.append(Measure("KL at k = 4 less that at k = 1", differences(kl[4], kl[1]), bound=below, paper=told))
@@ -128,8 +131,15 @@ def infogan_mnist(rows: list[Row]) -> list[Measure]:
 
 def infogan_coloured_mnist(rows: list[Row]) -> list[Measure]:
     bound, label = Bound(">=", coloured.TARGET, "every seed"), "R² of the stroke's colour by the continuous codes"
+    first, later = (
+        {seed: value for seed, value in by_seed(rows, "r2").items() if (seed < COLOURED_FIRST_SEEDS) == is_first}
+        for is_first in (True, False)
+    )
+    prompting = f"{label}, seeds 0 to {COLOURED_FIRST_SEEDS - 1}, whose failures had prompted the method"
+    count = COLOURED_FIRST_SEEDS
     return [
-        Measure(label, by_seed(rows, "r2"), bound=bound, paper="none"),
+        Measure(prompting, first, bound=bound, paper="none", asked=False, seeds=count),
+        Measure(f"{label}, fresh seeds from {count} on", later, bound=bound, paper="none", asked=False, seeds=count),
         Measure("R² by the category alone", by_seed(rows, "r2_of_category")),
     ]
 

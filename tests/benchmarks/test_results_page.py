@@ -57,7 +57,7 @@ def test_a_record_becomes_a_table(tmp_path):
     each = f"0.200, 0.300, 0.250, 0.200, 0.200, 0.200, 0.200, 0.900, {', '.join(['0.400'] * 8)}"
     paper = "0.28 (second-hand)"
     assert f"| KL, k = 4 | {each} | 0.400 (0.200 to 0.900) | ≤ 0.28 (median) | {paper} | **no** |" in said
-    assert f"| KL, k = 4, the seeds from 8 on | {', '.join(['0.400'] * 8)} | 0.400 (0.400 to 0.400) | –" in said
+    assert f"| KL, k = 4, seeds from 8 on | {', '.join(['0.400'] * 8)} | 0.400 (0.400 to 0.400) | –" in said
     assert f"| samples beyond the bins, k = 4 | {', '.join(['10.000 %'] * 16)} |" in said
     assert f"| samples that KL doesn't count, k = 4 | {', '.join(['2.00 %'] * 16)} |" in said
     assert f"| modes of 5, k = 4 | {', '.join('5' * 16)} | 5 (5 to 5) | ≥ 5 (every seed) | – | yes |" in said
@@ -109,6 +109,21 @@ def test_a_page_without_the_marks_is_refused_and_nothing_is_written(text, tmp_pa
         results_page.main([f"--results={tmp_path}", f"--docs={tmp_path}"])
     assert (tmp_path / "results.md").read_text() == text
     assert not (tmp_path / "papers.md").exists()
+
+
+def test_the_seeds_that_prompted_a_method_and_fresh_ones_are_told_apart(tmp_path):
+    common = {"steps": 5, "data": "torchvision:MNIST", "seconds": 1, "r2_of_category": 0.1}
+    write(tmp_path, "infogan_coloured_mnist", [{**common, "seed": s, "r2": 0.9 + s / 100} for s in range(3)])
+    said = section(tmp_path, "InfoGAN on coloured digits")
+    first = "seeds 0 to 2, whose failures had prompted the method | 0.900, 0.910, 0.920 | 0.910 (0.900 to 0.920)"
+    assert f"{first} | ≥ 0.8 (every seed) | none | yes |" in said
+    assert "fresh seeds from 3 on | – | – | ≥ 0.8 (every seed) | none | not run yet |" in said
+    assert "Partial: 3 of 6 seeds" in said
+    write(tmp_path, "infogan_coloured_mnist", [{**common, "seed": s, "r2": 0.9 - s / 20} for s in range(6)])
+    said = section(tmp_path, "InfoGAN on coloured digits")
+    fresh = "0.750, 0.700, 0.650 | 0.700 (0.650 to 0.750)"
+    assert f"fresh seeds from 3 on | {fresh} | ≥ 0.8 (every seed) | none | **no** |" in said
+    assert "6 seeds," in said
 
 
 def test_runs_with_other_settings_than_the_latest_are_left_out(tmp_path):
