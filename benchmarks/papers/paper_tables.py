@@ -106,8 +106,8 @@ SCRIPTS = [
         'shape (`continuous_as="modulation"`) is knowledge too, and a second attempt: beside the noise, as in the '
         "paper (`--set continuous_as=input`), seeds 0 to 2 had R² .674, .982 and .681. These failures prompted the "
         "change, so only the seeds from 3 on test it: they were run afterwards with the same settings, and with an "
-        "averaged generator whose batch-norm statistics are its own. The earlier rows are in the record, and the grids of "
-        "seeds 0 and 2 below (`with_input`); seed 0 had first been run with a fixed variance "
+        "averaged generator whose batch-norm statistics are its own. The earlier rows are in the record, and the grids "
+        "of seeds 0 and 2 below (`with_input`); seed 0 had first been run with a fixed variance "
         "of Q (.647, not kept). With `input` the category takes the colour at first, of which it alone explains .85 "
         "after 250 steps of seed 101, and as it turns to the digits two codes become the hue and the third a shape "
         "(seed 0: digits of a category, seed 2: the slant), so that the brightness, a third of the colours' variance, "
