@@ -12,8 +12,11 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch.utils.data import Dataset, Subset
 
+from genaug.access import reading_from
 from genaug.errors import InputError
+from genaug.escaping import escaped
 from genaug.labels import class_names, labels_of
+from genaug.limits import as_whole
 
 Split = Literal["train", "test"]
 
@@ -54,7 +57,8 @@ def load_data(name: str, *, split: Split = "train", root: str | Path | None = No
     images are mode L where all the training images are grey, else RGB. ``torchvision:NAME`` is one of torchvision's
     data sets of labelled images, whose files lie under ``root`` already.
 
-    Raises ``InputError`` for an unknown name, missing files, and a test split that there isn't.
+    Raises ``InputError`` for an unknown name, missing files, and a test split that there isn't, ``ReadError`` for a
+    folder that can't be read.
     """
     if split not in _SPLIT_WORDS:
         raise InputError(f"split must be 'train' or 'test', got {split!r}.")
@@ -62,7 +66,8 @@ def load_data(name: str, *, split: Split = "train", root: str | Path | None = No
     if name == "digits":
         return Digits(split)
     if kind == "folder" and rest:
-        return _folder(Path(rest).expanduser(), split)
+        with reading_from(rest):
+            return _folder(Path(rest).expanduser(), split)
     if kind == "torchvision" and rest:
         return _torchvision(rest, split, root)
     if not colon and Path(name).is_dir():
@@ -76,7 +81,7 @@ def load_data(name: str, *, split: Split = "train", root: str | Path | None = No
 def public_name(name: str) -> str:
     """What ``--data`` named, for a report or a card: of a folder its own name only, since paths tell whose it is."""
     kind, _, rest = name.partition(":")
-    return f"folder {Path(rest).expanduser().resolve().name[:100]}" if kind == "folder" and rest else name
+    return f"folder {escaped(Path(rest).expanduser().resolve().name[:100])}" if kind == "folder" and rest else name
 
 
 def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":
@@ -85,8 +90,7 @@ def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":
     The items depend on the seed only; a smaller ``n`` of the same seed gives a part of what a larger one gives.
     Raises ``InputError`` naming a class that has fewer than ``n`` items.
     """
-    if n < 1:
-        raise InputError(f"the number of labels per class must be 1 or more, got {n}.")
+    n = as_whole(n, "the number of labels per class", 1)
     labels, names = labels_of(dataset), class_names(dataset)
     count = len(names) if names is not None else int(labels.max()) + 1 if len(labels) else 0
     generator = torch.Generator().manual_seed(seed)

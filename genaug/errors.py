@@ -1,8 +1,21 @@
 """What genaug raises. Every message says what was wrong, what was expected and what to do."""
 
+from genaug.escaping import one_line
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, on the CPU or a GPU (torch's errors are told by name, without torch)."""
+    if isinstance(error, RuntimeError):
+        named = type(error).__name__ == "OutOfMemoryError"
+        return named or any(words in str(error) for words in ("can't allocate memory", "not enough memory"))
+    return isinstance(error, MemoryError)
+
 
 class GenaugError(Exception):
-    """Base of all errors that genaug raises on purpose."""
+    """Base of all errors that genaug raises on purpose. The message is one line; odd characters in it are escaped."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class InputError(GenaugError, ValueError):
@@ -14,7 +27,15 @@ class PluginError(GenaugError):
 
 
 class FormatError(GenaugError):
-    """A saved generator that is damaged, truncated, foreign or of an unknown format version."""
+    """A file that is damaged, truncated, foreign or of an unknown format version: a generator, a run, a report."""
+
+
+class FormatWarning(UserWarning):
+    """A part of a file is damaged and was left out; the rest is used."""
+
+
+class ReadError(GenaugError, OSError):
+    """Reading a file or looking up a path failed (no permission, too long a name, a bad disk)."""
 
 
 class HubError(GenaugError):
@@ -46,4 +67,5 @@ class TrainingWarning(UserWarning):
 
 
 class TrainingError(GenaugError):
-    """A training run that had to stop; the message says where the last good state lies."""
+    """A training that had to stop or went nowhere: a run, whose message says where the last good state lies, or a
+    classifier whose loss is no longer finite."""

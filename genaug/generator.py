@@ -1,7 +1,7 @@
 """A trained generator: sample from it, decode latents with it, save it."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,15 @@ from torch.backends import cudnn
 from torch.utils.data import get_worker_info
 
 from genaug import plugins, storage
+from genaug.access import reading_from
 from genaug.backend import Backend
-from genaug.errors import InputError, PluginError
+from genaug.errors import InputError, PluginError, is_out_of_memory
 from genaug.labels import as_labels
+from genaug.limits import as_whole, memory
 from genaug.precision import autocast, compute_dtype, pick_device
 from genaug.randomness import category_rows, check_seed, latent_rows
 from genaug.spec import Spec
+from genaug.surroundings import torch_defaults
 
 if TYPE_CHECKING:
     from genaug.hub.push import Publication
@@ -102,13 +105,13 @@ class Generator:
         """
         wanted = self._wanted_labels(n, labels)
         count = len(wanted) if wanted is not None else self._count(n)
-        seed = int(torch.randint(2**62, (1,))) if seed is None else check_seed(seed)
+        images = self._empty(count, dtype)
+        seed = int(torch.randint(2**62, (1,), device="cpu")) if seed is None else check_seed(seed)
         chunk = chunk_size(self.spec, self.device)
         fixed = self._fixed_latents(latents, count)
         all_labels = wanted
         if wanted is None and self.spec.takes_labels:
             all_labels = category_rows(self.spec.num_classes, seed, "labels", 0, count)
-        images = self._empty(count, dtype)
         for start in range(0, count, chunk):
             drawn = {
                 latent.name: _padded(fixed[latent.name][start : start + chunk], chunk)
@@ -193,7 +196,10 @@ class Generator:
         from genaug.evaluation.record import EVALUATION_FILE
 
         measured = None if self.folder is None else self.folder / EVALUATION_FILE
-        also = {} if measured is None or not measured.is_file() else {EVALUATION_FILE: measured.read_bytes()}
+        also = {}
+        if measured is not None:
+            with reading_from(measured):
+                also = {EVALUATION_FILE: measured.read_bytes()} if measured.is_file() else {}
         storage.write_generator(Path(folder), self.manifest_fields(), self.network.state_dict(), overwrite, also)
         return Path(folder)
 
@@ -207,6 +213,9 @@ class Generator:
         commit_message: str | None = None,
         dry_run: bool = False,
         force: bool = False,
+        dataset_name: str | None = None,
+        dataset_url: str | None = None,
+        dataset_license: str | None = None,
     ) -> "Publication":
         """Publish on the Hub as ``repo`` ("owner/name"), in one commit, with a card and a sheet of samples.
 
@@ -214,13 +223,27 @@ class Generator:
         makes a new repo private, ``tag`` names the commit. ``dry_run`` sends nothing: print the result to see the
         commit. What people wrote in the card on the Hub stays.
 
+        ``dataset_name``, ``dataset_url`` (a URL, or the id "owner/name" of a data set on the Hub) and
+        ``dataset_license`` describe the training data. They are asked for once: the card on the Hub, ``config.json``
+        and ``training`` keep them. Well-known data sets are described without them, by the name in ``training``.
+
         Raises ``InputError``, before anything is sent, without a licence or after a failed copying check (``force``
         publishes all the same, and the card says so); ``HubError`` where the Hub can't be reached or refuses.
         """
         from genaug.hub.push import push
 
         return push(
-            self, repo, license=license, private=private, tag=tag, message=commit_message, dry_run=dry_run, force=force
+            self,
+            repo,
+            license=license,
+            private=private,
+            tag=tag,
+            message=commit_message,
+            dry_run=dry_run,
+            force=force,
+            dataset_name=dataset_name,
+            dataset_url=dataset_url,
+            dataset_license=dataset_license,
         )
 
     def manifest_fields(self) -> dict[str, Any]:
@@ -240,9 +263,19 @@ class Generator:
     def _empty(self, count: int, dtype: torch.dtype) -> Tensor:
         if dtype not in _SAMPLE_DTYPES:
             raise InputError(f"dtype must be torch.uint8 or a float dtype, got {dtype}.")
-        return torch.empty((count, *self.spec.shape), dtype=dtype, device=self.device)
+        needed, most = count * prod(self.spec.shape) * dtype.itemsize, memory()
+        try:
+            if most is not None and needed > most and self.device.type == "cpu":
+                raise MemoryError
+            return torch.empty((count, *self.spec.shape), dtype=dtype, device=self.device)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise InputError(
+                f"{count:,} images need {needed / 2**30:,.1f} GiB, more memory than there is. Sample fewer at a time, "
+                "each time with another seed."
+            ) from error
 
-    @torch.inference_mode()
     def _generate_into(self, out: Tensor, latents: Mapping[str, Tensor], labels: Tensor | None, precision: str) -> None:
         """Generate one padded chunk and write its first ``len(out)`` images."""
         device = self.device
@@ -255,8 +288,21 @@ class Generator:
             name: code.to(device, torch.float32 if code.is_floating_point() else torch.int64, non_blocking=True)
             for name, code in latents.items()
         }
-        with autocast(compute_dtype(precision, device), device), cudnn.flags(benchmark=False, deterministic=True):
+        with (
+            torch_defaults(),
+            torch.inference_mode(),
+            autocast(compute_dtype(precision, device), device),
+            cudnn.flags(benchmark=False, deterministic=True),
+            plugins.faults_of(self._backend, "generate", may_exit=True),
+        ):
             made = self._backend.generate(self._nets, on_device, None if labels is None else labels.to(device))
+            if not isinstance(made, Tensor):
+                raise TypeError(f"expected a tensor, got {type(made).__name__}")
+        if not bool(torch.isfinite(made).all()):
+            raise InputError(
+                f"this {self.backend_name} generator makes NaN or infinity in place of images: its training diverged, "
+                "or its weights are damaged. Train it again, or load another."
+            )
         if tuple(made.shape[1:]) != self.spec.shape:
             raise PluginError(
                 f"backend {self.backend_name!r} made images of shape {tuple(made.shape[1:])}; "
@@ -268,9 +314,7 @@ class Generator:
     def _count(self, n: int | None) -> int:
         if n is None:
             raise InputError("sample needs n= (how many) or labels= (one for each sample).")
-        if isinstance(n, bool) or not isinstance(n, Integral) or n < 0:
-            raise InputError(f"n must be an integer of 0 or more, got {n!r}.")
-        return int(n)
+        return as_whole(n, "n", 0)
 
     def _wanted_labels(self, n: int | None, labels: Any) -> Tensor | None:
         if labels is None:
@@ -297,7 +341,7 @@ class Generator:
             latent = known[name]
             shape = (count,) if latent.kind == "categorical" else (count, latent.size)
             try:
-                given = torch.as_tensor(value)
+                given = value if isinstance(value, Tensor) else torch.as_tensor(value, device="cpu")
                 if latent.kind != "categorical":
                     given = _column(given.float()) if latent.size == 1 else given.float()
                 fixed[name] = given.expand(shape)

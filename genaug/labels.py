@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
+from genaug.dataset_state import state_kept
 from genaug.errors import InputError
 
 
@@ -23,8 +24,8 @@ def as_labels(values: Any, what: str = "labels") -> Tensor:
         )
     try:
         if isinstance(values, Sequence) and any(isinstance(v, (Tensor, np.ndarray)) and v.ndim for v in values):
-            values = torch.stack([torch.as_tensor(v) for v in values])  # as_tensor can't take rows that are tensors
-        tensor = torch.as_tensor(values)
+            values = torch.stack([_as_tensor(v) for v in values])  # as_tensor can't take rows that are tensors
+        tensor = _as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{what} must be integers, one for each sample ({error}).") from error
     if tensor.ndim == 2 and tensor.shape[1] == 1 and not tensor.is_floating_point():
@@ -43,6 +44,11 @@ def as_labels(values: Any, what: str = "labels") -> Tensor:
     return tensor
 
 
+def _as_tensor(values: Any) -> Tensor:
+    """A tensor as it is, anything else as a tensor on the CPU, whatever torch's default device."""
+    return values if isinstance(values, Tensor) else torch.as_tensor(values, device="cpu")
+
+
 def known_labels(dataset: Any) -> Tensor | None:
     """Labels from ``.targets`` (or ``.labels``), through Subset and ConcatDataset; None where there are none.
 
@@ -50,7 +56,7 @@ def known_labels(dataset: Any) -> Tensor | None:
     """
     if isinstance(dataset, Subset):
         inner = known_labels(dataset.dataset)
-        return None if inner is None else inner[torch.as_tensor(list(dataset.indices), dtype=torch.int64)]
+        return None if inner is None else inner[torch.as_tensor(list(dataset.indices), dtype=torch.int64, device="cpu")]
     if isinstance(dataset, ConcatDataset):
         parts = [known_labels(part) for part in dataset.datasets]
         return None if any(part is None for part in parts) else torch.cat([p for p in parts if p is not None])
@@ -76,6 +82,12 @@ def labels_of(dataset: Any, labels: Any = None) -> Tensor:
     known = known_labels(dataset)
     if known is not None:
         return known
+    with state_kept(dataset):
+        return as_labels(_read_labels(dataset), f"the labels of {type(dataset).__name__}")
+
+
+def _read_labels(dataset: Any) -> list[Any]:
+    """The second field of every item."""
     found = []
     for index in range(len(dataset)):
         item = dataset[index]
@@ -86,7 +98,7 @@ def labels_of(dataset: Any, labels: Any = None) -> Tensor:
             )
         label = item[1]
         found.append(label.item() if isinstance(label, Tensor) and label.ndim == 0 else label)
-    return as_labels(found, f"the labels of {type(dataset).__name__}")
+    return found
 
 
 def class_names(dataset: Any) -> tuple[str, ...] | None:

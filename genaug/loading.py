@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from packaging.version import InvalidVersion, Version
@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from genaug import plugins, storage
+from genaug.access import reading_from
 from genaug.backend import Backend
 from genaug.errors import FormatError, InputError, NotOnHubError, PluginError
 from genaug.generator import Generator
+from genaug.json_files import first_problem
 from genaug.precision import pick_device
+from genaug.surroundings import torch_defaults
 
+T = TypeVar("T")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
@@ -24,20 +28,21 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
     """Load a generator from a local folder that ``save`` or ``fit`` wrote, or from the Hub; on the GPU if there is one.
 
     ``where`` is a folder, or a Hub id "owner/name" where no such folder exists. ``revision`` is a branch, a tag or a
-    commit's hash on the Hub. A generator that was loaded before comes from huggingface_hub's cache, also where the Hub
+    commit's hash on the Hub. A generator that was loaded before comes from huggingface_hub's cache, also if the Hub
     can't be reached (with a ``HubWarning``) or HF_HUB_OFFLINE=1 is set.
 
     Nothing is unpickled and no code that came with the weights is run. Raises ``FormatError`` for a damaged,
-    truncated or foreign folder, ``PluginError`` where the backend isn't installed or is too old (saying what to
-    install), ``HubError`` where nothing whole is to be had from the Hub.
+    truncated or foreign folder, ``ReadError`` for one that can't be read, ``PluginError`` if the backend isn't
+    installed or is too old (saying what to install), ``HubError`` if no complete copy is available from the Hub.
     """
     folder = Path(where)
-    local = folder.exists() or isinstance(where, Path) or not _HUB_ID.fullmatch(where)
-    if local and not folder.is_dir():
-        raise FormatError(
-            f"{where} is no folder. Expected one with {storage.CONFIG_FILE} and {storage.WEIGHTS_FILE}, or a Hub id "
-            "(owner/name)."
-        )
+    with reading_from(folder):
+        local = folder.exists() or isinstance(where, Path) or not _HUB_ID.fullmatch(where)
+        if local and not folder.is_dir():
+            raise FormatError(
+                f"{where} is no folder. Expected one with {storage.CONFIG_FILE} and {storage.WEIGHTS_FILE}, or a Hub "
+                "id (owner/name)."
+            )
     if local and revision is not None:
         raise InputError(f"{where} is a local folder, and revision= is for the Hub. Leave it out.")
     if local:
@@ -45,15 +50,18 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
         generator.folder = folder
         return generator
     from genaug.hub.pull import pull
+    from genaug.hub.redaction import credentials_redacted
 
     try:
         folder = pull(str(where), revision)
     except NotOnHubError as error:
         raise NotOnHubError(f"there is no folder {where} here, and {error}") from error
-    again = f"`genaug pull {where} --force` fetches it anew; if that doesn't help, its owner has to push it again."
-    return _load_folder(folder, device, again)
+    again = f"`genaug pull {where} --force` downloads it again; if that doesn't help, its owner has to push it again."
+    with credentials_redacted():  # the files are text from a server too
+        return _load_folder(folder, device, again)
 
 
+@torch_defaults()
 def _load_folder(folder: Path, device: str | torch.device | None, again: str) -> Generator:
     """``again`` is what to do about damaged weights."""
     manifest = storage.read_manifest(folder)
@@ -71,7 +79,7 @@ def _load_folder(folder: Path, device: str | torch.device | None, again: str) ->
     except ValidationError as error:
         raise FormatError(
             f"{folder / storage.CONFIG_FILE} doesn't fit the installed backend {manifest.backend!r}: "
-            f"{storage.first_problem(error)}. {origin}"
+            f"{first_problem(error)}. {origin}"
         ) from error
     tensors = storage.read_weights(folder, manifest.weights, again)
     network = _restore(manifest, backend, config, tensors, folder, origin)
@@ -79,14 +87,15 @@ def _load_folder(folder: Path, device: str | torch.device | None, again: str) ->
     return generator.to(pick_device(device))
 
 
-def _asked(question: Callable[[], Any], manifest: storage.Manifest, folder: Path, origin: str) -> Any:
+def _asked(question: Callable[[], T], manifest: storage.Manifest, folder: Path, origin: str) -> T:
     """What a backend answers about a config that may come from anywhere, and may be what it never thought of."""
     try:
         return question()
-    except Exception as error:
+    except PluginError as error:
+        cause = error.__cause__ or error
         raise PluginError(
             f"backend {manifest.backend!r} can't make what {folder / storage.CONFIG_FILE} describes "
-            f"({type(error).__name__}: {str(error)[:200]}). {origin}"
+            f"({type(cause).__name__}: {str(cause)[:200]}). {origin}"
         ) from error
 
 
@@ -143,14 +152,14 @@ def _restore(
     """
     spec = manifest.spec
     plain = spec.model_copy(update={"latents": ()})
-    if _asked(lambda: backend.describe(config, plain), manifest, folder, origin) != spec:
+    if _asked(lambda: plugins.described(backend, config, plain), manifest, folder, origin) != spec:
         raise FormatError(
             f"{folder / storage.CONFIG_FILE}: its spec isn't the one that backend {manifest.backend!r} gives for its "
             f"config and shape. The file was changed or damaged, or the backend did. {origin}"
         )
     with torch.random.fork_rng(devices=[]):
         with torch.device("meta"), _SkipInitialisation():
-            network: nn.Module = _asked(lambda: backend.build(config, spec)["generator"], manifest, folder, origin)
+            network = _asked(lambda: plugins.built(backend, config, spec)["generator"], manifest, folder, origin)
         expected = network.state_dict()
         for name in sorted(set(expected) ^ set(tensors)):
             problem = "lacks" if name in expected else "holds the unknown tensor"
@@ -166,6 +175,6 @@ def _restore(
                     f"{origin}"
                 )
         if any(buffer.is_meta for name, buffer in network.named_buffers() if name not in expected):
-            network = backend.build(config, spec)["generator"]  # buffers that aren't saved have to be computed
+            network = plugins.built(backend, config, spec)["generator"]  # buffers that aren't saved have to be computed
         network.load_state_dict(tensors, strict=True, assign=True)
     return network

@@ -2,9 +2,10 @@
 
 import os
 import re
+import sys
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -17,10 +18,15 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from genaug import hookspecs
-from genaug.errors import PluginError
+from genaug.errors import GenaugError, PluginError, is_out_of_memory
+from genaug.escaping import escaped, one_line
+from genaug.foreign_code import TIME_LIMIT, TooSlowError, is_interrupt, limited_to, quiet
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from genaug.backend import Backend
+    from genaug.spec import Spec
 
 GROUP = "genaug"
 DISABLE = "GENAUG_DISABLE_PLUGINS"
@@ -114,7 +120,8 @@ def _discover(disabled: str) -> Discovery:
         if off & {_normal(entry_point.name), _normal(owner)}:
             blocked.append(Blocked(entry_point.name, owner))
             continue
-        infos, messages = _load(entry_point, owner, version)
+        with quiet(owner):
+            infos, messages = _load(entry_point, owner, version)
         problems += (Problem(owner, message) for message in messages)
         for info in infos:
             registered.setdefault(info.name, []).append(info)
@@ -169,15 +176,21 @@ def _load(entry_point: EntryPoint, owner: str, version: str) -> tuple[list[Backe
         _check(name, target, summary)
         if any(info.name == name for info in infos):
             raise PluginError(f"backend {name!r} is registered twice here. Give each backend its own name.")
-        infos.append(BackendInfo(name, target, " ".join(summary.split()), owner, version))
+        infos.append(BackendInfo(name, target, one_line(summary), owner, version))
 
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     try:
-        plugin = entry_point.load()
-        manager.register(plugin, name=entry_point.name)
-    except (Exception, SystemExit) as error:
-        return [], [f"{entry_point.value!r} can't be loaded ({_brief(error)}). Reinstall or update {owner}."]
+        with limited_to(TIME_LIMIT):
+            plugin = entry_point.load()
+            manager.register(plugin, name=entry_point.name)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        remedy = f"Reinstall or update {owner}"
+        if isinstance(error, TooSlowError):
+            remedy += f", tell its authors, or block it by its name in {DISABLE}"
+        return [], [f"{entry_point.value!r} can't be loaded ({_brief(error)}). {remedy}."]
     known = ", ".join(hook for hook in vars(hookspecs) if hook.startswith("genaug_"))
     try:
         manager.check_pending()
@@ -186,8 +199,11 @@ def _load(entry_point: EntryPoint, owner: str, version: str) -> tuple[list[Backe
     if not manager.get_hookcallers(plugin):
         problems.append(f"{entry_point.value!r} implements no hook. Mark {known} with @hookimpl.")
     try:
-        manager.hook.genaug_register_backends(register=register)
-    except (Exception, SystemExit) as error:
+        with limited_to(TIME_LIMIT):
+            manager.hook.genaug_register_backends(register=register)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         problems.append(f"registering its backends failed: {_brief(error)}")
     return infos, problems
 
@@ -207,12 +223,14 @@ def _check(name: Any, target: Any, summary: Any) -> None:
 
 
 def _instance(info: BackendInfo) -> "Backend":
-    owner = f"backend {info.name!r} of {info.distribution} {info.version}"
-    remedy = f"Reinstall or update {info.distribution}, or tell its authors."
+    owner, remedy = _owner(info), _remedy(info)
     module, _, attribute = info.target.partition(":")
     try:
-        cls = getattr(import_module(module), attribute)
-    except (Exception, SystemExit) as error:
+        with quiet(info.distribution):
+            cls = getattr(import_module(module), attribute)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         raise PluginError(f"{owner} can't be imported from {info.target!r} ({_brief(error)}). {remedy}") from error
 
     from genaug.backend import Backend, BackendConfig
@@ -227,8 +245,71 @@ def _instance(info: BackendInfo) -> "Backend":
         )
     try:
         return cls()
-    except Exception as error:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         raise PluginError(f"{owner}: {info.target!r} can't be instantiated ({_brief(error)}). {remedy}") from error
+
+
+@contextmanager
+def faults_of(backend: "Backend", doing: str, *, may_exit: bool = False) -> Iterator[None]:
+    """Around a call of a backend: whatever it raises becomes a ``PluginError`` that names its distribution.
+
+    ``doing`` is what failed then, such as "build". Errors of genaug's own, too little memory and Ctrl-C pass; with
+    ``may_exit`` SystemExit does, too, which somebody's handler of a signal may raise during a long call.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, GenaugError) or is_interrupt(error) or is_out_of_memory(error):
+            raise
+        if may_exit and isinstance(error, SystemExit):
+            raise
+        info = _info_of(backend)
+        if info is None:
+            owner, remedy = f"backend {type(backend).__name__}", "Tell its authors."
+        else:
+            owner, remedy = _owner(info), _remedy(info)
+        raise PluginError(f"{owner}: {doing} failed ({_brief(error)}). {remedy}") from error
+
+
+def described(backend: "Backend", config: Any, data: "Spec") -> "Spec":
+    """What ``backend.describe`` gives. Raises ``PluginError`` if it fails, or gives anything but a spec."""
+    from genaug.spec import Spec
+
+    with faults_of(backend, "describe"):
+        spec: Any = backend.describe(config, data)
+        if not isinstance(spec, Spec):
+            raise TypeError(f"expected a Spec, got {type(spec).__name__}")
+    return spec
+
+
+def built(backend: "Backend", config: Any, spec: "Spec") -> "nn.ModuleDict":
+    """What ``backend.build`` gives. Raises ``PluginError`` if it fails, or gives no networks with a generator."""
+    from torch import nn
+
+    with faults_of(backend, "build"):
+        nets: Any = backend.build(config, spec)
+        if not isinstance(nets, nn.ModuleDict) or "generator" not in nets:
+            raise TypeError('expected an nn.ModuleDict with a "generator" in it')
+    return nets
+
+
+def _info_of(backend: "Backend") -> BackendInfo | None:
+    """Who brought a backend; None for one that no plugin did."""
+    for info in discover().backends.values():
+        module, _, attribute = info.target.partition(":")
+        if getattr(sys.modules.get(module), attribute, None) is type(backend):
+            return info
+    return None
+
+
+def _owner(info: BackendInfo) -> str:
+    return f"backend {info.name!r} of {info.distribution} {info.version}"
+
+
+def _remedy(info: BackendInfo) -> str:
+    return f"Reinstall or update {info.distribution}, or tell its authors."
 
 
 def _duplicate(name: str, infos: tuple[BackendInfo, ...]) -> str:
@@ -276,8 +357,12 @@ def _owners(infos: tuple[BackendInfo, ...]) -> str:
 
 def _brief(error: BaseException) -> str:
     """An error in one line: its class, unless it is our own, and the beginning of its message."""
-    message = shorten(str(error), 300, placeholder=" …")
-    return message if isinstance(error, PluginError) else f"{type(error).__name__}: {message}".removesuffix(": ")
+    message = escaped(shorten(str(error), 300, placeholder=" …"))
+    return (
+        message
+        if isinstance(error, (PluginError, TooSlowError))
+        else f"{type(error).__name__}: {message}".removesuffix(": ")
+    )
 
 
 def _normal(name: str) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genaug import storage
 from genaug.errors import InputError
+from genaug.escaping import one_line
 from genaug.images import to_pil
 
 _PAPER, _INK, _GAP, _TEXT = (255, 255, 255), (40, 40, 48), 2, 15
@@ -101,7 +102,7 @@ def _grid(block: Block, rows: list[int] | None, columns: int) -> list[list[int]]
 
 
 def _name(label: int, classes: Sequence[str] | None) -> str:
-    name = " ".join(classes[label].split()) if classes is not None and label < len(classes) else str(label)
+    name = one_line(classes[label]) if classes is not None and label < len(classes) else str(label)
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 

@@ -4,13 +4,16 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, runtime_checkabl
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from genaug.escaping import escaped
+from genaug.limits import SIDE
+
 if TYPE_CHECKING:
     import torch
 
 MAX_CLASSES = 100_000
 MAX_NAME = 200
 
-Side = Annotated[int, Field(ge=1, le=2048)]
+Side = Annotated[int, Field(ge=1, le=SIDE)]
 
 
 class Latent(BaseModel):
@@ -63,8 +66,7 @@ class Spec(BaseModel):
             return "no labels"
         if self.classes is None:
             return f"{self.num_classes} classes"
-        shown = (name if name.isprintable() else repr(name)[1:-1] for name in self.classes[:12])
-        names = ", ".join(shown) + (", …" if len(self.classes) > 12 else "")
+        names = ", ".join(map(escaped, self.classes[:12])) + (", …" if len(self.classes) > 12 else "")
         return f"{self.num_classes} classes ({names})"
 
 

@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal
 import safetensors
 import safetensors.torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
 from torch import Tensor
 
+from genaug.access import reading_from
 from genaug.errors import FormatError, OutputExistsError, SaveError
+from genaug.json_files import first_problem, parse_json
 from genaug.spec import Spec
 
 FORMAT_VERSION = 1
@@ -78,7 +79,8 @@ def write_generator(
     Raises ``OutputExistsError`` where the folder holds something and ``overwrite`` is false, ``SaveError`` where
     writing fails; what was there is then unchanged.
     """
-    check_free(folder, overwrite)
+    with reading_from(folder):
+        check_free(folder, overwrite)
     contents = {**(also or {}), **encode_generator(fields, tensors)}
     with saving_to(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -153,8 +155,11 @@ def _describes_weights(config: Path, folder: Path) -> bool:
 
 
 @contextmanager
-def saving_to(where: Path) -> Iterator[None]:
-    """Turn the system's errors while writing into one ``SaveError`` that says what to do."""
+def saving_to(where: Path, elsewhere: str = "choose another folder") -> Iterator[None]:
+    """Turn the system's errors while writing into one ``SaveError`` that says what to do.
+
+    ``elsewhere`` is how to write to another place.
+    """
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -164,10 +169,10 @@ def saving_to(where: Path) -> Iterator[None]:
             raise
         number = getattr(error, "errno", None)
         remedy = {
-            errno.ENOSPC: "The disk is full: free some space or choose another folder.",
-            errno.EACCES: "There is no permission to write there: choose another folder.",
-            errno.EROFS: "The file system is read-only: choose another folder.",
-        }.get(number or 0, "Check the disk's space and the folder's permissions, or choose another folder.")
+            errno.ENOSPC: f"The disk is full: free some space or {elsewhere}.",
+            errno.EACCES: f"There is no permission to write there: {elsewhere}.",
+            errno.EROFS: f"The file system is read-only: {elsewhere}.",
+        }.get(number or 0, f"Check the disk's space and the folder's permissions, or {elsewhere}.")
         raise SaveError(
             f"could not write to {where} ({error}). {remedy} What was there before is unchanged."
         ) from error
@@ -178,12 +183,13 @@ def read_manifest(folder: Path) -> Manifest:
 
     Where a process was killed between replacing the weights and ``config.json``, the new one is read all the same.
     """
-    path = _current_config(folder)
-    if not path.is_file():
-        raise FormatError(
-            f"{folder} holds no saved generator: {CONFIG_FILE} is missing. Expected what save() or fit() wrote."
-        )
-    return _parse_file(path)
+    with reading_from(folder):
+        path = _current_config(folder)
+        if not path.is_file():
+            raise FormatError(
+                f"{folder} holds no saved generator: {CONFIG_FILE} is missing. Expected what save() or fit() wrote."
+            )
+        return _parse_file(path)
 
 
 def _parse_file(path: Path) -> Manifest:
@@ -198,10 +204,7 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
     """
     if len(content) > MAX_CONFIG_BYTES:
         raise FormatError(f"{where} is larger than {MAX_CONFIG_BYTES} bytes; no config.json of genaug is.")
-    try:
-        fields = from_json(content, allow_inf_nan=False)
-    except ValueError as error:
-        raise FormatError(f"{where} is not valid JSON ({error}). Fetch or save it again.") from error
+    fields = parse_json(content, where, "Fetch or save it again.")
     if not isinstance(fields, dict) or fields.get("library") != "genaug":
         raise FormatError(f'{where} was not written by genaug (no "library": "genaug" in it).')
     version = fields.get("format_version")
@@ -219,14 +222,15 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
 def read_weights(folder: Path, expected: Weights, again: str) -> dict[str, Tensor]:
     """Read ``model.safetensors`` after checking its size and sha256 against the manifest. ``again`` is the remedy."""
     path = folder / WEIGHTS_FILE
-    if not path.is_file():
-        raise FormatError(f"{path} is missing. {again}")
-    size = path.stat().st_size
-    if size != expected.size:
-        kind = "truncated" if size < expected.size else "not the file that config.json describes"
-        raise FormatError(f"{path} is {kind}: {size} bytes, expected {expected.size}. {again}")
-    with open(path, "rb") as file:
-        content = file.read(size)  # no more, should it be growing
+    with reading_from(path):
+        if not path.is_file():
+            raise FormatError(f"{path} is missing. {again}")
+        size = path.stat().st_size
+        if size != expected.size:
+            kind = "truncated" if size < expected.size else "not the file that config.json describes"
+            raise FormatError(f"{path} is {kind}: {size} bytes, expected {expected.size}. {again}")
+        with open(path, "rb") as file:
+            content = file.read(size)  # no more, should it be growing
     if hashlib.sha256(content).hexdigest() != expected.sha256:
         raise FormatError(f"{path} is damaged or foreign: its sha256 is not the one in {CONFIG_FILE}. {again}")
     try:
@@ -234,10 +238,3 @@ def read_weights(folder: Path, expected: Weights, again: str) -> dict[str, Tenso
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:  # torch's among them
         told = str(error).partition("\n")[0]
         raise FormatError(f"{path} is not a safetensors file ({told}). {again}") from error
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first problem of a pydantic error as one clause: field, what was wrong and the value."""
-    problem = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "the whole"
-    return f"{field}: {problem['msg']} (got {str(problem.get('input'))[:80]!r})"

@@ -21,13 +21,13 @@ class FakeSource:
     def sample(self, n=None, *, labels=None, seed=None):
         self.calls += 1
         if seed is None:
-            seed = int(torch.randint(2**62, (1,)))
+            seed = int(torch.randint(2**62, (1,), device="cpu"))
         if labels is None:
-            labels = torch.arange(n) % max(1, self.spec.num_classes)
+            labels = torch.arange(n, device="cpu") % max(1, self.spec.num_classes)
         count = len(labels)
         size = self.spec.shape[0] * self.spec.shape[1] * self.spec.shape[2]
-        index = torch.arange(count, dtype=torch.int64)[:, None]
-        place = torch.arange(size, dtype=torch.int64)[None]
+        index = torch.arange(count, dtype=torch.int64, device="cpu")[:, None]
+        place = torch.arange(size, dtype=torch.int64, device="cpu")[None]
         mixed = (index * 2654435761 + place * 40503 + seed % 1_000_003 * 97) * 2246822519
         images = ((mixed >> 13) % 251).to(torch.uint8).reshape(count, *self.spec.shape)
         images[:, :, 0, 0] = MARK
@@ -74,8 +74,9 @@ class FakeReal(Dataset):
         return len(self.targets)
 
     def pixels(self, index):
-        image = torch.full(self.shape, 7, dtype=torch.uint8)
-        image[:, 0, :4] = torch.tensor([0, self.targets[index], index % 256, index // 256], dtype=torch.uint8)
+        image = torch.full(self.shape, 7, dtype=torch.uint8, device="cpu")
+        told = [0, self.targets[index], index % 256, index // 256]
+        image[:, 0, :4] = torch.tensor(told, dtype=torch.uint8, device="cpu")
         return image
 
     def look(self, pixels):

@@ -7,8 +7,12 @@ import torch
 from huggingface_hub import ModelCard
 
 import genaug
+from genaug import plugins
+from genaug.data import load_data
 from genaug.hub.card import read_card
 from genaug.hub.pull import PUBLISHED
+from genaug.training.reading import read_images
+from genaug.training.statistics import recompute_statistics
 
 CARDS = Path(__file__).parents[1] / "model_cards"
 
@@ -33,3 +37,15 @@ class TestCard:
         assert card.data.library_name == "genaug"
         assert card.data.license == "apache-2.0"
         assert f'genaug.load("genaug/{name}")' in card.text
+
+
+def test_the_statistics_are_those_of_the_weights():
+    """What ``model_cards/recipe.py`` gives, to rounding."""
+    generator = genaug.load(CARDS / "digits-cgan", device="cpu")
+    published = {name: tensor.clone() for name, tensor in generator.network.named_buffers() if "running" in name}
+    labels = read_images(load_data("digits", split="train")).labels
+    recompute_statistics(plugins.resolve("cgan"), generator.spec, generator.network, labels, generator.training["seed"])
+    buffers = dict(generator.network.named_buffers())
+    assert len(published) == 4
+    for name, tensor in published.items():
+        assert torch.allclose(tensor, buffers[name], rtol=1e-3, atol=1e-3), name

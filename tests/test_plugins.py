@@ -391,3 +391,132 @@ def test_third_party_wheel_installs_works_and_uninstalls(tmp_path: Path) -> None
 
 def test_a_problem_reads_as_a_line() -> None:
     assert str(Problem("genaug-acme", "it broke.")) == "genaug-acme: it broke."
+
+
+# What raises anything at all, prints, or never ends -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        pytest.param("import pytest\npytest.skip('no', allow_module_level=True)", "Skipped: no", id="skipped"),
+        pytest.param(
+            "class PanicException(BaseException): ...\nraise PanicException('ow')", "PanicException: ow", id="panic"
+        ),
+        pytest.param("raise GeneratorExit", "GeneratorExit", id="generator"),
+        pytest.param(
+            plugin("raise BaseException('x')"), "registering its backends failed: BaseException: x", id="hook"
+        ),
+        pytest.param(r"raise ValueError('\x1b[31m\u202e')", re.escape(r"ValueError: \x1b[31m\u202e"), id="characters"),
+    ],
+)
+def test_whatever_a_plugin_raises_the_others_work(install: Install, source: str, says: str) -> None:
+    install("bad", source)
+    install("good", plugin("register('good', 'genaug_good.backend:Acme')"))
+    assert re.search(says, problem_of("genaug-bad"))
+    assert "good" in discover().backends
+
+
+def test_ctrl_c_during_an_import_is_not_swallowed(install: Install) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        install("bad", "raise KeyboardInterrupt")
+
+
+def test_a_plugin_that_never_ends_is_given_up_and_named(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "TIME_LIMIT", 0.2)
+    forever = "while True:\n    try: time.sleep(60)\n    except Exception: pass\n"
+    install("slow", f"import time\n{forever}")
+    install("later", "import time\n" + plugin("time.sleep(60)"))
+    install("good", plugin("register('good', 'genaug_good.backend:Acme')"))
+    assert "takes more than 0.2 s" in problem_of("genaug-slow")
+    assert "block it by its name in GENAUG_DISABLE_PLUGINS" in problem_of("genaug-slow")
+    assert "registering its backends failed: it takes more than" in problem_of("genaug-later")
+    assert "good" in discover().backends
+
+
+NOISE = "import os, sys\nprint('noise A')\nprint('noise B', file=sys.stderr)\nos.system('echo noise C')\n"
+
+
+def test_what_a_plugin_prints_does_not_spoil_json_and_is_shown_with_debug(install: Install, tmp_path: Path) -> None:
+    install("loud", NOISE + plugin("print('noise D')", "register('loud', 'genaug_loud.backend:Acme')"))
+
+    def listed(*options: str) -> subprocess.CompletedProcess[str]:
+        code = "from genaug.cli import main; main()"
+        paths = {**os.environ, "PYTHONPATH": str(tmp_path / "loud")}
+        words = [sys.executable, "-c", code, *options, "plugins", "--json"]
+        return subprocess.run(words, capture_output=True, text=True, env=paths, check=True)
+
+    done = listed()
+    assert "loud" in [backend["name"] for backend in json.loads(done.stdout)["backends"]]
+    assert done.stderr == "noise C\n"
+    done = listed("--debug")
+    json.loads(done.stdout)
+    assert "genaug-loud printed: noise A noise B noise D" in done.stderr
+
+
+FAULTY = """
+    import torch
+    from torch import nn
+    from genaug.backend import Backend, BackendConfig, Loss, Player
+
+    class Acme(Backend):
+        class Config(BackendConfig):
+            latent_size: int = 4
+            fault: str = ""
+
+        def describe(self, config, data):
+            if config.fault == "describe":
+                return 5
+            return super().describe(config, data)
+
+        def build(self, config, spec):
+            if config.fault == "build":
+                raise SystemExit(0)
+            if config.fault == "no networks":
+                return {}
+            size = spec.shape[0] * spec.shape[1] * spec.shape[2]
+            net = nn.Sequential(nn.Linear(4, size), nn.Unflatten(1, spec.shape))
+            net.fault = config.fault
+            return nn.ModuleDict({"generator": net})
+
+        def generate(self, nets, latents, labels):
+            if nets["generator"].fault == "generate":
+                raise IndexError("no such layer")
+            return nets["generator"](latents["z"])
+
+        def players(self, config, nets):
+            if config.fault == "players":
+                return [5]
+            return [Player("one", nets["generator"].parameters(), lr=1e-3)]
+
+        def loss(self, player, nets, batch, step):
+            if step.config.fault == "loss":
+                return None
+            if step.config.fault == "gradient":
+                return Loss(torch.zeros(()))
+            return Loss(nets["generator"](step.latents(len(batch.images))["z"]).square().mean())
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("describe", "describe failed (TypeError: expected a Spec, got int)"),
+        ("build", "build failed (SystemExit: 0)"),
+        ("no networks", "build failed (TypeError: expected an nn.ModuleDict"),
+        ("players", "players failed (AttributeError"),
+        ("loss", "loss of player 'one' failed (AttributeError"),
+        ("gradient", "loss of player 'one' failed (RuntimeError"),
+        ("generate", "generate failed (IndexError: no such layer)"),
+    ],
+)
+def test_a_backend_that_fails_is_named_with_its_distribution(
+    install: Install, tmp_path: Path, tiny_set: object, fault: str, says: str
+) -> None:
+    install("acme", plugin("register('acme', 'genaug_acme.backend:Acme')"), backend=FAULTY)
+    good = genaug.fit("acme", tiny_set, out=tmp_path / "run", steps=1, batch_size=4, device="cpu", progress=False)
+    assert good.sample(2)[0].shape == (2, 1, 8, 8)
+    with pytest.raises(PluginError) as failed:
+        genaug.fit("acme", tiny_set, out=tmp_path / "bad", steps=1, batch_size=4, config={"fault": fault}, device="cpu")
+    assert str(failed.value).startswith(f"backend 'acme' of genaug-acme 1.2: {says}")
+    assert str(failed.value).endswith("Reinstall or update genaug-acme, or tell its authors.")

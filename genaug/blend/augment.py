@@ -102,9 +102,9 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
         batch = flat_inputs[0].numel()
         share = self.ratio * batch
         count = math.floor(share)
-        count += int(torch.rand(()) < share - count)
-        seed = int(torch.randint(2**62, ()))
-        return {"indices": torch.randperm(batch)[:count], "seed": seed}
+        count += int(torch.rand((), device="cpu") < share - count)
+        seed = int(torch.randint(2**62, (), device="cpu"))
+        return {"indices": torch.randperm(batch, device="cpu")[:count], "seed": seed}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Replace ``params["indices"]`` of a batch, or the one image of a sample."""
@@ -131,7 +131,10 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
             return images
         unit = images.float() / 255
         if self._normalize is not None:
-            mean, std = (torch.tensor(values, device=inpt.device)[:, None, None] for values in self._normalize)
+            mean, std = (
+                torch.tensor(values, dtype=torch.float32, device=inpt.device)[:, None, None]
+                for values in self._normalize
+            )
             unit = (unit - mean) / std
         return unit.to(inpt.dtype)
 
@@ -187,7 +190,7 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
 def _check_labels(found: Any, source: Source) -> Tensor:
     """Integer labels as int64 on the CPU, (N,) for a batch and () for one sample."""
     if isinstance(found, (int, np.integer)) and not isinstance(found, bool):
-        found = torch.tensor(int(found))
+        found = torch.tensor(int(found), device="cpu")
     if not isinstance(found, Tensor):
         raise InputError(f"the labels must be a tensor, or one integer for one sample, got {type(found).__name__}.")
     labels: Tensor = found.as_subclass(Tensor)
@@ -238,7 +241,11 @@ def _check_normalize(normalize: Any, channels: int) -> tuple[list[float], list[f
     mean, std = (
         [
             float(v)
-            for v in (values if isinstance(values, (tuple, list)) else torch.as_tensor(values).reshape(-1).tolist())
+            for v in (
+                values
+                if isinstance(values, (tuple, list))
+                else torch.as_tensor(values, device="cpu").reshape(-1).tolist()
+            )
         ]
         for values in normalize
     )

@@ -33,7 +33,7 @@ def label_like(example: Any) -> Callable[[int], Any] | None:
     if isinstance(example, np.integer):
         return type(example)
     if isinstance(example, Tensor) and example.numel() == 1 and not _inexact(example.dtype):
-        return _TensorLabel(tuple(example.shape), example.dtype)
+        return _TensorLabel(tuple(example.shape), example.dtype, example.device)
     if isinstance(example, np.ndarray) and example.size == 1 and np.issubdtype(example.dtype, np.integer):
         return _ArrayLabel(example.shape, example.dtype)
     return None
@@ -47,9 +47,10 @@ def _inexact(dtype: torch.dtype) -> bool:
 class _TensorLabel:
     shape: tuple[int, ...]
     dtype: torch.dtype
+    device: torch.device
 
     def __call__(self, label: int) -> Tensor:
-        return torch.full(self.shape, label, dtype=self.dtype)
+        return torch.full(self.shape, label, dtype=self.dtype, device=self.device)
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,21 @@ def shown(item: Any) -> list[Shown]:
     return found
 
 
-def check_alike(real_items: list[Any], made: Any, source_shape: tuple[int, ...]) -> None:
+def sizes_agree(real_items: list[Any], made: Any) -> bool:
+    """Whether a generated item has the real ones' sizes, or these differ among themselves."""
+    first, *others = [[leaf.size for leaf in shown(item)] for item in real_items]
+    return any(sizes != first for sizes in others) or [leaf.size for leaf in shown(made)] == first
+
+
+def check_alike(real_items: list[Any], made: Any, source_shape: tuple[int, ...], *, sizes: bool) -> None:
     """Refuse a generated item that could not stand in one batch with the real ones.
 
-    Sizes aren't compared where the real ones differ among themselves. Raises ``InputError`` that shows both sides.
+    Sizes are compared if ``sizes`` is true and the real ones don't differ among themselves. Raises ``InputError`` that
+    shows both sides.
     """
-    reals = [shown(item) for item in real_items]
-    real, other = reals[0], shown(made)
-    same_size = all([leaf.size for leaf in each] == [leaf.size for leaf in real] for each in reals)
-    alike = [leaf.kind for leaf in real] == [leaf.kind for leaf in other] and (
-        not same_size or [leaf.size for leaf in real] == [leaf.size for leaf in other]
-    )
+    real, other = shown(real_items[0]), shown(made)
+    alike = [leaf.kind for leaf in real] == [leaf.kind for leaf in other]
+    alike = alike and (not sizes or sizes_agree(real_items, made))
     if type(made) is not type(real_items[0]) or _outline(made) != _outline(real_items[0]):
         raise InputError(
             f"make_item gives {_outline(made)}, but the real set's items are {_outline(real_items[0])}. Build the same."

@@ -79,6 +79,17 @@ def _is_float(image: Any) -> bool:
     return bool(np.issubdtype(image.dtype, np.floating))
 
 
+def is_grey(image: Any) -> bool:
+    """Whether an image has no colour, whatever its channels: ``ImageFolder`` opens grey files as RGB."""
+    look = look_of(image)
+    if look is None or look.shape[0] < 3:
+        return True
+    if look.kind == "pil":
+        image = np.asarray(image.convert("RGB"))
+    channels = image if look.axes == "CHW" and look.kind != "pil" else image.transpose(2, 0, 1)
+    return bool((channels[0] == channels[1]).all() and (channels[0] == channels[2]).all())
+
+
 def dress(image: NDArray[Any], look: Look | None) -> Any:
     """A uint8 array (C, H, W) as an image of a look; as PIL, of the mode that fits its channels, where that is None.
 

@@ -1,5 +1,6 @@
 """Real samples and generated ones as one map-style dataset."""
 
+import copy
 import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,9 @@ from torch.utils.data import ConcatDataset, Dataset, Subset, get_worker_info
 
 from genaug.blend.batches import MixedBatchSampler
 from genaug.blend.classes import given_counts, match_classes
-from genaug.blend.items import check_alike, check_labels, check_map_style
-from genaug.blend.pipeline import Pipeline, rng_kept
+from genaug.blend.detail import enlarged, recoloured
+from genaug.blend.items import check_alike, check_labels, check_map_style, sizes_agree
+from genaug.blend.pipeline import Pipeline, look_in, rng_kept
 from genaug.blend.plan import Ints, Mode, Plan, as_whole, draw_places, draw_slots, largest_remainder, make_plan, stream
 from genaug.blend.pool import SamplePool
 from genaug.blend.shared import SharedArray
@@ -84,6 +86,8 @@ class MixedDataset(Dataset[Any]):
         self.real, self.mode, self.seed, self.refresh = real, mode, check_seed(seed), refresh
         self._balance = balance if isinstance(balance, str) else "given counts"
         self._make_item = make_item
+        self._sizes_open = False  # whether real and generated sizes are still to be compared, in the first batch
+        self._warned: set[str | None] = set()
         for inner in _mixed_within(real):
             if inner.mode == "replace" and inner._balance != "match":
                 raise InputError(
@@ -164,7 +168,7 @@ class MixedDataset(Dataset[Any]):
             return
         try:
             with rng_kept():
-                self._check_alike(self._image(0), int(self._made_labels[0]))
+                self._check_alike(self._image(0), int(self._made_labels[0]), stacklevel=3)
         except InputError:
             self._pipeline.assign(before)
             raise
@@ -210,6 +214,10 @@ class MixedDataset(Dataset[Any]):
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         checked = [self._checked(index) for index in indices]
         made = [self._made(index) for index in checked]
+        if self._sizes_open and (first := max(made, default=-1)) >= 0:
+            with rng_kept():
+                self._check_alike(self._image(first), int(self._made_labels[first]), in_batch=True, stacklevel=3)
+            self._sizes_open = False
         wanted = [index for index, which in zip(checked, made, strict=True) if which < 0]
         at_once = getattr(self.real, "__getitems__", None)
         real = iter(at_once(wanted) if wanted and callable(at_once) else [self.real[index] for index in wanted])
@@ -224,6 +232,15 @@ class MixedDataset(Dataset[Any]):
             f"balance={self._balance!r}, refresh={self.refresh!r}, seed={self.seed}, epoch={self.epoch}, "
             f"real={type(self.real).__name__}, pool={self.pool!r})"
         )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "MixedDataset":
+        """A blend with shared memory of its own that draws from the same source."""
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update({name: copy.deepcopy(value, memo) for name, value in self.__dict__.items()})
+        if self.pool is not None and twin.pool is not None and self._owned:
+            twin.pool.take_source(self.pool)  # copies of a pool have none
+        return twin
 
     def _checked(self, index: int) -> int:
         index, length = operator.index(index), len(self)
@@ -287,10 +304,15 @@ class MixedDataset(Dataset[Any]):
         if not self._plan.generated:
             return
         label = int(self._made_labels[0])
-        image = checked_sample(source, 1, torch.tensor([match[label]]), mix(self.seed, "probe"))[0]
-        self._check_alike(image.cpu().numpy(), label)
+        image = checked_sample(source, 1, torch.tensor([match[label]], device="cpu"), mix(self.seed, "probe"))[0]
+        self._check_alike(image.cpu().numpy(), label, stacklevel=4)
 
-    def _check_alike(self, image: NDArray[np.uint8], label: int) -> None:
+    def _check_alike(self, image: NDArray[np.uint8], label: int, *, in_batch: bool = False, stacklevel: int) -> None:
+        """Learn how the real set treats its images, and compare a generated item with real ones.
+
+        Sizes count once a transform has had its say; without one they are compared when the first batch is made, since
+        one may still be assigned.
+        """
         starts = [0, *self.real.cumulative_sizes[:-1]] if isinstance(self.real, ConcatDataset) else [0]
         spread = np.linspace(0, len(self.real) - 1, _PROBES).astype(int).tolist()
         indices = sorted({*starts[:_PROBES], *spread})
@@ -306,7 +328,20 @@ class MixedDataset(Dataset[Any]):
                 f"a generated image, {'x'.join(map(str, image.shape))}, doesn't go through the real set's pipeline "
                 f"({type(error).__name__}: {error}). Pass generated_transform=, or mend make_item where one was given."
             ) from error
-        check_alike(items, made, image.shape)
+        final = in_batch or self._pipeline.transform is not None
+        check_alike(items, made, image.shape, sizes=final)
+        self._sizes_open = not sizes_agree(items, made)
+        looks, out = self._pipeline.real_looks, look_in(made)
+        self._warn(recoloured(looks, self._pipeline.real_is_grey, image.shape, out), stacklevel + 1)
+        if final:
+            self._warn(enlarged(looks, image.shape, out), stacklevel + 1)
+
+    def _warn(self, message: str | None, stacklevel: int) -> None:
+        """Once in the life of a blend, whatever is assigned to it later."""
+        kind = None if message is None else message.split(" and come out")[0].split(" are enlarged")[0]
+        if message is not None and kind not in self._warned:
+            self._warned.add(kind)
+            warnings.warn(message, BlendWarning, stacklevel=stacklevel)
 
 
 def _relabelled(real: Any) -> str | None:

@@ -15,7 +15,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import ConcatDataset, Subset
 from torchvision.datasets.vision import StandardTransform, VisionDataset
 
-from genaug.blend.looks import Look, dress, look_of
+from genaug.blend.looks import Look, dress, is_grey, look_of
+from genaug.dataset_state import state_kept
 from genaug.errors import InputError
 from genaug.images import to_pil
 
@@ -36,6 +37,8 @@ class Pipeline:
         self._called = True
         self._by_keyword = False
         self._look: Look | None = None
+        self.real_looks: list[Look] = []  # of the real images that ``learn`` saw, before their transform
+        self.real_is_grey = False  # whether these have no colour, whatever their channels
 
     @property
     def transform(self) -> Any:
@@ -51,14 +54,21 @@ class Pipeline:
             _assign(holder, transform)
 
     def learn(self, real: Any, indices: list[int]) -> list[Any]:
-        """Look how the real set treats its images; returns its items at ``indices``.
+        """Look how the real set treats its images; returns its items at ``indices`` and leaves the set as it was.
 
         Raises ``InputError`` where generated images couldn't be treated in the same way: transforms that differ, a
         set that works on its images after its transform, floats outside [0, 1] that no transform explains.
         """
+        with state_kept(real):
+            return self._learn(real, indices)
+
+    def _learn(self, real: Any, indices: list[int]) -> list[Any]:
+        self.real_looks, self.real_is_grey = [], True
         if self._generated_transform is not None:
             items = [real[index] for index in indices]
-            self._look = _look_in(items[0])
+            self._look = look_in(items[0])
+            if self.transform is None:
+                self._note_images(items)
             return items
         self._check_one_transform()
         self._called, self._by_keyword, self._look = True, False, None
@@ -92,8 +102,9 @@ class Pipeline:
 
     def _learn_bare(self, items: list[Any]) -> None:
         """The set has no transform that it calls: generated images are to look like what it gives."""
+        self._note_images(items)
         for item in items:
-            look = _look_in(item)
+            look = look_in(item)
             if look is not None and not look.unit:
                 raise InputError(
                     "the real set gives float images outside [0, 1] (they look normalised) and no transform of its own "
@@ -101,7 +112,18 @@ class Pipeline:
                 )
             self._look = self._look or look
 
+    def _note_images(self, items: list[Any]) -> None:
+        for item in items:
+            self._note(
+                *next(((look_of(leaf), is_grey(leaf)) for leaf in tree_leaves(item) if look_of(leaf)), (None, True))
+            )
+
+    def _note(self, look: Look | None, grey: bool) -> None:
+        self.real_looks += [] if look is None else [look]
+        self.real_is_grey = self.real_is_grey and grey
+
     def _learn_call(self, record: "_Call", item: Any) -> None:
+        self._note(record.look, record.grey)
         self._by_keyword = record.by_keyword
         given = record.result["image"] if record.by_keyword and isinstance(record.result, Mapping) else record.result
         held = tree_leaves(item)
@@ -170,6 +192,7 @@ class _Call:
         self.by_keyword = not args and set(kwargs) == {"image"}
         image = args[0] if args else kwargs.get("image")
         self.look = look_of(image)  # before the call: it may work in place
+        self.grey = is_grey(image)
         self.mode: str | None = getattr(image, "mode", None) if isinstance(image, Image.Image) else None
         self.result = transform(*args, **kwargs)
 
@@ -216,7 +239,7 @@ def _same(one: Any, other: Any) -> bool:
     return isinstance(one, np.ndarray) and one.dtype == other.dtype and np.array_equal(one, other)
 
 
-def _look_in(item: Any) -> Look | None:
+def look_in(item: Any) -> Look | None:
     """The look of the first image in an item."""
     return next((look for look in map(look_of, tree_leaves(item)) if look is not None), None)
 

@@ -1,7 +1,6 @@
 """How many samples to generate, of which classes, and what takes whose place: arithmetic, without any dataset."""
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genaug.errors import InputError
+from genaug.limits import as_whole as as_whole
 from genaug.randomness import mix
 
 Mode = Literal["expand", "replace"]
@@ -44,17 +44,6 @@ def as_number(ratio: Any) -> Any:
     if isinstance(ratio, bool) or not isinstance(ratio, Real):
         raise InputError(f"ratio must be a number, got {ratio!r}.")
     return float(str(ratio)) if isinstance(ratio, np.number) else ratio
-
-
-def as_whole(value: Any, name: str, least: int) -> int:
-    """An integer of any kind, numpy's too, as int. Raises ``InputError`` for others and for less than ``least``."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, (bool, np.bool_)) or number < least:
-        raise InputError(f"{name} must be an integer of {least} or more, got {value!r}.")
-    return number
 
 
 def check_ratio(ratio: Any, mode: Mode) -> Fraction:

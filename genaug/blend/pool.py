@@ -69,7 +69,7 @@ class SamplePool:
             check_new(path)  # before the dataset is read
         found = read_images(dataset, image_size)
         counts = np.array([len(found.images)], dtype=np.int64)
-        order = torch.arange(len(found.images))
+        order = torch.arange(len(found.images), device="cpu")
         if found.labels is not None:
             counts = found.labels.bincount(minlength=found.spec.num_classes).numpy()
             order = found.labels.argsort(stable=True)
@@ -214,7 +214,7 @@ class SamplePool:
         self._check_filled()
         wanted = self._wanted(n, labels)
         count = len(wanted) if wanted is not None else int(n or 0)
-        seed = int(torch.randint(2**62, (1,))) if seed is None else check_seed(seed)
+        seed = int(torch.randint(2**62, (1,), device="cpu")) if seed is None else check_seed(seed)
         draws = uniform_rows(seed, "pool", 0, count, 2)
         if wanted is None:
             held = np.flatnonzero(self.counts)
@@ -269,6 +269,10 @@ class SamplePool:
                 "the pool is incomplete: it is being refilled, or its last refill failed or was interrupted. Call "
                 "refill(seed), or set_epoch, between epochs only, and again where it failed."
             )
+
+    def take_source(self, other: "SamplePool") -> None:
+        """Refill from another pool's source from now on: for a copy of that pool."""
+        self._source = other._source
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_source": None}

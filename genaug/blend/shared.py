@@ -15,7 +15,8 @@ _SHM = "/dev/shm"
 
 
 class SharedArray:
-    """A numpy array, ``.array``, in shared memory. Handed to a spawned worker it is the same memory, not a copy.
+    """A numpy array, ``.array``, in shared memory. Handed to a spawned worker it is the same memory, not a copy; a copy
+    made by ``copy.deepcopy`` or ``pickle`` has shared memory of its own.
 
     Raises ``InputError`` where the shared memory is too small, before anything is written to it.
     """
@@ -26,17 +27,27 @@ class SharedArray:
         if free is not None and nbytes > free:
             raise InputError(_too_small(nbytes, f"{free:,} are free"))
         try:
-            self._tensor: torch.Tensor = torch.zeros(shape, dtype=dtype).share_memory_()
+            tensor = torch.zeros(shape, dtype=dtype, device="cpu").share_memory_()
         except RuntimeError as error:
             raise InputError(_too_small(nbytes, str(error))) from error
-        self.array: NDArray[Any] = self._tensor.numpy()
+        self._tensor: torch.Tensor = tensor
+        self.array: NDArray[Any] = tensor.numpy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SharedArray":
+        copy = SharedArray(tuple(self._tensor.shape), self._tensor.dtype)
+        copy.array[...] = self.array
+        return copy
 
     def __getstate__(self) -> tuple[torch.Tensor]:
         return (self._tensor,)  # multiprocessing passes a shared tensor on by its handle
 
     def __setstate__(self, state: tuple[torch.Tensor]) -> None:
-        (self._tensor,) = state
-        self.array = self._tensor.numpy()
+        (tensor,) = state
+        if tensor.is_shared():
+            self._tensor, self.array = tensor, tensor.numpy()
+        else:  # pickled by something else than multiprocessing: a copy, which is to be shared with its own workers
+            self.__init__(tuple(tensor.shape), tensor.dtype)  # type: ignore[misc]
+            self.array[...] = tensor.numpy()
 
 
 class FileArray:

@@ -1,5 +1,6 @@
 """The ``genaug`` command. Each command is a function in its own module, which imports what is heavy inside it."""
 
+import traceback
 import warnings
 from typing import Annotated, Any
 
@@ -7,19 +8,50 @@ import typer
 from typer.core import TyperGroup
 
 from genaug import __version__
+from genaug.access import explained
 from genaug.cli import check_backend, demo, evaluate, new_plugin, plugins, pull, push, sample, study, train, traverse
-from genaug.errors import GenaugError
+from genaug.cli.printing import give_up_stdout, say, use_any_console
+from genaug.errors import GenaugError, is_out_of_memory
+from genaug.escaping import one_line
+
+_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: an error that nobody foresaw
+_INTERRUPTED = 130  # 128 + SIGINT
 
 
 class _Group(TyperGroup):
-    """Turns an error raised on purpose into one sentence on stderr and exit code 1."""
+    """Ends every failure in one sentence on stderr and an exit code; ``--debug`` shows the traceback before it."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except GenaugError as error:
-            typer.echo(f"genaug: {error}", err=True)
-            raise typer.Exit(1) from error
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, typer.Abort) or hasattr(error, "exit_code"):  # typer's own: usage errors, Exit
+                raise
+            if ctx.params.get("debug"):
+                say(traceback.format_exc(), err=True)
+            sentence, code = _ending(error)
+            if sentence:
+                say(f"genaug: {sentence}", err=True)
+            raise typer.Exit(code) from error
+
+
+def _ending(error: BaseException) -> tuple[str, int]:
+    """What to say of a failure, and the exit code: 1 if something can be done about it, 70 for a fault of genaug."""
+    if isinstance(error, GenaugError):
+        return str(error), 1
+    if isinstance(error, KeyboardInterrupt):
+        return "" if error.args else "interrupted.", _INTERRUPTED  # one with a message has said it already
+    if isinstance(error, BrokenPipeError):
+        give_up_stdout()
+        return "", 1
+    if is_out_of_memory(error):
+        return f"not enough memory ({one_line(error)[:200]}). Use smaller images, batches or networks, or fewer.", 1
+    if isinstance(error, OSError):
+        give_up_stdout()
+        return one_line(explained(error, "the output")), 1
+    told = one_line(f"{type(error).__name__}: {error}".removesuffix(": "))[:500]
+    ask = "Please report it with what `genaug --debug COMMAND …` prints"
+    return f"unexpected error: {told}. {ask}; --debug shows the traceback.", _UNEXPECTED
 
 
 app = typer.Typer(
@@ -46,7 +78,7 @@ app.command()(new_plugin.new_plugin)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"genaug {__version__}")
+        say(f"genaug {__version__}")
         raise typer.Exit
 
 
@@ -55,7 +87,15 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-) -> None: ...
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="GENAUG_DEBUG", help="Show the traceback of an error, too.")
+    ] = False,
+) -> None:
+    if debug:
+        import logging
+
+        logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+        logging.getLogger("genaug").setLevel(logging.DEBUG)
 
 
 def _format_warning(
@@ -63,7 +103,7 @@ def _format_warning(
 ) -> str:
     """Our own warnings as one line without a source location, which says nothing to users of a command."""
     if category.__module__.startswith("genaug."):
-        return f"genaug: warning: {message}\n"
+        return f"genaug: warning: {one_line(message)}\n"
     return _python_format(message, category, filename, lineno, line)
 
 
@@ -71,5 +111,6 @@ _python_format = warnings.formatwarning
 
 
 def main() -> None:
+    use_any_console()
     warnings.formatwarning = _format_warning
     app()

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from genaug.cli.printing import say
+
 
 def check_backend(
     name: Annotated[str, typer.Argument(help="A backend; `genaug plugins` lists what there is.")],
@@ -26,12 +28,12 @@ def check_backend(
     for result in run_checks(name, config=config):
         results.append(result)
         if not json:
-            typer.echo(f"{result.outcome:8}{result.check}" + (f": {result.why}" if result.why else ""))
+            say(f"{result.outcome:8}{result.check}" + (f": {result.why}" if result.why else ""))
     failed = [result.check for result in results if result.outcome == "failed"]
     if json:
-        typer.echo(dumps({"backend": name, "passed": not failed, "checks": [asdict(r) for r in results]}, indent=2))
+        say(dumps({"backend": name, "passed": not failed, "checks": [asdict(r) for r in results]}, indent=2))
     elif failed:
-        typer.echo(f"\n{len(failed)} of {len(results)} checks fail.")
+        say(f"\n{len(failed)} of {len(results)} checks fail.")
     else:
-        typer.echo(f"\n{name} keeps the contract.")
+        say(f"\n{name} keeps the contract.")
     raise typer.Exit(bool(failed))

@@ -1,9 +1,13 @@
 """``genaug evaluate``: fidelity, diversity, classifier-based scores and copying of a generator's samples."""
 
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from genaug import limits
+from genaug.cli.printing import say
 
 
 def evaluate(
@@ -26,22 +30,38 @@ def evaluate(
         str | None, typer.Option(help="Held-out images, in the forms of --data, where --data has no test split.")
     ] = None,
     labels_per_class: Annotated[
-        int | None, typer.Option(min=1, help="As in `genaug train`: it saw this many images a class only.")
+        int | None,
+        typer.Option(min=1, max=limits.COUNT, help="As in `genaug train`: it saw this many images a class only."),
     ] = None,
-    training_seed: Annotated[int, typer.Option(min=0, help="The --seed that drew these in `genaug train`.")] = 0,
+    training_seed: Annotated[
+        int, typer.Option(min=0, max=limits.SEED, help="The --seed that drew these in `genaug train`.")
+    ] = 0,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Resize the shorter side to this and crop the centre, as in training.")
+        int | None,
+        typer.Option(
+            min=1, max=limits.SIDE, help="Resize the shorter side to this and crop the centre, as in training."
+        ),
     ] = None,
     features: Annotated[
         str,
         typer.Option(help="classifier (trained on the same data), pixels, timm:NAME or inception."),
     ] = "classifier",
     n: Annotated[
-        int | None, typer.Option("--n", help="Images to generate.  [default: as many as real ones, 200 to 10,000]")
+        int | None,
+        typer.Option(
+            "--n",
+            min=1,
+            max=limits.COMPARED,
+            help="Images to generate.  [default: as many as real ones, 200 to 10,000]",
+        ),
     ] = None,
-    classifiers: Annotated[int, typer.Option(min=0, help="Classifiers to train on generated images alone.")] = 3,
-    updates: Annotated[int, typer.Option(min=1, help="Of every classifier, at 128 images each.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+    classifiers: Annotated[
+        int, typer.Option(min=0, max=limits.CLASSIFIERS, help="Classifiers to train on generated images alone.")
+    ] = 3,
+    updates: Annotated[
+        int, typer.Option(min=1, max=limits.COUNT, help="Of every classifier, at 128 images each.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=limits.SEED, help="Decides everything random.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json and neighbours.png.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation in --out.")] = False,
@@ -71,7 +91,7 @@ def evaluate(
             held_out = load_data(data, split="test", root=root)
         except InputError as error:
             held_out = None
-            typer.echo(f"genaug: no held-out images ({error}) Name some with --test-data.", err=True)
+            say(f"genaug: no held-out images ({error}) Name some with --test-data.", err=True)
     if labels_per_class is not None:
         real = few_per_class(real, labels_per_class, training_seed)
     name = public_name(data)
@@ -90,10 +110,11 @@ def evaluate(
         device=device,
         data=name,
     )
-    typer.echo(found.to_json() if as_json else str(found), nl=not as_json)
+    say(dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else found)
     if card:
-        figures = found.to_dict()["metrics"].items()
-        write_evaluation(Path(source), {measure: {**figure, "dataset": name} for measure, figure in figures})
+        report = found.to_dict()
+        figures = {measure: {**figure, "dataset": name} for measure, figure in report["metrics"].items()}
+        write_evaluation(Path(source), figures, report["per_class"])
     if out is not None:
         found.save(out, overwrite=overwrite)
-        typer.echo(f"In {out}", err=as_json)
+        say(f"In {out}", err=as_json)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from genaug.cli.printing import say
+
 _FILES = ("pyproject.toml", "README.md", "genaug_vae/__init__.py", "genaug_vae/backend.py", "tests/test_backend.py")
 _NAMES = re.compile(r"genaug_vae|genaug-vae|VAE|\bvae\b")
 
@@ -32,7 +34,7 @@ def new_plugin(
         for file, text in skeleton(name).items():
             (new / file).parent.mkdir(parents=True, exist_ok=True)
             (new / file).write_text(text, encoding="utf-8")
-    typer.echo(
+    say(
         f"{folder} holds a plugin that works: a variational autoencoder. To try it, and to make it your own:\n\n"
         f'  pip install -e "{folder}[test]"\n'
         f"  pytest {folder}\n"

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genaug.cli.printing import say
+
 if TYPE_CHECKING:
     from genaug.plugins import BackendInfo, Discovery
 
@@ -16,7 +18,7 @@ def plugins(
     from genaug.plugins import discover
 
     found = discover()
-    typer.echo(_as_json(found) if json else _as_text(found))
+    say(_as_json(found) if json else _as_text(found))
 
 
 def _as_json(found: "Discovery") -> str:

@@ -1,25 +1,27 @@
-"""``genaug pull``: fetch a generator from the Hub, so that it loads without a network."""
+"""``genaug pull``: download a generator from the Hub, so that it loads without a network."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from genaug.cli.printing import say
+
 
 def pull(
-    repo: Annotated[str, typer.Argument(help="What to fetch: owner/name.")],
+    repo: Annotated[str, typer.Argument(help="What to download: owner/name.")],
     revision: Annotated[
         str | None, typer.Option(help="A tag, a branch or a commit's hash.  [default: the newest]")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Copy it into this folder too, which then loads by its path.")
+        Path | None, typer.Option(help="Also copy it into this folder, which then loads by its path.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Fetch it anew, and replace the generator that --out holds.")
+        bool, typer.Option("--force", help="Download it again, and replace the generator in --out.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Fetch a generator into the cache, checked, with its card and its sheet of samples."""
+    """Download a generator into the cache, checked, with its card and its sample sheet."""
     from genaug.hub.pull import copy_to
     from genaug.hub.pull import pull as fetch
 
@@ -31,7 +33,7 @@ def pull(
     if json:
         from json import dumps
 
-        typer.echo(dumps({"repo": repo, "commit": commit, "folder": str(folder)}, indent=2))
+        say(dumps({"repo": repo, "commit": commit, "folder": str(folder)}, indent=2))
     else:
         where = f"{out}" if out is not None else repo
-        typer.echo(f'{repo} at commit {commit} is in {folder}\nTo load it: genaug.load("{where}")')
+        say(f'{repo} at commit {commit} is in {folder}\nTo load it: genaug.load("{where}")')

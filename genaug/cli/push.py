@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genaug.cli.printing import say
+
 if TYPE_CHECKING:
     from genaug.hub.push import Publication
 
@@ -15,6 +17,13 @@ def push(
         str | None,
         typer.Option(help="Such as apache-2.0, mit or cc-by-4.0.  [default: what the folder's README.md states]"),
     ] = None,
+    dataset_name: Annotated[
+        str | None, typer.Option(help="What the training data are called.  [default: what earlier cards state]")
+    ] = None,
+    dataset_url: Annotated[
+        str | None, typer.Option(help="Where they are published: a URL, or the id of a data set on the Hub.")
+    ] = None,
+    dataset_license: Annotated[str | None, typer.Option(help="The licence of the training data.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make the repo a private one.")] = False,
     tag: Annotated[str | None, typer.Option(help="A name for the commit, such as v1.0.")] = None,
     message: Annotated[str | None, typer.Option("--message", "-m", help="The commit's message.")] = None,
@@ -33,16 +42,25 @@ def push(
     from genaug.loading import load
 
     published = load(source, device="cpu").push(
-        repo, license=license, private=private, tag=tag, commit_message=message, dry_run=dry_run, force=force
+        repo,
+        license=license,
+        private=private,
+        tag=tag,
+        commit_message=message,
+        dry_run=dry_run,
+        force=force,
+        dataset_name=dataset_name,
+        dataset_url=dataset_url,
+        dataset_license=dataset_license,
     )
     if json:
-        typer.echo(_as_json(published))
+        say(_as_json(published))
         return
-    typer.echo(str(published))
+    say(str(published))
     if dry_run:
-        typer.echo(f"\nREADME.md:\n\n{published.card}")
+        say(f"\nREADME.md:\n\n{published.card}")
     else:
-        typer.echo(f'To load it: genaug.load("{repo}"{f", revision={tag!r}" if tag else ""})')
+        say(f'To load it: genaug.load("{repo}"{f", revision={tag!r}" if tag else ""})')
 
 
 def _as_json(published: "Publication") -> str:

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genaug import limits
+from genaug.cli.printing import say
+from genaug.escaping import escaped
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -24,9 +28,13 @@ def sample(
             help="NAME.png for a sheet with a row for each class; else a folder for class folders of PNG files."
         ),
     ],
-    n: Annotated[int | None, typer.Option("--n", min=1, help="How many images, of classes drawn at random.")] = None,
-    per_class: Annotated[int | None, typer.Option(min=1, help="How many images of each class.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same images.")] = 0,
+    n: Annotated[
+        int | None, typer.Option("--n", min=1, max=limits.COUNT, help="How many images, of classes drawn at random.")
+    ] = None,
+    per_class: Annotated[
+        int | None, typer.Option(min=1, max=limits.COUNT, help="How many images of each class.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=limits.SEED, help="The same seed gives the same images.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sheet or the samples in --out.")] = False,
 ) -> None:
@@ -50,6 +58,8 @@ def sample(
         raise InputError("this generator has no classes: use --n.")
     count = n if per_class is None else per_class * spec.num_classes
     assert count is not None
+    if count > limits.COUNT:
+        raise InputError(f"{count:,} images are too many for one folder: {limits.COUNT:,} at most.")
     if as_sheet and count > _LARGEST_SHEET:
         raise InputError(
             f"{count:,} images are too many for a sheet (at most {_LARGEST_SHEET:,}). Name a folder with --out."
@@ -61,8 +71,8 @@ def sample(
             save_sheet(out, _sheet(list(parts), spec.classes))
         else:
             names = spec.classes if spec.classes is not None else spec.num_classes
-            write_class_folders(out, parts, names, {"source": source, "seed": seed}, overwrite=overwrite)
-    typer.echo(f"{count:,} images in {out}")
+            write_class_folders(out, parts, names, {"source": escaped(source), "seed": seed}, overwrite=overwrite)
+    say(f"{count:,} images in {out}")
 
 
 def _told(parts: "Iterator[Part]", count: int, bar: "Progress") -> "Iterator[Part]":

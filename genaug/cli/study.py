@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genaug import limits
+from genaug.cli.printing import console, say, table
+from genaug.escaping import escaped, one_line
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -32,23 +36,28 @@ def study(
         list[float] | None,
         typer.Option(help="A generated share to try, in (0, 1). May be repeated.  [default: 0.25 and 0.5]"),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds; a verdict needs two, ten are better.")] = 10,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=limits.SEEDS, help="How many seeds; a verdict needs two, ten are better.")
+    ] = 10,
     labels_per_class: Annotated[
-        int | None, typer.Option(min=1, help="How many images of each class a seed trains on.  [default: all]")
+        int | None,
+        typer.Option(min=1, max=limits.COUNT, help="How many images of each class a seed trains on.  [default: all]"),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Resize the shorter side to this and crop the centre.")
+        int | None, typer.Option(min=1, max=limits.SIDE, help="Resize the shorter side to this and crop the centre.")
     ] = None,
     classifier: Annotated[str, typer.Option(help="small, or timm:NAME.")] = "small",
-    updates: Annotated[int, typer.Option(min=1, help="Updates of every classifier.")] = 500,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in an update.")] = 64,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of every generator.")] = 2000,
+    updates: Annotated[int, typer.Option(min=1, max=limits.COUNT, help="Updates of every classifier.")] = 500,
+    batch_size: Annotated[int, typer.Option(min=1, max=limits.BATCH, help="Images in an update.")] = 64,
+    steps: Annotated[int, typer.Option(min=1, max=limits.STEPS, help="Training steps of every generator.")] = 2000,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the backends to train. May be repeated."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; the results don't depend on how many.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=limits.WORKERS, help="Processes; the results don't depend on how many.")
+    ] = 1,
     explore: Annotated[
         bool, typer.Option("--explore", help="Score all arms on the test set; the verdict doesn't change.")
     ] = False,
@@ -87,18 +96,15 @@ def study(
         command=_command(context),
     )
     if as_json:
-        typer.echo(json.dumps(_flat(report, out)))
+        say(json.dumps(_flat(report, out)))
         return
-    from rich.console import Console
-
-    console = Console(highlight=False)
     for text in [*report.details["reservations"], report.sentence, *report.details["warnings"]]:
-        console.print(text, markup=False)
-    console.print(_table(report.details))
+        say(text)
+    console().print(_table(report.details))
     for failed in report.details["failures"]:
         where = f"{failed['arm']}, {failed['phase']}, seed {failed['seed']}"
-        console.print(f"failed: {where}: {failed['error']}", markup=False)
-    console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)
+        say(f"failed: {where}: {one_line(failed['error'])}")
+    say(f"Report: {out / 'report.html'}")
 
 
 def _test_set(data: str, test_data: str | None, root: Path | None) -> Any:
@@ -126,7 +132,7 @@ def _sources(
     for name in names:
         folder = Path(name.removeprefix("folder:"))
         is_folder = name.startswith("folder:") or folder.is_dir()
-        called = folder.resolve().name if is_folder else name
+        called = escaped(folder.resolve().name) if is_folder else name
         if called in sources:
             raise InputError(f"two sources are called {called!r}; rename a folder.")
         if is_folder:
@@ -175,14 +181,8 @@ def _command(context: typer.Context) -> str:
 
 
 def _table(details: dict[str, Any]) -> "Table":
-    from rich.table import Table
-
     from genaug.studies.study_page import study_rows
 
     head, rows = study_rows(details)
-    table = Table(title=f"{len(details['settings']['seeds'])} seeds, {details['statistics']['n_test']:,} test images")
-    for number, name in enumerate(head):
-        table.add_column(name, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    title = f"{len(details['settings']['seeds'])} seeds, {details['statistics']['n_test']:,} test images"
+    return table(title, head, rows)

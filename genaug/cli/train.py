@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from genaug import limits
+from genaug.cli.printing import say
+
 
 def train(
     backend: Annotated[str, typer.Argument(help="What to train; `genaug plugins` lists what there is.")],
@@ -20,15 +23,16 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="The run's folder, which then loads.  [default: runs/BACKEND]")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 5000,
+    steps: Annotated[int, typer.Option(min=1, max=limits.STEPS, help="Training steps.")] = 5000,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Resize the shorter side to this and crop the centre.")
+        int | None, typer.Option(min=1, max=limits.SIDE, help="Resize the shorter side to this and crop the centre.")
     ] = None,
     labels_per_class: Annotated[
-        int | None, typer.Option(min=1, help="Train on this many images of each class only, drawn by --seed.")
+        int | None,
+        typer.Option(min=1, max=limits.COUNT, help="Train on this many images of each class only, drawn by --seed."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a step.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, max=limits.BATCH, help="Images in a step.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, max=limits.SEED, help="Decides everything random.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     augment: Annotated[
@@ -42,7 +46,9 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the backend's own. May be repeated."),
     ] = None,
-    checkpoint_every: Annotated[int, typer.Option(min=1, help="Save the whole state every so many steps.")] = 500,
+    checkpoint_every: Annotated[
+        int, typer.Option(min=1, max=limits.STEPS, help="Save the whole state every so many steps.")
+    ] = 500,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes, with the state saved.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, exactly.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
@@ -76,7 +82,7 @@ def train(
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun, one process speaks
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"
-    typer.echo(f"{generator}\nIn {folder}. To look at it: genaug sample {folder} {count} --out samples.png")
+    say(f"{generator}\nIn {folder}. To look at it: genaug sample {folder} {count} --out samples.png")
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+from genaug import limits
+from genaug.cli.printing import say
+
 
 def traverse(
     source: Annotated[str, typer.Argument(help="A generator's folder: a run of `genaug train`, or a saved one.")],
     out: Annotated[Path, typer.Option(help="A folder for the sheets, as PNG.")],
-    seed: Annotated[int, typer.Option(min=0, help="Draws what a sheet doesn't vary.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=limits.SEED, help="Draws what a sheet doesn't vary.")] = 0,
     labels: Annotated[str | None, typer.Option(help="Labels to show, such as 0,3,7.  [default: up to ten]")] = None,
     axes: Annotated[
         str | None,
@@ -34,7 +37,7 @@ def traverse(
         steps=steps,
         overwrite=overwrite,
     )
-    typer.echo(f"{len(sheets)} sheets in {out}: {', '.join(sheets)}")
+    say(f"{len(sheets)} sheets in {out}: {', '.join(sheets)}")
 
 
 def _numbers(text: str | None) -> list[int] | None:

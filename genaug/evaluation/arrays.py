@@ -12,7 +12,7 @@ from genaug.errors import InputError
 from genaug.randomness import check_seed, mix
 
 _KEPT = (torch.uint8, torch.float32, torch.float64)
-_Z = 1.959964  # two-sided 95 % of the normal distribution
+Z = 1.959964  # two-sided 95 % of the normal distribution
 
 
 class Interval(NamedTuple):
@@ -86,7 +86,7 @@ def half_sample_intervals(
 
 
 def normal_interval(value: float, error: float) -> Interval:
-    return Interval(value - _Z * error, value + _Z * error)
+    return Interval(value - Z * error, value + Z * error)
 
 
 def standard_deviation(values: Iterable[float]) -> float:

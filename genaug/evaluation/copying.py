@@ -12,6 +12,7 @@ from genaug.errors import InputError
 from genaug.evaluation.arrays import check_features
 from genaug.evaluation.neighbours import nearest
 from genaug.randomness import check_seed, mix
+from genaug.surroundings import torch_defaults
 
 LEAST = 200
 # A cell counts where it holds at least so many generated samples (the authors' tau times their number) and so many
@@ -53,6 +54,7 @@ class Copying(TypedDict):
     passed: bool
 
 
+@torch_defaults()
 def copying(
     train: Any, held_out: Any, fake: Any, *, cells: int | None = None, bootstrap: int = 200, seed: int = 0
 ) -> Copying:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import genaug
+from genaug import limits
 from genaug.blend.plan import as_whole
 from genaug.blend.source import check_source
 from genaug.errors import InputError
@@ -20,10 +21,12 @@ from genaug.precision import pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed, mix
 from genaug.spec import Source
+from genaug.surroundings import torch_defaults
 
 _CLASSIFIER_COST = 10  # of training one, in replicates: for the progress bar only
 
 
+@torch_defaults()
 def evaluate(
     source: Source,
     real_set: Any,
@@ -71,9 +74,9 @@ def evaluate(
     """
     check_source(source)
     seed = check_seed(seed)
-    classifiers = as_whole(classifiers, "classifiers", 0)
-    updates, replicates = as_whole(updates, "updates", 1), as_whole(replicates, "replicates", 0)
-    n = None if n is None else as_whole(n, "n", FEWEST_SAMPLES)
+    classifiers = as_whole(classifiers, "classifiers", 0, limits.CLASSIFIERS)
+    updates, replicates = as_whole(updates, "updates", 1), as_whole(replicates, "replicates", 0, limits.REPLICATES)
+    n = None if n is None else as_whole(n, "n", FEWEST_SAMPLES, limits.COMPARED)
     place = pick_device(device)
     compared_by = None if isinstance(features, str) and features == "classifier" else features_named(features, device)
     found = stages.Findings()

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from genaug.evaluation.arrays import check_features
+from genaug.surroundings import torch_defaults
 
 LEAST = 2048
 
 
+@torch_defaults()
 def fid(a: Any, b: Any) -> float:
     """|μa - μb|² + tr(Σa + Σb - 2 (Σa Σb)^½) of two sets of features: Heusel et al. 2017, equation 6.
 

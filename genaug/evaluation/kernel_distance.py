@@ -8,10 +8,12 @@ from torch import Tensor
 
 from genaug.evaluation.arrays import check_features
 from genaug.randomness import check_seed
+from genaug.surroundings import torch_defaults
 
 LEAST = 200
 
 
+@torch_defaults()
 def kid(a: Any, b: Any, *, subset_size: int = 1000, subsets: int = 50, seed: int = 0) -> float:
     """Squared maximum mean discrepancy with the kernel (x·y / d + 1)^3: Binkowski et al. 2018, section 4.
 

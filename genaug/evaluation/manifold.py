@@ -8,6 +8,7 @@ from torch import Tensor
 from genaug.errors import InputError
 from genaug.evaluation.arrays import check_features
 from genaug.evaluation.neighbours import kth_squared_radii, squared_distances
+from genaug.surroundings import torch_defaults
 
 LEAST = 200
 # A point this close to a ball's surface lies on it, and so outside: copies of real images do, and which way their
@@ -24,6 +25,7 @@ class PRDC(TypedDict):
     coverage: float
 
 
+@torch_defaults()
 def prdc(real: Any, fake: Any, k: int = 5) -> PRDC:
     """Precision, recall, density and coverage of ``fake`` against ``real``, features of shape (N, d) and (M, d).
 

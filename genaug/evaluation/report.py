@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from genaug.errors import OutputExistsError
+from genaug.escaping import escaped
 from genaug.evaluation.arrays import Interval
 from genaug.folders import check_replaceable, replaced_folder
 from genaug.sheet import encode_png
@@ -118,7 +119,7 @@ class Evaluation:
             return ["", f"{len(self.per_class)} classes: see the JSON for each."]
         rows = [("class", *names)]
         for label, measures in self.per_class.items():
-            rows.append((label, *(f"{measures[n].value:.3f}" if n in measures else "" for n in names)))
+            rows.append((escaped(label), *(f"{measures[n].value:.3f}" if n in measures else "" for n in names)))
         return ["", *_aligned(rows)]
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -130,7 +131,7 @@ class Evaluation:
         folder = Path(folder)
         check_free(folder, overwrite)
         with saving_to(folder), replaced_folder(folder) as new:
-            (new / REPORT_FILE).write_text(self.to_json(), encoding="utf-8")
+            (new / REPORT_FILE).write_text(self.to_json(), encoding="utf-8", errors="backslashreplace")
             (new / SHEET_FILE).write_bytes(encode_png(self.sheet))
             check_free(folder, overwrite)
         return folder

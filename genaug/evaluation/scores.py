@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from genaug.evaluation.arrays import Interval, normal_interval
+from genaug.evaluation.arrays import Interval, Z
 from genaug.randomness import mix
 from genaug.studies.classifier import Augment, SmallCNN, new_classifier, shuffled_batches, train_classifier
 
@@ -36,12 +36,23 @@ def train_scorer(
 def share_interval(shares: Sequence[float], count: int) -> Interval:
     """95 % interval of the mean of shares of ``count`` images, one share for each of several trained classifiers.
 
-    The squared standard error is p (1 - p) / count, with two successes and two failures added (Agresti and Coull
-    1998), for the images, and the variance over the classifiers over their number, for the training.
+    The error has two parts. The squared standard error of the images is p (1 - p) / count, with two successes and two
+    failures added (Agresti and Coull 1998); it is a function of the mean and taken as known, so its quantile is the
+    normal one. That of the training is the variance over the k classifiers over k, estimated with k - 1 degrees of
+    freedom only (two in most cases), so its quantile is Student's. The margins are added in quadrature:
+    sqrt(z² images + t² training), Student's interval if the training decides and the normal one if the images do.
+
+    Welch and Satterthwaite's degrees of freedom for the sum put the estimated variance into the quantile as well, and
+    are too few exactly where that was estimated too small: with three classifiers their intervals hold the truth in
+    92 to 95 % of cases, these in 95 % or more. One classifier says nothing about the training: its interval is that of
+    the images.
     """
+    from scipy.stats import t
+
     mean = sum(shares) / len(shares)
     p = (mean * count + 2) / (count + 4)
-    training = 0.0
+    squared = Z**2 * p * (1 - p) / count
     if len(shares) > 1:
         training = sum((share - mean) ** 2 for share in shares) / (len(shares) - 1) / len(shares)
-    return normal_interval(mean, math.sqrt(p * (1 - p) / count + training))
+        squared += float(t.ppf(0.975, len(shares) - 1)) ** 2 * training
+    return Interval(mean - math.sqrt(squared), mean + math.sqrt(squared))

@@ -119,16 +119,21 @@ def score_with_classifiers(
 ) -> None:
     """Label agreement by ``judge``, trained on the real images, and what classifiers learn from generated ones alone.
 
-    The reference of both is the judge's own score on the held-out images. ``tick`` is called after each classifier.
+    The reference of both, of all and of each class, is the judge's own score on the held-out images. ``tick`` is called
+    after each classifier.
     """
     names = "label_agreement", "synthetic_only_accuracy"
     if judge is None or subject.labels is None or subject.real.labels is None:
         found.missing.update(dict.fromkeys(names, "needs labels on both sides"))
         return
     unseen = subject.held_out
-    reference = None
+    reference: dict[str | None, float] = {}
     if unseen is not None and unseen.labels is not None:
-        reference = float((predict(judge, unseen.images) == unseen.labels).double().mean())
+        recognised = (predict(judge, unseen.images) == unseen.labels).double()
+        reference[None] = float(recognised.mean())
+        for label, called in subject.classes.items():
+            if bool((unseen.labels == label).any()):
+                reference[called] = float(recognised[unseen.labels == label].mean())
     right = predict(judge, subject.fake) == subject.labels
     told = f"labels given by a small CNN trained on the {len(subject.real.images):,} real images"
     rest = {"features": told, "reference": reference, "real_samples": len(subject.real.images)}
@@ -177,7 +182,7 @@ def _shares(
             scores.share_interval(shares, count),
             (0.0, 1.0),
             higher_is_better=True,
-            **{**rest, tested: count, "reference": rest["reference"] if part is None else None},
+            **{**rest, tested: count, "reference": rest["reference"].get(part)},
         )
 
 

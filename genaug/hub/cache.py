@@ -2,6 +2,7 @@
 
 Its layout is documented: ``blobs/`` holds each content once, named by its hash (git's sha1, or the sha256 of large
 files); ``snapshots/COMMIT/FILE`` links to it; ``refs/NAME`` tells which commit a branch or tag was when last asked.
+That layout has no place for ``v1`` beside ``v1/fix``: the second of the two is kept as ``refs/%v1%fix`` here.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from huggingface_hub import constants
@@ -38,33 +39,56 @@ def known_commit(repo: str, revision: str) -> str | None:
     """The commit that a revision was when the Hub was last asked; None where it never was."""
     if is_commit(revision):
         return revision
-    try:
-        commit = (repo_folder(repo) / "refs" / revision).read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return commit if is_commit(commit) else None
+    for path in _ref_paths(repo, revision):
+        with suppress(OSError, UnicodeDecodeError):
+            commit = path.read_text().strip()
+            if is_commit(commit):
+                return commit
+    return None
+
+
+def _ref_paths(repo: str, revision: str) -> tuple[Path, Path]:
+    """Where a branch or tag is noted: the usual place, and the one for a name that contains another or is in one."""
+    refs = repo_folder(repo) / "refs"
+    return refs / revision, refs / f"%{revision.replace('/', '%')}"  # no revision that we ask for has a %
 
 
 def snapshot(repo: str, commit: str) -> Path:
     return repo_folder(repo) / "snapshots" / commit
 
 
-def whole_snapshot(repo: str, commit: str, names: tuple[str, ...]) -> Path | None:
-    """A commit's folder, if it has all these files and each has the content that its blob's name says."""
+def whole_snapshot(
+    repo: str, commit: str, names: tuple[str, ...], digests: Mapping[str, str | None] | None = None
+) -> Path | None:
+    """A commit's folder, if it has all these files and each is one of the repo's blobs, undamaged.
+
+    ``digests`` are the hashes that the Hub states for them, if it was asked.
+    """
     folder = snapshot(repo, commit)
-    try:
-        whole = all((folder / name).is_file() and _is_whole(folder / name) for name in names)
-    except OSError:  # unreadable: as good as not there
+    expected = digests or {}
+    for name in names:
+        try:
+            found = _blob_name(repo, folder / name)
+        except OSError:  # unreadable: as good as not there
+            return None
+        if found is None or expected.get(name) not in (None, found):
+            return None
+    return folder
+
+
+def _blob_name(repo: str, path: Path) -> str | None:
+    """The name of the blob whose content a file of a snapshot has; None if it has that of none.
+
+    Where the system has no links, files are copies of blobs; whatever else lies in a snapshot was put there by others.
+    """
+    if not path.is_file():
         return None
-    return folder if whole else None
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        told = Path(os.readlink(path)).name
-    except OSError:  # a plain file, where links aren't to be had: config.json's own hash of the weights has to do
-        return True
-    return not is_hash(told) or digest_of(path, told) == told
+    link = Path(os.readlink(path)).name if path.is_symlink() else ""
+    for like in (link,) if is_hash(link) else ("0" * 40, "0" * 64):
+        digest = digest_of(path, like)
+        if (digest == link or not is_hash(link)) and blob(repo, digest).is_file():
+            return digest
+    return None
 
 
 def digest_of(path: Path, like: str) -> str:
@@ -119,11 +143,20 @@ def enter(repo: str, commit: str, blobs: Mapping[str, Path]) -> Path:
 
 def note(repo: str, commit: str, revision: str) -> None:
     """Note which commit a revision is."""
-    if known_commit(repo, revision) != commit:
-        path = repo_folder(repo) / "refs" / revision
-        with blank(path) as part:
-            part.write_text(commit)
-            os.replace(part, path)
+    if known_commit(repo, revision) == commit:
+        return
+    usual, other = _ref_paths(repo, revision)
+    try:
+        _write(usual, commit)
+        other.unlink(missing_ok=True)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        _write(other, commit)
+
+
+def _write(path: Path, text: str) -> None:
+    with blank(path) as part:
+        part.write_text(text)
+        os.replace(part, path)
 
 
 def _link(content: Path, path: Path) -> None:

@@ -13,9 +13,11 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from genaug import storage
 from genaug.errors import InputError
 from genaug.evaluation.record import read_evaluation
+from genaug.hub import figures as measurements
 from genaug.hub import prose, sections
 from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, SHEET_FILE
 from genaug.hub.sections import Facts
+from genaug.hub.training_data import KEY, TrainingData, check_training_data, known_data, merged, parse_training_data
 
 if TYPE_CHECKING:
     from genaug.generator import Generator
@@ -59,8 +61,9 @@ def render(
         text = their_text
     data = _fields(their_data, our_data)
     weights = manifest.weights.sha256
-    figures = sections.figures(facts.evaluation, weights)
-    results = sections.results(facts, generator.training)
+    figures = measurements.measured(facts.evaluation, weights)
+    data_name = facts.data.name or str(generator.training.get("data") or "not stated")
+    results = measurements.results(facts.evaluation, sections.task(generator), data_name)
     written = [(prose.parts(our_text).get("figures"), our_data), (prose.parts(their_text).get("figures"), their_data)]
     for old, old_data in written:
         if old is None:
@@ -83,17 +86,31 @@ def stated_license(card: str | None) -> str | None:
     return found if isinstance(found, str) and found not in ("", UNKNOWN) else None
 
 
+def stated_data(card: str | None) -> TrainingData:
+    """What a card's metadata says about the training data. Raises ``InputError`` for what can't be used."""
+    return parse_training_data(_parse(card or "")[0].get(KEY), f"the metadata of {CARD_FILE}")
+
+
 def tells_of_copies(card: str | None, weights: str) -> bool:
     """Whether a card says that these weights failed a check for copies of training images."""
     figures = prose.parts(_parse(card or "")[1]).get("figures")
     return figures is not None and figures.notes.get("weights") == weights and "copies" in figures.notes
 
 
-def write_card(folder: str | Path, repo: str, *, license: str | None = None) -> Path:
+def write_card(
+    folder: str | Path,
+    repo: str,
+    *,
+    license: str | None = None,
+    dataset_name: str | None = None,
+    dataset_url: str | None = None,
+    dataset_license: str | None = None,
+) -> Path:
     """Write ``README.md`` and ``samples.png`` into a generator's local folder, as a push to ``repo`` would send them.
 
-    What people wrote in a README.md that is there stays, and so does its licence where none is given. Raises what
-    ``genaug.load`` raises, ``InputError`` where there is no licence at all, and ``SaveError`` where writing fails.
+    The arguments are those of ``Generator.push``. What people wrote in an existing README.md stays, and so do its
+    licence and what it says about the training data, unless other values are given. Raises what ``genaug.load`` raises,
+    ``InputError`` if there is no licence at all, and ``SaveError`` if writing fails.
     """
     from genaug.loading import load
 
@@ -103,7 +120,10 @@ def write_card(folder: str | Path, repo: str, *, license: str | None = None) -> 
     known = check_license(license or stated_license(base))
     if known is None:
         raise InputError("a card needs a licence: pass license=, such as 'apache-2.0'.")
-    facts = Facts(repo, known, read_evaluation(folder))
+    stated = check_training_data(dataset_name, dataset_url, dataset_license)
+    recorded = parse_training_data(generator.training.get(KEY), f"the record of {folder}")
+    data = merged([stated, stated_data(base), recorded])
+    facts = Facts(repo, known, read_evaluation(folder), data=data)
     card = render(generator, storage.read_manifest(folder), facts, ours=base)
     with storage.saving_to(folder):
         storage.replace_files(folder, {SHEET_FILE: draw_samples(generator), CARD_FILE: card.encode()})
@@ -186,13 +206,18 @@ def _metadata(
     fields: dict[str, Any], generator: "Generator", facts: Facts, results: list[EvalResult] | None
 ) -> ModelCardData:
     """People's own entries, with ours over them."""
-    known = sections.DATASETS.get(str(generator.training.get("data")))
+    conditional = generator.spec.takes_labels
+    described = merged([facts.data, known_data(generator.training.get("data"))])
+    task = fields.get("pipeline_tag")
+    if conditional and task == sections.TASK:
+        task = None
     ours = {
         "library_name": "genaug",
         "license": facts.license or fields.get("license") or UNKNOWN,
-        "pipeline_tag": fields.get("pipeline_tag") or sections.TASK,
+        "pipeline_tag": task or (None if conditional else sections.TASK),
         "tags": list(dict.fromkeys([*fields["tags"], "genaug", generator.backend_name])),
-        "datasets": list(dict.fromkeys([*fields["datasets"], *_listed(known)])) or None,
+        "datasets": list(dict.fromkeys([*fields["datasets"], *_listed(described.hub_id)])) or None,
+        **({KEY: facts.data.stated()} if facts.data.stated() else {}),
         "model_name": facts.repo.partition("/")[2] if results else None,
     }
     return ModelCardData(**{**fields, **ours}, eval_results=results)

@@ -1,7 +1,8 @@
 """Requests to the Hub that end: with an answer, or with one ``HubError`` that says what to do.
 
 huggingface_hub sets no timeout on most of its calls, sleeps as long as any Retry-After says, and retries some calls and
-not others. Here one policy holds for all: a few attempts, and never more than ``SILENCE`` seconds without a byte.
+not others. Here one policy holds for all: a few attempts, never more than ``SILENCE`` seconds without a byte, and never
+less than ``pace.LEAST_RATE`` bytes per second over as long.
 """
 
 import re
@@ -25,9 +26,13 @@ from huggingface_hub.utils import (
 
 from genaug import __version__
 from genaug.errors import HubError, InputError
+from genaug.hub.pace import TooSlowError, paced_send
+from genaug.hub.redaction import redact
 
 SILENCE = 60.0  # seconds without a byte after which we give up, and the longest Retry-After that we wait for
 PAUSES = (1.0, 2.0, 4.0)  # seconds between attempts where the server asks for no other
+MAX_ANSWER_BYTES = 2**25  # of an answer in JSON; a file in a repo takes some 200 of it
+MAX_ERROR_BYTES = 2**20  # of an answer that is an error
 PASSING = (408, 429, 500, 502, 503, 504)  # states that may be over at the next attempt
 
 T = TypeVar("T")
@@ -42,6 +47,10 @@ class InterruptionError(Exception):
     def __init__(self, cause: str, *, heard: bool, status: int | None = None, wait: float | None = None) -> None:
         super().__init__(cause)
         self.heard, self.status, self.wait = heard, status, wait
+
+
+class SlowTransferError(InterruptionError):
+    """A transfer below the least rate. It isn't tried again: that would take as long."""
 
 
 class NotAHubError(InterruptionError):
@@ -114,7 +123,8 @@ def persistently(call: Callable[[], T], timeout: float, *, once: bool = False) -
                 silent_since = time.monotonic()
             wait = pause if interruption.wait is None else interruption.wait
             silence = 0.0 if interruption.heard else time.monotonic() - silent_since + timeout
-            if pause is None or wait is None or wait > SILENCE or silence + wait > SILENCE:
+            final = pause is None or isinstance(interruption, SlowTransferError)
+            if final or wait is None or wait > SILENCE or silence + wait > SILENCE:
                 raise interruption from error
             time.sleep(wait)
     raise AssertionError
@@ -125,6 +135,8 @@ def find_interruption(error: BaseException) -> InterruptionError | None:
     for seen in causes(error):
         if isinstance(seen, InterruptionError):
             return seen
+        if isinstance(seen, TooSlowError):
+            return SlowTransferError(str(seen), heard=True)
         if isinstance(seen, httpx.TimeoutException):
             return InterruptionError("no answer in time", heard=False)
         if isinstance(seen, (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)):
@@ -142,8 +154,29 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__
 
 
+@contextmanager
+def answer_to(
+    url: str, headers: Mapping[str, str], timeout: float, *, window: float, limit: int | None = None
+) -> Iterator[Any]:
+    """The answer to a GET, to be read by its ``iter_raw``; ``check_answer`` has to see it first.
+
+    ``timeout`` bounds the wait for each byte. Each ``window`` seconds have to bring ``pace.LEAST_RATE`` bytes per
+    second, or ``TooSlowError`` is raised; an answer of more than ``limit`` bytes raises ``ValueError``.
+    """
+    client = get_session()
+    request = client.build_request("GET", url, headers=headers, timeout=timeout)
+    response = paced_send(client.send, request, window, limit, follow_redirects=True)
+    try:
+        yield response
+    finally:
+        response.close()
+
+
 def check_answer(response: Any) -> None:
     """Raise ``InterruptionError`` for a state that may pass, one of huggingface_hub's errors for any other failure."""
+    _redact_headers(response)
+    if response.is_error:
+        response.stream.limit = MAX_ERROR_BYTES
     if response.status_code in PASSING:
         raise _interruption_of(response)
     hf_raise_for_status(response)
@@ -151,7 +184,7 @@ def check_answer(response: Any) -> None:
 
 @contextmanager
 def limited_session() -> Iterator[None]:
-    """Within the block, every request of huggingface_hub in this process ends within ``SILENCE`` seconds of silence.
+    """Within the block, every request of huggingface_hub in this process keeps to the policy of this module.
 
     Uploading takes calls that can't be given a timeout, and that retry and sleep by themselves: here they get one, and
     failures that may pass are raised as ``InterruptionError``, which they don't catch. Files go by plain HTTP: the Xet
@@ -166,8 +199,15 @@ def limited_session() -> Iterator[None]:
             timeout = {name: SILENCE if seconds is None else min(seconds, SILENCE) for name, seconds in asked.items()}
             request.extensions = {**request.extensions, "timeout": timeout}
             try:
-                response = send(request, **options)
-            except httpx.TransportError as error:
+                limit = None if options.get("stream") else MAX_ANSWER_BYTES
+                response = paced_send(send, request, SILENCE, limit, **options)
+                _redact_headers(response)
+                if not options.get("stream"):
+                    try:
+                        response.read()
+                    finally:
+                        response.close()
+            except (httpx.TransportError, TooSlowError) as error:
                 interruption = find_interruption(error)
                 if interruption is None:
                     raise
@@ -187,6 +227,13 @@ def limited_session() -> Iterator[None]:
             del client.send
 
 
+def _redact_headers(response: Any) -> None:
+    """huggingface_hub prints some of them, such as X-Error-Message."""
+    for name, value in list(response.headers.items()):
+        if redact(value) != value:
+            response.headers[name] = redact(value)
+
+
 def _is_busy(response: Any) -> bool:
     """Where a repo is being made by somebody else at this moment, huggingface_hub asks again at once and for ever."""
     return response.status_code == 409 and "conflicting operation is in progress" in response.text
@@ -201,7 +248,7 @@ def _retry_after(status: int, answer: Mapping[str, str]) -> float | None:
     """Seconds that an answer asks to wait for; None where it says nothing (that can be understood)."""
     limits = parse_ratelimit_headers(answer) if status == 429 else None
     if limits is not None and limits.remaining == 0:
-        return float(limits.reset_in_seconds)
+        return float(min(limits.reset_in_seconds, 10**9))
     text = answer.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
         return min(float(text), 1e9)
@@ -215,6 +262,6 @@ def _retry_after(status: int, answer: Mapping[str, str]) -> float | None:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message for a sentence of ours: one line, of no great length, without control characters."""
+    """An error's message for a sentence of ours: one short line without control characters and credentials."""
     words = "".join(c for c in " ".join(str(error).split()) if c.isprintable())
-    return words[:200] or type(error).__name__
+    return redact(words)[:200] or type(error).__name__

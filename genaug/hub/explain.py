@@ -11,7 +11,15 @@ from huggingface_hub.errors import (
 
 from genaug.errors import HubError, NotOnHubError
 from genaug.hub import client
-from genaug.hub.client import InterruptionError, NotAHubError, causes, find_interruption, one_line
+from genaug.hub.client import (
+    InterruptionError,
+    NotAHubError,
+    SlowTransferError,
+    causes,
+    find_interruption,
+    one_line,
+)
+from genaug.hub.pace import LEAST_RATE
 
 _LOG_IN = "`hf auth login` (or set HF_TOKEN)"
 
@@ -39,10 +47,15 @@ def _interrupted(interruption: InterruptionError) -> str:
             f"{host} doesn't answer as a Hub does ({interruption}). Check HF_ENDPOINT, and whether a proxy or a log-in "
             "page answers in its place."
         )
+    if isinstance(interruption, SlowTransferError):
+        return (
+            f"{host} sends too slowly ({interruption}). Transfers below {LEAST_RATE:,} bytes per second are given "
+            "up: try again later, or from another network."
+        )
     if interruption.wait is not None and interruption.wait > client.SILENCE:
         return (
             f"{host} asks to wait {interruption.wait:.0f} s, more than the {client.SILENCE:.0f} s that genaug waits at "
-            f"most. Try again after that time; the limits are higher for who is logged in: {_LOG_IN}."
+            f"most. Try again after that time; logged-in users have higher limits: {_LOG_IN}."
         )
     if interruption.status is not None:
         return (
@@ -62,7 +75,7 @@ def _refused(error: HfHubHTTPError, repo: str, revision: str | None) -> str:
         return f"{repo} is gated: ask for access on {host}/{repo}, then log in with {_LOG_IN}."
     if status == 401 and not isinstance(error, RepositoryNotFoundError):
         if get_token() is None:
-            return f"{host} wants to know who you are. Log in with {_LOG_IN}."
+            return f"{host} requires authentication. Log in with {_LOG_IN}."
         return f"{host} refused the token. Log in again with `hf auth login`, or correct or unset HF_TOKEN."
     if isinstance(error, RepositoryNotFoundError):
         return (

@@ -4,25 +4,28 @@ huggingface_hub checks the size of a download and nothing else, so files are fet
 headers and token, into its cache: never more bytes than announced, and none kept that don't have the right hash.
 """
 
-import json
+import errno
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from huggingface_hub import ModelInfo, constants, get_session, hf_hub_url
+from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
 from genaug import storage
-from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, OutputExistsError
+from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, OutputExistsError, SaveError
 from genaug.hub import cache, client
-from genaug.hub.client import InterruptionError, NotAHubError, persistently
+from genaug.hub.answers import RepoAnswer, parse_repo
+from genaug.hub.client import MAX_ANSWER_BYTES, InterruptionError, NotAHubError, find_interruption, persistently
 from genaug.hub.explain import explain
+from genaug.hub.pace import TooSlowError
+from genaug.hub.redaction import credentials_redacted, redact
 
 CARD_FILE = "README.md"
 SHEET_FILE = "samples.png"
@@ -30,8 +33,8 @@ NEEDED = (storage.CONFIG_FILE, storage.WEIGHTS_FILE)
 PUBLISHED = (*NEEDED, CARD_FILE, SHEET_FILE)
 MAX_CARD_BYTES = 2**20
 MAX_SHEET_BYTES = 2**26
-MAX_ANSWER_BYTES = 2**25  # to the question what a repo holds; a file takes some 200 of it
 _NAME = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}", re.ASCII)
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 _QUICK = 5.0  # seconds to wait for an answer where the cache has one already
 
 
@@ -54,57 +57,70 @@ class Remote:
 
 
 def pull(repo: str, revision: str | None = None, *, extras: bool = False, force: bool = False) -> Path:
-    """The folder of the cache with a generator's ``config.json`` and ``model.safetensors``, fetched where needed.
+    """The folder in the cache with a generator's ``config.json`` and ``model.safetensors``, downloaded if needed.
 
-    ``extras`` brings its card and sheet of samples too. What the cache has whole isn't fetched again, unless ``force``
-    is true; for a commit's whole hash the Hub isn't even asked. Where the Hub can't be reached, what the revision was
-    when last asked is used, with a ``HubWarning``.
+    ``extras`` brings its card and sample sheet too. What is complete in the cache isn't downloaded again, unless
+    ``force`` is true; for a full commit hash the Hub isn't even asked. If the Hub can't be reached, or the cache can't
+    be written, the commit that the revision was when last asked is used, with a ``HubWarning``.
 
-    Raises ``InputError`` for what can't be a repo or a revision, ``NotOnHubError`` where there is no such repo,
-    ``HubError`` where nothing whole is to be had of it, ``SaveError`` where the cache can't be written. Nothing of a
-    damaged or incomplete download is kept.
+    Raises ``InputError`` for an invalid repo id or revision, ``NotOnHubError`` if there is no such repo, ``HubError``
+    if no complete copy is available, ``SaveError`` if the cache can't be written. Nothing of a damaged or incomplete
+    download is kept.
     """
+    with credentials_redacted():
+        return _pull(repo, constants.DEFAULT_REVISION if revision is None else revision, extras, force)
+
+
+def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
     client.check_repo_id(repo)
-    wanted = constants.DEFAULT_REVISION if revision is None else revision
-    client.check_revision(wanted)
-    commit = cache.known_commit(repo, wanted)
-    kept = None if commit is None else cache.whole_snapshot(repo, commit, NEEDED)
+    client.check_revision(revision)
+    commit = cache.known_commit(repo, revision)
+    cached = None if commit is None else cache.whole_snapshot(repo, commit, NEEDED)
     if client.is_offline():
         if force:
-            raise HubError(f"{repo} can't be fetched anew: HF_HUB_OFFLINE=1 forbids asking the Hub. Unset it.")
-        if kept is None:
-            raise NotOnHubError(_not_kept(repo, wanted, commit))
-        return kept
-    if kept is not None and cache.is_commit(wanted) and not (force or extras):
-        return kept
+            raise HubError(f"{repo} can't be downloaded again: HF_HUB_OFFLINE=1 forbids asking the Hub. Unset it.")
+        if cached is None:
+            raise NotOnHubError(_not_cached(repo, revision, commit))
+        return cached
+    if cached is not None and cache.is_commit(revision) and not (force or extras):
+        return cached
     try:
-        remote = describe(repo, wanted, quick=kept is not None and not force)
+        remote = describe(repo, revision, quick=cached is not None and not force)
     except InterruptionError as interruption:
         problem = explain(interruption, repo)
-        if kept is None or force:
+        if cached is None or force:
             raise problem from interruption
-        _warn(f"{problem} Using what {wanted} of {repo} was when last asked: {kept.name[:12]}.")
-        return kept
+        _warn(f"{problem} Using {revision} of {repo} as it was when last asked: commit {cached.name[:12]}.")
+        return cached
     except HubError as error:
-        if kept is None:
+        if cached is None:
             raise
-        raise HubError(f"{error} What it was when last asked is still in the cache: revision='{kept.name}'.") from error
+        raise HubError(
+            f"{error} The commit that it was when last asked is still in the cache: revision='{cached.name}'."
+        ) from error
     if remote.repo.lower() != repo.lower():
-        _warn(f"{repo} is called {remote.repo} now. Use the new name: the old one may come to belong to somebody else.")
+        _warn(f"{repo} is called {remote.repo} now. Use the new name: others can take over the old one.")
     names = tuple(name for name in (PUBLISHED if extras else NEEDED) if name in NEEDED or name in remote.files)
-    if force:
-        folder = None
-    elif kept is not None and kept.name == remote.commit and names == NEEDED:
-        folder = kept
-    else:
-        folder = cache.whole_snapshot(repo, remote.commit, names)
+    digests = {name: file.digest for name, file in remote.files.items()}
+    folder = None if force else cache.whole_snapshot(repo, remote.commit, names, digests)
     if folder is not None:
-        with suppress(OSError):  # all that is asked for is there, if only in a cache that we may not write
-            cache.note(repo, remote.commit, wanted)
+        with suppress(OSError):  # the files are there, if only in a cache that we can't write to
+            cache.note(repo, remote.commit, revision)
         return folder
-    with storage.saving_to(cache.repo_folder(repo)):
-        folder = cache.enter(repo, remote.commit, _fetch_all(remote, repo, names, force))
-        cache.note(repo, remote.commit, wanted)
+    try:
+        with storage.saving_to(cache.repo_folder(repo), "set HF_HUB_CACHE to a folder that you can write to"):
+            folder = cache.enter(repo, remote.commit, _fetch_all(remote, repo, names, force))
+            cache.note(repo, remote.commit, revision)
+    except SaveError as error:
+        reason = getattr(error.__cause__, "errno", None)
+        if cached is None or force or reason not in _NOT_WRITABLE:
+            raise
+        _warn(
+            f"the cache {constants.HF_HUB_CACHE} can't be written ({os.strerror(reason)}), so {revision} of {repo}, "
+            f"commit {remote.commit[:12]}, wasn't downloaded. Using what the cache holds, commit {cached.name[:12]}; "
+            "for the other, set HF_HUB_CACHE to a folder that you can write to."
+        )
+        return cached
     return folder
 
 
@@ -141,33 +157,28 @@ def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> 
     place = f"{repo}/revision/{quote(revision, safe='')}" if revision else repo
     url = f"{constants.ENDPOINT}/api/models/{place}?blobs=true"
 
-    def ask() -> ModelInfo:  # as HfApi.model_info does, which reads whatever comes, without an end
-        asked = client.headers()
-        with get_session().stream("GET", url, headers=asked, timeout=timeout, follow_redirects=True) as answer:
+    def ask() -> RepoAnswer:  # as HfApi.model_info does, which reads an answer of any length
+        window = _QUICK if quick else client.SILENCE
+        with client.answer_to(
+            url, client.headers(), timeout, window=min(window, client.SILENCE), limit=MAX_ANSWER_BYTES
+        ) as answer:
             client.check_answer(answer)
-            told = bytearray()
-            for chunk in answer.iter_raw():
-                told += chunk
-                if len(told) > MAX_ANSWER_BYTES:
-                    raise ValueError(f"more than {MAX_ANSWER_BYTES:,} bytes")
-        return ModelInfo(**json.loads(told))
+            return parse_repo(b"".join(answer.iter_raw()))
 
     try:
         client.check_token()
         info = persistently(ask, timeout, once=quick)
         files = {}
         for sibling in info.siblings or ():
-            if sibling.rfilename in PUBLISHED:
+            if sibling.name in PUBLISHED:
                 size, digest = (
                     (sibling.lfs.size, sibling.lfs.sha256) if sibling.lfs else (sibling.size, sibling.blob_id)
                 )
-                files[sibling.rfilename] = RemoteFile(size, digest if digest and cache.is_hash(digest) else None)
-        if not isinstance(info.sha, str) or not cache.is_commit(info.sha):
-            raise ValueError(f"it names {info.sha!r} as a commit")
+                files[sibling.name] = RemoteFile(size, digest if digest and cache.is_hash(digest) else None)
         if revision is not None and cache.is_commit(revision) and info.sha != revision:
             raise ValueError(f"it names {info.sha} for the commit {revision}")
-        named = isinstance(info.id, str) and _NAME.fullmatch(info.id)
-        return Remote(info.id if named else repo, info.sha, bool(info.private), files)
+        named = info.id if info.id is not None and _NAME.fullmatch(info.id) else repo
+        return Remote(named, info.sha, bool(info.private), files)
     except (InterruptionError, HubError):
         raise
     except (HfHubHTTPError, OfflineModeIsEnabled) as error:
@@ -190,7 +201,7 @@ def fetch(remote: Remote, repo: str, name: str, limit: int, *, also: str | None 
     digests = [digest for digest in (file.digest, also) if digest is not None]
     if digests and not force:
         place = cache.blob(repo, digests[0])
-        if place.is_file() and all(cache.digest_of(place, digest) == digest for digest in digests):
+        if place.is_file() and _has(place, digests):
             return place
     with cache.blank(cache.blob(repo, digests[0] if digests else name)) as part:
         download(remote, repo, name, part, limit, also=also)
@@ -203,8 +214,9 @@ def download(remote: Remote, repo: str, name: str, part: Path, limit: int, *, al
     """Download a file of a repo to ``part`` and check it; once more where it comes out damaged. Raises ``HubError``."""
     file = remote.files[name]
     for _ in range(2):
-        _receive(repo, remote.commit, name, part, file.size, limit)
-        if all(cache.digest_of(part, digest) == digest for digest in (file.digest, also) if digest is not None):
+        digests = [digest for digest in (file.digest, also) if digest is not None]
+        _receive(repo, remote.commit, name, part, file.size, digests, limit)
+        if _has(part, digests):
             return
         part.unlink()
     raise HubError(
@@ -243,19 +255,44 @@ def _fetch_all(remote: Remote, repo: str, names: tuple[str, ...], force: bool) -
     return found | {name: fetch(remote, repo, name, limits[name], force=force) for name in names if name not in NEEDED}
 
 
-def _receive(repo: str, commit: str, name: str, part: Path, size: int | None, limit: int) -> None:
-    """Download into ``part``, going on where an interrupted attempt ended."""
+def _receive(
+    repo: str, commit: str, name: str, part: Path, size: int | None, digests: Sequence[str], limit: int
+) -> None:
+    """Download into ``part``, from where an interrupted attempt ended.
+
+    An error behind a file's last byte changes nothing about the file: it counts as complete by its size, or, if the
+    server doesn't state that, by its hashes.
+    """
     url, patience = hf_hub_url(repo, name, revision=commit), client.patience()
 
+    def is_complete() -> bool:
+        if not part.is_file():
+            return False
+        return part.stat().st_size == size if size is not None else bool(digests) and _has(part, digests)
+
     def attempt() -> None:
+        if is_complete():
+            return
+        try:
+            receive()
+        except Exception as error:
+            if find_interruption(error) is None or not is_complete():
+                raise
+        if size is not None and part.stat().st_size < size:
+            raise InterruptionError(f"{name} ended after {part.stat().st_size:,} of {size:,} bytes", heard=True)
+
+    def receive() -> None:
         start = part.stat().st_size if part.exists() else 0
-        asked = client.headers() | ({"Range": f"bytes={start}-"} if start else {})
-        with get_session().stream("GET", url, headers=asked, timeout=patience, follow_redirects=True) as answer:
+        range_header = {"Range": f"bytes={start}-"} if start else {}
+        with client.answer_to(url, client.headers() | range_header, patience, window=client.SILENCE) as answer:
+            if answer.status_code == 416 and start:
+                part.unlink()
+                raise InterruptionError("HTTP 416 to the rest of a file", heard=True)
             client.check_answer(answer)
-            goes_on = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
+            continues = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
                 f"bytes {start}-"
             )
-            with open(part, "ab" if goes_on else "wb") as file:
+            with open(part, "ab" if continues else "wb") as file:
                 for chunk in answer.iter_raw():
                     if file.tell() + len(chunk) > limit:
                         raise HubError(
@@ -263,23 +300,32 @@ def _receive(repo: str, commit: str, name: str, part: Path, size: int | None, li
                             "may have. Nothing of it was kept; choose another revision, or ask the owner."
                         )
                     file.write(chunk)
-        if size is not None and part.stat().st_size < size:
-            raise InterruptionError(f"{name} ended after {part.stat().st_size:,} of {size:,} bytes", heard=True)
 
     try:
         persistently(attempt, patience)
-    except (InterruptionError, HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, httpx.InvalidURL) as error:
+    except (
+        InterruptionError,
+        TooSlowError,
+        HfHubHTTPError,
+        OfflineModeIsEnabled,
+        httpx.HTTPError,
+        httpx.InvalidURL,
+    ) as error:
         raise explain(error, repo, commit) from error
 
 
-def _not_kept(repo: str, revision: str, commit: str | None) -> str:
+def _has(part: Path, digests: Sequence[str]) -> bool:
+    return all(cache.digest_of(part, digest) == digest for digest in digests)
+
+
+def _not_cached(repo: str, revision: str, commit: str | None) -> str:
     damaged = commit is not None and cache.snapshot(repo, commit).is_dir()
     state = "damaged or incomplete" if damaged else "not"
     return (
-        f"{repo} ({revision}) is {state} in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE=1 forbids asking "
-        f"the Hub. Unset it and run `genaug pull {repo}` once."
+        f"{repo} ({revision}) is {state} in the cache {constants.HF_HUB_CACHE} (HF_HUB_CACHE), and HF_HUB_OFFLINE=1 "
+        f"forbids asking the Hub. Unset it and run `genaug pull {repo}` once."
     )
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, HubWarning, stacklevel=4)  # for the caller of who calls pull
+    warnings.warn(redact(text), HubWarning, stacklevel=5)  # for the caller of pull's caller

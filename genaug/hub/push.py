@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from huggingface_hub import CommitOperationAdd, constants
 from huggingface_hub.errors import HfHubHTTPError
@@ -14,16 +14,28 @@ from genaug import __version__, storage
 from genaug.errors import GenaugError, HubError, InputError, NotOnHubError
 from genaug.evaluation.record import EVALUATION_FILE, Evaluation, parse_evaluation, read_evaluation
 from genaug.hub import cache, client
-from genaug.hub.card import as_text, check_license, draw_samples, read_card, render, stated_license, tells_of_copies
-from genaug.hub.client import find_interruption, limited_session, persistently
+from genaug.hub.card import (
+    as_text,
+    check_license,
+    draw_samples,
+    read_card,
+    render,
+    stated_data,
+    stated_license,
+    tells_of_copies,
+)
+from genaug.hub.client import NotAHubError, find_interruption, limited_session, persistently
 from genaug.hub.explain import explain
 from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, PUBLISHED, SHEET_FILE, Remote, describe, download
+from genaug.hub.redaction import credentials_redacted, redact
 from genaug.hub.sections import Facts
+from genaug.hub.training_data import KEY, TrainingData, check_training_data, merged, parse_training_data
 
 if TYPE_CHECKING:
     from genaug.generator import Generator
 
 T = TypeVar("T")
+_MOST_CLASSES = 100  # whose figures travel in config.json
 _CHANGED = 412  # the branch isn't where the commit expected it
 
 
@@ -66,16 +78,42 @@ def push(
     message: str | None = None,
     dry_run: bool = False,
     force: bool = False,
+    dataset_name: str | None = None,
+    dataset_url: str | None = None,
+    dataset_license: str | None = None,
 ) -> Publication:
     """See ``Generator.push``."""
+    with credentials_redacted():
+        data = check_training_data(dataset_name, dataset_url, dataset_license)
+        publication = _push(generator, repo, license, data, private, tag, message, dry_run, force)
+    if data.stated() and not dry_run:  # so that nobody is asked again
+        recorded = parse_training_data(generator.training.get(KEY), "the training record")
+        generator.training[KEY] = merged([data, recorded]).stated()
+    return publication
+
+
+def _push(
+    generator: "Generator",
+    repo: str,
+    license: str | None,
+    data: TrainingData,
+    private: bool,
+    tag: str | None,
+    message: str | None,
+    dry_run: bool,
+    force: bool,
+) -> Publication:
     client.check_repo_id(repo)
     if tag is not None:
         client.check_revision(tag, "name for a tag")
     files = storage.encode_generator(generator.manifest_fields(), generator.network.state_dict())
     manifest = storage.parse_manifest(files[storage.CONFIG_FILE], storage.CONFIG_FILE)
     evaluation = _evaluation(generator, manifest.weights.sha256)
-    if evaluation is not None:  # goes along, so that who loads it from the Hub and pushes it on knows it too
-        manifest.training["evaluation"] = evaluation.model_dump(exclude_none=True)
+    if evaluation is not None:  # travels with the weights, so later pushes keep it
+        many = len(evaluation.per_class) > _MOST_CLASSES
+        manifest.training["evaluation"] = evaluation.model_dump(
+            exclude_none=True, exclude={"per_class"} if many or not evaluation.per_class else None
+        )
         files[storage.CONFIG_FILE] = storage.encode_manifest(manifest)
     our_card = None if generator.folder is None else read_card(generator.folder)
     known = check_license(license or stated_license(our_card))
@@ -88,7 +126,9 @@ def push(
                 f"{' '.join(reservations)} Nothing was sent. {' '.join(reservations.values())} With force (--force) it "
                 "is published all the same, and the card says this too."
             )
-        return Facts(repo, stated, evaluation, tuple(reservations))
+        recorded = parse_training_data(generator.training.get(KEY), "the training record")
+        described = merged([data, *map(stated_data, cards), recorded])
+        return Facts(repo, stated, evaluation, tuple(reservations), described)
 
     vetted(our_card)
     message = message or f"{generator.backend_name} generator, genaug {__version__}"
@@ -96,6 +136,9 @@ def push(
 
     def completed(their_card: str | None) -> Publication:
         facts = vetted(our_card, their_card)
+        if facts.data.stated():
+            manifest.training[KEY] = facts.data.stated()
+            files[storage.CONFIG_FILE] = storage.encode_manifest(manifest)
         card = render(generator, manifest, facts, theirs=their_card, ours=our_card, force=force)
         files[CARD_FILE] = card.encode()
         return Publication(repo, message, tag, private, {name: files[name] for name in PUBLISHED})
@@ -148,7 +191,7 @@ def _dry(repo: str, completed: Callable[[str | None], Publication], private: boo
             remote = _look(repo)
             card = _card_of(remote, repo)
     except HubError as error:
-        return replace(completed(None), state=f"shown as a new repo, since its state is unknown: {error}")
+        return replace(completed(None), state=redact(f"shown as a new repo, since its state is unknown: {error}"))
     visibility = "private" if private else "public"
     state = f"a new {visibility} repo" if remote is None else f"now at commit {remote.commit[:12]}"
     return replace(completed(card), state=state)
@@ -220,9 +263,15 @@ def _commit(wanted: Publication, remote: Remote) -> str:
             if commit is None:
                 raise
             return commit
-        return str(info.oid)
+        return _checked(info.oid)
 
     return _asked(attempt, wanted.repo)
+
+
+def _checked(commit: Any) -> str:
+    if not isinstance(commit, str) or not cache.is_commit(commit):
+        raise NotAHubError(ValueError(f"it names {commit!r} as a commit"))
+    return commit
 
 
 def _arrived(wanted: Publication) -> str | None:
@@ -263,7 +312,9 @@ def _tag(repo: str, tag: str, commit: str) -> None:
 
 
 def _tags(repo: str) -> dict[str, str]:
-    return _asked(lambda: {found.name: found.target_commit for found in client.api().list_repo_refs(repo).tags}, repo)
+    return _asked(
+        lambda: {found.name: _checked(found.target_commit) for found in client.api().list_repo_refs(repo).tags}, repo
+    )
 
 
 def _asked(call: Callable[[], T], repo: str) -> T:

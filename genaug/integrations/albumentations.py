@@ -85,10 +85,10 @@ class GenerativeReplace(ImageOnlyTransform):  # type: ignore[misc]  # albumentat
         return super().__call__(*args, force_apply=force_apply, **data)
 
     def should_apply(self, force_apply: bool = False) -> bool:
-        return force_apply or bool(torch.rand(()) < self.p)
+        return force_apply or bool(torch.rand((), device="cpu") < self.p)
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        seed = int(torch.randint(2**62, ()))
+        seed = int(torch.randint(2**62, (), device="cpu"))
         return {"made": checked_sample(self.source, 1, self._label(data), seed)[0].cpu().numpy()}
 
     def apply(self, img: NDArray[Any], made: NDArray[np.uint8], **params: Any) -> NDArray[Any]:

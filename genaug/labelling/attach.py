@@ -13,9 +13,11 @@ from genaug.labelling.rejection import MAX_WRONG, TRIES_PER_CLASS, RejectionSour
 from genaug.labelling.source import LabelledSource, check_unlabelled, device_of
 from genaug.randomness import check_seed
 from genaug.spec import Source
+from genaug.surroundings import torch_defaults
 from genaug.training.diffaugment import check_policy
 
 
+@torch_defaults()
 def with_labels(
     gen: Source,
     labelled_set: Any,

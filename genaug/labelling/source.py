@@ -14,6 +14,7 @@ from genaug.errors import InputError
 from genaug.labels import as_labels
 from genaug.randomness import category_rows, check_seed
 from genaug.spec import Source, Spec
+from genaug.surroundings import torch_defaults
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class LabelledSource(ABC):
             f"{report.acceptance_rate:.1%} accepted, {share} wrong labels estimated)"
         )
 
+    @torch_defaults()
     def sample(self, n: int | None = None, *, labels: Any = None, seed: int | None = None) -> tuple[Tensor, Tensor]:
         """Draw ``n`` samples with uniformly drawn labels, or one for each of ``labels``.
 

@@ -3,16 +3,37 @@
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired
 
-from genaug.errors import InputError, OutputExistsError
+from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from genaug.errors import FormatError, FormatWarning, InputError, OutputExistsError
 from genaug.folders import check_replaceable
+from genaug.json_files import read_json, read_json_lines
 from genaug.storage import remove_leftovers, replace_files, saving_to
 
 SETTINGS_FILE, CELLS_FILE, GENERATORS = "study.json", "cells.jsonl", "generators"
 REPORT_FILES = ("report.json", "report.html")
+
+
+@with_config(ConfigDict(extra="allow", strict=True))
+class Cell(TypedDict):
+    """A line of ``cells.jsonl``: an arm of a seed, or the training of a source, with its result or its error."""
+
+    phase: Literal["inner", "test"]
+    seed: Annotated[int, Field(ge=0)]
+    name: str
+    accuracy: NotRequired[Annotated[FiniteFloat, Field(ge=0, le=1)]]
+    loss: NotRequired[Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]]
+    seconds: NotRequired[Annotated[FiniteFloat, Field(ge=0)]]
+    error: NotRequired[str]
+
+
+_CELL, _SETTINGS = TypeAdapter(Cell), TypeAdapter(dict[str, Any])
 
 
 class StudyFolder:
@@ -45,14 +66,16 @@ class StudyFolder:
             remove_leftovers(self.path)
             if overwrite:
                 self._clear()
-            whole = self._whole_lines()
+            cells, damage = self._read()
             replace_files(
                 self.path,
                 {
                     SETTINGS_FILE: (json.dumps(settings, indent=2) + "\n").encode(),
-                    CELLS_FILE: "".join(f"{line}\n" for line in whole).encode(),
+                    CELLS_FILE: "".join(f"{json.dumps(cell)}\n" for cell in cells).encode(),
                 },
             )
+        for sentence in damage:
+            warnings.warn(f"{sentence} It was left out, and its arm is run again.", FormatWarning, stacklevel=3)
 
     def append(self, cell: Mapping[str, Any]) -> None:
         line = (json.dumps(cell, allow_nan=False) + "\n").encode()
@@ -65,25 +88,26 @@ class StudyFolder:
 
     def read(self) -> list[dict[str, Any]]:
         """All finished cells, in the order in which they were finished."""
-        return [json.loads(line) for line in self._whole_lines()]
+        return self._read()[0]
 
     def generator(self, source: str, phase: str, seed: int) -> Path:
         return self.path / GENERATORS / source / f"{phase}-{seed}"
 
-    def _whole_lines(self) -> list[str]:
-        """The lines, without one that a killed process has left unfinished."""
+    def _read(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """All finished cells, and a sentence for each damaged line."""
         if not self.cells.is_file():
-            return []
-        return [line for line in self.cells.read_text().splitlines() if _is_json(line)]
+            return [], []
+        cells, damage = read_json_lines(self.cells, _CELL, "")
+        return [dict(cell) for cell in cells], damage
 
     def _check_same(self, settings: Mapping[str, Any]) -> None:
         file = self.path / SETTINGS_FILE
         try:
-            before = json.loads(file.read_bytes())
-        except ValueError:
-            before = None
-        if not isinstance(before, dict):
-            raise InputError(f"{file} is damaged, so the study can't be resumed. Start anew in another folder.")
+            before = read_json(file, _SETTINGS, "")
+        except FormatError as error:
+            raise InputError(
+                f"{file} is damaged, so the study can't be resumed. Start again in another folder. ({error})"
+            ) from error
         now = json.loads(json.dumps(settings))
         if found := _first_difference(before, now):
             name, was, new = found
@@ -119,13 +143,6 @@ class Ledger:
 
     def failures(self) -> list[dict[str, Any]]:
         return [cell for cell in self._cells.values() if "error" in cell]
-
-
-def _is_json(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
 
 
 def _first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any] | None:

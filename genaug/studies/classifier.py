@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genaug.errors import InputError
+from genaug.errors import InputError, TrainingError
 from genaug.images import to_float
 from genaug.randomness import check_seed, mix
+from genaug.surroundings import torch_defaults
 
 # Float images (N, C, H, W) in [0, 1] and a CPU generator to draw from, to images of the same shape.
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -50,6 +51,7 @@ class SmallCNN(nn.Module):
         return self.head[:-1](self.features(images * 2 - 1))  # type: ignore[no-any-return]
 
 
+@torch_defaults()
 def new_classifier(shape: tuple[int, int, int], num_classes: int, seed: int, width: int = 32) -> SmallCNN:
     """A freshly initialised classifier: the same weights for the same seed, whatever ran before."""
     with torch.random.fork_rng(devices=[]):
@@ -94,6 +96,7 @@ def shuffled_batches(images: Tensor, labels: Tensor, size: int, seed: int) -> It
             yield images[rows], labels[rows]
 
 
+@torch_defaults()
 def train_classifier(
     model: nn.Module,
     data: Iterable[tuple[Tensor, Tensor]],
@@ -107,7 +110,10 @@ def train_classifier(
 
     ``data`` gives (images, labels) batches: uint8 in [0, 255] or float in [0, 1], (N, C, H, W), and int64 (N,).
     ``augment`` changes every batch; it draws from a generator of its own, seeded by ``seed``. Returns the training
-    loss late and at the end, which tell whether it was still falling. Raises ``InputError`` if ``data`` ends too early.
+    loss late and at the end, which tell whether it was still falling. Gradients are on, whatever the caller has
+    switched off.
+
+    Raises ``InputError`` if ``data`` ends too early, ``TrainingError`` if the loss is no longer finite at the end.
     """
     draws = torch.Generator().manual_seed(mix(check_seed(seed), "augment"))
     device = next(model.parameters()).device
@@ -133,7 +139,13 @@ def train_classifier(
     model.eval()
     window, cut = max(1, updates // 10), math.ceil(0.6 * updates)
     curve = torch.stack(losses)
-    return Losses(float(curve[max(0, cut - window) : cut].mean()), float(curve[-window:].mean()))
+    last = float(curve[-window:].mean())
+    if not math.isfinite(last):
+        raise TrainingError(
+            f"the classifier's training diverged: after {updates:,} updates its loss is {last}, so whatever it would "
+            "predict means nothing. Lower its learning rate, and look for NaN among its images."
+        )
+    return Losses(float(curve[max(0, cut - window) : cut].mean()), last)
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor, chunk: int = 1024) -> float:
@@ -147,10 +159,22 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor, chunk: int = 1024
 
 @torch.inference_mode()
 def predict(model: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
-    """The label, int64 (N,) on the CPU, that the model gives each image (uint8 or float in [0, 1], (N, C, H, W))."""
+    """The label, int64 (N,) on the CPU, that the model gives each image (uint8 or float in [0, 1], (N, C, H, W)).
+
+    Raises ``TrainingError`` if the model's outputs aren't finite: the label would always be the same one.
+    """
     model.eval()
     device = next(model.parameters()).device
-    return torch.cat([model(as_unit(part).to(device)).argmax(1).cpu() for part in images.split(chunk)])
+    labels = []
+    for part in images.split(chunk):
+        logits = model(as_unit(part).to(device))
+        if not bool(torch.isfinite(logits).all()):
+            raise TrainingError(
+                "the classifier gives NaN or infinity, so it has no label for these images: its training diverged. "
+                "Lower its learning rate, and look for NaN among its images."
+            )
+        labels.append(logits.argmax(1).cpu())
+    return torch.cat(labels)
 
 
 def as_unit(images: Tensor) -> Tensor:

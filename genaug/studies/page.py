@@ -2,11 +2,11 @@
 
 import base64
 from collections.abc import Sequence
-from html import escape
 from importlib.resources import files
 
 from PIL import Image
 
+from genaug.escaping import in_html
 from genaug.sheet import encode_png
 
 
@@ -18,8 +18,8 @@ def page(title: str, *sections: str) -> str:
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>",
-            f"<h1>{escape(title)}</h1>",
+            f"<title>{in_html(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>",
+            f"<h1>{in_html(title)}</h1>",
             *sections,
             "</main>\n</body>\n</html>\n",
         ]
@@ -27,21 +27,22 @@ def page(title: str, *sections: str) -> str:
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    return f'<p class="{escape(kind)}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+    return f'<p class="{in_html(kind)}">{in_html(text)}</p>' if kind else f"<p>{in_html(text)}</p>"
 
 
 def section(heading: str, *parts: str) -> str:
-    return "\n".join([f"<section>\n<h2>{escape(heading)}</h2>", *parts, "</section>"])
+    return "\n".join([f"<section>\n<h2>{in_html(heading)}</h2>", *parts, "</section>"])
 
 
 def figure(content: str, caption: str) -> str:
-    return f"<figure>\n{content}\n<figcaption>{escape(caption)}</figcaption>\n</figure>"
+    return f"<figure>\n{content}\n<figcaption>{in_html(caption)}</figcaption>\n</figure>"
 
 
 def picture(image: Image.Image, alt: str) -> str:
     """An image as PNG inside the page."""
     data = base64.b64encode(encode_png(image)).decode("ascii")
-    return f'<img alt="{escape(alt)}" width="{image.width}" height="{image.height}" src="data:image/png;base64,{data}">'
+    size = f'width="{image.width}" height="{image.height}"'
+    return f'<img alt="{in_html(alt)}" {size} src="data:image/png;base64,{data}">'
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], highlight: Sequence[bool] = ()) -> str:
@@ -71,14 +72,14 @@ def points(share: float) -> str:
 
 
 def code(text: str) -> str:
-    return f"<pre><code>{escape(text)}</code></pre>"
+    return f"<pre><code>{in_html(text)}</code></pre>"
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
     """Names and values, as a list of definitions."""
-    return "<dl>\n" + "\n".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in pairs) + "\n</dl>"
+    return "<dl>\n" + "\n".join(f"<div><dt>{in_html(k)}</dt><dd>{in_html(v)}</dd></div>" for k, v in pairs) + "\n</dl>"
 
 
 def _cell(text: str) -> str:
     first, newline, second = text.partition("\n")
-    return escape(first) + (f"<small>{escape(second)}</small>" if newline else "")
+    return in_html(first) + (f"<small>{in_html(second)}</small>" if newline else "")

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from genaug.escaping import in_html
 
 _WIDTH, _SIDE, _ROW, _AXIS = 480, 16, 54, 34
 
@@ -45,14 +46,14 @@ def dot_plot(rows: Sequence[Row], *, axis: str, alt: str, zero: bool = False) ->
 
     bottom = len(rows) * _ROW + 6
     parts = [
-        f'<svg class="plot" viewBox="0 0 {_WIDTH} {bottom + _AXIS}" role="img" aria-label="{escape(alt)}">',
-        f"<title>{escape(alt)}</title>",
+        f'<svg class="plot" viewBox="0 0 {_WIDTH} {bottom + _AXIS}" role="img" aria-label="{in_html(alt)}">',
+        f"<title>{in_html(alt)}</title>",
     ]
     for tick in ticks:
         kind = "zero" if zero and tick == 0 else "grid"
         parts.append(f'<line class="{kind}" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="4" y2="{bottom}"/>')
         parts.append(f'<text class="tick" x="{x(tick):.1f}" y="{bottom + 14}">{_number(tick, ticks, zero)}</text>')
-    parts.append(f'<text class="axis" x="{_WIDTH / 2}" y="{bottom + 30}">{escape(axis)}</text>')
+    parts.append(f'<text class="axis" x="{_WIDTH / 2}" y="{bottom + 30}">{in_html(axis)}</text>')
     for number, row in enumerate(rows):
         parts += _row(row, number * _ROW, x)
     return "\n".join([*parts, "</svg>"])
@@ -82,15 +83,15 @@ def line_plot(curves: Sequence[Curve], *, x_axis: str, y_axis: str, alt: str) ->
 
     height = bottom + 48 + 18 * len(curves)
     parts = [
-        f'<svg class="plot" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(alt)}">',
-        f"<title>{escape(alt)}</title>",
+        f'<svg class="plot" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{in_html(alt)}">',
+        f"<title>{in_html(alt)}</title>",
     ]
     for tick in ys:
         y = place(xs[0], tick)[1]
         parts.append(f'<line class="grid" x1="{left}" x2="{_WIDTH - _SIDE}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick end" x="{left - 6}" y="{y + 4:.1f}">{_number(tick, ys, False)}</text>')
     parts += [f'<text class="tick" x="{place(x, ys[0])[0]:.1f}" y="{bottom + 15}">{x:g}</text>' for x in xs]
-    parts.append(f'<text class="axis" x="{_WIDTH / 2}" y="{bottom + 32}">{escape(x_axis)} · {escape(y_axis)}</text>')
+    parts.append(f'<text class="axis" x="{_WIDTH / 2}" y="{bottom + 32}">{in_html(f"{x_axis} · {y_axis}")}</text>')
     for number, curve in enumerate(curves):
         at = [place(x, y) for x, y in curve.at]
         line = at if len(at) > 1 else [(left, at[0][1]), (_WIDTH - _SIDE, at[0][1])]
@@ -99,7 +100,7 @@ def line_plot(curves: Sequence[Curve], *, x_axis: str, y_axis: str, alt: str) ->
         parts += [f'<g class="curve {curve.kind}">', f'<polyline points="{points}"/>']
         parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>' for x, y in at if len(at) > 1]
         parts.append(f'<polyline points="{left},{key - 4} {left + 30},{key - 4}"/>')
-        parts.append(f'<text x="{left + 40}" y="{key}">{escape(curve.label)}</text></g>')
+        parts.append(f'<text x="{left + 40}" y="{key}">{in_html(curve.label)}</text></g>')
     return "\n".join([*parts, "</svg>"])
 
 
@@ -129,8 +130,8 @@ def _row(row: Row, top: int, x: Callable[[float], float]) -> list[str]:
     kind = "new" if row.highlight else "old"
     parts = [
         f'<g class="{kind}">',
-        f'<text class="label" x="{_SIDE}" y="{top + 19}">{escape(row.label)}</text>',
-        f'<text class="told" x="{_WIDTH - _SIDE}" y="{top + 19}">{escape(row.told)}</text>',
+        f'<text class="label" x="{_SIDE}" y="{top + 19}">{in_html(row.label)}</text>',
+        f'<text class="told" x="{_WIDTH - _SIDE}" y="{top + 19}">{in_html(row.told)}</text>',
     ]
     if row.low is not None and row.high is not None:
         left, width = x(row.low), max(x(row.high) - x(row.low), 1.0)

@@ -3,23 +3,57 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
+
+from genaug.access import reading_from
 from genaug.errors import FormatError, OutputExistsError
+from genaug.json_files import check, read_json
 from genaug.storage import replace_files, saving_to
 from genaug.studies.arms import Arm
 from genaug.studies.compare import Reduction, error_reduction
 from genaug.studies.decide import Verdict
 
 FORMAT_VERSION = 2
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "sentence": str,
-    "ratio": (int, float),
-    "source": (str, type(None)),
-    "classic": bool,
-    "accuracies": dict,
-    "comparisons": list,
-}
+_AGAIN = "Run the study with --resume, which writes it again."
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class _Settings(_Part):
+    seeds: list[int]
+
+
+class _Statistics(_Part):
+    correction: FiniteFloat
+
+
+class _Difference(_Part):
+    low: FiniteFloat
+    high: FiniteFloat
+
+
+class _Details(_Part):
+    """What must be in a ``report.json``, and is used; the rest is passed on as it is."""
+
+    verdict: Verdict
+    ratio: Annotated[FiniteFloat, Field(ge=0, lt=1)]
+    source: str | None
+    classic: bool
+    sentence: str
+    reservations: list[str]
+    warnings: list[str]
+    difference: _Difference | None
+    settings: _Settings
+    statistics: _Statistics
+    accuracies: dict[Literal["inner", "test"], dict[str, dict[str, FiniteFloat]]]
+    comparisons: list[dict[str, Any]]
+
+
+_ANY, _DETAILS = TypeAdapter(dict[str, Any]), TypeAdapter(_Details)
 
 
 @dataclass(frozen=True)
@@ -85,28 +119,27 @@ def load_study(where: str | Path) -> Report:
     """Read a study's report: its folder, or ``report.json`` itself.
 
     ``genaug.load_study(path).ratio`` is what to give ``MixedDataset``. Raises ``FormatError`` for anything that isn't
-    a study's report, or is one of a newer genaug.
+    a study's report, is damaged, or is one of a newer genaug; ``ReadError`` if it can't be read.
     """
     path = Path(where)
-    path = path / "report.json" if path.is_dir() else path
-    if not path.is_file():
-        raise FormatError(f"{path} is missing. Expected what genaug.study wrote; a study that isn't finished has none.")
-    try:
-        details = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is not valid JSON ({error}). Run the study again with --resume.") from error
-    if not isinstance(details, dict) or details.get("kind") != "study":
+    with reading_from(path):
+        path = path / "report.json" if path.is_dir() else path
+        if not path.is_file():
+            raise FormatError(
+                f"{path} is missing. Expected what genaug.study wrote; a study that isn't finished has none."
+            )
+    details = read_json(path, _ANY, _AGAIN)
+    if details.get("kind") != "study":
         raise FormatError(f"{path} is not a study's report.")
     version = details.get("format_version")
     if version != FORMAT_VERSION:
         raise FormatError(
-            f"{path} has format version {version!r}; this genaug reads version {FORMAT_VERSION}. Update genaug if the "
-            "report is newer; run the study again if it is older."
+            f"{path} has format version {str(version)[:40]}; this genaug reads version {FORMAT_VERSION}. Update genaug "
+            "if the report is newer; run the study again if it is older."
         )
-    bad = [name for name, kind in _TYPES.items() if not isinstance(details.get(name), kind)]
-    bad += [] if details.get("verdict") in get_args(Verdict) else ["verdict"]
-    if bad or not 0 <= details["ratio"] < 1 or (details["ratio"] > 0) != (details["verdict"] == "use"):
-        raise FormatError(f"{path} is damaged ({', '.join(bad) or 'ratio and verdict'}). Run the study with --resume.")
+    known = check(details, _DETAILS, str(path), _AGAIN)
+    if (known.ratio > 0) != (known.verdict == "use"):
+        raise FormatError(f"{path} is damaged (ratio and verdict). {_AGAIN}")
     return from_details(details)
 
 

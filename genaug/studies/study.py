@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from genaug import __version__
+from genaug import __version__, limits
+from genaug.access import reading_from
 from genaug.blend.plan import as_number, as_whole
 from genaug.errors import InputError
 from genaug.precision import pick_device
@@ -114,7 +115,7 @@ def study(
         )
     if resume and overwrite:
         raise InputError("overwrite starts a study anew and resume goes on with it: pass one of them.")
-    workers = as_whole(workers, "workers", 1)
+    workers = as_whole(workers, "workers", 1, limits.WORKERS)
     with tempfile.TemporaryDirectory() as scratch:
         work, settings, subsets = prepare(
             train_set,
@@ -134,7 +135,8 @@ def study(
         )
         if workers > 1:
             check_picklable(work)
-        work.folder.open({**settings, "explore": explore}, resume=resume, overwrite=overwrite)
+        with reading_from(work.folder.path):
+            work.folder.open({**settings, "explore": explore}, resume=resume, overwrite=overwrite)
         options = changed_options(study, arguments)
         origin = {
             "train": data_name(train_set),
@@ -170,7 +172,7 @@ def prepare(
     chosen_seeds, shares = _seeds(seeds), _ratios(ratios)
     if labels_per_class is not None:
         labels_per_class = as_whole(labels_per_class, "labels_per_class", 2)
-    updates, batch_size = as_whole(updates, "updates", 1), as_whole(batch_size, "batch_size", 1)
+    updates, batch_size = as_whole(updates, "updates", 1), as_whole(batch_size, "batch_size", 1, limits.BATCH)
     if not 0 < lr < float("inf"):
         raise InputError(f"lr must be above 0, got {lr!r}.")
     train, test = read_images(train_set, image_size), read_images(test_set, image_size)
@@ -283,8 +285,9 @@ def _statistics(subsets: Subsets, n_test: int) -> dict[str, Any]:
 
 def _seeds(seeds: Any) -> list[int]:
     if isinstance(seeds, Integral) and not isinstance(seeds, bool):
-        chosen = list(range(int(seeds)))
+        chosen = list(range(as_whole(seeds, "seeds", 0, limits.SEEDS)))
     elif isinstance(seeds, Sequence) and not isinstance(seeds, str):
+        as_whole(len(seeds), "the number of seeds", 0, limits.SEEDS)
         chosen = [check_seed(seed) for seed in seeds]
     else:
         raise InputError(f"seeds must be how many or which, got {seeds!r}.")
@@ -299,6 +302,7 @@ def _seeds(seeds: Any) -> list[int]:
 def _ratios(ratios: Any) -> list[float]:
     if isinstance(ratios, str) or not isinstance(ratios, Sequence) or not ratios:
         raise InputError(f"ratios must be a sequence of shares such as (.25, .5), got {ratios!r}.")
+    as_whole(len(ratios), "the number of ratios", 1, limits.RATIOS)
     shares = [float(as_number(ratio)) for ratio in ratios]
     for share in shares:
         if not 0 < share < 1:

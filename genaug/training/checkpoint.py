@@ -5,14 +5,40 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from genaug.access import reading_from
+from genaug.errors import FormatError
+from genaug.json_files import check, read_json
 from genaug.storage import replace_files, saving_to
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Seal(_Strict):
+    """What a checkpoint must be, to the byte."""
+
+    sha256: str
+    size: Annotated[int, Field(ge=0)]
+
+
+class _State(_Strict):
+    step: Annotated[int, Field(ge=0)]
+    nets: dict[str, Any]
+    ema: dict[str, Any]
+    optimizers: list[dict[str, Any]]
+
+
+_SEAL, _STATE = TypeAdapter(_Seal), TypeAdapter(_State)
 
 
 def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
@@ -38,29 +64,53 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
 
 
 def newest_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
-    """The state of the newest whole checkpoint, or None, and a sentence for each damaged one that was passed over."""
+    """The state of the newest whole checkpoint, or None, and a sentence for each damaged one that was passed over.
+
+    Raises ``ReadError`` for one that can't be read, since it may be whole.
+    """
     damaged: list[str] = []
     for path in _found(folder):
-        content = path.read_bytes()
-        try:
-            seal = json.loads(path.with_name(path.name + ".json").read_bytes())
-            whole = seal == {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-        except (OSError, ValueError):
-            whole = False
-        if whole:
-            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        state = _read(path, device)
+        if state is not None:
             return state, damaged
         damaged.append(f"{path} is damaged and was passed over.")
     return None, damaged
 
 
+def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """The state in a checkpoint; None if it isn't what its seal says, or no state of a run at that step."""
+    seal_path = path.with_name(path.name + ".json")
+    with reading_from(path):
+        if not seal_path.is_file():
+            return None
+        try:
+            seal = read_json(seal_path, _SEAL, "", limit=1000)
+            if path.stat().st_size != seal.size:
+                return None
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != seal.sha256:
+                return None
+            state: Any = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+            check(state, _STATE, str(path), "")
+        except torch.OutOfMemoryError:
+            raise
+        except (FormatError, UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError):
+            return None
+    return dict(state) if state["step"] == _step(path) else None
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
+
+
 def newest_step(folder: Path) -> int | None:
     """The step of the newest checkpoint, whole or not; None where there is none."""
-    return next((int(path.stem.removeprefix("step-")) for path in _found(folder)), None)
+    return next(map(_step, _found(folder)), None)
 
 
 def _found(folder: Path) -> list[Path]:
     """Checkpoints, newest first."""
-    if not folder.is_dir():
-        return []
-    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+    with reading_from(folder):
+        if not folder.is_dir():
+            return []
+        return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)

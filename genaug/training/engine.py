@@ -3,7 +3,6 @@
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,15 @@ import torch
 from pydantic import ValidationError
 from torch.utils.data import Subset
 
-from genaug import __version__, plugins
+from genaug import __version__, limits, plugins
+from genaug.access import reading_from
 from genaug.errors import InputError, TrainingWarning
 from genaug.generator import Generator
+from genaug.json_files import first_problem
+from genaug.limits import as_whole
 from genaug.precision import compute_dtype, pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed
-from genaug.storage import first_problem
 from genaug.training.diffaugment import check_policy
 from genaug.training.ranks import joined
 from genaug.training.reading import TrainingImages, read_images
@@ -64,17 +65,22 @@ def fit(
     recipe = plugins.resolve(backend)
     plugin = plugins.discover().backends[backend]
     options = parse_config(backend, recipe.Config, config)
-    _check_positive(steps=steps, batch_size=batch_size, checkpoint_every=checkpoint_every, image_size=image_size)
-    if max_minutes is not None and not max_minutes > 0:
-        raise InputError(f"max_minutes must be above 0, got {max_minutes!r}.")
+    steps = as_whole(steps, "steps", 1, limits.STEPS)
+    batch_size = as_whole(batch_size, "batch_size", 1, limits.BATCH)
+    checkpoint_every = as_whole(checkpoint_every, "checkpoint_every", 1, limits.STEPS)
+    if image_size is not None:
+        image_size = as_whole(image_size, "image_size", 1, limits.SIDE)
+    if max_minutes is not None and not 0 < max_minutes <= limits.MINUTES:
+        raise InputError(f"max_minutes must be above 0 and {limits.MINUTES:,.0f} at most, got {max_minutes!r}.")
     if overwrite and resume:
         raise InputError("overwrite starts a run anew and resume goes on with it: pass one of them.")
-    seed, steps, batch_size = check_seed(seed), int(steps), int(batch_size)
+    seed = check_seed(seed)
     policy = check_policy(augment)
     target = pick_device(device)
     dtype = compute_dtype(precision, target)
     folder = RunFolder(Path(out))
-    folder.check_free(overwrite, resume)
+    with reading_from(folder.path):
+        folder.check_free(overwrite, resume)
     with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
 
         def tell(count: int) -> None:
@@ -82,7 +88,7 @@ def fit(
             shown.tell("images")
 
         data = read_images(dataset, image_size, tell)
-    if recipe.describe(options, data.spec).takes_labels:
+    if plugins.described(recipe, options, data.spec).takes_labels:
         _warn_of_absent_classes(data)
     asked = {
         "backend": backend,
@@ -148,12 +154,6 @@ def parse_config(backend: str, config_class: type[Any], config: Mapping[str, Any
         raise InputError(
             f"the config doesn't fit backend {backend!r}: {first_problem(error)}. Its options: {known}."
         ) from error
-
-
-def _check_positive(**values: Any) -> None:
-    for name, value in values.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
-            raise InputError(f"{name} must be an integer of 1 or more, got {value!r}.")
 
 
 def fingerprint(data: TrainingImages) -> str:

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from genaug import plugins
 from genaug.backend import Backend
-from genaug.errors import PluginError, TrainingError
+from genaug.errors import TrainingError
 from genaug.randomness import mix
 from genaug.spec import Spec
 from genaug.training.ranks import Share, average_gradients
@@ -36,19 +37,18 @@ class Game:
     ) -> None:
         seed_layers(mix(seed, "initial weights"), device)
         self.backend = backend
-        self.nets = backend.build(config, spec)
-        if "generator" not in self.nets:
-            raise PluginError(f'{type(backend).__name__}.build must return networks with a "generator" among them.')
+        self.nets = plugins.built(backend, config, spec)
         self.nets.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self.players = backend.players(config, self.nets)
-        if not self.players or len({player.name for player in self.players}) != len(self.players):
-            raise PluginError(f"{type(backend).__name__}.players must return at least one player, with distinct names.")
-        self.parameters = [list(player.parameters) for player in self.players]
         self._every = list(self.nets.parameters())
-        self.optimizers = [
-            torch.optim.Adam(group, lr=player.lr, betas=player.betas, fused=device.type in ("cpu", "cuda"))
-            for player, group in zip(self.players, self.parameters, strict=True)
-        ]
+        with plugins.faults_of(backend, "players"):
+            self.players = backend.players(config, self.nets)
+            if not self.players or len({player.name for player in self.players}) != len(self.players):
+                raise ValueError("expected at least one player, with distinct names")
+            self.parameters = [list(player.parameters) for player in self.players]
+            self.optimizers = [
+                torch.optim.Adam(group, lr=player.lr, betas=player.betas, fused=device.type in ("cpu", "cuda"))
+                for player, group in zip(self.players, self.parameters, strict=True)
+            ]
         self._weight, self._share, self._steps = 1.0, share, steps
         self._spec, self._seed = spec, seed
         self.ema = AveragedModel(self.nets["generator"], multi_avg_fn=self._average)
@@ -66,10 +66,11 @@ class Game:
                 for group in self.optimizers[seat].param_groups:
                     group["lr"] = player.lr * remaining
             for turn in range(player.steps):
-                with step.networks():
-                    loss = self.backend.loss(player.name, self.nets, real[turn], step)
-                self.optimizers[seat].zero_grad(set_to_none=True)
-                loss.value.backward()
+                with plugins.faults_of(self.backend, f"loss of player {player.name!r}"):
+                    with step.networks():
+                        loss = self.backend.loss(player.name, self.nets, real[turn], step)
+                    self.optimizers[seat].zero_grad(set_to_none=True)
+                    loss.value.backward()
                 average_gradients(self.parameters[seat], self._share)
                 self.optimizers[seat].step()
                 log[f"loss/{player.name}"] = loss.value.detach()
@@ -92,7 +93,7 @@ class Game:
             self.ema.load_state_dict(state["ema"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
-        except (RuntimeError, ValueError, KeyError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise TrainingError(
                 "the checkpoint doesn't fit the backend's networks or optimizers: another version of its plugin made "
                 f"it? run.json says which. ({' '.join(str(error).split())[:300]})"

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from genaug.dataset_state import state_kept
 from genaug.errors import InputError
 from genaug.images import to_uint8
 from genaug.labels import as_labels, class_names
+from genaug.limits import SIDE, as_whole
 from genaug.spec import MAX_CLASSES, MAX_NAME, Spec
 
 _TELL_EVERY = 100
@@ -36,9 +38,36 @@ def read_images(
     """
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise InputError(f"expected a map-style dataset (with len() and indices), got {type(dataset).__name__}.")
-    count = len(dataset)
-    if count == 0:
+    if image_size is not None:
+        image_size = as_whole(image_size, "image_size", 1, SIDE)
+    if len(dataset) == 0:
         raise InputError("the dataset is empty: expected at least one image.")
+    with state_kept(dataset):
+        images, labels = _read_items(dataset, image_size, on_items)
+    found = None if all(label is None for label in labels) else as_labels(labels, "the dataset's labels")
+    names = class_names(dataset) if found is not None else None
+    classes = 0 if found is None else int(found.max()) + 1
+    if names is not None and len(names) >= classes:
+        classes = len(names)
+    if classes > MAX_CLASSES:
+        raise InputError(
+            f"the labels go up to {classes - 1}; at most {MAX_CLASSES:,} classes are possible. Number them from 0."
+        )
+    if names is not None and (len(set(names)) != classes or max(map(len, names)) > MAX_NAME):
+        names = None  # they don't tell the classes apart
+    broken = next((name for name in names or () if any("\ud800" <= letter <= "\udfff" for letter in name)), None)
+    if broken is not None:
+        raise InputError(f"a class has the name {broken!r}, which isn't text (in an old encoding?). Rename it.")
+    channels, height, width = images.shape[1:]
+    spec = Spec(shape=(channels, height, width), num_classes=classes, classes=names)
+    return TrainingImages(images, found, spec)
+
+
+def _read_items(
+    dataset: Any, image_size: int | None, on_items: Callable[[int], None] | None
+) -> tuple[Tensor, list[Any]]:
+    """The images, uint8 (N, C, H, W), and the labels as the items carry them, None where they don't."""
+    count = len(dataset)
     images: Tensor | None = None
     labels: list[Any] = []
     for index in range(count):
@@ -65,30 +94,14 @@ def read_images(
         if on_items is not None and ((index + 1) % _TELL_EVERY == 0 or index + 1 == count):
             on_items(index % _TELL_EVERY + 1)
     assert images is not None
-    found = None if all(label is None for label in labels) else as_labels(labels, "the dataset's labels")
-    names = class_names(dataset) if found is not None else None
-    classes = 0 if found is None else int(found.max()) + 1
-    if names is not None and len(names) >= classes:
-        classes = len(names)
-    if classes > MAX_CLASSES:
-        raise InputError(
-            f"the labels go up to {classes - 1}; at most {MAX_CLASSES:,} classes are possible. Number them from 0."
-        )
-    if names is not None and (len(set(names)) != classes or max(map(len, names)) > MAX_NAME):
-        names = None  # they don't tell the classes apart
-    if names is not None and any("\udc80" <= letter <= "\udcff" for letter in "".join(names)):
-        broken = next(name for name in names if not name.isprintable())
-        raise InputError(f"a class has the name {broken!r}, which isn't text (in an old encoding?). Rename it.")
-    channels, height, width = images.shape[1:]
-    spec = Spec(shape=(channels, height, width), num_classes=classes, classes=names)
-    return TrainingImages(images, found, spec)
+    return images, labels
 
 
 def _allocate(count: int, first: Tensor) -> Tensor:
-    if max(first.shape[1:]) > 2048:
+    if max(first.shape[1:]) > SIDE:
         raise InputError(f"images of {first.shape[2]}x{first.shape[1]} are too large. Pass image_size= (--image-size).")
     try:
-        return torch.empty((count, *first.shape), dtype=torch.uint8)
+        return torch.empty((count, *first.shape), dtype=torch.uint8, device="cpu")
     except RuntimeError as error:
         size = count * first.numel() / 2**30
         raise InputError(f"{count} images need {size:.1f} GiB of memory. Pass a smaller image_size=.") from error

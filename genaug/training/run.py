@@ -13,6 +13,7 @@ from torch import Tensor
 from genaug.backend import Backend
 from genaug.errors import SaveError, TrainingError, TrainingWarning
 from genaug.generator import Generator
+from genaug.plugins import described
 from genaug.progress import Progress
 from genaug.training.checkpoint import newest_checkpoint, newest_step, write_checkpoint
 from genaug.training.game import EMA_DECAY, Game
@@ -46,7 +47,7 @@ class TrainingRun:
         share: Share,
         show_progress: bool,
     ) -> None:
-        self._spec = backend.describe(config, data.spec)
+        self._spec = described(backend, config, data.spec)
         seed = asked["seed"]
         self._game = Game(backend, config, self._spec, seed, device, share, asked["steps"])
         self._step = TrainingStep(config, self._spec, seed=seed, device=device, dtype=dtype, share=share, policy=policy)
@@ -164,7 +165,8 @@ class TrainingRun:
             self._game.restore(state)
             self._progress.say(f"resuming at step {first}.")
         if self._share.first:
-            self._folder.forget_after(first)
+            for sentence in self._folder.forget_after(first):
+                self._warn(sentence)
             if first:
                 self._export(first)  # one that was cut off is put right
         wait_for_all(self._share)

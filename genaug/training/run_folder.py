@@ -8,10 +8,15 @@ import json
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from genaug.errors import InputError, OutputExistsError
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from genaug.access import reading_from
+from genaug.errors import FormatError, InputError, OutputExistsError
 from genaug.evaluation.record import EVALUATION_FILE
+from genaug.json_files import read_json, read_json_lines
 from genaug.storage import remove_leftovers, replace_files, saving_to
 
 _RUN_FILE = "run.json"
@@ -19,6 +24,23 @@ _METRICS_FILE = "metrics.jsonl"
 _EXPORTED = ("config.json", "model.safetensors", EVALUATION_FILE)
 _OURS = (_RUN_FILE, _METRICS_FILE, "samples", "checkpoints", "tensorboard", *_EXPORTED)
 _MAY_CHANGE = ("steps", "data", "plugin")  # the data's name: what counts is their hash
+
+
+@with_config(ConfigDict(extra="allow", strict=True))
+class _Settings(TypedDict):
+    """What ``run.json`` must have to be one of genaug's."""
+
+    backend: str
+    config: dict[str, Any]
+    genaug: str
+
+
+@with_config(ConfigDict(extra="allow", strict=True))
+class _LogLine(TypedDict):
+    step: Annotated[int, Field(ge=0)]
+
+
+_SETTINGS, _LOG_LINE = TypeAdapter(_Settings), TypeAdapter(_LogLine)
 
 
 class RunFolder:
@@ -67,9 +89,10 @@ class RunFolder:
                 )
                 asked = {**asked, "plugin": before["plugin"]}  # so that the next resumption is told of it too
         elif self.path.is_dir():
-            for name in _OURS:
-                entry = self.path / name
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+            with reading_from(self.path):
+                for name in _OURS:
+                    entry = self.path / name
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
         for folder in (self.path, self.checkpoints, self.path / "samples"):
             remove_leftovers(folder)
         with saving_to(self.path):
@@ -78,13 +101,17 @@ class RunFolder:
         self._board = _tensorboard(self.path / "tensorboard")
         return warning
 
-    def forget_after(self, step: int) -> None:
-        """Drop the log's lines of steps that will be trained again."""
+    def forget_after(self, step: int) -> list[str]:
+        """Drop the log's lines of steps that will be trained again. Returns a sentence for each damaged line, which is
+        dropped as well."""
         path = self.path / _METRICS_FILE
-        if path.is_file():
-            kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
-            with saving_to(path):
-                replace_files(self.path, {_METRICS_FILE: "".join(f"{line}\n" for line in kept).encode()})
+        if not path.is_file():
+            return []
+        lines, damage = read_json_lines(path, _LOG_LINE, "It was left out.")
+        with saving_to(path):
+            kept = [json.dumps(line) for line in lines if line["step"] <= step]
+            replace_files(self.path, {_METRICS_FILE: "".join(f"{line}\n" for line in kept).encode()})
+        return damage
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Append one line to ``metrics.jsonl``."""
@@ -106,10 +133,10 @@ class RunFolder:
 def _read_settings(run_file: Path) -> dict[str, Any] | None:
     """What a run was asked for; None where the file isn't one that genaug wrote."""
     try:
-        content = json.loads(run_file.read_bytes())
-    except ValueError:
+        settings: Any = read_json(run_file, _SETTINGS, "")
+    except FormatError:
         return None
-    return content if isinstance(content, dict) and {"backend", "config", "genaug"} <= set(content) else None
+    return dict(settings)
 
 
 def _tensorboard(folder: Path) -> Any:
@@ -120,11 +147,3 @@ def _tensorboard(folder: Path) -> Any:
 
     with saving_to(folder):
         return SummaryWriter(str(folder))
-
-
-def _step_of(line: str) -> float:
-    """The step of a log line; a line that was cut short counts as never reached."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")

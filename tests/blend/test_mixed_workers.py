@@ -1,5 +1,6 @@
 """The same samples whatever the number of workers, forked or spawned, and epochs that reach them."""
 
+import copy
 import pickle
 
 import pytest
@@ -123,6 +124,37 @@ def test_pickling_drops_the_generator():
     assert torch.equal(pixels_of(copy[25][0]), pixels_of(mixed[25][0]))
     with pytest.raises(InputError, match="This one has none"):
         copy.set_epoch(1)
+
+
+def epochs_in_persistent_workers(mixed):
+    loader = DataLoader(mixed, 8, collate_fn=collate, num_workers=1, persistent_workers=True)
+    images = []
+    for epoch in range(2):
+        mixed.set_epoch(epoch)
+        images.append(loaded(loader)[0])
+    return images
+
+
+def pickled(mixed):
+    return pickle.loads(pickle.dumps(mixed))
+
+
+@pytest.mark.parametrize("mode", ["expand", "replace"])
+@pytest.mark.parametrize(
+    ("duplicate", "of_a_pool"),
+    [(copy.deepcopy, True), (copy.deepcopy, False), (copy.copy, True), (copy.copy, False), (pickled, True)],
+)
+def test_copies_are_blends_with_memory_of_their_own(duplicate, of_a_pool, mode):
+    source = SamplePool(FakeSource(), size=40) if of_a_pool else FakeSource()
+    mixed = MixedDataset(FakeReal(LABELS), source, ratio=0.4, mode=mode)
+    expected = epochs_in_persistent_workers(mixed)
+    mixed.set_epoch(0)
+    twin = duplicate(mixed)
+    assert all(torch.equal(one, other) for one, other in zip(epochs_in_persistent_workers(twin), expected, strict=True))
+    assert not torch.equal(*expected)
+    if duplicate is not copy.copy:
+        assert (mixed.epoch, twin.epoch) == (0, 1)
+        assert torch.equal(torch.stack([pixels_of(image) for image, _ in mixed]), expected[0][torch.arange(len(mixed))])
 
 
 class SetsEpoch(Dataset):

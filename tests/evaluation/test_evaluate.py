@@ -260,13 +260,23 @@ def test_the_command(make_generator, tmp_path):
     done = CliRunner().invoke(app, ["evaluate", str(source), *options, "--out", str(out), "--json", "--card"])
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
-    figures = read_evaluation(source).metrics
+    evaluation = read_evaluation(source)
+    figures = evaluation.metrics
+    assert list(evaluation.per_class) == list(report["per_class"]) == list(DIGITS)
+    for label, measures in evaluation.per_class.items():
+        real = report["per_class"][label]["label_agreement"]["reference"]
+        assert measures["label_agreement"].reference == real
+        assert 0 <= real <= 1, "what the same classifier makes of real images of this class"
+    shares = [measures["label_agreement"].reference for measures in evaluation.per_class.values()]
+    assert min(shares) <= figures["label_agreement"].reference <= max(shares)
     assert {name: figure.value for name, figure in figures.items()} == {
         name: found["value"] for name, found in report["metrics"].items()
     }
     assert figures["copying"].passed == report["metrics"]["copying"]["passed"]
     card = write_card(source, "owner/name", license="mit").read_text()
     assert f"({figures['kid'].low:.4g} to {figures['kid'].high:.4g})" in card
+    assert f"| {figures['copying'].details['copied']:.4g} (" in card
+    assert "| class | samples recognised | real images recognised |" in card
     assert report == json.loads((out / "evaluation.json").read_text())
     assert (report["data"], report["held_out_images"]) == ("digits", 500)
     assert sorted(path.name for path in out.iterdir()) == ["evaluation.json", "neighbours.png"]

@@ -1,8 +1,10 @@
 """The faults that the tests of pulls and pushes inject: a world where a generator is published, and what breaks it."""
 
+import errno
 import json
 import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -63,8 +65,12 @@ class World:
         told = {"sha256": hashlib.sha256(weights).hexdigest(), "size": len(weights)}
         self.publish(model_safetensors=weights, config_json=self.config(lambda c: c.update(weights=told)))
 
+    @property
+    def snapshot(self):
+        return self.cache / "models--owner--digits" / "snapshots" / self.commit
+
     def blob(self, name):
-        return (self.cache / "models--owner--digits" / "snapshots" / self.commit / name).resolve()
+        return (self.snapshot / name).resolve()
 
 
 def offline(world):
@@ -121,6 +127,36 @@ def damage(name):
         path.write_bytes(content)
 
     return arrange
+
+
+def foreign(name):
+    """Put a plain file, with something else in it, in the place of a link of the cache."""
+
+    def arrange(world):
+        path = world.snapshot / name
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content.replace(b"untrained", b"retrained") if name == "config.json" else content[:-1] + b"x")
+
+    return arrange
+
+
+def branch_below_the_tag(world):
+    """A branch whose name begins with the tag's: git has no place for both in one repo, but a repo may change."""
+    world.hub.repos[REPO].branches[f"{TAG}/fix"] = world.commit
+    world.hub.repos[REPO].tags.clear()
+
+
+def read_only(world):
+    """The cache can't be written, and the tag has moved on."""
+
+    @contextmanager
+    def refused(path):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        yield
+
+    world.monkeypatch.setattr("genaug.hub.cache.blank", refused)
+    world.publish(config_json=world.config(lambda content: content.update(training={})))
 
 
 def crash(world):
@@ -201,6 +237,11 @@ def nameless(info):
     for file in info["siblings"]:
         file.pop("lfs", None)
         file.pop("blobId")
+        file.pop("size")
+
+
+def sizeless(info):
+    for file in info["siblings"]:
         file.pop("size")
 
 

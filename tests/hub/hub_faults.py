@@ -77,6 +77,52 @@ def longer(request, answer):
     request.send(answer, answer.body + bytes(2**22), len(answer.body) + 2**22)
 
 
+def dripping(request, answer):
+    """One byte of the body at a time, often enough for every timeout."""
+    request.send(answer, b"", len(answer.body))
+    _drip(request, answer.body)
+
+
+def dripping_headers(request, answer):
+    """The same of the headers, without an end."""
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Filler: ")
+    _drip(request, b"." * 2000)
+
+
+def _drip(request, content):
+    request.close_connection = True
+    for byte in content:
+        if request.hub.over.wait(0.05):
+            return
+        request.wfile.write(bytes([byte]))
+        request.wfile.flush()
+
+
+def broken_behind_the_end(request, answer):
+    """All of the body, announced as longer than it is, and then a reset in place of more."""
+    request.send(answer, answer.body, len(answer.body) + 1)
+    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    request.hub.over.wait(0.05)  # or the reset overtakes the bytes
+    request.close_connection = True
+    request.connection.close()
+
+
+def hung_behind_the_end(request, answer):
+    """All of the body, without the mark of its end, and the connection stays open."""
+    request.send_response(answer.status)
+    request.send_header("Transfer-Encoding", "chunked")
+    request.end_headers()
+    request.wfile.write(b"%x\r\n%b\r\n" % (len(answer.body), answer.body))
+    hung(request, answer)
+
+
+def echoing(request, answer):
+    """A refusal that repeats the token that came with the request."""
+    token = request.headers.get("Authorization", "nothing")
+    body = json.dumps({"error": f"no access with Authorization: {token}"}).encode()
+    request.send(Answer(403, body, {"X-Error-Message": f"{token} may not do this"}))
+
+
 def edited(change):
     """The JSON of the answer, with something changed in it."""
 

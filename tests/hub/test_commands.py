@@ -81,7 +81,7 @@ def test_force_fetches_nothing_without_a_network(hub, folder, offline):
     offline()
     assert run("pull", REPO).exit_code == 0
     refused = run("pull", REPO, "--force")
-    assert (refused.exit_code, "can't be fetched anew: HF_HUB_OFFLINE=1" in refused.output) == (1, True)
+    assert (refused.exit_code, "can't be downloaded again: HF_HUB_OFFLINE=1" in refused.output) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def for_the_page(world, text):
         text = text.replace(address, "https://huggingface.co")
     text = text.replace(str(world.cache), "~/.cache/huggingface/hub").replace(genaug.__version__, "VERSION")
     text = re.sub(r"\b([0-9a-f]{40}|[0-9a-f]{12})\b", "COMMIT", text)
-    text = re.sub(r"(several times|be reached|as a Hub does|a safetensors file) \(.*?\)\.", r"\1 (…).", text)
+    text = re.sub(r"(several times|be reached|as a Hub does|too slowly|a safetensors file) \(.*?\)\.", r"\1 (…).", text)
     text = re.sub(r"to wait 3[56]\d\d s", "to wait 3600 s", text)
     text = re.sub(r"Installed are: [^.]*", "Installed are: …", text)
     text = text.replace("[", "\\[")  # or Markdown takes a pattern for a link

@@ -22,6 +22,7 @@ class TestTheCard:
         assert data["license"] == "apache-2.0"
         assert {"genaug", "cgan"} <= set(data["tags"])
         assert data["datasets"] == ["ylecun/mnist"]
+        assert "pipeline_tag" not in data, "the Hub's task has no condition, and this one takes labels"
         assert "model-index" not in data
 
     def test_what_nobody_measured_is_not_measured(self, hub, generator):
@@ -36,15 +37,95 @@ class TestTheCard:
         }
         write_evaluation(saved.folder, metrics)
         push(saved)
-        row = "| fidelity | FID (lower is better) | 12.35 ± 0.5 | 10,000 samples; features: a\\|b; against MNIST |"
-        assert row in card_of(hub)
-        assert "| other | my_own | 7 apples |  |" in card_of(hub)
+        assert "| fidelity | FID (lower is better) | 12.35 ± 0.5 | | 1 |" in card_of(hub)
+        assert "\n1. 10,000 samples; features: a\\|b; against MNIST\n" in card_of(hub)
+        assert "| other | my_own | 7 apples | | |" in card_of(hub)
         assert "| diversity | | not measured | |" in card_of(hub)
         results = {r.metric_type: r for r in ModelCard(card_of(hub)).data.eval_results}
         assert results["fid"].metric_value == 12.3456
         assert results["fid"].dataset_type == "ylecun/mnist"
         assert results["fid"].metric_args["samples"] == 10000
         assert results["my_own"].metric_value == 7
+
+    def test_the_pipeline_tag_is_the_hubs_task_if_there_is_no_condition(self, hub, make_generator):
+        push(make_generator(num_classes=0))
+        assert ModelCard(card_of(hub)).data.pipeline_tag == "unconditional-image-generation"
+        edit(hub, lambda card: card.replace("pipeline_tag: unconditional-image-generation", "pipeline_tag: mine"))
+        push(make_generator(num_classes=0, weights_seed=1))
+        assert ModelCard(card_of(hub)).data.pipeline_tag == "mine"
+
+    def test_an_earlier_cards_wrong_task_is_taken_out(self, hub, generator):
+        hub.repo(REPO, {"README.md": b"---\nlicense: mit\npipeline_tag: unconditional-image-generation\n---\nMine.\n"})
+        push(generator)
+        assert ModelCard(card_of(hub)).data.pipeline_tag is None
+
+    def test_the_basis_of_the_figures_is_stated_once(self, hub, saved):
+        basis = {"samples": 500, "dataset": "roses"}
+        metrics = {
+            "fid": {"value": 1.5, "features": "of a small CNN", **basis},
+            "kid": {"value": 2.5, "features": "of a small CNN", **basis},
+            "recall": {"value": 0.5, "features": "pixels", **basis},
+        }
+        write_evaluation(saved.folder, metrics)
+        push(saved)
+        text = prose.parts(card_of(hub))["figures"].text
+        assert "| fidelity | FID (lower is better) | 1.5 | | 1 |" in text
+        assert "| fidelity | KID (lower is better) | 2.5 | | 1 |" in text
+        assert "| diversity | recall | 0.5 | | 2 |" in text
+        assert "Basis of all figures: 500 samples; against roses.\n" in text
+        assert "\n1. features: of a small CNN\n2. features: pixels\n" in text
+        assert card_of(hub).count("of a small CNN") == 1, "nor are they repeated in the metadata"
+
+    def test_the_figures_that_decide_about_copying(self, hub, saved):
+        copying = {
+            "value": 4.1,
+            "passed": True,
+            "statistic": "C_T",
+            "z": 8.4,
+            "cells": 5,
+            "copied": 0.001,
+            "copied_low": 0.0,
+            "copied_high": 0.005,
+            "nearest_ratio": 1.01,
+            "nearest_ratio_low": 0.98,
+            "nearest_ratio_high": 1.03,
+            "rule": "fails where more than 5% are copies",
+        }
+        more = {"exact_copies": {"value": 0.0, "passed": True, "rule": "fails for any"}}
+        write_evaluation(saved.folder, {"copying": copying, **more})
+        push(saved)
+        card = card_of(hub)
+        assert "| copying | check for copies of training images | passed | | |" in card
+        assert "| copying | share of samples that count as copies | 0.001 (0 to 0.005) | | |" in card
+        assert "(real images: 1) | 1.01 (0.98 to 1.03) | | |" in card
+        assert "| copying | exact copies | passed, 0 | | |" in card
+        assert "The check for copies fails where more than 5% are copies." in card
+        assert "The exact copies fails for any." in card
+        assert "4.1" not in card, "C_T decides nothing"
+        assert {r.metric_type for r in ModelCard(card).data.eval_results} == {"copied", "nearest_ratio", "exact_copies"}
+
+    def test_results_of_each_class_stand_beside_those_of_real_images(self, hub, saved):
+        per_class = {
+            "zero": {"label_agreement": {"value": 0.9, "reference": 0.95, "features": "x"}, "recall": {"value": 0.5}},
+            "a|b": {"label_agreement": {"value": 0.25, "reference": 1.0}},
+        }
+        write_evaluation(saved.folder, {"label_agreement": {"value": 0.6, "reference": 0.97}}, per_class)
+        push(saved)
+        card = card_of(hub)
+        assert "| fidelity | samples recognised as the class asked for | 0.6 | 0.97 | |" in card
+        assert "| class | samples recognised | real images recognised | recall |" in card
+        assert "| zero | 0.900 | 0.950 | 0.500 |" in card
+        assert "| a\\|b | 0.250 | 1.000 | |" in card
+        pulled = genaug.load(REPO, device="cpu")
+        pulled.push("owner/copy", license="mit")
+        assert "| zero | 0.900 | 0.950 | 0.500 |" in hub.repos["owner/copy"].files["README.md"].decode()
+
+    def test_many_classes_are_cut_off(self, hub, saved):
+        per_class = {f"class {i}": {"recall": {"value": i / 500}} for i in range(500)}
+        write_evaluation(saved.folder, {"recall": {"value": 0.6}}, per_class)
+        push(saved)
+        assert "| class 99 | 0.198 |\n\n400 more classes were measured." in card_of(hub)
+        assert "per_class" not in hub.repos[REPO].files["config.json"].decode()
 
     def test_figures_stay_with_their_weights(self, hub, saved, generator, make_generator):
         write_evaluation(saved.folder, {"fid": {"value": 12.3}})

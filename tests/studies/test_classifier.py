@@ -3,8 +3,8 @@ import itertools
 import pytest
 import torch
 
-from genaug.errors import InputError
-from genaug.studies.classifier import accuracy, batches, new_classifier, train_classifier
+from genaug.errors import InputError, TrainingError
+from genaug.studies.classifier import accuracy, batches, new_classifier, predict, train_classifier
 
 
 def stripes(n, seed=0):
@@ -44,6 +44,24 @@ def test_it_learns_and_is_reproducible():
         accuracies.append((accuracy(model, *test), loss))
     assert before < 0.8 < 0.97 <= accuracies[0][0]
     assert accuracies[0] == accuracies[1]
+
+
+def test_training_that_diverges_is_an_error_and_no_accuracy():
+    images, labels = stripes(32)
+    model = new_classifier((1, 8, 8), 2, 0, width=4)
+    with pytest.raises(TrainingError, match="training diverged: after 3 updates its loss is nan"):
+        train_classifier(model, itertools.repeat((images.float() * float("nan"), labels)), updates=3, seed=0)
+    with pytest.raises(TrainingError, match="gives NaN or infinity"):
+        accuracy(model, images, labels)
+
+
+def test_a_model_that_gives_infinity_has_no_labels():
+    images, _ = stripes(32)
+    model = new_classifier((1, 8, 8), 2, 0, width=4)
+    with torch.no_grad():
+        model.head[-1].bias[0] = float("inf")
+    with pytest.raises(TrainingError, match="no label for these images"):
+        predict(model, images)
 
 
 def test_floats_and_bytes_train_alike():

@@ -1,0 +1,200 @@
+"""The part of a card about what was measured, as tables and for the card's model-index.
+
+Every aspect has its row, measured or not. What a figure rests on is stated once: for all figures together if they
+agree, else in a numbered list.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from huggingface_hub import EvalResult
+
+from genaug.evaluation.record import Evaluation, Figure, is_about_copying
+from genaug.hub.prose import Part
+from genaug.hub.sections import cell
+from genaug.hub.training_data import known_data
+
+_ASPECTS = {
+    "fidelity": {
+        "fid": "FID (lower is better)",
+        "kid": "KID (lower is better)",
+        "precision": "precision",
+        "density": "density",
+        "label_agreement": "samples recognised as the class asked for",
+        "synthetic_only_accuracy": "accuracy of a classifier trained on generated samples alone",
+    },
+    "diversity": {
+        "recall": "recall",
+        "coverage": "coverage",
+        "diversity_ratio": "distance within classes, over that of real images",
+    },
+    "copying": {"copying": "check for copies of training images"},
+    "augmentation gain": {"gain": "gain in a classifier's accuracy from blending samples in"},
+}
+_DECIDING = {
+    "copied": "share of samples that count as copies",
+    "nearest_ratio": "distance to the nearest training image over that to the nearest held-out one (real images: 1)",
+}
+_CLASS_COLUMNS = {
+    "label_agreement": "samples recognised",
+    "synthetic_only_accuracy": "accuracy, trained on samples alone",
+    "diversity_ratio": "distance within the class",
+}
+_REAL_COLUMNS = {  # both compare with the same: a classifier trained on real images, and real images it hasn't seen
+    "label_agreement": "real images recognised",
+    "synthetic_only_accuracy": "real images recognised",
+}
+_CLASSES = 100  # rows at most
+
+
+@dataclass(frozen=True)
+class _Row:
+    aspect: str
+    label: str
+    value: str
+    real: str
+    basis: tuple[str, ...]
+
+
+def measured(evaluation: Evaluation | None, weights: str) -> Part:
+    """The part of the card. Its mark tells of which weights, and of a failed check for copies."""
+    rows = list(_rows(evaluation.metrics if evaluation is not None else {}))
+    bases = [row.basis for row in rows if row.value]
+    common = [text for text in (bases[0] if bases else ()) if all(text in basis for basis in bases)]
+    own = list(dict.fromkeys(rest for basis in bases if (rest := _joined(basis, common))))
+    lines = ["## What was measured", "", "| | measure | generated | real images | basis |", "|---|---|---|---|---|"]
+    for row in rows:
+        rest = _joined(row.basis, common)
+        number = str(own.index(rest) + 1) if row.value and rest else ""
+        cells = (row.aspect, row.label, row.value or "not measured", row.real, number)
+        lines.append("|" + "|".join(f" {text} " if text else " " for text in cells) + "|")
+    if common:
+        lines += ["", f"Basis of all figures: {cell('; '.join(common))}."]
+    if own:
+        lines += ["", "Basis:", "", *(f"{number}. {cell(text)}" for number, text in enumerate(own, 1))]
+    if evaluation is not None:
+        for name, figure in evaluation.metrics.items():
+            if figure.rule:
+                check = "check for copies" if name == "copying" else cell(name.replace("_", " "))
+                lines += ["", f"The {check} {cell(figure.rule, 1000)}."]
+        lines += _class_table(evaluation)
+    copies = {"copies": "1"} if evaluation is not None and evaluation.copying_failed else {}
+    return Part("figures", "\n".join(lines), {"weights": weights, **copies})
+
+
+def _rows(metrics: Mapping[str, Figure]) -> Iterator[_Row]:
+    others = dict(metrics)
+    for aspect, labels in _ASPECTS.items():
+        names = [name for name in labels if name in others]
+        if aspect == "copying":
+            names += [name for name in others if name not in names and is_about_copying(name)]
+        for name in names:
+            yield from _rows_of(aspect, labels.get(name) or cell(name.replace("_", " ")), others.pop(name))
+        if not names:
+            yield _Row(aspect, "", "", "", ())
+    for name, figure in others.items():
+        yield from _rows_of("other", cell(name), figure)
+
+
+def _rows_of(aspect: str, label: str, figure: Figure) -> Iterator[_Row]:
+    deciding = list(_deciding(figure)) if aspect == "copying" else []
+    shown = figure if not deciding or figure.passed is None else figure.model_copy(update={"value": None})
+    real = "" if figure.reference is None else f"{figure.reference:.4g}"
+    yield _Row(aspect, label, _value(shown), real, _basis(figure))
+    for name, value in deciding:
+        label = _DECIDING.get(name) or cell(name.replace("_", " "))
+        yield _Row(aspect, label, value, "", _basis(figure))
+
+
+def _deciding(figure: Figure) -> Iterator[tuple[str, str]]:
+    """The numbers that decide a check, not the statistic that it is named by: shares and ratios with an interval."""
+    details = figure.details
+    for name, number in details.items():
+        low, high = details.get(f"{name}_low"), details.get(f"{name}_high")
+        if low is not None and high is not None:
+            yield name, f"{number:.4g} ({low:.4g} to {high:.4g})"
+        elif not name.endswith(("_low", "_high")) and (name in _DECIDING or is_about_copying(name)):
+            yield name, f"{number:.4g}"
+
+
+def _value(figure: Figure) -> str:
+    parts = []
+    if figure.passed is not None:
+        parts.append("passed" if figure.passed else "**failed**")
+    if figure.value is not None:
+        spread = "" if figure.uncertainty is None else f" ± {figure.uncertainty:.3g}"
+        if figure.low is not None and figure.high is not None:
+            spread += f" ({figure.low:.4g} to {figure.high:.4g})"
+        parts.append(f"{figure.value:.4g}{spread}{' ' + cell(figure.unit) if figure.unit else ''}")
+    return ", ".join(parts)
+
+
+def _basis(figure: Figure) -> tuple[str, ...]:
+    parts = (
+        f"{figure.samples:,} samples" if figure.samples else None,
+        f"{figure.seeds} seeds" if figure.seeds else None,
+        f"features: {figure.features}" if figure.features else None,
+        f"against {' '.join(filter(None, (figure.dataset, figure.split)))}" if figure.dataset else None,
+        figure.note,
+    )
+    return tuple(part for part in parts if part)
+
+
+def _joined(basis: Iterable[str], common: Iterable[str]) -> str:
+    return "; ".join(text for text in basis if text not in common)
+
+
+def _class_table(evaluation: Evaluation) -> list[str]:
+    """Results of each class, with those of real images beside them where there are any."""
+    classes = evaluation.per_class
+    names = list(dict.fromkeys(name for figures in classes.values() for name in figures))
+    names.sort(key=lambda name: list(_CLASS_COLUMNS).index(name) if name in _CLASS_COLUMNS else len(_CLASS_COLUMNS))
+    columns: dict[str, dict[str, float | None]] = {}
+    for name in names:
+        label = _CLASS_COLUMNS.get(name) or cell(name.replace("_", " "))
+        columns[label] = {called: figures[name].value for called, figures in classes.items() if name in figures}
+        references = {called: figures[name].reference for called, figures in classes.items() if name in figures}
+        if any(value is not None for value in references.values()):
+            columns.setdefault(_REAL_COLUMNS.get(name) or f"{label}, real images", references)
+    if not columns:
+        return []
+    lines = ["", "### Each class", "", f"| class | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for called in list(classes)[:_CLASSES]:
+        values = [column.get(called) for column in columns.values()]
+        cells = (cell(called), *("" if value is None else f"{value:.3f}" for value in values))
+        lines.append("|" + "|".join(f" {text} " if text else " " for text in cells) + "|")
+    if len(classes) > _CLASSES:
+        lines += ["", f"{len(classes) - _CLASSES} more classes were measured."]
+    return lines
+
+
+def results(evaluation: Evaluation | None, task: str, data: str) -> list[EvalResult]:
+    """The figures that are numbers, for the card's model-index; ``data`` is the name of the training data.
+
+    Of a check for copies these are the numbers that decide it. Features are named in the text alone.
+    """
+    labels = {name: label for names in _ASPECTS.values() for name, label in names.items()} | _DECIDING
+    entries = []
+    for name, figure in (evaluation.metrics if evaluation is not None else {}).items():
+        details = figure.details if figure.passed is not None and is_about_copying(name) else {}
+        numbers = {key: details[key] for key, _ in _deciding(figure)} if details else {}
+        if not numbers and figure.value is not None:
+            numbers = {name: figure.value}
+        for key, number in numbers.items():
+            fields = figure.model_dump(include={"uncertainty", "low", "high", "samples", "seeds", "unit"})
+            if key != name:
+                fields |= {"uncertainty": None, "low": details.get(f"{key}_low"), "high": details.get(f"{key}_high")}
+            dataset = figure.dataset or data
+            entries.append(
+                EvalResult(
+                    task_type=task,
+                    dataset_type=known_data(dataset).hub_id or dataset,
+                    dataset_name=dataset,
+                    dataset_split=figure.split,
+                    metric_type=key,
+                    metric_name=labels.get(key, key),
+                    metric_value=number,
+                    metric_args={field: value for field, value in fields.items() if value is not None} or None,
+                )
+            )
+    return entries

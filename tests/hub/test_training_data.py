@@ -1,0 +1,158 @@
+"""What a card says about the training data: stated once, kept from then on, and never guessed."""
+
+import json
+
+import pytest
+import yaml
+from publishing import REPO, card_of, edit, push
+
+import genaug
+from genaug.errors import InputError
+from genaug.hub.card import write_card
+from genaug.hub.training_data import check_training_data, known_data
+
+ROSES = {"dataset_name": "Roses", "dataset_url": "https://roses.example/data", "dataset_license": "CC BY 4.0"}
+SENTENCE = "Training data: [Roses](https://roses.example/data). Licence of the data: CC BY 4.0."
+
+
+def metadata(hub, repo=REPO):
+    return yaml.safe_load(hub.repos[repo].files["README.md"].decode().split("---")[1])
+
+
+def test_nothing_is_guessed(hub, generator):
+    push(generator)
+    assert "Training data: not stated. Licence of the data: not stated." in card_of(hub)
+    assert "training_data" not in metadata(hub)
+    assert "datasets" not in metadata(hub)
+
+
+def test_what_is_stated_is_on_the_card(hub, generator):
+    push(generator, **ROSES)
+    assert SENTENCE in card_of(hub)
+    assert metadata(hub)["license"] == "apache-2.0", "that of the weights is another"
+    assert "datasets" not in metadata(hub), "only the Hub's own data sets belong there"
+
+
+def test_it_is_asked_for_once(hub, saved, make_generator, tmp_path):
+    push(saved, **ROSES)
+    push(genaug.load(saved.folder, device="cpu"), commit_message="again")  # the card on the Hub knows
+    assert SENTENCE in card_of(hub)
+    push(make_generator(weights_seed=1))  # other weights of the same repo
+    assert SENTENCE in card_of(hub)
+    genaug.load(REPO, device="cpu").push("owner/copy", license="mit")  # config.json knows
+    assert SENTENCE in hub.repos["owner/copy"].files["README.md"].decode()
+    saved.push("owner/second", license="mit")  # and so does the generator
+    assert SENTENCE in hub.repos["owner/second"].files["README.md"].decode()
+    kept = genaug.load(saved.save(tmp_path / "kept"), device="cpu")
+    kept.push("owner/third", license="mit")
+    assert SENTENCE in hub.repos["owner/third"].files["README.md"].decode()
+
+
+def test_a_dry_run_remembers_nothing(hub, generator):
+    assert SENTENCE in push(generator, dry_run=True, **ROSES).card
+    assert "training_data" not in generator.training
+
+
+def test_a_new_value_replaces_the_old_one(hub, generator):
+    push(generator, **ROSES)
+    push(generator, dataset_license="CC0")
+    assert "[Roses](https://roses.example/data). Licence of the data: CC0." in card_of(hub)
+    push(generator, dataset_name="Tulips")  # another data set: nothing of the roses holds for it
+    assert "Training data: Tulips. Licence of the data: not stated." in card_of(hub)
+
+
+def test_people_may_state_it_in_the_metadata(hub, saved):
+    head = "---\nlicense: mit\ntraining_data:\n  name: Roses\n  license: CC0\n---\n"
+    (saved.folder / "README.md").write_text(f"{head}Mine.\n")
+    saved.push(REPO)
+    assert "Training data: Roses. Licence of the data: CC0." in card_of(hub)
+    edit(hub, lambda card: card.replace("name: Roses", "name: Roses\n  url: [1]"))
+    with pytest.raises(InputError, match=r"metadata of README.md, training_data: .* not a data set's URL"):
+        saved.push(REPO)
+
+
+def test_other_peoples_entries_of_that_name_stay(hub, generator):
+    hub.repo(REPO, {"README.md": b"---\nlicense: mit\ntraining_data: my garden\n---\nMine.\n"})
+    push(generator)
+    assert metadata(hub)["training_data"] == "my garden"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "datasets"),
+    [
+        ("MNIST", "[MNIST](https://huggingface.co/datasets/ylecun/mnist). Licence of the data: not", ["ylecun/mnist"]),
+        ("FashionMNIST", "/zalando-datasets/fashion_mnist). Licence of the data: MIT.", None),
+        ("Digits", "https://archive.ics.uci.edu/dataset/80/", []),
+        ("Flowers102", "Training data: Flowers102. Licence of the data: not stated.", []),
+        ("ClassFolders", "Training data: not stated. Licence of the data: not stated.", []),
+    ],
+)
+def test_well_known_data(hub, generator, name, sentence, datasets):
+    generator.training["data"] = name
+    push(generator)
+    assert sentence in card_of(hub)
+    if datasets is not None:
+        assert metadata(hub).get("datasets", []) == datasets
+    assert "training_data" not in metadata(hub), "what isn't stated by anybody isn't put down as that"
+
+
+def test_a_stated_name_overrules_that_of_the_record(hub, generator):
+    generator.training["data"] = "MNIST"
+    push(generator, dataset_name="Half of MNIST")
+    assert "Training data: Half of MNIST. Licence of the data: not stated." in card_of(hub)
+    assert "datasets" not in metadata(hub)
+
+
+@pytest.mark.parametrize("url", ["owner/roses", "https://huggingface.co/datasets/owner/roses"])
+def test_a_data_set_on_the_hub_is_linked_in_the_metadata(hub, generator, url):
+    push(generator, dataset_url=url, dataset_name="Roses")
+    assert "[Roses](https://huggingface.co/datasets/owner/roses)" in card_of(hub)
+    assert metadata(hub)["datasets"] == ["owner/roses"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset_name": ""}, "not a data set's name"),
+        ({"dataset_name": "a\nb"}, "not a data set's name"),
+        ({"dataset_name": "x" * 201}, "not a data set's name"),
+        ({"dataset_license": "unknown"}, "states no licence"),
+        ({"dataset_license": " "}, "not a data set's licence"),
+        ({"dataset_url": "roses"}, "not a link to a data set"),
+        ({"dataset_url": "example.com/data"}, "not a link to a data set"),
+        ({"dataset_url": "javascript:alert(1)"}, "not a link to a data set"),
+        ({"dataset_url": "https://me:secret@roses.example"}, "not a link to a data set"),
+        ({"dataset_url": "https://roses.example/a b"}, "not a link to a data set"),
+        ({"dataset_url": "https://[::1"}, "not a link to a data set"),
+        ({"dataset_url": 3}, "not a data set's URL"),
+    ],
+)
+def test_what_can_not_be_stated(hub, generator, options, message):
+    with pytest.raises(InputError, match=message):
+        push(generator, **options)
+    assert not hub.log
+
+
+def test_markdown_in_a_name_is_shown_as_it_is(hub, generator):
+    push(generator, dataset_name="[x](y) <b>|", dataset_url="https://roses.example/a_(b)")
+    assert r"[\[x&#93;(y) &lt;b&gt;\|](https://roses.example/a_%28b%29)" in card_of(hub)
+
+
+def test_a_card_in_a_folder_keeps_it(saved):
+    write_card(saved.folder, REPO, license="mit", **ROSES)
+    assert SENTENCE in write_card(saved.folder, REPO).read_text()
+
+
+def test_config_json_carries_it(hub, generator):
+    push(generator, **ROSES)
+    config = json.loads(hub.repos[REPO].files["config.json"])
+    assert config["training"]["training_data"] == {
+        "name": "Roses",
+        "url": "https://roses.example/data",
+        "license": "CC BY 4.0",
+    }
+
+
+def test_names_are_recognised_however_they_are_given():
+    assert known_data("torchvision:MNIST") == known_data("mnist") == known_data("MNIST")
+    assert known_data(None) == known_data(3) == check_training_data()

@@ -1,0 +1,236 @@
+"""The averaged generator's batch-norm statistics are those of its own activations."""
+
+import copy
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import genaug
+from genaug import plugins
+from genaug.backend import Backend, BackendConfig
+from genaug.data import load_data
+from genaug.spec import Latent, Spec
+from genaug.training import statistics
+from genaug.training.reading import read_images
+from genaug.training.statistics import recompute_statistics
+
+BACKENDS = ("cgan", "infogan", "mad-gan", "wgan-gp")
+RECOMPUTED_FROM = 15_000
+CLOSE = 0.01  # standard deviations
+
+
+def norms(network):
+    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+def random_inputs(spec, labels, count, seed):
+    """Latents and labels drawn at random, without any of the code that is tested."""
+    drawn, latents = torch.Generator().manual_seed(seed), {}
+    for latent in spec.latents:
+        if latent.kind == "normal":
+            latents[latent.name] = torch.randn(count, latent.size, generator=drawn)
+        elif latent.kind == "uniform":
+            latents[latent.name] = 2 * torch.rand(count, latent.size, generator=drawn) - 1
+        else:
+            latents[latent.name] = torch.randint(latent.size, (count,), generator=drawn)
+    part = labels[torch.randint(len(labels), (count,), generator=drawn)] if spec.takes_labels else None
+    return latents, part
+
+
+@torch.no_grad()
+def in_one_batch(backend, network, latents, labels):
+    """A copy of a network with the statistics of one batch: every layer is normalised by those of the batch itself."""
+    network = copy.deepcopy(network).train()
+    for norm in norms(network):
+        norm.momentum = 1.0
+    backend.generate(nn.ModuleDict({"generator": network}), latents, labels)
+    return network
+
+
+def distances(network, other):
+    """How far means and standard deviations are apart, in standard deviations: a tensor (channels,) for each layer and
+    both of them."""
+    found = []
+    for one, two in zip(norms(network), norms(other), strict=True):
+        found.append((one.running_mean - two.running_mean).abs() / two.running_var.sqrt())
+        found.append((one.running_var.sqrt() / two.running_var.sqrt() - 1).abs())
+    return found
+
+
+def largest_root_mean_square(found):
+    return max(float(distance.square().mean().sqrt()) for distance in found)
+
+
+def check_backend(name, folder, config, steps):
+    """The criterion: stored and recomputed statistics are 0.01 standard deviations apart at most, in the root mean
+    square over a layer's channels. 15,000 random latents leave an error of 1 / sqrt(15000) = 0.0082 themselves in a
+    layer without positions. The live generator's statistics are further away, and by more than that in some channel."""
+    digits = load_data("digits", split="train")
+    generator = genaug.fit(
+        name, digits, out=folder, steps=steps, config=config, device="cpu", precision="float32", progress=False
+    )
+    backend, labels = plugins.resolve(name), read_images(digits).labels
+    network = genaug.load(folder, device="cpu").network
+    inputs = random_inputs(generator.spec, labels, RECOMPUTED_FROM, seed=99)
+    recomputed = in_one_batch(backend, network, *inputs)
+    stored = largest_root_mean_square(distances(network, recomputed))
+    assert stored <= CLOSE
+    state = torch.load(max((folder / "checkpoints").glob("*.pt")), weights_only=True)["ema"]
+    live = copy.deepcopy(network)
+    live.load_state_dict({key.removeprefix("module."): value for key, value in state.items() if key != "n_averaged"})
+    assert all(torch.equal(a, b) for a, b in zip(live.parameters(), network.parameters(), strict=True))
+    assert largest_root_mean_square(distances(live, recomputed)) > stored
+    assert max(float(distance.max()) for distance in distances(live, network)) > CLOSE
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_stored_statistics_are_those_of_the_averaged_weights(name, tmp_path):
+    faster = {"lr": 1e-3} if name == "wgan-gp" else {}
+    check_backend(name, tmp_path / "run", {**plugins.resolve(name).small, **faster}, steps=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BACKENDS)
+def test_stored_statistics_are_those_of_the_averaged_weights_after_250_steps(name, tmp_path):
+    check_backend(name, tmp_path / "run", {}, steps=250)
+
+
+class Layers(nn.Module):
+    """Latents and labels through three normalised layers, and dropout, which is off in sampling."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.embed = nn.Embedding(max(1, classes), 6)
+        self.layers = nn.Sequential(
+            nn.BatchNorm1d(6),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(6, 16),
+            nn.BatchNorm1d(16),
+            nn.Unflatten(1, (4, 2, 2)),
+            nn.ReLU(),
+            nn.Conv2d(4, 3, 1),
+            nn.BatchNorm2d(3),
+            nn.Flatten(),
+            nn.Linear(12, 4),
+        )
+
+    def forward(self, z, labels):
+        labels = torch.zeros(len(z), dtype=torch.int64) if labels is None else labels
+        return torch.tanh(self.layers(self.embed(labels) + z)).unflatten(1, (1, 2, 2))
+
+
+class Toy(Backend):
+    class Config(BackendConfig):
+        latent_size: int = 6
+
+    def build(self, config, spec):
+        return nn.ModuleDict({"generator": Layers(spec.num_classes)})
+
+    def generate(self, nets, latents, labels):
+        return nets["generator"](latents["z"], labels)
+
+
+@pytest.fixture
+def network():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        made = Layers(classes=2).eval()
+        nn.init.normal_(made.embed.weight, std=3.0)
+        return made
+
+
+SPEC = Spec(shape=(1, 2, 2), num_classes=2, latents=(Latent(size=6),))
+
+
+def state(network):
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def recompute(network, labels=None, seed=0):
+    recompute_statistics(Toy(), SPEC, network, labels, seed)
+    return state(network)
+
+
+def test_they_depend_on_weights_labels_and_seed_only(network):
+    before = state(network)
+    found = recompute(network)
+    assert {name for name in before if not torch.equal(before[name], found[name])} == {
+        f"layers.{layer}.running_{what}" for layer in (0, 4, 8) for what in ("mean", "var")
+    }
+    for norm in norms(network):
+        norm.running_mean.uniform_(-5, 5)
+        norm.running_var.uniform_(0.1, 9)
+    torch.manual_seed(11)
+    assert same(recompute(network), found)
+    assert not same(recompute(network, seed=1), found)
+    assert not same(recompute(network, labels=torch.zeros(5, dtype=torch.int64)), found)
+
+
+def test_they_follow_the_labels_frequencies(network):
+    labels = torch.tensor([1] * 9 + [0])
+    recompute(network, labels)
+    expected = 0.1 * network.embed.weight[0] + 0.9 * network.embed.weight[1]
+    assert torch.allclose(norms(network)[0].running_mean, expected, atol=0.01)
+    recompute(network)
+    assert torch.allclose(norms(network)[0].running_mean, network.embed.weight.mean(0), atol=0.01)
+
+
+def test_every_layer_sees_what_it_sees_in_sampling(network):
+    """Behind layers that normalise by their running statistics, and without dropout."""
+    recompute(network)
+    latents, labels = random_inputs(SPEC, torch.arange(2), 200_000, seed=5)
+    for norm in norms(network):
+        norm.register_forward_pre_hook(lambda norm, args: setattr(norm, "seen", args[0].detach()))
+    Toy().generate(nn.ModuleDict({"generator": network}), latents, labels)
+    for norm in norms(network):
+        seen = norm.seen.transpose(0, 1).flatten(1)
+        assert torch.allclose(norm.running_mean, seen.mean(1), atol=0.01 * float(seen.std(1).max()))
+        assert torch.allclose(norm.running_var.sqrt(), seen.std(1), rtol=0.01)
+
+
+def test_how_many_run_at_once_does_not_matter(network, monkeypatch):
+    """Large images run one by one, where a batch of its own would have no variance."""
+    monkeypatch.setattr(statistics, "SAMPLES", 256)
+    found = recompute(network)
+    monkeypatch.setattr(statistics, "chunk_size", lambda *_: 1)
+    for name, tensor in recompute(network).items():
+        assert torch.allclose(tensor.float(), found[name].float(), rtol=1e-3, atol=1e-3), name
+
+
+def test_modes_and_random_numbers_are_left_as_they_were(network):
+    network.layers[4].train()
+    modes = [module.training for module in network.modules()]
+    streams = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    recompute(network)
+    assert [module.training for module in network.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), streams[0])
+    assert (np.random.get_state()[1].tolist(), random.getstate()) == streams[1:]
+    assert all(not module._forward_pre_hooks for module in network.modules())
+
+
+def test_more_latents_than_the_sequence_has_dimensions(monkeypatch):
+    """``z`` has more dimensions than a Sobol sequence."""
+    monkeypatch.setattr(statistics.SobolEngine, "MAXDIM", 4)
+    latents = (Latent(size=6), Latent(name="c", kind="categorical", size=3), Latent(name="u", kind="uniform", size=2))
+    spec = SPEC.model_copy(update={"latents": latents})
+    parts = list(statistics._draws(spec, None, 0, torch.device("cpu")))
+    z, c, u = (torch.cat([drawn[name] for drawn, _ in parts]) for name in ("z", "c", "u"))
+    assert z.shape == (statistics.SAMPLES, 6)
+    assert torch.allclose(z.mean(0), torch.zeros(6), atol=0.06)
+    assert torch.allclose(z.std(0), torch.ones(6), atol=0.06)
+    assert c.bincount().tolist() == pytest.approx([statistics.SAMPLES / 3] * 3, rel=0.1)
+    assert float(u.abs().max()) <= 1
+    assert torch.allclose(u.std(0), torch.full((2,), 3**-0.5), atol=0.03)
+
+
+def test_a_generator_without_batch_normalisation_is_not_run():
+    network = nn.Linear(6, 4)
+    recompute_statistics(Backend.__new__(Toy), SPEC, network, None, 0)
