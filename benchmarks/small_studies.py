@@ -7,11 +7,12 @@
     OMP_NUM_THREADS=1 python benchmarks/small_studies.py --json
 
 Finished cells of the studies, and the demo's report, are in benchmarks/results/small_studies.jsonl; a run goes on where
-the last one stopped. --table tells of what is finished, from these lines alone.
+the last one stopped. --table prints what is finished as Markdown, from these lines alone.
 """
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +26,7 @@ from genaug.data import load_data
 from genaug.demo import DemoSettings, run_demo
 from genaug.demo_report import demo_rows
 from genaug.studies import Recipe
+from genaug.studies.report import Report
 from genaug.studies.study_page import study_rows
 
 HERE = Path(__file__).parent
@@ -93,7 +95,7 @@ def run_study(name: str, tracked: TrackedCells, options: argparse.Namespace) -> 
 
 
 def tell_demo(report: dict[str, Any]) -> dict[str, Any]:
-    tell(DEMO, [*demo_rows(report)[1], [report["verdict"]]])
+    print(f"{DEMO}\n{demo_table(report)}\n{report['verdict']}\n", file=sys.stderr)
     result: dict[str, Any] = {"demo_verdict": report["verdict"], "demo_seconds": report["seconds"]["total"]}
     for arm, found in report["arms"].items():
         result[f"demo_accuracy_{plain(arm)}"] = found["mean"]
@@ -103,8 +105,8 @@ def tell_demo(report: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def tell_study(name: str, report: Any) -> dict[str, Any]:
-    tell(name, [*study_rows(report.details)[1], [report.sentence]])
+def tell_study(name: str, report: Report) -> dict[str, Any]:
+    print(f"{name}\n{study_table(report)}\n{report.sentence}\n", file=sys.stderr)
     key = plain(name)
     result: dict[str, Any] = {f"{key}_verdict": report.verdict, f"{key}_ratio": report.ratio}
     for arm in report.details["accuracies"]["test"]:
@@ -113,8 +115,23 @@ def tell_study(name: str, report: Any) -> dict[str, Any]:
     return result
 
 
-def tell(name: str, rows: list[list[str]]) -> None:
-    print(name, *("; ".join(row).replace("\n", " ") for row in rows), sep="\n", file=sys.stderr)
+def demo_table(report: dict[str, Any]) -> str:
+    head, rows = demo_rows(report)
+    return markdown(head, rows)
+
+
+def study_table(report: Report) -> str:
+    """The test set's accuracies; the arm that was chosen on the inner splits in bold."""
+    head, rows = study_rows(report.details)
+    chosen = report.details["chosen"] and report.details["chosen"]["name"]
+    return markdown(head, [[f"**{row[0]}** (chosen)" if row[0] == chosen else row[0], *row[1:]] for row in rows])
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A table whose cells say what stands on a second line in brackets."""
+    told = [[re.sub(r"\n(.*)", r" (\1)", cell) for cell in row] for row in [head, *rows]]
+    lines = [f"| {' | '.join(row)} |" for row in told]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
 
 
 def plain(name: str) -> str:
