@@ -77,6 +77,14 @@ def test_mad_gan_with_the_naming_to_the_end_and_half_of_the_way():
         of_k = [row for row in latest if row["k"] == k]
         before, after = (median(row["kl"] for row in of_k if ("named" in row) == halfway) for halfway in (False, True))
         assert f"from {before:.3f} to {after:.3f} at k = {k}" in said
+        counts = [sum(("named" in row) == halfway for row in of_k) for halfway in (False, True)]
+        told = f"{counts[0]} seeds each" if counts[0] == counts[1] else f"{counts[0]} and {counts[1]} seeds"
+        assert f"at k = {k} ({told}" in said
+    of_four = [row for row in latest if row["k"] == 4 and "named" in row]
+    kls = [row["kl"] for row in of_four]
+    assert f"{min(kls):.3f} to {max(kls):.3f} over the {len(kls)}" in said
+    missed = f"{100 * median(row['elsewhere'] for row in of_four):.2f} %"
+    assert f"leaves out {missed} of the samples at k = 4 (median)" in said
 
 
 def test_infogan():
