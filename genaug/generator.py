@@ -101,7 +101,7 @@ class Generator:
         torch's RNG. ``precision`` is "auto" (bfloat16 where it is faster), "float32" (the reference) or "bfloat16".
 
         Raises ``InputError`` for labels the generator doesn't know or can't take, for both or neither of ``n`` and
-        ``labels``, and for latents that the spec doesn't have or that don't fit it.
+        ``labels``, for latents that the spec doesn't have or that don't fit it, and if an image isn't finite.
         """
         wanted = self._wanted_labels(n, labels)
         count = len(wanted) if wanted is not None else self._count(n)
@@ -136,7 +136,7 @@ class Generator:
 
         ``z`` and ``codes`` name the spec's latents: float (N, size), or (N,) where the size is 1; int64 (N,) for a
         categorical one. ``labels`` are int64 (N,) and required where the generator takes them. Returns (N, C, H, W) as
-        ``sample`` does.
+        ``sample`` does, and raises ``InputError`` as it does.
         """
         if z is not None:
             codes = {"z": z, **codes}
@@ -191,7 +191,7 @@ class Generator:
         What ``genaug evaluate --card`` measured of the folder that this generator was loaded from goes along.
 
         Raises ``OutputExistsError`` where the folder is not empty and ``overwrite`` is false, ``SaveError`` where
-        writing fails.
+        writing fails or a weight isn't finite; what was there is then unchanged.
         """
         from genaug.evaluation.record import EVALUATION_FILE
 
@@ -308,7 +308,13 @@ class Generator:
                 f"backend {self.backend_name!r} made images of shape {tuple(made.shape[1:])}; "
                 f"its spec says {self.spec.shape}."
             )
-        unit = made[: len(out)].float().add(1).mul(0.5).clamp(0, 1)
+        images = made[: len(out)].float()
+        if not bool(images.sum().isfinite()) and not bool(images.isfinite().all()):  # the sum is the cheaper question
+            raise InputError(
+                "the generator made images with NaN or infinite values; expected finite ones in [-1, 1]. Use "
+                "precision='float32' and latents of ordinary size; if it still does, train it again."
+            )
+        unit = images.add(1).mul(0.5).clamp(0, 1)
         out.copy_(unit.mul(255).round() if out.dtype == torch.uint8 else unit)
 
     def _count(self, n: int | None) -> int:
@@ -372,6 +378,8 @@ class Generator:
                 raise InputError(f"latent {name!r} must have shape {want}, got {tuple(code.shape)}.")
             if latent.kind == "categorical" and len(code) and not 0 <= int(code.min()) <= int(code.max()) < latent.size:
                 raise InputError(f"latent {name!r} must hold categories in [0, {latent.size}).")
+            if code.is_floating_point() and not bool(code.isfinite().all()):
+                raise InputError(f"latent {name!r} holds NaN or infinite values; expected finite numbers.")
             counts.add(len(code))
         if len(counts) > 1:
             raise InputError(f"decode got latents of different lengths: {sorted(counts)}.")

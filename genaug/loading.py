@@ -146,7 +146,7 @@ def _restore(
     folder: Path,
     origin: str,
 ) -> nn.Module:
-    """Build the network without memory, check every name, shape and dtype, and only then put the weights in.
+    """Build the network without memory, check every name, shape, dtype and value, and only then put the weights in.
 
     ``origin`` ends the message where something doesn't fit: what wrote the folder, and what to do.
     """
@@ -174,6 +174,12 @@ def _restore(
                     f"expected {expected[name].dtype} {tuple(expected[name].shape)} from {storage.CONFIG_FILE}. "
                     f"{origin}"
                 )
+        broken = storage.first_not_finite(tensors)
+        if broken is not None:
+            raise FormatError(
+                f"{folder / storage.WEIGHTS_FILE}: tensor {broken!r} holds NaN or infinite values; expected finite "
+                f"numbers only, as save() writes them. {origin}"
+            )
         if any(buffer.is_meta for name, buffer in network.named_buffers() if name not in expected):
             network = plugins.built(backend, config, spec)["generator"]  # buffers that aren't saved have to be computed
         network.load_state_dict(tensors, strict=True, assign=True)

@@ -55,10 +55,27 @@ class Manifest(BaseModel):
 
 
 def encode_generator(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, bytes]:
-    """The content of both files: the same bytes for the same generator. ``fields`` are the manifest's own."""
+    """The content of both files: the same bytes for the same generator. ``fields`` are the manifest's own.
+
+    Raises ``SaveError`` if a tensor holds NaN or infinite values.
+    """
+    broken = first_not_finite(tensors)
+    if broken is not None:
+        raise SaveError(
+            f"the generator isn't saved, since its tensor {broken!r} holds NaN or infinite values. Train it again with "
+            "a lower learning rate or in float32, or go back to a generator that was saved before."
+        )
     weights = safetensors.torch.save({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()})
     manifest = Manifest(**fields, weights=Weights(sha256=hashlib.sha256(weights).hexdigest(), size=len(weights)))
     return {WEIGHTS_FILE: weights, CONFIG_FILE: encode_manifest(manifest)}
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first floating-point tensor with a NaN or an infinite value; None if there is none."""
+    for name, tensor in tensors.items():
+        if (tensor.is_floating_point() or tensor.is_complex()) and not bool(tensor.isfinite().all()):
+            return name
+    return None
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -77,7 +94,7 @@ def write_generator(
     replaced by renaming.
 
     Raises ``OutputExistsError`` where the folder holds something and ``overwrite`` is false, ``SaveError`` where
-    writing fails; what was there is then unchanged.
+    writing fails and for weights that aren't finite; what was there is then unchanged.
     """
     with reading_from(folder):
         check_free(folder, overwrite)

@@ -86,7 +86,7 @@ class TestReproducibility:
     @pytest.fixture
     def small_chunks(self, generator, monkeypatch):
         """128 at once, so that 300 and 1000 cross borders of chunks."""
-        monkeypatch.setattr(Generator, "_chunk", lambda self: 128)
+        monkeypatch.setattr("genaug.generator.chunk_size", lambda *_: 128)
         return generator
 
     def test_sample_i_is_the_same_however_many_are_asked_for(self, small_chunks):
@@ -98,7 +98,7 @@ class TestReproducibility:
         assert len({bytes(image.numpy().tobytes()) for image in images}) > 990
 
     def test_sample_i_is_the_same_without_labels(self, make_generator, monkeypatch):
-        monkeypatch.setattr(Generator, "_chunk", lambda self: 64)
+        monkeypatch.setattr("genaug.generator.chunk_size", lambda *_: 64)
         unlabelled = make_generator(num_classes=0)
         assert torch.equal(unlabelled.sample(150, seed=1)[0][:70], unlabelled.sample(70, seed=1)[0])
 
@@ -447,3 +447,36 @@ class TestSaveAndLoad:
     def test_what_is_no_folder_is_said(self, tmp_path):
         with pytest.raises(FormatError, match="is no folder"):
             genaug.load(tmp_path / "nowhere")
+
+
+class TestImagesThatAreNotFinite:
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+    @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+    def test_they_are_refused_and_do_not_become_black(self, generator, monkeypatch, value, dtype):
+        make = generator._backend.generate
+
+        def spoilt(*given):
+            images = make(*given)
+            images[2, 0, 3, 3] = value
+            return images
+
+        monkeypatch.setattr(generator._backend, "generate", spoilt)
+        with pytest.raises(InputError, match="made images with NaN or infinite values; expected finite ones"):
+            generator.sample(5, seed=SEED, dtype=dtype)
+        with pytest.raises(InputError, match="NaN or infinite"):
+            generator.decode(torch.zeros(4, 4), labels=torch.arange(4), dtype=dtype)
+        assert generator.sample(2, seed=SEED, dtype=dtype)[0].shape[0] == 2  # the third isn't asked for
+
+    def test_large_ones_are_no_fault(self, generator, monkeypatch):
+        """Their sum overflows, and they are clamped as ever."""
+        make = generator._backend.generate
+        monkeypatch.setattr(generator._backend, "generate", lambda *given: make(*given).fill_(3e38))
+        assert int(generator.sample(5, seed=SEED)[0].min()) == 255
+
+    def test_latents_that_are_not_finite_are_refused_by_name(self, generator):
+        z = torch.zeros(2, 4)
+        z[1, 2] = float("nan")
+        with pytest.raises(InputError, match="latent 'z' holds NaN or infinite values"):
+            generator.decode(z, labels=[0, 1])
+        with pytest.raises(InputError, match="latent 'z' holds NaN or infinite values"):
+            generator.sample(2, z=z, seed=0)

@@ -525,3 +525,30 @@ class TestSaving:
         (tmp_path / "a[1]" / ".a[1]-x.part").mkdir(parents=True)
         storage.remove_leftovers(tmp_path / "a[1]")
         assert not list((tmp_path / "a[1]").iterdir())
+
+
+class TestNumbersThatAreNotFinite:
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+    @pytest.mark.parametrize("name", ["image.weight", "stem.norm.norm.running_var"])
+    def test_one_in_the_weights_is_named_on_loading(self, saved, value, name):
+        tensors = safetensors.torch.load((saved / WEIGHTS).read_bytes())
+        tensors[name].view(-1)[-1] = value
+        seal(saved, safetensors.torch.save(tensors))
+        with pytest.raises(FormatError, match=rf"model\.safetensors: tensor '{re.escape(name)}' holds NaN or infinite"):
+            load(saved)
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_one_in_the_weights_is_not_saved_and_what_was_there_stays(self, saved, make_generator, tmp_path, value):
+        generator = make_generator(weights_seed=1)
+        generator.network.image.weight.data[0, 0, 0, 0] = value
+        before = {path.name: path.read_bytes() for path in saved.iterdir()}
+        with pytest.raises(SaveError, match=r"its tensor 'image\.weight' holds NaN or infinite values"):
+            generator.save(saved, overwrite=True)
+        assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+        with pytest.raises(SaveError, match="isn't saved"):
+            generator.save(tmp_path / "new")
+        assert not (tmp_path / "new").exists()
+
+    def test_integer_tensors_are_left_alone(self):
+        counts = {"steps": torch.tensor(2**62), "flags": torch.tensor([True]), "empty": torch.zeros(0)}
+        assert storage.first_not_finite(counts) is None

@@ -97,6 +97,11 @@ def zero_centred_penalty(scores: Tensor, images: Tensor) -> Tensor:
 
     Mescheder et al. 2018, eq. 9 and 10, without the factor gamma / 2. Scores must be float32, computed with
     autocast off: in bfloat16 the penalty is wrong by a tenth.
+
+    With differentiable augmentation ``images`` are those that D is given, after it; R3GAN's authors take the gradient
+    with respect to the images before. What is bounded here is D's slope where D is evaluated, so that gamma means the
+    same whatever the augmentation does to a gradient ("color" scales it by 0 to 3, "cutout" drops a quarter of it), and
+    ``grid_sample`` ("affine") need not be differentiated twice, which not every version of torch can.
     """
     (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genaug.backend import Backend
-from genaug.errors import SaveError, TrainingError, TrainingWarning
+from genaug.errors import InputError, SaveError, TrainingError, TrainingWarning
 from genaug.generator import Generator
 from genaug.plugins import described
 from genaug.progress import Progress
@@ -128,10 +128,11 @@ class TrainingRun:
             self._export(done)
 
     def _look(self, done: int) -> dict[str, float]:
-        """A look that fails, for lack of memory or disk space, must not cost the state."""
+        """A look that fails, for lack of memory or disk space or at images that aren't finite, must not cost the
+        state."""
         try:
             return self._monitor.look(self.generator(done), done, self._progress.say)
-        except (RuntimeError, SaveError) as error:
+        except (RuntimeError, InputError, SaveError) as error:
             self._progress.say(f"warning: no look at the generator after step {done}: {error}")
             return {}
 
