@@ -8,6 +8,7 @@ from typing import Any
 
 from genaug.studies.arms import CLASSIC, NONE, Arm
 from genaug.studies.compare import Difference, holm, paired_difference
+from genaug.studies.power import sensitivity
 
 NAME = "study_thesis"
 LOSSES = ("relativistic", "nonsaturating", "least_squares", "hinge", "minimax")
@@ -82,7 +83,50 @@ def comparisons(cells: list[dict[str, Any]], question: Question) -> list[tuple[A
 
 def tables(cells: list[dict[str, Any]]) -> str:
     """Markdown: for each question the accuracies, the comparisons, and the images."""
-    return "\n\n".join(f"### {question.title}\n\n{table(cells, question)}" for question in questions().values())
+    parts = [f"### {question.title}\n\n{table(cells, question)}" for question in questions().values()]
+    return "\n\n".join([*parts, *([f"### What could have been shown\n\n{limits}"] if (limits := limit(cells)) else [])])
+
+
+def gains(cells: list[dict[str, Any]]) -> dict[Arm, Difference]:
+    """What each arm with generated images gains on the same classifier without them, by two seeds or more."""
+    found = {}
+    for arm in dict.fromkeys(arm for question in questions().values() for arm in question.arms if arm.source):
+        base = CLASSIC if arm.classic else NONE
+        ours, theirs = (figures(cells, a.name, "accuracy", "test") for a in (arm, base))
+        both = [seed for seed in ours if seed in theirs]
+        if len(both) > 1:
+            found[arm] = paired_difference([ours[s] for s in both], [theirs[s] for s in both])
+    return found
+
+
+def highest_end(of: dict[Arm, Difference]) -> float:
+    """The highest upper end of their 95 % intervals: no gain above it could be shown."""
+    return max(difference.high for difference in of.values() if difference.high is not None)
+
+
+def detectable_gain(of: dict[Arm, Difference]) -> float | None:
+    """The gain that each of them would have shown with a probability of 80 % or more; None if no gain below 1."""
+    each = [sensitivity([difference]).gain for difference in of.values()]
+    known = [gain for gain in each if gain is not None]
+    return max(known) if len(known) == len(each) else None
+
+
+def limit(cells: list[dict[str, Any]]) -> str:
+    """How large a gain the recorded seeds leave possible, and which they would have shown; empty without any."""
+    found = gains(cells)
+    lines = []
+    for classic, where in ((False, "Without classic augmentation"), (True, "On top of classic augmentation")):
+        of = {arm: difference for arm, difference in found.items() if arm.classic == classic}
+        if not of:
+            continue
+        above = sum(difference.verdict == "helps" for difference in of.values())
+        shown = detectable_gain(of)
+        told = "" if shown is None else f" A gain of {100 * shown:.1f} points would have shown in each with 80 % power."
+        lines.append(
+            f"{where}, {above} of the {len(of)} arms with generated images have a 95 % interval that lies above 0, "
+            f"before a correction for their number; the upper ends reach {100 * highest_end(of):+.1f} points.{told}"
+        )
+    return "\n\n".join(lines).replace("-", "−")
 
 
 def table(cells: list[dict[str, Any]], question: Question) -> str:
@@ -133,6 +177,12 @@ def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
             for name in IMAGES:
                 values = list(figures(cells, source, name, "images").values())
                 result[f"{name}_{plain(source)}_median"] = statistics.median(values) if values else None
+    found = gains(cells)
+    for classic, where in ((False, "without_classic"), (True, "with_classic")):
+        of = {arm: difference for arm, difference in found.items() if arm.classic == classic}
+        shown = detectable_gain(of) if of else None
+        result[f"no_gain_above_points_{where}"] = 100 * highest_end(of) if of else None
+        result[f"gain_shown_with_80_percent_power_points_{where}"] = None if shown is None else 100 * shown
     return result
 
 

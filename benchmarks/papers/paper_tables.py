@@ -47,18 +47,22 @@ SCRIPTS = [
     Script(
         "papers/mad_gan_1d.py",
         "MAD-GAN on a line (Ghosh et al. 2018)",
-        "--seeds 8",
-        8,
-        2,
+        "--seeds 16",
+        16,
+        1.7,
         paper_measures.mad_gan_1d,
         ("steps", "batch_size", "samples", "config", "named"),
-        note="The networks, the data and the metric are the authors'; the objective is the plugin's default one, and "
+        note="The paper's column is second-hand: these figures were taken from a publication that quotes them, and the "
+        "target at k = 4 is one of them. KL leaves out the samples in bins without real points and those beyond the "
+        "bins (below −10 or above 129.5), which go unpunished; their shares are in the table. Seeds 8 to 15 were run "
+        "after the other eight had been reported, with nothing changed. "
+        "The networks, the data and the metric are the authors'; the objective is the plugin's default one, and "
         "the naming of generators ends halfway, as the learning rate begins to fall. At first it went on to the end: k "
         "= 4 had a median KL of .352 (.239 to .445) and 5 modes in 7 of 8 seeds, k = 8 had 1.054 (.593 to 1.294), with "
         "generators that shared a mode kept apart in it, in spikes; these rows are in the record. That it ends was "
         "chosen on seeds 100 to 103 (KL .257 in the median, 5 modes in each). Other penalties, learning rates and "
-        "weights of the naming, and a weight that falls with the rate, had done no better on such seeds. In seed 2 of "
-        "k = 4 a generator has strayed between the modes 60 and 80.",
+        "weights of the naming, and a weight that falls with the rate, had done no better on such seeds. In seeds 2 "
+        "and 11 of k = 4 a generator has strayed from the mode 60 to between the modes.",
     ),
     Script(
         "papers/mixtures_2d.py",
@@ -93,15 +97,17 @@ SCRIPTS = [
     Script(
         "papers/infogan_coloured_mnist.py",
         "InfoGAN on coloured digits",
-        f"{MNIST} --seeds 3",
-        3,
-        1.5,
+        f"{MNIST} --seeds 6",
+        6,
+        2,
         paper_measures.infogan_coloured_mnist,
         _INFOGAN,
         note=_TURNED + " That the codes enter the generator where they can hardly become a "
         'shape (`continuous_as="modulation"`) is knowledge too, and a second attempt: beside the noise, as in the '
-        "paper (`--set continuous_as=input`), the same three seeds had R² .674, .982 and .681. These rows are in the "
-        "record, and the grids of seeds 0 and 2 below (`with_input`); seed 0 had first been run with a fixed variance "
+        "paper (`--set continuous_as=input`), seeds 0 to 2 had R² .674, .982 and .681. These failures prompted the "
+        "change, so only the seeds from 3 on test it: they were run afterwards with the same settings, and with an "
+        "averaged generator whose batch-norm statistics are its own. The earlier rows are in the record, and the grids "
+        "of seeds 0 and 2 below (`with_input`); seed 0 had first been run with a fixed variance "
         "of Q (.647, not kept). With `input` the category takes the colour at first, of which it alone explains .85 "
         "after 250 steps of seed 101, and as it turns to the digits two codes become the hue and the third a shape "
         "(seed 0: digits of a category, seed 2: the slant), so that the brightness, a third of the colours' variance, "
@@ -118,6 +124,23 @@ SCRIPTS = [
         2,
         paper_measures.wgan_gp_curve,
         ("points", "data", "config"),
+        note="KID falls nearly all the way here, so any number that falls with the steps correlates with it, and minus "
+        "the step itself does. So these runs can't tell whether the estimate would notice that samples get worse: the "
+        "next section can.",
+    ),
+    Script(
+        "papers/wgan_gp_limits.py",
+        "WGAN-GP: the critic's estimate where quality also falls",
+        f"{MNIST} --seeds 3",
+        3,
+        0.3,
+        paper_measures.wgan_gp_limits,
+        ("data", "image_size", "samples", "subsets"),
+        kind=("setting",),
+        own=("points", "images", "config", "statistics"),
+        note="In these runs KID also rises. The settings were chosen on seed 100: at 3e-3 the high rate still let KID "
+        "fall nearly all the way. `few images` has 100 training images and a rate of 1e-3, `high rate` all of them and "
+        "1e-2; the paper's rate is 1e-4. The estimate on held-out images takes its real images from the test set.",
     ),
     Script(
         "papers/conditional.py",

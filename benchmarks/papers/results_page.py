@@ -69,7 +69,8 @@ def targets(found: list[Found]) -> str:
     lines += ["| script | measure | seeds | median (range) | target | met |", "|---|---|---|---|---|---|"]
     for script, _, measures in found:
         for measure in (measure for measure in measures if measure.bound):
-            cells = [f"`{script.name}`", measure.label, f"{len(measure.values)} of {script.seeds}", middle(measure)]
+            seeds = f"{len(measure.values)} of {measure.seeds or script.seeds}"
+            cells = [f"`{script.name}`", measure.label, seeds, middle(measure)]
             lines.append(f"| {' | '.join([*cells, target(measure), verdict(measure, script.seeds)])} |")
     return "\n".join(lines)
 
@@ -168,6 +169,7 @@ def target(measure: Measure) -> str:
 
 
 def verdict(measure: Measure, asked: int) -> str:
+    asked = measure.seeds or asked
     if measure.bound and not measure.values:
         return "not run yet"
     said = {None: "–", True: "yes", False: "**no**"}[measure.met]

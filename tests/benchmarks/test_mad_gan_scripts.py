@@ -7,6 +7,7 @@ import mad_gan_1d
 import mad_gan_cost
 import mixtures_2d
 import pytest
+import torch
 
 from genaug import plugins
 
@@ -41,15 +42,27 @@ def test_mad_gan_1d(call, monkeypatch):
     assert result["kl_median_k4"] == pytest.approx((lines[1]["kl"] + lines[3]["kl"]) / 2)
     assert result["kl_difference_to_k1"] == pytest.approx(result["kl_median_k4"] - result["kl_median_k1"])
     assert not result["target_modes_met"]
-    assert (result["paper_kl_k1"], result["paper_kl_k4"]) == (0.57, 0.28)
+    assert (result["second_hand_paper_kl_k1"], result["second_hand_paper_kl_k4"]) == (0.57, 0.28)
+    assert result["not_counted_max_k4"] == max(lines[1]["elsewhere"], lines[3]["elsewhere"])
+    outside = [1 - sum(line["histogram"]) / 5000 for line in lines if line["k"] == 4]
+    assert result["beyond_the_bins_median_k4"] == pytest.approx(sum(outside) / 2)
     assert "paired t-test" in said
+    assert "quoted by another publication" in said
     monkeypatch.setattr(mad_gan_1d, "run", refuse)
     assert call(mad_gan_1d, *arguments)[0] == result
 
 
+def test_samples_that_kl_does_not_count_and_samples_beyond_the_bins_are_told():
+    made = torch.tensor([[10.0], [10.1], [-11.0], [200.0], [40.0]])
+    row = {**mad_gan_1d.measure(made, torch.tensor([[10.2], [60.0]])), "samples": 5}
+    assert mad_gan_1d.not_counted(row) == pytest.approx(3 / 5)
+    assert mad_gan_1d.beyond_the_bins(row) == pytest.approx(2 / 5)
+
+
 def test_the_targets_of_mad_gan_1d(capsys):
     def rows(kls, modes):
-        return [{"kl": kl, "modes": count} for kl, count in zip(kls, modes, strict=True)]
+        few = {"elsewhere": 0.1, "histogram": [90], "samples": 100}
+        return [{"kl": kl, "modes": count, **few} for kl, count in zip(kls, modes, strict=True)]
 
     one = rows([0.5, 0.6, 0.55], [4, 5, 5])
     good = mad_gan_1d.summary({1: one, 4: rows([0.2, 0.25, 0.3], [5, 5, 5])})

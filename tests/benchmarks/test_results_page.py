@@ -31,7 +31,16 @@ def write(folder, name, rows):
 
 
 def of_line(k, kls, modes=5, steps=100):
-    return [{"k": k, "seed": s, "steps": steps, "kl": v, "modes": modes, "seconds": 36} for s, v in enumerate(kls)]
+    common = {
+        "k": k,
+        "steps": steps,
+        "modes": modes,
+        "seconds": 36,
+        "elsewhere": 0.02,
+        "histogram": [3, 6],
+        "samples": 10,
+    }
+    return [{**common, "seed": s, "kl": v} for s, v in enumerate(kls)]
 
 
 def section(folder, title):
@@ -39,29 +48,36 @@ def section(folder, title):
 
 
 def test_a_record_becomes_a_table(tmp_path):
-    rows = [row for k in (1, 2, 8) for row in of_line(k, [0.5, 0.6, 0.55, 0.5, 0.5, 0.5, 0.5, 0.5])]
-    write(tmp_path, "mad_gan_1d", rows + of_line(4, [0.2, 0.3, 0.25, 0.2, 0.2, 0.2, 0.2, 0.9]))
+    rows = [row for k in (1, 2, 8) for row in of_line(k, [0.5, 0.6, 0.55, 0.5, 0.5, 0.5, 0.5, 0.5] * 2)]
+    write(tmp_path, "mad_gan_1d", rows + of_line(4, [0.2, 0.3, 0.25, 0.2, 0.2, 0.2, 0.2, 0.9, *[0.4] * 8]))
     (tmp_path / "mad_gan_1d.png").touch()
     said = section(tmp_path, LINE.title)
-    assert "python benchmarks/papers/mad_gan_1d.py --seeds 8 --steps 100 --json" in said
-    assert "8 seeds, 0.3 hours" in said
-    each = "0.200, 0.300, 0.250, 0.200, 0.200, 0.200, 0.200, 0.900"
-    assert f"| KL, k = 4 | {each} | 0.200 (0.200 to 0.900) | ≤ 0.28 (median) | 0.28 | yes |" in said
-    assert "| modes of 5, k = 4 | 5, 5, 5, 5, 5, 5, 5, 5 | 5 (5 to 5) | ≥ 5 (every seed) | – | yes |" in said
+    assert "python benchmarks/papers/mad_gan_1d.py --seeds 16 --steps 100 --json" in said
+    assert "16 seeds, 0.6 hours" in said
+    each = f"0.200, 0.300, 0.250, 0.200, 0.200, 0.200, 0.200, 0.900, {', '.join(['0.400'] * 8)}"
+    paper = "0.28 (second-hand)"
+    assert f"| KL, k = 4 | {each} | 0.400 (0.200 to 0.900) | ≤ 0.28 (median) | {paper} | **no** |" in said
+    assert f"| KL, k = 4, seeds from 8 on | {', '.join(['0.400'] * 8)} | 0.400 (0.400 to 0.400) | –" in said
+    assert f"| samples beyond the bins, k = 4 | {', '.join(['10.000 %'] * 16)} |" in said
+    assert f"| samples that KL doesn't count, k = 4 | {', '.join(['2.00 %'] * 16)} |" in said
+    assert f"| modes of 5, k = 4 | {', '.join('5' * 16)} | 5 (5 to 5) | ≥ 5 (every seed) | – | yes |" in said
     (apart,) = (line for line in said.splitlines() if "less that at k = 1" in line)
-    assert "mean < 0, p < .05 (paired t-test) | −0.29 | yes" in apart
+    assert "mean < 0, p < .05 (paired t-test) | −0.29 (second-hand) | yes" in apart
     assert "![mad_gan_1d](../benchmarks/results/mad_gan_1d.png)" in said
 
 
 def test_what_is_missing_is_said(tmp_path):
     write(tmp_path, "mad_gan_1d", of_line(4, [0.2, 0.4]) + of_line(1, [0.5]) + of_line(4, [0.1] * 101)[100:])
     said = section(tmp_path, LINE.title)
-    assert "Partial: 0 of 8 seeds have all figures" in said
-    assert "| KL, k = 4 | 0.200, 0.400 | 0.300 (0.200 to 0.400) | ≤ 0.28 (median) | 0.28 | **no**, so far |" in said
-    assert "| KL, k = 8 | – | – | – | 0.68 | – |" in said
+    assert "Partial: 0 of 16 seeds have all figures" in said
+    assert (
+        "| KL, k = 4 | 0.200, 0.400 | 0.300 (0.200 to 0.400) | ≤ 0.28 (median) | 0.28 (second-hand) | **no**, so far |"
+        in said
+    )
+    assert "| KL, k = 8 | – | – | – | 0.68 (second-hand) | – |" in said
     assert "Not run yet. A full run takes about" in section(tmp_path, "Mixtures in the plane")
     overview = results_page.page(tmp_path).split("\n## ")[0]
-    assert f"| `papers/mad_gan_1d.py` | {LINE.title} | partial: 0 of 8 | 1 of 3 |" in overview
+    assert f"| `papers/mad_gan_1d.py` | {LINE.title} | partial: 0 of 16 | 1 of 3 |" in overview
     assert "| `papers/labels.py` | Labels for generators that have none | not run yet | – |" in overview
 
 
@@ -76,9 +92,9 @@ def test_the_page_and_the_targets_are_written_where_they_were_and_nothing_else_c
     said, _, after = said.partition(results_page.END)
     assert (before, after) == ("before\n", "\nafter\n")
     assert "an older table" not in said
-    assert "\npython benchmarks/papers/mad_gan_1d.py --seeds 8 --steps 100 --json\n" in said
+    assert "\npython benchmarks/papers/mad_gan_1d.py --seeds 16 --steps 100 --json\n" in said
     assert "study_thesis" not in said
-    assert "| `mad_gan_1d` | KL, k = 4 | 2 of 8 | 0.300 (0.200 to 0.400) | ≤ 0.28 (median) | **no**, so far |" in said
+    assert "| `mad_gan_1d` | KL, k = 4 | 2 of 16 | 0.300 (0.200 to 0.400) | ≤ 0.28 (median) | **no**, so far |" in said
     assert "| `mixtures_2d` | ring, mad-gan: modes of 8 | 0 of 5 | – | ≥ 8 (every seed) | not run yet |" in said
     assert {path.name for path in tmp_path.iterdir()} == {"records", "papers.md", "results.md"}
     printed = capsys.readouterr().err
@@ -93,6 +109,21 @@ def test_a_page_without_the_marks_is_refused_and_nothing_is_written(text, tmp_pa
         results_page.main([f"--results={tmp_path}", f"--docs={tmp_path}"])
     assert (tmp_path / "results.md").read_text() == text
     assert not (tmp_path / "papers.md").exists()
+
+
+def test_the_seeds_that_prompted_a_method_and_fresh_ones_are_told_apart(tmp_path):
+    common = {"steps": 5, "data": "torchvision:MNIST", "seconds": 1, "r2_of_category": 0.1}
+    write(tmp_path, "infogan_coloured_mnist", [{**common, "seed": s, "r2": 0.9 + s / 100} for s in range(3)])
+    said = section(tmp_path, "InfoGAN on coloured digits")
+    first = "seeds 0 to 2, whose failures had prompted the method | 0.900, 0.910, 0.920 | 0.910 (0.900 to 0.920)"
+    assert f"{first} | ≥ 0.8 (every seed) | none | yes |" in said
+    assert "fresh seeds from 3 on | – | – | ≥ 0.8 (every seed) | none | not run yet |" in said
+    assert "Partial: 3 of 6 seeds" in said
+    write(tmp_path, "infogan_coloured_mnist", [{**common, "seed": s, "r2": 0.9 - s / 20} for s in range(6)])
+    said = section(tmp_path, "InfoGAN on coloured digits")
+    fresh = "0.750, 0.700, 0.650 | 0.700 (0.650 to 0.750)"
+    assert f"fresh seeds from 3 on | {fresh} | ≥ 0.8 (every seed) | none | **no** |" in said
+    assert "6 seeds," in said
 
 
 def test_runs_with_other_settings_than_the_latest_are_left_out(tmp_path):
@@ -146,8 +177,14 @@ def test_every_script_reads_what_its_script_records(tmp_path):
     write(tmp_path, "conditional", [{**blank, **cgan}, cifar])
     write(tmp_path, "infogan_mnist", [{**blank, "error": 0.04, "width": 16}])
     write(tmp_path, "infogan_coloured_mnist", [{**blank, "r2": 0.9, "r2_of_category": 0.1}])
-    write(tmp_path, "wgan_gp_curve", [{**blank, "spearman": 0.9, "spearman_averaged": 0.8}])
+    write(
+        tmp_path,
+        "wgan_gp_curve",
+        [{**blank, "spearman": 0.9, "spearman_averaged": 0.8, "points": [1, 2, 3], "kid": [3, 1, 2]}],
+    )
     write(tmp_path, "mixtures_2d", [{**blank, "mixture": "grid", "method": "mad-gan", "modes": 24, "quality": 0.95}])
+    curve = {"points": [1, 2, 3], "kid": [0.3, 0.1, 0.2], "held_out": [1.0, 2.0, 3.0], "spearman": 0.5}
+    write(tmp_path, "wgan_gp_limits", [{**blank, **curve, "setting": "few images"}])
     refused = {**blank, "generator": "infogan", "method": "codes", "refused": "why", "judge_accuracy": 0.99}
     write(tmp_path, "labels", [refused])
     said = results_page.page(tmp_path)
@@ -157,6 +194,10 @@ def test_every_script_reads_what_its_script_records(tmp_path):
         "| grid, mad-gan: modes of 25 | 24 | 24 | ≥ 25 (every seed) | – | **no**, so far |",
         "| steps | 7,000 | 7,000 | – | – | – |",
         "| infogan, codes: refused | 1 | 1 | – | – | – |",
+        "| Spearman, minus the step and KID | 0.500 | 0.500 | – | – | – |",
+        "| few images: KID rises, as a multiple of the lowest before | 2.0 | 2.0 | – | – | – |",
+        "| few images: Spearman, critic's estimate and KID | 0.500 | 0.500 | ≥ 0.8 (every seed) | – | **no**, so far |",
+        "| few images: Spearman, the estimate on held-out images and KID | −0.500 |",
     ):
         assert line in said
 

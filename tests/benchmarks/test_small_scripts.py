@@ -10,6 +10,10 @@ import loader
 import pytest
 import synthetic_only
 import training
+import training_time
+
+from genaug.data import load_data
+from genaug.training.reading import read_images
 
 HERE = Path(__file__).parent
 BENCHMARKS = HERE.parents[1] / "benchmarks"
@@ -100,6 +104,33 @@ def test_training_says_what_it_needs(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchgan.models", None)
     with pytest.raises(SystemExit, match="make bench"):
         run(training)
+
+
+def test_training_time(capsys, monkeypatch):
+    monkeypatch.setattr(training_time, "BATCH", 4)
+    training_time.main(["--data", "digits", "--steps", "3", "--warm-up", "1", "--run", "300", "--json"])
+    printed = capsys.readouterr()
+    result = json.loads(printed.out)
+    assert (result["steps"], result["run_steps"], result["batch_size"]) == (3, 300, 4)
+    rate = result["images_per_second"]
+    assert result["run_minutes_extrapolated"] == pytest.approx(4 * 300 / rate / 60, abs=0.1)
+    assert result["threads"] >= 1
+    assert "extrapolated" in printed.err
+
+
+def test_training_time_leaves_the_warm_up_out(monkeypatch, tmp_path):
+    seconds, played = [0.0], []
+
+    def play(run, index):
+        played.append(index)
+        seconds[0] += 100 if index < 2 else 1
+
+    monkeypatch.setattr(training_time.TrainingRun, "play", play)
+    monkeypatch.setattr(training_time.time, "perf_counter", lambda: seconds[0])
+    monkeypatch.setattr(training_time.time, "process_time", lambda: seconds[0] / 2)
+    data = read_images(load_data("digits"))
+    assert training_time.timed("cgan", data, 5, 2, tmp_path / "run") == (5, 2.5)
+    assert played == list(range(7))
 
 
 def scripts():

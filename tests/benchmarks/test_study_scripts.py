@@ -11,12 +11,14 @@ from pathlib import Path
 
 import mnist_low_label
 import pytest
+import small_studies
 import torch
 import tracked_cells
 import verdict
 
 import genaug
 from genaug.data import load_data
+from genaug.demo import DemoSettings
 from genaug.studies import Recipe, jobs
 from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE
 
@@ -294,3 +296,39 @@ class TestFewLabels:
         assert said.err.count("a full run costs about") == 3
         assert not scored
         assert not (tmp_path / "cells.jsonl").exists()
+
+
+class TestSmallStudies:
+    @pytest.fixture(autouse=True)
+    def tiny(self, monkeypatch):
+        tiny = {"labels_per_class": 2, "generator_steps": 2, "generator_batch_size": 4, "updates": 3, "batch_size": 8}
+        monkeypatch.setattr(small_studies, "DemoSettings", partial(DemoSettings, **tiny))
+        recipe = partial(Recipe, "cgan", 2, config=SMALL)
+        monkeypatch.setattr(small_studies, "Recipe", lambda backend, steps, config: recipe())
+
+    def test_from_start_to_table_and_on_from_the_record(self, tmp_path, capsys, scored):
+        words = ["--out", f"{tmp_path / 'runs'}", "--results", f"{tmp_path / 'cells.jsonl'}", "--json"]
+        small_studies.main([*words, "--seeds", "2", "--updates", "2"])
+        printed = capsys.readouterr()
+        result = told(printed)
+        lines = lines_of(tmp_path / "cells.jsonl")
+        assert {line["study"] for line in lines} == {"demo", "own digits", "pretrained"}
+        (demo,) = (line["result"] for line in lines if "result" in line)
+        assert len(demo["arms"]["none"]["accuracies"]) == 2
+        assert result["demo_accuracy_none"] == pytest.approx(sum(demo["arms"]["none"]["accuracies"]) / 2)
+        assert result["demo_generated_less_none_low"] == demo["differences"]["generated - none"]["low"]
+        for name in ("own digits", "pretrained"):
+            none = [
+                c["accuracy"] for c in lines if (c["study"], c.get("phase"), c.get("name")) == (name, "test", "none")
+            ]
+            assert result[f"{small_studies.plain(name)}_accuracy_none"] == pytest.approx(sum(none) / 2)
+        scored.clear()
+        small_studies.main([*words, "--table"])
+        again = capsys.readouterr()
+        assert told(again) == result
+        assert again.err == printed.err[-len(again.err) :]
+        assert not scored
+        small_studies.main(
+            [*words[:-1], "--table", "--only", "demo", "--results", f"{tmp_path / 'none.jsonl'}", "--json"]
+        )
+        assert told(capsys.readouterr()) == {}, "nothing is run for a table"

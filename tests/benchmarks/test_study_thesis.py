@@ -114,3 +114,29 @@ def test_every_source_of_a_question_is_trained():
     assert asked == set(made)
     assert made["mad-gan-paper"].config["loss"] == "madgan"
     assert made["cgan-nonsaturating"].config["loss"] == "nonsaturating"
+
+
+def test_how_large_a_gain_is_left_possible_is_the_highest_end_of_the_intervals():
+    def of(name, *accuracies):
+        return [
+            {"study": "digits", "phase": "test", "name": name, "seed": seed, "accuracy": value}
+            for seed, value in enumerate(accuracies)
+        ]
+
+    none, classic = of("none", 0.8, 0.82, 0.84), of("classic", 0.9, 0.91, 0.92)
+    worse, better = of("mad-gan-5 0.1", 0.78, 0.8, 0.83), of("mad-gan-5 0.25", 0.81, 0.83, 0.84)
+    beside = of("classic + mad-gan-5 0.5", 0.8, 0.81, 0.82)
+    gains = thesis_tables.gains([*none, *classic, *worse, *better, *beside])
+    assert {arm.name: round(100 * found.mean, 2) for arm, found in gains.items()} == {
+        "mad-gan-5 0.1": -1.67,
+        "mad-gan-5 0.25": 0.67,
+        "classic + mad-gan-5 0.5": -10,
+    }
+    alone = {arm: found for arm, found in gains.items() if not arm.classic}
+    assert thesis_tables.highest_end(alone) == max(found.high for found in alone.values())
+    each = [thesis_tables.sensitivity([found]).gain for found in alone.values()]
+    assert thesis_tables.detectable_gain(alone) == max(each)
+    limit = thesis_tables.limit([*none, *classic, *worse, *better, *beside])
+    assert f"the upper ends reach +{100 * thesis_tables.highest_end(alone):.1f} points" in limit
+    assert "On top of classic augmentation, 0 of the 1 arms" in limit
+    assert thesis_tables.limit(none) == ""

@@ -1,0 +1,109 @@
+"""How long does a training take on this machine? So many steps are timed after a warm-up, and a full run extrapolated.
+
+Only the steps are timed, not the reading of the data, nor the sample sheets and checkpoints in between. The processor's
+time is that of all threads together; other load on the machine lengthens the time on the clock, but hardly this one.
+
+    OMP_NUM_THREADS=1 python benchmarks/training_time.py --root MNIST_ROOT --json
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genaug import plugins
+from genaug.data import load_data
+from genaug.precision import compute_dtype, pick_device
+from genaug.training.ranks import Share
+from genaug.training.reading import TrainingImages, read_images
+from genaug.training.run import TrainingRun
+from genaug.training.run_folder import RunFolder
+
+BATCH = 64  # the default of ``genaug train``
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--backend", default="cgan")
+    parser.add_argument("--data", default="torchvision:MNIST")
+    parser.add_argument("--root", help="where torchvision's files lie")
+    parser.add_argument("--steps", type=int, default=200, help="that are timed")
+    parser.add_argument("--warm-up", type=int, default=20, help="steps before these")
+    parser.add_argument("--run", type=int, default=3000, help="steps of the run that is extrapolated to")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    data = read_images(load_data(options.data, split="train", root=options.root))
+    with tempfile.TemporaryDirectory() as scratch:
+        clock, processor = timed(options.backend, data, options.steps, options.warm_up, Path(scratch) / "run")
+    result: dict[str, Any] = {
+        "script": "training_time",
+        "backend": options.backend,
+        "data": options.data,
+        "batch_size": BATCH,
+        "steps": options.steps,
+        "warm_up": options.warm_up,
+        "images_per_second": round(BATCH * options.steps / clock, 1),
+        "images_per_processor_second": round(BATCH * options.steps / processor, 1),
+        "run_steps": options.run,
+        "run_minutes_extrapolated": round(clock / options.steps * options.run / 60, 1),
+        "run_processor_minutes_extrapolated": round(processor / options.steps * options.run / 60, 1),
+        "device": str(pick_device(None)),
+        "precision": str(compute_dtype("auto", pick_device(None))).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "processors": os.cpu_count(),
+        "load_before": load,  # processes that ran or waited for a processor, over the last minute
+        "machine": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "torch": torch.__version__,
+    }
+    print(
+        f"{options.steps} steps took {clock:.0f} s, {processor:.0f} s of the processor; {options.run:,} take about "
+        f"{result['run_minutes_extrapolated']:.0f} minutes here, {result['run_processor_minutes_extrapolated']:.0f} of "
+        f"the processor (extrapolated)",
+        file=sys.stderr,
+    )
+    print(json.dumps(result) if options.json else result)
+
+
+def timed(backend_name: str, data: TrainingImages, steps: int, warm_up: int, folder: Path) -> tuple[float, float]:
+    """Seconds on the clock, and of the processor, that so many steps of a training take after a warm-up."""
+    backend, device = plugins.resolve(backend_name), pick_device(None)
+    asked = {"backend": backend_name, "seed": 0, "batch_size": BATCH, "steps": 10 * (warm_up + steps)}
+    run = TrainingRun(
+        backend,
+        backend.Config(),
+        data,
+        RunFolder(folder),
+        asked,
+        policy=(),
+        device=device,
+        dtype=compute_dtype("auto", device),
+        share=Share(),
+        show_progress=False,
+    )
+    for index in range(warm_up):
+        run.play(index)
+    finish(device)
+    clock, processor = time.perf_counter(), time.process_time()
+    for index in range(warm_up, warm_up + steps):
+        run.play(index)
+    finish(device)
+    return time.perf_counter() - clock, time.process_time() - processor
+
+
+def finish(device: torch.device) -> None:
+    """Wait for what a GPU was given to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+if __name__ == "__main__":
+    main()
