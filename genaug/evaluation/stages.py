@@ -194,7 +194,9 @@ def look_for_copies(
         found.missing["copying"] = doubt or f"needs {LEAST_FOR_COPYING} held-out real images, there are {told}"
         closeness = nearest(fake, train)[0]
     else:
-        result, nearness = copying_and_nearness(train, held_out, fake, seed=mix(seed, "copying"))
+        assert unseen is not None
+        images = subject.real.images, unseen.images, subject.fake
+        result, nearness = copying_and_nearness(train, held_out, fake, seed=mix(seed, "copying"), identity=images)
         details = {name: value for name, value in result.items() if not name.startswith("c_t")}
         found.metrics["copying"] = measure(
             result["c_t"],

@@ -69,8 +69,8 @@ def test_one_picture_over_and_over_and_pure_noise():
 
 
 def with_duplicates(case):
-    """Features with exact duplicates: generated points that are real ones, real ones that are held many times (more than
-    k and exactly k + 1), and a generator that makes few pictures."""
+    """Features with exact duplicates: generated points that are real ones, real ones that are held many times (more
+    than k and exactly k + 1), and a generator that makes few pictures."""
     draws = np.random.default_rng(7)
     real, fake = draws.normal(size=(330, 5)), draws.normal(size=(280, 5))
     if case == "copies":
