@@ -207,7 +207,13 @@ def look_for_copies(
             features=features.description,
             higher_is_better=None,
             best=0.0,
-            details={"statistic": "C_T", **details, "held_out_samples": len(held_out), "rule": RULE},
+            details={
+                "statistic": "C_T",
+                **details,
+                "held_out_samples": len(held_out),
+                "rule": RULE,
+                "note": f"{result['exact']:.1%} identical to a training image, {result['near']:.1%} near duplicates",
+            },
         )
         closeness = torch.from_numpy(nearness)
     closest = closeness.argsort(stable=True)
