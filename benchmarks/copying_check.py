@@ -41,11 +41,30 @@ def class_means(images: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([means[label] for label in labels.tolist()]).round().byte()
 
 
+def failing_shares(images: Tensor, few: int, cuts: int, seed: int) -> dict[str, float]:
+    """In what share of random cuts into seen, held-out and fresh images the check fails: false alarms on fresh images,
+    and how often verbatim copies among these are found."""
+    pixels = pixel_features().of(images)
+    shares = {"false_alarms": 0.0, "found_1_percent": 0.01, "found_5_percent": 0.05}
+    failed = dict.fromkeys(shares, 0)
+    for cut in range(cuts):
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(mix(seed, "cut", cut)))
+        held_out, fresh, seen = pixels[order[:few]], pixels[order[few : 2 * few]], pixels[order[2 * few :][:SEEN]]
+        for name, share in shares.items():
+            count = round(share * few)
+            made = torch.cat([seen[:count], fresh[count:]])
+            # C_T, for which there are cells, decides nothing.
+            failed[name] += not copying(seen, held_out, made, cells=1, bootstrap=50, seed=cut)["passed"]
+        say(f"cut {cut + 1} of {cuts}: failed " + ", ".join(f"{name} {n}" for name, n in failed.items()))
+    return {"cuts": cuts, **{name: round(n / cuts, 4) for name, n in failed.items() if cuts}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", default="digits")
     parser.add_argument("--root", help="where torchvision's files lie")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cuts", type=int, default=50, help="random cuts that rates are counted over")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
@@ -78,6 +97,9 @@ def main() -> None:
         "copies_shifted": (held_out, lambda: shifted(copies), True),
         "copies_10_percent": (held_out, lambda: partly(0.1, fresh), True),
         "copies_10_percent_rest_poor": (held_out, lambda: partly(0.1, noisy(fresh, 80, draws)), True),
+        "copies_1_percent": (held_out, lambda: partly(0.01, fresh), True),
+        "copies_1_percent_rest_poor": (held_out, lambda: partly(0.01, noisy(fresh, 80, draws)), True),
+        "copies_5_percent": (held_out, lambda: partly(0.05, fresh), True),
     }
     pixels = pixel_features().of
     result: dict[str, float | bool | str] = {"data": options.data, "seen": len(seen), "samples": few}
@@ -86,14 +108,18 @@ def main() -> None:
         began = time.perf_counter()
         found = copying(pixels(seen), pixels(unseen), pixels(make()), seed=options.seed)
         wrong += found["passed"] == copier
-        result |= {f"{name}_{field}": round(found[field], 4) for field in ("c_t", "nearest_ratio", "copied")}
+        result |= {
+            f"{name}_{field}": round(found[field], 4) for field in ("c_t", "nearest_ratio", "copied", "exact", "near")
+        }
         result[f"{name}_passed"] = found["passed"]
         say(
             f"{name:28} C_T {found['c_t']:7.2f}  ratio {found['nearest_ratio']:.3f}  copied {found['copied']:.3f}  "
+            f"exact {found['exact']:.3f}  near {found['near']:.3f}  "
             f"{'passed' if found['passed'] else 'FAILED':6}  {'copies' if copier else 'copies nobody'}  "
             f"({time.perf_counter() - began:.0f} s)"
         )
     result["wrong"] = wrong
+    result |= failing_shares(data.images, few, options.cuts, options.seed)
     if options.json:
         print(json.dumps(result))
 

@@ -24,7 +24,7 @@ _FORMS = "Expected 'digits', 'folder:PATH' or 'torchvision:NAME'."
 _DIGITS_TEST = 500
 # What torchvision's data sets call the two splits, the usual word first.
 _SPLIT_WORDS: dict[Split, tuple[str, ...]] = {"train": ("train", "trainval"), "test": ("test", "val")}
-_LABELLED_IMAGES = [
+LABELLED_IMAGES = [
     "CIFAR10",
     "CIFAR100",
     "Country211",
@@ -74,7 +74,7 @@ def load_data(name: str, *, split: Split = "train", root: str | Path | None = No
         raise InputError(f"unknown data {name!r}. For a folder of class folders, say 'folder:{name}'.")
     if kind in ("folder", "torchvision"):
         raise InputError(f"{name!r} names no {'folder' if kind == 'folder' else 'data set'}. {_FORMS}")
-    near = difflib.get_close_matches(name, ["digits", *(f"torchvision:{known}" for known in _LABELLED_IMAGES)], 1, 0.75)
+    near = difflib.get_close_matches(name, ["digits", *(f"torchvision:{known}" for known in LABELLED_IMAGES)], 1, 0.75)
     raise InputError(f"unknown data {name!r}. " + (f"Did you mean {near[0]!r}? " if near else "") + _FORMS)
 
 
@@ -215,7 +215,7 @@ class _GreyOrColour:
 def _torchvision(name: str, split: Split, root: str | Path | None) -> Dataset[Any]:
     from torchvision import datasets
 
-    known = {other.lower(): other for other in _LABELLED_IMAGES if hasattr(datasets, other)}
+    known = {other.lower(): other for other in LABELLED_IMAGES if hasattr(datasets, other)}
     if name.lower() not in known:
         near = [known[k] for k in difflib.get_close_matches(name.lower(), known, 3, 0.5)]
         raise InputError(

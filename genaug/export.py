@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from genaug import storage
+from genaug.blend.source import check_images
 from genaug.errors import OutputExistsError
 from genaug.folders import check_replaceable, replaced_folder
 from genaug.images import to_pil
@@ -26,16 +27,18 @@ def sample_parts(source: Source, wanted: int | Tensor, seed: int) -> Iterator[Pa
     """Images and labels on the CPU, ``PART`` at a time: so many of classes drawn at random, or one for each label.
 
     The first part is what ``source.sample`` gives for the seed, the others what it gives for seeds derived from
-    it. Image i of a seed is the same however many are asked for.
+    it. Image i of a seed is the same however many are asked for. Raises
+    ``InputError`` if the source gives something else than its spec says, such as floats or NaN.
     """
     count = wanted if isinstance(wanted, int) else len(wanted)
     for start in range(0, count, PART):
         part_seed = seed if start == 0 else mix(seed, "part", start // PART)
+        size = min(PART, count - start)
         if isinstance(wanted, int):
-            images, labels = source.sample(min(PART, count - start), seed=part_seed)
+            images, labels = source.sample(size, seed=part_seed)
         else:
             images, labels = source.sample(labels=wanted[start : start + PART], seed=part_seed)
-        yield images.cpu(), None if labels is None else labels.cpu()
+        yield check_images(source, images, size).cpu(), None if labels is None else labels.cpu()
 
 
 def check_free(out: Path, overwrite: bool) -> None:

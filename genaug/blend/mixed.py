@@ -188,6 +188,19 @@ class MixedDataset(Dataset[Any]):
                 self.pool.refill(fresh)
         self._draw(epoch)
 
+    def follow_epoch(self, epoch: int) -> None:
+        """``set_epoch`` for samplers that are told the epoch. A blend without its generator, as a process that was
+        spawned for distributed training has it, draws again from the samples that it holds, and warns."""
+        if self.pool is not None and self._owned and self.refresh == "epoch" and not self.pool.can_refill:
+            self._warn(
+                "this process got the blend without its generator (it was spawned), so every epoch draws from the same "
+                f"{len(self.pool):,} generated images. Launch it with torchrun, or strategy='ddp', for new ones.",
+                4,
+            )
+            self._draw(as_whole(epoch, "epoch", 0))
+        else:
+            self.set_epoch(epoch)
+
     def is_generated(self, index: int) -> bool:
         """Whether item ``index`` is a generated one in this epoch."""
         return self._made(self._checked(index)) >= 0
@@ -200,7 +213,10 @@ class MixedDataset(Dataset[Any]):
 
     def batch_sampler(self, batch_size: int, *, drop_last: bool = False) -> MixedBatchSampler:
         """For ``DataLoader(mixed, batch_sampler=...)``: each index once an epoch, in random order, and in every batch
-        floor or ceiling of ratio·batch generated ones. The order follows (seed, epoch), so call ``set_epoch``."""
+        floor or ceiling of ratio·batch generated ones. The order follows (seed, epoch), so call ``set_epoch``.
+
+        Lightning gives each of several processes its share of the batches. In a loop of your own,
+        ``MixedBatchSampler(DistributedSampler(mixed), batch_size, drop_last)`` of ``genaug.blend.batches`` does so."""
         return MixedBatchSampler(self, batch_size, drop_last)
 
     def __len__(self) -> int:

@@ -270,6 +270,11 @@ class SamplePool:
                 "refill(seed), or set_epoch, between epochs only, and again where it failed."
             )
 
+    @property
+    def can_refill(self) -> bool:
+        """Whether the pool has a source to refill from."""
+        return self._source is not None
+
     def take_source(self, other: "SamplePool") -> None:
         """Refill from another pool's source from now on: for a copy of that pool."""
         self._source = other._source

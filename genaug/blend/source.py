@@ -34,10 +34,18 @@ def check_source(source: Any) -> Spec:
 def checked_sample(source: Source, n: int, labels: Tensor | None, seed: int) -> Tensor:
     """``n`` images from a source, on its device. Raises ``InputError`` where they aren't what its spec says."""
     images, _ = source.sample(n, seed=seed) if labels is None else source.sample(labels=labels, seed=seed)
+    return check_images(source, images, n)
+
+
+def check_images(source: Source, images: Any, n: int) -> Tensor:
+    """What a source gave for ``n`` images. Raises ``InputError`` if it isn't what the source's spec says."""
     expected = (n, *source.spec.shape)
     if not isinstance(images, Tensor) or images.dtype != torch.uint8 or tuple(images.shape) != expected:
         got = f"{images.dtype} of shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise InputError(f"{type(source).__name__}.sample gave {got}; expected torch.uint8 of shape {expected}.")
+        nan = ""
+        if isinstance(images, Tensor) and images.is_floating_point() and not bool(torch.isfinite(images).all()):
+            nan = " It holds NaN or infinity: has its generator's training diverged?"
+        raise InputError(f"{type(source).__name__}.sample gave {got}; expected torch.uint8 of shape {expected}.{nan}")
     return images
 
 

@@ -19,12 +19,13 @@ def evaluate(
         ),
     ],
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="What it was trained on: digits, folder:PATH (train/ and test/ with class folders in them) or "
-            "torchvision:NAME (with --root). The test split is the held-out one."
+            "torchvision:NAME (with --root). The test split is the held-out one.  [default: by the run's record, also "
+            "--root, --labels-per-class, --training-seed and --image-size]"
         ),
-    ] = "digits",
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="Where torchvision's files lie; nothing is downloaded.")] = None,
     test_data: Annotated[
         str | None, typer.Option(help="Held-out images, in the forms of --data, where --data has no test split.")
@@ -34,8 +35,9 @@ def evaluate(
         typer.Option(min=1, max=limits.COUNT, help="As in `genaug train`: it saw this many images a class only."),
     ] = None,
     training_seed: Annotated[
-        int, typer.Option(min=0, max=limits.SEED, help="The --seed that drew these in `genaug train`.")
-    ] = 0,
+        int | None,
+        typer.Option(min=0, max=limits.SEED, help="The --seed that drew these in `genaug train`.  [default: 0]"),
+    ] = None,
     image_size: Annotated[
         int | None,
         typer.Option(
@@ -71,6 +73,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json in place of a table.")] = False,
 ) -> None:
     """Measure how real, how varied and how useful a generator's images are, and whether it copies its training set."""
+    from genaug.cli.run_data import load_recorded, recorded_data
     from genaug.cli.sources import source_named
     from genaug.data import few_per_class, load_data, public_name
     from genaug.errors import InputError
@@ -82,8 +85,23 @@ def evaluate(
         check_free(out, overwrite)
     if card and not Path(source).is_dir():
         raise InputError(f"--card writes into a generator's folder, and {source} is none: genaug pull --out makes one.")
-    real: Any = load_data(data, root=root)
-    judged = source_named(source, real, image_size, device)
+    judged: Any = None
+    if data is None:
+        if not source.startswith("folder:"):
+            judged = source_named(source, None, image_size, device)
+        recorded = recorded_data(source, getattr(judged, "training", None), root)
+        recorded = recorded if root is None else recorded.model_copy(update={"root": str(root)})
+        real: Any = load_recorded(source, recorded)
+        data, root = recorded.data, None if recorded.root is None else Path(recorded.root)
+        if labels_per_class is None and recorded.labels_per_class is not None:
+            labels_per_class = recorded.labels_per_class
+            training_seed = recorded.seed if training_seed is None else training_seed
+        image_size = recorded.image_size if image_size is None else image_size
+        typer.echo(f"genaug: by its record, {source} was trained on {data}.", err=True)
+    else:
+        real = load_data(data, root=root)
+    training_seed = training_seed or 0
+    judged = judged or source_named(source, real, image_size, device)
     if test_data is not None:
         held_out: Any = load_data(test_data, root=root)
     else:

@@ -55,6 +55,7 @@ def train(
 ) -> None:
     """Train a generator on the training split of a data set."""
     config = parse_settings(setting or [])
+    from genaug.cli.run_data import RunData, absolute, write_run_data
     from genaug.data import few_per_class, load_data
     from genaug.training.engine import fit
 
@@ -81,6 +82,11 @@ def train(
     )
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun, one process speaks
+    where = None if root is None else str(root.expanduser().absolute())
+    chosen = RunData(
+        data=absolute(data), root=where, labels_per_class=labels_per_class, seed=seed, image_size=image_size
+    )
+    write_run_data(folder, chosen)
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"
     say(f"{generator}\nIn {folder}. To look at it: genaug sample {folder} {count} --out samples.png")
 

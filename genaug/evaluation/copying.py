@@ -1,6 +1,9 @@
 """Does a generator copy its training set? Distances to it, against those of real samples that it has not seen."""
 
+import hashlib
 import math
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -9,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genaug.errors import InputError
-from genaug.evaluation.arrays import check_features
+from genaug.evaluation.arrays import Interval, check_features
 from genaug.evaluation.neighbours import nearest
 from genaug.randomness import check_seed, mix
 from genaug.surroundings import torch_defaults
@@ -22,10 +25,14 @@ _HELD_OUT_A_CELL, _TRAIN_A_CELL, _MOST_CELLS = 100, 20, 50
 _FOR_CELLS = 10_000
 _CHANCE = 0.01  # the quantile of the held-out samples' nearness that a copy must fall below
 _COPIES, _NEAREST_RATIO = 0.05, 0.85
+_FEWEST_COPIES = 2  # one coincidence decides nothing
+_PRACTICALLY_NEVER = 0.001  # the quantile of the held-out samples' nearness below which a sample is a near duplicate
 RULE = (
-    f"fails where more than {_COPIES:.0%} of the generated samples lie nearer to a training sample, relative to a "
-    f"held-out one, than {1 - _CHANCE:.0%} of the real held-out samples do, or where the nearest-neighbour ratio is "
-    f"below {_NEAREST_RATIO}: in each case the whole 95 % interval"
+    f"fails if at least {_FEWEST_COPIES} generated samples are identical to a training sample, or nearer to one than "
+    f"all but {_PRACTICALLY_NEVER:.1%} of the real held-out samples are, and their share is above what real samples "
+    f"have; if more than {_COPIES:.0%} of them lie nearer to a training sample, relative to a held-out one, than "
+    f"{1 - _CHANCE:.0%} of the real held-out samples do; or if the nearest-neighbour ratio is below "
+    f"{_NEAREST_RATIO}: in each case the whole 95 % interval"
 )
 
 Floats = NDArray[np.float64]
@@ -37,7 +44,10 @@ class Copying(TypedDict):
 
     ``c_t`` is 0 on average for fresh real samples and far below 0 for copies; ``z`` is ``c_t`` over its standard
     deviation for fresh samples. ``nearest_ratio`` is 1 for fresh real samples and 0 for copies. ``copied`` is the
-    share of generated samples that count as copies, about .01 for fresh real ones.
+    share of generated samples that count as copies, about .01 for fresh real ones. ``exact`` is the share that is
+    identical to a training sample, ``near`` the share that is nearer to one than held-out samples practically ever are,
+    with 95 % intervals of Clopper and Pearson (1934); ``exact_limit`` and ``near_limit`` are the shares that real
+    samples may have.
     """
 
     c_t: float
@@ -51,6 +61,14 @@ class Copying(TypedDict):
     copied: float
     copied_low: float
     copied_high: float
+    exact: float
+    exact_low: float
+    exact_high: float
+    exact_limit: float
+    near: float
+    near_low: float
+    near_high: float
+    near_limit: float
     passed: bool
 
 
@@ -70,8 +88,16 @@ def copying(
       the median over generated samples, over the same of the held-out samples themselves. How typical or poor
       samples are cancels out, and so do the sizes of the two sets.
     * ``copied``: the share of generated samples whose own ratio is below all but 1 % of the held-out samples' ratios.
-    * ``passed``: false where the whole interval of ``copied`` lies above .05, or that of the ratio below .85. These
-      limits are our own choice; ``benchmarks/copying_check.py`` shows what they tell apart.
+    * ``exact``: the share of generated samples that equal a training sample in every feature. Real samples may do so
+      too, in data that hold some twice: ``exact_limit`` is the share of held-out and training samples that equal
+      another training sample, but no more than the upper limit of the held-out samples' own share, so that a training
+      set whose samples were repeated on purpose excuses no copies.
+    * ``near``: the share of generated samples whose own ratio is below that of all but 0.1 % of the held-out samples
+      (of all of them, if there are fewer than 2,000). How many fresh samples lie below the m-th smallest of n ratios
+      has a distribution of its own, Beta(m, n + 1 - m), whatever the data; ``near_limit`` is its 97.5 % quantile.
+    * ``passed``: false if the whole interval of ``exact`` or of ``near`` lies above its limit and at least two
+      samples are meant, if that of ``copied`` lies above .05 or that of the ratio below .85, and if any of these
+      figures is NaN. These limits are our own choice; ``benchmarks/copying_check.py`` shows what they tell apart.
 
     Held-out samples must be drawn as the training samples were: where they come from other cameras, patients or
     writers, they lie nearer to each other than to the training set, and a generator that copies nobody looks bad.
@@ -88,9 +114,19 @@ def copying(
 
 
 def copying_and_nearness(
-    train: Any, held_out: Any, fake: Any, *, cells: int | None = None, bootstrap: int = 200, seed: int = 0
+    train: Any,
+    held_out: Any,
+    fake: Any,
+    *,
+    cells: int | None = None,
+    bootstrap: int = 200,
+    seed: int = 0,
+    identity: tuple[Tensor, Tensor, Tensor] | None = None,
 ) -> tuple[Copying, Floats]:
-    """The same, and how near to the training set each generated sample lies (``relative_nearness``)."""
+    """The same, and how near to the training set each generated sample lies (``relative_nearness``).
+
+    ``identity`` are what samples are identical by, of the three sides, if not their features: images, uint8.
+    """
     references = check_features({"training": train}, 1, "the copying check")[0]
     unseen, made = check_features({"held-out": held_out, "generated": fake}, LEAST, "the copying check")
     check_features({"training": references[:1], "held-out": unseen[:1]}, 1, "the copying check")  # of one width
@@ -121,9 +157,71 @@ def copying_and_nearness(
         "copied": copied,
         "copied_low": float(low[2]),
         "copied_high": float(high[2]),
-        "passed": not (low[2] > _COPIES or high[1] < _NEAREST_RATIO),
+        **_exact_copies(*(identity or (references, unseen, made))),
+        **_near_duplicates(*nearness),
+        "passed": False,
     }
+    result["passed"] = not (
+        any(math.isnan(value) for value in result.values() if isinstance(value, float))
+        or result["copied_low"] > _COPIES
+        or result["nearest_ratio_high"] < _NEAREST_RATIO
+        or (result["exact"] * len(made) > _FEWEST_COPIES - 0.5 and result["exact_low"] > result["exact_limit"])
+        or (result["near"] * len(made) > _FEWEST_COPIES - 0.5 and result["near_low"] > result["near_limit"])
+    )
     return result, nearness[1]
+
+
+class _Exact(TypedDict):
+    exact: float
+    exact_low: float
+    exact_high: float
+    exact_limit: float
+
+
+class _Near(TypedDict):
+    near: float
+    near_low: float
+    near_high: float
+    near_limit: float
+
+
+def _exact_copies(train: Tensor, held_out: Tensor, fake: Tensor) -> _Exact:
+    times = Counter(_keys(train))
+    generated = sum(key in times for key in _keys(fake))
+    unseen = sum(key in times for key in _keys(held_out))
+    twins = sum(count for count in times.values() if count > 1)
+    usual = (unseen + twins) / (len(held_out) + len(train))
+    low, high = share_bounds(generated, len(fake))
+    limit = min(usual, share_bounds(unseen, len(held_out)).high)
+    return {"exact": generated / len(fake), "exact_low": low, "exact_high": high, "exact_limit": limit}
+
+
+def _keys(rows: Tensor) -> Iterator[bytes]:
+    """What only equal rows share; -0 equals 0, and a number is the same in every dtype."""
+    for part in rows.flatten(1).split(1024):
+        values = part if part.dtype == torch.uint8 else part.to(torch.float64) + 0.0
+        yield from (hashlib.sha256(row.to(torch.float64).numpy().data).digest() for row in values)
+
+
+def _near_duplicates(held_out: Floats, fake: Floats) -> _Near:
+    """``held_out`` and ``fake`` are the sides' nearness (``relative_nearness``)."""
+    from scipy.stats import beta
+
+    rank = max(1, int(_PRACTICALLY_NEVER * len(held_out)))
+    threshold = np.sort(held_out)[rank - 1]
+    count = int((fake < threshold).sum())
+    low, high = share_bounds(count, len(fake))
+    limit = float(beta.ppf(0.975, rank, len(held_out) + 1 - rank))
+    return {"near": count / len(fake), "near_low": low, "near_high": high, "near_limit": limit}
+
+
+def share_bounds(count: int, total: int) -> Interval:
+    """95 % interval of a share, ``count`` of ``total``: Clopper and Pearson 1934, exact also for few and for none."""
+    from scipy.stats import beta
+
+    low = float(beta.ppf(0.025, count, total - count + 1)) if count else 0.0
+    high = float(beta.ppf(0.975, count + 1, total - count)) if count < total else 1.0
+    return Interval(low, high)
 
 
 class _Side(NamedTuple):

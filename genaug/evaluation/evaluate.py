@@ -1,6 +1,7 @@
 """``genaug.evaluate``: fidelity, diversity, classifier-based scores and copying of any source, in one report."""
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -56,7 +57,8 @@ def evaluate(
             ``"timm:NAME"``, ``"inception"``, a module that takes floats in [0, 1], or ``genaug.evaluation.Features``.
         n: how many images to generate for the comparison, against as many real ones; by default as many as there are
             real ones, 200 to 10,000. Of a pool each image is taken once at most, so they are no more than it holds.
-        image_size: resizes the shorter side of real images and crops the centre, as ``fit`` did.
+        image_size: resizes the shorter side of real images and crops the centre, as ``fit`` did; by default to the
+            size that the source's record says, if it says one.
         seed: decides all that is random: the same report on the same machine.
         classifiers: how many classifiers are trained on generated images alone, each from its own start.
         updates: of every classifier, at 128 images each.
@@ -79,6 +81,10 @@ def evaluate(
     n = None if n is None else as_whole(n, "n", FEWEST_SAMPLES, limits.COMPARED)
     place = pick_device(device)
     compared_by = None if isinstance(features, str) and features == "classifier" else features_named(features, device)
+    if image_size is None:
+        record = getattr(source, "training", None)
+        size = record.get("image_size") if isinstance(record, Mapping) else None
+        image_size = size if isinstance(size, int) else None
     found = stages.Findings()
     with Progress("evaluate", replicates + _CLASSIFIER_COST * (classifiers + 2), progress, line_every=10) as bar:
         bar.tell("reading the real images")

@@ -33,7 +33,10 @@ def prdc(real: Any, fake: Any, k: int = 5) -> PRDC:
     surface is outside. Precision is the share of generated points in any real ball, recall the share of real points
     in any generated ball (Kynkäänniemi et al. 2019, equations 2 and 3); density is the mean number of real balls that
     a generated point lies in, over ``k``, coverage the share of real balls with a generated point in them (Naeem et
-    al. 2020, equations 3 and 4). For equal distributions and sides, density is 1 and coverage 1 - 2^-k on average.
+    al. 2020, equations 3 and 4). A ball of radius 0, that of a point with ``k`` exact duplicates, is empty: it holds
+    not even copies of its own centre. So duplicates among the real points count for nothing in precision, density and
+    coverage, and a generator that makes one picture over and over has a recall of 0. For equal distributions and
+    sides, density is 1 and coverage 1 - 2^-k on average.
     In float64, in chunks: memory grows with N + M.
 
     Raises ``InputError`` for fewer than 200 samples on a side, NaN and infinity, different widths, and a ``k`` that

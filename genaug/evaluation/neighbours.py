@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 _BLOCK = 2048  # rows and columns of distances held at once: 32 MiB
+_NEAR = 1e-6  # of the squared norms: below it, the expansion's rounding error is more than 1e-9 of a squared distance
 
 
 def squared_distances(
@@ -14,7 +15,9 @@ def squared_distances(
     """Squared Euclidean distances of all pairs in blocks; the two slices say which rows and columns.
 
     Expanded as |x|² + |y|² - 2 x·y, so that a matrix product does the work, around the columns' mean, which keeps
-    the rounding errors near 1e-15 (in float32 1e-6) of the squared spread.
+    the rounding errors near 1e-15 (in float32 1e-6) of the squared spread. In float64, pairs that are much closer than
+    the spread are computed again from their differences: exactly 0 for equal points, and right to 1e-9 for the others,
+    whatever the blocks, the order and the distance from the origin.
     """
     centre = torch.zeros(columns.shape[1], dtype=torch.float64)
     for theirs in _blocks(len(columns)):
@@ -23,8 +26,18 @@ def squared_distances(
         x = (rows[mine] - centre).to(dtype)
         for theirs in _blocks(len(columns)):
             y = (columns[theirs] - centre).to(dtype)
-            squared = torch.addmm(y.square().sum(1), x, y.T, alpha=-2).add_(x.square().sum(1, keepdim=True))
+            sizes = x.square().sum(1), y.square().sum(1)
+            squared = torch.addmm(sizes[1], x, y.T, alpha=-2).add_(sizes[0][:, None])
+            if dtype == torch.float64:
+                _recompute_near(squared, rows[mine], columns[theirs], *sizes)
             yield mine, theirs, squared.clamp_(min=0)
+
+
+def _recompute_near(squared: Tensor, x: Tensor, y: Tensor, x_sizes: Tensor, y_sizes: Tensor) -> None:
+    near = torch.nonzero(squared <= _NEAR * (x_sizes[:, None] + y_sizes))
+    for pairs in near.split(max(1, _BLOCK**2 // x.shape[1])):
+        first, second = pairs.unbind(1)
+        squared[first, second] = _exact(x[first], y[second]).square()
 
 
 def _blocks(count: int) -> Iterator[slice]:

@@ -143,8 +143,14 @@ def _copying_lines(found: Mapping[str, Any]) -> list[str]:
     outcome = "passed" if found["passed"] else "FAILED"
     return [
         f"copying check {outcome}: {copied} of the samples count as copies, nearest-neighbour ratio {ratio}.",
+        f"{_share('exact', found)} are identical to a training image, {_share('near', found)} are near duplicates.",
         f"It {found['rule']}.",
     ]
+
+
+def _share(name: str, found: Mapping[str, Any]) -> str:
+    value, low, high, limit = (found[name + suffix] for suffix in ("", "_low", "_high", "_limit"))
+    return f"{value:.1%} ({low:.1%} to {high:.1%}, real images up to {limit:.1%})"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -199,7 +199,9 @@ def look_for_copies(
         found.missing["copying"] = doubt or f"needs {LEAST_FOR_COPYING} held-out real images, there are {told}"
         closeness = nearest(fake, train)[0]
     else:
-        result, nearness = copying_and_nearness(train, held_out, fake, seed=mix(seed, "copying"))
+        assert unseen is not None
+        images = subject.real.images, unseen.images, subject.fake
+        result, nearness = copying_and_nearness(train, held_out, fake, seed=mix(seed, "copying"), identity=images)
         details = {name: value for name, value in result.items() if not name.startswith("c_t")}
         found.metrics["copying"] = measure(
             result["c_t"],
@@ -210,7 +212,13 @@ def look_for_copies(
             features=features.description,
             higher_is_better=None,
             best=0.0,
-            details={"statistic": "C_T", **details, "held_out_samples": len(held_out), "rule": RULE},
+            details={
+                "statistic": "C_T",
+                **details,
+                "held_out_samples": len(held_out),
+                "rule": RULE,
+                "note": f"{result['exact']:.1%} identical to a training image, {result['near']:.1%} near duplicates",
+            },
         )
         closeness = torch.from_numpy(nearness)
     closest = closeness.argsort(stable=True)

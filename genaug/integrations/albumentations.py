@@ -1,7 +1,9 @@
 """``GenerativeReplace``: generated images in an albumentations pipeline. Needs the extra ``genaug[albumentations]``."""
 
+import inspect
 from numbers import Real
-from typing import Any, NoReturn
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,8 +97,11 @@ class GenerativeReplace(ImageOnlyTransform):  # type: ignore[misc]  # albumentat
         dressed: NDArray[Any] = dress(made, look_of(img))
         return dressed
 
-    def to_dict_private(self) -> NoReturn:
-        raise NotImplementedError(f"{type(self).__name__} can't be serialized: it depends on a source of images.")
+    def to_dict_private(self) -> dict[str, Any]:
+        # A Compose prints itself from the same dictionaries that it is serialised from.
+        if not _is_printing():
+            raise NotImplementedError(f"{type(self).__name__} can't be serialized: it depends on a source of images.")
+        return {"__class_fullname__": self.get_class_fullname(), "p": self.p}
 
     def _check(self, data: dict[str, Any]) -> None:
         """Refuse what can't be replaced, also where it would not be: the mistake shows at the first image."""
@@ -142,3 +147,13 @@ class GenerativeReplace(ImageOnlyTransform):  # type: ignore[misc]  # albumentat
                 f"the source doesn't know the label {int(label)}; it has {self.source.spec.describe_classes()}."
             )
         return label
+
+
+def _is_printing() -> bool:
+    """Whether the dictionary is asked for by a composition's ``repr``, through compositions inside it or not."""
+    frame: FrameType | None = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name not in ("to_dict", "get_dict_with_id"):
+        if frame.f_code.co_name == "indented_repr":
+            return True
+        frame = frame.f_back
+    return False

@@ -22,7 +22,7 @@ from genaug.storage import remove_leftovers, replace_files, saving_to
 _RUN_FILE = "run.json"
 _METRICS_FILE = "metrics.jsonl"
 _EXPORTED = ("config.json", "model.safetensors", EVALUATION_FILE)
-_OURS = (_RUN_FILE, _METRICS_FILE, "samples", "checkpoints", "tensorboard", *_EXPORTED)
+_OURS = (_RUN_FILE, _METRICS_FILE, "data.json", "samples", "checkpoints", "tensorboard", *_EXPORTED)
 _MAY_CHANGE = ("steps", "data", "plugin")  # the data's name: what counts is their hash
 
 

@@ -36,7 +36,11 @@ def run(monkeypatch, capfd):
 
 def test_copying_check(run, monkeypatch):
     monkeypatch.setattr(copying_check, "SAMPLES", 200)
-    result, said = run(copying_check)
+    result, said = run(copying_check, "--cuts", 2)
+    assert result["cuts"] == 2
+    assert result["found_5_percent"] == result["found_1_percent"] == 1
+    assert result["copies_1_percent_exact"] == 0.01
+    assert result["copies_1_percent_passed"] is result["copies_5_percent_passed"] is False
     assert result["copies_copied"] == 1
     assert result["copies_passed"] is False
     assert result["fresh_passed"] is True

@@ -99,6 +99,83 @@ def test_bytes_and_images_held_twice(real):
     assert not copying(train, held_out, train[:300], bootstrap=20)["passed"]
 
 
+@pytest.mark.parametrize("share", [0.01, 0.05])
+@pytest.mark.parametrize("rest", ["fresh", "poor"])
+def test_one_verbatim_copy_in_a_hundred_fails(real, share, rest):
+    train, held_out, fresh = real
+    made = fresh + (0 if rest == "fresh" else np.random.default_rng(4).normal(0, 2, size=fresh.shape))
+    count = int(share * len(made))
+    made[:count] = train[100 : 100 + count]
+    found = copying(train, held_out, made, bootstrap=20)
+    assert found["exact"] == share
+    assert found["exact_low"] > found["exact_limit"] == 0
+    assert not found["passed"]
+    assert found["exact_low"] < share < found["exact_high"]
+
+
+def test_one_coincidence_decides_nothing(real):
+    train, held_out, fresh = (side.copy() for side in real)
+    fresh[0] = train[0]
+    found = copying(train, held_out, fresh, bootstrap=20)
+    assert found["exact"] == 1 / 400
+    assert found["passed"]
+
+
+def test_three_near_duplicates_in_a_hundred_fail_and_fresh_samples_do_not(real):
+    train, held_out, fresh = (side.copy() for side in real)
+    fresh[:14] = train[:14] + np.random.default_rng(5).normal(0, 0.02, size=(14, WIDTH))
+    found = copying(train, held_out, fresh, bootstrap=20)
+    assert found["exact"] == 0
+    assert found["near"] >= 14 / 400
+    assert found["near_low"] > found["near_limit"]
+    assert found["copied_low"] < 0.05, "what the other rule would let pass"
+    assert not found["passed"]
+
+
+def test_images_that_real_data_hold_twice_are_no_copies_unless_the_training_set_was_repeated():
+    draws = np.random.default_rng(6)
+    pictures = draws.normal(size=(2000, 6))
+    blank = np.zeros((1, 6))
+
+    def drawn(size, start):
+        side = pictures[start : start + size].copy()
+        side[: int(0.04 * size)] = blank
+        return side
+
+    assert copying(drawn(800, 0), drawn(400, 800), drawn(400, 1200), bootstrap=20)["passed"]
+    repeated = np.repeat(pictures[:200], 4, axis=0)
+    made = pictures[1200:1600].copy()
+    made[:20] = repeated[:80:4]
+    found = copying(repeated, pictures[800:1200], made, bootstrap=20)
+    assert 0 < found["exact_limit"] < 0.01
+    assert not found["passed"]
+
+
+def test_false_alarms_are_rare():
+    draws = np.random.default_rng(9)
+    alarms = 0
+    for _ in range(60):
+        points = draws.normal(size=(900, 8))
+        alarms += not copying(points[:400], points[400:650], points[650:], cells=1, bootstrap=20)["passed"]
+    assert alarms <= 4
+
+
+def test_a_figure_that_is_nan_does_not_pass(real):
+    """Held-out samples that are all in the training set have no ratio."""
+    train, _, fresh = real
+    found = copying(train, train[:400], fresh, bootstrap=5)
+    assert np.isnan(found["nearest_ratio"])
+    assert not found["passed"]
+
+
+def test_zero_has_no_sign_and_a_number_no_dtype(real):
+    train, held_out, fresh = (np.round(side).astype(np.float32) for side in real)
+    train[0], fresh[0] = 0.0, -0.0
+    held_out = held_out + np.float32(0.5)
+    expected = (fresh[:, None] == train[None]).all(-1).any(1).mean()
+    assert copying(train, held_out, fresh.astype(np.float64), bootstrap=0)["exact"] == pytest.approx(expected)
+
+
 def test_a_collapsed_generator_falls_into_one_cell(real):
     train, held_out, fresh = real
     found = copying(train, held_out, np.repeat(fresh[:1], 200, axis=0) + 1e-3, bootstrap=0)

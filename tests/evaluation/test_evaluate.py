@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import genaug
 from genaug.cli import app
 from genaug.data import load_data
-from genaug.errors import InputError, OutputExistsError
+from genaug.errors import InputError, OutputExistsError, TrainingError
 from genaug.evaluation import Features
 from genaug.evaluation.record import read_evaluation
 from genaug.evaluation.report import check_free
@@ -256,7 +256,7 @@ def test_image_size_fits_real_images_to_the_source(digits):
 def test_the_command(make_generator, tmp_path):
     source, out = tmp_path / "generator", tmp_path / "evaluation"
     make_generator(num_classes=10, classes=DIGITS).save(source)
-    options = ["--n", "200", "--updates", "5", "--classifiers", "1", "--device", "cpu"]
+    options = ["--data", "digits", "--n", "200", "--updates", "5", "--classifiers", "1", "--device", "cpu"]
     done = CliRunner().invoke(app, ["evaluate", str(source), *options, "--out", str(out), "--json", "--card"])
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
@@ -316,6 +316,8 @@ def test_the_command_on_images_made_before(digits, tmp_path):
     parts = [(images, labels)]
     write_class_folders(tmp_path / "made", parts, list(DIGITS), {})
     options = [
+        "--data",
+        "digits",
         "--n",
         "200",
         "--updates",
@@ -352,3 +354,105 @@ def test_copies_are_not_looked_for_among_images_that_the_generator_has_not_seen(
     found = genaug.evaluate(drawer, TensorDataset(images, labels), held_out=TensorDataset(*unseen), **FAST)
     assert "copying" not in found.metrics
     assert "trained on other images than these" in found.not_measured["copying"]
+
+
+QUICK = ["--n", "200", "--updates", "5", "--classifiers", "0", "--features", "pixels", "--device", "cpu", "--json"]
+
+
+def evaluated(*arguments):
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments), *QUICK])
+
+
+def test_data_and_size_come_from_the_runs_record(digits, tmp_path):
+    images, labels = digits[0]
+    write_class_folders(tmp_path / "photos" / "train", [(images, labels)], list(DIGITS), {})
+    run = tmp_path / "run"
+    options = [
+        "--data",
+        f"folder:{tmp_path / 'photos'}",
+        "--image-size",
+        "16",
+        "--labels-per-class",
+        "25",
+        "--seed",
+        "3",
+    ]
+    options += ["--steps", "1", "--batch-size", "4", "--set", "width=4", "--device", "cpu", "--out", str(run)]
+    trained = CliRunner().invoke(app, ["train", "cgan", *options])
+    assert trained.exit_code == 0, trained.output
+    done = evaluated(run)
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert (report["real_images"], report["shape"]) == (250, [1, 16, 16])
+    assert report["data"] == "folder photos, 25 a class (seed 3)"
+    assert "was trained on folder:" in done.stderr
+    assert genaug.load(run).training["image_size"] == 16
+    assert str(tmp_path) not in (run / "config.json").read_text(), "a path tells whose it is, and this gets published"
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    gone = evaluated(run)
+    assert gone.exit_code == 1
+    assert "which can't be read now: no folder at" in gone.stderr
+    assert "Pass --data" in gone.stderr
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ({}, "doesn't have a record of its data"),
+        ({"data": "TensorDataset"}, "names its data as 'TensorDataset' only"),
+        ({"data": "MNIST"}, "Pass --data torchvision:MNIST --root FOLDER."),
+        ({"data": "ClassFolders"}, "Pass --data folder:PATH"),
+    ],
+)
+def test_without_a_record_of_data_the_command_asks_and_never_takes_the_digits(make_generator, record, told, tmp_path):
+    generator = make_generator(num_classes=10)
+    generator.training = record
+    generator.save(tmp_path / "generator")
+    done = evaluated(tmp_path / "generator")
+    assert done.exit_code == 1
+    assert told in " ".join(done.stderr.split())
+    assert "Pass --data" in done.stderr
+
+
+def test_a_record_that_names_the_digits_or_a_torchvision_set_is_followed(make_generator, tmp_path):
+    generator = make_generator(num_classes=10, classes=DIGITS)
+    generator.training = {"data": "Digits", "image_size": None}
+    generator.save(tmp_path / "digits")
+    done = evaluated(tmp_path / "digits")
+    assert (done.exit_code, json.loads(done.stdout)["data"]) == (0, "digits")
+    generator.training = {"data": "MNIST"}
+    generator.save(tmp_path / "mnist")
+    missing = evaluated(tmp_path / "mnist", "--root", tmp_path)
+    assert 'was trained on "torchvision:MNIST", which can\'t be read now: torchvision:MNIST (train)' in missing.stderr
+
+
+def test_images_made_before_have_no_record(digits, tmp_path):
+    write_class_folders(tmp_path / "made", [digits[2]], list(DIGITS), {})
+    done = evaluated(f"folder:{tmp_path / 'made'}")
+    assert done.exit_code == 1
+    assert "Pass --data" in done.stderr
+
+
+@pytest.mark.parametrize("bad", [float("nan"), 0.5])
+def test_images_that_arent_bytes_are_refused(digits, bad):
+    class Floats(Drawer):
+        def sample(self, n=None, *, labels=None, seed=None):
+            images, labels = super().sample(n, labels=labels, seed=seed)
+            return torch.full(images.shape, bad), labels
+
+    with pytest.raises(InputError, match="torch.float32.*expected torch.uint8" + (".*NaN" if bad != bad else "")):
+        genaug.evaluate(Floats(*digits[2]), TensorDataset(*digits[0]), **FAST)
+
+
+def test_a_generator_whose_training_diverged_is_refused(make_generator, digits):
+    generator = make_generator(num_classes=10, classes=DIGITS)
+    with torch.no_grad():
+        next(generator.network.parameters()).fill_(float("nan"))
+    with pytest.raises(InputError, match="makes NaN or infinity in place of images"):
+        genaug.evaluate(generator, TensorDataset(*digits[0]), **FAST)
+
+
+def test_a_classifier_that_diverges_is_an_error_and_no_low_accuracy(digits, monkeypatch):
+    monkeypatch.setattr("genaug.evaluation.scores.LEARNING_RATE", 1e30)
+    with pytest.raises(TrainingError, match="diverged"):
+        genaug.evaluate(Drawer(*digits[2]), TensorDataset(*digits[0]), **FAST)

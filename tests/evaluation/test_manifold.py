@@ -68,6 +68,63 @@ def test_one_picture_over_and_over_and_pure_noise():
     assert prdc(real, RNG.normal(50, 1, size=(200, 4))) == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
 
 
+def with_duplicates(case):
+    """Features with exact duplicates: generated points that are real ones, real ones that are held many times (more
+    than k and exactly k + 1), and a generator that makes few pictures."""
+    draws = np.random.default_rng(7)
+    real, fake = draws.normal(size=(330, 5)), draws.normal(size=(280, 5))
+    if case == "copies":
+        fake[:140] = real[:140]
+    elif case == "real duplicates":
+        real[:20], real[20:26], fake[:50] = real[0], real[20], real[0]
+        fake[50:60] = real[20]
+    elif case == "few pictures":
+        fake[:] = np.concatenate([real[:2], fake[:2]])[draws.integers(4, size=280)]
+    elif case == "tight clusters":
+        centres = draws.normal(0, 1000, size=(6, 5))
+        real, fake = centres[draws.integers(6, size=330)] + 1e-2 * real, centres[draws.integers(6, size=280)]
+        fake[140:] = real[:140]
+    return real, fake
+
+
+DUPLICATES = ["copies", "real duplicates", "few pictures", "tight clusters"]
+
+
+@pytest.mark.parametrize("k", [1, 5])
+@pytest.mark.parametrize("case", DUPLICATES)
+def test_duplicates_count_as_in_brute_force_and_rounding_decides_nothing(case, k, monkeypatch):
+    real, fake = with_duplicates(case)
+    expected = brute_force(real, fake, k)
+    assert prdc(real, fake, k) == pytest.approx(expected, abs=1e-12)
+    draws = np.random.default_rng(8)
+    for block in (2048, 97):
+        monkeypatch.setattr(neighbours, "_BLOCK", block)
+        shuffled = real[draws.permutation(len(real))], fake[draws.permutation(len(fake))]
+        assert prdc(*shuffled, k) == pytest.approx(expected, abs=1e-12), block
+
+
+@pytest.mark.parametrize("offset", [1e3, -1e5, 2.0**24])
+@pytest.mark.parametrize("case", DUPLICATES)
+def test_duplicates_far_from_the_origin(case, offset, monkeypatch):
+    real, fake = (np.round(side * 2**12) / 2**12 for side in with_duplicates(case))  # so that the sum is exact
+    expected = prdc(real, fake)
+    assert prdc(real + offset, fake + offset) == expected
+    monkeypatch.setattr(neighbours, "_BLOCK", 50)
+    assert prdc(real + offset, fake + offset) == expected
+
+
+def test_distances_of_duplicates_are_exactly_0():
+    points = torch.from_numpy(np.random.default_rng(3).normal(1e6, 1, size=(300, 7))).float()
+    for mine, theirs, squared in neighbours.squared_distances(points, points.flip(0)):
+        assert torch.equal(squared == 0, torch.eye(300, dtype=torch.bool).flip(0)[mine, theirs])
+    assert neighbours.kth_squared_radii(points[:1].repeat(50, 1), 5).tolist() == [0] * 50
+
+
+def test_a_ball_of_radius_0_is_empty():
+    real = np.concatenate([np.ones((100, 3)), np.random.default_rng(0).normal(50, 1, size=(200, 3))])
+    assert prdc(real, np.ones((200, 3))) == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
+
+
 @pytest.mark.parametrize("k", [0, 200, 1.5, True])
 def test_refuses_a_k_that_makes_no_ball(k):
     with pytest.raises(InputError, match="k must be"):

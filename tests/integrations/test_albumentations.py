@@ -111,6 +111,15 @@ def test_serialisation_is_refused():
     assert "FakeSource" in repr(replace)
 
 
+def test_a_pipeline_prints_itself():
+    replace = GenerativeReplace(SamplePool(FakeSource(), size=8), p=0.3)
+    told = repr(A.Compose([A.HorizontalFlip(), replace, A.OneOf([A.Sequential([replace])])]))
+    assert told.count("GenerativeReplace(p=0.3, ") == 2
+    assert "SamplePool(8 of 1x6x6" in told
+    with pytest.raises(NotImplementedError, match="can't be serialized"):
+        A.Compose([A.OneOf([replace])]).to_dict()
+
+
 def test_it_pickles_with_a_pool():
     replace = GenerativeReplace(SamplePool(FakeSource(), size=8), p=1)
     assert is_fake(pixels_of(pickle.loads(pickle.dumps(replace))(image=image(), label=0)["image"]))
