@@ -21,13 +21,13 @@ from torch.utils.data import DataLoader
 
 import genaug
 from genaug import storage
+from genaug.classes import class_names
 from genaug.data import Digits, few_per_class
 from genaug.demo_report import demo_html, verdict
 from genaug.errors import InputError, OutputExistsError
 from genaug.folders import check_replaceable, replaced_folder
 from genaug.generator import Generator
 from genaug.images import to_uint8
-from genaug.labels import class_names
 from genaug.progress import Progress
 from genaug.randomness import check_seed, mix
 from genaug.sheet import Block, draw_sheet, encode_png, sheet_labels

@@ -37,6 +37,10 @@ class SaveError(GenaugError, OSError):
     """Writing failed (disk full, no permission); what stood there before is unchanged."""
 
 
+class DataWarning(UserWarning):
+    """Something about a dataset or its classes that its owner should look at; it is used."""
+
+
 class BlendWarning(UserWarning):
     """Something about a blend that its owner should look at; the blend is made."""
 

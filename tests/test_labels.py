@@ -4,8 +4,9 @@ import torch
 from PIL import Image
 from torch.utils.data import TensorDataset
 
+from genaug.classes import class_names
 from genaug.errors import InputError
-from genaug.labels import as_labels, class_names, known_labels, labels_of
+from genaug.labels import as_labels, known_labels, labels_of
 
 
 @pytest.mark.parametrize(

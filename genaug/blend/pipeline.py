@@ -16,6 +16,7 @@ from torch.utils.data import ConcatDataset, Subset
 from torchvision.datasets.vision import StandardTransform, VisionDataset
 
 from genaug.blend.looks import Look, dress, look_of
+from genaug.dataset_items import read_item
 from genaug.errors import InputError
 from genaug.images import to_pil
 
@@ -57,19 +58,19 @@ class Pipeline:
         set that works on its images after its transform, floats outside [0, 1] that no transform explains.
         """
         if self._generated_transform is not None:
-            items = [real[index] for index in indices]
+            items = [read_item(real, index, "the real set") for index in indices]
             self._look = _look_in(items[0])
             return items
         self._check_one_transform()
         self._called, self._by_keyword, self._look = True, False, None
         if self.transform is None:
-            items = [real[index] for index in indices]
+            items = [read_item(real, index, "the real set") for index in indices]
             self._learn_bare(items)
             return items
         items = []
         for index in indices:
             with _recorded(self._holders) as records:
-                items.append(real[index])
+                items.append(read_item(real, index, "the real set"))
             self._called = bool(records)
             if records:
                 self._learn_call(records[-1], items[-1])

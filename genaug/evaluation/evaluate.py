@@ -80,12 +80,16 @@ def evaluate(
     with Progress("evaluate", replicates + _CLASSIFIER_COST * (classifiers + 2), progress, line_every=10) as bar:
         bar.tell("reading the real images")
         real, unseen = read_split(source, real_set, held_out, image_size)
+        if compared_by is None:
+            real.check_labels()
         if compared_by is None and real.labels is None:
             raise InputError("features='classifier' needs labels, which real_set doesn't have. Name other features=.")
         bar.tell("generating")
         subject = new_subject(source, real, unseen, n, seed)
         judge = None
         if real.labels is not None and (compared_by is None or subject.labels is not None):
+            if unseen is not None:
+                unseen.check_labels()
             bar.tell("training a classifier on the real images")
             judge = train_scorer(
                 real.images, real.labels, real.spec.num_classes, updates=updates, seed=mix(seed, "judge"), device=place

@@ -8,7 +8,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from genaug.blend.classes import match_classes
+from genaug.classes import match_classes
 from genaug.blend.plan import largest_remainder
 from genaug.blend.pool import SamplePool
 from genaug.blend.source import checked_sample

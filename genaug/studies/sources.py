@@ -10,7 +10,7 @@ from typing import Any
 
 import genaug
 from genaug import plugins
-from genaug.blend.classes import match_classes
+from genaug.classes import match_classes
 from genaug.blend.pool import SamplePool
 from genaug.blend.source import check_source, checked_sample
 from genaug.errors import GenaugError, InputError
