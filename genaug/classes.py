@@ -179,7 +179,9 @@ def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spe
     return match
 
 
-def matched_by_number(names: Sequence[str] | None, spec: Spec) -> str | None:
+def matched_by_number(
+    names: Sequence[str] | None, spec: Spec, real_set: str = "the real set", source: str = "the source"
+) -> str | None:
     """What its owner should know if only one of the real set and the source has class names; else None.
 
     Names that are the classes' own numbers say no more than numbers do.
@@ -190,10 +192,10 @@ def matched_by_number(names: Sequence[str] | None, spec: Spec) -> str | None:
     assert named is not None
     if all(name == str(number) for number, name in enumerate(named)):
         return None
-    side, other = ("source", "real set") if names is not None else ("real set", "source")
+    side, other = (source, real_set) if names is not None else (real_set, source)
     return (
-        f"the {side} has no class names, so its classes are matched with those of the {other} by number "
-        f"(0: {named[0]!r}, ...). Make sure that both number them alike, or give the {side} its names (.classes)."
+        f"{side} has no class names, so its classes are matched with those of {other} by number (0: {named[0]!r}, "
+        f"...). Make sure that both number them alike, or give {side} its names (.classes)."
     )
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import Dataset, Subset
 
 from genaug.classes import class_names
-from genaug.errors import DataWarning, InputError
+from genaug.errors import DataWarning, InputError, MissingSplitError
 from genaug.labels import labels_of
 from genaug.paths import user_path
 from genaug.split_folders import Split
@@ -76,8 +76,9 @@ def load_data(
     is searched in each file's path within the folder: files for which its first group is the same stay on one side, as
     one person's photos should.
 
-    Raises ``InputError`` for an unknown name, missing files, a test split that there isn't, two folders for one split,
-    files that ``group_by`` doesn't match, and a class with too few files or groups for both sides.
+    Raises ``InputError`` for an unknown name, missing files, two folders for one split, files that ``group_by`` doesn't
+    match, a class with too few files or groups for both sides, and, as ``MissingSplitError``, a test split that there
+    isn't.
     """
     if split not in _SPLIT_WORDS:
         raise InputError(f"split must be 'train' or 'test', got {split!r}.")
@@ -204,10 +205,11 @@ def _torchvision(name: str, split: Split, root: str | Path | None) -> Dataset[An
             data: Dataset[Any] = cls(str(where), **{option: word}, **options)
             return data
         except (RuntimeError, OSError) as error:
-            raise InputError(_missing(name, cls, split, where, error)) from error
+            missing = MissingSplitError if split == "test" else InputError  # the training files may be there
+            raise missing(_missing(name, cls, split, where, error)) from error
         except ValueError as error:
             if number == len(words):
-                raise InputError(f"torchvision:{name} has no {split} split ({error}).") from error
+                raise MissingSplitError(f"torchvision:{name} has no {split} split ({error}).") from error
     raise AssertionError("unreachable")
 
 

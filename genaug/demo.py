@@ -28,6 +28,7 @@ from genaug.errors import InputError, OutputExistsError
 from genaug.folders import check_replaceable, replaced_folder
 from genaug.generator import Generator
 from genaug.images import to_uint8
+from genaug.paths import user_path
 from genaug.progress import Progress
 from genaug.randomness import check_seed, mix
 from genaug.sheet import Block, draw_sheet, encode_png, sheet_labels
@@ -85,7 +86,7 @@ def run_demo(
     ``overwrite`` is false, or anything but a demo, ``InputError`` for settings that can't be run.
     """
     settings = settings or DemoSettings()
-    out = Path(out)
+    out = user_path(out)
     _check(settings, out, overwrite)
     started = time.perf_counter()
     train, test = Digits("train", to_uint8), Digits("test", to_uint8)

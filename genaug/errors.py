@@ -9,6 +9,10 @@ class InputError(GenaugError, ValueError):
     """An argument, a dataset or a source that can't be used as asked."""
 
 
+class MissingSplitError(InputError):
+    """A dataset that doesn't have the split asked for."""
+
+
 class PluginError(GenaugError):
     """A backend that is missing, broken, blocked, or registered twice."""
 

@@ -15,6 +15,7 @@ from genaug import plugins, storage
 from genaug.backend import Backend
 from genaug.errors import InputError, PluginError
 from genaug.labels import as_labels
+from genaug.paths import user_path
 from genaug.precision import autocast, compute_dtype, pick_device
 from genaug.randomness import category_rows, check_seed, latent_rows
 from genaug.spec import Spec
@@ -179,7 +180,7 @@ class Generator:
         """
         from genaug.traverse import traverse
 
-        folder = None if out is None else Path(out)
+        folder = None if out is None else user_path(out)
         return traverse(self, folder, axes=axes, labels=labels, seed=seed, steps=steps, overwrite=overwrite)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -194,8 +195,9 @@ class Generator:
 
         measured = None if self.folder is None else self.folder / EVALUATION_FILE
         also = {} if measured is None or not measured.is_file() else {EVALUATION_FILE: measured.read_bytes()}
-        storage.write_generator(Path(folder), self.manifest_fields(), self.network.state_dict(), overwrite, also)
-        return Path(folder)
+        target = user_path(folder)
+        storage.write_generator(target, self.manifest_fields(), self.network.state_dict(), overwrite, also)
+        return target
 
     def push(
         self,

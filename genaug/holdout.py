@@ -77,8 +77,8 @@ def _groups(names: Sequence[str], pattern: str) -> list[str]:
         group = None if match is None else match.group(1 if compiled.groups else 0)
         if group is None:
             raise InputError(
-                f"group_by (--group-by) {pattern!r} doesn't match {printable(name)}, so its group is unknown. Change the "
-                "pattern, which is searched in the path within the folder, or move the file away."
+                f"group_by (--group-by) {pattern!r} doesn't match {printable(name)}, so its group is unknown. Change "
+                "the pattern, which is searched in the path within the folder, or move the file away."
             )
         groups.append(group)
     return groups

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.datasets import VisionDataset
 
 from genaug.class_folders import recorded_classes
-from genaug.errors import InputError
+from genaug.errors import InputError, MissingSplitError
 from genaug.holdout import held_out
 from genaug.image_files import LeftOut, entries, images_under, opened_image, printable
 from genaug.split_folders import Place, Split, find_places
@@ -88,7 +88,7 @@ def read_folder(
             "nothing to do. Leave it out."
         )
     if split == "test" and test is None and test_share is None:
-        raise InputError(
+        raise MissingSplitError(
             f"{printable(path.absolute())} has no test/ folder beside train/, so there is nothing to test on. Hold "
             "out a part of it with test_share (--test-share)."
         )

@@ -15,6 +15,7 @@ from genaug import plugins, storage
 from genaug.backend import Backend
 from genaug.errors import FormatError, InputError, NotOnHubError, PluginError
 from genaug.generator import Generator
+from genaug.paths import user_path
 from genaug.precision import pick_device
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
@@ -31,7 +32,7 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
     truncated or foreign folder, ``PluginError`` where the backend isn't installed or is too old (saying what to
     install), ``HubError`` where nothing whole is to be had from the Hub.
     """
-    folder = Path(where)
+    folder = user_path(where)
     local = folder.exists() or isinstance(where, Path) or not _HUB_ID.fullmatch(where)
     if local and not folder.is_dir():
         raise FormatError(

@@ -1,5 +1,6 @@
 """Where the images of a split lie in a folder as people have it: split folders, class folders, outer folders."""
 
+import itertools
 import os
 import re
 from collections.abc import Set
@@ -100,7 +101,8 @@ def _kinds(names: list[str]) -> dict[str, _Kind | None]:
     """What each name stands for, also if all begin alike ("seg_train", "seg_test")."""
     kinds = {name: split_kind(name) for name in names}
     if len(names) > 1 and not any(kinds.values()):
-        shared = re.match(r".*[-_ .]", os.path.commonprefix(names))
+        alike = sum(1 for _ in itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
+        shared = re.match(r".*[-_ .]", names[0][:alike])
         if shared:
             kinds = {name: split_kind(name[shared.end() :]) for name in names}
     return kinds

@@ -1,6 +1,9 @@
 """The ``genaug`` command. Each command is a function in its own module, which imports what is heavy inside it."""
 
 import warnings
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +12,7 @@ from typer.core import TyperGroup
 from genaug import __version__
 from genaug.cli import check_backend, demo, evaluate, new_plugin, plugins, pull, push, sample, study, train, traverse
 from genaug.errors import GenaugError
+from genaug.paths import user_path
 
 
 class _Group(TyperGroup):
@@ -31,17 +35,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: 0.15 s faster than rich's panels
 )
-app.command()(demo.demo)
-app.command()(plugins.plugins)
-app.command()(train.train)
-app.command()(sample.sample)
-app.command()(traverse.traverse)
-app.command()(study.study)
-app.command()(evaluate.evaluate)
-app.command()(push.push)
-app.command()(pull.pull)
-app.command()(check_backend.check_backend)
-app.command()(new_plugin.new_plugin)
+
+
+def _with_user_paths(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose paths have ``~`` replaced, which a shell leaves alone in ``--out=~/runs``."""
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        command(**{name: user_path(value) if isinstance(value, Path) else value for name, value in options.items()})
+
+    return run
+
+
+for _command in (
+    demo.demo,
+    plugins.plugins,
+    train.train,
+    sample.sample,
+    traverse.traverse,
+    study.study,
+    evaluate.evaluate,
+    push.push,
+    pull.pull,
+    check_backend.check_backend,
+    new_plugin.new_plugin,
+):
+    app.command()(_with_user_paths(_command))
 
 
 def _print_version(wanted: bool) -> None:

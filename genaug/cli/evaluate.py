@@ -1,9 +1,11 @@
 """``genaug evaluate``: fidelity, diversity, classifier-based scores and copying of a generator's samples."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from genaug.cli.reading import GroupBy, TestShare, read_data, read_held_out
 
 
 def evaluate(
@@ -25,6 +27,8 @@ def evaluate(
     test_data: Annotated[
         str | None, typer.Option(help="Held-out images, in the forms of --data, where --data has no test split.")
     ] = None,
+    test_share: TestShare = None,
+    group_by: GroupBy = None,
     labels_per_class: Annotated[
         int | None, typer.Option(min=1, help="As in `genaug train`: it saw this many images a class only.")
     ] = None,
@@ -52,26 +56,24 @@ def evaluate(
 ) -> None:
     """Measure how real, how varied and how useful a generator's images are, and whether it copies its training set."""
     from genaug.cli.sources import source_named
-    from genaug.data import few_per_class, load_data, public_name
-    from genaug.errors import InputError
+    from genaug.data import few_per_class, public_name
+    from genaug.errors import InputError, MissingSplitError
     from genaug.evaluation.evaluate import evaluate as measured
     from genaug.evaluation.record import write_evaluation
     from genaug.evaluation.report import check_free
+    from genaug.paths import user_path
 
     if out is not None:
         check_free(out, overwrite)
-    if card and not Path(source).is_dir():
+    if card and not user_path(source).is_dir():
         raise InputError(f"--card writes into a generator's folder, and {source} is none: genaug pull --out makes one.")
-    real: Any = load_data(data, root=root)
+    real = read_data(data, root=root, test_share=test_share, group_by=group_by)
     judged = source_named(source, real, image_size, device)
-    if test_data is not None:
-        held_out: Any = load_data(test_data, root=root)
-    else:
-        try:
-            held_out = load_data(data, split="test", root=root)
-        except InputError as error:
-            held_out = None
-            typer.echo(f"genaug: no held-out images ({error}) Name some with --test-data.", err=True)
+    try:
+        held_out = read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by)
+    except MissingSplitError as error:
+        held_out = None
+        typer.echo(f"genaug: no held-out images. {error}", err=True)
     if labels_per_class is not None:
         real = few_per_class(real, labels_per_class, training_seed)
     name = public_name(data)
@@ -93,7 +95,7 @@ def evaluate(
     typer.echo(found.to_json() if as_json else str(found), nl=not as_json)
     if card:
         figures = found.to_dict()["metrics"].items()
-        write_evaluation(Path(source), {measure: {**figure, "dataset": name} for measure, figure in figures})
+        write_evaluation(user_path(source), {measure: {**figure, "dataset": name} for measure, figure in figures})
     if out is not None:
         found.save(out, overwrite=overwrite)
         typer.echo(f"In {out}", err=as_json)

@@ -12,6 +12,7 @@ from PIL import Image
 from genaug.errors import OutputExistsError
 from genaug.evaluation.arrays import Interval
 from genaug.folders import check_replaceable, replaced_folder
+from genaug.paths import user_path
 from genaug.sheet import encode_png
 from genaug.storage import saving_to
 
@@ -127,7 +128,7 @@ class Evaluation:
         Raises ``OutputExistsError`` where the folder holds something, unless that is an evaluation alone and
         ``overwrite`` is true; ``SaveError`` where writing fails.
         """
-        folder = Path(folder)
+        folder = user_path(folder)
         check_free(folder, overwrite)
         with saving_to(folder), replaced_folder(folder) as new:
             (new / REPORT_FILE).write_text(self.to_json(), encoding="utf-8")

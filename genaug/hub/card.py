@@ -16,6 +16,7 @@ from genaug.evaluation.record import read_evaluation
 from genaug.hub import prose, sections
 from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, SHEET_FILE
 from genaug.hub.sections import Facts
+from genaug.paths import user_path
 
 if TYPE_CHECKING:
     from genaug.generator import Generator
@@ -97,7 +98,7 @@ def write_card(folder: str | Path, repo: str, *, license: str | None = None) -> 
     """
     from genaug.loading import load
 
-    folder = Path(folder)
+    folder = user_path(folder)
     generator = load(folder, device="cpu")
     base = read_card(folder)
     known = check_license(license or stated_license(base))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from genaug.errors import FormatError, OutputExistsError
+from genaug.paths import user_path
 from genaug.storage import replace_files, saving_to
 from genaug.studies.arms import Arm
 from genaug.studies.compare import Reduction, error_reduction
@@ -61,7 +62,7 @@ class Report:
 
     def save(self, folder: str | Path) -> None:
         """Write ``report.json`` and, where there is a page, ``report.html``, replacing those that are there."""
-        folder = Path(folder)
+        folder = user_path(folder)
         if folder.exists() and not folder.is_dir():
             raise OutputExistsError(f"{folder} is a file. Name a folder.")
         contents = {"report.json": (json.dumps(self.details, indent=2, allow_nan=False) + "\n").encode()}
@@ -86,7 +87,7 @@ def load_study(where: str | Path) -> Report:
     ``genaug.load_study(path).ratio`` is what to give ``MixedDataset``. Raises ``FormatError`` for anything that isn't
     a study's report, or is one of a newer genaug.
     """
-    path = Path(where)
+    path = user_path(where)
     path = path / "report.json" if path.is_dir() else path
     if not path.is_file():
         raise FormatError(f"{path} is missing. Expected what genaug.study wrote; a study that isn't finished has none.")

@@ -15,9 +15,9 @@ from genaug import __version__, plugins
 from genaug.backend import Backend
 from genaug.errors import InputError, TrainingWarning
 from genaug.generator import Generator
+from genaug.paths import user_path
 from genaug.precision import compute_dtype, pick_device
 from genaug.progress import Progress
-from genaug.paths import user_path
 from genaug.randomness import check_seed
 from genaug.spec import Spec
 from genaug.storage import first_problem
@@ -52,7 +52,8 @@ def fit(
     Under ``torchrun`` each process takes an equal share of every batch.
 
     ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or followed by an integer label; further fields
-    are left out. A backend that takes no labels also takes items with something else in a label's place. It is read once. ``image_size`` resizes the shorter side and crops the centre. ``augment`` names what
+    are left out. A backend that takes no labels also takes items with something else in a label's place. The dataset
+    is read once. ``image_size`` resizes the shorter side and crops the centre. ``augment`` names what
     is done to the images that the discriminator sees ("translation", "affine", "color", "cutout"; DiffAugment, Zhao et
     al. 2020): the remedy for little data. ``config`` holds the backend's own options. ``out`` becomes the run's folder,
     which ``genaug.load`` takes. Every ``checkpoint_every`` steps, on SIGINT or SIGTERM and after ``max_minutes`` the
