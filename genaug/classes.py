@@ -5,6 +5,7 @@ folder (``class_folders.folder_names``). Numbers count only if one side has no n
 """
 
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -143,11 +144,21 @@ def find_classes(names: Sequence[str], among: Sequence[str]) -> list[int]:
     found = [places.get(same_form(name), -1) for name in names]
     if -1 not in found:
         return found
-    for ours, theirs in ((folder_names(names), among), (names, folder_names(among))):
+    for ours, theirs in ((_as_folders(names), among), (names, _as_folders(among))):
         taken = set(found)
-        left = {same_form(name): place for place, name in enumerate(theirs) if place not in taken}
-        found = [left.pop(same_form(name), -1) if at < 0 else at for name, at in zip(ours, found, strict=True)]
+        left = {same_form(name): place for place, name in enumerate(theirs) if name is not None and place not in taken}
+        found = [
+            left.pop(same_form(name), -1) if at < 0 and name is not None else at
+            for name, at in zip(ours, found, strict=True)
+        ]
     return found
+
+
+def _as_folders(names: Sequence[str]) -> list[str | None]:
+    """What each name becomes as a folder; None if several become the same, so that it isn't clear which is which."""
+    folders = [folder_names([name])[0] for name in names]
+    counts = Counter(folder.lower() for folder in folders)
+    return [folder if counts[folder.lower()] == 1 else None for folder in folders]
 
 
 def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spec) -> Ints:

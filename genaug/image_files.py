@@ -5,7 +5,7 @@ import os
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -191,11 +191,13 @@ def holds_image(folder: str) -> bool:
     return False
 
 
-def walk(folder: str, left_out: LeftOut | None = None) -> Iterator[tuple[str, list[str]]]:
+def walk(
+    folder: str, left_out: LeftOut | None = None, apart: Set[str] = frozenset()
+) -> Iterator[tuple[str, list[str]]]:
     """Every folder under ``folder``, itself first, with the names of its image files.
 
     Each folder is visited once, however many links lead to it, and no link is followed to a folder around it: a loop
-    of links ends.
+    of links ends. Nor is one followed into the folders ``apart``, which are real paths.
     """
     tally = left_out if left_out is not None else LeftOut()
     root = os.path.realpath(folder)
@@ -207,16 +209,22 @@ def walk(folder: str, left_out: LeftOut | None = None) -> Iterator[tuple[str, li
         for name in reversed(folders):
             inner = os.path.join(here, name)
             real = os.path.realpath(inner)
-            if real in visited or root.startswith(os.path.join(real, "")):
+            if real in visited or root.startswith(os.path.join(real, "")) or not apart.isdisjoint(_up(real)):
                 tally.add("links to a folder that is read already")
                 continue
             visited.add(real)
             waiting.append(inner)
 
 
-def images_under(folder: str, left_out: LeftOut) -> list[str]:
+def _up(path: str) -> Iterator[str]:
+    """A path and those of all folders around it."""
+    yield path
+    yield from map(str, Path(path).parents)
+
+
+def images_under(folder: str, left_out: LeftOut, apart: Set[str] = frozenset()) -> list[str]:
     """The paths of all image files under a folder, in torchvision's order: by folder, then by name."""
-    return [os.path.join(here, name) for here, names in sorted(walk(folder, left_out)) for name in names]
+    return [os.path.join(here, name) for here, names in sorted(walk(folder, left_out, apart)) for name in names]
 
 
 @contextmanager

@@ -133,8 +133,10 @@ def _samples(place: Place, label_of: dict[str, int]) -> list[tuple[str, int | No
     if not place.classes:
         return [(os.path.join(place.path, name), None) for name in entries(place.path)[1]]
     samples: list[tuple[str, int | None]] = []
+    real = {folder: os.path.realpath(os.path.join(place.path, folder)) for folder in place.classes}
     for folder in place.classes:
-        files = images_under(os.path.join(place.path, folder), place.left_out)
+        others = {path for name, path in real.items() if name != folder and path != real[folder]}
+        files = images_under(os.path.join(place.path, folder), place.left_out, others)
         samples += [(file, label_of[_composed(folder)]) for file in files]
     return samples
 
