@@ -107,7 +107,7 @@ def test_generated_images_follow_class_to_idx_not_the_order_of_names():
 
 
 class TestMatching:
-    FORMS = [unicodedata.normalize(form, "Bär") for form in ("NFC", "NFD")]
+    FORMS = tuple(unicodedata.normalize(form, "Bär") for form in ("NFC", "NFD"))
 
     @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
     def test_unicode_forms(self, order):
