@@ -89,11 +89,17 @@ class LeftOut:
         self.counts: Counter[str] = Counter()
         self._endings: dict[str, Counter[str]] = {}
         self._unread: list[str] = []
+        self._outside: list[str] = []
 
     def add(self, reason: str, path: str | None = None) -> None:
         self.counts[reason] += 1
         if path is not None:
             self._endings.setdefault(reason, Counter())[os.path.splitext(path)[1].lower() or "no extension"] += 1
+
+    def add_outside(self, path: str, what: str) -> None:
+        """An image that lies beside the folders that are read: class folders, split folders."""
+        self.add(f"images outside the {what}")
+        self._outside.append(path)
 
     def add_file(self, path: str) -> None:
         """A file that isn't read because of its name; not the record that genaug writes beside its samples."""
@@ -115,15 +121,22 @@ class LeftOut:
         return f"{self.counts.total():,}: {', '.join(parts)}" if parts else ""
 
     def warn(self, stacklevel: int) -> None:
-        """A ``DataWarning`` if a file that looks like an image was left out."""
-        if self._unread:
-            shown = ", ".join(map(printable, self._unread[:3])) + (", …" if len(self._unread) > 3 else "")
-            warnings.warn(
-                f"{len(self._unread):,} files look like images but the installed Pillow doesn't read them, so they "
-                f"were left out: {shown}. Convert them to PNG or JPEG if they belong to the data.",
-                DataWarning,
-                stacklevel=stacklevel + 1,
-            )
+        """A ``DataWarning`` if files that are images, or look like it, were left out."""
+        for paths, why, remedy in (
+            (
+                self._unread,
+                "look like images but the installed Pillow doesn't read them",
+                "Convert them to PNG or JPEG",
+            ),
+            (self._outside, "are images but lie in none of the folders that are read", "Move them into one"),
+        ):
+            if paths:
+                shown = ", ".join(map(printable, paths[:3])) + (", …" if len(paths) > 3 else "")
+                warnings.warn(
+                    f"{len(paths):,} files {why}, so they were left out: {shown}. {remedy} if they belong to the data.",
+                    DataWarning,
+                    stacklevel=stacklevel + 1,
+                )
 
 
 def entries(folder: str, left_out: LeftOut | None = None) -> tuple[list[str], list[str]]:

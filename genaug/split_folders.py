@@ -65,7 +65,7 @@ def find_places(root: str) -> tuple[Place, Place | None]:
     _check_one(level, training)
     train = _place(root, _inside(os.path.join(level, training[0])))
     for name in entries(level, train.left_out)[1]:
-        train.left_out.add("images outside the split folders", name)
+        train.left_out.add_outside(os.path.join(level, name), "split folders")
     for name in sorted(set(folders) - {*training, *held_out}):
         train.left_out.add(f"other split ({printable(name)}/)")
     if not held_out:
@@ -122,7 +122,7 @@ def _place(root: str, level: str) -> Place:
             + ": expected one folder for each class, with images in it."
         )
     for name in straight if classes else []:
-        left_out.add("images outside the class folders", name)
+        left_out.add_outside(os.path.join(level, name), "class folders")
     return Place(level, classes, left_out)
 
 

@@ -164,10 +164,11 @@ class TestFormats:
         with pytest.raises(InputError, match=r"fox holds no image .*1\.heic"):
             load_data(data)
 
-    def test_pictures_beside_class_folders_are_left_out(self, tmp_path):
+    def test_pictures_beside_class_folders_are_left_out_with_a_warning(self, tmp_path):
         data = sets(tmp_path, "cat", "dog")
         picture(tmp_path / "logo.png")
-        assert load_data(data).left_out == {"images outside the class folders": 1}
+        with pytest.warns(DataWarning, match=r"1 files are images but lie in none .*logo\.png"):
+            assert load_data(data).left_out == {"images outside the class folders": 1}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links and special files as POSIX has them")

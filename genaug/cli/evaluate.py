@@ -79,6 +79,8 @@ def evaluate(
     name = public_name(data)
     if labels_per_class is not None:
         name += f", {labels_per_class} a class (seed {training_seed})"
+    if test_share is not None:
+        name += f", without {test_share:.0%} held out"
     found = measured(
         judged,
         real,

@@ -441,7 +441,5 @@ def test_an_item_that_cant_be_read_is_named_with_its_file(at_once):
     if at_once:
         Files.__getitems__ = lambda self, indices: [self[i] for i in indices]
     mixed = MixedDataset(Files(LABELS), FakeSource(), ratio=0.5)
-    with pytest.raises(
-        InputError, match=r"item 1 of the real set \(photos/1\.jpg\) can't be read \(OSError"
-    ):
+    with pytest.raises(InputError, match=r"item 1 of the real set \(photos/1\.jpg\) can't be read \(OSError"):
         mixed.__getitems__([0, 1]) if at_once else mixed[1]
