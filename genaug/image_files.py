@@ -60,14 +60,22 @@ def is_hidden(name: str) -> bool:
 
 
 @cache
-def readable_endings() -> frozenset[str]:
-    """The file name extensions that the installed Pillow can decode, in lower case with their dot."""
+def readable_formats() -> tuple[str, ...]:
+    """The formats that the installed Pillow can decode, the usual ones first."""
     Image.init()
-    readable = set()
-    for name, (factory, _) in Image.OPEN.items():
+
+    def decodes(name: str) -> bool:
+        factory = Image.OPEN[name][0]
         stub = isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)  # opened, never decoded
-        if not stub and name not in _NO_PICTURES:
-            readable.add(name)
+        return not stub and name not in _NO_PICTURES
+
+    return tuple(name for name in Image.ID if decodes(name))
+
+
+@cache
+def readable_endings() -> frozenset[str]:
+    """The file name extensions of these formats, in lower case with their dot."""
+    readable = set(readable_formats())
     return frozenset(ending for ending, name in Image.registered_extensions().items() if name in readable)
 
 
@@ -250,7 +258,7 @@ def opened_image(path: str | Path) -> Iterator[Image.Image]:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise InputError(f"{printable(path)} is not a regular file. Only those are read as images.")
-        with Image.open(path) as image:
+        with Image.open(path, formats=readable_formats()) as image:  # whatever the extension says
             yield image
     except InputError:
         raise

@@ -134,9 +134,9 @@ def _samples(place: Place, label_of: dict[str, int]) -> list[tuple[str, int | No
         return [(os.path.join(place.path, name), None) for name in entries(place.path)[1]]
     samples: list[tuple[str, int | None]] = []
     real = {folder: os.path.realpath(os.path.join(place.path, folder)) for folder in place.classes}
+    folders = frozenset(real.values())
     for folder in place.classes:
-        others = {path for name, path in real.items() if name != folder and path != real[folder]}
-        files = images_under(os.path.join(place.path, folder), place.left_out, others)
+        files = images_under(os.path.join(place.path, folder), place.left_out, folders - {real[folder]})
         samples += [(file, label_of[_composed(folder)]) for file in files]
     return samples
 

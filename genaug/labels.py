@@ -53,6 +53,9 @@ def _as_tensor(values: Any, what: str) -> Tensor:
             return _from_array(values)
     if not isinstance(values, Iterable):
         raise InputError(f"{what} must be integers, one for each sample, got {values!r}.")
+    values = list(values)
+    if values and all(type(value) is int for value in values):  # the usual list of a large dataset
+        return torch.tensor(values, dtype=torch.int64)
     numbers = [number_of(value) for value in values]
     wrong = next((value for value in numbers if isinstance(value, str) or value is None), 0)
     if isinstance(wrong, str):
