@@ -2,23 +2,25 @@
 
 import difflib
 import inspect
+import warnings
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch.utils.data import Dataset, Subset
 
 from genaug.access import reading_from
-from genaug.errors import InputError
+from genaug.classes import class_names
+from genaug.errors import DataWarning, InputError, MissingSplitError
 from genaug.escaping import escaped
-from genaug.labels import class_names, labels_of
+from genaug.labels import labels_of
 from genaug.limits import as_whole
-
-Split = Literal["train", "test"]
+from genaug.paths import user_path
+from genaug.split_folders import Split
 
 _FORMS = "Expected 'digits', 'folder:PATH' or 'torchvision:NAME'."
 _DIGITS_TEST = 500
@@ -49,28 +51,56 @@ LABELLED_IMAGES = [
 ]
 
 
-def load_data(name: str, *, split: Split = "train", root: str | Path | None = None) -> Dataset[Any]:
+def load_data(
+    name: str,
+    *,
+    split: Split = "train",
+    root: str | Path | None = None,
+    test_share: float | None = None,
+    group_by: str | None = None,
+) -> Dataset[Any]:
     """A map-style data set of (PIL image, int) items, with ``.classes`` where the data have class names.
 
-    ``digits`` is the 1,797 digits of scikit-learn, see ``Digits``. ``folder:PATH`` has class folders under
-    ``PATH/train`` and ``PATH/test``, or directly under ``PATH``, which is then a training set without a test set;
-    images are mode L where all the training images are grey, else RGB. ``torchvision:NAME`` is one of torchvision's
-    data sets of labelled images, whose files lie under ``root`` already.
+    ``digits`` is the 1,797 digits of scikit-learn, see ``Digits``. ``torchvision:NAME`` is one of torchvision's data
+    sets of labelled images, whose files lie under ``root`` already.
 
-    Raises ``InputError`` for an unknown name, missing files, and a test split that there isn't, ``ReadError`` for a
-    folder that can't be read.
+    ``folder:PATH`` is a folder of pictures: split folders with class folders in them, class folders, or pictures alone,
+    whose items are images without labels. Folders are taken for splits only if every folder with images at that level
+    has the name of a split (train, training, test, testing, val, valid, validation, also "Training Set" or
+    "test_images", in upper or lower case) and one of them is a training folder; outer folders that hold nothing else
+    are passed through. A validation folder is the test split if there is no test folder. Every format that the
+    installed Pillow reads is read; hidden files and folders, what is no image, and links back to a folder around them
+    are left out. ``.summary`` says in one line what was read and what was left out, ``.left_out`` counts it by reason,
+    and a ``DataWarning`` names files that look like images but can't be read. Images are of mode L if all the training
+    images are grey, else RGB.
+
+    If a folder has no test split, ``test_share`` holds out this share of each class, in (0, 1), as the test split; the
+    split follows from the files' names, so that it is the same in every call. ``group_by`` is a regular expression that
+    is searched in each file's path within the folder: files for which its first group is the same stay on one side, as
+    one person's photos should.
+
+    Raises ``InputError`` for an unknown name, missing files, two folders for one split, files that ``group_by`` doesn't
+    match, a class with too few files or groups for both sides, and, as ``MissingSplitError``, a test split that there
+    isn't, and ``ReadError`` for a folder that can't be read.
     """
     if split not in _SPLIT_WORDS:
         raise InputError(f"split must be 'train' or 'test', got {split!r}.")
     kind, colon, rest = name.partition(":")
+    if kind == "folder" and rest:
+        from genaug.image_folders import read_folder
+
+        with reading_from(rest):
+            return read_folder(user_path(rest), split, test_share=test_share, group_by=group_by)
+    if test_share is not None or group_by is not None:
+        raise InputError(
+            f"test_share and group_by (--test-share, --group-by) are for folder:PATH; {name!r} has a test split of its "
+            "own. Leave them out."
+        )
     if name == "digits":
         return Digits(split)
-    if kind == "folder" and rest:
-        with reading_from(rest):
-            return _folder(Path(rest).expanduser(), split)
     if kind == "torchvision" and rest:
         return _torchvision(rest, split, root)
-    if not colon and Path(name).is_dir():
+    if not colon and user_path(name).is_dir():
         raise InputError(f"unknown data {name!r}. For a folder of class folders, say 'folder:{name}'.")
     if kind in ("folder", "torchvision"):
         raise InputError(f"{name!r} names no {'folder' if kind == 'folder' else 'data set'}. {_FORMS}")
@@ -81,26 +111,34 @@ def load_data(name: str, *, split: Split = "train", root: str | Path | None = No
 def public_name(name: str) -> str:
     """What ``--data`` named, for a report or a card: of a folder its own name only, since paths tell whose it is."""
     kind, _, rest = name.partition(":")
-    return f"folder {escaped(Path(rest).expanduser().resolve().name[:100])}" if kind == "folder" and rest else name
+    return f"folder {escaped(user_path(rest).resolve().name[:100])}" if kind == "folder" and rest else name
 
 
 def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":
     """``n`` items of every class, drawn without replacement, in the data set's order.
 
-    The items depend on the seed only; a smaller ``n`` of the same seed gives a part of what a larger one gives.
-    Raises ``InputError`` naming a class that has fewer than ``n`` items.
+    The items depend on the seed only; a smaller ``n`` of the same seed gives a part of what a larger one gives. A class
+    without any items is left out, with a ``DataWarning``. Raises ``InputError`` naming a class that has fewer than
+    ``n`` items.
     """
     n = as_whole(n, "the number of labels per class", 1)
-    labels, names = labels_of(dataset), class_names(dataset)
+    labels = labels_of(dataset)
+    names = class_names(dataset, labels)
     count = len(names) if names is not None else int(labels.max()) + 1 if len(labels) else 0
     generator = torch.Generator().manual_seed(seed)
-    chosen = []
+    chosen, empty = [], []
     for label in range(count):
+        called = f"class {label}" + (f" ({names[label]!r})" if names is not None else "")
         members = torch.nonzero(labels == label).flatten()
+        if len(members) == 0:
+            empty.append(called)
+            continue
         if len(members) < n:
-            called = f"class {label}" + (f" ({names[label]!r})" if names is not None else "")
             raise InputError(f"{called} has {len(members)} items, fewer than the {n} per class asked for.")
         chosen.append(members[torch.randperm(len(members), generator=generator)[:n]])
+    if empty:
+        shown = ", ".join(empty[:8]) + (", …" if empty[8:] else "")
+        warnings.warn(f"no item is of {shown}, so none was drawn.", DataWarning, stacklevel=2)
     indices = torch.cat(chosen).sort().values.tolist() if chosen else []
     return Subset(dataset, indices)
 
@@ -144,74 +182,6 @@ def _digits_split(targets: Any) -> dict[Split, list[int]]:
     return {"train": [i for i in range(len(targets)) if i not in test], "test": sorted(test)}
 
 
-def _class_folders(folder: Path) -> list[str]:
-    """Folders with names that don't start with a dot (.git, .ipynb_checkpoints), in order."""
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-
-
-def _folder(path: Path, split: Split) -> Dataset[Any]:
-    from torchvision.datasets import ImageFolder
-
-    if not path.is_dir():
-        raise InputError(f"no folder at {path.absolute()}.")
-    # A class may be called "train": only a train/ that holds folders is a split.
-    divided = (path / "train").is_dir() and bool(_class_folders(path / "train"))
-    train = path / "train" if divided else path
-    here = path / split if divided else path
-    if split == "test" and not (divided and here.is_dir()):
-        raise InputError(f"{path.absolute()} has no test/ folder beside train/, so there is nothing to test on.")
-    classes = _class_folders(train)
-    if not classes:
-        raise InputError(
-            f"{train.absolute()} has no class folders: expected one folder for each class, with images in it."
-        )
-    strange = sorted(set(_class_folders(here)) - set(classes))
-    if strange:
-        raise InputError(
-            f"{here.absolute()} has class folders that {train.absolute()} lacks: {', '.join(strange[:5])}."
-        )
-
-    class ClassFolders(ImageFolder):  # type: ignore[misc]
-        def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
-            return classes, {name: index for index, name in enumerate(classes)}
-
-    try:
-        found = ClassFolders(str(train), allow_empty=False)
-        mode = "L" if all(_is_grey(file) for file, _ in found.samples) else "RGB"
-        if split == "test":
-            found = ClassFolders(str(here), allow_empty=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{train.absolute()}: {error}") from error
-    if not found.samples:
-        raise InputError(f"{here.absolute()} holds no images.")
-    found.loader = _GreyOrColour(mode)
-    return found
-
-
-def _is_grey(file: str) -> bool:
-    """Whether an image file is grey, from its header."""
-    try:
-        with Image.open(file) as image:
-            return image.mode in ("1", "L")
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"{file} can't be read as an image ({error}).") from error
-
-
-class _GreyOrColour:
-    """A loader for ``ImageFolder`` that gives PIL images of one mode. Refuses more than 8 bits a channel."""
-
-    def __init__(self, mode: str) -> None:
-        self.mode = mode
-
-    def __call__(self, path: str) -> Image.Image:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise InputError(
-                    f"{path} has more than 8 bits a channel (mode {image.mode}). Convert it to 8 bits first."
-                )
-            return image.convert(self.mode)
-
-
 def _torchvision(name: str, split: Split, root: str | Path | None) -> Dataset[Any]:
     from torchvision import datasets
 
@@ -226,7 +196,7 @@ def _torchvision(name: str, split: Split, root: str | Path | None) -> Dataset[An
     name = known[name.lower()]
     if root is None:
         raise InputError(f"torchvision:{name} needs --root, the folder that its files lie under.")
-    where = Path(root).expanduser()
+    where = user_path(root)
     cls = getattr(datasets, name)
     parameters = inspect.signature(cls).parameters
     options: dict[str, Any] = {"download": False} if "download" in parameters else {}
@@ -238,10 +208,11 @@ def _torchvision(name: str, split: Split, root: str | Path | None) -> Dataset[An
             data: Dataset[Any] = cls(str(where), **{option: word}, **options)
             return data
         except (RuntimeError, OSError) as error:
-            raise InputError(_missing(name, cls, split, where, error)) from error
+            missing = MissingSplitError if split == "test" else InputError  # the training files may be there
+            raise missing(_missing(name, cls, split, where, error)) from error
         except ValueError as error:
             if number == len(words):
-                raise InputError(f"torchvision:{name} has no {split} split ({error}).") from error
+                raise MissingSplitError(f"torchvision:{name} has no {split} split ({error}).") from error
     raise AssertionError("unreachable")
 
 

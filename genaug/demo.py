@@ -21,13 +21,15 @@ from torch.utils.data import DataLoader
 
 import genaug
 from genaug import storage
+from genaug.classes import class_names
 from genaug.data import Digits, few_per_class
 from genaug.demo_report import demo_html, verdict
 from genaug.errors import InputError, OutputExistsError
 from genaug.folders import check_replaceable, replaced_folder
 from genaug.generator import Generator
 from genaug.images import to_uint8
-from genaug.labels import class_names, labels_of
+from genaug.labels import labels_of
+from genaug.paths import user_path
 from genaug.progress import Progress
 from genaug.randomness import check_seed, mix
 from genaug.sheet import Block, draw_sheet, encode_png, sheet_labels
@@ -85,7 +87,7 @@ def run_demo(
     ``overwrite`` is false, or anything but a demo, ``InputError`` for settings that can't be run.
     """
     settings = settings or DemoSettings()
-    out = Path(out)
+    out = user_path(out)
     _check(settings, out, overwrite)
     started = time.perf_counter()
     train, test = Digits("train", to_uint8), Digits("test", to_uint8)

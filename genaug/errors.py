@@ -22,6 +22,10 @@ class InputError(GenaugError, ValueError):
     """An argument, a dataset or a source that can't be used as asked."""
 
 
+class MissingSplitError(InputError):
+    """A dataset that doesn't have the split asked for."""
+
+
 class PluginError(GenaugError):
     """A backend that is missing, broken, blocked, or registered twice."""
 
@@ -56,6 +60,10 @@ class OutputExistsError(GenaugError, FileExistsError):
 
 class SaveError(GenaugError, OSError):
     """Writing failed (disk full, no permission); what stood there before is unchanged."""
+
+
+class DataWarning(UserWarning):
+    """Something about a dataset or its classes that its owner should look at; it is used."""
 
 
 class BlendWarning(UserWarning):

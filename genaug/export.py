@@ -10,13 +10,13 @@ from torch import Tensor
 
 from genaug import storage
 from genaug.blend.source import check_images
+from genaug.class_folders import RECORD_FILE, folder_names
 from genaug.errors import OutputExistsError
 from genaug.folders import check_replaceable, replaced_folder
 from genaug.images import to_pil
 from genaug.randomness import mix
 from genaug.spec import Source
 
-RECORD_FILE = "samples.json"
 PART = 1024  # images that are generated before they are written; part of what a seed means, so never to be changed
 
 _FILE = re.compile(r"\d{5,}\.png")
@@ -89,7 +89,8 @@ def write_class_folders(
 
     ``parts`` give uint8 images (N, C, H, W) and int64 labels (N,), one part held at a time; without labels the files
     lie in ``out`` itself. ``classes`` are the classes' names, or their number where they have none. ``samples.json``
-    is ``record`` with how many images there are, in all and of each class, and the classes' folders. The folder
+    is ``record`` with how many images there are, in all and of each class, and the classes' folders and names, by
+    which ``folder:PATH`` finds the classes again. The folder
     appears whole or not at all. Raises ``OutputExistsError`` where it holds something already, ``SaveError`` where
     writing fails.
     """
@@ -107,25 +108,11 @@ def write_class_folders(
                     counts[label] += 1
                     folder.mkdir(exist_ok=True)
                 to_pil(images[index]).save(folder / f"{number:05d}.png")
-        counted = {"count": unlabelled + sum(counts), "counts": counts or None, "folders": names}
+        counted = {
+            "count": unlabelled + sum(counts),
+            "counts": counts or None,
+            "folders": names,
+            "classes": None if isinstance(classes, int) else list(classes),
+        }
         (new / RECORD_FILE).write_text(json.dumps({**record, **counted}, indent=2) + "\n", encoding="utf-8")
         check_free(out, overwrite)  # again, since generating may take long
-
-
-def folder_names(classes: Sequence[str] | int) -> list[str]:
-    """A safe and distinct folder name for each class: its name where that will do, else with what won't replaced.
-
-    Class names come from a generator's file, which anyone may have written: none may lead out of the folder. For a
-    number of classes without names, their numbers, padded so that they sort.
-    """
-    if isinstance(classes, int):
-        return [f"{label:0{len(str(max(classes - 1, 0)))}d}" for label in range(classes)]
-    safe = ["".join(c if c.isalnum() or c in " -_.,()+" else "_" for c in name).strip(" .")[:80] for name in classes]
-    taken = {"", RECORD_FILE}
-    for label, name in enumerate(safe):
-        number = label
-        while safe[label].lower() in taken:
-            safe[label] = f"{name or 'class'}-{number}"
-            number += 1
-        taken.add(safe[label].lower())
-    return safe

@@ -17,6 +17,7 @@ from genaug.backend import Backend
 from genaug.errors import InputError, PluginError, is_out_of_memory
 from genaug.labels import as_labels
 from genaug.limits import as_whole, memory
+from genaug.paths import user_path
 from genaug.precision import autocast, compute_dtype, pick_device
 from genaug.randomness import category_rows, check_seed, latent_rows
 from genaug.spec import Spec
@@ -182,7 +183,7 @@ class Generator:
         """
         from genaug.traverse import traverse
 
-        folder = None if out is None else Path(out)
+        folder = None if out is None else user_path(out)
         return traverse(self, folder, axes=axes, labels=labels, seed=seed, steps=steps, overwrite=overwrite)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -200,8 +201,9 @@ class Generator:
         if measured is not None:
             with reading_from(measured):
                 also = {EVALUATION_FILE: measured.read_bytes()} if measured.is_file() else {}
-        storage.write_generator(Path(folder), self.manifest_fields(), self.network.state_dict(), overwrite, also)
-        return Path(folder)
+        target = user_path(folder)
+        storage.write_generator(target, self.manifest_fields(), self.network.state_dict(), overwrite, also)
+        return target
 
     def push(
         self,

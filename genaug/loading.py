@@ -17,6 +17,7 @@ from genaug.backend import Backend
 from genaug.errors import FormatError, InputError, NotOnHubError, PluginError
 from genaug.generator import Generator
 from genaug.json_files import first_problem
+from genaug.paths import user_path
 from genaug.precision import pick_device
 from genaug.surroundings import torch_defaults
 
@@ -35,13 +36,13 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
     truncated or foreign folder, ``ReadError`` for one that can't be read, ``PluginError`` if the backend isn't
     installed or is too old (saying what to install), ``HubError`` if no complete copy is available from the Hub.
     """
-    folder = Path(where)
+    folder = user_path(where)
     with reading_from(folder):
         local = folder.exists() or isinstance(where, Path) or not _HUB_ID.fullmatch(where)
         if local and not folder.is_dir():
             raise FormatError(
-                f"{where} is no folder. Expected one with {storage.CONFIG_FILE} and {storage.WEIGHTS_FILE}, or a Hub "
-                "id (owner/name)."
+                f"{where} is not a directory. Expected a directory containing {storage.CONFIG_FILE} and "
+                f"{storage.WEIGHTS_FILE}, or a Hub id (owner/name)."
             )
     if local and revision is not None:
         raise InputError(f"{where} is a local folder, and revision= is for the Hub. Leave it out.")

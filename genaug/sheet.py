@@ -13,6 +13,7 @@ from genaug import storage
 from genaug.errors import InputError
 from genaug.escaping import one_line
 from genaug.images import to_pil
+from genaug.paths import user_path
 
 _PAPER, _INK, _GAP, _TEXT = (255, 255, 255), (40, 40, 48), 2, 15
 _SMALL, _LARGE = 48, 256  # the side of an image on the sheet, in pixels, is brought between these where it can
@@ -88,7 +89,7 @@ def encode_png(image: Image.Image) -> bytes:
 
 def save_sheet(path: str | Path, sheet: Image.Image) -> None:
     """Write a sheet as PNG, replacing what was there in one step. Raises ``SaveError`` where writing fails."""
-    path = Path(path)
+    path = user_path(path)
     with storage.saving_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         storage.replace_files(path.parent, {path.name: encode_png(sheet)})

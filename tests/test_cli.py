@@ -212,3 +212,83 @@ def test_study_takes_a_test_set_of_its_own(tmp_path):
     leaking = run(*photos, "--test-data", f"folder:{tmp_path / 'photos'}")
     assert leaking.exit_code == 1
     assert "6 of 6 test images are in the training set too" in leaking.output
+
+
+def faces(folder, people=6):
+    """Grey pictures of people in two classes, one of each person in either."""
+    for name in ("happy", "sad"):
+        (folder / name).mkdir(parents=True)
+        for i in range(people):
+            Image.effect_noise((8, 8), 30 + 10 * i).save(folder / name / f"p{i}_{name}.png")
+    return f"folder:{folder}"
+
+
+def test_train_reads_what_is_not_held_out_and_says_what_it_read(tmp_path):
+    data = faces(tmp_path / "faces")
+    (tmp_path / "faces" / "notes.txt").write_text("")
+    held = ["--test-share", "0.34", "--group-by", r"(p\d)_"]
+    result = run("train", "cgan", "--data", data, *held, "--out", tmp_path / "run", *TINY)
+    assert result.exit_code == 0, result.output
+    assert f"read 8 images of 2 classes from {tmp_path / 'faces'} (train); left out 1: 1 not images (.txt)" in (
+        result.stderr
+    )
+    share = ["--test-share", "0.34", "--group-by", "(q)"]
+    refused = run("train", "cgan", "--data", data, *share, "--out", tmp_path / "other", *TINY)
+    assert refused.exit_code == 1
+    assert "happy/p0_happy.png" in refused.output
+    assert not (tmp_path / "other").exists()
+
+
+def test_study_holds_a_part_out(tmp_path):
+    tiny = ["--seeds", "2", "--updates", "1", "--batch-size", "4", "--steps", "1", "--device", "cpu"]
+    sets = ["--data", faces(tmp_path / "faces"), "--test-share", "0.34", "--group-by", r"(p\d)_"]
+    done = run("study", *sets, *tiny, "--set", "width=4", "--set", "max_width=8", "--out", tmp_path / "study")
+    assert done.exit_code == 0, done.output
+    settings = genaug.load_study(tmp_path / "study").details["settings"]
+    assert (settings["train"]["images"], settings["test"]["images"]) == (8, 4)
+    both = run("study", *sets, "--test-data", "digits", "--out", tmp_path / "other")
+    assert both.exit_code == 1
+    assert "pass one of them" in both.output
+
+
+def test_evaluate_names_the_test_image_that_is_damaged(trained, tmp_path):
+    for split in ("train", "test"):
+        faces(tmp_path / "faces" / split)
+    damaged = tmp_path / "faces" / "test" / "sad" / "p3_sad.png"
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    result = run("evaluate", trained, "--data", f"folder:{tmp_path / 'faces'}")
+    assert result.exit_code == 1
+    assert str(damaged) in result.output
+
+
+def test_a_flat_folder_trains_a_generator_without_labels(tmp_path):
+    (tmp_path / "flat").mkdir()
+    for i in range(8):
+        Image.effect_noise((8, 8), 20 * i).save(tmp_path / "flat" / f"{i}.png")
+    small = ["--set", "width=4", "--set", "max_width=8", "--set", "hidden=8", "--steps", "1", "--batch-size", "4"]
+    result = run("train", "infogan", "--data", f"folder:{tmp_path / 'flat'}", "--out", tmp_path / "run", *small)
+    assert result.exit_code == 0, result.output
+    assert "read 8 images without classes" in result.output
+    refused = run("train", "cgan", "--data", f"folder:{tmp_path / 'flat'}", "--out", tmp_path / "other", *TINY)
+    assert refused.exit_code == 1
+    assert "carries no label" in refused.output
+
+
+def test_a_tilde_is_the_home_directory_wherever_a_path_is_given(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    faces(tmp_path / "home" / "faces")
+    assert run("train", "cgan", "--data=folder:~/faces", "--out=~/run", *TINY).exit_code == 0
+    assert run("sample", "~/run", "--per-class", "1", "--out=~/made").exit_code == 0
+    assert run("sample", "~/run", "--per-class", "1", "--out=~/sheet.png").exit_code == 0
+    generator = genaug.load("~/run", device="cpu")
+    generator.save("~/saved")
+    generator.traverse("~/sheets", steps=2)
+    genaug.SamplePool(generator, size=4, path="~/pool")
+    with pytest.raises(genaug.errors.FormatError, match=r"report\.json is missing"):
+        genaug.load_study("~/run")
+    written = {path.name for path in (tmp_path / "home").iterdir()}
+    assert {"faces", "run", "made", "sheet.png", "saved", "sheets", "pool"} <= written
+    assert list((tmp_path / "here").iterdir()) == []

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from torch.utils.data import Subset
 
 from genaug.data import Digits, few_per_class, load_data, public_name
-from genaug.errors import InputError
+from genaug.errors import DataWarning, InputError
 
 # Where torchvision's files of MNIST lie, for the one test that reads them.
 SHARED = Path(os.environ.get("GENAUG_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
@@ -150,3 +150,24 @@ def test_the_public_name_of_a_folder_tells_no_path(tmp_path):
     assert public_name(f"folder:{tmp_path / 'scans'}") == "folder scans"
     assert public_name("folder:~/scans/") == "folder scans"
     assert public_name("torchvision:MNIST") == "torchvision:MNIST"
+
+
+class Letters:
+    """Classes numbered from 1, with a name for 0 that no item has, as EMNIST's letters."""
+
+    classes = ("N/A", "a", "b", "c")
+
+    def __init__(self, count):
+        self.targets = [1 + i % 3 for i in range(count)]
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, index):
+        return Image.new("L", (4, 4)), self.targets[index]
+
+
+def test_few_per_class_leaves_out_classes_without_items_and_says_so():
+    with pytest.warns(DataWarning, match=r"no item is of class 0 \('N/A'\)"):
+        few = few_per_class(Letters(60), 2)
+    assert sorted(few[i][1] for i in range(len(few))) == [1, 1, 2, 2, 3, 3]

@@ -28,6 +28,7 @@ def test_every_image_lies_in_its_class_bit_for_bit(tmp_path, size):
         "count": 6,
         "counts": [2, 4],
         "folders": ["cat", "dog"],
+        "classes": ["cat", "dog"],
     }
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 

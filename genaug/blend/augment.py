@@ -18,6 +18,7 @@ from genaug.blend.plan import as_number
 from genaug.blend.source import check_source, checked_sample
 from genaug.errors import InputError
 from genaug.images import check_unit_range
+from genaug.labels import as_labels
 from genaug.spec import Source
 
 _REFUSED = (tv_tensors.BoundingBoxes, tv_tensors.Mask, tv_tensors.KeyPoints, tv_tensors.Video)
@@ -92,7 +93,7 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
                 )
         found = self._find_labels(packed)
         labels = _check_labels(found, self.source)
-        place = _find_image(leaves, found, batched=labels.ndim == 1)
+        place = _find_image(leaves, found, labels)
         params = {"labels": labels, **self.make_params([labels])}
         leaves[place] = self.transform(leaves[place], params)
         return tree_unflatten(leaves, structure)
@@ -189,11 +190,17 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
 
 def _check_labels(found: Any, source: Source) -> Tensor:
     """Integer labels as int64 on the CPU, (N,) for a batch and () for one sample."""
+    while isinstance(found, (list, tuple)) and len(found) == 1 and isinstance(found[0], Tensor):
+        found = found[0]  # a DataLoader makes a list of one batch of labels that are lists of one
     if isinstance(found, (int, np.integer)) and not isinstance(found, bool):
         found = torch.tensor(int(found), device="cpu")
-    if not isinstance(found, Tensor):
-        raise InputError(f"the labels must be a tensor, or one integer for one sample, got {type(found).__name__}.")
+    elif not isinstance(found, Tensor) and np.ndim(found) == 0:
+        found = torch.tensor(int(as_labels([found], "the labels")), device="cpu")
+    elif not isinstance(found, Tensor):
+        found = as_labels(found, "the labels")
     labels: Tensor = found.as_subclass(Tensor)
+    if labels.ndim == 2 and labels.shape[1] == 1 and not labels.is_floating_point():
+        labels = labels.flatten()
     if labels.ndim > 1 or labels.is_floating_point() or labels.dtype == torch.bool:
         raise InputError(
             f"the labels must be integers of shape (N,), got {labels.dtype} of shape {tuple(labels.shape)}. "
@@ -208,8 +215,12 @@ def _check_labels(found: Any, source: Source) -> Tensor:
     return labels
 
 
-def _find_image(leaves: list[Any], labels: Any, batched: bool) -> int:
-    """Where the image is: the one PIL or tv_tensors image, else the one plain tensor that could be it."""
+def _find_image(leaves: list[Any], found: Any, labels: Tensor) -> int:
+    """Where the image is: the one PIL or tv_tensors image, else the one plain tensor that could be it.
+
+    ``found`` are the labels as they came, and ``labels`` what they were read as.
+    """
+    batched = labels.ndim == 1
     wanted = (PIL.Image.Image, tv_tensors.Image)
     places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, wanted)]
     if not places:
@@ -217,7 +228,7 @@ def _find_image(leaves: list[Any], labels: Any, batched: bool) -> int:
         places = [
             place
             for place, leaf in enumerate(leaves)
-            if isinstance(leaf, Tensor) and leaf is not labels and leaf.ndim in ndims
+            if isinstance(leaf, Tensor) and leaf is not found and leaf.ndim in ndims
         ]
     expected = "images (N, C, H, W) for labels (N,)" if batched else "one image (C, H, W) for one label"
     if len(places) != 1:
@@ -230,7 +241,7 @@ def _find_image(leaves: list[Any], labels: Any, batched: bool) -> int:
     if not good:
         got = "a PIL image" if isinstance(image, PIL.Image.Image) else f"shape {tuple(image.shape)}"
         raise InputError(
-            f"GenerativeAugment() got {got} for {getattr(labels, 'shape', 'one label')}; expected {expected}."
+            f"GenerativeAugment() got {got} for {labels.shape if batched else 'one label'}; expected {expected}."
         )
     return places[0]
 

@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 
 from genaug.blend.plan import Ints
 from genaug.errors import InputError
+from genaug.labels import disagreement, number_of
 
 
 def check_map_style(real: Any) -> None:
@@ -25,7 +26,7 @@ def check_map_style(real: Any) -> None:
 
 
 def label_like(example: Any) -> Callable[[int], Any] | None:
-    """What makes a label of the kind of ``example``: an integer, a numpy one, a tensor or array of one; else None."""
+    """What makes a label of the kind of ``example``: an integer, a numpy one, or a tensor, array or list of one."""
     if isinstance(example, bool | np.bool_):
         return None
     if isinstance(example, int):
@@ -36,6 +37,9 @@ def label_like(example: Any) -> Callable[[int], Any] | None:
         return _TensorLabel(tuple(example.shape), example.dtype, example.device)
     if isinstance(example, np.ndarray) and example.size == 1 and np.issubdtype(example.dtype, np.integer):
         return _ArrayLabel(example.shape, example.dtype)
+    if isinstance(example, (list, tuple)) and len(example) == 1 and not hasattr(example, "_fields"):
+        inner = label_like(example[0])
+        return None if inner is None else _ListLabel(type(example), inner)
     return None
 
 
@@ -60,6 +64,15 @@ class _ArrayLabel:
 
     def __call__(self, label: int) -> NDArray[Any]:
         return np.full(self.shape, label, dtype=self.dtype)
+
+
+@dataclass(frozen=True)
+class _ListLabel:
+    container: type[Any]
+    inner: Callable[[int], Any]
+
+    def __call__(self, label: int) -> Any:
+        return self.container([self.inner(label)])
 
 
 @dataclass(frozen=True)
@@ -169,10 +182,7 @@ def check_labels(items: list[Any], indices: list[int], labels: Ints, custom: boo
             "matched to classes: blend before CutMix/MixUp, or pass make_item=."
         )
     for index, (_, label) in zip(indices, pairs, strict=True):
-        number = int(label.item() if isinstance(label, (Tensor, np.ndarray)) else label)
+        number = number_of(label)
         if number != labels[index]:
-            raise InputError(
-                f"item {index} of the real set carries the label {number}, but its labels= or .targets say "
-                f"{labels[index]}. Pass labels= as the items carry them."
-            )
+            raise InputError(disagreement(index, "the real set", number, int(labels[index]), "labels= or .targets"))
     return like

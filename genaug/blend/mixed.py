@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset, get_worker_info
 
 from genaug.blend.batches import MixedBatchSampler
-from genaug.blend.classes import given_counts, match_classes
 from genaug.blend.detail import enlarged, recoloured
 from genaug.blend.items import check_alike, check_labels, check_map_style, sizes_agree
 from genaug.blend.pipeline import Pipeline, look_in, rng_kept
@@ -22,10 +21,12 @@ from genaug.blend.plan import Ints, Mode, Plan, as_whole, draw_places, draw_slot
 from genaug.blend.pool import SamplePool
 from genaug.blend.shared import SharedArray
 from genaug.blend.source import check_source, checked_sample, image_bytes
+from genaug.classes import class_names, given_counts, match_classes, matched_by_number
+from genaug.dataset_items import read_item
 from genaug.errors import BlendWarning, InputError
-from genaug.labels import class_names, labels_of
+from genaug.labels import disagreement, labels_of, number_of
 from genaug.randomness import check_seed, mix
-from genaug.spec import Source
+from genaug.spec import Source, Spec
 
 _PROBES = 8
 
@@ -49,7 +50,8 @@ class MixedDataset(Dataset[Any]):
         seed: decides, with the epoch, what is generated and where it stands.
         refresh: "epoch" generates anew at every ``set_epoch``; None only draws anew from what there is. A
             ``SamplePool`` given as the source is the user's: it is drawn from and never refilled.
-        labels: integer labels of the real set; else its ``.targets``, else one pass over its items.
+        labels: integer labels of the real set, in any container; else its ``.targets``, else one pass over its items.
+            An item that turns out to carry another label is an error when it is read.
         generated_transform: PIL image to what the real items hold, in place of the real set's own transform.
         make_item: ``make_item(image, label)`` builds a generated item where real ones aren't (image, label).
         max_pool_bytes: bound of the images held; beyond it they are fewer and drawn with replacement.
@@ -57,6 +59,9 @@ class MixedDataset(Dataset[Any]):
     Generated images look like the real set's: they reach its ``transform`` (found through Subset and ConcatDataset)
     as the real ones do, as PIL in nearly all sets, and without a transform they come out as PIL of the same mode,
     uint8, or floats in [0, 1] of the same dtype, as the real ones do. The constructor compares a few items.
+
+    Classes are matched with the source's by name (``genaug.classes``), or by number if only one side has names, with a
+    ``BlendWarning``.
 
     Item i of an epoch is the same sample, before random transforms, whatever the number of workers.
 
@@ -95,15 +100,11 @@ class MixedDataset(Dataset[Any]):
                     f"{inner._balance!r}), which another blend can't build on. Make it the outer one."
                 )
         with rng_kept():
-            self._labels: Ints = labels_of(real, labels).cpu().numpy()
-            names = class_names(real)
-            if names is None and spec.classes is not None and (relabelled := _relabelled(real)):
-                warnings.warn(
-                    f"{relabelled} has a target_transform, so its class names don't tell what its labels are; they are "
-                    f"matched with the generator's classes by number (0: {spec.classes[0]!r}, ...).",
-                    BlendWarning,
-                    stacklevel=2,
-                )
+            known = labels_of(real, labels)
+            self._labels: Ints = known.numpy()
+            names = class_names(real, known)
+            if by_number := _matched_by_number(real, names, spec):
+                warnings.warn(by_number, BlendWarning, stacklevel=2)
             match = match_classes(np.unique(self._labels).tolist(), names, spec)
             if isinstance(balance, Mapping):
                 balance = given_counts(balance, match, names, spec)  # type: ignore[assignment]
@@ -225,7 +226,7 @@ class MixedDataset(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         index = self._checked(index)
         made = self._made(index)
-        return self.real[index] if made < 0 else self._item(self._image(made), int(self._made_labels[made]))
+        return self._real(index) if made < 0 else self._item(self._image(made), int(self._made_labels[made]))
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         checked = [self._checked(index) for index in indices]
@@ -234,9 +235,7 @@ class MixedDataset(Dataset[Any]):
             with rng_kept():
                 self._check_alike(self._image(first), int(self._made_labels[first]), in_batch=True, stacklevel=3)
             self._sizes_open = False
-        wanted = [index for index, which in zip(checked, made, strict=True) if which < 0]
-        at_once = getattr(self.real, "__getitems__", None)
-        real = iter(at_once(wanted) if wanted and callable(at_once) else [self.real[index] for index in wanted])
+        real = iter(self._reals([index for index, which in zip(checked, made, strict=True) if which < 0]))
         return [
             next(real) if which < 0 else self._item(self._image(which), int(self._made_labels[which])) for which in made
         ]
@@ -263,6 +262,27 @@ class MixedDataset(Dataset[Any]):
         if not -length <= index < length:
             raise IndexError(f"index {index} is out of range for a MixedDataset of {length} items")
         return index % length
+
+    def _real(self, index: int) -> Any:
+        return self._label_checked(index, read_item(self.real, index, "the real set"))
+
+    def _reals(self, indices: list[int]) -> list[Any]:
+        at_once = getattr(self.real, "__getitems__", None)
+        if not indices or not callable(at_once):
+            return [self._real(index) for index in indices]
+        try:
+            items = list(at_once(indices))
+        except Exception:
+            return [self._real(index) for index in indices]  # one of these names what can't be read
+        return [self._label_checked(index, item) for index, item in zip(indices, items, strict=True)]
+
+    def _label_checked(self, index: int, item: Any) -> Any:
+        """A real item that carries the label which the blend was planned with."""
+        if self._plan.generated and self._make_item is None:
+            carried, known = number_of(item[1]), int(self._labels[index])
+            if carried != known:
+                raise InputError(disagreement(index, "the real set", carried, known, "labels= or .targets"))
+        return item
 
     def _made(self, index: int) -> int:
         """Which generated sample stands at an index; negative for a real one."""
@@ -358,6 +378,16 @@ class MixedDataset(Dataset[Any]):
         if message is not None and kind not in self._warned:
             self._warned.add(kind)
             warnings.warn(message, BlendWarning, stacklevel=stacklevel)
+
+
+def _matched_by_number(real: Any, names: Sequence[str] | None, spec: Spec) -> str | None:
+    """What the owner should know if classes can't be matched by name."""
+    if names is None and spec.classes is not None and (relabelled := _relabelled(real)):
+        return (
+            f"{relabelled} has a target_transform, so its class names don't tell what its labels are; they are "
+            f"matched with the generator's classes by number (0: {spec.classes[0]!r}, ...)."
+        )
+    return matched_by_number(names, spec)
 
 
 def _relabelled(real: Any) -> str | None:

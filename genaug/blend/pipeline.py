@@ -16,6 +16,7 @@ from torch.utils.data import ConcatDataset, Subset
 from torchvision.datasets.vision import StandardTransform, VisionDataset
 
 from genaug.blend.looks import Look, dress, is_grey, look_of
+from genaug.dataset_items import read_item
 from genaug.dataset_state import state_kept
 from genaug.errors import InputError
 from genaug.images import to_pil
@@ -65,7 +66,7 @@ class Pipeline:
     def _learn(self, real: Any, indices: list[int]) -> list[Any]:
         self.real_looks, self.real_is_grey = [], True
         if self._generated_transform is not None:
-            items = [real[index] for index in indices]
+            items = [read_item(real, index, "the real set") for index in indices]
             self._look = look_in(items[0])
             if self.transform is None:
                 self._note_images(items)
@@ -73,13 +74,13 @@ class Pipeline:
         self._check_one_transform()
         self._called, self._by_keyword, self._look = True, False, None
         if self.transform is None:
-            items = [real[index] for index in indices]
+            items = [read_item(real, index, "the real set") for index in indices]
             self._learn_bare(items)
             return items
         items = []
         for index in indices:
             with _recorded(self._holders) as records:
-                items.append(real[index])
+                items.append(read_item(real, index, "the real set"))
             self._called = bool(records)
             if records:
                 self._learn_call(records[-1], items[-1])

@@ -13,7 +13,8 @@ from torch.utils.data import get_worker_info
 
 from genaug.blend.plan import Ints, as_whole, draw_without_repeats, largest_remainder
 from genaug.blend.shared import FileArray, SharedArray, check_new
-from genaug.blend.source import check_source, checked_sample, class_index, image_bytes
+from genaug.blend.source import check_source, checked_sample, image_bytes
+from genaug.classes import class_index
 from genaug.errors import InputError
 from genaug.labels import as_labels
 from genaug.randomness import check_seed, mix, uniform_rows
@@ -67,7 +68,7 @@ class SamplePool:
         """
         if path is not None:
             check_new(path)  # before the dataset is read
-        found = read_images(dataset, image_size)
+        found = read_images(dataset, image_size, what="the pool's dataset")
         counts = np.array([len(found.images)], dtype=np.int64)
         order = torch.arange(len(found.images), device="cpu")
         if found.labels is not None:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from genaug.errors import InputError, OutputExistsError, SaveError
+from genaug.paths import user_path
 
 _SHM = "/dev/shm"
 
@@ -59,7 +60,7 @@ class FileArray:
 
     def __init__(self, shape: tuple[int, ...], path: str | Path) -> None:
         check_new(path)
-        self.path = Path(path).absolute()
+        self.path = user_path(path).absolute()
         self._shape = shape
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
         nbytes = int(np.prod(shape, dtype=np.int64))
@@ -108,7 +109,7 @@ class FileArray:
 
 def check_new(path: str | Path) -> None:
     """Raises ``OutputExistsError`` where ``path`` exists."""
-    path = Path(path).absolute()
+    path = user_path(path).absolute()
     if path.exists():
         raise OutputExistsError(f"{path} exists already. Remove it or choose another path for the pool.")
 

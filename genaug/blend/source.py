@@ -1,9 +1,7 @@
 """What the blend asks of a source of samples, and what it checks of what it gets."""
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,13 +45,3 @@ def check_images(source: Source, images: Any, n: int) -> Tensor:
             nan = " It holds NaN or infinity: has its generator's training diverged?"
         raise InputError(f"{type(source).__name__}.sample gave {got}; expected torch.uint8 of shape {expected}.{nan}")
     return images
-
-
-def class_index(key: Any, names: Sequence[str] | None, num_classes: int, what: str) -> int:
-    """A class given by number or by name, as its number. Raises ``InputError`` for one that isn't known."""
-    if isinstance(key, str) and names is not None and key in names:
-        return list(names).index(key)
-    if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and 0 <= key < num_classes:
-        return int(key)
-    known = f"0 to {num_classes - 1}" + (f" or {', '.join(list(names)[:12])}" if names is not None else "")
-    raise InputError(f"{what} names the unknown class {key!r}; known are {known}.")

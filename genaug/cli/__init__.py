@@ -2,6 +2,9 @@
 
 import traceback
 import warnings
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +16,7 @@ from genaug.cli import check_backend, demo, evaluate, new_plugin, plugins, pull,
 from genaug.cli.printing import give_up_stdout, say, use_any_console
 from genaug.errors import GenaugError, is_out_of_memory
 from genaug.escaping import one_line
+from genaug.paths import user_path
 
 _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: an error that nobody foresaw
 _INTERRUPTED = 130  # 128 + SIGINT
@@ -63,17 +67,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: 0.15 s faster than rich's panels
 )
-app.command()(demo.demo)
-app.command()(plugins.plugins)
-app.command()(train.train)
-app.command()(sample.sample)
-app.command()(traverse.traverse)
-app.command()(study.study)
-app.command()(evaluate.evaluate)
-app.command()(push.push)
-app.command()(pull.pull)
-app.command()(check_backend.check_backend)
-app.command()(new_plugin.new_plugin)
+
+
+def _with_user_paths(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose paths have ``~`` replaced, which a shell leaves alone in ``--out=~/runs``."""
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        command(**{name: user_path(value) if isinstance(value, Path) else value for name, value in options.items()})
+
+    return run
+
+
+for _command in (
+    demo.demo,
+    plugins.plugins,
+    train.train,
+    sample.sample,
+    traverse.traverse,
+    study.study,
+    evaluate.evaluate,
+    push.push,
+    pull.pull,
+    check_backend.check_backend,
+    new_plugin.new_plugin,
+):
+    app.command()(_with_user_paths(_command))
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from genaug import limits
 from genaug.cli.printing import say
+from genaug.cli.reading import GroupBy, TestShare, read_data, read_held_out
 
 
 def evaluate(
@@ -30,6 +31,8 @@ def evaluate(
     test_data: Annotated[
         str | None, typer.Option(help="Held-out images, in the forms of --data, where --data has no test split.")
     ] = None,
+    test_share: TestShare = None,
+    group_by: GroupBy = None,
     labels_per_class: Annotated[
         int | None,
         typer.Option(min=1, max=limits.COUNT, help="As in `genaug train`: it saw this many images a class only."),
@@ -75,15 +78,16 @@ def evaluate(
     """Measure how real, how varied and how useful a generator's images are, and whether it copies its training set."""
     from genaug.cli.run_data import load_recorded, recorded_data
     from genaug.cli.sources import source_named
-    from genaug.data import few_per_class, load_data, public_name
-    from genaug.errors import InputError
+    from genaug.data import few_per_class, public_name
+    from genaug.errors import InputError, MissingSplitError
     from genaug.evaluation.evaluate import evaluate as measured
     from genaug.evaluation.record import write_evaluation
     from genaug.evaluation.report import check_free
+    from genaug.paths import user_path
 
     if out is not None:
         check_free(out, overwrite)
-    if card and not Path(source).is_dir():
+    if card and not user_path(source).is_dir():
         raise InputError(f"--card writes into a generator's folder, and {source} is none: genaug pull --out makes one.")
     judged: Any = None
     if data is None:
@@ -97,24 +101,23 @@ def evaluate(
             labels_per_class = recorded.labels_per_class
             training_seed = recorded.seed if training_seed is None else training_seed
         image_size = recorded.image_size if image_size is None else image_size
-        typer.echo(f"genaug: by its record, {source} was trained on {data}.", err=True)
+        say(f"genaug: by its record, {source} was trained on {data}.", err=True)
     else:
-        real = load_data(data, root=root)
+        real = read_data(data, root=root, test_share=test_share, group_by=group_by)
     training_seed = training_seed or 0
     judged = judged or source_named(source, real, image_size, device)
-    if test_data is not None:
-        held_out: Any = load_data(test_data, root=root)
-    else:
-        try:
-            held_out = load_data(data, split="test", root=root)
-        except InputError as error:
-            held_out = None
-            say(f"genaug: no held-out images ({error}) Name some with --test-data.", err=True)
+    try:
+        held_out = read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by)
+    except MissingSplitError as error:
+        held_out = None
+        say(f"genaug: no held-out images. {error}", err=True)
     if labels_per_class is not None:
         real = few_per_class(real, labels_per_class, training_seed)
     name = public_name(data)
     if labels_per_class is not None:
         name += f", {labels_per_class} a class (seed {training_seed})"
+    if test_share is not None:
+        name += f", without {test_share:.0%} held out"
     found = measured(
         judged,
         real,
@@ -132,7 +135,7 @@ def evaluate(
     if card:
         report = found.to_dict()
         figures = {measure: {**figure, "dataset": name} for measure, figure in report["metrics"].items()}
-        write_evaluation(Path(source), figures, report["per_class"])
+        write_evaluation(user_path(source), figures, report["per_class"])
     if out is not None:
         found.save(out, overwrite=overwrite)
         say(f"In {out}", err=as_json)

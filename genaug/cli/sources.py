@@ -1,7 +1,8 @@
 """What a command's SOURCE names: a generator, or a folder of images that were generated before."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from genaug.cli.reading import read_data
 
 if TYPE_CHECKING:
     from genaug.spec import Source
@@ -13,22 +14,24 @@ def source_named(name: str, like: Any, image_size: int | None, device: str | Non
 
     Raises ``InputError`` for a folder that holds class folders and was named without ``folder:``.
     """
-    from genaug.data import load_data
     from genaug.loading import load
 
     if name.startswith("folder:"):
         from torchvision.transforms import v2
 
         from genaug.blend.pool import SamplePool
+        from genaug.dataset_items import read_item
         from genaug.images import to_uint8
 
-        images: Any = load_data(name)
-        images.transform = v2.Grayscale() if len(to_uint8(like[0][0])) == 1 else v2.RGB()
+        images, first = read_data(name), read_item(like, 0, "the data")
+        example = first[0] if isinstance(first, (tuple, list)) else first
+        images.transform = v2.Grayscale() if len(to_uint8(example)) == 1 else v2.RGB()
         return SamplePool.from_dataset(images, image_size=image_size)
     from genaug.errors import FormatError, InputError
+    from genaug.paths import user_path
     from genaug.storage import CONFIG_FILE
 
-    folder = Path(name)
+    folder = user_path(name)
     try:
         return load(name, device=device)
     except FormatError as error:

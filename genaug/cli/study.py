@@ -9,6 +9,7 @@ import typer
 
 from genaug import limits
 from genaug.cli.printing import console, say, table
+from genaug.cli.reading import GroupBy, TestShare, read_data, read_held_out
 from genaug.escaping import escaped, one_line
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def study(
     test_data: Annotated[
         str | None, typer.Option(help="The test set, in the forms of --data, where --data has no test split.")
     ] = None,
+    test_share: TestShare = None,
+    group_by: GroupBy = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -72,13 +75,12 @@ def study(
     from genaug.cli.train import parse_settings
 
     config = parse_settings(setting or [])
-    from genaug.data import load_data
     from genaug.studies.study import study as run
 
-    train: Any = load_data(data, root=root)
+    train = read_data(data, root=root, test_share=test_share, group_by=group_by)
     report = run(
         train,
-        _test_set(data, test_data, root),
+        read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by),
         sources=_sources(source or ["cgan"], steps, config, train, image_size, device),
         ratios=ratio or (0.25, 0.5),
         seeds=seeds,
@@ -107,30 +109,18 @@ def study(
     say(f"Report: {out / 'report.html'}")
 
 
-def _test_set(data: str, test_data: str | None, root: Path | None) -> Any:
-    """The test split of the data, or another set as it is."""
-    from genaug.data import load_data
-    from genaug.errors import InputError
-
-    if test_data is not None:
-        return load_data(test_data, root=root)
-    try:
-        return load_data(data, split="test", root=root)
-    except InputError as error:
-        raise InputError(f"{error} Name a test set with --test-data.") from error
-
-
 def _sources(
     names: list[str], steps: int, config: dict[str, Any], like: Any, image_size: int | None, device: str | None
 ) -> dict[str, Any]:
     """By name: what a folder holds, else a backend to train."""
     from genaug.cli.sources import source_named
     from genaug.errors import InputError
+    from genaug.paths import user_path
     from genaug.studies.sources import Recipe
 
     sources: dict[str, Any] = {}
     for name in names:
-        folder = Path(name.removeprefix("folder:"))
+        folder = user_path(name.removeprefix("folder:"))
         is_folder = name.startswith("folder:") or folder.is_dir()
         called = escaped(folder.resolve().name) if is_folder else name
         if called in sources:

@@ -9,6 +9,7 @@ import typer
 
 from genaug import limits
 from genaug.cli.printing import say
+from genaug.cli.reading import GroupBy, TestShare, read_data
 
 
 def train(
@@ -16,10 +17,13 @@ def train(
     data: Annotated[
         str,
         typer.Option(
-            help="digits, folder:PATH (class folders, under train/ or not) or torchvision:NAME (with --root)."
+            help="digits, folder:PATH (class folders, under train/ or not; or images alone) or torchvision:NAME "
+            "(with --root)."
         ),
     ] = "digits",
     root: Annotated[Path | None, typer.Option(help="Where torchvision's files lie; nothing is downloaded.")] = None,
+    test_share: TestShare = None,
+    group_by: GroupBy = None,
     out: Annotated[
         Path | None, typer.Option(help="The run's folder, which then loads.  [default: runs/BACKEND]")
     ] = None,
@@ -56,11 +60,11 @@ def train(
     """Train a generator on the training split of a data set."""
     config = parse_settings(setting or [])
     from genaug.cli.run_data import RunData, absolute, write_run_data
-    from genaug.data import few_per_class, load_data
+    from genaug.data import few_per_class
     from genaug.training.engine import fit
 
     folder = out if out is not None else Path("runs") / Path(backend).name
-    images: Any = load_data(data, root=root)
+    images = read_data(data, root=root, test_share=test_share, group_by=group_by)
     if labels_per_class is not None:
         images = few_per_class(images, labels_per_class, seed)
     generator = fit(

@@ -1,6 +1,7 @@
 """``genaug.evaluate``: fidelity, diversity, classifier-based scores and copying of any source, in one report."""
 
 import platform
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -12,7 +13,8 @@ import genaug
 from genaug import limits
 from genaug.blend.plan import as_whole
 from genaug.blend.source import check_source
-from genaug.errors import InputError
+from genaug.classes import matched_by_number
+from genaug.errors import DataWarning, InputError
 from genaug.evaluation import stages
 from genaug.evaluation.features import Features, classifier_features, features_named, pixel_features
 from genaug.evaluation.report import Evaluation
@@ -49,7 +51,8 @@ def evaluate(
     Args:
         source: a ``Generator``, a ``SamplePool``, or anything else with ``spec`` and ``sample``.
         real_set: what it was trained on: a map-style dataset of images (PIL, uint8, float in [0, 1]) with labels or
-            without. Classes are matched to the source's by name where both have names, else by number.
+            without. Classes are matched to the source's by name if both have names, else by number, with a
+            ``DataWarning``.
             Where the source's record says that it was trained on others, copying isn't measured.
         held_out: real images of the same kind that the source hasn't seen, labelled alike. Without them copying and
             the classifier-based scores on real images aren't measured.
@@ -89,12 +92,18 @@ def evaluate(
     with Progress("evaluate", replicates + _CLASSIFIER_COST * (classifiers + 2), progress, line_every=10) as bar:
         bar.tell("reading the real images")
         real, unseen = read_split(source, real_set, held_out, image_size)
+        if compared_by is None:
+            real.check_labels()
         if compared_by is None and real.labels is None:
             raise InputError("features='classifier' needs labels, which real_set doesn't have. Name other features=.")
+        if real.labels is not None and (by_number := matched_by_number(real.spec.classes, source.spec)):
+            warnings.warn(by_number, DataWarning, stacklevel=2)
         bar.tell("generating")
         subject = new_subject(source, real, unseen, n, seed)
         judge = None
         if real.labels is not None and (compared_by is None or subject.labels is not None):
+            if unseen is not None:
+                unseen.check_labels()
             bar.tell("training a classifier on the real images")
             judge = train_scorer(
                 real.images, real.labels, real.spec.num_classes, updates=updates, seed=mix(seed, "judge"), device=place

@@ -13,6 +13,7 @@ from genaug.errors import OutputExistsError
 from genaug.escaping import escaped
 from genaug.evaluation.arrays import Interval
 from genaug.folders import check_replaceable, replaced_folder
+from genaug.paths import user_path
 from genaug.sheet import encode_png
 from genaug.storage import saving_to
 
@@ -128,7 +129,7 @@ class Evaluation:
         Raises ``OutputExistsError`` where the folder holds something, unless that is an evaluation alone and
         ``overwrite`` is true; ``SaveError`` where writing fails.
         """
-        folder = Path(folder)
+        folder = user_path(folder)
         check_free(folder, overwrite)
         with saving_to(folder), replaced_folder(folder) as new:
             (new / REPORT_FILE).write_text(self.to_json(), encoding="utf-8", errors="backslashreplace")

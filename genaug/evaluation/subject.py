@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genaug.blend.classes import match_classes
 from genaug.blend.pool import SamplePool
+from genaug.classes import match_classes, renumbered
 from genaug.errors import InputError
 from genaug.evaluation.leakage import shared_images
 from genaug.export import sample_parts
@@ -84,9 +84,10 @@ def read_split(
     if held_out is None:
         return real, None
     unseen = _read(source, held_out, image_size, "held_out")
-    ours, theirs = real.spec.classes, unseen.spec.classes
-    if ours is not None and theirs is not None and ours != theirs:
-        raise InputError(f"held_out has other classes than real_set: {list(theirs)[:12]} and {list(ours)[:12]}.")
+    if unseen.labels is not None and unseen.spec.classes is not None and real.spec.classes is not None:
+        labels = renumbered(unseen.labels, unseen.spec.classes, real.spec.classes, "held_out")
+        classes = {"num_classes": real.spec.num_classes, "classes": real.spec.classes}
+        unseen = replace(unseen, labels=labels, spec=unseen.spec.model_copy(update=classes))
     shared = len(shared_images(real.images, unseen.images))
     if shared > _MOST_SHARED * len(unseen.images):
         raise InputError(
@@ -97,7 +98,7 @@ def read_split(
 
 
 def _read(source: Source, dataset: Any, image_size: int | None, name: str) -> TrainingImages:
-    found = read_images(dataset, image_size)
+    found = read_images(dataset, image_size, what=name, needs_labels=source.spec.takes_labels)
     if found.spec.shape != source.spec.shape:
         made, given = ("x".join(map(str, spec.shape)) for spec in (source.spec, found.spec))
         channels, height, width = source.spec.shape

@@ -18,6 +18,7 @@ from genaug.hub import prose, sections
 from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, SHEET_FILE
 from genaug.hub.sections import Facts
 from genaug.hub.training_data import KEY, TrainingData, check_training_data, known_data, merged, parse_training_data
+from genaug.paths import user_path
 
 if TYPE_CHECKING:
     from genaug.generator import Generator
@@ -114,7 +115,7 @@ def write_card(
     """
     from genaug.loading import load
 
-    folder = Path(folder)
+    folder = user_path(folder)
     generator = load(folder, device="cpu")
     base = read_card(folder)
     known = check_license(license or stated_license(base))

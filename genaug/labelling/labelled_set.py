@@ -39,7 +39,7 @@ def read_labelled(
     Raises ``InputError`` for what ``read_images`` refuses, a set without labels, of other shapes or of one class only,
     for a class with fewer than 2 different images, and for images that ``exclude`` has too.
     """
-    data = read_images(dataset, image_size)
+    data = read_images(dataset, image_size, what="labelled_set")
     if data.labels is None:
         raise InputError("labelled_set has images without labels: expected items (image, label) with an integer label.")
     _check_shape(data.spec.shape, shape)
@@ -97,7 +97,7 @@ def _check_classes(data: TrainingImages, labels: Tensor) -> None:
 
 
 def _check_apart(digests: Sequence[bytes], shape: tuple[int, int, int], exclude: Any, image_size: int | None) -> None:
-    others = read_images(_ImagesOnly(exclude), image_size)
+    others = read_images(_ImagesOnly(exclude), image_size, what="exclude")
     if others.spec.shape != shape:
         raise InputError(
             f"exclude has images of shape {others.spec.shape} (C, H, W) and labelled_set of {shape}, so a picture that "

@@ -8,10 +8,10 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from genaug.blend.classes import match_classes
 from genaug.blend.plan import largest_remainder
 from genaug.blend.pool import SamplePool
 from genaug.blend.source import checked_sample
+from genaug.classes import match_classes
 from genaug.images import to_float
 from genaug.randomness import mix
 from genaug.spec import Source, Spec

@@ -41,6 +41,7 @@ class Work:
     pool: int  # generated images that a seed's classifiers draw from: the same for all, whatever is left to do
     device: str
     folder: StudyFolder
+    notes: tuple[str, ...] = ()  # what the report says besides, about classes
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 from genaug.access import reading_from
 from genaug.errors import FormatError, OutputExistsError
 from genaug.json_files import check, read_json
+from genaug.paths import user_path
 from genaug.storage import replace_files, saving_to
 from genaug.studies.arms import Arm
 from genaug.studies.compare import Reduction, error_reduction
@@ -96,7 +97,7 @@ class Report:
 
     def save(self, folder: str | Path) -> None:
         """Write ``report.json`` and, where there is a page, ``report.html``, replacing those that are there."""
-        folder = Path(folder)
+        folder = user_path(folder)
         if folder.exists() and not folder.is_dir():
             raise OutputExistsError(f"{folder} is a file. Name a folder.")
         contents = {"report.json": (json.dumps(self.details, indent=2, allow_nan=False) + "\n").encode()}
@@ -121,7 +122,7 @@ def load_study(where: str | Path) -> Report:
     ``genaug.load_study(path).ratio`` is what to give ``MixedDataset``. Raises ``FormatError`` for anything that isn't
     a study's report, is damaged, or is one of a newer genaug; ``ReadError`` if it can't be read.
     """
-    path = Path(where)
+    path = user_path(where)
     with reading_from(path):
         path = path / "report.json" if path.is_dir() else path
         if not path.is_file():

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 
 import genaug
 from genaug import plugins
-from genaug.blend.classes import match_classes
 from genaug.blend.pool import SamplePool
 from genaug.blend.source import check_source, checked_sample
-from genaug.errors import GenaugError, InputError
+from genaug.classes import match_classes
+from genaug.errors import GenaugError, InputError, TrainingWarning
 from genaug.evaluation.leakage import shared_images
 from genaug.generator import Generator
 from genaug.labelling.source import LabelledSource
@@ -183,12 +184,14 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
         "checkpoint_every": max(500, recipe.steps // 4),
         "progress": False,
     }
-    try:
-        generator = genaug.fit(recipe.backend, images, out=run, resume=run.exists(), **settings)
-    except GenaugError:
-        if not run.exists():
-            raise
-        generator = genaug.fit(recipe.backend, images, out=run, overwrite=True, **settings)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "no training image is of class", TrainingWarning)  # the report says so, once
+        try:
+            generator = genaug.fit(recipe.backend, images, out=run, resume=run.exists(), **settings)
+        except GenaugError:
+            if not run.exists():
+                raise
+            generator = genaug.fit(recipe.backend, images, out=run, overwrite=True, **settings)
     generator.save(folder)
     shutil.rmtree(run, ignore_errors=True)
     return generator

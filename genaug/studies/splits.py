@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from genaug.classes import renumbered
 from genaug.errors import InputError
 from genaug.randomness import mix
 from genaug.training.reading import TrainingImages
@@ -41,19 +42,23 @@ def labelled(data: TrainingImages, what: str) -> Images:
     return Images(data.images, data.labels, data.spec.classes)
 
 
-def check_sets(train: Images, test: Images) -> None:
-    """Raises ``InputError`` where the sets don't fit each other: unlike images or classes, a class that one of them
-    lacks, a test image that is also a training image, to the byte."""
+def check_sets(train: Images, test: Images) -> Images:
+    """The test set with its labels in the training set's numbering.
+
+    Raises ``InputError`` if the sets don't fit each other: unlike images or classes, a class that only one of them
+    has, a test image that is also a training image, to the byte.
+    """
     if train.images.shape[1:] != test.images.shape[1:]:
         shapes = ["x".join(map(str, s.images.shape[1:])) for s in (train, test)]
         raise InputError(f"training images are {shapes[0]}, test images {shapes[1]}. Pass image_size= (--image-size).")
-    if train.classes is not None and test.classes is not None and train.classes != test.classes:
-        raise InputError(f"the sets name their classes differently: {train.classes[:8]} and {test.classes[:8]}.")
-    count = max(len(train.classes or ()), *(int(s.labels.max()) + 1 for s in (train, test)))
-    for what, given in (("training", train), ("test", test)):
-        lacking = torch.nonzero(given.labels.bincount(minlength=count) == 0).flatten().tolist()
+    if train.classes is not None and test.classes is not None:
+        test = Images(
+            test.images, renumbered(test.labels, test.classes, train.classes, "the test set"), list(train.classes)
+        )
+    present = [set(s.labels.unique().tolist()) for s in (train, test)]
+    for what, lacking in (("training", present[1] - present[0]), ("test", present[0] - present[1])):
         if lacking:
-            called = ", ".join(_called(label, train.classes) for label in lacking[:8])
+            called = ", ".join(_called(label, train.classes) for label in sorted(lacking)[:8])
             raise InputError(f"the {what} set has no image of class {called}; both sets need images of every class.")
     place = {_digest(image): index for index, image in enumerate(train.images)}
     found = [(index, place[d]) for index, d in enumerate(map(_digest, test.images)) if d in place]
@@ -63,6 +68,16 @@ def check_sets(train: Images, test: Images) -> None:
             f"{found[0][0]} is training image {found[0][1]}), so accuracy on them would tell nothing. Remove them from "
             "one of the sets."
         )
+    return test
+
+
+def without_images(train: Images, num_classes: int) -> str | None:
+    """What a report says of classes that no image is of; None if there are none."""
+    absent = sorted(set(range(num_classes)) - set(train.targets))
+    if not absent:
+        return None
+    called = ", ".join(_called(label, train.classes) for label in absent[:8]) + (", …" if absent[8:] else "")
+    return f"No image is of class {called}, so the study says nothing about it."
 
 
 @dataclass(frozen=True)
@@ -79,14 +94,15 @@ def draw_subsets(labels: Tensor, per_class: int | None, seeds: Sequence[int]) ->
 
     The seeds share out the images of a class that has enough of them, so that no image is in two subsets. Of the
     others every seed draws its own, without replacement: two seeds then share per_class / N of a class of N images on
-    average. Raises ``InputError`` naming a class that has fewer than two images, or fewer than ``per_class``.
+    average. A class without any images is left out. Raises ``InputError`` naming a class that has fewer than two
+    images, or fewer than ``per_class``.
     """
     counts = labels.bincount()
     if per_class is not None and per_class < 2:
         raise InputError(
             f"labels_per_class must be 2 or more, got {per_class}: one image of each class is held back to choose by."
         )
-    least = int(counts.argmin())
+    least = int(torch.where(counts > 0, counts, len(labels) + 1).argmin())
     if int(counts[least]) < (per_class or 2):
         raise InputError(
             f"class {least} has {int(counts[least])} training images, fewer than the {per_class or 2} needed."
@@ -104,7 +120,7 @@ def draw_subsets(labels: Tensor, per_class: int | None, seeds: Sequence[int]) ->
             start = number * per_class
             parts.append(members[dealt[start : start + per_class] if shared_out else drawn[:per_class]])
         rows[seed] = torch.cat(parts).sort().values
-    shares = [0.0 if shared_out else per_class / int(n) for shared_out, n in zip(enough, counts, strict=True)]
+    shares = [0.0 if shared_out else per_class / n for shared_out, n in zip(enough, counts.tolist(), strict=True) if n]
     return Subsets(rows, sum(shares) / len(shares))
 
 

@@ -13,11 +13,13 @@ import torch
 from genaug import __version__, limits
 from genaug.access import reading_from
 from genaug.blend.plan import as_number, as_whole
+from genaug.classes import matched_by_number
 from genaug.errors import InputError
+from genaug.paths import user_path
 from genaug.precision import pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed
-from genaug.spec import Spec
+from genaug.spec import Source, Spec
 from genaug.studies import sources as source_module
 from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms, arms_to_test
 from genaug.studies.cells import Ledger, StudyFolder
@@ -31,7 +33,8 @@ from genaug.studies.jobs import Job, Phase, Work, cost, left_to_do, one_thread, 
 from genaug.studies.models import check_classifier
 from genaug.studies.repeat import changed_options, data_name, python_call
 from genaug.studies.report import Report, from_details
-from genaug.studies.splits import Subsets, check_sets, draw_subsets, labelled
+from genaug.studies.sources import Recipe
+from genaug.studies.splits import Images, Subsets, check_sets, draw_subsets, labelled, without_images
 from genaug.studies.study_page import study_html
 from genaug.studies.workers import check_picklable, run_jobs
 from genaug.training.engine import fingerprint
@@ -75,7 +78,8 @@ def study(
     Args:
         train_set: a map-style dataset of (image, label): PIL, uint8 or floats in [0, 1], without random augmentation,
             which goes into ``classic``.
-        test_set: another such, with every class of the first and none of its images.
+        test_set: another such, with every class of the first and none of its images. Classes are matched by name if
+            both sets have names, whatever their numbers.
         sources: names to what generates: a backend's name or a ``genaug.studies.Recipe`` is trained for every seed, on
             that seed's images only; any source object counts as pretrained, and the report says what its record says
             it saw.
@@ -131,7 +135,7 @@ def study(
             lr=lr,
             image_size=image_size,
             device=device,
-            out=Path(out) if out is not None else Path(scratch) / "study",
+            out=user_path(out) if out is not None else Path(scratch) / "study",
         )
         if workers > 1:
             check_picklable(work)
@@ -175,12 +179,13 @@ def prepare(
     updates, batch_size = as_whole(updates, "updates", 1), as_whole(batch_size, "batch_size", 1, limits.BATCH)
     if not 0 < lr < float("inf"):
         raise InputError(f"lr must be above 0, got {lr!r}.")
-    train, test = read_images(train_set, image_size), read_images(test_set, image_size)
-    own, other = labelled(train, "the training set"), labelled(test, "the test set")
-    check_sets(own, other)
-    spec = Spec(shape=train.spec.shape, num_classes=len(own.labels.bincount()), classes=train.spec.classes)
+    train = read_images(train_set, image_size, what="the training set")
+    test = read_images(test_set, image_size, what="the test set")
+    own = labelled(train, "the training set")
+    other = check_sets(own, labelled(test, "the test set"))
+    spec = Spec(shape=train.spec.shape, num_classes=train.spec.num_classes, classes=train.spec.classes)
     subsets = draw_subsets(own.labels, labels_per_class, chosen_seeds)
-    found = source_module.resolve(sources, spec, list(range(spec.num_classes)))
+    found = source_module.resolve(sources, spec, own.labels.unique().tolist())
     source_module.check_saw(found, test)
     check_classifier(classifier, spec.shape, spec.num_classes)
     check_classic(classic, own.images[:4], own.labels[:4])
@@ -219,8 +224,19 @@ def prepare(
         pool=min(most, max(spec.num_classes, math.ceil(updates * batch_size * shares[-1]))),
         device=target,
         folder=StudyFolder(out),
+        notes=_notes(own, train.spec, test.spec, found),
     )
     return work, settings, subsets
+
+
+def _notes(own: Images, train: Spec, test: Spec, sources: Mapping[str, Recipe | Source]) -> tuple[str, ...]:
+    """What the report's reader should know about the classes: those without images, and numbers in place of names."""
+    notes = [without_images(own, train.num_classes)]
+    notes.append(matched_by_number(train.classes, test, "the training set", "the test set"))
+    for name, source in sources.items():
+        if not isinstance(source, Recipe):
+            notes.append(matched_by_number(train.classes, source.spec, "the training set", f"source {name!r}"))
+    return tuple(f"{note[0].upper()}{note[1:]}" for note in notes if note)
 
 
 def _run(
@@ -233,6 +249,8 @@ def _run(
     some = next(arm for arm in arms if arm.candidate)
     later = Job("test", seeds[0], tuple(arms_to_test(some, arms if explore else ())))
     with Progress("study", total_cost(work, [*inner, *[later] * len(seeds)]), progress, 10.0) as bar:
+        for note in work.notes:
+            bar.say(note)
         bar.start_at(sum(cost(cell["name"]) for cell in work.folder.read() if "error" not in cell))
 
         def finish(jobs: list[Job], phase: Phase) -> dict[Arm, dict[int, float]]:
@@ -255,6 +273,7 @@ def _run(
     examination = examine(work, chosen, judgement.classic)
     ledger = Ledger(work.folder.read())
     details = findings(judgement, ledger, arms, settings, statistics, examination=examination, origin=origin)
+    details["warnings"] = [*work.notes, *details["warnings"]]
     return from_details(details, study_html(details, work, chosen))
 
 

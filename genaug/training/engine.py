@@ -12,13 +12,16 @@ from torch.utils.data import Subset
 
 from genaug import __version__, limits, plugins
 from genaug.access import reading_from
+from genaug.backend import Backend
 from genaug.errors import InputError, TrainingWarning
 from genaug.generator import Generator
 from genaug.json_files import first_problem
 from genaug.limits import as_whole
+from genaug.paths import user_path
 from genaug.precision import compute_dtype, pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed
+from genaug.spec import Spec
 from genaug.training.diffaugment import check_policy
 from genaug.training.ranks import joined
 from genaug.training.reading import TrainingImages, read_images
@@ -50,7 +53,8 @@ def fit(
     Under ``torchrun`` each process takes an equal share of every batch.
 
     ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or followed by an integer label; further fields
-    are left out. It is read once. ``image_size`` resizes the shorter side and crops the centre. ``augment`` names what
+    are left out. A backend that takes no labels also takes items with something else in a label's place. The dataset
+    is read once. ``image_size`` resizes the shorter side and crops the centre. ``augment`` names what
     is done to the images that the discriminator sees ("translation", "affine", "color", "cutout"; DiffAugment, Zhao et
     al. 2020): the remedy for little data. ``config`` holds the backend's own options. ``out`` becomes the run's folder,
     which ``genaug.load`` takes. Every ``checkpoint_every`` steps, on SIGINT or SIGTERM and after ``max_minutes`` the
@@ -78,7 +82,7 @@ def fit(
     policy = check_policy(augment)
     target = pick_device(device)
     dtype = compute_dtype(precision, target)
-    folder = RunFolder(Path(out))
+    folder = RunFolder(user_path(out))
     with reading_from(folder.path):
         folder.check_free(overwrite, resume)
     with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
@@ -87,7 +91,9 @@ def fit(
             shown.advance(count)
             shown.tell("images")
 
-        data = read_images(dataset, image_size, tell)
+        data = read_images(dataset, image_size, tell, needs_labels=False)
+    if _uses_labels(recipe, options, data.spec):
+        data.check_labels()
     if plugins.described(recipe, options, data.spec).takes_labels:
         _warn_of_absent_classes(data)
     asked = {
@@ -122,6 +128,11 @@ def fit(
         generator = run.train(resume=resume, checkpoint_every=checkpoint_every, max_minutes=max_minutes)
     generator.folder = folder.path
     return generator
+
+
+def _uses_labels(recipe: Backend, options: Any, spec: Spec) -> bool:
+    """Whether a backend would train on labels if there were any."""
+    return recipe.describe(options, spec.model_copy(update={"num_classes": 2, "classes": None})).takes_labels
 
 
 def _warn_of_absent_classes(data: TrainingImages) -> None:

@@ -205,7 +205,7 @@ def test_a_source_on_a_gpu_is_refused_in_workers():
         ((batch(), LABELS - 1), "doesn't know the label -1"),
         ((batch(), LABELS[:8]), "expected images"),
         ((batch(),), "found no labels"),
-        ((batch(), "cat"), "must be a tensor"),
+        ((batch(), "cat"), "must be integers, got strings"),
         ((torch.zeros(16, 1, 8, 8), LABELS), r"\(1, 8, 8\).*\(1, 6, 6\)"),
         ((batch(channels=3), LABELS), r"\(3, 6, 6\).*\(1, 6, 6\)"),
         ((batch(torch.float32) * 2 - 1, LABELS), "normalize="),
@@ -265,3 +265,26 @@ def test_on_a_gpu():
     out, labels = GenerativeAugment(FakeSource(), ratio=0.5)(batch(torch.float32).cuda(), LABELS.cuda())
     assert (out.device.type, labels.device.type) == ("cuda", "cuda")
     assert sum(replaced(out.cpu())) == 8
+
+
+@pytest.mark.parametrize(
+    "as_given",
+    [
+        lambda labels: labels[:, None],
+        lambda labels: labels.numpy(),
+        lambda labels: labels.tolist(),
+        lambda labels: [labels],
+        lambda labels: labels.to(torch.uint8),
+    ],
+    ids=["column", "array", "list", "list of a batch", "uint8"],
+)
+def test_labels_in_any_container(as_given):
+    images, labels = GenerativeAugment(FakeSource(), ratio=1)(batch(), as_given(LABELS))
+    assert [label_in(image) for image in images] == LABELS.tolist()
+    assert type(labels) is type(as_given(LABELS))
+
+
+@pytest.mark.parametrize("label", [2, np.int64(2), np.array(2), torch.tensor(2, dtype=torch.int16)])
+def test_one_label_of_any_kind(label):
+    image, _ = GenerativeAugment(FakeSource(), ratio=1)(batch()[0], label)
+    assert label_in(image) == 2

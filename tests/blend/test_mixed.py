@@ -7,10 +7,19 @@ import torch
 from fakes import FailingSource, FakeReal, FakeSource, UnlabelledSource, is_fake, label_in, pixels_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset, TensorDataset, WeightedRandomSampler
+from torch.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+    default_collate,
+)
 
 from genaug import GenerativeAugment, MixedDataset, SamplePool
 from genaug.errors import BlendWarning, InputError
+from genaug.training.reading import read_images
 
 LABELS = [0] * 8 + [1] * 5 + [2] * 4 + [3] * 3
 labels_lists = st.lists(st.integers(0, 3), min_size=1, max_size=40)
@@ -386,3 +395,51 @@ def test_relabelled_classes_are_matched_by_number_and_told_of():
     source = FakeSource(classes=("dog", "cat", "bee", "ant"))
     with pytest.warns(BlendWarning, match=r"FakeReal has a target_transform.* by number \(0: 'dog', ...\)"):
         MixedDataset(Subset(real, range(len(LABELS))), source, ratio=0.5, labels=LABELS)
+
+
+def test_an_item_that_carries_another_label_than_targets_say_is_found_wherever_it_is():
+    real = FakeReal(LABELS)
+    wrong = next(i for i in range(1, len(LABELS)) if i not in np.linspace(0, len(LABELS) - 1, 8).astype(int))
+    real.targets = torch.tensor(LABELS)
+    real.targets[wrong] = (LABELS[wrong] + 1) % 4
+    real.pixels = FakeReal(LABELS).pixels
+    get = type(real).__getitem__
+
+    class Disagreeing(FakeReal):
+        def __getitem__(self, index):
+            return get(self, index)[0], LABELS[index]
+
+    real.__class__ = Disagreeing
+    mixed = MixedDataset(real, FakeSource(), ratio=0.5)
+    with pytest.raises(InputError, match=rf"item {wrong} of the real set carries the label {LABELS[wrong]}"):
+        [mixed[i] for i in range(len(LABELS))]
+    with pytest.raises(InputError, match=rf"item {wrong} of the real set"):
+        list(DataLoader(mixed, batch_size=8, collate_fn=list))
+    with pytest.raises(InputError, match=rf"item {wrong} of the dataset carries the label {LABELS[wrong]}"):
+        read_images(real)
+
+
+@pytest.mark.parametrize("label", [[3], (3,), [np.int64(3)], np.array([3]), torch.tensor(3, dtype=torch.uint8)])
+def test_labels_of_generated_items_are_held_as_the_real_ones_are(label):
+    items = [(FakeReal([3])[0][0], label)] * 8
+    mixed = MixedDataset(items, FakeSource(), ratio=0.5)
+    made = mixed[len(items)][1]
+    assert type(made) is type(label)
+    assert str(default_collate([label, made])) == str(default_collate([label, label]))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_item_that_cant_be_read_is_named_with_its_file(at_once):
+    class Files(FakeReal):
+        samples = [(f"photos/{i}.jpg", label) for i, label in enumerate(LABELS)]  # noqa: RUF012
+
+        def __getitem__(self, index):
+            if index == 1:
+                raise OSError("image file is truncated")
+            return super().__getitem__(index)
+
+    if at_once:
+        Files.__getitems__ = lambda self, indices: [self[i] for i in indices]
+    mixed = MixedDataset(Files(LABELS), FakeSource(), ratio=0.5)
+    with pytest.raises(InputError, match=r"item 1 of the real set \(photos/1\.jpg\) can't be read \(OSError"):
+        mixed.__getitems__([0, 1]) if at_once else mixed[1]

@@ -15,7 +15,7 @@ from genaug.errors import InputError, OutputExistsError, TrainingError
 from genaug.evaluation import Features
 from genaug.evaluation.record import read_evaluation
 from genaug.evaluation.report import check_free
-from genaug.evaluation.subject import new_subject
+from genaug.evaluation.subject import new_subject, read_split
 from genaug.export import write_class_folders
 from genaug.hub.card import write_card
 from genaug.images import to_uint8
@@ -239,9 +239,31 @@ def test_splits_that_cannot_be_used(digits):
     with pytest.raises(InputError, match=r"1x8x8 .*, held_out has 1x8x9\. Pass image_size=8"):
         genaug.evaluate(source, real, held_out=wide, **FAST)
     real.classes, other = list(DIGITS), TensorDataset(*held_out)
-    other.classes = list(DIGITS[::-1])
-    with pytest.raises(InputError, match="other classes"):
+    other.classes = [*DIGITS[:9], "ten"]
+    with pytest.raises(InputError, match=r"held_out has classes that the other set lacks: 9 \('ten'\)"):
         genaug.evaluate(source, real, held_out=other, **FAST)
+
+
+def test_held_out_images_are_numbered_as_the_real_ones_are(digits):
+    train, held_out, fresh = digits
+    real, other = TensorDataset(*train), TensorDataset(held_out[0], 9 - held_out[1])
+    real.classes, other.classes = list(DIGITS), list(DIGITS[::-1])
+    found = read_split(Drawer(*fresh), real, other, None)[1]
+    assert torch.equal(found.labels, held_out[1])
+    assert found.spec.classes == tuple(DIGITS)
+
+
+def test_sources_without_labels_take_real_sets_whose_labels_are_none():
+    class Drawn:
+        spec = Spec(shape=(1, 8, 8))
+
+        def sample(self, n=None, *, labels=None, seed=None):
+            return torch.randint(0, 255, (n, 1, 8, 8), generator=torch.Generator().manual_seed(seed)).byte(), None
+
+    attributes = TensorDataset(Drawn().sample(300, seed=1)[0], torch.ones(300, 40))
+    assert "kid" in genaug.evaluate(Drawn(), attributes, **{**FAST, "features": "pixels"}).metrics
+    with pytest.raises(InputError, match="real_set's labels must be integers"):
+        genaug.evaluate(Drawn(), attributes, **{**FAST, "features": "classifier"})
 
 
 def test_image_size_fits_real_images_to_the_source(digits):

@@ -513,7 +513,7 @@ def test_sets_that_dont_fit_each_other_are_refused():
         run(Part(TRAIN, [0, 1, 2, 3, 4]), TEST)
     renamed = ToySet(100, 1)
     renamed.classes = ["a", "b", "c"]
-    with pytest.raises(InputError, match="name their classes differently"):
+    with pytest.raises(InputError, match=r"the test set has classes that the other set lacks: 0 \('a'\)"):
         run(TRAIN, renamed)
     with pytest.raises(InputError, match="no labels"):
         run([image for image, _ in TRAIN], TEST)
@@ -523,6 +523,32 @@ def test_sets_that_dont_fit_each_other_are_refused():
     wide.spec = wide.spec.model_copy(update={"shape": (1, 8, 8)})
     with pytest.raises(InputError, match="makes images of 1x8x8, the data are 1x4x4"):
         run(TRAIN, TEST, sources={"wide": wide})
+
+
+def test_a_test_set_that_numbers_its_classes_in_another_way_gives_the_same_accuracies():
+    turned = ToySet(100, 1)
+    turned.classes, turned.targets = turned.classes[::-1], [2 - label for label in turned.targets]
+    quick = {**study.keywords, "sources": {"plenty": ToySource()}, "updates": 5, "seeds": 2}
+    reports = [genaug.study(TRAIN, test, **quick) for test in (TEST, turned)]
+    assert reports[0].accuracies("none") == reports[1].accuracies("none")
+
+
+def test_classes_that_no_image_is_of_are_reported_and_nothing_more():
+    def lettered(per_class, seed):  # as EMNIST's letters: the classes' numbers start at 1
+        found = ToySet(per_class, seed)
+        found.targets, found.classes = [label + 1 for label in found.targets], ["N/A", *found.classes]
+        return found
+
+    quick = {**study.keywords, "updates": 5, "seeds": 2}
+    report = genaug.study(lettered(20, 0), lettered(100, 1), sources={"cgan": TINY}, **quick)
+    assert report.details["failures"] == []
+    assert report.details["warnings"][0].startswith("No image is of class 0 ('N/A')")
+    assert len(report.accuracies("none")) == 2
+
+
+def test_classes_matched_by_number_are_reported(good):
+    _, report = good
+    assert report.details["warnings"][0].startswith("Source 'plenty' has no class names, so its classes are matched")
 
 
 def test_a_source_that_was_trained_on_the_test_set_is_refused():

@@ -163,6 +163,17 @@ class TestARun:
         assert generator.training["precision"] == "bfloat16"
         assert generator.training["augment"] == list(policy)
 
+    @pytest.mark.parametrize("label", [-1, torch.ones(40, dtype=torch.int64), "a.jpg", 33.5, None])
+    def test_a_backend_without_labels_takes_whatever_is_in_their_place(self, tmp_path, tiny_config, label):
+        items = [(torch.rand(1, 8, 8), label) for _ in range(4)]
+        small = {"steps": 1, "batch_size": 4, "device": "cpu", "progress": False}
+        generator = genaug.fit("cgan", items, out=tmp_path / "a", config={**tiny_config, "conditional": False}, **small)
+        assert generator.spec.num_classes == 0
+        if label is not None:
+            with pytest.raises(InputError, match="the dataset's labels must be"):
+                genaug.fit("cgan", items, out=tmp_path / "b", config=tiny_config, **small)
+            assert not (tmp_path / "b").exists()
+
     def test_classes_without_an_image_are_told_of(self, fit, tmp_path, tiny_set):
         images, labels = tiny_set.tensors
         with pytest.warns(TrainingWarning, match="no training image is of class 0, 2, for which"):
