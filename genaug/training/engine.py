@@ -1,8 +1,11 @@
-"""``genaug.fit``: check what was asked for, read the data, and run the training."""
+"""``genaug.fit``: check what it was called with, read the data, and run the training."""
 
 import hashlib
+import os
+import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -14,15 +17,41 @@ from torch.utils.data import Subset
 from genaug import __version__, plugins
 from genaug.errors import InputError, TrainingWarning
 from genaug.generator import Generator
-from genaug.precision import compute_dtype, pick_device
+from genaug.precision import compute_dtype, pick_device, plain_torch
 from genaug.progress import Progress
 from genaug.randomness import check_seed
 from genaug.storage import first_problem
 from genaug.training.diffaugment import check_policy
+from genaug.training.plan import Budget, Plan
 from genaug.training.ranks import joined
 from genaug.training.reading import TrainingImages, read_images
 from genaug.training.run import TrainingRun
-from genaug.training.run_folder import RunFolder
+from genaug.training.run_folder import RunFolder, refuse_changes
+from genaug.training.threads import pick_threads, running_on
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments of ``fit``; ``command`` is how the command line named the data, for a resumption without --data."""
+
+    backend: str
+    dataset: Any
+    out: str | Path
+    steps: int | None = None
+    image_size: int | None = None
+    batch_size: int | None = None
+    seed: int | None = None
+    device: str | torch.device | None = None
+    precision: str | None = None
+    augment: Sequence[str] | None = None
+    config: Mapping[str, Any] | None = None
+    checkpoint_every: int | None = None
+    max_minutes: float | None = None
+    threads: int | None = None
+    overwrite: bool = False
+    resume: bool = False
+    progress: bool = True
+    command: Mapping[str, Any] | None = None
 
 
 def fit(
@@ -30,52 +59,137 @@ def fit(
     dataset: Any,
     *,
     out: str | Path,
-    steps: int,
+    steps: int | None = None,
     image_size: int | None = None,
-    batch_size: int = 64,
-    seed: int = 0,
+    batch_size: int | None = None,
+    seed: int | None = None,
     device: str | torch.device | None = None,
-    precision: str = "auto",
-    augment: Sequence[str] = (),
+    precision: str | None = None,
+    augment: Sequence[str] | None = None,
     config: Mapping[str, Any] | None = None,
-    checkpoint_every: int = 500,
+    checkpoint_every: int | None = None,
     max_minutes: float | None = None,
+    threads: int | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: bool = True,
 ) -> Generator:
     """Train a backend's generator on a dataset and return it, with the averaged (EMA) weights.
 
-    Under ``torchrun`` each process takes an equal share of every batch.
+    Under ``torchrun``, and in a process group of your own, the processes that call ``fit`` with the same arguments
+    train one generator: each takes an equal share of every batch. If each passes another ``out``, each trains its own.
 
-    ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or followed by an integer label; further fields
-    are left out. It is read once. ``image_size`` resizes the shorter side and crops the centre. ``augment`` names what
-    is done to the images that the discriminator sees ("translation", "affine", "color", "cutout"; DiffAugment, Zhao et
-    al. 2020): the remedy for little data. ``config`` holds the backend's own options. ``out`` becomes the run's folder,
-    which ``genaug.load`` takes. Every ``checkpoint_every`` steps, on SIGINT or SIGTERM and after ``max_minutes`` the
-    whole state is saved; ``resume=True`` goes on from there exactly, with the same arguments. ``steps`` may be larger;
-    where a backend's learning rates decay over the run, they then follow the longer run from there on. A class that
-    no image is of gets a ``TrainingWarning``.
+    Args:
+        backend: Name of an installed backend.
+        dataset: ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or followed by an integer label;
+            further fields are left out. It is read once.
+        out: The run's folder, which ``genaug.load`` takes.
+        steps: Number of training steps. With ``max_minutes`` it is an upper bound and may be left out.
+        image_size: Resizes the shorter side to this and crops the centre.
+        batch_size: Images per step, of all processes together. 64 by default.
+        seed: Decides everything random. 0 by default.
+        device: By default the GPU if there is one.
+        precision: "float32", "bfloat16", or "auto" (the default): bfloat16 if the hardware gains from it.
+        augment: What is done to the images that the discriminator sees ("translation", "affine", "color", "cutout";
+            DiffAugment, Zhao et al. 2020): the remedy for little data.
+        config: The backend's own options.
+        checkpoint_every: Steps between two saves of the complete state. 500 by default.
+        max_minutes: Time that the call may take, reading the data included. After the first steps (20, or more if
+            they take milliseconds) it fixes the number of steps, and with it the learning rates that decay over the
+            run, for the time that is left; ``run.json`` records it. If the machine becomes slower, the run stops when
+            the time is over, with its state saved; a resumed run keeps the number.
+        threads: CPU threads. By default as many as torch uses, or fewer if other programs keep the cores busy; on a
+            CPU the last bits of the weights depend on it, so that ``run.json`` records it.
+        overwrite: Replace the run in ``out``.
+        resume: Go on with the run in ``out`` from its last checkpoint, exactly. Arguments that are left out are the
+            run's own. Only ``steps`` (more of them), ``device``, ``threads``, ``checkpoint_every`` and ``max_minutes``
+            may be others; learning rates that decay over the run then follow the longer run from there on.
+        progress: Show progress on stderr.
 
-    Raises ``InputError`` for unusable arguments or data, ``OutputExistsError`` where ``out`` holds something,
-    ``PluginError`` for a missing backend, ``SaveError`` where ``out`` can't be written, ``TrainingError`` where the
-    losses are no longer finite. SIGINT ends in ``KeyboardInterrupt`` after the state is saved.
+    The state is also saved on SIGINT and SIGTERM, after the current step; a second one ends the process at once.
+    Torch's default dtype and device, autocast and modes without gradients that are set around the call have no effect
+    on the training. A class without a single image gets a ``TrainingWarning``.
+
+    Raises:
+        InputError: For unusable arguments or data, and if the run to resume has others.
+        OutputExistsError: If ``out`` holds something.
+        PluginError: For a missing backend.
+        SaveError: If ``out`` can't be written.
+        TrainingError: If the losses are no longer finite, or another process of the training is missing.
+        KeyboardInterrupt: On SIGINT, after the state is saved.
     """
-    recipe = plugins.resolve(backend)
-    plugin = plugins.discover().backends[backend]
-    options = parse_config(backend, recipe.Config, config)
-    _check_positive(steps=steps, batch_size=batch_size, checkpoint_every=checkpoint_every, image_size=image_size)
-    if max_minutes is not None and not max_minutes > 0:
-        raise InputError(f"max_minutes must be above 0, got {max_minutes!r}.")
-    if overwrite and resume:
+    return start(
+        Call(
+            backend,
+            dataset,
+            out,
+            steps=steps,
+            image_size=image_size,
+            batch_size=batch_size,
+            seed=seed,
+            device=device,
+            precision=precision,
+            augment=augment,
+            config=config,
+            checkpoint_every=checkpoint_every,
+            max_minutes=max_minutes,
+            threads=threads,
+            overwrite=overwrite,
+            resume=resume,
+            progress=progress,
+        )
+    )
+
+
+def start(call: Call) -> Generator:
+    """``fit`` with its arguments in one object."""
+    began = time.monotonic()
+    _check_backend(call.backend)
+    recipe = plugins.resolve(call.backend)
+    plugin = plugins.discover().backends[call.backend]
+    _check_positive(
+        steps=call.steps,
+        batch_size=call.batch_size,
+        checkpoint_every=call.checkpoint_every,
+        image_size=call.image_size,
+        threads=call.threads,
+    )
+    if call.max_minutes is not None and not call.max_minutes > 0:
+        raise InputError(f"max_minutes must be above 0, got {call.max_minutes!r}.")
+    if call.overwrite and call.resume:
         raise InputError("overwrite starts a run anew and resume goes on with it: pass one of them.")
-    seed, steps, batch_size = check_seed(seed), int(steps), int(batch_size)
-    policy = check_policy(augment)
-    target = pick_device(device)
-    dtype = compute_dtype(precision, target)
-    folder = RunFolder(Path(out))
-    folder.check_free(overwrite, resume)
-    with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
+    folder = RunFolder(Path(call.out))
+    folder.check_free(call.overwrite, call.resume)
+    record = (folder.record() if call.resume else None) or {}
+    refuse_changes(folder.path, record, {"backend": call.backend}, ["backend"] if record else [])
+
+    def argument(name: str, default: Any) -> Any:
+        passed = getattr(call, name)
+        return record.get(name, default) if passed is None else passed
+
+    options = parse_config(call.backend, recipe.Config, {**record.get("config", {}), **(call.config or {})})
+    plan = _plan(call, record, folder)
+    batch_size, image_size = int(argument("batch_size", 64)), argument("image_size", None)
+    target = _device(call, record)
+    dtype = compute_dtype(argument("precision", "auto"), target)
+    policy = check_policy(argument("augment", ()))
+    asked = {
+        "backend": call.backend,
+        "config": options.model_dump(mode="json"),
+        "steps": plan.steps,
+        "batch_size": batch_size,
+        "seed": check_seed(argument("seed", 0)),
+        "precision": str(dtype).removeprefix("torch."),
+        "augment": list(policy),
+        "image_size": image_size,
+        "torch": str(torch.__version__),
+        "genaug": __version__,
+        "plugin": f"{plugin.distribution} {plugin.version}",
+    }
+    if record:
+        refuse_changes(folder.path, record, asked, asked)
+    dataset = call.dataset
+    with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, call.progress, 15.0) as shown:
 
         def tell(count: int) -> None:
             shown.advance(count)
@@ -84,38 +198,83 @@ def fit(
         data = read_images(dataset, image_size, tell)
     if recipe.describe(options, data.spec).takes_labels:
         _warn_of_absent_classes(data)
-    asked = {
-        "backend": backend,
-        "data": _name(dataset),
-        "config": options.model_dump(mode="json"),
-        "steps": steps,
-        "batch_size": batch_size,
-        "seed": seed,
-        "precision": str(dtype).removeprefix("torch."),
-        "augment": list(policy),
-        "image_size": image_size,
-        "images": len(data.images),
-        "data_sha256": fingerprint(data),
-        "torch": str(torch.__version__),
-        "genaug": __version__,
-        "plugin": f"{plugin.distribution} {plugin.version}",
-    }
-    with joined(target, batch_size) as (share, place), torch.random.fork_rng([place] if place.type == "cuda" else []):
+    asked |= {"data": _name(dataset), "images": len(data.images), "data_sha256": fingerprint(data)}
+    checkpoint_every = int(argument("checkpoint_every", 500))
+    same = {**asked, "checkpoint_every": checkpoint_every, "max_minutes": call.max_minutes, "resume": call.resume}
+    with (
+        plain_torch(),
+        joined(target, batch_size, {**same, "out": os.path.abspath(folder.path)}, call.progress) as (share, place),
+        torch.random.fork_rng([place] if place.type == "cuda" else []),
+        running_on(pick_threads(argument("threads", None), place, call.progress and share.first)) as threads,
+    ):
         run = TrainingRun(
             recipe,
             options,
             data,
             folder,
             asked,
+            plan=plan,
+            private={
+                "device": place.type,
+                "threads": threads,
+                "checkpoint_every": checkpoint_every,
+                "command": dict(call.command) if call.command is not None else record.get("command"),
+            },
             policy=policy,
             device=place,
             dtype=dtype,
             share=share,
-            show_progress=progress,
+            show_progress=call.progress,
         )
-        generator = run.train(resume=resume, checkpoint_every=checkpoint_every, max_minutes=max_minutes)
+        budget = Budget(call.max_minutes, began)
+        generator = run.train(resume=call.resume, checkpoint_every=checkpoint_every, budget=budget)
     generator.folder = folder.path
     return generator
+
+
+def _check_backend(backend: Any) -> None:
+    if isinstance(backend, str):
+        return
+    expected = "Expected the name of an installed backend, such as 'cgan'; `genaug plugins` lists them"
+    if isinstance(backend, Generator):
+        raise InputError(
+            f"the first argument is a Generator. {expected}: this one's is {backend.backend_name!r}. fit starts with "
+            "new weights. To go on with an earlier run, pass its folder as out= with resume=True."
+        )
+    raise InputError(f"the first argument is of type {type(backend).__name__}. {expected}. The dataset comes second.")
+
+
+def _plan(call: Call, record: Mapping[str, Any], folder: RunFolder) -> Plan:
+    """The length of the run. Refuses to make a run shorter."""
+    if not record:
+        if call.steps is None and call.max_minutes is None:
+            raise InputError(
+                "how long to train is missing: pass steps= (--steps), max_minutes= (--max-minutes) or both."
+            )
+        return Plan(None if call.steps is None else int(call.steps))
+    before = Plan(record.get("steps"), record.get("planned_steps"), record.get("planned_after", 0))
+    if call.steps is None or call.steps in (before.steps, before.end):
+        if before.end is None and call.max_minutes is None:
+            raise InputError(
+                f"the run in {folder.path} was limited by time only, and stopped before its number of steps was fixed. "
+                "Pass steps= (--steps) or max_minutes= (--max-minutes)."
+            )
+        return before
+    least = before.end if before.end is not None else folder.newest_step() or 0
+    if call.steps < least:
+        raise InputError(
+            f"the run in {folder.path} can't be resumed: steps was {least}, now it is {call.steps}. A run can be made "
+            "longer, not shorter: leave steps out, or start a new run in another folder."
+        )
+    return Plan(int(call.steps))
+
+
+def _device(call: Call, record: Mapping[str, Any]) -> torch.device:
+    """The device passed; else the kind of device that the run was on, if there is one here."""
+    kind = record.get("device")
+    if call.device is None and kind in ("cpu", "cuda") and (kind == "cpu" or torch.cuda.is_available()):
+        return pick_device(kind)
+    return pick_device(call.device)
 
 
 def _warn_of_absent_classes(data: TrainingImages) -> None:
@@ -128,7 +287,7 @@ def _warn_of_absent_classes(data: TrainingImages) -> None:
             f"no training image is of class {called}{', …' if absent[8:] else ''}, for which the generator will make "
             "something all the same. Don't draw that class, or number the classes from 0 without gaps.",
             TrainingWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional as F
 
 from genaug.errors import InputError
 from genaug.images import to_uint8
 from genaug.labels import as_labels, class_names
+from genaug.precision import plain_torch
 from genaug.spec import MAX_CLASSES, MAX_NAME, Spec
 
 _TELL_EVERY = 100
@@ -34,8 +37,7 @@ def read_images(
     is called now and then, after another k were read. Raises ``InputError`` for an empty dataset, sizes that vary
     without ``image_size``, normalised floats, labels that aren't integers, and an item that raises (naming its index).
     """
-    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-        raise InputError(f"expected a map-style dataset (with len() and indices), got {type(dataset).__name__}.")
+    _check_kind(dataset)
     count = len(dataset)
     if count == 0:
         raise InputError("the dataset is empty: expected at least one image.")
@@ -64,8 +66,26 @@ def read_images(
         labels.append(label.item() if isinstance(label, Tensor) and label.ndim == 0 else label)
         if on_items is not None and ((index + 1) % _TELL_EVERY == 0 or index + 1 == count):
             on_items(index % _TELL_EVERY + 1)
+    with plain_torch():
+        return _with_spec(dataset, images, labels)
+
+
+def _check_kind(dataset: Any) -> None:
+    expected = "expected a map-style dataset (with len() and indices)"
+    if isinstance(dataset, (str, PathLike)):
+        name = str(dataset)
+        known = name == "digits" or name.startswith(("folder:", "torchvision:"))
+        remedy = f"genaug.data.load_data({name if known else f'folder:{name}'!r}) reads it"
+        raise InputError(f"{expected}, got {name!r}. {remedy}: pass what it returns.")
+    if isinstance(dataset, DataLoader):
+        raise InputError(f"{expected}, got a DataLoader. Pass its .dataset, without random transforms.")
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise InputError(f"{expected}, got {type(dataset).__name__}.")
+
+
+def _with_spec(dataset: Any, images: Tensor | None, labels: list[Any]) -> TrainingImages:
     assert images is not None
-    found = None if all(label is None for label in labels) else as_labels(labels, "the dataset's labels")
+    found = None if all(label is None for label in labels) else as_labels(labels, "the dataset's labels").cpu()
     names = class_names(dataset) if found is not None else None
     classes = 0 if found is None else int(found.max()) + 1
     if names is not None and len(names) >= classes:
@@ -88,7 +108,8 @@ def _allocate(count: int, first: Tensor) -> Tensor:
     if max(first.shape[1:]) > 2048:
         raise InputError(f"images of {first.shape[2]}x{first.shape[1]} are too large. Pass image_size= (--image-size).")
     try:
-        return torch.empty((count, *first.shape), dtype=torch.uint8)
+        with plain_torch():
+            return torch.empty((count, *first.shape), dtype=torch.uint8)
     except RuntimeError as error:
         size = count * first.numel() / 2**30
         raise InputError(f"{count} images need {size:.1f} GiB of memory. Pass a smaller image_size=.") from error

@@ -146,10 +146,10 @@ class TestARun:
 
     def test_metrics(self, reference):
         lines = logged(reference)
-        assert [line["step"] for line in lines] == [4, 8, 12]
+        assert [line["step"] for line in lines] == [1, 4, 5, 8, 10, 12]
         for line in lines:
-            assert {"loss/generator", "loss/discriminator", "diversity", "images_per_s", "seconds"} <= set(line)
-            assert line["diversity"] >= 0
+            assert {"loss/generator", "loss/discriminator", "images_per_s", "seconds"} <= set(line)
+        assert [line["step"] for line in lines if line.get("diversity", -1) >= 0] == [4, 8, 12]
 
     def test_without_labels_all_samples_are_one_class(self, fit, tmp_path, tiny_set):
         fit(tmp_path / "run", dataset=TensorDataset(tiny_set.tensors[0]), steps=2)
@@ -208,7 +208,7 @@ class TestResume:
         fit(tmp_path / "run", resume=True)
         assert "resuming at step 6" in capsys.readouterr().err
         assert_same_run(tmp_path / "run", reference)
-        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 6, 8, 12]
+        assert [line["step"] for line in logged(tmp_path / "run")] == [1, 4, 5, 6, 8, 10, 12]
 
     def test_a_signal_at_the_last_step_is_not_swallowed(self, fit, tmp_path, at_step, reference, capsys):
         at_step(STEPS - 1, lambda: signal.raise_signal(signal.SIGINT))
@@ -247,7 +247,7 @@ class TestResume:
         monkeypatch.undo()
         fit(tmp_path / "run", resume=True)
         assert_same_run(tmp_path / "run", reference)
-        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 8, 12]
+        assert [line["step"] for line in logged(tmp_path / "run")] == [1, 4, 5, 8, 10, 12]
 
     def test_further_than_first_asked_for(self, fit, tmp_path, tiny_config):
         """Exactly what a longer run would have been, where no learning rate depends on the run's length."""
@@ -257,10 +257,9 @@ class TestResume:
         fit(tmp_path / "run", steps=STEPS, resume=True, config=config)
         assert_same_run(tmp_path / "run", tmp_path / "reference")
 
-    @pytest.mark.parametrize("steps", [STEPS, 5])
-    def test_where_nothing_is_left_to_do(self, fit, tmp_path, steps, reference):
+    def test_where_nothing_is_left_to_do(self, fit, tmp_path, reference):
         fit(tmp_path / "run")
-        generator = fit(tmp_path / "run", steps=steps, resume=True)
+        generator = fit(tmp_path / "run", resume=True)
         assert generator.training["steps"] == STEPS
         assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == STEPS
         assert weights(tmp_path / "run") == weights(reference)
@@ -423,7 +422,7 @@ class TestProcesses:
         assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 10
         fit(tmp_path / "run", resume=True)
         assert_same_run(tmp_path / "run", reference)
-        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 8, 10, 12]
+        assert [line["step"] for line in logged(tmp_path / "run")] == [1, 4, 5, 8, 10, 12]
 
 
 class TestFolder:
@@ -440,7 +439,7 @@ class TestFolder:
         fit(tmp_path / "run", overwrite=True)
         assert_same_run(tmp_path / "run", reference)
         assert steps_of(tmp_path / "run") == steps_of(reference)
-        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 8, 12]
+        assert [line["step"] for line in logged(tmp_path / "run")] == [1, 4, 5, 8, 10, 12]
         assert len(list((tmp_path / "run" / "samples").iterdir())) == 3
         assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
@@ -504,7 +503,7 @@ class TestDisk:
         (disk / "ballast").unlink()
         fit(disk / "run", resume=True)
         assert weights(disk / "run") == weights(reference)
-        assert [line["step"] for line in logged(disk / "run")] == [4, 8, 12]
+        assert [line["step"] for line in logged(disk / "run")] == [1, 4, 5, 8, 10, 12]
 
     def test_a_disk_that_becomes_read_only(self, fit, disk, at_step):
         at_step(5, lambda: subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True))
@@ -572,7 +571,7 @@ class TestLossesThatBreak:
         ):
             train_toy(Breaking)
         assert genaug.load(tmp_path / "toy", device="cpu").training["steps"] == 4
-        assert [line["step"] for line in logged(tmp_path / "toy")] == [4]
+        assert [line["step"] for line in logged(tmp_path / "toy")] == [1, 4, 5]
 
     def test_a_finite_loss_with_a_gradient_that_is_not(self, train_toy, tmp_path):
         """The last step before a checkpoint spoils the weights; the loss would tell a step later."""

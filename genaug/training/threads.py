@@ -1,0 +1,67 @@
+"""How many threads train on a CPU: as many as torch uses, or fewer if other programs keep the cores busy.
+
+An operation on several threads ends when the last of them does. If another program has one of the cores, that thread
+waits for its turn in every operation, and training on fewer threads is several times as fast.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from genaug.progress import write_line
+
+_ROUNDS = 3
+
+
+def pick_threads(threads: int | None, device: torch.device, show: bool) -> int:
+    """``threads``; by default torch's number, lowered on a CPU if that is faster now. OMP_NUM_THREADS is obeyed."""
+    if threads is not None:
+        return int(threads)
+    usual = torch.get_num_threads()
+    if device.type != "cpu" or usual == 1 or "OMP_NUM_THREADS" in os.environ:
+        return usual
+    best = _fastest(usual)
+    if show and best < usual:
+        write_line(
+            f"other programs keep the processor busy: training on {best} of {usual} threads, which is faster now. "
+            "--threads (threads=) sets another number."
+        )
+    return best
+
+
+@contextmanager
+def running_on(threads: int) -> Iterator[int]:
+    """Run torch on so many threads; afterwards it has as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fastest(threads: int) -> int:
+    """Half of the threads, and half of these, for as long as that takes less time."""
+    seconds = _seconds_on(threads)
+    while threads > 1:
+        fewer = _seconds_on(threads // 2)
+        if fewer >= seconds:
+            break
+        threads, seconds = threads // 2, fewer
+    return threads
+
+
+def _seconds_on(threads: int) -> float:
+    """How long a few small convolutions take, which an idle processor does faster on more threads."""
+    images, weight = torch.zeros(32, 16, 32, 32), torch.zeros(16, 16, 3, 3)
+    with running_on(threads), torch.no_grad():
+        for _ in range(2):
+            torch.nn.functional.conv2d(images, weight, padding=1)
+        began = time.perf_counter()
+        for _ in range(_ROUNDS):
+            for _ in range(10):
+                torch.nn.functional.conv2d(images, weight, padding=1)
+        return time.perf_counter() - began
