@@ -14,6 +14,7 @@ from torch.utils.data import get_worker_info
 from genaug import plugins, storage
 from genaug.backend import Backend
 from genaug.errors import InputError, PluginError
+from genaug.images import native_order
 from genaug.labels import as_labels
 from genaug.precision import autocast, compute_dtype, pick_device
 from genaug.randomness import category_rows, check_seed, latent_rows
@@ -304,7 +305,7 @@ class Generator:
             latent = known[name]
             shape = (count,) if latent.kind == "categorical" else (count, latent.size)
             try:
-                given = torch.as_tensor(value)
+                given = torch.as_tensor(native_order(value))
                 if latent.kind != "categorical":
                     given = _column(given.float()) if latent.size == 1 else given.float()
                 fixed[name] = given.expand(shape)

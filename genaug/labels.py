@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
 from genaug.errors import InputError
+from genaug.images import native_order
 
 
 def as_labels(values: Any, what: str = "labels") -> Tensor:
@@ -22,9 +23,10 @@ def as_labels(values: Any, what: str = "labels") -> Tensor:
             f"{what} must be integers, got strings such as {next(v for v in values if isinstance(v, str))!r}."
         )
     try:
-        if isinstance(values, Sequence) and any(isinstance(v, (Tensor, np.ndarray)) and v.ndim for v in values):
-            values = torch.stack([torch.as_tensor(v) for v in values])  # as_tensor can't take rows that are tensors
-        tensor = torch.as_tensor(values)
+        if isinstance(values, Sequence) and any(isinstance(v, (Tensor, np.ndarray)) for v in values):
+            # as_tensor can't take rows that are tensors, nor arrays without a dimension
+            values = torch.stack([torch.as_tensor(native_order(v)) for v in values])
+        tensor = torch.as_tensor(native_order(values))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{what} must be integers, one for each sample ({error}).") from error
     if tensor.ndim == 2 and tensor.shape[1] == 1 and not tensor.is_floating_point():

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from genaug import __version__
 from genaug.cli import check_backend, demo, evaluate, new_plugin, plugins, pull, push, sample, study, train, traverse
+from genaug.cli.streams import prepare_streams
 from genaug.errors import GenaugError
 
 
@@ -71,5 +72,6 @@ _python_format = warnings.formatwarning
 
 
 def main() -> None:
+    prepare_streams()
     warnings.formatwarning = _format_warning
     app()

@@ -2,35 +2,45 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+STEPS = 5000
+
 
 def train(
-    backend: Annotated[str, typer.Argument(help="What to train; `genaug plugins` lists what there is.")],
+    backend: Annotated[
+        str | None,
+        typer.Argument(help="What to train; `genaug plugins` lists what there is. With --resume, the run's own."),
+    ] = None,
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="digits, folder:PATH (class folders, under train/ or not) or torchvision:NAME (with --root)."
+            help="digits, folder:PATH (class folders, under train/ or not) or torchvision:NAME (with --root).  "
+            "[default: digits]"
         ),
-    ] = "digits",
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="Where torchvision's files lie; nothing is downloaded.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run's folder, which then loads.  [default: runs/BACKEND]")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 5000,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Training steps.  [default: {STEPS}, or with --max-minutes as many as fit]"),
+    ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=1, help="Resize the shorter side to this and crop the centre.")
     ] = None,
     labels_per_class: Annotated[
         int | None, typer.Option(min=1, help="Train on this many images of each class only, drawn by --seed.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a step.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images in a step.  [default: 64]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Decides everything random.  [default: 0]")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.  [default: auto]")] = None,
     augment: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,41 +52,111 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the backend's own. May be repeated."),
     ] = None,
-    checkpoint_every: Annotated[int, typer.Option(min=1, help="Save the whole state every so many steps.")] = 500,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes, with the state saved.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, exactly.")] = False,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Save the whole state every so many steps.  [default: 500]")
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Fix the number of steps, after the first ones, so that they take this long.")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPU threads.  [default: all cores, or fewer if other programs keep them busy]"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, exactly; other options are the run's own.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
 ) -> None:
     """Train a generator on the training split of a data set."""
+    began = time.monotonic()
     config = parse_settings(setting or [])
-    from genaug.data import few_per_class, load_data
-    from genaug.training.engine import fit
+    if backend is None and not (resume and out is not None):
+        raise typer.BadParameter(
+            "name what to train; to go on with a run, pass --resume and its folder as --out.", param_hint="BACKEND"
+        )
+    folder = out if out is not None else Path("runs") / Path(str(backend)).name
+    from genaug.errors import InputError
+    from genaug.training.engine import Call, start
 
-    folder = out if out is not None else Path("runs") / Path(backend).name
-    images: Any = load_data(data, root=root)
-    if labels_per_class is not None:
-        images = few_per_class(images, labels_per_class, seed)
-    generator = fit(
-        backend,
-        images,
-        out=folder,
-        steps=steps,
-        image_size=image_size,
-        batch_size=batch_size,
-        seed=seed,
-        device=device,
-        precision=precision,
-        augment=augment or (),
-        config=config,
-        checkpoint_every=checkpoint_every,
-        max_minutes=max_minutes,
-        overwrite=overwrite,
-        resume=resume,
+    record = _record(folder) if resume else {}
+    if backend is None and not record:
+        raise InputError(f"{folder} holds no run to go on with. Name what to train, or another --out.")
+    seed = record.get("seed", 0) if seed is None else seed
+    images, command = _data(record, folder, data, root, labels_per_class, seed)
+    if steps is None and max_minutes is None and not record:
+        steps = STEPS
+    if max_minutes is not None:  # what went by since the command was called is part of it
+        max_minutes = max(1e-9, max_minutes - (time.monotonic() - began) / 60) if max_minutes > 0 else max_minutes
+    generator = start(
+        Call(
+            record.get("backend", "") if backend is None else backend,
+            images,
+            folder,
+            steps=steps,
+            image_size=image_size,
+            batch_size=batch_size,
+            seed=seed,
+            device=device,
+            precision=precision,
+            augment=augment or None,
+            config=config,
+            checkpoint_every=checkpoint_every,
+            max_minutes=max_minutes,
+            threads=threads,
+            overwrite=overwrite,
+            resume=resume,
+            command=command,
+        )
     )
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun, one process speaks
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"
     typer.echo(f"{generator}\nIn {folder}. To look at it: genaug sample {folder} {count} --out samples.png")
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What the run in a folder was started with; nothing if there is none yet."""
+    from genaug.training.run_folder import RunFolder
+
+    return RunFolder(folder).record() or {}
+
+
+def _data(
+    record: dict[str, Any], folder: Path, data: str | None, root: Path | None, labels_per_class: int | None, seed: int
+) -> tuple[Any, dict[str, Any]]:
+    """The training images, and how they were named: in this command, or else in the one that started the run."""
+    from genaug.data import few_per_class, load_data
+    from genaug.errors import InputError
+
+    before = record.get("command")
+    if record and before is None and data is None:
+        raise InputError(
+            f"the run in {folder} wasn't started with `genaug train`, so that its data have no name. Pass --data, or "
+            "call genaug.fit with resume=True and the dataset."
+        )
+    wanted = _absolute(data) if data is not None else "digits"
+    named: dict[str, Any] = {"data": wanted, "root": None, "labels_per_class": None}
+    if before is not None and (data is None or wanted == before["data"]):
+        named = dict(before)
+    if root is not None:
+        named["root"] = str(root.absolute())
+    if labels_per_class is not None:
+        if before is not None and before["labels_per_class"] != labels_per_class:
+            raise InputError(
+                f"the run in {folder} can't be resumed: labels_per_class was {before['labels_per_class']}, now it is "
+                f"{labels_per_class}. Leave it out, or start a new run in another folder."
+            )
+        named["labels_per_class"] = labels_per_class
+    images: Any = load_data(named["data"], root=named["root"])
+    if named["labels_per_class"] is not None:
+        images = few_per_class(images, named["labels_per_class"], seed)
+    return images, named
+
+
+def _absolute(data: str) -> str:
+    """A folder's path is recorded in full, for a resumption in another current folder."""
+    kind, colon, path = data.partition(":")
+    return f"folder:{Path(path).expanduser().absolute()}" if kind == "folder" and colon and path else data
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

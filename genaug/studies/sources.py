@@ -22,6 +22,7 @@ from genaug.studies.arms import RESERVED
 from genaug.studies.splits import Images
 from genaug.training.diffaugment import check_policy
 from genaug.training.engine import fingerprint, parse_config
+from genaug.training.ranks import training_alone
 from genaug.training.reading import TrainingImages
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -183,12 +184,13 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
         "checkpoint_every": max(500, recipe.steps // 4),
         "progress": False,
     }
-    try:
-        generator = genaug.fit(recipe.backend, images, out=run, resume=run.exists(), **settings)
-    except GenaugError:
-        if not run.exists():
-            raise
-        generator = genaug.fit(recipe.backend, images, out=run, overwrite=True, **settings)
+    with training_alone():
+        try:
+            generator = genaug.fit(recipe.backend, images, out=run, resume=run.exists(), **settings)
+        except GenaugError:
+            if not run.exists():
+                raise
+            generator = genaug.fit(recipe.backend, images, out=run, overwrite=True, **settings)
     generator.save(folder)
     shutil.rmtree(run, ignore_errors=True)
     return generator

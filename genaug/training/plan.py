@@ -42,30 +42,34 @@ class Budget:
 
     def __init__(self, minutes: float | None, began: float) -> None:
         self._seconds = math.inf if minutes is None else 60 * minutes
-        self._began, self._clock, self._timed_from, self._left_out = began, began, 0, 0.0
+        self._began, self._clock, self._timed_from, self._left_out, self._per_save = began, began, 0, 0.0, 0.0
 
     @property
     def is_limited(self) -> bool:
         return self._seconds < math.inf
 
     def ends(self, has_plan: bool) -> float:
-        """When training stops, finished or not: a ``time.monotonic()``."""
-        return self._began + self._seconds * (1 + _TOLERANCE * has_plan)
+        """When training stops, finished or not, and the state is saved: a ``time.monotonic()``."""
+        return self._began + self._seconds * (1 + _TOLERANCE * has_plan) - self._per_save
 
     def start_clock(self, played: int) -> None:
         """Time the steps from here on, after ``played`` steps of this call."""
         self._clock, self._timed_from, self._left_out = time.monotonic(), played, 0.0
 
-    def leave_out(self, seconds: float) -> None:
-        """So much of the time went into something else than steps."""
+    def leave_out(self, seconds: float, saved: bool) -> None:
+        """So much of the time went into the log, or into a save, and not into steps."""
         self._left_out += seconds
+        self._per_save = seconds if saved else self._per_save
 
     def has_timed_enough(self) -> bool:
-        return time.monotonic() - self._clock >= _SHARE_FOR_TRIAL * self._seconds
+        return self._seconds_of_steps() >= _SHARE_FOR_TRIAL * self._seconds
 
-    def steps_that_fit(self, played: int, per_save: float, checkpoint_every: int) -> int:
-        """How many more steps there is time for, with a save every ``checkpoint_every`` steps and one at the end."""
-        now = time.monotonic()
-        per_step = max(now - self._clock - self._left_out, 1e-9) / (played - self._timed_from)
-        left = self._began + _SHARE_TO_USE * self._seconds - now - per_save
-        return max(0, int(left / (per_step + per_save / checkpoint_every)))
+    def steps_that_fit(self, played: int, checkpoint_every: int) -> int:
+        """How many more steps there is time for, with a save every ``checkpoint_every`` steps and one at the end, if
+        they take as long as the last one did."""
+        per_step = max(self._seconds_of_steps(), 1e-9) / (played - self._timed_from)
+        left = self._began + _SHARE_TO_USE * self._seconds - time.monotonic() - self._per_save
+        return max(0, int(left / (per_step + self._per_save / checkpoint_every)))
+
+    def _seconds_of_steps(self) -> float:
+        return time.monotonic() - self._clock - self._left_out

@@ -82,10 +82,9 @@ class TrainingRun:
                 if saving or done % LOG_EVERY == 0 or done in FIRST_LOGGED:
                     began = time.monotonic()
                     self._take_stock(done, saving)
-                    seconds = time.monotonic() - began
-                    budget.leave_out(seconds)
-                    if planning:
-                        self._fix_plan(done, budget.steps_that_fit(done - first, seconds, checkpoint_every))
+                    budget.leave_out(time.monotonic() - began, saving)
+                if planning:
+                    self._fix_plan(done, budget.steps_that_fit(done - first, checkpoint_every))
                 if stopping and done != self._plan.end:
                     reason = signals[0] if signals else None
                     farewell = self._farewell(reason, done)

@@ -200,7 +200,8 @@ class TestResume:
         if number == signal.SIGTERM:
             assert caught.value.code == 143
         said = capsys.readouterr().err
-        assert f"stopped after step 6: {number.name} received" in said
+        at_once = said.index(f"{number.name} received: finishing this step, then saving.")
+        assert at_once < said.index(f"stopped after step 6: {number.name} received")
         assert "--resume" in said
         assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 6
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -209,6 +210,38 @@ class TestResume:
         assert "resuming at step 6" in capsys.readouterr().err
         assert_same_run(tmp_path / "run", reference)
         assert [line["step"] for line in logged(tmp_path / "run")] == [1, 4, 5, 6, 8, 10, 12]
+
+    def test_a_second_one_ends_at_once_and_harms_nothing(self, fit, tmp_path, reference, at_step, monkeypatch):
+        def press_twice():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+        at_step(5, press_twice)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "run")
+        monkeypatch.undo()
+        assert steps_of(tmp_path / "run") == [4]
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 4
+        fit(tmp_path / "run", resume=True)
+        assert_same_run(tmp_path / "run", reference)
+
+    def test_a_second_one_between_the_files_of_a_save(self, fit, tmp_path, reference, at_step, monkeypatch):
+        replace_file = os.replace
+
+        def interrupted(source, target):
+            replace_file(source, target)
+            if str(target).endswith("model.safetensors"):
+                monkeypatch.setattr(storage.os, "replace", replace_file)
+                raise KeyboardInterrupt
+
+        at_step(5, lambda: monkeypatch.setattr(storage.os, "replace", interrupted))
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "run")
+        monkeypatch.undo()
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 8
+        assert not list((tmp_path / "run").rglob(".*"))
+        fit(tmp_path / "run", resume=True)
+        assert_same_run(tmp_path / "run", reference)
 
     def test_a_signal_at_the_last_step_is_not_swallowed(self, fit, tmp_path, at_step, reference, capsys):
         at_step(STEPS - 1, lambda: signal.raise_signal(signal.SIGINT))
@@ -321,6 +354,34 @@ class TestResume:
         with pytest.raises(InputError, match=f"can't be resumed: {name} was .*, now it is"):
             fit(tmp_path / "run", resume=True, **arguments)
         assert (weights(tmp_path / "run"), (tmp_path / "run" / "run.json").read_bytes()) == before
+
+    def test_only_what_differs_is_named(self, fit, tmp_path):
+        fit(tmp_path / "run", steps=1)
+        config = {"width": 8, "max_width": 8, "latent_size": 4}
+        with pytest.raises(InputError) as caught:
+            fit(tmp_path / "run", resume=True, seed=1, config=config)
+        assert "resumed: config was {'width': 4}, now it is {'width': 8}; seed was 0, now it is 1. Leave" in str(
+            caught.value
+        )
+        with pytest.raises(InputError, match="backend was 'cgan', now it is 'wgan-gp'"):
+            fit(tmp_path / "run", resume=True, backend="wgan-gp")
+
+    def test_arguments_that_are_left_out_are_the_runs_own(self, tmp_path, tiny_set, tiny_config, monkeypatch):
+        settings = {"config": tiny_config, "batch_size": 6, "seed": 3, "augment": ["color"], "image_size": 9}
+        settings |= {"device": "cpu", "precision": "bfloat16", "checkpoint_every": 4}
+        genaug.fit("cgan", tiny_set, out=tmp_path / "reference", steps=8, **settings)
+        genaug.fit("cgan", tiny_set, out=tmp_path / "run", steps=6, **settings)
+        genaug.fit("cgan", tiny_set, out=tmp_path / "run", steps=8, resume=True, config={"width": 4})
+        before, after = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("reference", "run"))
+        assert before == after
+        assert genaug.fit("cgan", tiny_set, out=tmp_path / "run", resume=True).training["steps"] == 8
+
+    def test_a_run_is_not_made_shorter(self, fit, tmp_path):
+        fit(tmp_path / "run", steps=6)
+        before = (tmp_path / "run" / "run.json").read_bytes()
+        with pytest.raises(InputError, match="steps was 6, now it is 5. A run can be made longer, not shorter"):
+            fit(tmp_path / "run", steps=5, resume=True)
+        assert (tmp_path / "run" / "run.json").read_bytes() == before
 
     def test_another_version_of_the_plugin_is_told_of(self, fit, tmp_path, monkeypatch):
         fit(tmp_path / "run", steps=2)
