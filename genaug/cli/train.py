@@ -76,7 +76,7 @@ def train(
         )
     folder = out if out is not None else Path("runs") / Path(str(backend)).name
     from genaug.errors import InputError
-    from genaug.training.engine import Call, start
+    from genaug.training.engine import fit, started_by
 
     record = _record(folder) if resume else {}
     if backend is None and not record:
@@ -87,27 +87,22 @@ def train(
         steps = STEPS
     if max_minutes is not None:  # what went by since the command was called is part of it
         max_minutes = max(1e-9, max_minutes - (time.monotonic() - began) / 60) if max_minutes > 0 else max_minutes
-    generator = start(
-        Call(
-            record.get("backend", "") if backend is None else backend,
-            images,
-            folder,
-            steps=steps,
-            image_size=image_size,
-            batch_size=batch_size,
-            seed=seed,
-            device=device,
-            precision=precision,
-            augment=augment or None,
-            config=config,
-            checkpoint_every=checkpoint_every,
-            max_minutes=max_minutes,
-            threads=threads,
-            overwrite=overwrite,
-            resume=resume,
-            command=command,
-        )
-    )
+    arguments: dict[str, Any] = {
+        "steps": steps,
+        "image_size": image_size,
+        "batch_size": batch_size,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+        "augment": augment or None,
+        "config": config,
+        "checkpoint_every": checkpoint_every,
+        "max_minutes": max_minutes,
+        "threads": threads,
+    }
+    passed = {name: value for name, value in arguments.items() if value is not None}
+    with started_by(command):
+        generator = fit(backend or record["backend"], images, out=folder, overwrite=overwrite, resume=resume, **passed)
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun, one process speaks
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"

@@ -4,8 +4,9 @@ import hashlib
 import os
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -29,29 +30,17 @@ from genaug.training.run import TrainingRun
 from genaug.training.run_folder import RunFolder, refuse_changes
 from genaug.training.threads import pick_threads, running_on
 
+_command: ContextVar[Mapping[str, Any] | None] = ContextVar("command", default=None)
 
-@dataclass(frozen=True)
-class Call:
-    """The arguments of ``fit``; ``command`` is how the command line named the data, for a resumption without --data."""
 
-    backend: str
-    dataset: Any
-    out: str | Path
-    steps: int | None = None
-    image_size: int | None = None
-    batch_size: int | None = None
-    seed: int | None = None
-    device: str | torch.device | None = None
-    precision: str | None = None
-    augment: Sequence[str] | None = None
-    config: Mapping[str, Any] | None = None
-    checkpoint_every: int | None = None
-    max_minutes: float | None = None
-    threads: int | None = None
-    overwrite: bool = False
-    resume: bool = False
-    progress: bool = True
-    command: Mapping[str, Any] | None = None
+@contextmanager
+def started_by(command: Mapping[str, Any]) -> Iterator[None]:
+    """How the command line named the data: ``fit`` puts it into ``run.json``, for a resumption without --data."""
+    token = _command.set(command)
+    try:
+        yield
+    finally:
+        _command.reset(token)
 
 
 def fit(
@@ -118,67 +107,38 @@ def fit(
         TrainingError: If the losses are no longer finite, or another process of the training is missing.
         KeyboardInterrupt: On SIGINT, after the state is saved.
     """
-    return start(
-        Call(
-            backend,
-            dataset,
-            out,
-            steps=steps,
-            image_size=image_size,
-            batch_size=batch_size,
-            seed=seed,
-            device=device,
-            precision=precision,
-            augment=augment,
-            config=config,
-            checkpoint_every=checkpoint_every,
-            max_minutes=max_minutes,
-            threads=threads,
-            overwrite=overwrite,
-            resume=resume,
-            progress=progress,
-        )
-    )
-
-
-def start(call: Call) -> Generator:
-    """``fit`` with its arguments in one object."""
     began = time.monotonic()
-    _check_backend(call.backend)
-    recipe = plugins.resolve(call.backend)
-    plugin = plugins.discover().backends[call.backend]
+    _check_backend(backend)
+    recipe = plugins.resolve(backend)
+    plugin = plugins.discover().backends[backend]
     _check_positive(
-        steps=call.steps,
-        batch_size=call.batch_size,
-        checkpoint_every=call.checkpoint_every,
-        image_size=call.image_size,
-        threads=call.threads,
+        steps=steps, batch_size=batch_size, checkpoint_every=checkpoint_every, image_size=image_size, threads=threads
     )
-    if call.max_minutes is not None and not call.max_minutes > 0:
-        raise InputError(f"max_minutes must be above 0, got {call.max_minutes!r}.")
-    if call.overwrite and call.resume:
+    if max_minutes is not None and not max_minutes > 0:
+        raise InputError(f"max_minutes must be above 0, got {max_minutes!r}.")
+    if overwrite and resume:
         raise InputError("overwrite starts a run anew and resume goes on with it: pass one of them.")
-    folder = RunFolder(Path(call.out))
-    folder.check_free(call.overwrite, call.resume)
-    record = (folder.record() if call.resume else None) or {}
-    refuse_changes(folder.path, record, {"backend": call.backend}, ["backend"] if record else [])
+    folder = RunFolder(Path(out))
+    folder.check_free(overwrite, resume)
+    record = (folder.record() if resume else None) or {}
+    refuse_changes(folder.path, record, {"backend": backend}, ["backend"] if record else [])
 
-    def argument(name: str, default: Any) -> Any:
-        passed = getattr(call, name)
+    def argument(name: str, passed: Any, default: Any) -> Any:
         return record.get(name, default) if passed is None else passed
 
-    options = parse_config(call.backend, recipe.Config, {**record.get("config", {}), **(call.config or {})})
-    plan = _plan(call, record, folder)
-    batch_size, image_size = int(argument("batch_size", 64)), argument("image_size", None)
-    target = _device(call, record)
-    dtype = compute_dtype(argument("precision", "auto"), target)
-    policy = check_policy(argument("augment", ()))
+    options = parse_config(backend, recipe.Config, {**record.get("config", {}), **(config or {})})
+    plan = _plan(steps, max_minutes, record, folder)
+    batch_size, image_size = int(argument("batch_size", batch_size, 64)), argument("image_size", image_size, None)
+    checkpoint_every = int(argument("checkpoint_every", checkpoint_every, 500))
+    target = _device(device, record)
+    dtype = compute_dtype(argument("precision", precision, "auto"), target)
+    policy = check_policy(argument("augment", augment, ()))
     asked = {
-        "backend": call.backend,
+        "backend": backend,
         "config": options.model_dump(mode="json"),
         "steps": plan.steps,
         "batch_size": batch_size,
-        "seed": check_seed(argument("seed", 0)),
+        "seed": check_seed(argument("seed", seed, 0)),
         "precision": str(dtype).removeprefix("torch."),
         "augment": list(policy),
         "image_size": image_size,
@@ -188,8 +148,7 @@ def start(call: Call) -> Generator:
     }
     if record:
         refuse_changes(folder.path, record, asked, asked)
-    dataset = call.dataset
-    with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, call.progress, 15.0) as shown:
+    with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
 
         def tell(count: int) -> None:
             shown.advance(count)
@@ -199,13 +158,12 @@ def start(call: Call) -> Generator:
     if recipe.describe(options, data.spec).takes_labels:
         _warn_of_absent_classes(data)
     asked |= {"data": _name(dataset), "images": len(data.images), "data_sha256": fingerprint(data)}
-    checkpoint_every = int(argument("checkpoint_every", 500))
-    same = {**asked, "checkpoint_every": checkpoint_every, "max_minutes": call.max_minutes, "resume": call.resume}
+    same = {**asked, "checkpoint_every": checkpoint_every, "resume": resume, "a time limit": max_minutes is not None}
     with (
         plain_torch(),
-        joined(target, batch_size, {**same, "out": os.path.abspath(folder.path)}, call.progress) as (share, place),
+        joined(target, batch_size, {**same, "out": os.path.abspath(folder.path)}, progress) as (share, place),
         torch.random.fork_rng([place] if place.type == "cuda" else []),
-        running_on(pick_threads(argument("threads", None), place, call.progress and share.first)) as threads,
+        running_on(pick_threads(argument("threads", threads, None), place, progress and share.first)) as used_threads,
     ):
         run = TrainingRun(
             recipe,
@@ -216,18 +174,18 @@ def start(call: Call) -> Generator:
             plan=plan,
             private={
                 "device": place.type,
-                "threads": threads,
+                "threads": used_threads,
                 "checkpoint_every": checkpoint_every,
-                "command": dict(call.command) if call.command is not None else record.get("command"),
+                "command": _command.get() or record.get("command"),
             },
             policy=policy,
             device=place,
             dtype=dtype,
             share=share,
-            show_progress=call.progress,
+            show_progress=progress,
         )
-        budget = Budget(call.max_minutes, began)
-        generator = run.train(resume=call.resume, checkpoint_every=checkpoint_every, budget=budget)
+        budget = Budget(max_minutes, began)
+        generator = run.train(resume=resume, checkpoint_every=checkpoint_every, budget=budget)
     generator.folder = folder.path
     return generator
 
@@ -244,37 +202,35 @@ def _check_backend(backend: Any) -> None:
     raise InputError(f"the first argument is of type {type(backend).__name__}. {expected}. The dataset comes second.")
 
 
-def _plan(call: Call, record: Mapping[str, Any], folder: RunFolder) -> Plan:
+def _plan(steps: int | None, max_minutes: float | None, record: Mapping[str, Any], folder: RunFolder) -> Plan:
     """The length of the run. Refuses to make a run shorter."""
     if not record:
-        if call.steps is None and call.max_minutes is None:
-            raise InputError(
-                "how long to train is missing: pass steps= (--steps), max_minutes= (--max-minutes) or both."
-            )
-        return Plan(None if call.steps is None else int(call.steps))
+        if steps is None and max_minutes is None:
+            raise InputError("fit needs a length: pass steps= (--steps), max_minutes= (--max-minutes) or both.")
+        return Plan(None if steps is None else int(steps))
     before = Plan(record.get("steps"), record.get("planned_steps"), record.get("planned_after", 0))
-    if call.steps is None or call.steps in (before.steps, before.end):
-        if before.end is None and call.max_minutes is None:
+    if steps is None or steps in (before.steps, before.end):
+        if before.end is None and max_minutes is None:
             raise InputError(
                 f"the run in {folder.path} was limited by time only, and stopped before its number of steps was fixed. "
                 "Pass steps= (--steps) or max_minutes= (--max-minutes)."
             )
         return before
     least = before.end if before.end is not None else folder.newest_step() or 0
-    if call.steps < least:
+    if steps < least:
         raise InputError(
-            f"the run in {folder.path} can't be resumed: steps was {least}, now it is {call.steps}. A run can be made "
+            f"the run in {folder.path} can't be resumed: steps was {least}, now it is {steps}. A run can be made "
             "longer, not shorter: leave steps out, or start a new run in another folder."
         )
-    return Plan(int(call.steps))
+    return Plan(int(steps))
 
 
-def _device(call: Call, record: Mapping[str, Any]) -> torch.device:
+def _device(device: str | torch.device | None, record: Mapping[str, Any]) -> torch.device:
     """The device passed; else the kind of device that the run was on, if there is one here."""
     kind = record.get("device")
-    if call.device is None and kind in ("cpu", "cuda") and (kind == "cpu" or torch.cuda.is_available()):
+    if device is None and kind in ("cpu", "cuda") and (kind == "cpu" or torch.cuda.is_available()):
         return pick_device(kind)
-    return pick_device(call.device)
+    return pick_device(device)
 
 
 def _warn_of_absent_classes(data: TrainingImages) -> None:
@@ -287,7 +243,7 @@ def _warn_of_absent_classes(data: TrainingImages) -> None:
             f"no training image is of class {called}{', …' if absent[8:] else ''}, for which the generator will make "
             "something all the same. Don't draw that class, or number the classes from 0 without gaps.",
             TrainingWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

@@ -220,7 +220,7 @@ class TrainingRun:
         if self._shows:
             self._progress.say(text)
         elif self._share.first:
-            warnings.warn(text, TrainingWarning, stacklevel=6)
+            warnings.warn(text, TrainingWarning, stacklevel=5)
 
     def _farewell(self, reason: int | None, done: int) -> str:
         why = "the time is up" if reason is None else f"{signal.Signals(reason).name} received"

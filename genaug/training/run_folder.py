@@ -30,6 +30,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self._board: Any = None
+        self._record: Mapping[str, Any] = {}
 
     def check_free(self, overwrite: bool, resume: bool) -> None:
         """Refuse a folder that holds something, unless it is a run to overwrite or to resume. Nothing is touched."""
@@ -59,7 +60,7 @@ class RunFolder:
     def add_to_record(self, fields: Mapping[str, Any]) -> None:
         """Write more fields into ``run.json``."""
         with saving_to(self.path):
-            self._write_record({**(self.record() or {}), **fields})
+            self._write_record({**self._record, **fields})
 
     def newest_step(self) -> int | None:
         """The step of the newest checkpoint; None if there is none."""
@@ -94,6 +95,7 @@ class RunFolder:
         return warning
 
     def _write_record(self, record: Mapping[str, Any]) -> None:
+        self._record = record
         replace_files(self.path, {_RUN_FILE: (json.dumps(record, indent=2) + "\n").encode()})
 
     def forget_after(self, step: int) -> None:

@@ -379,7 +379,7 @@ class TestResume:
     def test_a_run_is_not_made_shorter(self, fit, tmp_path):
         fit(tmp_path / "run", steps=6)
         before = (tmp_path / "run" / "run.json").read_bytes()
-        with pytest.raises(InputError, match="steps was 6, now it is 5. A run can be made longer, not shorter"):
+        with pytest.raises(InputError, match=r"steps was 6, now it is 5\. A run can be made longer, not shorter"):
             fit(tmp_path / "run", steps=5, resume=True)
         assert (tmp_path / "run" / "run.json").read_bytes() == before
 
