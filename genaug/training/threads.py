@@ -13,7 +13,9 @@ import torch
 
 from genaug.progress import write_line
 
-_ROUNDS = 3
+_MOST = 100  # operations that are timed, for no longer than:
+_SECONDS = 0.2
+_CLEARLY = 0.8
 
 
 def pick_threads(threads: int | None, device: torch.device, show: bool) -> int:
@@ -44,24 +46,26 @@ def running_on(threads: int) -> Iterator[int]:
 
 
 def _fastest(threads: int) -> int:
-    """Half of the threads, and half of these, for as long as that takes less time."""
+    """Half of the threads, and half of these, for as long as that takes clearly less time.
+
+    Clearly, so that an idle machine always gets the same number, and with it the same last bits of the weights.
+    """
     seconds = _seconds_on(threads)
     while threads > 1:
         fewer = _seconds_on(threads // 2)
-        if fewer >= seconds:
+        if fewer > _CLEARLY * seconds:
             break
         threads, seconds = threads // 2, fewer
     return threads
 
 
 def _seconds_on(threads: int) -> float:
-    """How long a few small convolutions take, which an idle processor does faster on more threads."""
+    """How long a small convolution takes, which an idle processor does faster on more threads."""
     images, weight = torch.zeros(32, 16, 32, 32), torch.zeros(16, 16, 3, 3)
     with running_on(threads), torch.no_grad():
-        for _ in range(2):
+        torch.nn.functional.conv2d(images, weight, padding=1)
+        began, count = time.perf_counter(), 0
+        while count < _MOST and time.perf_counter() - began < _SECONDS:
             torch.nn.functional.conv2d(images, weight, padding=1)
-        began = time.perf_counter()
-        for _ in range(_ROUNDS):
-            for _ in range(10):
-                torch.nn.functional.conv2d(images, weight, padding=1)
-        return time.perf_counter() - began
+            count += 1
+        return (time.perf_counter() - began) / count
