@@ -28,6 +28,7 @@ class Progress:
             from rich.console import Console
             from rich.progress import BarColumn, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar
+            from rich.table import Column
             from rich.text import Text
 
             progress = self
@@ -37,7 +38,7 @@ class Progress:
                     return Text(progress._left().removeprefix(", "), style="progress.remaining")
 
             description = TextColumn("{task.description}", markup=False)
-            columns = (BarColumn(24), TaskProgressColumn(), TimeElapsedColumn(), Left(), description)
+            columns = (BarColumn(24), TaskProgressColumn(), TimeElapsedColumn(), Left(Column(no_wrap=True)), description)
             self._bar = Bar(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task(self._title, total=self._total)
             self._bar.start()
