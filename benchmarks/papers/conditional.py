@@ -204,14 +204,20 @@ def trained(out: Path, method: str, seed: int, data: TrainingImages, options: ar
         if minutes <= 0.01 * options.max_minutes:
             return genaug.load(out)
     backend, config = backend_of(method)
+    steps, config = options.steps, settings(config, options.set)
+    if steps is None and resume:
+        steps = json.loads((out / "run.json").read_text())["steps"]
+    elif steps is None:
+        steps = max(1, int(60 * minutes / seconds_a_step(backend, config, data)))
+        say(f"{method}: {steps} steps should fit into {minutes:g} minutes")
     return genaug.fit(
         backend,
         TensorDataset(data.images, data.labels),
         out=out,
-        steps=options.steps,
+        steps=steps,
         batch_size=BATCH,
         seed=seed,
-        config=settings(config, options.set),
+        config=config,
         resume=resume,
         max_minutes=minutes,
     )
