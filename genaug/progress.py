@@ -38,7 +38,13 @@ class Progress:
                     return Text(progress._left().removeprefix(", "), style="progress.remaining")
 
             description = TextColumn("{task.description}", markup=False)
-            columns = (BarColumn(24), TaskProgressColumn(), TimeElapsedColumn(), Left(Column(no_wrap=True)), description)
+            columns = (
+                BarColumn(24),
+                TaskProgressColumn(),
+                TimeElapsedColumn(),
+                Left(Column(no_wrap=True)),
+                description,
+            )
             self._bar = Bar(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task(self._title, total=self._total)
             self._bar.start()

@@ -163,7 +163,7 @@ def fit(
         plain_torch(),
         joined(target, batch_size, {**same, "out": os.path.abspath(folder.path)}, progress) as (share, place),
         torch.random.fork_rng([place] if place.type == "cuda" else []),
-        running_on(pick_threads(argument("threads", threads, None), place, progress and share.first)) as used_threads,
+        running_on(_threads(threads, record, place, progress and share.first)) as used_threads,
     ):
         run = TrainingRun(
             recipe,
@@ -231,6 +231,13 @@ def _device(device: str | torch.device | None, record: Mapping[str, Any]) -> tor
     if device is None and kind in ("cpu", "cuda") and (kind == "cpu" or torch.cuda.is_available()):
         return pick_device(kind)
     return pick_device(device)
+
+
+def _threads(threads: int | None, record: Mapping[str, Any], device: torch.device, show: bool) -> int:
+    """The number passed; else, on a CPU, that of the run, on which its last bits depend."""
+    if threads is None and device.type == "cpu":
+        threads = record.get("threads")
+    return pick_threads(threads, device, show)
 
 
 def _warn_of_absent_classes(data: TrainingImages) -> None:
