@@ -11,6 +11,7 @@ import genaug
 from genaug.data import load_data
 from genaug.errors import InputError
 from genaug.training import meeting
+from genaug.training.plan import Budget
 
 out = sys.argv[1]
 torch.set_num_threads(1)
@@ -48,6 +49,11 @@ dist.barrier()
 assert genaug.load(f"{out}/alone", device="cpu").training["steps"] == 3
 meeting.ALONE_AFTER = 60.0
 assert are_alike(train("afterwards")), "they meet again"
+Budget.has_timed_enough = lambda self: rank == 0
+Budget.steps_that_fit = lambda self, *_: 5 + 100 * rank
+planned = train("planned", steps=None, max_minutes=60)
+assert planned.training["steps"] == 25, "all keep the plan of rank 0"
+assert are_alike(planned)
 assert dist.is_initialized()
 dist.destroy_process_group()
 train("without-a-group")
