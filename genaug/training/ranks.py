@@ -28,13 +28,26 @@ _alone: ContextVar[bool] = ContextVar("alone", default=False)
 _store: "Store | None" = None  # torchrun's, or the one that rank 0 keeps for the others while it lives
 
 
+class Link:
+    """Holds the process group of a training, so that nothing else does when the training is over.
+
+    A group that lives until the interpreter ends has threads that can abort the process then.
+    """
+
+    group: Any = None
+
+    def close(self) -> None:
+        group, self.group = self.group, None
+        dist.destroy_process_group(group)
+
+
 @dataclass(frozen=True)
 class Share:
     """This process's part of a global batch: the ``rank``-th of ``size`` equal slices."""
 
     rank: int = 0
     size: int = 1
-    group: Any = field(default=None, compare=False)
+    link: Link = field(default_factory=Link, compare=False, repr=False)
 
     @property
     def first(self) -> bool:
@@ -85,17 +98,16 @@ def joined(
             yield Share(), device
             return
         _check_divisible(batch_size, size)
-        backend = "nccl" if device.type == "cuda" else "gloo"
+        link, backend = Link(), "nccl" if device.type == "cuda" else "gloo"
         with _answers():
-            group: Any = None
             if theirs:  # one of our own: it fits the device, and doesn't mix with what else goes on in theirs
-                group = dist.new_group(backend=backend)
+                link.group = dist.new_group(backend=backend)
             else:
                 place = dist.PrefixStore(f"genaug/group/{number}", store)  # type: ignore[attr-defined]
                 dist.init_process_group(backend, store=place, rank=rank, world_size=size)
-                group = dist.group.WORLD
-        stack.callback(dist.destroy_process_group, group)
-        yield Share(rank, size, group), device
+                link.group = dist.group.WORLD
+        stack.callback(link.close)
+        yield Share(rank, size, link), device
 
 
 def _check_divisible(batch_size: int, size: int) -> None:
@@ -132,7 +144,7 @@ def from_first(share: Share, device: torch.device, action: "Callable[[], _T]") -
         except GenaugError as error:
             outcome[1] = error
     with _answers():
-        dist.broadcast_object_list(outcome, 0, group=share.group, device=device)
+        dist.broadcast_object_list(outcome, 0, group=share.link.group, device=device)
     if outcome[1] is not None:
         raise outcome[1]
     result: _T = outcome[0]
@@ -150,7 +162,7 @@ def average_gradients(parameters: Sequence[nn.Parameter], share: Share) -> None:
     there = torch.tensor([p.grad is not None for p in parameters]).to(gradients[0])
     flat = torch.cat([*(gradient.flatten() for gradient in gradients), there])
     with _answers():
-        dist.all_reduce(flat, group=share.group)
+        dist.all_reduce(flat, group=share.link.group)
     *sums, have = flat.split([*(p.numel() for p in parameters), len(there)])
     for parameter, gradient, total, count in zip(parameters, gradients, sums, have.tolist(), strict=True):
         if count:
@@ -163,14 +175,14 @@ def any_of(flag: bool, share: Share, device: torch.device) -> bool:
         return flag
     votes = torch.tensor(int(flag), device=device)
     with _answers():
-        dist.all_reduce(votes, dist.ReduceOp.MAX, group=share.group)
+        dist.all_reduce(votes, dist.ReduceOp.MAX, group=share.link.group)
     return bool(votes)
 
 
 def wait_for_all(share: Share) -> None:
     if share.size > 1:
         with _answers():
-            dist.barrier(group=share.group)
+            dist.barrier(group=share.link.group)
 
 
 @contextmanager
