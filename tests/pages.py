@@ -126,7 +126,7 @@ def cut_short(monkeypatch):
     fit, study, evaluate = genaug.fit, genaug.study, genaug.evaluate
     train_classifier = importlib.import_module("genaug.studies.classifier").train_classifier
 
-    def brief_fit(backend, *args, steps=STEPS, batch_size=64, config=(), **rest):
+    def brief_fit(backend, *args, steps, batch_size=64, config=(), **rest):
         small = {**dict(config), **plugins.resolve(backend).small}
         return fit(backend, *args, steps=min(steps, STEPS), batch_size=min(batch_size, BATCH), config=small, **rest)
 
