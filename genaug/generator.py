@@ -15,6 +15,7 @@ from genaug import plugins, storage
 from genaug.access import reading_from
 from genaug.backend import Backend
 from genaug.errors import InputError, PluginError, is_out_of_memory
+from genaug.images import native_order
 from genaug.labels import as_labels
 from genaug.limits import as_whole, memory
 from genaug.paths import user_path
@@ -349,7 +350,7 @@ class Generator:
             latent = known[name]
             shape = (count,) if latent.kind == "categorical" else (count, latent.size)
             try:
-                given = value if isinstance(value, Tensor) else torch.as_tensor(value, device="cpu")
+                given = value if isinstance(value, Tensor) else torch.as_tensor(native_order(value), device="cpu")
                 if latent.kind != "categorical":
                     given = _column(given.float()) if latent.size == 1 else given.float()
                 fixed[name] = given.expand(shape)

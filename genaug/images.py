@@ -48,7 +48,7 @@ def to_uint8(image: Any, remedy: str = "pass the dataset without its Normalize t
         expected = "(H, W, C)"
         if image.ndim == 3:
             image = image.transpose(2, 0, 1)
-        image = torch.from_numpy(np.ascontiguousarray(image))
+        image = torch.from_numpy(np.ascontiguousarray(native_order(image)))
     if not isinstance(image, Tensor):
         raise InputError(
             f"expected an image (PIL, uint8 or float in [0, 1]), got {type(image).__name__}. "
@@ -68,6 +68,11 @@ def to_uint8(image: Any, remedy: str = "pass the dataset without its Normalize t
         raise InputError(f"expected uint8 or float images, got {pixels.dtype}. Convert them to uint8 in [0, 255].")
     check_unit_range(pixels, remedy)
     return (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def native_order(value: Any) -> Any:
+    """An array in this machine's byte order, which torch insists on; anything else as it is."""
+    return value.astype(value.dtype.newbyteorder("="), copy=False) if isinstance(value, np.ndarray) else value
 
 
 def to_pil(image: Tensor) -> Image.Image:

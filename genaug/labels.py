@@ -11,6 +11,7 @@ from torch.utils.data import ConcatDataset, Subset
 from genaug.dataset_items import read_item
 from genaug.dataset_state import state_kept
 from genaug.errors import InputError
+from genaug.images import native_order
 
 
 def as_labels(values: Any, what: str = "labels") -> Tensor:
@@ -77,7 +78,7 @@ def _from_array(array: Any) -> Tensor:
             raise InputError(f"labels must be integers below 2^63, got {array.max()}.")
     if array.dtype.kind in "iu":
         array = array.astype(np.int64)  # of any size and byte order
-    return torch.as_tensor(array, device="cpu")
+    return torch.as_tensor(native_order(array), device="cpu")
 
 
 def number_of(label: Any) -> Any:

@@ -14,6 +14,7 @@ BATCH = 2**16  # images in a batch
 SEEDS = 10_000  # of one study
 RATIOS = 100  # of one study
 WORKERS = 1024  # processes
+THREADS = 1024
 CLASSIFIERS = 1000  # of one evaluation
 REPLICATES = 10_000  # of one evaluation
 COMPARED = 10**6  # generated images of one evaluation

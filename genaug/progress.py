@@ -1,7 +1,9 @@
 """Progress of a long command: a bar with the time left on a terminal, plain lines elsewhere, nothing if not wanted."""
 
+import math
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -10,31 +12,40 @@ class Progress:
     """Count units of work towards ``total``, on stderr.
 
     Use it as a context manager; ``tell`` says what is being done, ``advance`` what was finished, ``say`` what is to
-    stay. Without a terminal, ``tell`` prints a line, at most one every ``line_every`` seconds.
+    stay. Without a terminal, ``tell`` prints a line, at most one every ``line_every`` seconds. A total of None is not
+    known yet.
     """
 
-    def __init__(self, title: str, total: float, shown: bool = True, line_every: float = 0.0) -> None:
+    def __init__(self, title: str, total: float | None, shown: bool = True, line_every: float = 0.0) -> None:
         self._title, self._total, self._done, self._before = title, total, 0.0, 0.0
-        self._shown, self._line_every = shown, line_every
+        self._shown, self._line_every, self._deadline = shown, line_every, math.inf
         self._started = self._last_line = time.monotonic()
         self._bar: Any = None
 
     def __enter__(self) -> "Progress":
         self._started = self._last_line = time.monotonic()
-        if self._shown and sys.stderr.isatty():
+        if self._shown and _on_a_terminal():
             from rich.console import Console
-            from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar
+            from rich.table import Column
+            from rich.text import Text
 
+            progress = self
+
+            class Left(ProgressColumn):
+                def render(self, task: Task) -> Text:
+                    return Text(progress._left().removeprefix(", "), style="progress.remaining")
+
+            description = TextColumn("{task.description}", markup=False)
             columns = (
                 BarColumn(24),
                 TaskProgressColumn(),
                 TimeElapsedColumn(),
-                TextColumn("left:"),
-                TimeRemainingColumn(),
+                Left(Column(no_wrap=True)),
+                description,
             )
-            told = TextColumn("{task.description}", markup=False)
-            self._bar = Bar(*columns, told, console=Console(stderr=True), speed_estimate_period=600)
+            self._bar = Bar(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task(self._title, total=self._total)
             self._bar.start()
         return self
@@ -52,6 +63,16 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, completed=done)
 
+    def set_total(self, total: float) -> None:
+        """How much there is to do turned out to be ``total``."""
+        self._total = total
+        if self._bar is not None:
+            self._bar.update(self._task, total=total)
+
+    def limit(self, deadline: float) -> None:
+        """The work ends then (a ``time.monotonic()``) at the latest."""
+        self._deadline = deadline
+
     def seconds(self) -> float:
         """How long this process has been at it."""
         return time.monotonic() - self._started
@@ -64,28 +85,54 @@ class Progress:
         if self._bar is not None:
             self._bar.advance(self._task, units)
 
-    def tell(self, what: str) -> None:
-        now = time.monotonic()
+    def tell(self, what: str, now: bool = False) -> None:
+        """What is being done; ``now`` prints the line however short ago the last one was."""
+        moment = time.monotonic()
         if self._bar is not None:
             self._bar.update(self._task, description=what)
-        elif self._shown and now - self._last_line >= self._line_every:
-            self._last_line = now
-            share = 100 * self._done / self._total if self._total else 100
-            self._print(f"{self._title}: {share:3.0f} %{self._left()}  {what}")
+        elif self._shown and (now or moment - self._last_line >= self._line_every):
+            self._last_line = moment
+            write_line(f"{self._title}:{self._share()}{self._left()}  {what}")
 
     def say(self, text: str) -> None:
         """One line that stays."""
         if self._bar is not None:
             self._bar.console.print(text, highlight=False, markup=False)
         elif self._shown:
-            self._print(text)
+            write_line(text)
+
+    def seconds_left(self) -> float | None:
+        """At the speed so far, but no later than the deadline; None if neither is known."""
+        rate = self.units_per_second()
+        needed = (self._total - self._done) / rate if self._total is not None and rate else math.inf
+        left = min(needed, max(0.0, self._deadline - time.monotonic()))
+        return None if left == math.inf else left
 
     def _left(self) -> str:
-        rate = self.units_per_second()
-        return f", about {duration((self._total - self._done) / rate)} left" if rate else ""
+        left = self.seconds_left()
+        return "" if left is None else f", about {duration(left)} left"
 
-    def _print(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+    def _share(self) -> str:
+        if self._total is None:
+            return ""
+        return f" {100 * self._done / self._total if self._total else 100:3.0f} %"
+
+
+def write_line(text: str) -> None:
+    """A line on stderr; progress is no reason to fail, so one that can't be written is dropped."""
+    stream = sys.stderr
+    with suppress(AttributeError, ValueError, OSError):  # there is no stderr (pythonw), or it was closed
+        try:
+            print(text, file=stream, flush=True)
+        except UnicodeEncodeError:
+            print(text.encode("ascii", "backslashreplace").decode(), file=stream, flush=True)
+
+
+def _on_a_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):
+        return False
 
 
 def duration(seconds: float) -> str:

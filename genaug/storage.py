@@ -130,12 +130,23 @@ def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         if target == folder:
-            for name in sorted(contents, key=CONFIG_FILE.__eq__):
-                os.replace(staging / name, folder / name)
+            _move(staging, folder, sorted(contents, key=CONFIG_FILE.__eq__))
         else:
             os.replace(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move(staging: Path, folder: Path, names: list[str]) -> None:
+    """Rename files into a folder, all of them also if Ctrl-C comes in between."""
+    try:
+        for name in names:
+            os.replace(staging / name, folder / name)
+    except KeyboardInterrupt:
+        for name in names:
+            if (staging / name).exists():
+                os.replace(staging / name, folder / name)
+        raise
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -82,6 +82,59 @@ def test_train_from_a_folder_of_pictures(tmp_path):
     assert genaug.load(tmp_path / "run").spec.classes == ("cat", "dog")
 
 
+def test_a_run_goes_on_without_any_argument_but_its_folder(tmp_path):
+    out = ["--out", tmp_path / "run"]
+    options = [
+        "--data",
+        "digits",
+        "--labels-per-class",
+        "3",
+        "--seed",
+        "2",
+        "--batch-size",
+        "4",
+        "--checkpoint-every",
+        "2",
+    ]
+    small = ["--set", "width=4", "--set", "max_width=8"]
+    assert run("train", "cgan", *out, *options, *small, "--steps", "3").exit_code == 0
+    before = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run("train", "--resume", *out).exit_code == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text()) == before
+    assert run("train", "--resume", *out, "--steps", "4").exit_code == 0
+    assert genaug.load(tmp_path / "run").training["steps"] == 4
+    refused = run("train", "--resume", *out, "--labels-per-class", "2")
+    assert (refused.exit_code, "labels_per_class was 3, now it is 2" in refused.output) == (1, True)
+    refused = run("train", "--resume", *out, "--set", "width=8")
+    assert (refused.exit_code, "config was {'width': 4}, now it is {'width': 8}. Leave" in refused.output) == (1, True)
+    assert "holds no run to go on with" in run("train", "--resume", "--out", tmp_path / "nowhere").output
+    assert "name what to train" in run("train").output
+
+
+def test_a_run_of_a_script_goes_on_with_its_data_named(tmp_path, tiny_config):
+    from genaug.data import load_data
+
+    genaug.fit("cgan", load_data("digits"), out=tmp_path / "run", steps=1, batch_size=4, config=tiny_config)
+    refused = run("train", "--resume", "--out", tmp_path / "run")
+    assert (refused.exit_code, "Pass --data" in refused.output) == (1, True)
+    assert run("train", "--resume", "--out", tmp_path / "run", "--data", "digits", "--steps", "2").exit_code == 0
+    assert run("train", "--resume", "--out", tmp_path / "run", "--steps", "3").exit_code == 0
+
+
+def test_a_relative_folder_is_found_again_from_elsewhere(tmp_path, monkeypatch):
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for shade in range(4):
+            Image.new("L", (8, 8), 40 * shade).save(tmp_path / "photos" / name / f"{shade}.png")
+    monkeypatch.chdir(tmp_path)
+    small = ["--set", "width=4", "--set", "max_width=8", "--batch-size", "4", "--steps", "1"]
+    assert run("train", "cgan", "--data", "folder:photos", "--out", "run", *small).exit_code == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run("train", "--resume", "--out", "../run", "--steps", "2").exit_code == 0
+    assert "photos" not in (tmp_path / "run" / "config.json").read_text(), "a path would be published with the weights"
+
+
 def test_sample_writes_a_sheet_and_refuses_to_replace_it(trained, tmp_path):
     sheet = tmp_path / "sheet.png"
     assert run("sample", trained, "--per-class", "3", "--out", sheet).exit_code == 0

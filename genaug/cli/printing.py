@@ -3,6 +3,7 @@
 import codecs
 import os
 import sys
+import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -45,18 +46,27 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> "Ta
 
 
 def use_any_console() -> None:
-    """Let stdout and stderr replace what their encoding lacks, in place of ending the command with an error."""
+    """Let stdout and stderr replace what their encoding lacks, in place of ending the command with an error.
+
+    Under pythonw or with ``>&-`` there are none: they are opened on the null device, so that no file that is opened
+    later gets their place.
+    """
     codecs.register_error("genaug", _replaced)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, ValueError, OSError):  # None, closed, or somebody's own
-            stream.reconfigure(errors="genaug")  # type: ignore[union-attr]
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+        elif name != "stdin":
+            with suppress(AttributeError, ValueError, OSError):  # closed, or somebody's own
+                stream.reconfigure(errors="genaug")
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    signs = error.object[error.start : error.end]
-    return "".join(_SIGNS.get(sign, "?") for sign in signs), error.end
+    signs = "".join(_SIGNS.get(sign, sign) for sign in error.object[error.start : error.end])
+    letters = unicodedata.normalize("NFKD", signs)  # é as e and its accent
+    return "".join(s if s.isascii() else "?" for s in letters if not unicodedata.combining(s)), error.end
 
 
 def give_up_stdout() -> None:

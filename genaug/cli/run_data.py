@@ -2,20 +2,20 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from genaug.errors import InputError
-
-DATA_FILE = "data.json"
+from genaug.paths import user_path
 
 
 class RunData(BaseModel):
-    """``data.json`` in a run's folder: the options of `genaug train` that chose its images.
+    """The options of `genaug train` that chose a run's images, as ``run.json`` has them.
 
-    It stays on this machine, since a folder's path tells whose it is: what is saved or pushed doesn't have it.
+    They stay on this machine, since a folder's path tells whose it is: what is saved or pushed doesn't have them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -23,33 +23,23 @@ class RunData(BaseModel):
     data: str
     root: str | None = None
     labels_per_class: int | None = None
+    test_share: float | None = None
+    group_by: str | None = None
     seed: int = 0
     image_size: int | None = None
 
 
-def write_run_data(folder: Path, data: RunData) -> None:
-    """Note a run's data in its folder. Raises ``SaveError`` if that can't be written."""
-    from genaug.storage import replace_files, saving_to
-
-    with saving_to(folder / DATA_FILE):
-        replace_files(folder, {DATA_FILE: (data.model_dump_json(indent=2) + "\n").encode()})
-
-
-def absolute(data: str) -> str:
-    """``folder:PATH`` with an absolute path; other data as they are."""
-    kind, colon, rest = data.partition(":")
-    return f"folder:{Path(rest).expanduser().absolute()}" if kind == "folder" and colon and rest else data
-
-
 def recorded_data(source: str, training: Mapping[str, Any] | None, root: Path | None) -> RunData:
-    """What the generator ``source`` was trained on: by ``data.json`` in its folder, else by its record ``training``.
+    """What the generator ``source`` was trained on: by ``run.json`` in its folder, else by its record ``training``.
 
     Raises ``InputError`` that says which ``--data`` to pass if neither names data that can be found again.
     """
-    try:
-        return RunData.model_validate_json((Path(source) / DATA_FILE).read_bytes())
-    except (OSError, ValidationError):
-        pass
+    from genaug.training.run_folder import RunFolder
+
+    run = RunFolder(user_path(source)).record() if user_path(source).is_dir() else None
+    if run is not None and run.get("command"):
+        with suppress(ValidationError):
+            return RunData.model_validate({**run["command"], "seed": run["seed"], "image_size": run["image_size"]})
     from genaug.data import LABELLED_IMAGES
 
     record = training or {}
@@ -81,7 +71,7 @@ def load_recorded(source: str, recorded: RunData) -> Any:
     from genaug.data import load_data
 
     try:
-        return load_data(recorded.data, root=recorded.root)
+        return load_data(recorded.data, root=recorded.root, test_share=recorded.test_share, group_by=recorded.group_by)
     except InputError as error:
         raise InputError(
             f"{source} was trained on {json.dumps(recorded.data)}, which can't be read now: {error} Pass --data (and "

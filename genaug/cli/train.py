@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,24 +11,35 @@ import typer
 from genaug import limits
 from genaug.cli.printing import say
 from genaug.cli.reading import GroupBy, TestShare, read_data
+from genaug.paths import user_path
+
+STEPS = 5000
 
 
 def train(
-    backend: Annotated[str, typer.Argument(help="What to train; `genaug plugins` lists what there is.")],
+    backend: Annotated[
+        str | None,
+        typer.Argument(help="What to train; `genaug plugins` lists what there is. With --resume, the run's own."),
+    ] = None,
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="digits, folder:PATH (class folders, under train/ or not; or images alone) or torchvision:NAME "
-            "(with --root)."
+            "(with --root).  [default: digits]"
         ),
-    ] = "digits",
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="Where torchvision's files lie; nothing is downloaded.")] = None,
     test_share: TestShare = None,
     group_by: GroupBy = None,
     out: Annotated[
         Path | None, typer.Option(help="The run's folder, which then loads.  [default: runs/BACKEND]")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, max=limits.STEPS, help="Training steps.")] = 5000,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=limits.STEPS, help=f"Training steps.  [default: {STEPS}, or with --max-minutes as many as fit]"
+        ),
+    ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=1, max=limits.SIDE, help="Resize the shorter side to this and crop the centre.")
     ] = None,
@@ -35,10 +47,14 @@ def train(
         int | None,
         typer.Option(min=1, max=limits.COUNT, help="Train on this many images of each class only, drawn by --seed."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=limits.BATCH, help="Images in a step.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, max=limits.SEED, help="Decides everything random.")] = 0,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, max=limits.BATCH, help="Images in a step.  [default: 64]")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=limits.SEED, help="Decides everything random.  [default: 0]")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.  [default: auto]")] = None,
     augment: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,48 +67,120 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the backend's own. May be repeated."),
     ] = None,
     checkpoint_every: Annotated[
-        int, typer.Option(min=1, max=limits.STEPS, help="Save the whole state every so many steps.")
-    ] = 500,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes, with the state saved.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, exactly.")] = False,
+        int | None,
+        typer.Option(min=1, max=limits.STEPS, help="Save the whole state every so many steps.  [default: 500]"),
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Fix the number of steps, after the first ones, so that they take this long.")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=limits.THREADS,
+            help="CPU threads.  [default: all cores, or fewer if other programs keep them busy]",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, exactly; other options are the run's own.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
 ) -> None:
     """Train a generator on the training split of a data set."""
+    began = time.monotonic()
     config = parse_settings(setting or [])
-    from genaug.cli.run_data import RunData, absolute, write_run_data
-    from genaug.data import few_per_class
-    from genaug.training.engine import fit
+    if backend is None and not (resume and out is not None):
+        raise typer.BadParameter(
+            "name what to train; to go on with a run, pass --resume and its folder as --out.", param_hint="BACKEND"
+        )
+    folder = out if out is not None else Path("runs") / Path(str(backend)).name
+    from genaug.errors import InputError
+    from genaug.training.engine import fit, started_by
 
-    folder = out if out is not None else Path("runs") / Path(backend).name
-    images = read_data(data, root=root, test_share=test_share, group_by=group_by)
-    if labels_per_class is not None:
-        images = few_per_class(images, labels_per_class, seed)
-    generator = fit(
-        backend,
-        images,
-        out=folder,
-        steps=steps,
-        image_size=image_size,
-        batch_size=batch_size,
-        seed=seed,
-        device=device,
-        precision=precision,
-        augment=augment or (),
-        config=config,
-        checkpoint_every=checkpoint_every,
-        max_minutes=max_minutes,
-        overwrite=overwrite,
-        resume=resume,
-    )
+    record = _record(folder) if resume else {}
+    if backend is None and not record:
+        raise InputError(f"{folder} holds no run to go on with. Name what to train, or another --out.")
+    seed = record.get("seed", 0) if seed is None else seed
+    options = {
+        "root": None if root is None else str(user_path(root).absolute()),
+        "labels_per_class": labels_per_class,
+        "test_share": test_share,
+        "group_by": group_by,
+    }
+    images, command = _data(record, folder, data, options, seed)
+    if steps is None and max_minutes is None and not record:
+        steps = STEPS
+    if max_minutes is not None:  # what went by since the command was called is part of it
+        max_minutes = max(1e-9, max_minutes - (time.monotonic() - began) / 60) if max_minutes > 0 else max_minutes
+    arguments: dict[str, Any] = {
+        "steps": steps,
+        "image_size": image_size,
+        "batch_size": batch_size,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+        "augment": augment or None,
+        "config": config,
+        "checkpoint_every": checkpoint_every,
+        "max_minutes": max_minutes,
+        "threads": threads,
+    }
+    passed = {name: value for name, value in arguments.items() if value is not None}
+    with started_by(command):
+        generator = fit(backend or record["backend"], images, out=folder, overwrite=overwrite, resume=resume, **passed)
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun, one process speaks
-    where = None if root is None else str(root.expanduser().absolute())
-    chosen = RunData(
-        data=absolute(data), root=where, labels_per_class=labels_per_class, seed=seed, image_size=image_size
-    )
-    write_run_data(folder, chosen)
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"
     say(f"{generator}\nIn {folder}. To look at it: genaug sample {folder} {count} --out samples.png")
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What the run in a folder was started with; nothing if there is none yet."""
+    from genaug.training.run_folder import RunFolder
+
+    return RunFolder(folder).record() or {}
+
+
+def _data(
+    record: dict[str, Any], folder: Path, data: str | None, options: dict[str, Any], seed: int
+) -> tuple[Any, dict[str, Any]]:
+    """The training images, and how they were named: in this command, or else in the one that started the run."""
+    from genaug.data import few_per_class
+    from genaug.errors import InputError
+
+    before = record.get("command")
+    if record and before is None and data is None:
+        raise InputError(
+            f"the run in {folder} wasn't started with `genaug train`, so that its data have no name. Pass --data, or "
+            "call genaug.fit with resume=True and the dataset."
+        )
+    name = _absolute(data) if data is not None else "digits"
+    named: dict[str, Any] = {"data": name, **dict.fromkeys(options)}
+    if before is not None and (data is None or name == before["data"]):
+        named |= before
+    for option, value in options.items():
+        if value is None:
+            continue
+        if before is not None and option != "root" and before.get(option) != value:
+            raise InputError(
+                f"the run in {folder} can't be resumed: {option} was {before.get(option)!r}, now it is {value!r}. "
+                "Leave it out, or start a new run in another folder."
+            )
+        named[option] = value
+    root, few = named["root"], named["labels_per_class"]
+    images: Any = read_data(
+        named["data"],
+        root=None if root is None else Path(root),
+        test_share=named["test_share"],
+        group_by=named["group_by"],
+    )
+    return (images if few is None else few_per_class(images, few, seed)), named
+
+
+def _absolute(data: str) -> str:
+    """A folder's path is recorded in full, for a resumption in another current folder."""
+    kind, colon, path = data.partition(":")
+    return f"folder:{user_path(path).absolute()}" if kind == "folder" and colon and path else data
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

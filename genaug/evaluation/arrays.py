@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genaug.errors import InputError
+from genaug.images import native_order
 from genaug.randomness import check_seed, mix
 
 _KEPT = (torch.uint8, torch.float32, torch.float64)
@@ -43,7 +44,7 @@ def check_features(sides: Mapping[str, Any], least: int, measure: str) -> list[T
 
 def _as_features(values: Any, name: str) -> Tensor:
     try:
-        features = torch.as_tensor(values).detach()
+        features = torch.as_tensor(native_order(values)).detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{name} features must be an array or a tensor of shape (N, d) ({error}).") from error
     if features.ndim != 2 or features.shape[1] == 0:

@@ -23,6 +23,7 @@ from genaug.studies.arms import RESERVED
 from genaug.studies.splits import Images
 from genaug.training.diffaugment import check_policy
 from genaug.training.engine import fingerprint, parse_config
+from genaug.training.ranks import training_alone
 from genaug.training.reading import TrainingImages
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -184,7 +185,7 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
         "checkpoint_every": max(500, recipe.steps // 4),
         "progress": False,
     }
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), training_alone():
         warnings.filterwarnings("ignore", "no training image is of class", TrainingWarning)  # the report says so, once
         try:
             generator = genaug.fit(recipe.backend, images, out=run, resume=run.exists(), **settings)

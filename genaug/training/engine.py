@@ -1,8 +1,12 @@
-"""``genaug.fit``: check what was asked for, read the data, and run the training."""
+"""``genaug.fit``: check what it was called with, read the data, and run the training."""
 
 import hashlib
+import os
+import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +26,26 @@ from genaug.precision import compute_dtype, pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed
 from genaug.spec import Spec
+from genaug.surroundings import torch_defaults
 from genaug.training.diffaugment import check_policy
+from genaug.training.plan import Budget, Plan
 from genaug.training.ranks import joined
 from genaug.training.reading import TrainingImages, read_images
 from genaug.training.run import TrainingRun
-from genaug.training.run_folder import RunFolder
+from genaug.training.run_folder import RunFolder, refuse_changes
+from genaug.training.threads import pick_threads, running_on
+
+_command: ContextVar[Mapping[str, Any] | None] = ContextVar("command", default=None)
+
+
+@contextmanager
+def started_by(command: Mapping[str, Any]) -> Iterator[None]:
+    """How the command line named the data: ``fit`` puts it into ``run.json``, for a resumption without --data."""
+    token = _command.set(command)
+    try:
+        yield
+    finally:
+        _command.reset(token)
 
 
 def fit(
@@ -34,57 +53,110 @@ def fit(
     dataset: Any,
     *,
     out: str | Path,
-    steps: int,
+    steps: int | None = None,
     image_size: int | None = None,
-    batch_size: int = 64,
-    seed: int = 0,
+    batch_size: int | None = None,
+    seed: int | None = None,
     device: str | torch.device | None = None,
-    precision: str = "auto",
-    augment: Sequence[str] = (),
+    precision: str | None = None,
+    augment: Sequence[str] | None = None,
     config: Mapping[str, Any] | None = None,
-    checkpoint_every: int = 500,
+    checkpoint_every: int | None = None,
     max_minutes: float | None = None,
+    threads: int | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: bool = True,
 ) -> Generator:
     """Train a backend's generator on a dataset and return it, with the averaged (EMA) weights.
 
-    Under ``torchrun`` each process takes an equal share of every batch.
+    Under ``torchrun``, and in a process group of your own, the processes that call ``fit`` with the same arguments
+    train one generator: each takes an equal share of every batch. If each passes another ``out``, each trains its own.
 
-    ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or followed by an integer label; further fields
-    are left out. A backend that takes no labels also takes items with something else in a label's place. The dataset
-    is read once. ``image_size`` resizes the shorter side and crops the centre. ``augment`` names what
-    is done to the images that the discriminator sees ("translation", "affine", "color", "cutout"; DiffAugment, Zhao et
-    al. 2020): the remedy for little data. ``config`` holds the backend's own options. ``out`` becomes the run's folder,
-    which ``genaug.load`` takes. Every ``checkpoint_every`` steps, on SIGINT or SIGTERM and after ``max_minutes`` the
-    whole state is saved; ``resume=True`` goes on from there exactly, with the same arguments. ``steps`` may be larger;
-    where a backend's learning rates decay over the run, they then follow the longer run from there on. A class that
-    no image is of gets a ``TrainingWarning``.
+    Args:
+        backend: Name of an installed backend.
+        dataset: ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or followed by an integer label;
+            further fields are left out. A backend that takes no labels also takes items with something else in a
+            label's place. It is read once.
+        out: The run's folder, which ``genaug.load`` takes.
+        steps: Number of training steps. With ``max_minutes`` it is an upper bound and may be left out.
+        image_size: Resizes the shorter side to this and crops the centre.
+        batch_size: Images per step, of all processes together. 64 by default.
+        seed: Decides everything random. 0 by default.
+        device: By default the GPU if there is one.
+        precision: "float32", "bfloat16", or "auto" (the default): bfloat16 if the hardware gains from it.
+        augment: What is done to the images that the discriminator sees ("translation", "affine", "color", "cutout";
+            DiffAugment, Zhao et al. 2020): the remedy for little data.
+        config: The backend's own options.
+        checkpoint_every: Steps between two saves of the complete state. 500 by default.
+        max_minutes: Time that the call may take, reading the data included. After the first steps (20, or more if
+            they take milliseconds) it fixes the number of steps, and with it the learning rates that decay over the
+            run, for the time that is left; ``run.json`` records it. If the machine becomes slower, the run stops when
+            the time is over, with its state saved; a resumed run keeps the number.
+        threads: CPU threads. By default as many as torch uses, or fewer if other programs keep the cores busy; on a
+            CPU the last bits of the weights depend on it, so that ``run.json`` records it.
+        overwrite: Replace the run in ``out``.
+        resume: Go on with the run in ``out`` from its last checkpoint, exactly. Arguments that are left out are the
+            run's own. Only ``steps`` (more of them), ``device``, ``threads``, ``checkpoint_every`` and ``max_minutes``
+            may be others; learning rates that decay over the run then follow the longer run from there on.
+        progress: Show progress on stderr.
 
-    Raises ``InputError`` for unusable arguments or data, ``OutputExistsError`` where ``out`` holds something,
-    ``PluginError`` for a missing backend, ``SaveError`` where ``out`` can't be written, ``TrainingError`` where the
-    losses are no longer finite. SIGINT ends in ``KeyboardInterrupt`` after the state is saved.
+    The state is also saved on SIGINT and SIGTERM, after the current step; a second one ends the process at once.
+    Torch's default dtype and device, autocast and modes without gradients that are set around the call have no effect
+    on the training. A class without a single image gets a ``TrainingWarning``.
+
+    Raises:
+        InputError: For unusable arguments or data, and if the run to resume has others.
+        OutputExistsError: If ``out`` holds something.
+        PluginError: For a missing backend.
+        SaveError: If ``out`` can't be written.
+        TrainingError: If the losses are no longer finite, or another process of the training is missing.
+        KeyboardInterrupt: On SIGINT, after the state is saved.
     """
+    began = time.monotonic()
+    _check_backend(backend)
     recipe = plugins.resolve(backend)
     plugin = plugins.discover().backends[backend]
-    options = parse_config(backend, recipe.Config, config)
-    steps = as_whole(steps, "steps", 1, limits.STEPS)
-    batch_size = as_whole(batch_size, "batch_size", 1, limits.BATCH)
-    checkpoint_every = as_whole(checkpoint_every, "checkpoint_every", 1, limits.STEPS)
-    if image_size is not None:
-        image_size = as_whole(image_size, "image_size", 1, limits.SIDE)
+    steps = _whole(steps, "steps", limits.STEPS)
+    batch_size = _whole(batch_size, "batch_size", limits.BATCH)
+    checkpoint_every = _whole(checkpoint_every, "checkpoint_every", limits.STEPS)
+    image_size = _whole(image_size, "image_size", limits.SIDE)
+    threads = _whole(threads, "threads", limits.THREADS)
     if max_minutes is not None and not 0 < max_minutes <= limits.MINUTES:
         raise InputError(f"max_minutes must be above 0 and {limits.MINUTES:,.0f} at most, got {max_minutes!r}.")
     if overwrite and resume:
         raise InputError("overwrite starts a run anew and resume goes on with it: pass one of them.")
-    seed = check_seed(seed)
-    policy = check_policy(augment)
-    target = pick_device(device)
-    dtype = compute_dtype(precision, target)
     folder = RunFolder(user_path(out))
     with reading_from(folder.path):
         folder.check_free(overwrite, resume)
+        record = (folder.record() if resume else None) or {}
+    refuse_changes(folder.path, record, {"backend": backend}, ["backend"] if record else [])
+
+    def argument(name: str, passed: Any, default: Any) -> Any:
+        return record.get(name, default) if passed is None else passed
+
+    options = parse_config(backend, recipe.Config, {**record.get("config", {}), **(config or {})})
+    plan = _plan(steps, max_minutes, record, folder)
+    batch_size, image_size = int(argument("batch_size", batch_size, 64)), argument("image_size", image_size, None)
+    checkpoint_every = int(argument("checkpoint_every", checkpoint_every, 500))
+    target = _device(device, record)
+    dtype = compute_dtype(argument("precision", precision, "auto"), target)
+    policy = check_policy(argument("augment", augment, ()))
+    asked = {
+        "backend": backend,
+        "config": options.model_dump(mode="json"),
+        "steps": plan.steps,
+        "batch_size": batch_size,
+        "seed": check_seed(argument("seed", seed, 0)),
+        "precision": str(dtype).removeprefix("torch."),
+        "augment": list(policy),
+        "image_size": image_size,
+        "torch": str(torch.__version__),
+        "genaug": __version__,
+        "plugin": f"{plugin.distribution} {plugin.version}",
+    }
+    if record:
+        refuse_changes(folder.path, record, asked, asked)
     with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
 
         def tell(count: int) -> None:
@@ -96,36 +168,35 @@ def fit(
         data.check_labels()
     if plugins.described(recipe, options, data.spec).takes_labels:
         _warn_of_absent_classes(data)
-    asked = {
-        "backend": backend,
-        "data": _name(dataset),
-        "config": options.model_dump(mode="json"),
-        "steps": steps,
-        "batch_size": batch_size,
-        "seed": seed,
-        "precision": str(dtype).removeprefix("torch."),
-        "augment": list(policy),
-        "image_size": image_size,
-        "images": len(data.images),
-        "data_sha256": fingerprint(data),
-        "torch": str(torch.__version__),
-        "genaug": __version__,
-        "plugin": f"{plugin.distribution} {plugin.version}",
-    }
-    with joined(target, batch_size) as (share, place), torch.random.fork_rng([place] if place.type == "cuda" else []):
+    asked |= {"data": _name(dataset), "images": len(data.images), "data_sha256": fingerprint(data)}
+    same = {**asked, "checkpoint_every": checkpoint_every, "resume": resume, "a time limit": max_minutes is not None}
+    with (
+        torch_defaults(),
+        joined(target, batch_size, {**same, "out": os.path.abspath(folder.path)}, progress) as (share, place),
+        torch.random.fork_rng([place] if place.type == "cuda" else []),
+        running_on(_threads(threads, record, place, progress and share.first)) as used_threads,
+    ):
         run = TrainingRun(
             recipe,
             options,
             data,
             folder,
             asked,
+            plan=plan,
+            private={
+                "device": place.type,
+                "threads": used_threads,
+                "checkpoint_every": checkpoint_every,
+                "command": _command.get() or record.get("command"),
+            },
             policy=policy,
             device=place,
             dtype=dtype,
             share=share,
             show_progress=progress,
         )
-        generator = run.train(resume=resume, checkpoint_every=checkpoint_every, max_minutes=max_minutes)
+        budget = Budget(max_minutes, began)
+        generator = run.train(resume=resume, checkpoint_every=checkpoint_every, budget=budget)
     generator.folder = folder.path
     return generator
 
@@ -133,6 +204,56 @@ def fit(
 def _uses_labels(recipe: Backend, options: Any, spec: Spec) -> bool:
     """Whether a backend would train on labels if there were any."""
     return recipe.describe(options, spec.model_copy(update={"num_classes": 2, "classes": None})).takes_labels
+
+
+def _check_backend(backend: Any) -> None:
+    if isinstance(backend, str):
+        return
+    expected = "Expected the name of an installed backend, such as 'cgan'; `genaug plugins` lists them"
+    if isinstance(backend, Generator):
+        raise InputError(
+            f"the first argument is a Generator. {expected}: this one's is {backend.backend_name!r}. fit starts with "
+            "new weights. To go on with an earlier run, pass its folder as out= with resume=True."
+        )
+    raise InputError(f"the first argument is of type {type(backend).__name__}. {expected}. The dataset comes second.")
+
+
+def _plan(steps: int | None, max_minutes: float | None, record: Mapping[str, Any], folder: RunFolder) -> Plan:
+    """The length of the run. Refuses to make a run shorter."""
+    if not record:
+        if steps is None and max_minutes is None:
+            raise InputError("fit needs a length: pass steps= (--steps), max_minutes= (--max-minutes) or both.")
+        return Plan(None if steps is None else int(steps))
+    before = Plan(record.get("steps"), record.get("planned_steps"), record.get("planned_after", 0))
+    if steps is None or steps in (before.steps, before.end):
+        if before.end is None and max_minutes is None:
+            raise InputError(
+                f"the run in {folder.path} was limited by time only, and stopped before its number of steps was fixed. "
+                "Pass steps= (--steps) or max_minutes= (--max-minutes)."
+            )
+        return before
+    least = before.end if before.end is not None else folder.newest_step() or 0
+    if steps < least:
+        raise InputError(
+            f"the run in {folder.path} can't be resumed: steps was {least}, now it is {steps}. A run can be made "
+            "longer, not shorter: leave steps out, or start a new run in another folder."
+        )
+    return Plan(int(steps))
+
+
+def _device(device: str | torch.device | None, record: Mapping[str, Any]) -> torch.device:
+    """The device passed; else the kind of device that the run was on, if there is one here."""
+    kind = record.get("device")
+    if device is None and kind in ("cpu", "cuda") and (kind == "cpu" or torch.cuda.is_available()):
+        return pick_device(kind)
+    return pick_device(device)
+
+
+def _threads(threads: int | None, record: Mapping[str, Any], device: torch.device, show: bool) -> int:
+    """The number passed; else, on a CPU, that of the run, on which its last bits depend."""
+    if threads is None and device.type == "cpu":
+        threads = record.get("threads")
+    return pick_threads(threads, device, show)
 
 
 def _warn_of_absent_classes(data: TrainingImages) -> None:
@@ -165,6 +286,10 @@ def parse_config(backend: str, config_class: type[Any], config: Mapping[str, Any
         raise InputError(
             f"the config doesn't fit backend {backend!r}: {first_problem(error)}. Its options: {known}."
         ) from error
+
+
+def _whole(value: int | None, name: str, most: int) -> int | None:
+    return None if value is None else as_whole(value, name, 1, most)
 
 
 def fingerprint(data: TrainingImages) -> str:

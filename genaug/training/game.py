@@ -22,7 +22,8 @@ EMA_DECAY = 0.999
 class Game:
     """One training run's moving parts. ``play`` makes one step; ``state`` and ``restore`` are exact.
 
-    ``steps`` is the length of the run, by which players' learning rates decay; without it they stay as they are.
+    ``steps`` is the length of the run, by which players' learning rates decay; without it they stay as they are. It may
+    change between two steps.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Game:
                 torch.optim.Adam(group, lr=player.lr, betas=player.betas, fused=device.type in ("cpu", "cuda"))
                 for player, group in zip(self.players, self.parameters, strict=True)
             ]
-        self._weight, self._share, self._steps = 1.0, share, steps
+        self._weight, self._share, self.steps = 1.0, share, steps
         self._spec, self._seed = spec, seed
         self.ema = AveragedModel(self.nets["generator"], multi_avg_fn=self._average)
         self.ema.eval().requires_grad_(False)
@@ -61,8 +62,10 @@ class Game:
         real = [batches.batch(step.index * self.turns + turn) for turn in range(self.turns)]
         for seat, player in enumerate(self.players):
             self._freeze_all_but(seat)
-            if self._steps is not None and player.decay:
-                remaining = min(1.0, (self._steps - step.index) / (player.decay * self._steps))
+            if player.decay:
+                remaining = 1.0
+                if self.steps is not None:
+                    remaining = min(1.0, (self.steps - step.index) / (player.decay * self.steps))
                 for group in self.optimizers[seat].param_groups:
                     group["lr"] = player.lr * remaining
             for turn in range(player.steps):

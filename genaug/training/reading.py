@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional as F
 
 from genaug.classes import class_names, same_form
@@ -17,6 +19,7 @@ from genaug.images import to_uint8
 from genaug.labels import as_labels, check_carried, known_labels
 from genaug.limits import SIDE, as_whole
 from genaug.spec import MAX_CLASSES, MAX_NAME, Spec
+from genaug.surroundings import torch_defaults
 
 _TELL_EVERY = 100
 
@@ -57,8 +60,7 @@ def read_images(
     raises (naming its index, and its file if the dataset tells it), labels that aren't integers, and labels that
     aren't those of the dataset's ``.targets``.
     """
-    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-        raise InputError(f"expected a map-style dataset (with len() and indices), got {type(dataset).__name__}.")
+    _check_kind(dataset)
     if image_size is not None:
         image_size = as_whole(image_size, "image_size", 1, SIDE)
     if len(dataset) == 0:
@@ -68,7 +70,8 @@ def read_images(
     channels, height, width = images.shape[1:]
     shape = (channels, height, width)
     try:
-        labels, classes, names = _labels(dataset, carried, what)
+        with torch_defaults():
+            labels, classes, names = _labels(dataset, carried, what)
     except InputError as error:
         if needs_labels:
             raise
@@ -105,6 +108,19 @@ def _read_items(
             on_items(index % _TELL_EVERY + 1)
     assert images is not None
     return images, carried
+
+
+def _check_kind(dataset: Any) -> None:
+    expected = "expected a map-style dataset (with len() and indices)"
+    if isinstance(dataset, (str, PathLike)):
+        name = str(dataset)
+        known = name == "digits" or name.startswith(("folder:", "torchvision:"))
+        remedy = f"genaug.data.load_data({name if known else f'folder:{name}'!r}) reads it"
+        raise InputError(f"{expected}, got {name!r}. {remedy}: pass what it returns.")
+    if isinstance(dataset, DataLoader):
+        raise InputError(f"{expected}, got a DataLoader. Pass its .dataset, without random transforms.")
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise InputError(f"{expected}, got {type(dataset).__name__}.")
 
 
 def _labels(dataset: Any, carried: list[Any], what: str) -> tuple[Tensor | None, int, tuple[str, ...] | None]:

@@ -4,6 +4,7 @@ import math
 import signal
 import time
 import warnings
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
@@ -19,13 +20,15 @@ from genaug.training.checkpoint import newest_checkpoint, newest_step, write_che
 from genaug.training.game import EMA_DECAY, Game
 from genaug.training.guards import DiscriminatorGuard
 from genaug.training.monitor import Monitor
-from genaug.training.ranks import Share, any_of, wait_for_all
+from genaug.training.plan import TRIAL, WARM_UP, Budget, Plan
+from genaug.training.ranks import Share, any_of, from_first, wait_for_all
 from genaug.training.reading import TrainingImages
 from genaug.training.run_folder import RunFolder
 from genaug.training.signals import caught_signals, leave
 from genaug.training.streams import BatchStream, TrainingStep
 
 LOG_EVERY = 50
+FIRST_LOGGED = (1, 5, 10)  # steps, so that there is something to see soon
 _ASK_EVERY = 10  # steps between two questions to the other processes whether to stop
 _LINE_EVERY = 15.0  # seconds between lines of progress where there is no terminal
 
@@ -41,6 +44,8 @@ class TrainingRun:
         folder: RunFolder,
         asked: dict[str, Any],
         *,
+        plan: Plan,
+        private: Mapping[str, Any],
         policy: tuple[str, ...],
         device: torch.device,
         dtype: torch.dtype,
@@ -49,7 +54,7 @@ class TrainingRun:
     ) -> None:
         self._spec = described(backend, config, data.spec)
         seed = asked["seed"]
-        self._game = Game(backend, config, self._spec, seed, device, share, asked["steps"])
+        self._game = Game(backend, config, self._spec, seed, device, share, plan.steps)
         self._step = TrainingStep(config, self._spec, seed=seed, device=device, dtype=dtype, share=share, policy=policy)
         self._batches = BatchStream(data, asked["batch_size"], seed, device, share)
         self._backend, self._config, self._folder, self._asked = backend, config, folder, asked
@@ -59,25 +64,31 @@ class TrainingRun:
         self._monitor = Monitor(data, self._spec, folder)
         self._means, self._guard = _RunningMeans(), DiscriminatorGuard()
         self._shows = show_progress and share.first
-        self._progress = Progress("training", asked["steps"], self._shows, _LINE_EVERY)
+        self._plan, self._private = plan, private
+        self._progress = Progress("training", plan.end, self._shows, _LINE_EVERY)
 
-    def train(self, *, resume: bool, checkpoint_every: int, max_minutes: float | None) -> Generator:
-        """Train up to the step asked for, or until a signal or the budget ends it, and return the generator."""
-        steps: int = self._asked["steps"]
-        changed = self._folder.open(self._asked, resume) if self._share.first else None
-        wait_for_all(self._share)
-        deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
-        with closing(self._folder), caught_signals() as signals, self._progress:
-            first = self._restore(changed) if resume else 0
+    def train(self, *, resume: bool, checkpoint_every: int, budget: Budget) -> Generator:
+        """Train up to the planned step, or until a signal or the budget ends it, and return the generator."""
+        changed = from_first(self._share, self._device, lambda: self._open(resume))
+        self._progress.limit(budget.ends(False))
+        with closing(self._folder), caught_signals(self._progress.say) as signals, self._progress:
+            done = first = self._restore(changed) if resume else 0
             self._progress.start_at(first)
-            for index in range(first, steps):
-                self.play(index)
-                done = index + 1
-                stopping = self._agreed(bool(signals) or time.monotonic() > deadline, done)
-                saving = stopping or done == steps or done % checkpoint_every == 0
-                if saving or done % LOG_EVERY == 0:
+            while self._plan.end is None or done < self._plan.end:
+                self.play(done)
+                done += 1
+                over = time.monotonic() > budget.ends(self._plan.planned is not None)
+                stopping = self._agreed(bool(signals) or over, done)
+                planning = not stopping and self._trial_ends(done - first, budget)
+                saving = stopping or planning or done == self._plan.end or done % checkpoint_every == 0
+                saving |= self._is_on_trial(budget) and done - first == TRIAL // 2  # the first save is a slow one
+                if saving or done % LOG_EVERY == 0 or done in FIRST_LOGGED:
+                    began = time.monotonic()
                     self._take_stock(done, saving)
-                if stopping and done < steps:
+                    budget.leave_out(time.monotonic() - began, saving)
+                if planning:
+                    self._fix_plan(done, budget.steps_that_fit(done - first, checkpoint_every))
+                if stopping and done != self._plan.end:
                     reason = signals[0] if signals else None
                     farewell = self._farewell(reason, done)
                     self._progress.say(farewell)
@@ -88,15 +99,48 @@ class TrainingRun:
                 farewell = f"{signal.Signals(signals[0]).name} received; training is finished and saved."
                 self._progress.say(farewell)
                 leave(signals[0], farewell)
-            generator = self.generator(max(first, steps))
+            generator = self.generator(done)
             wait_for_all(self._share)
         return generator
 
     def play(self, index: int) -> None:
         """One training step, without waiting for its losses."""
+        self._game.steps = self._plan.length(index)
         self._step.begin(index)
         self._means.add(self._game.play(self._step, self._batches))
         self._progress.advance()
+
+    def _is_on_trial(self, budget: Budget) -> bool:
+        """Whether the first steps are being timed, to plan how many fit into the budget."""
+        return budget.is_limited and self._plan.planned is None
+
+    def _trial_ends(self, played: int, budget: Budget) -> bool:
+        """Whether the steps were timed for long enough, as rank 0 finds after 20, 40, 80, … steps of this call."""
+        if not self._is_on_trial(budget):
+            return False
+        if played == WARM_UP:
+            self._wait_for_device()
+            budget.start_clock(played)
+        if played % TRIAL or (played // TRIAL).bit_count() != 1:
+            return False
+        self._wait_for_device()
+        return from_first(self._share, self._device, budget.has_timed_enough)
+
+    def _fix_plan(self, done: int, more: int) -> None:
+        """So many more steps fit into the budget."""
+        end = done + from_first(self._share, self._device, lambda: more)
+        self._plan = Plan(self._plan.steps, min(end, self._plan.steps or end), done)
+        if self._share.first:
+            self._folder.add_to_record(self._plan.record())
+        self._progress.set_total(self._plan.planned or done)
+        self._progress.say(f"planned: {self._plan.planned} steps in the time that is left.")
+
+    def _wait_for_device(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def _open(self, resume: bool) -> str | None:
+        return self._folder.open({**self._asked, **self._plan.record(), **self._private}, resume)
 
     def generator(self, done: int) -> Generator:
         """The averaged generator after ``done`` steps, which have just been played; made once per step."""
@@ -122,7 +166,7 @@ class TrainingRun:
         speed = {"images_per_s": round(rate, 1), "seconds": round(self._progress.seconds(), 1)}
         self._folder.log(done, {**metrics, **speed})
         losses = [f"{name.removeprefix('loss/')} {v:.3g}" for name, v in metrics.items() if name.startswith("loss/")]
-        self._progress.tell("  ".join([f"step {done}", f"{rate:,.0f} images/s", *losses]))
+        self._progress.tell("  ".join([f"step {done}", f"{rate:,.0f} images/s", *losses]), now=done in FIRST_LOGGED)
         if saving:
             write_checkpoint(self._folder.checkpoints, done, {"step": done, **self._game.state()})
             self._export(done)

@@ -1,17 +1,18 @@
-"""Ctrl-C and SIGTERM during training: noted, acted upon after the step, when everything can be saved."""
+"""Ctrl-C and SIGTERM during training: answered at once and acted upon after the step, when everything can be saved."""
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
 @contextmanager
-def caught_signals() -> Iterator[list[int]]:
+def caught_signals(say: Callable[[str], None]) -> Iterator[list[int]]:
     """Collect the first SIGINT or SIGTERM instead of dying of it; a second one acts as usual. Main thread only.
 
-    A signal that is ignored (nohup, a job in the background) stays ignored.
+    ``say`` tells at once that the signal was received. A signal that is ignored (nohup, a job in the background) stays
+    ignored.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -24,6 +25,11 @@ def caught_signals() -> Iterator[list[int]]:
         caught.append(number)
         for each, handler in before.items():
             signal.signal(each, handler)
+        with suppress(RuntimeError):  # it interrupted a line that is just being written
+            say(
+                f"{signal.Signals(number).name} received: finishing this step, then saving. A second one ends at once, "
+                "without saving."
+            )
 
     for number in before:
         signal.signal(number, note)

@@ -146,10 +146,10 @@ class TestARun:
 
     def test_metrics(self, reference):
         lines = logged(reference)
-        assert [line["step"] for line in lines] == [4, 8, 12]
+        assert [line["step"] for line in lines] == [1, 4, 5, 8, 10, 12]
         for line in lines:
-            assert {"loss/generator", "loss/discriminator", "diversity", "images_per_s", "seconds"} <= set(line)
-            assert line["diversity"] >= 0
+            assert {"loss/generator", "loss/discriminator", "images_per_s", "seconds"} <= set(line)
+        assert [line["step"] for line in lines if line.get("diversity", -1) >= 0] == [4, 8, 12]
 
     def test_without_labels_all_samples_are_one_class(self, fit, tmp_path, tiny_set):
         fit(tmp_path / "run", dataset=TensorDataset(tiny_set.tensors[0]), steps=2)
@@ -211,7 +211,8 @@ class TestResume:
         if number == signal.SIGTERM:
             assert caught.value.code == 143
         said = capsys.readouterr().err
-        assert f"stopped after step 6: {number.name} received" in said
+        at_once = said.index(f"{number.name} received: finishing this step, then saving.")
+        assert at_once < said.index(f"stopped after step 6: {number.name} received")
         assert "--resume" in said
         assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 6
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -219,7 +220,39 @@ class TestResume:
         fit(tmp_path / "run", resume=True)
         assert "resuming at step 6" in capsys.readouterr().err
         assert_same_run(tmp_path / "run", reference)
-        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 6, 8, 12]
+        assert [line["step"] for line in logged(tmp_path / "run")] == [1, 4, 5, 6, 8, 10, 12]
+
+    def test_a_second_one_ends_at_once_and_harms_nothing(self, fit, tmp_path, reference, at_step, monkeypatch):
+        def press_twice():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+        at_step(5, press_twice)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "run")
+        monkeypatch.undo()
+        assert steps_of(tmp_path / "run") == [4]
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 4
+        fit(tmp_path / "run", resume=True)
+        assert_same_run(tmp_path / "run", reference)
+
+    def test_a_second_one_between_the_files_of_a_save(self, fit, tmp_path, reference, at_step, monkeypatch):
+        replace_file = os.replace
+
+        def interrupted(source, target):
+            replace_file(source, target)
+            if str(target).endswith("model.safetensors"):
+                monkeypatch.setattr(storage.os, "replace", replace_file)
+                raise KeyboardInterrupt
+
+        at_step(5, lambda: monkeypatch.setattr(storage.os, "replace", interrupted))
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "run")
+        monkeypatch.undo()
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 8
+        assert not list((tmp_path / "run").rglob(".*"))
+        fit(tmp_path / "run", resume=True)
+        assert_same_run(tmp_path / "run", reference)
 
     def test_a_signal_at_the_last_step_is_not_swallowed(self, fit, tmp_path, at_step, reference, capsys):
         at_step(STEPS - 1, lambda: signal.raise_signal(signal.SIGINT))
@@ -258,7 +291,7 @@ class TestResume:
         monkeypatch.undo()
         fit(tmp_path / "run", resume=True)
         assert_same_run(tmp_path / "run", reference)
-        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 8, 12]
+        assert [line["step"] for line in logged(tmp_path / "run")] == [1, 4, 5, 8, 10, 12]
 
     def test_further_than_first_asked_for(self, fit, tmp_path, tiny_config):
         """Exactly what a longer run would have been, where no learning rate depends on the run's length."""
@@ -268,10 +301,9 @@ class TestResume:
         fit(tmp_path / "run", steps=STEPS, resume=True, config=config)
         assert_same_run(tmp_path / "run", tmp_path / "reference")
 
-    @pytest.mark.parametrize("steps", [STEPS, 5])
-    def test_where_nothing_is_left_to_do(self, fit, tmp_path, steps, reference):
+    def test_where_nothing_is_left_to_do(self, fit, tmp_path, reference):
         fit(tmp_path / "run")
-        generator = fit(tmp_path / "run", steps=steps, resume=True)
+        generator = fit(tmp_path / "run", resume=True)
         assert generator.training["steps"] == STEPS
         assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == STEPS
         assert weights(tmp_path / "run") == weights(reference)
@@ -333,6 +365,34 @@ class TestResume:
         with pytest.raises(InputError, match=f"can't be resumed: {name} was .*, now it is"):
             fit(tmp_path / "run", resume=True, **arguments)
         assert (weights(tmp_path / "run"), (tmp_path / "run" / "run.json").read_bytes()) == before
+
+    def test_only_what_differs_is_named(self, fit, tmp_path):
+        fit(tmp_path / "run", steps=1)
+        config = {"width": 8, "max_width": 8, "latent_size": 4}
+        with pytest.raises(InputError) as caught:
+            fit(tmp_path / "run", resume=True, seed=1, config=config)
+        assert "resumed: config was {'width': 4}, now it is {'width': 8}; seed was 0, now it is 1. Leave" in str(
+            caught.value
+        )
+        with pytest.raises(InputError, match="backend was 'cgan', now it is 'wgan-gp'"):
+            fit(tmp_path / "run", resume=True, backend="wgan-gp")
+
+    def test_arguments_that_are_left_out_are_the_runs_own(self, tmp_path, tiny_set, tiny_config, monkeypatch):
+        settings = {"config": tiny_config, "batch_size": 6, "seed": 3, "augment": ["color"], "image_size": 9}
+        settings |= {"device": "cpu", "precision": "bfloat16", "checkpoint_every": 4}
+        genaug.fit("cgan", tiny_set, out=tmp_path / "reference", steps=8, **settings)
+        genaug.fit("cgan", tiny_set, out=tmp_path / "run", steps=6, **settings)
+        genaug.fit("cgan", tiny_set, out=tmp_path / "run", steps=8, resume=True, config={"width": 4})
+        before, after = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("reference", "run"))
+        assert before == after
+        assert genaug.fit("cgan", tiny_set, out=tmp_path / "run", resume=True).training["steps"] == 8
+
+    def test_a_run_is_not_made_shorter(self, fit, tmp_path):
+        fit(tmp_path / "run", steps=6)
+        before = (tmp_path / "run" / "run.json").read_bytes()
+        with pytest.raises(InputError, match=r"steps was 6, now it is 5\. A run can be made longer, not shorter"):
+            fit(tmp_path / "run", steps=5, resume=True)
+        assert (tmp_path / "run" / "run.json").read_bytes() == before
 
     def test_another_version_of_the_plugin_is_told_of(self, fit, tmp_path, monkeypatch):
         fit(tmp_path / "run", steps=2)
@@ -434,7 +494,7 @@ class TestProcesses:
         assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 10
         fit(tmp_path / "run", resume=True)
         assert_same_run(tmp_path / "run", reference)
-        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 8, 10, 12]
+        assert [line["step"] for line in logged(tmp_path / "run")] == [1, 4, 5, 8, 10, 12]
 
 
 class TestFolder:
@@ -451,7 +511,7 @@ class TestFolder:
         fit(tmp_path / "run", overwrite=True)
         assert_same_run(tmp_path / "run", reference)
         assert steps_of(tmp_path / "run") == steps_of(reference)
-        assert [line["step"] for line in logged(tmp_path / "run")] == [4, 8, 12]
+        assert [line["step"] for line in logged(tmp_path / "run")] == [1, 4, 5, 8, 10, 12]
         assert len(list((tmp_path / "run" / "samples").iterdir())) == 3
         assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
@@ -515,7 +575,7 @@ class TestDisk:
         (disk / "ballast").unlink()
         fit(disk / "run", resume=True)
         assert weights(disk / "run") == weights(reference)
-        assert [line["step"] for line in logged(disk / "run")] == [4, 8, 12]
+        assert [line["step"] for line in logged(disk / "run")] == [1, 4, 5, 8, 10, 12]
 
     def test_a_disk_that_becomes_read_only(self, fit, disk, at_step):
         at_step(5, lambda: subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True))
@@ -583,7 +643,7 @@ class TestLossesThatBreak:
         ):
             train_toy(Breaking)
         assert genaug.load(tmp_path / "toy", device="cpu").training["steps"] == 4
-        assert [line["step"] for line in logged(tmp_path / "toy")] == [4]
+        assert [line["step"] for line in logged(tmp_path / "toy")] == [1, 4, 5]
 
     def test_a_finite_loss_with_a_gradient_that_is_not(self, train_toy, tmp_path):
         """The last step before a checkpoint spoils the weights; the loss would tell a step later."""

@@ -1,0 +1,71 @@
+"""How many threads train on a CPU: as many as torch uses, or fewer if other programs keep the cores busy.
+
+An operation on several threads ends when the last of them does. If another program has one of the cores, that thread
+waits for its turn in every operation, and training on fewer threads is several times as fast.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from genaug.progress import write_line
+
+_MOST = 100  # operations that are timed, for no longer than:
+_SECONDS = 0.2
+_CLEARLY = 0.8
+
+
+def pick_threads(threads: int | None, device: torch.device, show: bool) -> int:
+    """``threads``; by default torch's number, lowered on a CPU if that is faster now. OMP_NUM_THREADS is obeyed."""
+    if threads is not None:
+        return int(threads)
+    usual = torch.get_num_threads()
+    if device.type != "cpu" or usual == 1 or "OMP_NUM_THREADS" in os.environ:
+        return usual
+    best = _fastest(usual)
+    if show and best < usual:
+        write_line(
+            f"other programs keep the processor busy: training on {best} of {usual} threads, which is faster now. "
+            "--threads (threads=) sets another number."
+        )
+    return best
+
+
+@contextmanager
+def running_on(threads: int) -> Iterator[int]:
+    """Run torch on so many threads; afterwards it has as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fastest(threads: int) -> int:
+    """Half of the threads, and half of these, for as long as that takes clearly less time.
+
+    Clearly, so that an idle machine always gets the same number, and with it the same last bits of the weights.
+    """
+    seconds = _seconds_on(threads)
+    while threads > 1:
+        fewer = _seconds_on(threads // 2)
+        if fewer > _CLEARLY * seconds:
+            break
+        threads, seconds = threads // 2, fewer
+    return threads
+
+
+def _seconds_on(threads: int) -> float:
+    """How long a small convolution takes, which an idle processor does faster on more threads."""
+    images, weight = torch.zeros(32, 16, 32, 32), torch.zeros(16, 16, 3, 3)
+    with running_on(threads), torch.no_grad():
+        torch.nn.functional.conv2d(images, weight, padding=1)
+        began, count = time.perf_counter(), 0
+        while count < _MOST and time.perf_counter() - began < _SECONDS:
+            torch.nn.functional.conv2d(images, weight, padding=1)
+            count += 1
+        return (time.perf_counter() - began) / count
