@@ -64,6 +64,8 @@ REPOS = [
     "owner/name@main",
 ]
 
+TEMPTING = ["picture.png", "link.png", "project", "nested/deep", "photos", "link", "notes.txt", "empty", ".hidden"]
+
 
 def make_files(root: Path) -> None:
     """What a user may have: pictures, texts, files that are called as genaug's are, odd names, links, damage."""
@@ -268,8 +270,9 @@ class Lines:
         ]
 
     def _out(self, chance: float) -> list[str]:
+        odd = self._random.choice([self._paths(), TEMPTING])
         new = f"new/{self._random.randrange(40)}{self._random.choice(['', '', '.png'])}"
-        return self._some(["--out", self._pick(self._paths(), new, 0.6)], chance)
+        return self._some(["--out", self._pick(odd, new, 0.6)], chance)
 
     def _source(self) -> str:
         odd = [*self._paths(), *REPOS, "folder:photos", "folder:broken", "folder:bytes", "folder:odd", "folder:"]

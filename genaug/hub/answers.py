@@ -1,10 +1,10 @@
 """What the Hub answers to the question what a repo holds, parsed by a schema."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genaug.json_files import check, parse_json
+from genaug.errors import FormatError
 
 _Size = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
@@ -38,10 +38,11 @@ class RepoAnswer(_Answer):
     siblings: list[Sibling] | None = None
 
 
-_REPO: TypeAdapter[RepoAnswer] = TypeAdapter(RepoAnswer)
-
-
 def parse_repo(content: bytes) -> RepoAnswer:
     """Raises ``FormatError`` for what no Hub answers."""
-    answer: Any = parse_json(content, "the answer", "")
-    return check(answer, _REPO, "the answer", "")
+    try:
+        return RepoAnswer.model_validate_json(content)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in problem["loc"])
+        raise FormatError(f"the answer{f', {field}' if field else ''}: {problem['msg']}") from error
