@@ -55,7 +55,7 @@ def _as_tensor(values: Any, what: str) -> Tensor:
         raise InputError(f"{what} must be integers, one for each sample, got {values!r}.")
     values = list(values)
     if values and all(type(value) is int for value in values):  # the usual list of a large dataset
-        return torch.tensor(values, dtype=torch.int64)
+        return torch.tensor(values, dtype=torch.int64, device="cpu")  # whatever torch's default device
     numbers = [number_of(value) for value in values]
     wrong = next((value for value in numbers if isinstance(value, str) or value is None), 0)
     if isinstance(wrong, str):
@@ -63,9 +63,9 @@ def _as_tensor(values: Any, what: str) -> Tensor:
     if wrong is None:
         raise InputError(f"{what} must be integers, one for each sample, got None for some.")
     if any(isinstance(value, (Tensor, np.ndarray)) and value.ndim for value in numbers):
-        return torch.stack([torch.as_tensor(value) for value in numbers])  # rows: soft labels
+        return torch.stack([torch.as_tensor(value, device="cpu") for value in numbers])  # rows: soft labels
     if any(isinstance(value, (bool, np.bool_)) for value in numbers):
-        return torch.tensor([bool(value) for value in numbers])
+        return torch.tensor([bool(value) for value in numbers], device="cpu")
     return _from_array(np.asarray(numbers, dtype=None if numbers else np.int64))
 
 
@@ -76,7 +76,7 @@ def _from_array(array: Any) -> Tensor:
             raise InputError(f"labels must be integers below 2^63, got {array.max()}.")
     if array.dtype.kind in "iu":
         array = array.astype(np.int64)  # of any size and byte order
-    return torch.as_tensor(array)
+    return torch.as_tensor(array, device="cpu")
 
 
 def number_of(label: Any) -> Any:
@@ -99,7 +99,7 @@ def known_labels(dataset: Any) -> Tensor | None:
     """
     if isinstance(dataset, Subset):
         inner = known_labels(dataset.dataset)
-        return None if inner is None else inner[torch.as_tensor(list(dataset.indices), dtype=torch.int64)]
+        return None if inner is None else inner[torch.as_tensor(list(dataset.indices), dtype=torch.int64, device="cpu")]
     if isinstance(dataset, ConcatDataset):
         parts = [known_labels(part) for part in dataset.datasets]
         return None if any(part is None for part in parts) else torch.cat([p for p in parts if p is not None])
@@ -135,6 +135,11 @@ def labels_of(dataset: Any, labels: Any = None) -> Tensor:
     known = known_labels(dataset)
     if known is not None:
         return known
+    return as_labels(_read_labels(dataset), f"the labels of {type(dataset).__name__}")
+
+
+def _read_labels(dataset: Any) -> list[Any]:
+    """The second field of every item."""
     found = []
     for index in range(len(dataset)):
         item = read_item(dataset, index)
@@ -144,7 +149,7 @@ def labels_of(dataset: Any, labels: Any = None) -> Tensor:
                 f"{type(item).__name__}. Pass labels=."
             )
         found.append(item[1])
-    return as_labels(found, f"the labels of {type(dataset).__name__}")
+    return found
 
 
 def check_carried(carried: Tensor, known: Tensor | None, what: str) -> None:

@@ -57,9 +57,25 @@ def read_images(
     """
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise InputError(f"expected a map-style dataset (with len() and indices), got {type(dataset).__name__}.")
-    count = len(dataset)
-    if count == 0:
+    if len(dataset) == 0:
         raise InputError(f"{what} is empty: expected at least one image.")
+    images, carried = _read_items(dataset, image_size, on_items, what)
+    channels, height, width = images.shape[1:]
+    shape = (channels, height, width)
+    try:
+        labels, classes, names = _labels(dataset, carried, what)
+    except InputError as error:
+        if needs_labels:
+            raise
+        return TrainingImages(images, None, Spec(shape=shape), error)
+    return TrainingImages(images, labels, Spec(shape=shape, num_classes=classes, classes=names))
+
+
+def _read_items(
+    dataset: Any, image_size: int | None, on_items: Callable[[int], None] | None, what: str
+) -> tuple[Tensor, list[Any]]:
+    """The images, uint8 (N, C, H, W), and the labels as the items carry them, None where they don't."""
+    count = len(dataset)
     images: Tensor | None = None
     carried: list[Any] = []
     for index in range(count):
@@ -72,7 +88,7 @@ def read_images(
         if image_size is not None:
             pixels = F.center_crop(F.resize(pixels, [image_size], antialias=True), [image_size, image_size])
         if images is None:
-            images = _allocate(count, pixels)
+            images = _allocate(count, pixels, _file(dataset, index))
         if pixels.shape != images.shape[1:]:
             raise InputError(
                 f"image {index}{_file(dataset, index)} has shape {tuple(pixels.shape)}, the ones before it "
@@ -83,15 +99,7 @@ def read_images(
         if on_items is not None and ((index + 1) % _TELL_EVERY == 0 or index + 1 == count):
             on_items(index % _TELL_EVERY + 1)
     assert images is not None
-    channels, height, width = images.shape[1:]
-    shape = (channels, height, width)
-    try:
-        labels, classes, names = _labels(dataset, carried, what)
-    except InputError as error:
-        if needs_labels:
-            raise
-        return TrainingImages(images, None, Spec(shape=shape), error)
-    return TrainingImages(images, labels, Spec(shape=shape, num_classes=classes, classes=names))
+    return images, carried
 
 
 def _labels(dataset: Any, carried: list[Any], what: str) -> tuple[Tensor | None, int, tuple[str, ...] | None]:
@@ -122,11 +130,12 @@ def _file(dataset: Any, index: int) -> str:
     return "" if file is None else f" ({printable(file)})"
 
 
-def _allocate(count: int, first: Tensor) -> Tensor:
+def _allocate(count: int, first: Tensor, file: str) -> Tensor:
     if max(first.shape[1:]) > 2048:
-        raise InputError(f"images of {first.shape[2]}x{first.shape[1]} are too large. Pass image_size= (--image-size).")
+        size = f"{first.shape[2]}x{first.shape[1]}"
+        raise InputError(f"images of {size}{file} are too large. Pass image_size= (--image-size).")
     try:
-        return torch.empty((count, *first.shape), dtype=torch.uint8)
+        return torch.empty((count, *first.shape), dtype=torch.uint8, device="cpu")
     except RuntimeError as error:
-        size = count * first.numel() / 2**30
-        raise InputError(f"{count} images need {size:.1f} GiB of memory. Pass a smaller image_size=.") from error
+        needed = count * first.numel() / 2**30
+        raise InputError(f"{count} images need {needed:.1f} GiB of memory. Pass a smaller image_size=.") from error
