@@ -59,7 +59,7 @@ def _names_by_number(dataset: Any, labels: Tensor | None = None) -> dict[int, st
     known, rows = known_labels(inner), getattr(dataset, "indices", None)
     try:
         if known is not None and rows is not None:
-            known = known[torch.as_tensor(rows, dtype=torch.int64)]
+            known = known[torch.as_tensor(rows, dtype=torch.int64, device="cpu")]
     except (TypeError, ValueError, RuntimeError, IndexError):
         return {}
     return _names_by_number(inner) if known is not None and torch.equal(known, labels) else {}
@@ -217,7 +217,8 @@ def renumbered(labels: Tensor, names: Sequence[str] | None, target: Sequence[str
     """
     if names is None or target is None or list(names) == list(target):
         return labels
-    match = torch.tensor(find_classes(names, target) + [-1] * (int(labels.max()) + 1 - len(names)))
+    places = find_classes(names, target) + [-1] * (int(labels.max()) + 1 - len(names))
+    match = torch.tensor(places, dtype=torch.int64, device="cpu")
     unknown = [label for label in labels.unique().tolist() if match[label] < 0]
     if unknown:
         called = ", ".join(_called(label, names) for label in unknown[:_SHOWN])

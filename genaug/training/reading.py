@@ -96,7 +96,7 @@ def _read_items(
         if image_size is not None:
             pixels = F.center_crop(F.resize(pixels, [image_size], antialias=True), [image_size, image_size])
         if images is None:
-            images = _allocate(count, pixels)
+            images = _allocate(count, pixels, _file(dataset, index))
         if pixels.shape != images.shape[1:]:
             raise InputError(
                 f"image {index}{_file(dataset, index)} has shape {tuple(pixels.shape)}, the ones before it "
@@ -151,11 +151,12 @@ def _file(dataset: Any, index: int) -> str:
     return "" if file is None else f" ({printable(file)})"
 
 
-def _allocate(count: int, first: Tensor) -> Tensor:
+def _allocate(count: int, first: Tensor, file: str) -> Tensor:
     if max(first.shape[1:]) > SIDE:
-        raise InputError(f"images of {first.shape[2]}x{first.shape[1]} are too large. Pass image_size= (--image-size).")
+        size = f"{first.shape[2]}x{first.shape[1]}"
+        raise InputError(f"images of {size}{file} are too large. Pass image_size= (--image-size).")
     try:
         return torch.empty((count, *first.shape), dtype=torch.uint8, device="cpu")
     except RuntimeError as error:
-        size = count * first.numel() / 2**30
-        raise InputError(f"{count} images need {size:.1f} GiB of memory. Pass a smaller image_size=.") from error
+        needed = count * first.numel() / 2**30
+        raise InputError(f"{count} images need {needed:.1f} GiB of memory. Pass a smaller image_size=.") from error
