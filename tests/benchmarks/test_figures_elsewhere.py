@@ -46,6 +46,12 @@ def test_wgan_gp():
     latest = curve["Spearman, critic's estimate and KID"]
     assert f"over the training is {latest}" in said
     assert f"averaged generator's KID {curve['the same, KID of the averaged generator']}" in said
+    assert f"minus the step itself has {curve['Spearman, minus the step and KID']} with it" in said
+    limits = found("wgan_gp_limits")
+    for name, words in (("few images", "100 training images"), ("high rate", "a rate of 1e-2")):
+        labels = ("Spearman, critic's estimate and KID", "Spearman, the estimate on held-out images and KID")
+        cells = [limits[f"{name}: {label}"] for label in (*labels, "KID rises, as a multiple of the lowest before")]
+        assert f"| {words} | {' | '.join(cells)} |" in said
     assert f"it finds {mixtures['grid, wgan-gp: modes of 25']} of the 25" in said
     assert f"of the 8 of a ring {mixtures['ring, wgan-gp: modes of 8']}" in said
 
