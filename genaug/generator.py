@@ -179,23 +179,22 @@ class Generator:
         """
         from genaug.traverse import traverse
 
-        folder = None if out is None else Path(out)
-        return traverse(self, folder, axes=axes, labels=labels, seed=seed, steps=steps, overwrite=overwrite)
+        return traverse(self, out, axes=axes, labels=labels, seed=seed, steps=steps, overwrite=overwrite)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write ``config.json`` and ``model.safetensors`` into a folder, whole or not at all.
 
         What ``genaug evaluate --card`` measured of the folder that this generator was loaded from goes along.
 
-        Raises ``OutputExistsError`` where the folder is not empty and ``overwrite`` is false, ``SaveError`` where
-        writing fails.
+        ``overwrite`` replaces what genaug wrote there before, and leaves other files alone. Raises
+        ``OutputExistsError`` if the folder is not empty and ``overwrite`` is false, if files of these names are there
+        that genaug didn't write, or if another process writes to it; ``SaveError`` if writing fails.
         """
         from genaug.evaluation.record import EVALUATION_FILE
 
         measured = None if self.folder is None else self.folder / EVALUATION_FILE
         also = {} if measured is None or not measured.is_file() else {EVALUATION_FILE: measured.read_bytes()}
-        storage.write_generator(Path(folder), self.manifest_fields(), self.network.state_dict(), overwrite, also)
-        return Path(folder)
+        return storage.write_generator(folder, self.manifest_fields(), self.network.state_dict(), overwrite, also)
 
     def push(
         self,

@@ -1,5 +1,6 @@
 """``genaug evaluate``: fidelity, diversity, classifier-based scores and copying of a generator's samples."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,44 +57,43 @@ def evaluate(
     from genaug.errors import InputError
     from genaug.evaluation.evaluate import evaluate as measured
     from genaug.evaluation.record import write_evaluation
-    from genaug.evaluation.report import check_free
+    from genaug.evaluation.report import claim_evaluation
 
-    if out is not None:
-        check_free(out, overwrite)
     if card and not Path(source).is_dir():
         raise InputError(f"--card writes into a generator's folder, and {source} is none: genaug pull --out makes one.")
-    real: Any = load_data(data, root=root)
-    judged = source_named(source, real, image_size, device)
-    if test_data is not None:
-        held_out: Any = load_data(test_data, root=root)
-    else:
-        try:
-            held_out = load_data(data, split="test", root=root)
-        except InputError as error:
-            held_out = None
-            typer.echo(f"genaug: no held-out images ({error}) Name some with --test-data.", err=True)
-    if labels_per_class is not None:
-        real = few_per_class(real, labels_per_class, training_seed)
-    name = public_name(data)
-    if labels_per_class is not None:
-        name += f", {labels_per_class} a class (seed {training_seed})"
-    found = measured(
-        judged,
-        real,
-        held_out=held_out,
-        features=features,
-        n=n,
-        image_size=image_size,
-        seed=seed,
-        classifiers=classifiers,
-        updates=updates,
-        device=device,
-        data=name,
-    )
-    typer.echo(found.to_json() if as_json else str(found), nl=not as_json)
-    if card:
-        figures = found.to_dict()["metrics"].items()
-        write_evaluation(Path(source), {measure: {**figure, "dataset": name} for measure, figure in figures})
-    if out is not None:
-        found.save(out, overwrite=overwrite)
-        typer.echo(f"In {out}", err=as_json)
+    with nullcontext() if out is None else claim_evaluation(out, overwrite) as place:
+        real: Any = load_data(data, root=root)
+        judged = source_named(source, real, image_size, device)
+        if test_data is not None:
+            held_out: Any = load_data(test_data, root=root)
+        else:
+            try:
+                held_out = load_data(data, split="test", root=root)
+            except InputError as error:
+                held_out = None
+                typer.echo(f"genaug: no held-out images ({error}) Name some with --test-data.", err=True)
+        if labels_per_class is not None:
+            real = few_per_class(real, labels_per_class, training_seed)
+        name = public_name(data)
+        if labels_per_class is not None:
+            name += f", {labels_per_class} a class (seed {training_seed})"
+        found = measured(
+            judged,
+            real,
+            held_out=held_out,
+            features=features,
+            n=n,
+            image_size=image_size,
+            seed=seed,
+            classifiers=classifiers,
+            updates=updates,
+            device=device,
+            data=name,
+        )
+        typer.echo(found.to_json() if as_json else str(found), nl=not as_json)
+        if card:
+            figures = found.to_dict()["metrics"].items()
+            write_evaluation(Path(source), {measure: {**figure, "dataset": name} for measure, figure in figures})
+        if place is not None:
+            found.write(place)
+            typer.echo(f"In {out}", err=as_json)

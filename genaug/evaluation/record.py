@@ -7,12 +7,14 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from genaug import storage
+from genaug.claims import Claim, claim
 from genaug.errors import FormatError
 
 EVALUATION_FILE = "evaluation.json"
@@ -97,6 +99,11 @@ def write_evaluation(folder: Path, metrics: Mapping[str, Mapping[str, Any]]) -> 
     content = {"weights_sha256": storage.read_manifest(folder).weights.sha256, "metrics": metrics}
     parse_evaluation(content, "what was measured")
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with storage.saving_to(folder / EVALUATION_FILE):
-        storage.replace_files(folder, {EVALUATION_FILE: text.encode()})
-    return folder / EVALUATION_FILE
+    with claim_generator(folder, "the figures of an evaluation") as place:
+        place.write({EVALUATION_FILE: text.encode()})
+    return place.path / EVALUATION_FILE
+
+
+def claim_generator(folder: str | Path, what: str) -> AbstractContextManager[Claim]:
+    """Claim the folder of a generator to write something beside it: a run's, a saved one, or one from anywhere."""
+    return claim(folder, None, what=what, replace=True, join=True)

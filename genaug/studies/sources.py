@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from genaug import plugins
 from genaug.blend.classes import match_classes
 from genaug.blend.pool import SamplePool
 from genaug.blend.source import check_source, checked_sample
-from genaug.errors import GenaugError, InputError
+from genaug.claims import discard
+from genaug.errors import FormatError, GenaugError, InputError, OutputExistsError, SaveError
 from genaug.evaluation.leakage import shared_images
 from genaug.generator import Generator
 from genaug.labelling.source import LabelledSource
 from genaug.spec import Source, Spec
 from genaug.studies.arms import RESERVED
+from genaug.studies.cells import run_folder
 from genaug.studies.splits import Images
 from genaug.training.diffaugment import check_policy
 from genaug.training.engine import fingerprint, parse_config
@@ -166,15 +168,14 @@ def _samples_sha256(source: Source) -> str:
     return hashlib.sha256(images.cpu().numpy().tobytes()).hexdigest()
 
 
-def run_folder(folder: Path) -> Path:
-    """Where the training of the generator in a folder is while it runs."""
-    return folder.with_name(folder.name + ".run")
-
-
 def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) -> Generator:
-    """Train a generator and save it as ``folder``, or load it where it is there already; a killed training goes on."""
+    """Train a generator and save it as ``folder``, or load it where it is there already; a killed training goes on.
+
+    A generator that was damaged, or killed while it was saved, is trained again.
+    """
     if folder.is_dir():
-        return genaug.load(folder, device=device)
+        with suppress(FormatError):
+            return genaug.load(folder, device=device)
     run = run_folder(folder)
     settings: dict[str, Any] = {
         **{key: value for key, value in asdict(recipe).items() if key != "backend"},
@@ -185,10 +186,12 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
     }
     try:
         generator = genaug.fit(recipe.backend, images, out=run, resume=run.exists(), **settings)
+    except (SaveError, OutputExistsError):
+        raise
     except GenaugError:
         if not run.exists():
             raise
         generator = genaug.fit(recipe.backend, images, out=run, overwrite=True, **settings)
-    generator.save(folder)
-    shutil.rmtree(run, ignore_errors=True)
+    generator.save(folder, overwrite=True)
+    discard(run)
     return generator

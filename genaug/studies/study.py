@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from genaug.studies.study_page import study_html
 from genaug.studies.workers import check_picklable, run_jobs
 from genaug.training.engine import fingerprint
 from genaug.training.reading import TrainingImages, read_images
+from genaug.training.signals import ended_by_sigterm
 
 POOL = 5_000  # generated images of a source for one seed, at most, unless the seed has more real ones
 
@@ -109,7 +111,11 @@ def study(
     if resume and overwrite:
         raise InputError("overwrite starts a study anew and resume goes on with it: pass one of them.")
     workers = as_whole(workers, "workers", 1)
-    with tempfile.TemporaryDirectory() as scratch:
+    with ExitStack() as held:
+        held.enter_context(ended_by_sigterm())
+        scratch = held.enter_context(tempfile.TemporaryDirectory())
+        folder = StudyFolder(out if out is not None else Path(scratch) / "study")
+        held.enter_context(folder.claimed(resume=resume, overwrite=overwrite))
         work, settings, subsets = prepare(
             train_set,
             test_set,
@@ -124,14 +130,14 @@ def study(
             lr=lr,
             image_size=image_size,
             device=device,
-            out=Path(out) if out is not None else Path(scratch) / "study",
+            out=folder,
         )
         if workers > 1:
             check_picklable(work)
-        work.folder.open({**settings, "explore": explore}, resume=resume, overwrite=overwrite)
+        folder.open({**settings, "explore": explore}, work.trained(), resume=resume)
         report = _run(work, {**settings, "explore": explore}, subsets, workers, progress)
         if out is not None:
-            report.save(work.folder.path)
+            folder.write(report.contents())
     return report
 
 
@@ -140,7 +146,7 @@ def prepare(
     test_set: Any,
     *,
     sources: Mapping[str, Any],
-    out: Path,
+    out: StudyFolder,
     ratios: Sequence[float] = (0.25, 0.5),
     seeds: int | Sequence[int] = 10,
     labels_per_class: int | None = None,
@@ -203,7 +209,7 @@ def prepare(
         lr=lr,
         pool=min(most, max(spec.num_classes, math.ceil(updates * batch_size * shares[-1]))),
         device=target,
-        folder=StudyFolder(out),
+        folder=out,
     )
     return work, settings, subsets
 

@@ -9,16 +9,17 @@ from typing import Any
 
 import torch
 
-from genaug.storage import replace_files, saving_to
+from genaug.training.run_folder import RunFolder
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")
 
 
-def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write ``step-<number>.pt`` and its hash into a folder, then drop all but the newest ``KEEP``.
+def write_checkpoint(folder: RunFolder, step: int, state: dict[str, Any]) -> None:
+    """Write ``step-<number>.pt`` and its seal into a run's folder, then drop all but the newest ``KEEP``.
 
-    Checkpoints of later steps go as well: the run fell back behind them, since they are damaged.
+    The seal holds the hash and the run that the checkpoint is of. Checkpoints of later steps go as well: the run fell
+    back behind them, since they are damaged.
 
     Raises ``SaveError`` where writing fails; older checkpoints are then untouched.
     """
@@ -26,32 +27,37 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     torch.save(state, buffer)
     content = buffer.getvalue()
     name = f"step-{step:08d}.pt"
-    seal = json.dumps({"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)})
-    with saving_to(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_files(folder, {name: content, f"{name}.json": seal.encode()})
-        found = _found(folder)
-        this = found.index(folder / name)
-        for old in found[:this] + found[this + KEEP :]:
-            old.unlink(missing_ok=True)
-            old.with_name(old.name + ".json").unlink(missing_ok=True)
+    place = folder.checkpoints.name
+    seal = json.dumps({**_seal(content), "run": folder.identity})
+    folder.write({f"{place}/{name}": content, f"{place}/{name}.json": seal.encode()})
+    paths = _found(folder.checkpoints)
+    this = paths.index(folder.checkpoints / name)
+    old = [f"{place}/{path.name}" for path in paths[:this] + paths[this + KEEP :]]
+    folder.remove([*old, *(f"{name}.json" for name in old)])
 
 
-def newest_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
-    """The state of the newest whole checkpoint, or None, and a sentence for each damaged one that was passed over."""
-    damaged: list[str] = []
-    for path in _found(folder):
+def newest_checkpoint(folder: RunFolder, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
+    """The state of the run's newest whole checkpoint, or None, and a sentence for each one that was passed over."""
+    passed_over: list[str] = []
+    for path in _found(folder.checkpoints):
         content = path.read_bytes()
         try:
             seal = json.loads(path.with_name(path.name + ".json").read_bytes())
-            whole = seal == {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-        except (OSError, ValueError):
+            whole = {name: seal[name] for name in ("sha256", "size")} == _seal(content)
+        except (OSError, ValueError, KeyError, TypeError):
             whole = False
-        if whole:
+        if not whole:
+            passed_over.append(f"{path} is damaged and was passed over.")
+        elif seal.get("run") != folder.identity:
+            passed_over.append(f"{path} is a checkpoint of another run and was passed over.")
+        else:
             state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-            return state, damaged
-        damaged.append(f"{path} is damaged and was passed over.")
-    return None, damaged
+            return state, passed_over
+    return None, passed_over
+
+
+def _seal(content: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
 
 
 def newest_step(folder: Path) -> int | None:

@@ -3,6 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from genaug.progress import Progress
 from genaug.randomness import check_seed
 from genaug.storage import first_problem
 from genaug.training.diffaugment import check_policy
-from genaug.training.ranks import joined
+from genaug.training.ranks import is_first, joined
 from genaug.training.reading import TrainingImages, read_images
 from genaug.training.run import TrainingRun
 from genaug.training.run_folder import RunFolder
@@ -73,47 +74,53 @@ def fit(
     policy = check_policy(augment)
     target = pick_device(device)
     dtype = compute_dtype(precision, target)
-    folder = RunFolder(Path(out))
-    folder.check_free(overwrite, resume)
-    with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
+    folder = RunFolder(out)
+    with ExitStack() as held:
+        if is_first():  # it writes for all
+            what = f"a training run ({backend}, seed {seed})"
+            held.enter_context(folder.claimed(what, overwrite=overwrite, resume=resume))
+        with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
 
-        def tell(count: int) -> None:
-            shown.advance(count)
-            shown.tell("images")
+            def tell(count: int) -> None:
+                shown.advance(count)
+                shown.tell("images")
 
-        data = read_images(dataset, image_size, tell)
-    if recipe.describe(options, data.spec).takes_labels:
-        _warn_of_absent_classes(data)
-    asked = {
-        "backend": backend,
-        "data": _name(dataset),
-        "config": options.model_dump(mode="json"),
-        "steps": steps,
-        "batch_size": batch_size,
-        "seed": seed,
-        "precision": str(dtype).removeprefix("torch."),
-        "augment": list(policy),
-        "image_size": image_size,
-        "images": len(data.images),
-        "data_sha256": fingerprint(data),
-        "torch": str(torch.__version__),
-        "genaug": __version__,
-        "plugin": f"{plugin.distribution} {plugin.version}",
-    }
-    with joined(target, batch_size) as (share, place), torch.random.fork_rng([place] if place.type == "cuda" else []):
-        run = TrainingRun(
-            recipe,
-            options,
-            data,
-            folder,
-            asked,
-            policy=policy,
-            device=place,
-            dtype=dtype,
-            share=share,
-            show_progress=progress,
-        )
-        generator = run.train(resume=resume, checkpoint_every=checkpoint_every, max_minutes=max_minutes)
+            data = read_images(dataset, image_size, tell)
+        if recipe.describe(options, data.spec).takes_labels:
+            _warn_of_absent_classes(data)
+        asked = {
+            "backend": backend,
+            "data": _name(dataset),
+            "config": options.model_dump(mode="json"),
+            "steps": steps,
+            "batch_size": batch_size,
+            "seed": seed,
+            "precision": str(dtype).removeprefix("torch."),
+            "augment": list(policy),
+            "image_size": image_size,
+            "images": len(data.images),
+            "data_sha256": fingerprint(data),
+            "torch": str(torch.__version__),
+            "genaug": __version__,
+            "plugin": f"{plugin.distribution} {plugin.version}",
+        }
+        with (
+            joined(target, batch_size) as (share, place),
+            torch.random.fork_rng([place] if place.type == "cuda" else []),
+        ):
+            run = TrainingRun(
+                recipe,
+                options,
+                data,
+                folder,
+                asked,
+                policy=policy,
+                device=place,
+                dtype=dtype,
+                share=share,
+                show_progress=progress,
+            )
+            generator = run.train(resume=resume, checkpoint_every=checkpoint_every, max_minutes=max_minutes)
     generator.folder = folder.path
     return generator
 

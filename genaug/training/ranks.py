@@ -34,6 +34,11 @@ class Share:
         return rows[self.rank * each : (self.rank + 1) * each]
 
 
+def is_first() -> bool:
+    """Whether this will be the process of rank 0, before the processes that torchrun started have joined."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def joined(device: torch.device, batch_size: int) -> Iterator[tuple[Share, torch.device]]:
     """Join the processes that torchrun started, if it did; gives this one's share and its device.
