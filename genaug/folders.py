@@ -20,7 +20,7 @@ def resolve(path: str | Path) -> Path:
     """An absolute path without ``~``, ``..`` and links: what is checked and what is written are then the same place.
 
     Raises ``InputError`` for what can't be a path here (a name that is too long, a loop of links, an unknown user) and
-    ``OutputExistsError`` for a path that leads through a file.
+    ``SaveError`` for a path that leads through a file.
     """
     try:
         place = Path(path).expanduser().resolve()
@@ -31,7 +31,9 @@ def resolve(path: str | Path) -> Path:
         raise InputError(f"{str(path)[:200]!r} can't be used as a path ({reason}). Choose another one.") from error
     for parent in place.parents:
         if not os.path.isdir(parent) and os.path.lexists(parent):
-            raise OutputExistsError(f"{parent} is a file, so nothing can be written below it. Choose another path.")
+            raise SaveError(
+                f"could not write to {place}: {parent} is a file, so there is nothing below it. Choose another path."
+            )
     return place
 
 

@@ -65,7 +65,10 @@ class Marker:
             raise _foreign(path)
         try:
             with open(path, "rb") as file:
-                content = file.read(MAX_BYTES + 1)
+                size = os.fstat(file.fileno()).st_size
+                if size > MAX_BYTES:
+                    raise _foreign(path)
+                content = file.read(size)
         except FileNotFoundError:
             return None
         lines = content.split(b"\n")[:-1]  # what a kill cut short doesn't count
@@ -76,7 +79,7 @@ class Marker:
             identity = header["id"]
             if (header["library"], header["format"]) != ("genaug", 1) or header["kind"] not in KINDS:
                 raise ValueError
-            if len(content) > MAX_BYTES or len(identity) != 16 or not set(identity) <= set("0123456789abcdef"):
+            if len(identity) != 16 or not set(identity) <= set("0123456789abcdef"):
                 raise ValueError
             marker = cls(folder, header["kind"], identity)
             for change in changes:

@@ -146,7 +146,7 @@ def prepare(
     test_set: Any,
     *,
     sources: Mapping[str, Any],
-    out: StudyFolder,
+    out: str | Path | StudyFolder,
     ratios: Sequence[float] = (0.25, 0.5),
     seeds: int | Sequence[int] = 10,
     labels_per_class: int | None = None,
@@ -209,7 +209,7 @@ def prepare(
         lr=lr,
         pool=min(most, max(spec.num_classes, math.ceil(updates * batch_size * shares[-1]))),
         device=target,
-        folder=out,
+        folder=out if isinstance(out, StudyFolder) else StudyFolder(out),
     )
     return work, settings, subsets
 
