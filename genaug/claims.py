@@ -140,7 +140,7 @@ class Claim:
             place = _within(self.path, name)
             if new.is_dir() and not os.path.lexists(new / name) and place is not None and _is_file(place):
                 place.unlink()
-                self._prune(name)
+            self._prune(name)
         with suppress(OSError):  # a full disk: then the next claim finds that there is nothing to undo
             self._marker.append(undone=True)
         self._marker.pending = None
@@ -246,9 +246,13 @@ def claim(
 
 def discard(path: Path) -> None:
     """Remove what genaug wrote in a folder, and the folder if nothing else is left in it."""
-    if path.is_dir() and not path.is_symlink() and Marker.read(path) is not None:
-        with claim(path, None, replace=True) as claimed:
-            claimed.clear()
+    if path.is_dir() and not path.is_symlink():
+        if Marker.read(path) is not None:
+            with claim(path, None, what="a removal", replace=True) as claimed:
+                claimed.clear()
+        elif os.path.lexists(path / LOCK):  # killed after it had removed the marker
+            with saving_to(path), locked(path, "a removal"):
+                pass
     with suppress(OSError):
         path.rmdir()
 

@@ -48,10 +48,13 @@ class Marker:
         """Start a marker in a folder that holds no file of genaug's."""
         identity = secrets.token_hex(8) if identity is None else identity
         marker = cls(folder, kind, identity)
-        with open(marker.path, "wb") as file:
-            file.write(_line({"library": "genaug", "format": 1, "kind": kind, "id": identity}))
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(marker.path, "wb", buffering=0) as file:
+                file.write(_line({"library": "genaug", "format": 1, "kind": kind, "id": identity}))
+                os.fsync(file.fileno())
+        except BaseException:
+            marker.path.unlink(missing_ok=True)
+            raise
         return marker
 
     @classmethod
