@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from kills import killed_at
 
 from genaug import folders, locks
 from genaug.claims import claim, discard
@@ -19,40 +20,12 @@ from genaug.marker import Marker
 
 OLD = {"config.json": b"old", "0/a": b"1", "0/b": b"2", "1/c": b"3"}
 NEW = {"config.json": b"new", "0/a": b"4", "2/d": b"5"}
-MUTATIONS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate")
 
 
 def files(folder):
     """The files of a folder by name, but for the journals of what is genaug's own."""
     found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".genaug.jsonl")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
-
-
-def killed_at(point, action):
-    """Run ``action`` in a process that ends just before it changes the file system for the ``point``-th time, as by a
-    ``kill -9``. Returns whether it got there."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def hook(event, arguments):
-            nonlocal count
-            changes = event in MUTATIONS or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR))
-            if changes and not str(arguments[0]).startswith("/dev"):
-                count += 1
-                if count > point:
-                    os._exit(9)
-
-        try:
-            sys.addaudithook(hook)
-            action()
-            os._exit(0)
-        except BaseException as error:
-            print("in the child:", repr(error), file=sys.__stderr__, flush=True)
-            os._exit(1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 9)
-    return code == 9
 
 
 def write(folder, contents, *, replace=False, keep=True, kind="samples"):
