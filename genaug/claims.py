@@ -36,12 +36,14 @@ class Claim:
         """Raises ``OutputExistsError`` if a file that genaug didn't write has one of these names, or is in the way."""
         for name in names:
             place = _within(self.path, name)
-            taken = place is None or (os.path.lexists(place) and not (name in self._marker.files and _is_file(place)))
-            if taken:
-                raise OutputExistsError(
-                    f"{self.path / name} is needed, and what has that name, or stands in its way, is not a file that "
-                    "genaug wrote there; it is left alone. Move it away, or choose another folder."
-                )
+            if place is not None and (not os.path.lexists(place) or (name in self._marker.files and _is_file(place))):
+                continue
+            parts = [self.path.joinpath(*PurePosixPath(name).parts[:end]) for end in range(1, name.count("/") + 2)]
+            obstacle = next(part for part in parts if part.is_symlink() or not part.is_dir() or part == parts[-1])
+            raise OutputExistsError(
+                f"{obstacle} is needed, but genaug didn't write what is there; it is left alone. Move it away, or "
+                "choose another folder."
+            )
 
     def declare(self, names: Collection[str]) -> None:
         """List files that are about to be written, for those that are written in place; a name that ends with '/' is

@@ -192,7 +192,8 @@ class TestMarker:
         assert files(out) == {"a": b"4", "d/e": b"5", "sub/mine": b"mine", "study.json": b"mine"}
         before = files(out)
         for name in ("study.json", "sub/mine", "sub", "study.json/x"):
-            with pytest.raises(OutputExistsError, match=f"out/{name} is needed.*left alone"):
+            told = f"out/{name.removesuffix('/x')} is needed.*left alone"
+            with pytest.raises(OutputExistsError, match=told):
                 write(out, {"a": b"6", name: b"7"}, replace=True, keep=False)
             assert files(out) == before
         discard(out)

@@ -269,7 +269,7 @@ def test_the_command(make_generator, tmp_path):
     assert f"({figures['kid'].low:.4g} to {figures['kid'].high:.4g})" in card
     assert report == json.loads((out / "evaluation.json").read_text())
     assert (report["data"], report["held_out_images"]) == ("digits", 500)
-    assert sorted(path.name for path in out.iterdir()) == ["evaluation.json", "neighbours.png"]
+    assert sorted(path.name for path in out.glob("[!.]*")) == ["evaluation.json", "neighbours.png"]
     refused = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nowhere"), "--out", str(out)])
     assert refused.exit_code == 1
     assert "--overwrite" in refused.output, "told before the source is loaded"

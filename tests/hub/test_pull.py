@@ -240,7 +240,7 @@ class TestCopies:
         copy_to(pull(REPO, extras=True), tmp_path / "a" / "copy", False)
         loaded = genaug.load(tmp_path / "a" / "copy", device="cpu")
         assert same(loaded, generator)
-        assert sorted(path.name for path in loaded.folder.iterdir()) == [
+        assert sorted(path.name for path in loaded.folder.glob("[!.]*")) == [
             "README.md",
             "config.json",
             "model.safetensors",
@@ -260,7 +260,9 @@ class TestCopies:
 
     def test_another_projects_files_are_never_replaced(self, hub, commit, tmp_path):
         (tmp_path / "config.json").write_text('{"model": "bert"}')
-        with pytest.raises(OutputExistsError, match=r"has a config.json, but holds no generator; it is left alone"):
+        with pytest.raises(
+            OutputExistsError, match=r"config\.json is needed, but genaug didn't write what is there; it is left alone"
+        ):
             copy_to(pull(REPO), tmp_path, True)
         assert (tmp_path / "config.json").read_text() == '{"model": "bert"}'
 
