@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from genaug.errors import OutputExistsError, SaveError
 from genaug.folders import resolve, saving_to
-from genaug.locks import locked
+from genaug.locks import Lock, locked
 from genaug.marker import KINDS, LOCK, MARKER, Marker
 
 ANOTHER = "Choose another folder or pass overwrite=True (--overwrite)."
@@ -24,13 +24,17 @@ _LAST = "config.json"  # describes the weights beside it, so it comes after them
 class Claim:
     """A folder that this process may write to. ``files`` are those that genaug wrote there."""
 
-    def __init__(self, path: Path, marker: Marker) -> None:
+    def __init__(self, path: Path, marker: Marker, lock: Lock) -> None:
         self.path = path
-        self._marker = marker
+        self._marker, self._lock = marker, lock
 
     @property
     def files(self) -> frozenset[str]:
         return frozenset(self._marker.files)
+
+    def check_held(self) -> None:
+        """Raises ``SaveError`` if the folder was moved away or its lock removed, so that others may write to it."""
+        self._lock.check()
 
     def check_free(self, names: Collection[str]) -> None:
         """Raises ``OutputExistsError`` if a file that genaug didn't write has one of these names, or is in the way."""
@@ -79,6 +83,7 @@ class Claim:
         """An empty folder to fill. When the block ends, its files take their places, all or none; those that genaug
         wrote before, and that it has no new version of, stay if ``keep`` and are removed otherwise."""
         staging = self._marker.staging
+        self.check_held()
         with saving_to(self.path):
             try:
                 staging.mkdir()
@@ -92,6 +97,7 @@ class Claim:
                     shutil.rmtree(staging, ignore_errors=True)
 
     def _replace(self, names: list[str], stale: list[str]) -> None:
+        self.check_held()
         self.check_free(names)
         new = {name for name in names if not os.path.lexists(self.path / name)}
         self._marker.append(begin=sorted(new))
@@ -169,6 +175,7 @@ class Claim:
                 self._remove(mine)
 
     def _remove(self, names: list[str]) -> None:
+        self.check_held()
         for name in names:
             place = _within(self.path, name)
             if name.endswith("/"):
@@ -198,6 +205,7 @@ class Claim:
         """Remove the marker if none of genaug's files is there."""
         if not any(os.path.lexists(self.path / name) for name in self._marker.files):
             with suppress(OSError):
+                self.check_held()
                 (self.path / MARKER).unlink()
 
 
@@ -232,13 +240,13 @@ def claim(
         with saving_to(place):
             if place.is_dir() and Marker.read(place) is None:
                 _check(place, None, kind, replace, join, options)  # what is somebody else's isn't even locked
-            held.enter_context(locked(place, what or KINDS[kind or "generator"]))
+            lock = held.enter_context(locked(place, what or KINDS[kind or "generator"]))
             marker = Marker.read(place)
             if marker is not None:
-                Claim(place, marker).recover()
+                Claim(place, marker, lock).recover()
             if not _check(place, marker, kind, replace, join, options) or marker is None:
                 marker = Marker.create(place, kind or "generator", None if marker is None else marker.identity)
-        claimed = Claim(place, marker)
+        claimed = Claim(place, marker, lock)
         try:
             yield claimed
         finally:

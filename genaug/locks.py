@@ -6,13 +6,14 @@ leaves its lock behind; the next one takes it over, if it can tell that the proc
 
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from genaug.errors import OutputExistsError
+from genaug.errors import OutputExistsError, SaveError
 from genaug.folders import Process, this_process
 from genaug.marker import LOCK
 
@@ -26,15 +27,36 @@ _MAX_BYTES = 2**16
 _held: set[Path] = set()  # by this process
 
 
+@dataclass(frozen=True)
+class Lock:
+    """A lock that this process, or the one that it was forked from, made."""
+
+    path: Path
+    content: bytes
+
+    def check(self) -> None:
+        """Raises ``SaveError`` if the lock isn't there any more: the folder was moved away, or the lock removed."""
+        try:
+            same = self.path.read_bytes() == self.content
+        except OSError:
+            same = False
+        if not same:
+            raise SaveError(
+                f"{self.path.parent} is no longer held by this process: the folder was moved, or its lock removed. "
+                "Nothing more is written there."
+            )
+
+
 @contextmanager
-def locked(folder: Path, what: str) -> Iterator[None]:
+def locked(folder: Path, what: str) -> Iterator[Lock]:
     """Hold a folder's lock for the block, and make the folder if there is none; it goes again if it stays empty.
 
-    A process that is forked meanwhile doesn't hold it. Raises ``OutputExistsError`` if another process, or another
+    A process that is forked meanwhile doesn't release it. Raises ``OutputExistsError`` if another process, or another
     thread of this one, holds it.
     """
     process = this_process()
-    mine = json.dumps({**asdict(process), "what": what, "since": time.strftime("%Y-%m-%d %H:%M:%S")}).encode()
+    since, token = time.strftime("%Y-%m-%d %H:%M:%S"), secrets.token_hex(4)
+    mine = json.dumps({**asdict(process), "what": what, "since": since, "token": token}).encode()
     lock = folder / LOCK
     made: list[Path] = []
     holds = False
@@ -46,7 +68,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
                     break
         _held.add(lock)
         holds = True
-        yield
+        yield Lock(lock, mine)
     finally:
         if os.getpid() == process.pid:
             with suppress(OSError):

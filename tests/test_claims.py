@@ -182,6 +182,20 @@ class TestLock:
         assert (tmp_path / "thesis").read_text() == ""
 
 
+def test_who_lost_the_folder_writes_no_more(tmp_path):
+    out = tmp_path / "out"
+    with claim(out, "run") as first:
+        first.write({"a": b"1"})
+        out.rename(tmp_path / "moved")
+        with claim(out, "run") as second:
+            second.write({"b": b"2"})
+            for action in (lambda: first.write({"b": b"3"}), first.clear, first.check_held):
+                with pytest.raises(SaveError, match="no longer held by this process"):
+                    action()
+        assert files(out) == {"b": b"2"}
+    assert files(out) == {"b": b"2"}
+
+
 class TestMarker:
     def test_only_what_it_lists_is_replaced_or_removed(self, tmp_path):
         out = tmp_path / "out"

@@ -58,9 +58,10 @@ def fit(
     where a backend's learning rates decay over the run, they then follow the longer run from there on. A class that
     no image is of gets a ``TrainingWarning``.
 
-    Raises ``InputError`` for unusable arguments or data, ``OutputExistsError`` where ``out`` holds something,
-    ``PluginError`` for a missing backend, ``SaveError`` where ``out`` can't be written, ``TrainingError`` where the
-    losses are no longer finite. SIGINT ends in ``KeyboardInterrupt`` after the state is saved.
+    Raises ``InputError`` for unusable arguments or data, ``OutputExistsError`` where ``out`` holds something or another
+    process writes to it, ``PluginError`` for a missing backend, ``SaveError`` where ``out`` can't be written,
+    ``TrainingError`` where the losses are no longer finite. SIGINT ends in ``KeyboardInterrupt`` after the state is
+    saved.
     """
     recipe = plugins.resolve(backend)
     plugin = plugins.discover().backends[backend]

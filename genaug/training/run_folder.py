@@ -124,6 +124,7 @@ class RunFolder:
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Append one line to ``metrics.jsonl``."""
+        self._claimed.check_held()
         with saving_to(self.path / _METRICS_FILE):
             with open(self.path / _METRICS_FILE, "a") as file:
                 file.write(json.dumps({"step": step, **metrics}) + "\n")

@@ -13,6 +13,7 @@ from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
 import genaug
 from genaug import storage
 from genaug.errors import FormatError, HubError, HubWarning, InputError, OutputExistsError, SaveError
+from genaug.hub.cache import blank, blob
 from genaug.hub.pull import copy_to, pull
 
 REPO = "owner/digits"
@@ -192,6 +193,18 @@ class TestTheCache:
         hub.put(REPO, {"config.json": contents(generator)["config.json"] + b" "})
         with pytest.raises(SaveError, match="could not write to"):
             pull(REPO)
+
+    def test_what_a_killed_process_left_is_removed(self, hub, commit, generator, cache):
+        if (child := os.fork()) == 0:
+            with blank(blob(REPO, "0" * 64)) as part:
+                part.write_bytes(b"half")
+                os._exit(9)
+        os.waitpid(child, 0)
+        (left,) = cache.rglob("*.incomplete")
+        other = left.with_name("1234.abcdef01.incomplete")  # huggingface_hub's
+        other.write_bytes(b"half")
+        assert same(genaug.load(REPO, device="cpu"), generator)
+        assert list(cache.rglob("*.incomplete")) == [other]
 
     def test_two_who_pull_at_once(self, hub, commit, generator):
         from concurrent.futures import ThreadPoolExecutor
