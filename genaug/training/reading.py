@@ -118,8 +118,8 @@ def _labels(dataset: Any, carried: list[Any], what: str) -> tuple[Tensor | None,
         )
     if names is not None and (len(set(map(same_form, names))) != classes or max(map(len, names)) > MAX_NAME):
         names = None  # they don't tell the classes apart
-    if names is not None and any("\udc80" <= letter <= "\udcff" for letter in "".join(names)):
-        broken = next(name for name in names if not name.isprintable())
+    broken = next((name for name in names or () if any("\udc80" <= letter <= "\udcff" for letter in name)), None)
+    if broken is not None:
         raise InputError(f"a class has the name {broken!r}, which isn't text (in an old encoding?). Rename it.")
     return labels, classes, names
 
