@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import Subset, TensorDataset
 
 import genaug
-from genaug import plugins
+from genaug import claims, plugins
 from genaug.backend import Backend, BackendConfig, Loss, Player
 from genaug.errors import InputError, OutputExistsError, PluginError, SaveError, TrainingError, TrainingWarning
 from genaug.training.game import Game
@@ -242,15 +242,15 @@ class TestResume:
         def interrupted(source, target):
             replace_file(source, target)
             if str(target).endswith("model.safetensors"):
-                monkeypatch.setattr(storage.os, "replace", replace_file)
+                monkeypatch.setattr(claims.os, "replace", replace_file)
                 raise KeyboardInterrupt
 
-        at_step(5, lambda: monkeypatch.setattr(storage.os, "replace", interrupted))
+        at_step(5, lambda: monkeypatch.setattr(claims.os, "replace", interrupted))
         with pytest.raises(KeyboardInterrupt):
             fit(tmp_path / "run")
         monkeypatch.undo()
-        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 8
-        assert not list((tmp_path / "run").rglob(".*"))
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 4, "all of its files or none"
+        assert [path.name for path in (tmp_path / "run").rglob(".*")] == [".genaug.jsonl"]
         fit(tmp_path / "run", resume=True)
         assert_same_run(tmp_path / "run", reference)
 
