@@ -70,7 +70,7 @@ def run_checks(backend: str, *, config: Mapping[str, Any] | None = None) -> Iter
             yield Result(check.__name__, "skipped", str(reason))
         except ConformanceError as error:
             yield Result(check.__name__, "failed", str(error))
-        except Exception as error:  # whatever a backend raises
+        except (Exception, SystemExit) as error:  # whatever a backend raises
             told = shorten(str(error), 300, placeholder=" …")
             yield Result(check.__name__, "failed", f"{type(error).__name__}: {told} ({_place(error, type(recipe))})")
         else:
@@ -96,7 +96,7 @@ def parametrize_with_checks(
     return pytest.mark.parametrize(("backend", "check"), cases)
 
 
-def _place(error: Exception, backend: type) -> str:
+def _place(error: BaseException, backend: type) -> str:
     """Where in the backend's own package an error came up, else where it did at all: "networks.py, line 12"."""
     frames = extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(Path(getfile(backend)).parent)]
