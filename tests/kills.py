@@ -112,8 +112,8 @@ def main(kind, folder, start, stride):
             for option, where in (("resume", out), ("overwrite", copy)):
                 result = in_a_fork(partial(action, where, **{option: True}))
                 told[option] = "as never killed" if result == reference else result
-                hidden = {path.name for path in where.rglob(".*")}
-                told[f"{option} leaves"] = sorted(hidden - {".genaug.jsonl"})
+                left = {path.name for pattern in (".*", "*.run") for path in where.rglob(pattern)}
+                told[f"{option} leaves"] = sorted(left - {".genaug.jsonl"})
             print(json.dumps(told), flush=True)
             shutil.rmtree(out)
             shutil.rmtree(copy)

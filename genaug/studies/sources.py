@@ -175,10 +175,12 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
 
     A generator that was damaged, or killed while it was saved, is trained again.
     """
+    run = run_folder(folder)
     if folder.is_dir():
         with suppress(FormatError):
-            return genaug.load(folder, device=device)
-    run = run_folder(folder)
+            generator = genaug.load(folder, device=device)
+            discard(run)  # of a process that was killed after it had saved the generator
+            return generator
     settings: dict[str, Any] = {
         **{key: value for key, value in asdict(recipe).items() if key != "backend"},
         "seed": seed,
