@@ -49,8 +49,9 @@ def seal(folder, weights):
 
 
 @pytest.fixture
-def little_memory():
+def little_memory(saved):
     """Within the test, this process gets no more than ``MEMORY`` beyond what it has: more raises, or aborts it."""
+    load(saved)  # imports what loading needs
     resource = pytest.importorskip("resource")
     if not os.path.exists("/proc/self/statm"):
         pytest.skip("no /proc to see how much memory there is in use")
