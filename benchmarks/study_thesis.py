@@ -132,12 +132,13 @@ def answer(options: argparse.Namespace, tracked: TrackedCells) -> None:
         return
     with tracked.study(options.data, folder):
         work, told, _ = prepare(train, test, out=folder, **settings)
-        work.folder.open(told, resume=True, overwrite=False)
-        jobs = left_to_do([Job("test", seed, arms) for seed in seeds], Ledger(work.folder.read()).done)
-        with Progress(NAME, total_cost(work, jobs), line_every=30) as bar:
-            run_jobs(work, jobs, options.workers, bar)
-        judge_images(work, data, seeds)
-        write_sheet(work, options.results / f"{NAME}_{options.data}_samples.png")
+        with work.folder.claimed(resume=True, overwrite=False):
+            work.folder.open(told, work.trained(), resume=True)
+            jobs = left_to_do([Job("test", seed, arms) for seed in seeds], Ledger(work.folder.read()).done)
+            with Progress(NAME, total_cost(work, jobs), line_every=30) as bar:
+                run_jobs(work, jobs, options.workers, bar)
+            judge_images(work, data, seeds)
+            write_sheet(work, options.results / f"{NAME}_{options.data}_samples.png")
     draw(cells_of(tracked.path, options.data), options.results, options.data)
 
 

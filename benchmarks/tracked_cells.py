@@ -47,10 +47,11 @@ class TrackedCells:
         settings, cells = self.cells(study)
         if settings is None or _settings(folder) not in (None, settings):
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        cells = _merged(StudyFolder(folder).read(), cells)
-        (folder / CELLS_FILE).write_text("".join(json.dumps(cell) + "\n" for cell in cells))
-        (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
+        place = StudyFolder(folder)
+        with place.claimed(resume=True, overwrite=False):
+            lines = "".join(json.dumps(cell) + "\n" for cell in _merged(place.read(), cells))
+            settings_text = json.dumps(settings, indent=2) + "\n"
+            place.write({CELLS_FILE: lines.encode(), SETTINGS_FILE: settings_text.encode()})
 
     def collect(self, study: str, folder: Path) -> None:
         """Write a study's cells into the file, beside those that it has of that study. Those of other settings stay

@@ -182,10 +182,11 @@ def follow(setting: Setting, cells: TrackedCells, options: argparse.Namespace) -
     name, again = f"{setting.name}: fresh", folder.with_name(folder.name + "-fresh")
     with cells.study(name, again):
         work, settings, subsets = prepare(train, unseen, out=again, seeds=fresh, **shared)
-        work.folder.open({**settings, "advised": advised.name}, resume=True, overwrite=False)
-        jobs = left_to_do([Job("test", seed, arms) for seed in fresh], Ledger(work.folder.read()).done)
-        with Progress("fresh seeds", total_cost(work, jobs), line_every=10) as bar:
-            run_jobs(work, jobs, options.workers, bar)
+        with work.folder.claimed(resume=True, overwrite=False):
+            work.folder.open({**settings, "advised": advised.name}, work.trained(), resume=True)
+            jobs = left_to_do([Job("test", seed, arms) for seed in fresh], Ledger(work.folder.read()).done)
+            with Progress("fresh seeds", total_cost(work, jobs), line_every=10) as bar:
+                run_jobs(work, jobs, options.workers, bar)
     ledger = Ledger(work.folder.read())
     table = {arm: [ledger.accuracies("test", arm.name)[seed] for seed in fresh] for arm in arms}
     better = max((NONE, CLASSIC), key=lambda arm: sum(table[arm]))

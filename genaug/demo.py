@@ -5,7 +5,6 @@ ways on them: as they are, with classic augmentation, with generated images blen
 """
 
 import json
-import os
 import platform
 import tempfile
 import time
@@ -21,15 +20,14 @@ from torch.utils.data import DataLoader
 
 import genaug
 from genaug import storage
+from genaug.claims import claim
 from genaug.classes import class_names
 from genaug.data import Digits, few_per_class
 from genaug.demo_report import demo_html, verdict
-from genaug.errors import InputError, OutputExistsError
-from genaug.folders import check_replaceable, replaced_folder
+from genaug.errors import InputError
 from genaug.generator import Generator
 from genaug.images import to_uint8
 from genaug.labels import labels_of
-from genaug.paths import user_path
 from genaug.progress import Progress
 from genaug.randomness import check_seed, mix
 from genaug.sheet import Block, draw_sheet, encode_png, sheet_labels
@@ -47,8 +45,6 @@ ARMS = {
 }
 WIDTH = 16  # channels of the classifier's first block
 POOL_SIZE = 2000  # generated once; every epoch of a classifier draws its share from them
-_WRITTEN = {"report.html", "report.json", "samples.png", "generator"}
-_WRITTEN |= {f"generator{os.sep}{name}" for name in (storage.CONFIG_FILE, storage.WEIGHTS_FILE)}
 Batches = Iterator[tuple[Tensor, Tensor]]
 COMPARISONS = (
     ("classic", "none"),
@@ -83,12 +79,27 @@ def run_demo(
 ) -> dict[str, Any]:
     """Run the demo, write ``report.html``, ``report.json``, ``samples.png`` and ``generator/``; return the report.
 
-    ``out`` appears whole, once everything is done. Raises ``OutputExistsError`` where it holds something and
-    ``overwrite`` is false, or anything but a demo, ``InputError`` for settings that can't be run.
+    The files appear together, once everything is done; ``overwrite`` replaces those of an earlier demo. Raises
+    ``OutputExistsError`` where ``out`` holds something else, ``InputError`` for settings that can't be run.
     """
     settings = settings or DemoSettings()
-    out = user_path(out)
-    _check(settings, out, overwrite)
+    _check(settings)
+    with claim(out, "demo", replace=overwrite, options="Choose another --out or pass --overwrite.") as place:
+        report, generator, sheet = _run(settings, progress)
+        saved = storage.encode_generator(generator.manifest_fields(), generator.network.state_dict())
+        place.write(
+            {
+                **{f"generator/{name}": content for name, content in saved.items()},
+                "samples.png": encode_png(sheet),
+                "report.html": demo_html(report, sheet, Path(out)).encode(),
+                "report.json": (json.dumps(report, indent=2, allow_nan=False) + "\n").encode(),
+            }
+        )
+    return report
+
+
+def _run(settings: DemoSettings, progress: bool) -> tuple[dict[str, Any], Generator, Image.Image]:
+    """The report, the first seed's generator, and a sheet of its samples."""
     started = time.perf_counter()
     train, test = Digits("train", to_uint8), Digits("test", to_uint8)
     test_images, test_labels = _in_memory(test)
@@ -121,40 +132,20 @@ def run_demo(
     sheet = _sheet(*shown, seed=settings.seed)
     seconds["total"] = time.perf_counter() - started
     drawn = [settings.labels_per_class / count for count in labels_of(train).bincount().tolist()]
-    report = _report(settings, seeds, accuracies, seconds, len(test_labels), sum(drawn) / len(drawn))
-    _write(out, report, shown[0], sheet, overwrite)
-    return report
+    return _report(settings, seeds, accuracies, seconds, len(test_labels), sum(drawn) / len(drawn)), shown[0], sheet
 
 
 # A generator takes about as long to train as this many classifiers: for the progress bar only.
 _GENERATOR_COST = 4
 
 
-def _check(settings: DemoSettings, out: Path, overwrite: bool) -> None:
+def _check(settings: DemoSettings) -> None:
     check_seed(settings.seed)
     for name in ("labels_per_class", "generator_steps", "updates", "generator_batch_size", "batch_size", "seeds"):
         if getattr(settings, name) < 1:
             raise InputError(f"{name} must be 1 or more, got {getattr(settings, name)}.")
     if not 0 < settings.ratio < 1:
         raise InputError(f"ratio must lie between 0 and 1, got {settings.ratio}.")
-    _check_free(out, overwrite)
-
-
-def _check_free(out: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds something, unless that is a demo and nothing else and ``overwrite`` is true."""
-    check_replaceable(out)
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    if not overwrite:
-        raise OutputExistsError(f"{out} exists and is not empty. Choose another --out or pass --overwrite.")
-    if not (out / "report.json").is_file():
-        raise OutputExistsError(f"{out} is not empty and holds no report of the demo; it is left alone.")
-    foreign = sorted({str(path.relative_to(out)) for path in out.rglob("*")} - _WRITTEN)
-    if foreign:
-        raise OutputExistsError(
-            f"{out} also holds {foreign[0]}, which is none of the demo's files; it is left alone. Move that away, or "
-            "choose another --out."
-        )
 
 
 def _fit(few: Any, settings: DemoSettings, seed: int, out: Path) -> Generator:
@@ -236,15 +227,3 @@ def _report(
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "versions": {"genaug": genaug.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }
-
-
-def _write(out: Path, report: dict[str, Any], generator: Generator, sheet: Image.Image, overwrite: bool) -> None:
-    with storage.saving_to(out), replaced_folder(out) as new:
-        generator.save(new / "generator")
-        contents = {
-            "samples.png": encode_png(sheet),
-            "report.html": demo_html(report, sheet, out).encode(),
-            "report.json": (json.dumps(report, indent=2, allow_nan=False) + "\n").encode(),
-        }
-        storage.replace_files(new, contents)
-        _check_free(out, overwrite)

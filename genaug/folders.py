@@ -1,56 +1,138 @@
-"""Folders that appear whole, and take the place of what was there without a moment in which either could be lost."""
+"""Places to write to: paths that mean one thing, errors as sentences, temporary files that tell whose they are."""
 
+import errno
+import hashlib
 import os
-import shutil
-import tempfile
+import re
+import secrets
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from genaug.errors import OutputExistsError, SaveError
+from genaug.errors import InputError, OutputExistsError, SaveError
+
+_TEMPORARY = re.compile(r"genaug-([0-9a-f]{8})-(\d{1,10})-(\d{1,20})-[0-9a-f]{8}\.(part|incomplete)")
 
 
-def check_replaceable(out: Path) -> None:
-    """Refuse a file, and a folder that can't be renamed: the current one, one around it, a mount."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise OutputExistsError(f"{out} is a file. Name a folder.")
-    if os.path.ismount(out.resolve()) or Path.cwd().is_relative_to(out.resolve()):
-        raise OutputExistsError(f"{out} is the current folder or a mount, which can't be replaced. Name one inside it.")
+def resolve(path: str | Path) -> Path:
+    """An absolute path without ``~``, ``..`` and links: what is checked and what is written are then the same place.
+
+    Raises ``InputError`` for what can't be a path here (a name that is too long, a loop of links, an unknown user) and
+    ``SaveError`` for a path that leads through a file.
+    """
+    try:
+        place = Path(path).expanduser().resolve()
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # the last says who writes
+            place.lstat()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{str(path)[:200]!r} can't be used as a path ({reason}). Choose another one.") from error
+    for parent in place.parents:
+        if not os.path.isdir(parent) and os.path.lexists(parent):
+            raise SaveError(
+                f"could not write to {place}: {parent} is a file, so there is nothing below it. Choose another path."
+            )
+    return place
 
 
 @contextmanager
-def replaced_folder(out: Path) -> Iterator[Path]:
-    """An empty folder to fill, which becomes ``out`` where the block ends without an error.
+def saving_to(where: Path, elsewhere: str = "choose another folder") -> Iterator[None]:
+    """Turn the system's errors while writing into one ``SaveError`` that says what to do.
 
-    What ``out`` held before goes with all its files: look beforehand whether it may. Until the new folder has its
-    place, whatever fails or interrupts, the old one is put back.
+    ``elsewhere`` is how to write to another place.
     """
-    out = out.resolve()  # a link stays, what it leads to is replaced
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    new, old = staging / "new", staging / "old"
     try:
-        new.mkdir()
-        yield new
-        _swap(new, out, old)
-    finally:
-        if out.exists() or not old.exists():
-            shutil.rmtree(staging, ignore_errors=True)
+        yield
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, (SaveError, OutputExistsError)):
+            raise
+        if isinstance(error, RuntimeError) and "write" not in str(error):
+            raise
+        number = getattr(error, "errno", None)
+        remedy = {
+            errno.ENOSPC: f"The disk is full: free some space or {elsewhere}.",
+            errno.EACCES: f"There is no permission to write there: {elsewhere}.",
+            errno.EROFS: f"The file system is read-only: {elsewhere}.",
+        }.get(number or 0, f"Check the disk's space and the folder's permissions, or {elsewhere}.")
+        raise SaveError(
+            f"could not write to {where} ({error}). {remedy} What was there before is unchanged."
+        ) from error
 
 
-def _swap(new: Path, out: Path, old: Path) -> None:
+@dataclass(frozen=True)
+class Process:
+    """A process on a host. ``space`` tells containers apart that share the host's name, and ``started`` two processes
+    that had the same number one after the other; 0 where the system doesn't say."""
+
+    host: str
+    space: int
+    pid: int
+    started: int
+
+    @property
+    def here(self) -> bool:
+        """Whether it belongs to this host and container, so that this process can tell whether it is running."""
+        return (self.host, self.space) == (socket.gethostname(), _space())
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is known to have ended."""
+        if not self.here:
+            return False
+        started = _start(self.pid)
+        return started is None or (0 not in (started, self.started) and started != self.started)
+
+
+def this_process() -> Process:
+    return Process(socket.gethostname(), _space(), os.getpid(), _start(os.getpid()) or 0)
+
+
+def _space() -> int:
+    """The number of this process's namespace of process numbers; 0 where the system doesn't say."""
     try:
-        if out.exists():
-            os.replace(out, old)
-        os.replace(new, out)
-    except BaseException as error:
-        if old.exists() and not out.exists():
-            try:
-                os.replace(old, out)
-            except OSError:
-                raise SaveError(
-                    f"could not replace {out} ({error}). What it held lies in {old}: move it back."
-                ) from error
-        raise
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
+def _start(pid: int) -> int | None:
+    """When a process started, in ticks since the system did; 0 where that isn't known, None if it has ended."""
+    if os.name == "nt":
+        return 0  # os.kill would end it
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return None
+    except PermissionError:
+        pass  # somebody else's
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])  # a zombie writes no more
+
+
+def temporary_name(ending: str = "part") -> str:
+    """A new name for a file that isn't complete yet, from which ``sweep`` can tell whose it is."""
+    process = this_process()
+    return f"genaug-{_host_hash()}-{process.pid}-{process.started}-{secrets.token_hex(4)}.{ending}"
+
+
+def sweep(folder: Path) -> None:
+    """Remove the files that killed processes of this host left in a folder under a ``temporary_name``."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.search(entry.name)
+            if match is None or match.end() != len(entry.name) or match[1] != _host_hash():
+                continue
+            owner = Process(socket.gethostname(), _space(), int(match[2]), int(match[3]))
+            if owner.ended and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _host_hash() -> str:
+    return hashlib.sha256(f"{socket.gethostname()} {_space()}".encode()).hexdigest()[:8]

@@ -18,7 +18,6 @@ from genaug.errors import InputError, PluginError, is_out_of_memory
 from genaug.images import native_order
 from genaug.labels import as_labels
 from genaug.limits import as_whole, memory
-from genaug.paths import user_path
 from genaug.precision import autocast, compute_dtype, pick_device
 from genaug.randomness import category_rows, check_seed, latent_rows
 from genaug.spec import Spec
@@ -184,16 +183,17 @@ class Generator:
         """
         from genaug.traverse import traverse
 
-        folder = None if out is None else user_path(out)
-        return traverse(self, folder, axes=axes, labels=labels, seed=seed, steps=steps, overwrite=overwrite)
+        return traverse(self, out, axes=axes, labels=labels, seed=seed, steps=steps, overwrite=overwrite)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write ``config.json`` and ``model.safetensors`` into a folder, whole or not at all.
 
         What ``genaug evaluate --card`` measured of the folder that this generator was loaded from goes along.
 
-        Raises ``OutputExistsError`` where the folder is not empty and ``overwrite`` is false, ``SaveError`` where
-        writing fails or a weight isn't finite; what was there is then unchanged.
+        ``overwrite`` replaces what genaug wrote there before, and leaves other files alone. Raises
+        ``OutputExistsError`` if the folder is not empty and ``overwrite`` is false, if files of these names are there
+        that genaug didn't write, or if another process writes to it; ``SaveError`` if writing fails or a weight isn't
+        finite. What was there is then unchanged.
         """
         from genaug.evaluation.record import EVALUATION_FILE
 
@@ -202,9 +202,7 @@ class Generator:
         if measured is not None:
             with reading_from(measured):
                 also = {EVALUATION_FILE: measured.read_bytes()} if measured.is_file() else {}
-        target = user_path(folder)
-        storage.write_generator(target, self.manifest_fields(), self.network.state_dict(), overwrite, also)
-        return target
+        return storage.write_generator(folder, self.manifest_fields(), self.network.state_dict(), overwrite, also)
 
     def push(
         self,

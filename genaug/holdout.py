@@ -4,6 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from hashlib import sha256
+from numbers import Real
 
 from genaug.errors import InputError
 from genaug.image_files import printable
@@ -26,7 +27,7 @@ def held_out(
     Raises ``InputError`` for a share outside (0, 1), a pattern that is invalid or doesn't match a name, and a class
     with too few groups for both sides.
     """
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+    if isinstance(share, bool) or not isinstance(share, Real) or not 0 < share < 1:
         raise InputError(f"test_share (--test-share) must be a share between 0 and 1, such as 0.2, got {share!r}.")
     groups = list(names) if group_by is None else _groups(names, group_by)
     members: dict[str, Counter[int]] = defaultdict(Counter)  # group: images of each class

@@ -1,23 +1,25 @@
 """Sheets of sample images: a PNG with a row for each class and the classes' names beside the rows."""
 
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from genaug import storage
-from genaug.errors import InputError
+from genaug.errors import InputError, OutputExistsError
 from genaug.escaping import one_line
+from genaug.folders import resolve, saving_to, sweep, temporary_name
 from genaug.images import to_pil
-from genaug.paths import user_path
 
 _PAPER, _INK, _GAP, _TEXT = (255, 255, 255), (40, 40, 48), 2, 15
 _SMALL, _LARGE = 48, 256  # the side of an image on the sheet, in pixels, is brought between these where it can
 _LONGEST_NAME = 24
+_MARK = ("Software", "genaug")
 
 
 @dataclass(frozen=True)
@@ -82,17 +84,47 @@ def draw_sheet(*blocks: Block, classes: Sequence[str] | None = None, columns: in
 
 
 def encode_png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    """A PNG that says that genaug drew it."""
+    buffer, info = io.BytesIO(), PngInfo()
+    info.add_text(*_MARK)
+    image.save(buffer, "PNG", optimize=True, pnginfo=info)
     return buffer.getvalue()
 
 
 def save_sheet(path: str | Path, sheet: Image.Image) -> None:
     """Write a sheet as PNG, replacing what was there in one step. Raises ``SaveError`` where writing fails."""
-    path = user_path(path)
-    with storage.saving_to(path):
+    path = resolve(path)
+    with saving_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        storage.replace_files(path.parent, {path.name: encode_png(sheet)})
+        sweep(path.parent)
+        part = path.parent / f".{temporary_name()}"
+        try:
+            with open(part, "xb") as file:
+                file.write(encode_png(sheet))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Raises ``OutputExistsError`` for what a sheet must not replace: anything, or with ``overwrite`` anything but a
+    sheet that genaug drew."""
+    if path.is_dir():
+        raise OutputExistsError(f"{path} is a folder. Choose another name.")
+    if os.path.lexists(path) and not overwrite:
+        raise OutputExistsError(f"{path} exists. Choose another name or pass --overwrite.")
+    if os.path.lexists(path) and not _is_sheet(path):
+        raise OutputExistsError(f"{path} is no sheet that genaug drew; it is left alone. Choose another name.")
+
+
+def _is_sheet(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return image.info.get(_MARK[0]) == _MARK[1]
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
 
 
 def _grid(block: Block, rows: list[int] | None, columns: int) -> list[list[int]]:

@@ -1,12 +1,7 @@
 """A saved generator: a folder with ``config.json`` and ``model.safetensors``, written whole and checked on load."""
 
-import errno
 import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,17 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from genaug.access import reading_from
-from genaug.errors import FormatError, OutputExistsError, SaveError
+from genaug.claims import claim
+from genaug.errors import FormatError, SaveError
 from genaug.json_files import first_problem, parse_json
 from genaug.spec import Spec
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-STAGING = ".part"  # ends the name of a folder in which files are written before they are renamed
 MAX_CONFIG_BYTES = 2**20
 AGAIN = "Save the generator again; a run folder is put right by training with --resume."
 MAX_WEIGHTS_BYTES = 2**34
+_OPTIONS = "Choose another folder or pass overwrite=True (--force)."
 
 
 class Weights(BaseModel):
@@ -84,81 +80,22 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def write_generator(
-    folder: Path,
+    folder: str | Path,
     fields: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
     overwrite: bool,
     also: Mapping[str, bytes] | None = None,
-) -> None:
-    """Write both files and those of ``also``, or nothing. A new folder appears whole; in an existing one each file is
-    replaced by renaming.
+) -> Path:
+    """Write both files and those of ``also``, or nothing, and return the folder.
 
-    Raises ``OutputExistsError`` where the folder holds something and ``overwrite`` is false, ``SaveError`` where
-    writing fails and for weights that aren't finite; what was there is then unchanged.
+    Raises ``OutputExistsError`` if the folder holds something and ``overwrite`` is false, or files with these names
+    that genaug didn't write, ``SaveError`` if writing fails and for weights that aren't finite; what was there is then
+    unchanged.
     """
-    with reading_from(folder):
-        check_free(folder, overwrite)
     contents = {**(also or {}), **encode_generator(fields, tensors)}
-    with saving_to(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        replace_files(folder, contents)
-
-
-def check_free(folder: Path, overwrite: bool) -> None:
-    """Raise ``OutputExistsError`` for a file, and for a folder that holds something unless ``overwrite``."""
-    if folder.exists() and not folder.is_dir():
-        raise OutputExistsError(f"{folder} is a file. Name a folder to save the generator in.")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise OutputExistsError(
-            f"{folder} exists and is not empty. Choose another folder or pass overwrite=True (--force)."
-        )
-
-
-def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write files into a folder so that each is either the old or the new one; a new folder appears with all of them.
-
-    All are written and flushed under temporary names before the first is renamed. ``config.json`` comes last, so that
-    ``read_manifest`` understands what a process leaves that is killed in between.
-    """
-    target = folder if folder.is_dir() else folder.parent
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=STAGING, dir=target))
-    staging.chmod(0o755)
-    try:
-        for name, content in contents.items():
-            with open(staging / name, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        if target == folder:
-            _move(staging, folder, sorted(contents, key=CONFIG_FILE.__eq__))
-        else:
-            os.replace(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _move(staging: Path, folder: Path, names: list[str]) -> None:
-    """Rename files into a folder, all of them also if Ctrl-C comes in between."""
-    try:
-        for name in names:
-            os.replace(staging / name, folder / name)
-    except KeyboardInterrupt:
-        for name in names:
-            if (staging / name).exists():
-                os.replace(staging / name, folder / name)
-        raise
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Finish what a process began that was killed while writing into ``folder``, and remove what else it left."""
-    with suppress(OSError):
-        os.replace(_current_config(folder), folder / CONFIG_FILE)
-    for path in _leftovers(folder):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _leftovers(folder: Path) -> list[Path]:
-    return list(folder.glob(f".*{STAGING}"))
+    with claim(folder, "generator", replace=overwrite, join=True, options=_OPTIONS) as place:
+        place.write(contents)
+    return place.path
 
 
 def _current_config(folder: Path) -> Path:
@@ -167,7 +104,7 @@ def _current_config(folder: Path) -> Path:
     That lies among what a process left that was killed after it had replaced the weights.
     """
     usual = folder / CONFIG_FILE
-    left = [path / CONFIG_FILE for path in _leftovers(folder)]
+    left = sorted(folder.glob(f".genaug-*/new/{CONFIG_FILE}"))
     return next((path for path in (usual, *left) if _describes_weights(path, folder)), usual) if left else usual
 
 
@@ -180,30 +117,6 @@ def _describes_weights(config: Path, folder: Path) -> bool:
             return hashlib.file_digest(file, "sha256").hexdigest() == weights.sha256
     except (OSError, FormatError):
         return False
-
-
-@contextmanager
-def saving_to(where: Path, elsewhere: str = "choose another folder") -> Iterator[None]:
-    """Turn the system's errors while writing into one ``SaveError`` that says what to do.
-
-    ``elsewhere`` is how to write to another place.
-    """
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        if isinstance(error, (SaveError, OutputExistsError)):
-            raise
-        if isinstance(error, RuntimeError) and "write" not in str(error):
-            raise
-        number = getattr(error, "errno", None)
-        remedy = {
-            errno.ENOSPC: f"The disk is full: free some space or {elsewhere}.",
-            errno.EACCES: f"There is no permission to write there: {elsewhere}.",
-            errno.EROFS: f"The file system is read-only: {elsewhere}.",
-        }.get(number or 0, f"Check the disk's space and the folder's permissions, or {elsewhere}.")
-        raise SaveError(
-            f"could not write to {where} ({error}). {remedy} What was there before is unchanged."
-        ) from error
 
 
 def read_manifest(folder: Path) -> Manifest:

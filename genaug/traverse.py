@@ -4,8 +4,8 @@ The figures of InfoGAN (Chen et al. 2016, figure 2) for any generator, from its 
 """
 
 import itertools
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -15,9 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genaug import storage
-from genaug.errors import InputError, OutputExistsError
-from genaug.folders import check_replaceable, replaced_folder
+from genaug.claims import Claim, claim
+from genaug.errors import InputError
 from genaug.labels import as_labels
 from genaug.randomness import check_seed, latent_rows
 from genaug.sheet import Block, draw_sheet, encode_png, sheet_labels
@@ -30,7 +29,6 @@ _MOST_AXES = 6  # by default: 15 pairs
 _MOST_CATEGORIES = 20
 _ROWS = 10
 _TAIL = 0.02  # of a normal latent's distribution is left out at either end
-_FILE = re.compile(r"(grid|category|interpolation)[a-z0-9_.]*\.png")
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Axis:
 
 def traverse(
     generator: "Generator",
-    out: Path | None = None,
+    out: str | Path | None = None,
     *,
     axes: Sequence[str] | None = None,
     labels: Sequence[int] | Tensor | None = None,
@@ -65,7 +63,37 @@ def traverse(
     steps: int = 10,
     overwrite: bool = False,
 ) -> dict[str, Image.Image]:
-    """Sheets (RGB) by name; see ``Generator.traverse``. With ``out`` the folder appears whole or not at all."""
+    """Sheets (RGB) by name; see ``Generator.traverse``. With ``out`` all files appear or none."""
+    if out is None:
+        return draw(generator, axes=axes, labels=labels, seed=seed, steps=steps)
+    with claim_sheets(out, overwrite) as place:
+        sheets = draw(generator, axes=axes, labels=labels, seed=seed, steps=steps)
+        write(place, sheets)
+    return sheets
+
+
+def claim_sheets(out: str | Path, overwrite: bool) -> AbstractContextManager[Claim]:
+    """Claim a folder for sheets."""
+    options = "Choose another folder or pass overwrite (--overwrite)."
+    return claim(out, "sheets", replace=overwrite, options=options)
+
+
+def write(place: Claim, sheets: Mapping[str, Image.Image]) -> None:
+    """Write sheets as ``NAME.png``, in place of those that were there."""
+    with place.filling(keep=False) as new:
+        for name, sheet in sheets.items():
+            (new / f"{name}.png").write_bytes(encode_png(sheet))
+
+
+def draw(
+    generator: "Generator",
+    *,
+    axes: Sequence[str] | None = None,
+    labels: Sequence[int] | Tensor | None = None,
+    seed: int = 0,
+    steps: int = 10,
+) -> dict[str, Image.Image]:
+    """Sheets (RGB) by name."""
     spec = generator.spec
     if not spec.latents:
         raise InputError("this generator has no latents, so there is nothing to traverse. Sample it instead.")
@@ -73,32 +101,7 @@ def traverse(
         raise InputError(f"steps must be an integer in [2, 50], got {steps!r}.")
     chosen = _default_axes(spec) if axes is None else _parse_axes(spec, axes)
     wanted = _wanted_labels(spec, labels)
-    if out is not None:
-        check_free(out, overwrite)
-    sheets = dict(_sheets(generator, chosen, wanted, check_seed(seed), int(steps)))
-    if out is not None:
-        check_free(out, overwrite)  # again, since generating may take long
-        with storage.saving_to(out), replaced_folder(out) as new:
-            for name, sheet in sheets.items():
-                (new / f"{name}.png").write_bytes(encode_png(sheet))
-    return sheets
-
-
-def check_free(out: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds something, unless that is sheets of ours alone and ``overwrite`` is true."""
-    check_replaceable(out)
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    if not overwrite:
-        raise OutputExistsError(
-            f"{out} exists and is not empty. Choose another folder or pass overwrite (--overwrite)."
-        )
-    foreign = sorted(path.name for path in out.iterdir() if not _FILE.fullmatch(path.name))
-    if foreign:
-        raise OutputExistsError(
-            f"{out} also holds {foreign[0]}, which is no sheet of genaug traverse; it is left alone. Move that away, "
-            "or choose another folder."
-        )
+    return dict(_sheets(generator, chosen, wanted, check_seed(seed), int(steps)))
 
 
 def slerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:

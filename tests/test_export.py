@@ -1,7 +1,6 @@
 import json
 import os
 import weakref
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from PIL import Image
 
 from genaug import export
 from genaug.errors import OutputExistsError, SaveError
-from genaug.export import check_free, folder_names, sample_parts, write_class_folders
+from genaug.export import folder_names, sample_parts, write_class_folders
 
 IMAGES = torch.arange(6, dtype=torch.uint8)[:, None, None, None].expand(6, 1, 2, 3).contiguous()
 LABELS = torch.tensor([1, 0, 1, 1, 0, 1])
@@ -47,7 +46,7 @@ def test_only_samples_of_ours_are_replaced(tmp_path):
         write_class_folders(out, [(IMAGES[:1], LABELS[:1])], 2, {})
     write_class_folders(out, [(IMAGES[:1], LABELS[:1])], 2, {}, overwrite=True)
     assert len(list(out.rglob("*.png"))) == 1
-    (out / "samples.json").unlink()
+    (out / ".genaug.jsonl").unlink()  # then nobody knows whose the files are
     with pytest.raises(OutputExistsError, match="left alone"):
         write_class_folders(out, [(IMAGES, LABELS)], 2, {}, overwrite=True)
     assert len(list(out.rglob("*.png"))) == 1
@@ -58,21 +57,36 @@ def test_nothing_foreign_is_deleted(tmp_path, foreign):
     out = tmp_path / "out"
     write_class_folders(out, [(IMAGES, LABELS)], 2, {})
     (out / foreign).parent.mkdir(exist_ok=True)
-    (out / foreign).write_text("")
-    with pytest.raises(OutputExistsError, match="left alone"):
+    (out / foreign).write_text("mine")
+    write_class_folders(out, [(IMAGES[:1], LABELS[:1])], 2, {}, overwrite=True)
+    assert {p.relative_to(out).as_posix() for p in out.rglob("*.*")} == {
+        "1/00000.png",
+        "samples.json",
+        ".genaug.jsonl",
+        foreign,
+    }
+    assert (out / foreign).read_text() == "mine"
+
+
+def test_a_foreign_file_that_is_in_the_way_is_named_and_stays(tmp_path):
+    out = tmp_path / "out"
+    write_class_folders(out, [(IMAGES[:2], LABELS[:2])], 2, {})
+    (out / "1" / "00003.png").write_text("mine")
+    before = sorted(out.rglob("*.png"))
+    with pytest.raises(OutputExistsError, match=r"1/00003\.png is needed.*left alone"):
         write_class_folders(out, [(IMAGES, LABELS)], 2, {}, overwrite=True)
-    assert (out / foreign).is_file()
+    assert sorted(out.rglob("*.png")) == before
+    assert (out / "1" / "00003.png").read_text() == "mine"
 
 
 def test_what_appears_while_generating_is_not_deleted(tmp_path):
     def parts():
         yield IMAGES, LABELS
-        (tmp_path / "out").mkdir()
-        (tmp_path / "out" / "thesis.tex").write_text("")
+        (tmp_path / "out" / "samples.json").write_text("mine")
 
-    with pytest.raises(OutputExistsError):
+    with pytest.raises(OutputExistsError, match=r"samples\.json"):
         write_class_folders(tmp_path / "out", parts(), 2, {}, overwrite=True)
-    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["out", "out/thesis.tex"]
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["out", "out/samples.json"]
 
 
 @pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()])
@@ -92,9 +106,10 @@ def test_a_failure_between_the_two_renames_puts_the_old_back(tmp_path, monkeypat
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_where_the_old_cant_be_put_back_it_is_kept_and_named(tmp_path, monkeypatch):
-    write_class_folders(tmp_path / "out", [(IMAGES, LABELS)], 2, {})
-    calls, replace = [], os.replace
+def test_where_the_old_cant_be_put_back_it_is_kept_and_the_next_one_does(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    write_class_folders(out, [(IMAGES, LABELS)], 2, {})
+    before, calls, replace = contents(out), [], os.replace
 
     def all_but_the_first_fail(*paths):
         calls.append(paths)
@@ -102,18 +117,25 @@ def test_where_the_old_cant_be_put_back_it_is_kept_and_named(tmp_path, monkeypat
             raise OSError("gone")
         replace(*paths)
 
-    monkeypatch.setattr(os, "replace", all_but_the_first_fail)
-    with pytest.raises(SaveError) as caught:
-        write_class_folders(tmp_path / "out", [(IMAGES[:1], LABELS[:1])], 2, {}, overwrite=True)
-    (kept,) = tmp_path.glob(".out-*/old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", all_but_the_first_fail)
+        with pytest.raises(SaveError, match="could not put back") as caught:
+            write_class_folders(out, [(IMAGES[:1].flip(0) + 9, LABELS[:1])], 2, {}, overwrite=True)
+    (kept,) = out.glob(".genaug-*/old")
     assert str(kept) in str(caught.value)
-    assert len(list(kept.rglob("*.png"))) == 6
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        write_class_folders(out, [(IMAGES, LABELS)], 2, {})
+    assert contents(out) == before
 
 
-def test_the_current_folder_is_refused_before_anything_is_generated(tmp_path, monkeypatch):
+def contents(folder):
+    return {str(path): path.read_bytes() for path in folder.rglob("*.*") if path.name != ".genaug.jsonl"}
+
+
+def test_the_current_folder_may_be_written_to(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OutputExistsError, match="inside it"):
-        check_free(Path(), overwrite=False)
+    write_class_folders("", [(IMAGES, LABELS)], 2, {})
+    assert len(list(tmp_path.rglob("*.png"))) == 6
 
 
 @pytest.mark.parametrize("labelled", [True, False])

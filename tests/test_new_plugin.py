@@ -81,7 +81,7 @@ def test_a_place_that_cannot_be_written_is_named(here, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     result = run("new-plugin", "sketch")
     assert result.exit_code == 1
     assert "The disk is full" in result.output

@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 import genaug
+import genaug.testing
 from genaug import plugins
 from genaug.cli import app
 from genaug.errors import PluginError
@@ -496,6 +497,12 @@ FAULTY = """
                 return Loss(torch.zeros(()))
             return Loss(nets["generator"](step.latents(len(batch.images))["z"]).square().mean())
 """
+
+
+def test_a_backend_that_exits_fails_its_checks(install: Install) -> None:
+    install("acme", plugin("register('acme', 'genaug_acme.backend:Acme')"), backend=FAULTY)
+    results = list(genaug.testing.run_checks("acme", config={"fault": "build"}))
+    assert any(result.outcome == "failed" and "SystemExit" in result.why for result in results)
 
 
 @pytest.mark.parametrize(

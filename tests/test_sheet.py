@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from genaug.errors import InputError, SaveError
-from genaug.sheet import Block, draw_sheet, save_sheet, sheet_labels
+from genaug.errors import InputError, OutputExistsError, SaveError
+from genaug.sheet import Block, check_free, draw_sheet, save_sheet, sheet_labels
 
 
 def flat(*values, channels=1, side=8):
@@ -74,3 +74,19 @@ def test_where_a_sheet_cant_be_written_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SaveError, match="could not write"):
         save_sheet(tmp_path / "file" / "sheet.png", draw_sheet(Block(flat(1))))
+
+
+def test_only_sheets_that_genaug_drew_are_replaced_on_demand(tmp_path):
+    sheet = draw_sheet(Block(flat(1)))
+    save_sheet(tmp_path / "sheet.png", sheet)
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        check_free(tmp_path / "sheet.png", overwrite=False)
+    check_free(tmp_path / "sheet.png", overwrite=True)
+    sheet.save(tmp_path / "photo.png")
+    (tmp_path / "text.png").write_text("mine")
+    (tmp_path / "link.png").symlink_to("missing")
+    for name in ("photo.png", "text.png", "link.png"):
+        with pytest.raises(OutputExistsError, match="left alone"):
+            check_free(tmp_path / name, overwrite=True)
+    with pytest.raises(OutputExistsError, match="is a folder"):
+        check_free(tmp_path, overwrite=True)

@@ -49,8 +49,9 @@ def seal(folder, weights):
 
 
 @pytest.fixture
-def little_memory():
+def little_memory(saved):
     """Within the test, this process gets no more than ``MEMORY`` beyond what it has: more raises, or aborts it."""
+    load(saved)  # imports what loading needs
     resource = pytest.importorskip("resource")
     if not os.path.exists("/proc/self/statm"):
         pytest.skip("no /proc to see how much memory there is in use")
@@ -71,7 +72,9 @@ def test_the_bound_on_memory_is_one(little_memory):
 
 
 def snapshot(folder):
-    return {str(path.relative_to(folder)): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+    """What lies in a folder, but for the journals of what is genaug's own."""
+    paths = [path for path in folder.rglob("*") if path.name != ".genaug.jsonl"]
+    return {str(path.relative_to(folder)): path.is_file() and path.read_bytes() for path in paths}
 
 
 class TestWeights:
@@ -446,7 +449,7 @@ class TestSaving:
             if len(calls) == fails_at:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(storage.os, "fsync", full)
+        monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(
             SaveError, match=r"No space left.*disk is full.*What was there before is unchanged"
         ) as caught:
@@ -472,59 +475,44 @@ class TestSaving:
         def interrupted(_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(storage.os, "fsync", interrupted)
+        monkeypatch.setattr(os, "fsync", interrupted)
         with pytest.raises(KeyboardInterrupt):
             make_generator(weights_seed=1).save(saved, overwrite=True)
         assert snapshot(saved.parent) == before
 
     @pytest.mark.parametrize("renames", range(3))
-    @pytest.mark.parametrize("order", [(CONFIG, WEIGHTS), (WEIGHTS, CONFIG)])
     def test_a_kill_between_the_renames_leaves_a_folder_that_loads(
-        self, saved, make_generator, monkeypatch, renames, order
+        self, saved, make_generator, monkeypatch, renames, tmp_path
     ):
         old, new = load(saved), make_generator(weights_seed=1, width=8)
         contents = storage.encode_generator(new.manifest_fields(), new.network.state_dict())
-        replace, done = os.replace, []
-
-        def killed(part, place):
-            if len(done) == renames:
-                raise KeyboardInterrupt
-            done.append(replace(part, place))
-
-        with monkeypatch.context() as patch:
-            patch.setattr(storage.os, "replace", killed)
-            patch.setattr(storage.shutil, "rmtree", lambda *_, **__: None)  # nobody tidies up after a kill -9
-            with suppress(KeyboardInterrupt):
-                storage.replace_files(saved, {name: contents[name] for name in order})
+        (left := next(saved.glob(".genaug.jsonl")).with_name(".genaug-0123456789abcdef") / "new").mkdir(parents=True)
+        for name in (WEIGHTS, CONFIG):  # in this order a replacement renames them
+            (left / name).write_bytes(contents[name])
+        for name in (WEIGHTS, CONFIG)[:renames]:
+            os.replace(left / name, saved / name)
         expected = (old if renames == 0 else new).sample(5, seed=0)[0]
         assert torch.equal(load(saved).sample(5, seed=0)[0], expected)
-        storage.remove_leftovers(saved)
-        assert set(snapshot(saved)) == {CONFIG, WEIGHTS}
-        assert torch.equal(load(saved).sample(5, seed=0)[0], expected)
 
-    def test_so_does_a_kill_in_the_first_export_into_a_run_folder(self, saved):
-        (saved / ".saved-x.part").mkdir()
-        os.replace(saved / CONFIG, saved / ".saved-x.part" / CONFIG)
-        load(saved)
-        storage.remove_leftovers(saved)
-        assert set(snapshot(saved)) == {CONFIG, WEIGHTS}
-        load(saved)
+    def test_a_replacement_that_was_killed_is_undone_by_the_next_one(self, saved, make_generator):
+        """In a process of its own, which ends in the middle."""
+        before, old = snapshot(saved), load(saved).sample(5, seed=0)[0]
+        child = os.fork()
+        if child == 0:
+            replace, done = os.replace, []
 
-    def test_leftovers_of_no_account(self, saved, make_generator):
-        left = saved / ".saved-x.part"
-        left.mkdir()
-        (left / CONFIG).write_text("{")
-        load(saved)
-        shutil.copy(saved / CONFIG, left / CONFIG)
-        change_config(left, {"training": {"note": "older"}})
-        assert load(saved).training["note"] == "untrained"
-        storage.remove_leftovers(saved)
-        assert load(saved).training["note"] == "untrained"
+            def killed(part, place):
+                done.append(replace(part, place))
+                os._exit(9)
 
-    def test_leftovers_in_a_folder_with_a_pattern_for_a_name(self, tmp_path):
-        (tmp_path / "a[1]" / ".a[1]-x.part").mkdir(parents=True)
-        storage.remove_leftovers(tmp_path / "a[1]")
-        assert not list((tmp_path / "a[1]").iterdir())
+            os.replace = killed
+            make_generator(weights_seed=1).save(saved, overwrite=True)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        assert (saved / ".genaug.lock").exists()
+        with pytest.raises(OutputExistsError, match="exists and is not empty"):
+            make_generator().save(saved)
+        assert snapshot(saved) == before
+        assert torch.equal(load(saved).sample(5, seed=0)[0], old)
 
 
 class TestNumbersThatAreNotFinite:

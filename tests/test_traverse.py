@@ -243,7 +243,7 @@ class TestFolder:
 
     def test_every_sheet_is_a_png_under_its_name(self, generator, tmp_path):
         sheets = generator.traverse(tmp_path / "new" / "sheets", steps=3)
-        files = sorted((tmp_path / "new" / "sheets").iterdir())
+        files = sorted((tmp_path / "new" / "sheets").glob("[!.]*"))
         assert [file.name for file in files] == sorted(f"{name}.png" for name in sheets)
         assert set(sheets) == {"grid_z.0_z.1_label_0", "grid_z.0_z.1_label_1", "interpolation"}
         for file in files:
@@ -260,13 +260,16 @@ class TestFolder:
         (out / "category_c1_7.png").write_bytes(b"of another generator")
         with pytest.raises(OutputExistsError, match="overwrite"):
             generator.traverse(out, steps=3)
-        assert len(list(out.iterdir())) == 4
-        generator.traverse(out, steps=3, overwrite=True)
-        assert len(list(out.iterdir())) == 3
+        assert len(list(out.glob("[!.]*"))) == 4
         (out / "thesis.txt").write_text("years of work")
-        with pytest.raises(OutputExistsError, match=r"thesis\.txt"):
-            generator.traverse(out, steps=3, overwrite=True)
+        generator.traverse(out, steps=3, labels=[1], overwrite=True)
+        names = {"grid_z.0_z.1_label_1.png", "interpolation.png", "category_c1_7.png", "thesis.txt"}
+        assert {path.name for path in out.glob("[!.]*")} == names
         assert (out / "thesis.txt").read_text() == "years of work"
+        (out / "grid_z.0_z.1_label_0.png").write_bytes(b"mine")
+        with pytest.raises(OutputExistsError, match=r"label_0\.png is needed"):
+            generator.traverse(out, steps=3, overwrite=True)
+        assert (out / "grid_z.0_z.1_label_0.png").read_bytes() == b"mine"
         with pytest.raises(OutputExistsError, match="is a file"):
             generator.traverse(out / "thesis.txt", overwrite=True)
 
@@ -304,7 +307,7 @@ class TestCommand:
         result = self.run(saved, "--out", out, *options)
         assert result.exit_code == 0, result.output
         names = ["grid_z.0_z.2_label_1", "grid_z.0_z.2_label_3", "interpolation"]
-        assert sorted(path.stem for path in out.iterdir()) == names
+        assert sorted(path.stem for path in out.glob("[!.]*")) == names
         assert all(name in result.output for name in names)
         expected = genaug.load(saved, device="cpu").traverse(labels=[1, 3], axes=["z.0", "z.2"], steps=3, seed=5)
         written = np.asarray(Image.open(out / "interpolation.png"))

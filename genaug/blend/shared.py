@@ -1,7 +1,6 @@
 """Arrays that the main process writes and its DataLoader workers read, forked or spawned."""
 
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from genaug.errors import InputError, OutputExistsError, SaveError
-from genaug.paths import user_path
+from genaug.folders import resolve, sweep, temporary_name
 
 _SHM = "/dev/shm"
 
@@ -60,9 +59,10 @@ class FileArray:
 
     def __init__(self, shape: tuple[int, ...], path: str | Path) -> None:
         check_new(path)
-        self.path = user_path(path).absolute()
+        self.path = resolve(path)
         self._shape = shape
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+        sweep(self.path.parent)  # killed processes leave files of any size
+        self._temporary = self.path.with_name(f".{temporary_name()}")
         nbytes = int(np.prod(shape, dtype=np.int64))
         try:
             with open(self._temporary, "xb") as file:
@@ -78,7 +78,7 @@ class FileArray:
     def publish(self) -> None:
         """Give the file its name."""
         came = f"{self.path} came into being while the pool was being filled; it is unchanged."
-        if self.path.exists():
+        if os.path.lexists(self.path):
             raise OutputExistsError(came)
         try:
             os.link(self._temporary, self.path)  # unlike a rename, it fails where another was faster
@@ -109,8 +109,8 @@ class FileArray:
 
 def check_new(path: str | Path) -> None:
     """Raises ``OutputExistsError`` where ``path`` exists."""
-    path = user_path(path).absolute()
-    if path.exists():
+    path = resolve(path)
+    if os.path.lexists(path):
         raise OutputExistsError(f"{path} exists already. Remove it or choose another path for the pool.")
 
 

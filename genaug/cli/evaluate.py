@@ -1,5 +1,6 @@
 """``genaug evaluate``: fidelity, diversity, classifier-based scores and copying of a generator's samples."""
 
+from contextlib import nullcontext
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
@@ -82,60 +83,59 @@ def evaluate(
     from genaug.errors import InputError, MissingSplitError
     from genaug.evaluation.evaluate import evaluate as measured
     from genaug.evaluation.record import write_evaluation
-    from genaug.evaluation.report import check_free
+    from genaug.evaluation.report import claim_evaluation
     from genaug.paths import user_path
 
-    if out is not None:
-        check_free(out, overwrite)
     if card and not user_path(source).is_dir():
         raise InputError(f"--card writes into a generator's folder, and {source} is none: genaug pull --out makes one.")
-    judged: Any = None
-    if data is None:
-        if not source.startswith("folder:"):
-            judged = source_named(source, None, image_size, device)
-        recorded = recorded_data(source, getattr(judged, "training", None), root)
-        recorded = recorded if root is None else recorded.model_copy(update={"root": str(root)})
-        real: Any = load_recorded(source, recorded)
-        data, root = recorded.data, None if recorded.root is None else Path(recorded.root)
-        if labels_per_class is None and recorded.labels_per_class is not None:
-            labels_per_class = recorded.labels_per_class
-            training_seed = recorded.seed if training_seed is None else training_seed
-        image_size = recorded.image_size if image_size is None else image_size
-        say(f"genaug: by its record, {source} was trained on {data}.", err=True)
-    else:
-        real = read_data(data, root=root, test_share=test_share, group_by=group_by)
-    training_seed = training_seed or 0
-    judged = judged or source_named(source, real, image_size, device)
-    try:
-        held_out = read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by)
-    except MissingSplitError as error:
-        held_out = None
-        say(f"genaug: no held-out images. {error}", err=True)
-    if labels_per_class is not None:
-        real = few_per_class(real, labels_per_class, training_seed)
-    name = public_name(data)
-    if labels_per_class is not None:
-        name += f", {labels_per_class} a class (seed {training_seed})"
-    if test_share is not None:
-        name += f", without {test_share:.0%} held out"
-    found = measured(
-        judged,
-        real,
-        held_out=held_out,
-        features=features,
-        n=n,
-        image_size=image_size,
-        seed=seed,
-        classifiers=classifiers,
-        updates=updates,
-        device=device,
-        data=name,
-    )
-    say(dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else found)
-    if card:
-        report = found.to_dict()
-        figures = {measure: {**figure, "dataset": name} for measure, figure in report["metrics"].items()}
-        write_evaluation(user_path(source), figures, report["per_class"])
-    if out is not None:
-        found.save(out, overwrite=overwrite)
-        say(f"In {out}", err=as_json)
+    with nullcontext() if out is None else claim_evaluation(out, overwrite) as claimed:
+        judged: Any = None
+        if data is None:
+            if not source.startswith("folder:"):
+                judged = source_named(source, None, image_size, device)
+            recorded = recorded_data(source, getattr(judged, "training", None), root)
+            recorded = recorded if root is None else recorded.model_copy(update={"root": str(root)})
+            real: Any = load_recorded(source, recorded)
+            data, root = recorded.data, None if recorded.root is None else Path(recorded.root)
+            if labels_per_class is None and recorded.labels_per_class is not None:
+                labels_per_class = recorded.labels_per_class
+                training_seed = recorded.seed if training_seed is None else training_seed
+            image_size = recorded.image_size if image_size is None else image_size
+            say(f"genaug: by its record, {source} was trained on {data}.", err=True)
+        else:
+            real = read_data(data, root=root, test_share=test_share, group_by=group_by)
+        training_seed = training_seed or 0
+        judged = judged or source_named(source, real, image_size, device)
+        try:
+            held_out = read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by)
+        except MissingSplitError as error:
+            held_out = None
+            say(f"genaug: no held-out images. {error}", err=True)
+        if labels_per_class is not None:
+            real = few_per_class(real, labels_per_class, training_seed)
+        name = public_name(data)
+        if labels_per_class is not None:
+            name += f", {labels_per_class} a class (seed {training_seed})"
+        if test_share is not None:
+            name += f", without {test_share:.0%} held out"
+        found = measured(
+            judged,
+            real,
+            held_out=held_out,
+            features=features,
+            n=n,
+            image_size=image_size,
+            seed=seed,
+            classifiers=classifiers,
+            updates=updates,
+            device=device,
+            data=name,
+        )
+        say(dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else found)
+        if card:
+            report = found.to_dict()
+            figures = {measure: {**figure, "dataset": name} for measure, figure in report["metrics"].items()}
+            write_evaluation(user_path(source), figures, report["per_class"])
+        if claimed is not None:
+            found.write(claimed)
+            say(f"In {out}", err=as_json)

@@ -17,10 +17,9 @@ def new_plugin(
     name: Annotated[str, typer.Argument(help="What the backend will be called: lower-case letters, digits, '-', '_'.")],
 ) -> None:
     """Write a plugin, a small variational autoencoder with its tests, into the new folder genaug-NAME."""
+    from genaug.claims import claim
     from genaug.errors import InputError, OutputExistsError
-    from genaug.folders import replaced_folder
     from genaug.plugins import discover
-    from genaug.storage import saving_to
 
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
         raise InputError(f"{name!r} is no name for a backend. Use lower-case letters, digits, and '-' or '_' inside.")
@@ -30,10 +29,9 @@ def new_plugin(
     folder = Path(f"genaug-{name.replace('_', '-')}")
     if folder.exists():
         raise OutputExistsError(f"{folder} exists. Choose another name, or move it away.")
-    with saving_to(folder), replaced_folder(folder) as new:
-        for file, text in skeleton(name).items():
-            (new / file).parent.mkdir(parents=True, exist_ok=True)
-            (new / file).write_text(text, encoding="utf-8")
+    with claim(folder, "plugin") as place:
+        place.write({file: text.encode() for file, text in skeleton(name).items()})
+        place.hand_over()
     say(
         f"{folder} holds a plugin that works: a variational autoencoder. To try it, and to make it your own:\n\n"
         f'  pip install -e "{folder}[test]"\n'

@@ -1,5 +1,6 @@
 """``genaug pull``: download a generator from the Hub, so that it loads without a network."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -22,14 +23,15 @@ def pull(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Download a generator into the cache, checked, with its card and its sample sheet."""
-    from genaug.hub.pull import copy_to
+    from genaug.hub.pull import claim_copy, write_copy
     from genaug.hub.pull import pull as fetch
 
-    folder = fetch(repo, revision, extras=True, force=force)
-    commit = folder.name
-    if out is not None:
-        copy_to(folder, out, force)
-        folder = out
+    with nullcontext() if out is None else claim_copy(out, force) as place:
+        folder = fetch(repo, revision, extras=True, force=force)
+        commit = folder.name
+        if out is not None and place is not None:
+            write_copy(folder, place)
+            folder = out
     if json:
         from json import dumps
 

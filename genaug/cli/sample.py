@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from genaug.export import Part
-    from genaug.progress import Progress
+    from genaug.spec import Spec
 
 _LARGEST_SHEET = 4000
 
@@ -41,16 +41,32 @@ def sample(
     """Generate images and write them as PNG."""
     if (n is None) == (per_class is None):
         raise typer.BadParameter("say either --n or --per-class.")
-    as_sheet = out.suffix.lower() == ".png"
-    _check_free(out, as_sheet, overwrite)
+    from genaug.export import claim_samples, fill_class_folders
+    from genaug.folders import resolve
+    from genaug.sheet import check_free, save_sheet
 
+    if out.suffix.lower() == ".png":
+        sheet = resolve(out)
+        check_free(sheet, overwrite)  # before the generator is loaded, since that takes longer
+        count, parts, spec = _parts(source, n, per_class, seed, device, _LARGEST_SHEET)
+        save_sheet(sheet, _sheet(list(parts), spec.classes))
+    else:
+        with claim_samples(out, overwrite) as place:
+            count, parts, spec = _parts(source, n, per_class, seed, device, None)
+            names = spec.classes if spec.classes is not None else spec.num_classes
+            fill_class_folders(place, parts, names, {"source": escaped(source), "seed": seed})
+    say(f"{count:,} images in {out}")
+
+
+def _parts(
+    source: str, n: int | None, per_class: int | None, seed: int, device: str | None, most: int | None
+) -> "tuple[int, Iterator[Part], Spec]":
+    """How many images, the images in parts, with progress, and the generator's spec."""
     import torch
 
     from genaug.errors import InputError
-    from genaug.export import sample_parts, write_class_folders
+    from genaug.export import sample_parts
     from genaug.loading import load
-    from genaug.progress import Progress
-    from genaug.sheet import save_sheet
 
     generator = load(source, device=device)
     spec = generator.spec
@@ -60,29 +76,23 @@ def sample(
     assert count is not None
     if count > limits.COUNT:
         raise InputError(f"{count:,} images are too many for one folder: {limits.COUNT:,} at most.")
-    if as_sheet and count > _LARGEST_SHEET:
-        raise InputError(
-            f"{count:,} images are too many for a sheet (at most {_LARGEST_SHEET:,}). Name a folder with --out."
-        )
+    if most is not None and count > most:
+        raise InputError(f"{count:,} images are too many for a sheet (at most {most:,}). Name a folder with --out.")
     wanted = count if per_class is None else torch.arange(spec.num_classes).repeat_interleave(per_class)
-    with Progress("sample", count, line_every=10) as bar:
-        parts = _told(sample_parts(generator, wanted, seed), count, bar)
-        if as_sheet:
-            save_sheet(out, _sheet(list(parts), spec.classes))
-        else:
-            names = spec.classes if spec.classes is not None else spec.num_classes
-            write_class_folders(out, parts, names, {"source": escaped(source), "seed": seed}, overwrite=overwrite)
-    say(f"{count:,} images in {out}")
+    return count, _told(sample_parts(generator, wanted, seed), count), spec
 
 
-def _told(parts: "Iterator[Part]", count: int, bar: "Progress") -> "Iterator[Part]":
+def _told(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":
     """The parts, counted once what asks for the next one is done with them."""
+    from genaug.progress import Progress
+
     done = 0
-    for images, labels in parts:
-        yield images, labels
-        done += len(images)
-        bar.advance(len(images))
-        bar.tell(f"{done:,} of {count:,} images")
+    with Progress("sample", count, line_every=10) as bar:
+        for images, labels in parts:
+            yield images, labels
+            done += len(images)
+            bar.advance(len(images))
+            bar.tell(f"{done:,} of {count:,} images")
 
 
 def _sheet(parts: "list[Part]", classes: "Sequence[str] | None") -> "Image":
@@ -95,18 +105,3 @@ def _sheet(parts: "list[Part]", classes: "Sequence[str] | None") -> "Image":
     labels = torch.cat(known) if known else None
     columns = 10 if labels is None else int(labels.bincount().max())
     return draw_sheet(Block(images, labels), classes=classes, columns=columns)
-
-
-def _check_free(out: Path, as_sheet: bool, overwrite: bool) -> None:
-    """Before the generator is loaded, since that takes longer."""
-    from genaug.errors import OutputExistsError
-
-    if as_sheet and out.exists() and (out.is_dir() or not overwrite):
-        remedy = (
-            "is a folder. Choose another name." if out.is_dir() else "exists. Choose another name or pass --overwrite."
-        )
-        raise OutputExistsError(f"{out} {remedy}")
-    if not as_sheet:
-        from genaug.export import check_free
-
-        check_free(out, overwrite)

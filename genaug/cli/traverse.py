@@ -25,18 +25,12 @@ def traverse(
     """Draw what each latent changes: grids over pairs of codes, a sheet per category, the way from sample to sample."""
     wanted = _numbers(labels)
     from genaug.loading import load
-    from genaug.traverse import check_free
+    from genaug.traverse import claim_sheets, draw, write
 
-    check_free(out, overwrite)
-    generator = load(source, device=device)
-    sheets = generator.traverse(
-        out,
-        axes=None if axes is None else [name.strip() for name in axes.split(",")],
-        labels=wanted,
-        seed=seed,
-        steps=steps,
-        overwrite=overwrite,
-    )
+    names = None if axes is None else [name.strip() for name in axes.split(",")]
+    with claim_sheets(out, overwrite) as place:
+        sheets = draw(load(source, device=device), axes=names, labels=wanted, seed=seed, steps=steps)
+        write(place, sheets)
     say(f"{len(sheets)} sheets in {out}: {', '.join(sheets)}")
 
 

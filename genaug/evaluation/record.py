@@ -7,6 +7,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 
 from genaug import storage
 from genaug.access import reading_from
+from genaug.claims import Claim, claim
 from genaug.errors import FormatError
 from genaug.json_files import first_problem, parse_json, read_bytes
 
@@ -142,6 +144,11 @@ def write_evaluation(
         }
     parse_evaluation(content, "what was measured")
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with storage.saving_to(folder / EVALUATION_FILE):
-        storage.replace_files(folder, {EVALUATION_FILE: text.encode()})
-    return folder / EVALUATION_FILE
+    with claim_generator(folder, "the figures of an evaluation") as place:
+        place.write({EVALUATION_FILE: text.encode()})
+    return place.path / EVALUATION_FILE
+
+
+def claim_generator(folder: str | Path, what: str) -> AbstractContextManager[Claim]:
+    """Claim the folder of a generator to write something beside it: a run's, a saved one, or one from anywhere."""
+    return claim(folder, None, what=what, replace=True, join=True)

@@ -3,19 +3,17 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from genaug.errors import OutputExistsError
+from genaug.claims import Claim, claim
 from genaug.escaping import escaped
 from genaug.evaluation.arrays import Interval
-from genaug.folders import check_replaceable, replaced_folder
-from genaug.paths import user_path
 from genaug.sheet import encode_png
-from genaug.storage import saving_to
 
 REPORT_FILE = "evaluation.json"
 SHEET_FILE = "neighbours.png"
@@ -124,18 +122,19 @@ class Evaluation:
         return ["", *_aligned(rows)]
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write ``evaluation.json`` and ``neighbours.png`` into a folder, whole or not at all.
+        """Write ``evaluation.json`` and ``neighbours.png`` into a folder, both or none.
 
-        Raises ``OutputExistsError`` where the folder holds something, unless that is an evaluation alone and
-        ``overwrite`` is true; ``SaveError`` where writing fails.
+        Raises ``OutputExistsError`` where the folder holds something, unless that is an evaluation and ``overwrite``
+        is true; ``SaveError`` where writing fails.
         """
-        folder = user_path(folder)
-        check_free(folder, overwrite)
-        with saving_to(folder), replaced_folder(folder) as new:
-            (new / REPORT_FILE).write_text(self.to_json(), encoding="utf-8", errors="backslashreplace")
-            (new / SHEET_FILE).write_bytes(encode_png(self.sheet))
-            check_free(folder, overwrite)
-        return folder
+        with claim_evaluation(folder, overwrite) as place:
+            self.write(place)
+        return place.path
+
+    def write(self, place: Claim) -> None:
+        """As ``save``, into a folder that is claimed already."""
+        text = self.to_json().encode(errors="backslashreplace")
+        place.write({REPORT_FILE: text, SHEET_FILE: encode_png(self.sheet)})
 
 
 def _copying_lines(found: Mapping[str, Any]) -> list[str]:
@@ -159,15 +158,6 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def check_free(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds something, unless that is an evaluation and nothing else and ``overwrite`` is true."""
-    check_replaceable(folder)
-    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if held and not overwrite:
-        raise OutputExistsError(f"{folder} exists and is not empty. Choose another folder or pass --overwrite.")
-    foreign = sorted(held - {REPORT_FILE, SHEET_FILE})
-    if foreign:
-        raise OutputExistsError(
-            f"{folder} also holds {foreign[0]}, which is no evaluation of genaug; it is left alone. Move that away, or "
-            "choose another folder."
-        )
+def claim_evaluation(folder: str | Path, overwrite: bool) -> AbstractContextManager[Claim]:
+    """Claim a folder for an evaluation."""
+    return claim(folder, "evaluation", replace=overwrite)

@@ -9,13 +9,14 @@ import hashlib
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
+
+from genaug.folders import sweep, temporary_name
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -114,10 +115,11 @@ def blob(repo: str, digest: str) -> Path:
 def blank(path: Path) -> Iterator[Path]:
     """A name for a file that the block renames to ``path`` once it is whole; what still has it then is removed.
 
-    huggingface_hub knows such names for unfinished downloads.
+    huggingface_hub knows such names for unfinished downloads. Those that killed processes left are removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.incomplete")
+    sweep(path.parent)
+    part = path.with_name(f"{path.name}.{temporary_name('incomplete')}")
     try:
         yield part
     finally:

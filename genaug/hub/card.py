@@ -12,7 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from genaug import storage
 from genaug.errors import InputError
-from genaug.evaluation.record import read_evaluation
+from genaug.evaluation.record import claim_generator, read_evaluation
 from genaug.hub import figures as measurements
 from genaug.hub import prose, sections
 from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, SHEET_FILE
@@ -126,9 +126,10 @@ def write_card(
     data = merged([stated, stated_data(base), recorded])
     facts = Facts(repo, known, read_evaluation(folder), data=data)
     card = render(generator, storage.read_manifest(folder), facts, ours=base)
-    with storage.saving_to(folder):
-        storage.replace_files(folder, {SHEET_FILE: draw_samples(generator), CARD_FILE: card.encode()})
-    return folder / CARD_FILE
+    with claim_generator(folder, "a card") as place:
+        place.adopt([CARD_FILE])  # what people wrote in it is in the new one
+        place.write({SHEET_FILE: draw_samples(generator), CARD_FILE: card.encode()})
+    return place.path / CARD_FILE
 
 
 def read_card(folder: Path) -> str | None:

@@ -8,7 +8,7 @@ import errno
 import os
 import re
 import warnings
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,7 +16,9 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from genaug import storage
-from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, OutputExistsError, SaveError
+from genaug.claims import Claim, claim
+from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, SaveError
+from genaug.folders import saving_to
 from genaug.hub import cache, client
 from genaug.hub.answers import RepoAnswer, parse_repo
 from genaug.hub.client import MAX_ANSWER_BYTES, InterruptionError, NotAHubError, persistently
@@ -90,7 +92,7 @@ def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
                 cache.note(repo, remote.commit, revision)
             return cache.snapshot(repo, remote.commit)
     try:
-        with storage.saving_to(cache.repo_folder(repo), "set HF_HUB_CACHE to a folder that you can write to"):
+        with saving_to(cache.repo_folder(repo), "set HF_HUB_CACHE to a folder that you can write to"):
             folder = cache.enter(repo, remote.commit, _fetch_all(remote, repo, names, force))
             cache.note(repo, remote.commit, revision)
     except SaveError as error:
@@ -106,27 +108,26 @@ def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
     return folder
 
 
-def copy_to(folder: Path, out: Path, overwrite: bool) -> None:
+def copy_to(folder: Path, out: str | Path, overwrite: bool) -> None:
     """Copy a pulled generator's files from the cache into a folder of one's own, all or none.
 
     Raises ``OutputExistsError`` where it holds something and ``overwrite`` is false, or files of these names that
-    aren't a generator's, ``SaveError`` where writing fails.
+    genaug didn't write, ``SaveError`` where writing fails.
     """
-    storage.check_free(out, overwrite)
-    contents = {name: (folder / name).read_bytes() for name in PUBLISHED if cache.blob_name(folder / name) is not None}
-    there = [name for name in contents if (out / name).exists()]
-    if there and not _was_ours(out / storage.CONFIG_FILE):
-        raise OutputExistsError(
-            f"{out} has a {there[0]}, but holds no generator; it is left alone. Choose another folder."
-        )
-    with storage.saving_to(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        storage.replace_files(out, contents)
+    with claim_copy(out, overwrite) as place:
+        write_copy(folder, place)
 
 
-def _was_ours(manifest: Path) -> bool:
-    """Whether a config.json, damaged or not, names this library."""
-    return manifest.is_file() and b'"genaug"' in manifest.read_bytes()
+def claim_copy(out: str | Path, overwrite: bool) -> AbstractContextManager[Claim]:
+    """Claim a folder for a copy of a generator."""
+    options = "Choose another folder or pass overwrite=True (--force)."
+    return claim(out, "generator", replace=overwrite, join=True, options=options)
+
+
+def write_copy(folder: Path, place: Claim) -> None:
+    """As ``copy_to``, into a folder that is claimed already."""
+    ours = [name for name in PUBLISHED if cache.blob_name(folder / name) is not None]
+    place.write({name: (folder / name).read_bytes() for name in ours})
 
 
 def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> Remote:

@@ -2,22 +2,27 @@
 
 import json
 import os
-import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from genaug.errors import FormatError, FormatWarning, InputError, OutputExistsError
-from genaug.folders import check_replaceable
+from genaug.claims import Claim, claim
+from genaug.errors import FormatError, FormatWarning, InputError
+from genaug.folders import resolve, saving_to
 from genaug.json_files import read_json, read_json_lines
-from genaug.storage import remove_leftovers, replace_files, saving_to
 
 SETTINGS_FILE, CELLS_FILE, GENERATORS = "study.json", "cells.jsonl", "generators"
 REPORT_FILES = ("report.json", "report.html")
+PHASES = ("inner", "test")
+_OPTIONS = (
+    "Choose another folder, or pass resume=True (--resume) to go on with the study in it or overwrite=True "
+    "(--overwrite) to replace it."
+)
 
 
 @with_config(ConfigDict(extra="allow", strict=True))
@@ -39,43 +44,61 @@ _CELL, _SETTINGS = TypeAdapter(Cell), TypeAdapter(dict[str, Any])
 class StudyFolder:
     """Several processes may ``append`` at once: a line is one write to a file opened for appending."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.cells = path / CELLS_FILE
+    def __init__(self, path: str | Path) -> None:
+        self.path = resolve(path)
+        self.cells = self.path / CELLS_FILE
+        self._claim: Claim | None = None
 
-    def open(self, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
-        """Start a study, or go on with the one that is there.
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_claim": None}  # workers append cells; the process that has the claim writes the rest
+
+    @contextmanager
+    def claimed(self, *, resume: bool, overwrite: bool) -> Iterator[None]:
+        """Hold the folder for the block. What is there stays as it is until ``open``.
 
         Raises ``OutputExistsError`` where the folder holds something else, or a study and neither ``resume`` nor
-        ``overwrite`` is true; ``InputError`` where the study there was started with other settings or data.
+        ``overwrite`` is true, and where another process writes to it.
         """
-        check_replaceable(self.path)
-        settings_file = self.path / SETTINGS_FILE
-        if self.path.is_dir() and any(self.path.iterdir()):
-            if not (resume or overwrite):
-                raise OutputExistsError(
-                    f"{self.path} exists and is not empty. Choose another folder, or pass resume=True (--resume) to go "
-                    "on with the study in it or overwrite=True (--overwrite) to replace it."
-                )
-            if not settings_file.is_file():
-                raise OutputExistsError(f"{self.path} is not empty and holds no study; it is left alone.")
-            if resume:
-                self._check_same(settings)
-        with saving_to(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(self.path)
-            if overwrite:
-                self._clear()
-            cells, damage = self._read()
-            replace_files(
-                self.path,
-                {
-                    SETTINGS_FILE: (json.dumps(settings, indent=2) + "\n").encode(),
-                    CELLS_FILE: "".join(f"{json.dumps(cell)}\n" for cell in cells).encode(),
-                },
+        with claim(self.path, "study", replace=resume or overwrite, options=_OPTIONS) as self._claim:
+            yield
+
+    @property
+    def _claimed(self) -> Claim:
+        if self._claim is None:
+            raise InputError(f"{self.path} isn't claimed by this process, which therefore can't write to it.")
+        return self._claim
+
+    def open(self, settings: Mapping[str, Any], generators: Sequence[str], *, resume: bool) -> None:
+        """Start a study, removing an older one, or go on with the one that is there. ``generators`` are the names of
+        the sources that are trained.
+
+        Raises ``InputError`` where the study to resume was started with other settings or data.
+        """
+        claimed, settings_file = self._claimed, self.path / SETTINGS_FILE
+        claimed.check_free([SETTINGS_FILE, CELLS_FILE, *REPORT_FILES, f"{GENERATORS}/x"])
+        if resume and settings_file.exists():
+            self._check_same(settings)
+        elif resume and self._read()[0]:
+            raise InputError(
+                f"{settings_file} is missing, so the study can't be resumed. Start again with overwrite=True "
+                "(--overwrite)."
             )
+        else:  # also with ``resume``: a study that was killed before it had written anything
+            claimed.clear()
+        folders = [
+            self.generator(name, phase, seed) for name in generators for phase in PHASES for seed in settings["seeds"]
+        ]
+        folders += [run_folder(folder) for folder in folders]
+        claimed.declare([f"{folder.relative_to(self.path).as_posix()}/" for folder in folders])
+        cells, damage = self._read()
+        lines = "".join(f"{json.dumps(cell)}\n" for cell in cells)
+        claimed.write({SETTINGS_FILE: (json.dumps(settings, indent=2) + "\n").encode(), CELLS_FILE: lines.encode()})
         for sentence in damage:
             warnings.warn(f"{sentence} It was left out, and its arm is run again.", FormatWarning, stacklevel=3)
+
+    def write(self, contents: Mapping[str, bytes]) -> None:
+        """Write files of the study, all or none."""
+        self._claimed.write(contents)
 
     def append(self, cell: Mapping[str, Any]) -> None:
         line = (json.dumps(cell, allow_nan=False) + "\n").encode()
@@ -116,10 +139,10 @@ class StudyFolder:
                 "Results of different settings don't mix: take the same, or a new folder."
             )
 
-    def _clear(self) -> None:
-        for name in (CELLS_FILE, *REPORT_FILES):
-            (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / GENERATORS, ignore_errors=True)
+
+def run_folder(folder: Path) -> Path:
+    """Where the training of the generator in a folder is while it runs."""
+    return folder.with_name(folder.name + ".run")
 
 
 class Ledger:

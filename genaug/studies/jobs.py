@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import torch
 
+from genaug.errors import OutputExistsError, SaveError
 from genaug.randomness import mix, seeded
 from genaug.spec import Source, Spec
 from genaug.studies import sources as source_module
 from genaug.studies.arms import NOISE, Arm
 from genaug.studies.blending import NoisyCopies, blended, generate
-from genaug.studies.cells import StudyFolder
+from genaug.studies.cells import StudyFolder, run_folder
 from genaug.studies.classic import augmented
 from genaug.studies.classifier import accuracy, train_classifier
 from genaug.studies.models import make_classifier
@@ -42,6 +43,10 @@ class Work:
     device: str
     folder: StudyFolder
     notes: tuple[str, ...] = ()  # what the report says besides, about classes
+
+    def trained(self) -> list[str]:
+        """The names of the sources that are trained."""
+        return [name for name, source in self.sources.items() if isinstance(source, Recipe)]
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,8 @@ def run_job(work: Work, job: Job, append: Callable[[dict[str, Any]], None]) -> N
                 began = time.perf_counter()
                 cell |= _score(work, job, arm, fit, made, judge)
                 cell["seconds"] = round(time.perf_counter() - began, 3)
+            except (SaveError, OutputExistsError):
+                raise  # of the disk or of another process, not of the arm
             except Exception as error:
                 cell["error"] = f"{type(error).__name__}: {error}"
             append(cell)
@@ -116,12 +123,14 @@ def _pool(work: Work, job: Job, name: str, fit: Images, append: Callable[[dict[s
         source = NoisyCopies(fit, work.spec) if name == NOISE else work.sources[name]
         if isinstance(source, Recipe):
             folder = work.folder.generator(name, job.phase, job.seed)
-            began, begun = time.perf_counter(), folder.is_dir() or source_module.run_folder(folder).is_dir()
+            began, begun = time.perf_counter(), folder.is_dir() or run_folder(folder).is_dir()
             source = source_module.train(source, fit, folder, mix(job.seed, "generator", name), work.device)
             if not begun:  # else what was spent before isn't known
                 seconds = round(time.perf_counter() - began, 3)
                 append({"phase": job.phase, "seed": job.seed, "name": trained(name), "seconds": seconds})
         return generate(source, fit, work.pool, mix(job.seed, "generated", name))
+    except (SaveError, OutputExistsError):
+        raise
     except Exception as error:
         return error
 

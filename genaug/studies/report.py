@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
 from genaug.access import reading_from
-from genaug.errors import FormatError, OutputExistsError
+from genaug.claims import claim
+from genaug.errors import FormatError
 from genaug.json_files import check, read_json
 from genaug.paths import user_path
-from genaug.storage import replace_files, saving_to
 from genaug.studies.arms import Arm
 from genaug.studies.compare import Reduction, error_reduction
 from genaug.studies.decide import Verdict
@@ -96,16 +96,20 @@ class Report:
         return error_reduction(self.accuracies(arm), self.accuracies(baseline), confidence, correction=correction)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``report.json`` and, where there is a page, ``report.html``, replacing those that are there."""
-        folder = user_path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise OutputExistsError(f"{folder} is a file. Name a folder.")
+        """Write ``report.json`` and, where there is a page, ``report.html``, replacing those of a study that is there.
+
+        Raises ``OutputExistsError`` for files of these names that genaug didn't write, ``SaveError`` where writing
+        fails.
+        """
+        with claim(folder, "study", what="the report of a study", replace=True, join=True) as place:
+            place.write(self.contents())
+
+    def contents(self) -> dict[str, bytes]:
+        """What ``save`` writes, by file name."""
         contents = {"report.json": (json.dumps(self.details, indent=2, allow_nan=False) + "\n").encode()}
         if self.html is not None:
             contents["report.html"] = self.html.encode()
-        with saving_to(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            replace_files(folder, contents)
+        return contents
 
     def __repr__(self) -> str:
         return f"Report({self.verdict!r}, ratio={self.ratio:g}, source={self.source!r}, classic={self.classic})"

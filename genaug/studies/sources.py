@@ -2,9 +2,9 @@
 
 import hashlib
 import re
-import shutil
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,15 @@ import genaug
 from genaug import plugins
 from genaug.blend.pool import SamplePool
 from genaug.blend.source import check_source, checked_sample
+from genaug.claims import discard
 from genaug.classes import match_classes
-from genaug.errors import GenaugError, InputError, TrainingWarning
+from genaug.errors import FormatError, GenaugError, InputError, OutputExistsError, SaveError, TrainingWarning
 from genaug.evaluation.leakage import shared_images
 from genaug.generator import Generator
 from genaug.labelling.source import LabelledSource
 from genaug.spec import Source, Spec
 from genaug.studies.arms import RESERVED
+from genaug.studies.cells import run_folder
 from genaug.studies.splits import Images
 from genaug.training.diffaugment import check_policy
 from genaug.training.engine import fingerprint, parse_config
@@ -168,16 +170,17 @@ def _samples_sha256(source: Source) -> str:
     return hashlib.sha256(images.cpu().numpy().tobytes()).hexdigest()
 
 
-def run_folder(folder: Path) -> Path:
-    """Where the training of the generator in a folder is while it runs."""
-    return folder.with_name(folder.name + ".run")
-
-
 def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) -> Generator:
-    """Train a generator and save it as ``folder``, or load it where it is there already; a killed training goes on."""
-    if folder.is_dir():
-        return genaug.load(folder, device=device)
+    """Train a generator and save it as ``folder``, or load it where it is there already; a killed training goes on.
+
+    A generator that was damaged, or killed while it was saved, is trained again.
+    """
     run = run_folder(folder)
+    if folder.is_dir():
+        with suppress(FormatError):
+            generator = genaug.load(folder, device=device)
+            discard(run)  # of a process that was killed after it had saved the generator
+            return generator
     settings: dict[str, Any] = {
         **{key: value for key, value in asdict(recipe).items() if key != "backend"},
         "seed": seed,
@@ -189,10 +192,12 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
         warnings.filterwarnings("ignore", "no training image is of class", TrainingWarning)  # the report says so, once
         try:
             generator = genaug.fit(recipe.backend, images, out=run, resume=run.exists(), **settings)
+        except (SaveError, OutputExistsError):
+            raise
         except GenaugError:
             if not run.exists():
                 raise
             generator = genaug.fit(recipe.backend, images, out=run, overwrite=True, **settings)
-    generator.save(folder)
-    shutil.rmtree(run, ignore_errors=True)
+    generator.save(folder, overwrite=True)
+    discard(run)
     return generator

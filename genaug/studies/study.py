@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,9 @@ from typing import Any
 import torch
 
 from genaug import __version__, limits
-from genaug.access import reading_from
 from genaug.blend.plan import as_number, as_whole
 from genaug.classes import matched_by_number
 from genaug.errors import InputError
-from genaug.paths import user_path
 from genaug.precision import pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed
@@ -39,6 +38,7 @@ from genaug.studies.study_page import study_html
 from genaug.studies.workers import check_picklable, run_jobs
 from genaug.training.engine import fingerprint
 from genaug.training.reading import TrainingImages, read_images
+from genaug.training.signals import ended_by_sigterm
 
 POOL = 5_000  # generated images of a source for one seed, at most, unless the seed has more real ones
 
@@ -120,7 +120,11 @@ def study(
     if resume and overwrite:
         raise InputError("overwrite starts a study anew and resume goes on with it: pass one of them.")
     workers = as_whole(workers, "workers", 1, limits.WORKERS)
-    with tempfile.TemporaryDirectory() as scratch:
+    with ExitStack() as held:
+        held.enter_context(ended_by_sigterm())
+        scratch = held.enter_context(tempfile.TemporaryDirectory())
+        folder = StudyFolder(out if out is not None else Path(scratch) / "study")
+        held.enter_context(folder.claimed(resume=resume, overwrite=overwrite))
         work, settings, subsets = prepare(
             train_set,
             test_set,
@@ -135,12 +139,11 @@ def study(
             lr=lr,
             image_size=image_size,
             device=device,
-            out=user_path(out) if out is not None else Path(scratch) / "study",
+            out=folder,
         )
         if workers > 1:
             check_picklable(work)
-        with reading_from(work.folder.path):
-            work.folder.open({**settings, "explore": explore}, resume=resume, overwrite=overwrite)
+        folder.open({**settings, "explore": explore}, work.trained(), resume=resume)
         options = changed_options(study, arguments)
         origin = {
             "train": data_name(train_set),
@@ -150,7 +153,7 @@ def study(
         }
         report = _run(work, {**settings, "explore": explore}, subsets, workers, progress, origin)
         if out is not None:
-            report.save(work.folder.path)
+            folder.write(report.contents())
     return report
 
 
@@ -159,7 +162,7 @@ def prepare(
     test_set: Any,
     *,
     sources: Mapping[str, Any],
-    out: Path,
+    out: str | Path | StudyFolder,
     ratios: Sequence[float] = (0.25, 0.5),
     seeds: int | Sequence[int] = 10,
     labels_per_class: int | None = None,
@@ -223,7 +226,7 @@ def prepare(
         lr=lr,
         pool=min(most, max(spec.num_classes, math.ceil(updates * batch_size * shares[-1]))),
         device=target,
-        folder=StudyFolder(out),
+        folder=out if isinstance(out, StudyFolder) else StudyFolder(out),
         notes=_notes(own, train.spec, test.spec, found),
     )
     return work, settings, subsets

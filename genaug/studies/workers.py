@@ -3,9 +3,12 @@
 import multiprocessing
 import os
 import pickle
+import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from typing import Any
 
 from genaug.errors import InputError
@@ -36,7 +39,11 @@ def run_jobs(work: Work, jobs: Sequence[Job], workers: int, bar: Progress) -> No
     os.environ["OMP_NUM_THREADS"] = "1"  # read when a worker imports torch
     try:
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(jobs)), spawn, initializer=_enter, initargs=(work,)) as pool:
+        here, there = spawn.Pipe(duplex=False)
+        with (
+            there,  # workers end when it is closed, also by a kill of this process
+            ProcessPoolExecutor(min(workers, len(jobs)), spawn, initializer=_enter, initargs=(work, here)) as pool,
+        ):
             pending = {pool.submit(_run, job) for job in jobs}
             try:
                 while pending:
@@ -49,6 +56,7 @@ def run_jobs(work: Work, jobs: Sequence[Job], workers: int, bar: Progress) -> No
                         future.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                there.close()
                 raise
     except BrokenProcessPool as error:
         raise InputError(
@@ -79,9 +87,17 @@ def _advance(bar: Progress, cell: dict[str, Any]) -> None:
     bar.tell(f"{cell['phase']}, seed {cell['seed']}: {cell['name']}")
 
 
-def _enter(work: Work) -> None:
+def _enter(work: Work, parent: Connection) -> None:
     global _work
     _work = work
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Connection) -> None:
+    """End this worker, whatever it is doing, once the process that started it has ended or given up."""
+    with suppress(EOFError, OSError):
+        parent.recv_bytes()
+    os._exit(1)
 
 
 def _run(job: Job) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from unittest import SkipTest
 
 from genaug import plugins
-from genaug.errors import InputError
+from genaug.errors import InputError, PluginError
 from genaug.testing import image_checks as image_checks  # importing them registers their checks
 from genaug.testing import training_checks as training_checks
 from genaug.testing.registry import CHECKS, Check
@@ -70,9 +70,10 @@ def run_checks(backend: str, *, config: Mapping[str, Any] | None = None) -> Iter
             yield Result(check.__name__, "skipped", str(reason))
         except ConformanceError as error:
             yield Result(check.__name__, "failed", str(error))
-        except Exception as error:  # whatever a backend raises
-            told = shorten(str(error), 300, placeholder=" …")
-            yield Result(check.__name__, "failed", f"{type(error).__name__}: {told} ({_place(error, type(recipe))})")
+        except (Exception, SystemExit) as error:  # whatever a backend raises
+            raised = error.__cause__ if isinstance(error, PluginError) and error.__cause__ is not None else error
+            told = shorten(str(raised), 300, placeholder=" …")
+            yield Result(check.__name__, "failed", f"{type(raised).__name__}: {told} ({_place(raised, type(recipe))})")
         else:
             yield Result(check.__name__, "passed")
 
@@ -96,7 +97,7 @@ def parametrize_with_checks(
     return pytest.mark.parametrize(("backend", "check"), cases)
 
 
-def _place(error: Exception, backend: type) -> str:
+def _place(error: BaseException, backend: type) -> str:
     """Where in the backend's own package an error came up, else where it did at all: "networks.py, line 12"."""
     frames = extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(Path(getfile(backend)).parent)]

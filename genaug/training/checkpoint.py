@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from genaug.access import reading_from
 from genaug.errors import FormatError
 from genaug.json_files import check, read_json
-from genaug.storage import replace_files, saving_to
+
+if TYPE_CHECKING:
+    from genaug.training.run_folder import RunFolder
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")
@@ -25,10 +27,11 @@ class _Strict(BaseModel):
 
 
 class _Seal(_Strict):
-    """What a checkpoint must be, to the byte."""
+    """What a checkpoint must be, to the byte, and the run that it is of."""
 
     sha256: str
     size: Annotated[int, Field(ge=0)]
+    run: str
 
 
 class _State(_Strict):
@@ -41,10 +44,11 @@ class _State(_Strict):
 _SEAL, _STATE = TypeAdapter(_Seal), TypeAdapter(_State)
 
 
-def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write ``step-<number>.pt`` and its hash into a folder, then drop all but the newest ``KEEP``.
+def write_checkpoint(folder: "RunFolder", step: int, state: dict[str, Any]) -> None:
+    """Write ``step-<number>.pt`` and its seal into a run's folder, then drop all but the newest ``KEEP``.
 
-    Checkpoints of later steps go as well: the run fell back behind them, since they are damaged.
+    The seal holds the hash and the run that the checkpoint is of. Checkpoints of later steps go as well: the run fell
+    back behind them, since they are damaged.
 
     Raises ``SaveError`` where writing fails; older checkpoints are then untouched.
     """
@@ -52,39 +56,53 @@ def write_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     torch.save(state, buffer)
     content = buffer.getvalue()
     name = f"step-{step:08d}.pt"
-    seal = json.dumps({"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)})
-    with saving_to(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_files(folder, {name: content, f"{name}.json": seal.encode()})
-        found = _found(folder)
-        this = found.index(folder / name)
-        for old in found[:this] + found[this + KEEP :]:
-            old.unlink(missing_ok=True)
-            old.with_name(old.name + ".json").unlink(missing_ok=True)
+    place = folder.checkpoints.name
+    seal = json.dumps({**_seal(content), "run": folder.identity})
+    folder.write({f"{place}/{name}": content, f"{place}/{name}.json": seal.encode()})
+    paths = _found(folder.checkpoints)
+    this = paths.index(folder.checkpoints / name)
+    old = [f"{place}/{path.name}" for path in paths[:this] + paths[this + KEEP :]]
+    folder.remove([*old, *(f"{name}.json" for name in old)])
 
 
-def newest_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
-    """The state of the newest whole checkpoint, or None, and a sentence for each damaged one that was passed over.
+def newest_checkpoint(folder: "RunFolder", device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
+    """The state of the run's newest complete checkpoint, or None, and a sentence for each one that was passed over.
 
-    Raises ``ReadError`` for one that can't be read, since it may be whole.
+    Raises ``ReadError`` for one that can't be read, since it may be complete.
     """
-    damaged: list[str] = []
-    for path in _found(folder):
-        state = _read(path, device)
-        if state is not None:
-            return state, damaged
-        damaged.append(f"{path} is damaged and was passed over.")
-    return None, damaged
+    passed_over: list[str] = []
+    for path in _found(folder.checkpoints):
+        seal = _read_seal(path)
+        state = None if seal is None else _read(path, seal, device)
+        if seal is None or state is None:
+            passed_over.append(f"{path} is damaged and was passed over.")
+        elif seal.run != folder.identity:
+            passed_over.append(f"{path} is a checkpoint of another run and was passed over.")
+        else:
+            return state, passed_over
+    return None, passed_over
 
 
-def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """The state in a checkpoint; None if it isn't what its seal says, or no state of a run at that step."""
-    seal_path = path.with_name(path.name + ".json")
-    with reading_from(path):
-        if not seal_path.is_file():
+def _seal(content: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+
+
+def _read_seal(path: Path) -> _Seal | None:
+    """The seal of a checkpoint; None if it is missing or damaged."""
+    seal = path.with_name(path.name + ".json")
+    with reading_from(seal):
+        if not seal.is_file():
             return None
+    try:
+        return read_json(seal, _SEAL, "", limit=1000)
+    except FormatError:
+        return None
+
+
+def _read(path: Path, seal: _Seal, device: torch.device) -> dict[str, Any] | None:
+    """The state in a checkpoint; None if it isn't what its seal says, or no state of a run at that step."""
+    with reading_from(path):
         try:
-            seal = read_json(seal_path, _SEAL, "", limit=1000)
             if path.stat().st_size != seal.size:
                 return None
             content = path.read_bytes()

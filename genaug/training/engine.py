@@ -5,7 +5,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from genaug.errors import InputError, TrainingWarning
 from genaug.generator import Generator
 from genaug.json_files import first_problem
 from genaug.limits import as_whole
-from genaug.paths import user_path
 from genaug.precision import compute_dtype, pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed
@@ -29,7 +28,7 @@ from genaug.spec import Spec
 from genaug.surroundings import torch_defaults
 from genaug.training.diffaugment import check_policy
 from genaug.training.plan import Budget, Plan
-from genaug.training.ranks import joined
+from genaug.training.ranks import is_first, joined
 from genaug.training.reading import TrainingImages, read_images
 from genaug.training.run import TrainingRun
 from genaug.training.run_folder import RunFolder, refuse_changes
@@ -107,7 +106,7 @@ def fit(
 
     Raises:
         InputError: For unusable arguments or data, and if the run to resume has others.
-        OutputExistsError: If ``out`` holds something.
+        OutputExistsError: If ``out`` holds something, or another process writes to it.
         PluginError: For a missing backend.
         SaveError: If ``out`` can't be written.
         TrainingError: If the losses are no longer finite, or another process of the training is missing.
@@ -126,9 +125,8 @@ def fit(
         raise InputError(f"max_minutes must be above 0 and {limits.MINUTES:,.0f} at most, got {max_minutes!r}.")
     if overwrite and resume:
         raise InputError("overwrite starts a run anew and resume goes on with it: pass one of them.")
-    folder = RunFolder(user_path(out))
+    folder = RunFolder(out)
     with reading_from(folder.path):
-        folder.check_free(overwrite, resume)
         record = (folder.record() if resume else None) or {}
     refuse_changes(folder.path, record, {"backend": backend}, ["backend"] if record else [])
 
@@ -157,46 +155,57 @@ def fit(
     }
     if record:
         refuse_changes(folder.path, record, asked, asked)
-    with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
+    what = f"a training run ({backend}, seed {asked['seed']})"
+    with ExitStack() as held:
 
-        def tell(count: int) -> None:
-            shown.advance(count)
-            shown.tell("images")
+        def hold() -> None:
+            held.enter_context(folder.claimed(what, overwrite=overwrite, resume=resume))
 
-        data = read_images(dataset, image_size, tell, needs_labels=False)
-    if _uses_labels(recipe, options, data.spec):
-        data.check_labels()
-    if plugins.described(recipe, options, data.spec).takes_labels:
-        _warn_of_absent_classes(data)
-    asked |= {"data": _name(dataset), "images": len(data.images), "data_sha256": fingerprint(data)}
-    same = {**asked, "checkpoint_every": checkpoint_every, "resume": resume, "a time limit": max_minutes is not None}
-    with (
-        torch_defaults(),
-        joined(target, batch_size, {**same, "out": os.path.abspath(folder.path)}, progress) as (share, place),
-        torch.random.fork_rng([place] if place.type == "cuda" else []),
-        running_on(_threads(threads, record, place, progress and share.first)) as used_threads,
-    ):
-        run = TrainingRun(
-            recipe,
-            options,
-            data,
-            folder,
-            asked,
-            plan=plan,
-            private={
-                "device": place.type,
-                "threads": used_threads,
-                "checkpoint_every": checkpoint_every,
-                "command": _command.get() or record.get("command"),
-            },
-            policy=policy,
-            device=place,
-            dtype=dtype,
-            share=share,
-            show_progress=progress,
-        )
-        budget = Budget(max_minutes, began)
-        generator = run.train(resume=resume, checkpoint_every=checkpoint_every, budget=budget)
+        if is_first():  # it writes for all
+            hold()
+        with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
+
+            def tell(count: int) -> None:
+                shown.advance(count)
+                shown.tell("images")
+
+            data = read_images(dataset, image_size, tell, needs_labels=False)
+        if _uses_labels(recipe, options, data.spec):
+            data.check_labels()
+        if plugins.described(recipe, options, data.spec).takes_labels:
+            _warn_of_absent_classes(data)
+        asked |= {"data": _name(dataset), "images": len(data.images), "data_sha256": fingerprint(data)}
+        limited = max_minutes is not None
+        same = {**asked, "checkpoint_every": checkpoint_every, "resume": resume, "a time limit": limited}
+        with (
+            torch_defaults(),
+            joined(target, batch_size, {**same, "out": os.path.abspath(folder.path)}, progress) as (share, place),
+            torch.random.fork_rng([place] if place.type == "cuda" else []),
+            running_on(_threads(threads, record, place, progress and share.first)) as used_threads,
+        ):
+            if share.first and not folder.is_claimed:  # in a process group of the caller's, of a run of its own
+                hold()
+            run = TrainingRun(
+                recipe,
+                options,
+                data,
+                folder,
+                asked,
+                plan=plan,
+                private={
+                    "device": place.type,
+                    "threads": used_threads,
+                    "checkpoint_every": checkpoint_every,
+                    "command": _command.get() or record.get("command"),
+                },
+                policy=policy,
+                device=place,
+                dtype=dtype,
+                share=share,
+                show_progress=progress,
+            )
+            budget = Budget(max_minutes, began)
+            generator = run.train(resume=resume, checkpoint_every=checkpoint_every, budget=budget)
     generator.folder = folder.path
     return generator
 

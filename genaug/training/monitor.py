@@ -9,7 +9,7 @@ from torch import Tensor
 from genaug.evaluation.diversity import first_per_class, pair_distance, within_class_distance
 from genaug.generator import Generator
 from genaug.randomness import latent_rows
-from genaug.sheet import Block, draw_sheet, save_sheet, sheet_labels
+from genaug.sheet import Block, draw_sheet, encode_png, sheet_labels
 from genaug.spec import Spec
 from genaug.training.reading import TrainingImages
 from genaug.training.run_folder import RunFolder
@@ -44,7 +44,8 @@ class Monitor:
         """
         wanted = sheet_labels(self._spec.num_classes)
         images, labels = self._sample(generator, wanted if self._spec.takes_labels else torch.zeros(100), seed=0)
-        save_sheet(self._folder.sheet_path(step), draw_sheet(Block(images, labels), classes=self._spec.classes))
+        sheet = draw_sheet(Block(images, labels), classes=self._spec.classes)
+        self._folder.write({f"samples/step-{step:08d}.png": encode_png(sheet)})
         if self._real_distance == 0:
             return {}
         count = len(self._labels)

@@ -59,6 +59,11 @@ class Share:
         return rows[self.rank * each : (self.rank + 1) * each]
 
 
+def is_first() -> bool:
+    """Whether this will be the process of rank 0, before the processes that torchrun started have joined."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def training_alone() -> Iterator[None]:
     """Inside, this process trains without the others of its process group."""

@@ -16,6 +16,7 @@ from genaug.errors import InputError, SaveError, TrainingError, TrainingWarning
 from genaug.generator import Generator
 from genaug.plugins import described
 from genaug.progress import Progress
+from genaug.storage import encode_generator
 from genaug.training.checkpoint import newest_checkpoint, newest_step, write_checkpoint
 from genaug.training.game import EMA_DECAY, Game
 from genaug.training.guards import DiscriminatorGuard
@@ -168,7 +169,7 @@ class TrainingRun:
         losses = [f"{name.removeprefix('loss/')} {v:.3g}" for name, v in metrics.items() if name.startswith("loss/")]
         self._progress.tell("  ".join([f"step {done}", f"{rate:,.0f} images/s", *losses]), now=done in FIRST_LOGGED)
         if saving:
-            write_checkpoint(self._folder.checkpoints, done, {"step": done, **self._game.state()})
+            write_checkpoint(self._folder, done, {"step": done, **self._game.state()})
             self._export(done)
 
     def _look(self, done: int) -> dict[str, float]:
@@ -194,13 +195,14 @@ class TrainingRun:
             )
 
     def _export(self, done: int) -> None:
-        self.generator(done).save(self._folder.path, overwrite=True)
+        generator = self.generator(done)
+        self._folder.write(encode_generator(generator.manifest_fields(), generator.network.state_dict()))
 
     def _restore(self, changed: str | None) -> int:
         if changed is not None:
             self._warn(changed)
-        state, damaged = newest_checkpoint(self._folder.checkpoints, self._device)
-        for sentence in damaged:
+        state, passed_over = newest_checkpoint(self._folder, self._device)
+        for sentence in passed_over:
             self._warn(sentence)
         if state is None:
             first = 0

@@ -5,8 +5,11 @@
 """
 
 import json
-import shutil
+import re
+import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,20 +17,23 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from genaug.access import reading_from
-from genaug.errors import FormatError, InputError, OutputExistsError
-from genaug.evaluation.record import EVALUATION_FILE
+from genaug.claims import Claim, claim
+from genaug.errors import FormatError, InputError
+from genaug.folders import resolve, saving_to
 from genaug.json_files import read_json, read_json_lines
-from genaug.storage import remove_leftovers, replace_files, saving_to
 from genaug.training.checkpoint import newest_step
 
 _RUN_FILE = "run.json"
 _METRICS_FILE = "metrics.jsonl"
-_EXPORTED = ("config.json", "model.safetensors", EVALUATION_FILE)
-_OURS = (_RUN_FILE, _METRICS_FILE, "samples", "checkpoints", "tensorboard", *_EXPORTED)
+_EXPORTED = ("config.json", "model.safetensors")
+_NUMBERED = re.compile(r"step-\d{8}\.(png|pt|pt\.json)")
 # Of the data their hash counts, not their name; the last ones are not what the weights depend on, but to the last bits.
-_MAY_CHANGE = {"steps", "planned_steps", "planned_after", "data", "plugin", "command"}
+_MAY_CHANGE = {"steps", "planned_steps", "planned_after", "data", "plugin", "command", "run"}
 _MAY_CHANGE |= {"device", "threads", "checkpoint_every"}
+_OPTIONS = (
+    "Choose another folder, or pass overwrite=True (--overwrite) to replace the run in it or resume=True (--resume) to "
+    "go on with it."
+)
 
 
 @with_config(ConfigDict(extra="allow", strict=True))
@@ -37,6 +43,7 @@ class _Settings(TypedDict):
     backend: str
     config: dict[str, Any]
     genaug: str
+    run: str
 
 
 @with_config(ConfigDict(extra="allow", strict=True))
@@ -48,26 +55,34 @@ _SETTINGS, _LOG_LINE = TypeAdapter(_Settings), TypeAdapter(_LogLine)
 
 
 class RunFolder:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.checkpoints = path / "checkpoints"
+    """``identity`` is the run's own, which its checkpoints carry: a run that is started again has another one."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = resolve(path)
+        self.checkpoints = self.path / "checkpoints"
+        self._claim: Claim | None = None
         self._board: Any = None
         self._record: Mapping[str, Any] = {}
 
-    def check_free(self, overwrite: bool, resume: bool) -> None:
-        """Refuse a folder that holds something, unless it is a run to overwrite or to resume. Nothing is touched."""
-        if self.path.exists() and not self.path.is_dir():
-            raise OutputExistsError(f"{self.path} is a file. Name a folder for the run.")
-        if not self.path.is_dir() or not any(self.path.iterdir()):
-            return
-        if not (overwrite or resume):
-            raise OutputExistsError(
-                f"{self.path} exists and is not empty. Choose another folder, or pass overwrite=True (--overwrite) "
-                "to replace the run in it or resume=True (--resume) to go on with it."
-            )
-        run_file = self.path / _RUN_FILE
-        if not run_file.is_file() or (overwrite and _read_settings(run_file) is None):
-            raise OutputExistsError(f"{self.path} is not empty and holds no run of genaug; it is left alone.")
+    @contextmanager
+    def claimed(self, what: str, *, overwrite: bool, resume: bool) -> Iterator[None]:
+        """Hold the folder for the block. What is there stays as it is until ``open``.
+
+        Raises ``OutputExistsError`` if it holds something that isn't a run to overwrite or to resume, or if another
+        process writes to it.
+        """
+        with claim(self.path, "run", what=what, replace=overwrite or resume, options=_OPTIONS) as self._claim:
+            yield
+
+    @property
+    def is_claimed(self) -> bool:
+        return self._claim is not None
+
+    @property
+    def _claimed(self) -> Claim:
+        if self._claim is None:  # such as for another process than that of rank 0
+            raise InputError(f"{self.path} isn't claimed by this process, which therefore can't write to it.")
+        return self._claim
 
     def record(self) -> dict[str, Any] | None:
         """The content of ``run.json``, or None if there is none. Raises ``InputError`` if it is damaged."""
@@ -81,21 +96,22 @@ class RunFolder:
 
     def add_to_record(self, fields: Mapping[str, Any]) -> None:
         """Write more fields into ``run.json``."""
-        with saving_to(self.path):
-            self._write_record({**self._record, **fields})
+        self._write_record({**self._record, **fields})
 
     def newest_step(self) -> int | None:
         """The step of the newest checkpoint; None if there is none."""
         return newest_step(self.checkpoints)
 
     def open(self, asked: dict[str, Any], resume: bool) -> str | None:
-        """Start a run, emptying the folder of an older one, or go on with the one that is there.
+        """Start a run, removing an older one, or go on with the one that is there.
 
         Returns what its owner should know of where the backend's plugin isn't the one that began the run, else None.
         Raises ``InputError`` where the run to resume was started with other settings or other data.
         """
-        warning = None
-        before = self.record() if resume else None
+        claimed, run_file, warning = self._claimed, self.path / _RUN_FILE, None
+        self._check_names()
+        run = secrets.token_hex(8)
+        before = self.record() if resume and _RUN_FILE in claimed.files else None
         if before is not None:
             refuse_changes(self.path, before, asked, set(before) | set(asked))
             if before.get("plugin") not in (None, asked.get("plugin")):
@@ -104,22 +120,45 @@ class RunFolder:
                     "be what either alone would give. Install the one it was started with to be sure."
                 )
                 asked = {**asked, "plugin": before["plugin"]}  # so that the next resumption is told of it too
-        elif self.path.is_dir():
-            with reading_from(self.path):
-                for name in _OURS:
-                    entry = self.path / name
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
-        for folder in (self.path, self.checkpoints, self.path / "samples"):
-            remove_leftovers(folder)
-        with saving_to(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._write_record(asked)
-        self._board = _tensorboard(self.path / "tensorboard")
+            run = str(before["run"])
+        elif resume and any((self.path / name).exists() for name in claimed.files):
+            raise InputError(
+                f"{run_file} is missing, so the run can't be resumed. Start again with overwrite=True (--overwrite)."
+            )
+        else:  # also with ``resume``: a run that was killed before it had written anything
+            claimed.clear()
+        self._write_record({**asked, "run": run})
+        claimed.declare([_METRICS_FILE])
+        self._open_board()
         return warning
 
     def _write_record(self, record: Mapping[str, Any]) -> None:
         self._record = record
-        replace_files(self.path, {_RUN_FILE: (json.dumps(record, indent=2) + "\n").encode()})
+        self.write({_RUN_FILE: (json.dumps(record, indent=2) + "\n").encode()})
+
+    def _check_names(self) -> None:
+        """Refuse files of others' that the run would come to replace, before it starts rather than in the middle."""
+        numbered = [
+            f"{part}/{path.name}"
+            for part in ("samples", "checkpoints")
+            if (self.path / part).is_dir()
+            for path in (self.path / part).iterdir()
+            if _NUMBERED.fullmatch(path.name)
+        ]
+        self._claimed.check_free([_RUN_FILE, _METRICS_FILE, *_EXPORTED, "samples/x", "checkpoints/x", *numbered])
+
+    @cached_property
+    def identity(self) -> str:
+        """As ``run.json`` has it, so that all processes of a run agree."""
+        return str((self.record() or {})["run"])
+
+    def write(self, contents: Mapping[str, bytes]) -> None:
+        """Write files of the run, all or none; ``SaveError`` where that fails."""
+        self._claimed.write(contents)
+
+    def remove(self, names: Collection[str]) -> None:
+        """Remove files of the run."""
+        self._claimed.remove(names)
 
     def forget_after(self, step: int) -> list[str]:
         """Drop the log's lines of steps that will be trained again. Returns a sentence for each damaged line, which is
@@ -128,13 +167,13 @@ class RunFolder:
         if not path.is_file():
             return []
         lines, damage = read_json_lines(path, _LOG_LINE, "It was left out.")
-        with saving_to(path):
-            kept = [json.dumps(line) for line in lines if line["step"] <= step]
-            replace_files(self.path, {_METRICS_FILE: "".join(f"{line}\n" for line in kept).encode()})
+        kept = [json.dumps(line) for line in lines if line["step"] <= step]
+        self.write({_METRICS_FILE: "".join(f"{line}\n" for line in kept).encode()})
         return damage
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Append one line to ``metrics.jsonl``."""
+        self._claimed.check_held()
         with saving_to(self.path / _METRICS_FILE):
             with open(self.path / _METRICS_FILE, "a") as file:
                 file.write(json.dumps({"step": step, **metrics}) + "\n")
@@ -146,8 +185,18 @@ class RunFolder:
         if self._board is not None:
             self._board.close()
 
-    def sheet_path(self, step: int) -> Path:
-        return self.path / "samples" / f"step-{step:08d}.png"
+    def _open_board(self) -> None:
+        """Log to TensorBoard as well where it is installed; it names its files itself."""
+        if find_spec("tensorboard") is None:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._claimed.check_free(["tensorboard/x"])
+        folder = self.path / "tensorboard"
+        before = _files(folder)
+        with saving_to(folder):
+            self._board = SummaryWriter(str(folder))
+        self._claimed.adopt([f"tensorboard/{name}" for name in _files(folder) - before])
 
 
 def refuse_changes(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], names: Collection[str]) -> None:
@@ -180,11 +229,5 @@ def _read_settings(run_file: Path) -> dict[str, Any] | None:
     return dict(settings)
 
 
-def _tensorboard(folder: Path) -> Any:
-    """A TensorBoard writer where TensorBoard is installed; None where it isn't."""
-    if find_spec("tensorboard") is None:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
-
-    with saving_to(folder):
-        return SummaryWriter(str(folder))
+def _files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()

@@ -40,6 +40,26 @@ def caught_signals(say: Callable[[str], None]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into ``SystemExit``, so that what is held is released and what is being written is put right.
+
+    Main thread only, and only where nobody else handles it.
+    """
+    usual = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    if usual:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if usual:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def leave(reason: int | None, message: str) -> None:
     """End as the signal would have, now that the state is saved; without one, do nothing."""
     if reason == signal.SIGINT:

@@ -20,7 +20,7 @@ import genaug
 from genaug.data import load_data
 from genaug.demo import DemoSettings
 from genaug.studies import Recipe, jobs
-from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE
+from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE, StudyFolder
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"width": 4, "max_width": 8, "latent_size": 4}
@@ -110,12 +110,12 @@ class TestTrackedCells:
 
     @pytest.fixture
     def folder(self, tmp_path):
-        folder = tmp_path / "study"
-        folder.mkdir()
-        (folder / SETTINGS_FILE).write_text('{"seeds": 2}')
+        folder = StudyFolder(tmp_path / "study")
         mine = (cell("classic"), self.FAILED, cell("generated"))
-        (folder / CELLS_FILE).write_text("".join(json.dumps(each) + "\n" for each in mine))
-        return folder
+        lines = "".join(json.dumps(each) + "\n" for each in mine)
+        with folder.claimed(resume=False, overwrite=False):
+            folder.write({SETTINGS_FILE: b'{"seeds": 2}', CELLS_FILE: lines.encode()})
+        return folder.path
 
     def test_both_have_all_cells_inside_and_afterwards(self, cells, folder):
         every = [cell("classic"), self.DONE, cell("generated"), cell("none")]

@@ -222,6 +222,17 @@ def test_no_file_is_left_behind_by_a_failure(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_what_a_killed_process_left_is_removed_by_the_next_pool(tmp_path):
+    if (child := os.fork()) == 0:
+        shared.FileArray((1000,), tmp_path / "pool.bin")
+        os._exit(9)
+    os.waitpid(child, 0)
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == [1000]
+    (tmp_path / ".rsync.part").write_text("mine")
+    SamplePool(FakeSource(), size=12, path=tmp_path / "other.bin")
+    assert sorted(os.listdir(tmp_path)) == [".rsync.part", "other.bin"]
+
+
 def test_full_disk(tmp_path, monkeypatch):
     def full(file, offset, size):
         raise OSError(errno.ENOSPC, "No space left on device")

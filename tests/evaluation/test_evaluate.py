@@ -14,7 +14,6 @@ from genaug.data import load_data
 from genaug.errors import InputError, OutputExistsError, TrainingError
 from genaug.evaluation import Features
 from genaug.evaluation.record import read_evaluation
-from genaug.evaluation.report import check_free
 from genaug.evaluation.subject import new_subject, read_split
 from genaug.export import write_class_folders
 from genaug.hub.card import write_card
@@ -154,8 +153,9 @@ def test_saved_whole_and_replaced_on_demand_only(found, tmp_path):
     found["fresh"].save(folder, overwrite=True)
     assert (folder / "evaluation.json").read_bytes() != before
     (folder / "mine.txt").touch()
-    with pytest.raises(OutputExistsError, match=r"mine\.txt"):
-        check_free(folder, overwrite=True)
+    found["copier"].save(folder, overwrite=True)
+    assert (folder / "evaluation.json").read_bytes() == before
+    assert (folder / "mine.txt").exists()
 
 
 def test_a_source_without_labels(digits):
@@ -301,7 +301,7 @@ def test_the_command(make_generator, tmp_path):
     assert "| class | samples recognised | real images recognised |" in card
     assert report == json.loads((out / "evaluation.json").read_text())
     assert (report["data"], report["held_out_images"]) == ("digits", 500)
-    assert sorted(path.name for path in out.iterdir()) == ["evaluation.json", "neighbours.png"]
+    assert sorted(path.name for path in out.glob("[!.]*")) == ["evaluation.json", "neighbours.png"]
     refused = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nowhere"), "--out", str(out)])
     assert refused.exit_code == 1
     assert "--overwrite" in refused.output, "told before the source is loaded"

@@ -13,6 +13,7 @@ from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
 import genaug
 from genaug import storage
 from genaug.errors import FormatError, HubError, HubWarning, InputError, OutputExistsError, SaveError
+from genaug.hub.cache import blank, blob
 from genaug.hub.pull import copy_to, pull
 
 REPO = "owner/digits"
@@ -270,6 +271,18 @@ class TestTheCache:
             with pytest.raises(SaveError, match="read-only: set HF_HUB_CACHE to a folder that you can write to"):
                 pull(REPO, **options)
 
+    def test_what_a_killed_process_left_is_removed(self, hub, commit, generator, cache):
+        if (child := os.fork()) == 0:
+            with blank(blob(REPO, "0" * 64)) as part:
+                part.write_bytes(b"half")
+                os._exit(9)
+        os.waitpid(child, 0)
+        (left,) = cache.rglob("*.incomplete")
+        other = left.with_name("1234.abcdef01.incomplete")  # huggingface_hub's
+        other.write_bytes(b"half")
+        assert same(genaug.load(REPO, device="cpu"), generator)
+        assert list(cache.rglob("*.incomplete")) == [other]
+
     def test_two_who_pull_at_once(self, hub, commit, generator):
         from concurrent.futures import ThreadPoolExecutor
 
@@ -317,7 +330,7 @@ class TestCopies:
         copy_to(pull(REPO, extras=True), tmp_path / "a" / "copy", False)
         loaded = genaug.load(tmp_path / "a" / "copy", device="cpu")
         assert same(loaded, generator)
-        assert sorted(path.name for path in loaded.folder.iterdir()) == [
+        assert sorted(path.name for path in loaded.folder.glob("[!.]*")) == [
             "README.md",
             "config.json",
             "model.safetensors",
@@ -345,7 +358,9 @@ class TestCopies:
 
     def test_another_projects_files_are_never_replaced(self, hub, commit, tmp_path):
         (tmp_path / "config.json").write_text('{"model": "bert"}')
-        with pytest.raises(OutputExistsError, match=r"has a config.json, but holds no generator; it is left alone"):
+        with pytest.raises(
+            OutputExistsError, match=r"config\.json is needed, but genaug didn't write what is there; it is left alone"
+        ):
             copy_to(pull(REPO), tmp_path, True)
         assert (tmp_path / "config.json").read_text() == '{"model": "bert"}'
 

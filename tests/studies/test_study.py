@@ -1,6 +1,13 @@
+import contextlib
 import json
 import multiprocessing
+import os
 import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +19,7 @@ from torchvision.transforms import v2
 from toy import SHAPE, ToySet, ToySource, linear
 
 import genaug
-from genaug.errors import FormatError, InputError, OutputExistsError, PluginError
+from genaug.errors import FormatError, InputError, OutputExistsError, PluginError, SaveError
 from genaug.labelling.source import LabelledSource
 from genaug.studies import OnBatches, Recipe
 from genaug.studies import jobs as jobs_module
@@ -20,7 +27,7 @@ from genaug.studies import sources as sources_module
 from genaug.studies import study as study_module
 from genaug.studies.arms import Arm
 from genaug.studies.blending import generate
-from genaug.studies.cells import StudyFolder
+from genaug.studies.cells import StudyFolder, run_folder
 from genaug.studies.splits import Images
 from genaug.training.engine import fingerprint
 from genaug.training.reading import read_images
@@ -183,6 +190,116 @@ def test_a_killed_study_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mo
     assert (tmp_path / "killed" / "cells.jsonl").read_text().splitlines()[:9] == finished, "kept as they were"
     assert without_times(resumed) == without_times(whole)
     assert genaug.load(tmp_path / "killed" / "generators" / "made" / "inner-0").spec.classes == tuple(TRAIN.classes)
+
+
+@pytest.mark.parametrize("damage", ["half written", "not begun", "other settings"])
+def test_a_generator_that_was_damaged_is_trained_again_and_no_arm_is_lost(tmp_path, damage):
+    out, settings = tmp_path / "out", {"sources": {"made": TINY, "plenty": ToySource()}, "seeds": 2, "updates": 3}
+    whole = study(**settings, out=out)
+    cells = (out / "cells.jsonl").read_text().splitlines(True)
+    (out / "cells.jsonl").write_text("".join(line for line in cells if '"plenty' in line or '"none"' in line))
+    for folder in (out / "generators" / "made").iterdir():
+        if damage == "half written":
+            (folder / "model.safetensors").write_bytes(b"half")
+        if damage == "not begun":
+            (folder / "config.json").unlink()
+        if damage == "other settings":
+            shutil.rmtree(folder)
+            genaug.fit("cgan", TRAIN, out=run_folder(folder), steps=1, config=TINY.config, progress=False)
+    resumed = study(**settings, out=out, resume=True)
+    assert resumed.details["failures"] == []
+    assert without_times(resumed)["accuracies"] == without_times(whole)["accuracies"]
+    assert not list(out.rglob("*.run"))
+
+
+def test_a_disk_that_is_full_ends_the_study_and_is_no_fault_of_an_arm(tmp_path, monkeypatch):
+    settings = {"sources": {"made": TINY}, "seeds": 2, "updates": 3, "out": tmp_path / "out"}
+
+    def full(*_, **__):
+        raise SaveError("could not write to there. The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sources_module, "train", full)
+        with pytest.raises(SaveError, match="disk is full"):
+            study(**settings)
+    assert study(**settings, resume=True).details["failures"] == []
+
+
+def test_a_second_study_in_the_same_folder_is_refused_before_it_reads_anything(tmp_path):
+    class Second(ToySet):
+        def __getitem__(self, index):
+            if index == 0 and not (tmp_path / "out" / "study.json").exists():
+                for options in ({}, {"resume": True}, {"overwrite": True}):
+                    with pytest.raises(OutputExistsError, match=r"is being written to by a study \(process \d+ on"):
+                        study(sources={"plenty": ToySource()}, out=tmp_path / "out", **options)
+            return super().__getitem__(index)
+
+    settings = {**QUICK, "labels_per_class": 3, "seeds": 2, "ratios": (0.8,), "device": "cpu", "out": tmp_path / "out"}
+    genaug.study(Second(20, 0), TEST, sources={"plenty": ToySource()}, **settings)
+    assert (tmp_path / "out" / "report.json").exists()
+
+
+def test_overwriting_keeps_files_of_others(tmp_path):
+    settings = {"sources": {"made": TINY}, "seeds": 2, "updates": 3, "out": tmp_path / "out"}
+    study(**settings)
+    mine = [tmp_path / "out" / name for name in ("notes.txt", "generators/power-plant.csv", "generators/made/notes")]
+    for path in mine:
+        path.write_text("mine")
+    study(**{**settings, "sources": {"plenty": ToySource()}}, overwrite=True)
+    assert all(path.read_text() == "mine" for path in mine)
+    assert sorted(path.name for path in (tmp_path / "out" / "generators" / "made").iterdir()) == ["notes"]
+
+
+CHILD = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from toy import ToySet, ToySource, linear
+import genaug
+
+def slow(image):
+    time.sleep(0.02)
+    return image
+
+if __name__ == "__main__":
+    settings = {"labels_per_class": 3, "seeds": 2, "ratios": (0.8,), "batch_size": 8, "device": "cpu"}
+    sources = {"plenty": ToySource()}
+    genaug.study(ToySet(20, 0), ToySet(20, 1), sources=sources, updates=10**6, classifier=linear, classic=slow,
+                 workers=2, out=sys.argv[2], progress=False, **settings)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_process_that_started_them(tmp_path, number):
+    script = tmp_path / "script.py"
+    script.write_text(CHILD)
+    process = subprocess.Popen([sys.executable, script, Path(__file__).parent, tmp_path / "out"])
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers = []
+    try:
+        deadline = time.monotonic() + 300
+        while len(workers) < 3:  # with multiprocessing's resource tracker
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+            workers = [int(pid) for pid in children.read_text().split()]
+        process.send_signal(number)
+        assert process.wait(120) == (143 if number == signal.SIGTERM else -number)
+        while any(running(pid) for pid in workers):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        for pid in (process.pid, *workers):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    assert (tmp_path / "out" / ".genaug.lock").exists() == (number == signal.SIGKILL)
+
+
+def running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_finished_study_is_read_and_not_run_again(good, monkeypatch):

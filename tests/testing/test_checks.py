@@ -414,7 +414,7 @@ def test_a_wrong_backend_fails_the_check_that_says_why_and_no_other(register_bac
 @pytest.mark.parametrize("backend", OTHERS)
 def test_more_ways_to_be_wrong(register_backend, backend):
     register_backend("wrong", backend)
-    with pytest.raises((ConformanceError, RuntimeError, TypeError, AttributeError)):
+    with pytest.raises((ConformanceError, PluginError, RuntimeError, TypeError, AttributeError)):
         BY_NAME[OTHERS[backend]]("wrong")
 
 

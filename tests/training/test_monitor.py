@@ -35,8 +35,8 @@ def look(tmp_path, kind, num_classes=CLASSES, latents=LATENTS):
     labels = torch.arange(90) % CLASSES if num_classes else None
     spec = Spec(shape=SHAPE, num_classes=num_classes, latents=latents)
     folder, told = RunFolder(tmp_path / "run"), []
-    (tmp_path / "run" / "samples").mkdir(parents=True)
-    return Monitor(TrainingImages(images, labels, spec), spec, folder).look(Noise(kind), 5, told.append), told
+    with folder.claimed("a test", overwrite=False, resume=False):
+        return Monitor(TrainingImages(images, labels, spec), spec, folder).look(Noise(kind), 5, told.append), told
 
 
 @pytest.mark.parametrize("num_classes", [0, CLASSES])
