@@ -139,10 +139,11 @@ SCRIPTS = [
         kind=("setting",),
         own=("points", "images", "config", "statistics"),
         note="The estimate fails here. With few images it rises from its lowest point on, while KID wavers and then "
-        "falls; on held-out images it tells more. At the high rate neither tells where KID rises. The settings were chosen "
-        "on seed 100, whose runs had the generator's running batch-norm statistics: at 3e-3 KID still fell nearly all the "
-        "way. `few images` has 100 training images and a rate of 1e-3, `high rate` all of them and 1e-2; the paper's "
-        "rate is 1e-4. The estimate on held-out images takes its real images from the test set.",
+        "falls; on held-out images it tells more. At the high rate neither tells where KID rises. The settings "
+        "were chosen on seed 100, whose runs had the generator's running batch-norm statistics: at 3e-3 KID still "
+        "fell nearly all the way. `few images` has 100 training images and a rate of 1e-3, `high rate` all of "
+        "them and 1e-2; the paper's rate is 1e-4. The estimate on held-out images takes its real images from the "
+        "test set.",
     ),
     Script(
         "papers/conditional.py",
