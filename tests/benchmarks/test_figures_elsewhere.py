@@ -5,9 +5,13 @@ from statistics import mean, median
 
 import paper_tables
 import pytest
+import small_studies
 import thesis_tables
 from record import TUNING, Record
 from results_page import DOCS, RESULTS, ROOT, middle, rows_of
+from tracked_cells import TrackedCells
+
+from genaug.studies.compare import paired_difference
 
 
 def script_of(title):
@@ -183,3 +187,32 @@ def test_how_long_a_training_takes():
     assert f"A generator takes {int(generator // 60)} min {generator % 60:.0f} s to train" in said
     assert round(generator / classifier) == 6
     assert "to train, six times the classifier's time" in said
+
+
+def test_the_demo_and_the_small_studies():
+    tracked = TrackedCells(small_studies.RESULTS)
+    results, demo = (DOCS / "results.md").read_text(encoding="utf-8"), tracked.result(small_studies.DEMO)
+    assert small_studies.demo_table(demo) in results
+    alone, beside = (
+        f"above {100 * demo['differences'][name]['high']:.1f} points"
+        for name in ("generated - none", "classic + generated - classic")
+    )
+    assert f"no gain {alone} could be shown without classic augmentation, and none {beside} on top" in " ".join(
+        results.split()
+    )
+    helps = text(DOCS / "when-it-helps.md")
+    assert f"no gain {alone} could be shown either, nor {beside} on top of classic augmentation" in helps
+    own, pretrained = (
+        small_studies.report_of(*tracked.cells(name)) for name in (small_studies.OWN, small_studies.PRETRAINED)
+    )
+    for report in (own, pretrained):
+        assert small_studies.study_table(report) in results
+        assert report.sentence.partition(" It costs ")[0] in re.sub(r"\s+(> )?", " ", results)
+        ratio = report.details["chosen"]["ratio"]
+        for arm in (f"{report.source} {ratio:g}", f"classic + {report.source} {ratio:g}"):
+            found = paired_difference(report.accuracies(arm), report.accuracies("classic"), resolution=1 / 500)
+            told = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})".replace("-", "−")
+            assert f"| {100 * mean(report.accuracies(arm)):.1f} % | {told}" in helps.replace("**", "")
+    tutorial = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    assert small_studies.study_table(own) in tutorial
+    assert own.sentence.partition(" It costs ")[0] in re.sub(r"\s+(> )?", " ", tutorial)
