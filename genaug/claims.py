@@ -32,6 +32,11 @@ class Claim:
     def files(self) -> frozenset[str]:
         return frozenset(self._marker.files)
 
+    @property
+    def suffix(self) -> str:
+        """Ends the names of genaug's files that can't be listed before they are made, since a library names them."""
+        return self._marker.staging.name
+
     def check_held(self) -> None:
         """Raises ``SaveError`` if the folder was moved away or its lock removed, so that others may write to it."""
         self._lock.check()
@@ -158,6 +163,7 @@ class Claim:
         if self._marker.pending is not None:
             self._undo()
         shutil.rmtree(self._marker.staging, ignore_errors=True)
+        self.adopt([path.relative_to(self.path).as_posix() for path in self.path.rglob(f"?*{self.suffix}")])
         if self._marker.clearing:
             self.clear()
 
@@ -254,6 +260,13 @@ def claim(
                 claimed.release()
 
 
+def settle(path: Path) -> None:
+    """Undo what a killed process left half done in a folder that genaug writes to."""
+    if os.path.lexists(path / LOCK) and Marker.read(path) is not None:
+        with claim(path, None, what="a repair", replace=True):
+            pass
+
+
 def discard(path: Path) -> None:
     """Remove what genaug wrote in a folder, and the folder if nothing else is left in it."""
     if path.is_dir() and not path.is_symlink():
@@ -263,13 +276,14 @@ def discard(path: Path) -> None:
         elif os.path.lexists(path / LOCK):  # killed after it had removed the marker
             with saving_to(path), locked(path, "a removal"):
                 pass
-    with suppress(OSError):
-        path.rmdir()
+    for folder in [*sorted((sub for sub in path.rglob("*") if sub.is_dir()), reverse=True), path]:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _check(place: Path, marker: Marker | None, kind: str | None, replace: bool, join: bool, options: str) -> bool:
     """Whether the folder holds anything. Raises ``OutputExistsError`` if that may not be written to."""
-    held = sorted(name for name in os.listdir(place) if name not in (LOCK, MARKER))
+    held = sorted(name for name in os.listdir(place) if name not in (LOCK, MARKER) and _holds_files(place / name))
     if marker is not None:
         held = [name for name in held if name != marker.staging.name]
     if not held:
@@ -286,6 +300,11 @@ def _check(place: Path, marker: Marker | None, kind: str | None, replace: bool, 
             f"{place} holds {KINDS[marker.kind]}, not {KINDS[str(kind)]}; it is left alone. Choose another folder."
         )
     return True
+
+
+def _holds_files(place: Path) -> bool:
+    """Whether this is a file, or a folder with a file anywhere in it."""
+    return place.is_symlink() or not place.is_dir() or any(not path.is_dir() for path in place.rglob("*"))
 
 
 def _names_in(folder: Path) -> set[str]:

@@ -13,7 +13,7 @@ import genaug
 from genaug import plugins
 from genaug.blend.pool import SamplePool
 from genaug.blend.source import check_source, checked_sample
-from genaug.claims import discard
+from genaug.claims import discard, settle
 from genaug.classes import match_classes
 from genaug.errors import FormatError, GenaugError, InputError, OutputExistsError, SaveError, TrainingWarning
 from genaug.evaluation.leakage import shared_images
@@ -177,6 +177,7 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
     """
     run = run_folder(folder)
     if folder.is_dir():
+        settle(folder)
         with suppress(FormatError):
             generator = genaug.load(folder, device=device)
             discard(run)  # of a process that was killed after it had saved the generator

@@ -195,7 +195,7 @@ class RunFolder:
         folder = self.path / "tensorboard"
         before = _files(folder)
         with saving_to(folder):
-            self._board = SummaryWriter(str(folder))
+            self._board = SummaryWriter(str(folder), filename_suffix=self._claimed.suffix)
         self._claimed.adopt([f"tensorboard/{name}" for name in _files(folder) - before])
 
 
