@@ -28,6 +28,7 @@ from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
 from genaug.precision import compute_dtype
 from genaug.spec import Spec
 from genaug.training.objectives import OBJECTIVES
+from genaug.training.plan import Plan
 from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages
 from genaug.training.run import TrainingRun
@@ -69,7 +70,7 @@ class TorchganDCGAN(Backend):
 
 
 def engine(data: TrainingImages, precision: str, folder: Path) -> Callable[[int], None]:
-    asked = {"backend": "torchgan-dcgan", "seed": 0, "batch_size": BATCH, "steps": 10**6}
+    asked: dict[str, Any] = {"backend": "torchgan-dcgan", "seed": 0, "batch_size": BATCH, "steps": 10**6}
     backend, dtype = TorchganDCGAN(), compute_dtype(precision, CPU)
     run = TrainingRun(
         backend,
@@ -77,6 +78,8 @@ def engine(data: TrainingImages, precision: str, folder: Path) -> Callable[[int]
         data,
         RunFolder(folder),
         asked,
+        plan=Plan(asked["steps"]),
+        private={},
         policy=(),
         device=CPU,
         dtype=dtype,

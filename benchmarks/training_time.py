@@ -21,6 +21,7 @@ import torch
 from genaug import plugins
 from genaug.data import load_data
 from genaug.precision import compute_dtype, pick_device
+from genaug.training.plan import Plan
 from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages, read_images
 from genaug.training.run import TrainingRun
@@ -76,13 +77,15 @@ def main(arguments: list[str] | None = None) -> None:
 def timed(backend_name: str, data: TrainingImages, steps: int, warm_up: int, folder: Path) -> tuple[float, float]:
     """Seconds on the clock, and of the processor, that so many steps of a training take after a warm-up."""
     backend, device = plugins.resolve(backend_name), pick_device(None)
-    asked = {"backend": backend_name, "seed": 0, "batch_size": BATCH, "steps": 10 * (warm_up + steps)}
+    asked: dict[str, Any] = {"backend": backend_name, "seed": 0, "batch_size": BATCH, "steps": 10 * (warm_up + steps)}
     run = TrainingRun(
         backend,
         backend.Config(),
         data,
         RunFolder(folder),
         asked,
+        plan=Plan(asked["steps"]),
+        private={},
         policy=(),
         device=device,
         dtype=compute_dtype("auto", device),

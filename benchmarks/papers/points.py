@@ -4,6 +4,7 @@ A point of D numbers is an "image" of shape (D, 1, 1), so that the game and its 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -142,6 +143,7 @@ class Training:
         if options:
             self._step.config = self._step.config.model_copy(update=options)
         if lr is not None:
+            self.game.players = [replace(player, lr=lr) for player in self.game.players]  # of those whose rate decays
             for group in (group for optimizer in self.game.optimizers for group in optimizer.param_groups):
                 group["lr"] = lr
         self._step.begin(index)

@@ -27,9 +27,12 @@ _OPTIONS = (
 
 @with_config(ConfigDict(extra="allow", strict=True))
 class Cell(TypedDict):
-    """A line of ``cells.jsonl``: an arm of a seed, or the training of a source, with its result or its error."""
+    """A line of ``cells.jsonl``: an arm of a seed, or the training of a source, with its result or its error.
 
-    phase: Literal["inner", "test"]
+    ``benchmarks/study_thesis.py`` adds lines about a generator's images.
+    """
+
+    phase: Literal["inner", "test", "images"]
     seed: Annotated[int, Field(ge=0)]
     name: str
     accuracy: NotRequired[Annotated[FiniteFloat, Field(ge=0, le=1)]]
