@@ -21,6 +21,7 @@ import torch
 from genaug import plugins
 from genaug.data import load_data
 from genaug.precision import compute_dtype, pick_device
+from genaug.training.plan import Plan
 from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages, read_images
 from genaug.training.run import TrainingRun
@@ -83,6 +84,8 @@ def timed(backend_name: str, data: TrainingImages, steps: int, warm_up: int, fol
         data,
         RunFolder(folder),
         asked,
+        plan=Plan(asked["steps"]),
+        private={},
         policy=(),
         device=device,
         dtype=compute_dtype("auto", device),

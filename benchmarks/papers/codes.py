@@ -23,6 +23,7 @@ from genaug.generator import Generator
 from genaug.images import to_float
 from genaug.training.checkpoint import newest_checkpoint, newest_step
 from genaug.training.engine import parse_config
+from genaug.training.run_folder import RunFolder
 
 RESULTS = Path(__file__).parents[1] / "results"  # tracked: finished seeds and figures
 RUNS = Path("runs/papers")  # training runs; one that was interrupted is gone on with
@@ -83,7 +84,7 @@ def train(images: Tensor, name: str, *, steps: int, seed: int, config: Mapping[s
         resume=(out / "run.json").is_file(),
     )
     seconds = (time.monotonic() - started) * steps / (steps - before) if before < steps else None
-    state, _ = newest_checkpoint(out / "checkpoints", generator.device)
+    state, _ = newest_checkpoint(RunFolder(out), generator.device)
     assert state is not None
     nets = plugins.resolve("infogan").build(generator.config, generator.spec)
     nets.load_state_dict(state["nets"])

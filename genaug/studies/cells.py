@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
@@ -29,7 +29,7 @@ _OPTIONS = (
 class Cell(TypedDict):
     """A line of ``cells.jsonl``: an arm of a seed, or the training of a source, with its result or its error."""
 
-    phase: Literal["inner", "test"]
+    phase: Annotated[str, Field(pattern="^[a-z]{1,20}$")]  # inner, test, and what benchmarks measure besides
     seed: Annotated[int, Field(ge=0)]
     name: str
     accuracy: NotRequired[Annotated[FiniteFloat, Field(ge=0, le=1)]]
