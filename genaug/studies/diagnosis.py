@@ -52,9 +52,9 @@ def examine(work: Work, chosen: Arm | None, classic: bool) -> dict[str, Any]:
                 train_classifier(judge, images, updates=work.updates, seed=0, lr=work.lr)
             recognised = [accuracy(judge, samples.images, samples.labels) for samples, _ in batches]
             real = accuracy(judge, work.test.images, work.test.labels)
+        ratios = [ratio for pair in batches if not math.isnan(ratio := _distance_ratio(*pair))]
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
-    ratios = [ratio for pair in batches if not math.isnan(ratio := _distance_ratio(*pair))]
     return {
         "samples": sum(len(samples) for samples, _ in batches),
         "seeds": len(batches),
@@ -75,7 +75,8 @@ def _samples(work: Work, name: str, seed: int) -> tuple[Images, Images]:
 
 
 def _distance_ratio(samples: Images, real: Images) -> float:
-    of_real, of_samples = (first_per_class(images.labels, _PER_CLASS) for images in (real, samples))
+    most = max(2, min(_PER_CLASS, _SAMPLES // len(real.labels.unique())))  # of all together no more than samples
+    of_real, of_samples = (first_per_class(images.labels, most) for images in (real, samples))
     return distance_ratio(
         real.images[of_real], real.labels[of_real], samples.images[of_samples], samples.labels[of_samples]
     )
@@ -92,11 +93,13 @@ def reservations(
         if not losses:
             continue
         earlier, last = (mean(values) for values in zip(*losses, strict=True))
-        if earlier - last > _FALL * guessing or last > _BARELY * guessing:
+        falls = earlier - last > _FALL * guessing
+        if falls or last > _BARELY * guessing:
+            how = "were still improving at the last of" if falls else "had learned little after"
             sentences.append(
-                f"The classifiers were still improving at the last of {updates:,} updates (training loss of {name!r}: "
-                f"{earlier:.2f} after 60 % of them, {last:.2f} at the end; guessing gives {guessing:.2f}), so the "
-                f"verdict is about classifiers that aren't trained yet. Use 5 to 10 times as many."
+                f"The classifiers {how} {updates:,} updates (training loss of {name!r}: {earlier:.2f} after 60 % of "
+                f"them, {last:.2f} at the end; guessing gives {guessing:.2f}), so the verdict is about classifiers "
+                "that aren't trained yet. Use 5 to 10 times as many."
             )
             break
     ratio = 0 if chosen is None else chosen.ratio
