@@ -183,12 +183,13 @@ def _pictures(details: Mapping[str, Any], work: Work, chosen: Arm) -> list[str]:
     copied = "Rows of generated images beside rows of the training images nearest to them"
     return [
         figure(
-            picture(sheet, alike), f"Seed {seed}, {chosen.source}: training images, and generated ones, first come."
+            picture(sheet, alike),
+            f"Seed {seed}: its first training images of each class, and as many of {chosen.source}.",
         ),
         figure(
             picture(beside, copied),
             "The same generated images, and in the same places the training images nearest to them (Euclidean distance "
-            "of pixels). Where the two sheets are one, the generator copies.",
+            "of pixels). If both sides show the same images, the generator copies.",
         ),
     ]
 
