@@ -145,7 +145,7 @@ def _examination(details: Mapping[str, Any]) -> list[str]:
         ),
         paragraph(
             f"{found['samples']:,} samples for {found['seeds']} seeds. The classifier is the study's, trained on all "
-            "training images.",
+            "training images; what it recognises is averaged over classes.",
             "note",
         ),
     ]

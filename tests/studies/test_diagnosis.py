@@ -13,6 +13,7 @@ from genaug.studies.compare import Difference
 from genaug.studies.decide import Comparison, Judgement
 from genaug.studies.diagnosis import describe_sensitivity, diagnose, reservations
 from genaug.studies.power import Sensitivity
+from genaug.studies.splits import Images
 
 SETTINGS = {"updates": 100, "batch_size": 64}
 STATISTICS = {"classes": 10, "n_train": 100, "n_test": 500, "correction": 0.0}
@@ -112,6 +113,7 @@ def test_no_evidence_says_what_would_have_been_found():
     assert diagnose(judgement, STATISTICS, {}, Sensitivity(0.01, 3)) == []
     assert "No number of seeds" in diagnose(judgement, STATISTICS, {}, Sensitivity(0.2, None))[0]
     assert describe_sensitivity(Sensitivity(0.034, 12)).startswith("A gain of 3.4 points over both")
+    assert describe_sensitivity(Sensitivity(0.2, None)).endswith("no number of seeds would find one of 2 points.")
     assert describe_sensitivity(None) == ""
 
 
@@ -165,3 +167,18 @@ def test_many_classes_are_compared_by_few_images_each_and_a_failure_costs_the_ex
     report = study(sources={"plenty": ToySource()}, updates=10, labels_per_class=5)
     assert sizes == [3 * CLASSES]
     assert any("could not be examined (MemoryError" in text for text in report.details["warnings"])
+
+
+def test_what_is_recognised_counts_every_class_alike():
+    """A classifier that always answers class 0 recognises a third, however many images are of class 0."""
+
+    class Constant(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, images):
+            return torch.nn.functional.one_hot(torch.zeros(len(images), dtype=torch.int64), CLASSES) + self.weight
+
+    labels = torch.tensor([0] * 8 + [1, 2])
+    assert diagnosis._recall(Constant(), Images(torch.zeros(10, 1, 4, 4), labels, None)) == pytest.approx(1 / 3)
