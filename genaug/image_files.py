@@ -15,6 +15,7 @@ from PIL import Image, ImageFile
 from genaug.class_folders import RECORD_FILE
 from genaug.errors import DataWarning, InputError
 from genaug.escaping import escaped
+from genaug.marker import is_reserved
 
 # What systems and tools leave beside pictures; compared in lower case.
 _HIDDEN = {
@@ -159,6 +160,8 @@ def entries(folder: str, left_out: LeftOut | None = None) -> tuple[list[str], li
     try:
         with os.scandir(folder) as found:
             for entry in found:
+                if is_reserved(entry.name):
+                    continue  # what genaug keeps beside samples is no file of the user's
                 if is_hidden(entry.name):
                     tally.add("hidden")
                 elif is_folder(entry):

@@ -117,7 +117,7 @@ def test_errors_that_are_also_pythons_keep_their_message():
 
 @pytest.mark.parametrize(
     ("encoding", "shown"),
-    [("utf-8", "– × … Łoś 猫 ?"), ("cp1252", "– × … ?os ?".replace("os", "o?") + " ?"), ("ascii", "- x ... ?o? ? ?")],
+    [("utf-8", "– × … Łoś 猫 ?"), ("cp1252", "– × … ?os ? ?"), ("ascii", "- x ... ?os ? ?")],
 )
 def test_a_console_that_lacks_a_sign_gets_another(monkeypatch, encoding, shown):
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
