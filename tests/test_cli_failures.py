@@ -168,7 +168,15 @@ def test_a_closed_pipe_is_quiet():
 
 
 BOUNDS = {
-    "train": ["--steps", "--image-size", "--labels-per-class", "--batch-size", "--seed", "--checkpoint-every"],
+    "train": [
+        "--steps",
+        "--image-size",
+        "--labels-per-class",
+        "--batch-size",
+        "--seed",
+        "--checkpoint-every",
+        "--threads",
+    ],
     "sample": ["--n", "--per-class", "--seed"],
     "traverse": ["--seed", "--steps"],
     "study": ["--seeds", "--labels-per-class", "--image-size", "--updates", "--batch-size", "--steps", "--workers"],

@@ -423,6 +423,7 @@ def test_data_and_size_come_from_the_runs_record(digits, tmp_path):
         ({}, "doesn't have a record of its data"),
         ({"data": "TensorDataset"}, "names its data as 'TensorDataset' only"),
         ({"data": "MNIST"}, "Pass --data torchvision:MNIST --root FOLDER."),
+        ({"data": "FolderImages"}, "a folder of images, and which one isn't recorded. Pass --data folder:PATH"),
         ({"data": "ClassFolders"}, "Pass --data folder:PATH"),
     ],
 )
