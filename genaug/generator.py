@@ -186,7 +186,7 @@ class Generator:
         return traverse(self, out, axes=axes, labels=labels, seed=seed, steps=steps, overwrite=overwrite)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write ``config.json`` and ``model.safetensors`` into a folder, whole or not at all.
+        """Write ``config.json`` and ``model.safetensors`` into a folder, both or neither.
 
         What ``genaug evaluate --card`` measured of the folder that this generator was loaded from goes along.
 
