@@ -7,7 +7,8 @@ from typing import Any
 from torch.utils.data import ConcatDataset, Subset
 
 from genaug.errors import InputError
-from genaug.image_files import explained, printable
+from genaug.escaping import escaped
+from genaug.image_files import explained
 
 # What datasets call the list of their files, or of (file, label): torchvision's, in this order.
 _FILE_LISTS = ("samples", "imgs", "_samples", "_image_files", "image_files", "_images")
@@ -28,7 +29,7 @@ def unreadable(dataset: Any, index: int, what: str, error: Exception) -> InputEr
     file = file_of(dataset, index)
     if file is None:
         return InputError(f"item {index} of {what} can't be read ({type(error).__name__}: {error}).")
-    return InputError(f"item {index} of {what} ({printable(file)}) can't be read ({explained(error)}")
+    return InputError(f"item {index} of {what} ({escaped(file)}) can't be read ({explained(error)}")
 
 
 def file_of(dataset: Any, index: int) -> str | None:

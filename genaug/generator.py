@@ -186,7 +186,7 @@ class Generator:
         return traverse(self, out, axes=axes, labels=labels, seed=seed, steps=steps, overwrite=overwrite)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write ``config.json`` and ``model.safetensors`` into a folder, whole or not at all.
+        """Write ``config.json`` and ``model.safetensors`` into a folder, both or neither.
 
         What ``genaug evaluate --card`` measured of the folder that this generator was loaded from goes along.
 
@@ -299,11 +299,6 @@ class Generator:
             made = self._backend.generate(self._nets, on_device, None if labels is None else labels.to(device))
             if not isinstance(made, Tensor):
                 raise TypeError(f"expected a tensor, got {type(made).__name__}")
-        if not bool(torch.isfinite(made).all()):
-            raise InputError(
-                f"this {self.backend_name} generator makes NaN or infinity in place of images: its training diverged, "
-                "or its weights are damaged. Train it again, or load another."
-            )
         if tuple(made.shape[1:]) != self.spec.shape:
             raise PluginError(
                 f"backend {self.backend_name!r} made images of shape {tuple(made.shape[1:])}; "

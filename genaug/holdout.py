@@ -7,7 +7,7 @@ from hashlib import sha256
 from numbers import Real
 
 from genaug.errors import InputError
-from genaug.image_files import printable
+from genaug.escaping import escaped
 
 
 def held_out(
@@ -78,7 +78,7 @@ def _groups(names: Sequence[str], pattern: str) -> list[str]:
         group = None if match is None else match.group(1 if compiled.groups else 0)
         if group is None:
             raise InputError(
-                f"group_by (--group-by) {pattern!r} doesn't match {printable(name)}, so its group is unknown. Change "
+                f"group_by (--group-by) {pattern!r} doesn't match {escaped(name)}, so its group is unknown. Change "
                 "the pattern, which is searched in the path within the folder, or move the file away."
             )
         groups.append(group)
@@ -89,7 +89,7 @@ def _too_few(label: int, classes: Sequence[str] | None, groups: list[str], patte
     called = f"class {classes[label]!r}" if classes is not None else "the dataset"
     if pattern is None:
         return f"{called} has {len(groups)} images, too few to hold one out and keep one. Add images, or leave it out."
-    shown = ", ".join(printable(group) for group in groups[:3]) + (", …" if groups[3:] else "")
+    shown = ", ".join(escaped(group) for group in groups[:3]) + (", …" if groups[3:] else "")
     return (
         f"{called} has too few groups by {pattern!r} ({len(groups)}: {shown}) to have some on both sides without "
         "dividing one. Use a pattern that makes more groups, or add images."

@@ -14,6 +14,8 @@ from PIL import Image, ImageFile
 
 from genaug.class_folders import RECORD_FILE
 from genaug.errors import DataWarning, InputError
+from genaug.escaping import escaped
+from genaug.marker import is_reserved
 
 # What systems and tools leave beside pictures; compared in lower case.
 _HIDDEN = {
@@ -123,7 +125,7 @@ class LeftOut:
         """ "12: 10 hidden, 2 not images (.txt)"; empty if nothing was left out."""
         parts = []
         for reason, count in self.counts.most_common():
-            endings = [printable(ending) for ending, _ in self._endings.get(reason, Counter()).most_common(4)]
+            endings = [escaped(ending) for ending, _ in self._endings.get(reason, Counter()).most_common(4)]
             more = ", …" if len(self._endings.get(reason, ())) > 4 else ""
             parts.append(f"{count:,} {reason}" + (f" ({', '.join(endings)}{more})" if endings else ""))
         return f"{self.counts.total():,}: {', '.join(parts)}" if parts else ""
@@ -139,7 +141,7 @@ class LeftOut:
             (self._outside, "are images but lie in none of the folders that are read", "Move them into one"),
         ):
             if paths:
-                shown = ", ".join(map(printable, paths[:3])) + (", …" if len(paths) > 3 else "")
+                shown = ", ".join(map(escaped, paths[:3])) + (", …" if len(paths) > 3 else "")
                 warnings.warn(
                     f"{len(paths):,} files {why}, so they were left out: {shown}. {remedy} if they belong to the data.",
                     DataWarning,
@@ -158,6 +160,8 @@ def entries(folder: str, left_out: LeftOut | None = None) -> tuple[list[str], li
     try:
         with os.scandir(folder) as found:
             for entry in found:
+                if is_reserved(entry.name):
+                    continue  # what genaug keeps beside samples is no file of the user's
                 if is_hidden(entry.name):
                     tally.add("hidden")
                 elif is_folder(entry):
@@ -174,7 +178,7 @@ def entries(folder: str, left_out: LeftOut | None = None) -> tuple[list[str], li
 
 
 def _unlisted(folder: str, error: OSError) -> InputError:
-    return InputError(f"{printable(folder)} can't be listed ({error.strerror or error}). Check its permissions.")
+    return InputError(f"{escaped(folder)} can't be listed ({error.strerror or error}). Check its permissions.")
 
 
 def is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -257,13 +261,13 @@ def opened_image(path: str | Path) -> Iterator[Image.Image]:
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError(f"{printable(path)} is not a regular file. Only those are read as images.")
+            raise InputError(f"{escaped(path)} is not a regular file. Only those are read as images.")
         with Image.open(path, formats=readable_formats()) as image:  # whatever the extension says
             yield image
     except InputError:
         raise
     except Exception as error:  # Pillow's plugins raise what they like
-        raise InputError(f"{printable(path)} can't be read as an image ({explained(error)}") from error
+        raise InputError(f"{escaped(path)} can't be read as an image ({explained(error)}") from error
 
 
 def explained(error: Exception) -> str:
@@ -279,8 +283,3 @@ def explained(error: Exception) -> str:
     else:
         remedy = "Replace the file, which may be damaged or cut off, or remove it."
     return f"{told}). {remedy}"
-
-
-def printable(path: str | Path) -> str:
-    """A path for a message: control characters and bytes that aren't text are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(path))

@@ -11,8 +11,9 @@ from torchvision.datasets import VisionDataset
 
 from genaug.class_folders import recorded_classes
 from genaug.errors import InputError, MissingSplitError
+from genaug.escaping import escaped
 from genaug.holdout import held_out
-from genaug.image_files import LeftOut, entries, images_under, opened_image, printable
+from genaug.image_files import LeftOut, entries, images_under, opened_image
 from genaug.split_folders import Place, Split, find_places
 
 
@@ -49,7 +50,7 @@ class FolderImages(VisionDataset):  # type: ignore[misc]  # torchvision has no t
         kinds = (
             "without classes" if self.targets is None else f"of {present:,} {'class' if present == 1 else 'classes'}"
         )
-        self.summary = f"read {_images(len(samples))} {kinds} from {printable(root)} ({split})"
+        self.summary = f"read {_images(len(samples))} {kinds} from {escaped(root)} ({split})"
         if str(left_out):
             self.summary += f"; left out {left_out}"
 
@@ -79,17 +80,17 @@ def read_folder(
     training split lacks.
     """
     if not path.is_dir():
-        raise InputError(f"no folder at {printable(path.absolute())}.")
+        raise InputError(f"no folder at {escaped(path.absolute())}.")
     root = str(path)
     train, test = find_places(root)
     if test is not None and test_share is not None:
         raise InputError(
-            f"{printable(path.absolute())} has a test split, {printable(test.path)}, so test_share (--test-share) has "
+            f"{escaped(path.absolute())} has a test split, {escaped(test.path)}, so test_share (--test-share) has "
             "nothing to do. Leave it out."
         )
     if split == "test" and test is None and test_share is None:
         raise MissingSplitError(
-            f"{printable(path.absolute())} has no test/ folder beside train/, so there is nothing to test on. Hold "
+            f"{escaped(path.absolute())} has no test/ folder beside train/, so there is nothing to test on. Hold "
             "out a part of it with test_share (--test-share)."
         )
     names, label_of = _classes(train)
@@ -144,13 +145,13 @@ def _samples(place: Place, label_of: dict[str, int]) -> list[tuple[str, int | No
 def _check_classes(test: Place, train: Place, label_of: dict[str, int]) -> None:
     if not test.classes and label_of:
         raise InputError(
-            f"{printable(test.path)} holds images without class folders, and {printable(train.path)} has class "
+            f"{escaped(test.path)} holds images without class folders, and {escaped(train.path)} has class "
             "folders. Put the test images into folders of the same names."
         )
     strange = sorted(name for name in test.classes if _composed(name) not in label_of)
     if strange:
-        shown = ", ".join(map(printable, strange[:5]))
-        raise InputError(f"{printable(test.path)} has class folders that {printable(train.path)} lacks: {shown}.")
+        shown = ", ".join(map(escaped, strange[:5]))
+        raise InputError(f"{escaped(test.path)} has class folders that {escaped(train.path)} lacks: {shown}.")
 
 
 def _composed(name: str) -> str:
@@ -183,6 +184,6 @@ class GreyOrColour:
         with opened_image(path) as image:
             if image.mode.startswith(("I", "F")):
                 raise InputError(
-                    f"{printable(path)} has more than 8 bits a channel (mode {image.mode}). Convert it to 8 bits first."
+                    f"{escaped(path)} has more than 8 bits a channel (mode {image.mode}). Convert it to 8 bits first."
                 )
             return image.convert(self.mode)

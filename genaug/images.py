@@ -26,13 +26,12 @@ def check_unit_range(images: Tensor, remedy: str) -> None:
         raise InputError(_OUTSIDE.format(low, high) + look)
 
 
-def to_uint8(image: Any, remedy: str = "pass the dataset without its Normalize transform.") -> Tensor:
+def to_uint8(image: Any) -> Tensor:
     """One image as a uint8 tensor (C, H, W).
 
     Takes PIL images (mode L, LA, RGB, RGBA kept; 1 becomes L; P and others RGB), uint8 tensors and arrays, and
     floats in [0, 1]; tensors are (C, H, W) or (H, W), arrays are (H, W) or (H, W, C). Raises ``InputError`` for
-    anything else, for PIL images of more than 8 bits a channel, for floats outside [0, 1] (``remedy`` ends that
-    message) and for an empty image.
+    anything else, for PIL images of more than 8 bits a channel, for floats outside [0, 1] and for an empty image.
     """
     expected = "(C, H, W)"
     if isinstance(image, Image.Image):
@@ -66,7 +65,7 @@ def to_uint8(image: Any, remedy: str = "pass the dataset without its Normalize t
         return pixels
     if not pixels.is_floating_point():
         raise InputError(f"expected uint8 or float images, got {pixels.dtype}. Convert them to uint8 in [0, 255].")
-    check_unit_range(pixels, remedy)
+    check_unit_range(pixels, "pass the dataset without its Normalize transform.")
     return (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from genaug.errors import InputError
-from genaug.image_files import LeftOut, entries, holds_image, is_image, looks_like_image, printable
+from genaug.escaping import escaped
+from genaug.image_files import LeftOut, entries, holds_image, is_image, looks_like_image
 
 Split = Literal["train", "test"]
 _Kind = Literal["train", "test", "validation", "other"]
@@ -67,7 +68,7 @@ def find_places(root: str) -> tuple[Place, Place | None]:
     for name in entries(level, train.left_out)[1]:
         train.left_out.add_outside(os.path.join(level, name), "split folders")
     for name in sorted(set(folders) - {*training, *held_out}):
-        train.left_out.add(f"other split ({printable(name)}/)")
+        train.left_out.add(f"other split ({escaped(name)}/)")
     if not held_out:
         return train, None
     _check_one(level, held_out)
@@ -117,8 +118,8 @@ def _place(root: str, level: str) -> Place:
         left_out.add("folders without images")
     if not classes and not straight:
         raise InputError(
-            f"{printable(root)} has no class folders with images"
-            + (f" (looked in {printable(level)})" if level != root else "")
+            f"{escaped(root)} has no class folders with images"
+            + (f" (looked in {escaped(level)})" if level != root else "")
             + ": expected one folder for each class, with images in it."
         )
     for name in straight if classes else []:
@@ -132,15 +133,15 @@ def _check_readable(folder: str) -> None:
         for name in files:
             if looks_like_image(name) and not is_image(name) and not name.startswith("."):
                 raise InputError(
-                    f"{printable(folder)} holds no image that the installed Pillow reads, but files such as "
-                    f"{printable(os.path.join(here, name))}. Convert them to PNG or JPEG, or move the folder away."
+                    f"{escaped(folder)} holds no image that the installed Pillow reads, but files such as "
+                    f"{escaped(os.path.join(here, name))}. Convert them to PNG or JPEG, or move the folder away."
                 )
 
 
 def _check_one(level: str, names: list[str]) -> None:
     if len(names) > 1:
         raise InputError(
-            f"{printable(level)} holds {_listed(names)}, which may all be the "
+            f"{escaped(level)} holds {_listed(names)}, which may all be the "
             "same split. Keep one of them there, or name it: folder:PATH/NAME."
         )
 
@@ -157,19 +158,19 @@ def _check_unmixed(
     )
     if alike or deeper:
         raise InputError(
-            f"{printable(level)} holds {_listed(training + held_out)} with class folders in {_it(training + held_out)},"
+            f"{escaped(level)} holds {_listed(training + held_out)} with class folders in {_it(training + held_out)},"
             f" and {_listed(others)} besides, so it is unclear whether these are splits or classes. Move what isn't a "
             "split away, or name the folders: --data folder:PATH/TRAIN --test-data folder:PATH/TEST."
         )
     if not training and len(folders) > 1 and not others and any(inner.values()):
         raise InputError(
-            f"{printable(level)} holds {_listed(folders)}, but no training folder beside them. Name the folder to "
+            f"{escaped(level)} holds {_listed(folders)}, but no training folder beside them. Name the folder to "
             "read: folder:PATH/NAME."
         )
 
 
 def _listed(names: list[str]) -> str:
-    shown = [f"{printable(name)}/" for name in names[:5]]
+    shown = [f"{escaped(name)}/" for name in names[:5]]
     return " and ".join(shown) + (", …" if names[5:] else "")
 
 

@@ -442,10 +442,14 @@ class TestSaveAndLoad:
         assert content["backend"] == "cgan"
         assert content["library"] == "genaug"
         assert content["spec"]["shape"] == [1, 8, 8]
-        assert sorted(path.name for path in (tmp_path / "g").iterdir()) == ["config.json", "model.safetensors"]
+        assert sorted(path.name for path in (tmp_path / "g").iterdir()) == [
+            ".genaug.jsonl",
+            "config.json",
+            "model.safetensors",
+        ]
 
     def test_what_is_no_folder_is_said(self, tmp_path):
-        with pytest.raises(FormatError, match="is no folder"):
+        with pytest.raises(FormatError, match="is not a directory"):
             genaug.load(tmp_path / "nowhere")
 
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 import genaug
 from genaug.errors import FormatError, FormatWarning, InputError, ReadError
 from genaug.json_files import read_json, read_json_lines
+from genaug.marker import Marker
 from genaug.studies.cells import StudyFolder
 from genaug.studies.report import FORMAT_VERSION
 from genaug.training.checkpoint import newest_checkpoint
@@ -65,7 +66,7 @@ def test_damaged_lines_are_named_and_an_unfinished_one_is_left_out_without_a_wor
 @pytest.mark.parametrize(
     "change",
     [
-        {"phase": "outer"},
+        {"phase": "Outer space"},
         {"phase": 3},
         {"seed": "0"},
         {"seed": -1},
@@ -81,42 +82,71 @@ def test_damaged_lines_are_named_and_an_unfinished_one_is_left_out_without_a_wor
 )
 def test_a_cell_of_wrong_types_is_named_once_and_left_out(tmp_path, change):
     other = {**GOOD, "seed": 1, "own": "field"}
-    (tmp_path / "study.json").write_text("{}")
+    (tmp_path / "study.json").write_text('{"seeds": []}')
     (tmp_path / "cells.jsonl").write_text("".join(f"{json.dumps(c)}\n" for c in (GOOD, {**GOOD, **change}, other)))
+    own(tmp_path, "study")
     folder = StudyFolder(tmp_path)
-    with pytest.warns(FormatWarning, match=rf"cells\.jsonl, line 2 .*{next(iter(change))}: ") as told:
-        folder.open({}, resume=True, overwrite=False)
+    with (
+        folder.claimed(resume=True, overwrite=False),
+        pytest.warns(FormatWarning, match=rf"cells\.jsonl, line 2 .*{next(iter(change))}: ") as told,
+    ):
+        folder.open({"seeds": []}, [], resume=True)
     assert len(told) == 1
     assert folder.read() == [GOOD, other]
     assert [json.loads(line) for line in folder.cells.read_text().splitlines()] == [GOOD, other]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), folder.claimed(resume=True, overwrite=False):
         warnings.simplefilter("error")
-        folder.open({}, resume=True, overwrite=False)
+        folder.open({"seeds": []}, [], resume=True)
 
 
 @pytest.mark.parametrize("content", DAMAGE.values(), ids=DAMAGE.keys())
 def test_a_damaged_study_or_run_is_not_resumed(tmp_path, content):
-    for name in ("study.json", "run.json"):
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=r"study\.json is damaged, so the study can't be resumed"):
-        StudyFolder(tmp_path).open({}, resume=True, overwrite=False)
-    with pytest.raises(InputError, match=r"run\.json is damaged, so the run can't be resumed"):
-        RunFolder(tmp_path).open({}, resume=True)
+    study, run = StudyFolder(tmp_path / "study"), RunFolder(tmp_path / "run")
+    for folder, name in ((study, "study.json"), (run, "run.json")):
+        folder.path.mkdir()
+        (folder.path / name).write_bytes(content)
+        own(folder.path, folder.path.name)
+    with (
+        study.claimed(resume=True, overwrite=False),
+        pytest.raises(InputError, match=r"study\.json is damaged, so the"),
+    ):
+        study.open({"seeds": []}, [], resume=True)
+    with (
+        run.claimed("a test", resume=True, overwrite=False),
+        pytest.raises(InputError, match=r"run\.json is damaged, so the run can't be resumed"),
+    ):
+        run.open({}, resume=True)
 
 
 def test_damaged_lines_of_the_log_are_named_and_dropped(tmp_path):
     lines = ['{"step": 1, "x": 0.5}', '{"step": "2"}', "[]", '{"step": 3}', '{"step": 9}', '{"st']
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
-    damage = RunFolder(tmp_path).forget_after(5)
+    own(tmp_path, "run")
+    folder = RunFolder(tmp_path)
+    with folder.claimed("a test", resume=True, overwrite=False):
+        damage = folder.forget_after(5)
     assert ["line 2" in damage[0], "line 3" in damage[1], len(damage)] == [True, True, 2]
     assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "x": 0.5}\n{"step": 3}\n'
 
 
+def own(path, kind):
+    """Claim what lies in a folder for genaug, as if it had written it."""
+    Marker.create(path, kind, None).append(files=sorted(entry.name for entry in path.glob("[!.]*")))
+
+
+def run_with_checkpoint(path, content, seal):
+    """A run's folder with a checkpoint of step 4, of these bytes."""
+    (path / "checkpoints").mkdir()
+    (path / "run.json").write_text('{"backend": "cgan", "config": {}, "genaug": "0.1.0", "run": "this"}')
+    (path / "checkpoints" / "step-00000004.pt").write_bytes(content)
+    (path / "checkpoints" / "step-00000004.pt.json").write_bytes(seal)
+    return RunFolder(path)
+
+
 @pytest.mark.parametrize("content", [*DAMAGE.values(), b'{"sha256": 5, "size": "x"}'])
 def test_a_checkpoint_with_a_damaged_seal_is_passed_over(tmp_path, content):
-    (tmp_path / "step-00000004.pt").write_bytes(b"anything")
-    (tmp_path / "step-00000004.pt.json").write_bytes(content)
-    state, damaged = newest_checkpoint(tmp_path, "cpu")
+    folder = run_with_checkpoint(tmp_path, b"anything", content)
+    state, damaged = newest_checkpoint(folder, "cpu")
     assert state is None
     assert "step-00000004.pt is damaged" in damaged[0]
 
@@ -131,10 +161,9 @@ def test_a_sealed_checkpoint_of_something_else_is_passed_over(tmp_path, state):
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = b"no archive" if state is None else buffer.getvalue()
-    (tmp_path / "step-00000004.pt").write_bytes(content)
-    seal = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-    (tmp_path / "step-00000004.pt.json").write_text(json.dumps(seal))
-    assert newest_checkpoint(tmp_path, "cpu")[0] is None
+    seal = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "run": "this"}
+    folder = run_with_checkpoint(tmp_path, content, json.dumps(seal).encode())
+    assert newest_checkpoint(folder, "cpu")[0] is None
 
 
 COMMIT = "0123456789" * 4

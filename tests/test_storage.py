@@ -191,7 +191,7 @@ class TestConfig:
         with pytest.raises(FormatError, match="holds no saved generator"):
             load(tmp_path)
         (tmp_path / "file").write_text("x")
-        with pytest.raises(FormatError, match="is no folder"):
+        with pytest.raises(FormatError, match="is not a directory"):
             load(tmp_path / "file")
 
     @pytest.mark.parametrize(

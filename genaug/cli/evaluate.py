@@ -101,6 +101,13 @@ def evaluate(
                 labels_per_class = recorded.labels_per_class
                 training_seed = recorded.seed if training_seed is None else training_seed
             image_size = recorded.image_size if image_size is None else image_size
+            if test_share not in (None, recorded.test_share) or group_by not in (None, recorded.group_by):
+                raise InputError(
+                    f"{source} wasn't trained with these --test-share and --group-by, so images that they hold out may "
+                    "be among those that it saw. Leave them out, or pass --data as well."
+                )
+            if test_data is None:
+                test_share, group_by = recorded.test_share, recorded.group_by
             say(f"genaug: by its record, {source} was trained on {data}.", err=True)
         else:
             real = read_data(data, root=root, test_share=test_share, group_by=group_by)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genaug.cli.printing import say
+
 if TYPE_CHECKING:
     from genaug.split_folders import Split
 
@@ -37,7 +39,7 @@ def read_data(
     data: Any = load_data(name, split=split, root=root, test_share=test_share, group_by=group_by)
     summary = getattr(data, "summary", None)
     if summary is not None and os.environ.get("RANK", "0") == "0":  # under torchrun, one process speaks
-        typer.echo(f"genaug: {summary}", err=True)
+        say(f"genaug: {summary}", err=True)
     return data
 
 

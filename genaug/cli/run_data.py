@@ -54,7 +54,7 @@ def recorded_data(source: str, training: Mapping[str, Any] | None, root: Path | 
             f"{source} was trained on {name}, and the folder of its files isn't recorded. Pass --data "
             f"torchvision:{name} --root FOLDER."
         )
-    if name in ("ClassFolders", "ImageFolder"):
+    if name in ("FolderImages", "ClassFolders", "ImageFolder"):  # the second one is older
         raise InputError(
             f"{source} was trained on a folder of images, and which one isn't recorded. Pass --data folder:PATH, the "
             "folder that it was trained on."

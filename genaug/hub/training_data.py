@@ -12,7 +12,16 @@ KEY = "training_data"  # in a card's metadata, and in the training record of con
 _HUB = "https://huggingface.co/datasets/"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _NOT_STATED = ("unknown", "not stated", "none", "other")
-_UNSPECIFIC = {"classfolders", "datasetfolder", "imagefolder", "tensordataset", "fakedata", "list", "tuple"}
+_UNSPECIFIC = {
+    "classfolders",
+    "folderimages",
+    "datasetfolder",
+    "imagefolder",
+    "tensordataset",
+    "fakedata",
+    "list",
+    "tuple",
+}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
@@ -27,12 +27,9 @@ _OPTIONS = (
 
 @with_config(ConfigDict(extra="allow", strict=True))
 class Cell(TypedDict):
-    """A line of ``cells.jsonl``: an arm of a seed, or the training of a source, with its result or its error.
+    """A line of ``cells.jsonl``: an arm of a seed, or the training of a source, with its result or its error."""
 
-    ``benchmarks/study_thesis.py`` adds lines about a generator's images.
-    """
-
-    phase: Literal["inner", "test", "images"]
+    phase: Annotated[str, Field(pattern="^[a-z]{1,20}$")]  # inner, test, and what benchmarks measure besides
     seed: Annotated[int, Field(ge=0)]
     name: str
     accuracy: NotRequired[Annotated[FiniteFloat, Field(ge=0, le=1)]]

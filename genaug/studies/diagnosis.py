@@ -6,6 +6,7 @@ from statistics import mean
 from typing import Any
 
 import torch
+from torch import nn
 
 import genaug
 from genaug.evaluation.diversity import distance_ratio, first_per_class
@@ -14,7 +15,7 @@ from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm
 from genaug.studies.blending import blended, generate
 from genaug.studies.cells import Ledger
 from genaug.studies.classic import augmented
-from genaug.studies.classifier import accuracy, train_classifier
+from genaug.studies.classifier import predict, train_classifier
 from genaug.studies.decide import Judgement
 from genaug.studies.jobs import Job, Work, one_thread, seed_images
 from genaug.studies.models import make_classifier
@@ -34,10 +35,11 @@ def examine(work: Work, chosen: Arm | None, classic: bool) -> dict[str, Any]:
 
     The classifier is the study's, trained for as many updates on the whole training set, with classic augmentation if
     ``classic``. Of up to three seeds 1,000 samples each: the share that it labels as asked for (``recognised``, beside
-    its accuracy on the test images, ``recognised_real``), the distance between samples of a class over that between
-    the seed's real images (``distance_ratio``, None if no class has two), and the share of samples that are
-    identical to an earlier one (``repeated``). Empty if there is no chosen source; an ``error`` if the samples or the
-    classifier fail, since the report must not fail because of what is said beside the verdict.
+    that of the test images, ``recognised_real``; means over classes, whose shares may differ between the two), the
+    distance between samples of a class over that between the seed's real images (``distance_ratio``, None if no class
+    has two), and the share of samples that are identical to an earlier one (``repeated``). Empty if there is no chosen
+    source; an ``error`` if the samples or the classifier fail, since the report must not fail because of what is said
+    beside the verdict.
     """
     if chosen is None or chosen.source is None:
         return {}
@@ -50,11 +52,11 @@ def examine(work: Work, chosen: Arm | None, classic: bool) -> dict[str, Any]:
                 data = blended(work.train, None, 0, work.batch_size, 0)
                 images = augmented(data, work.classic, 0) if classic else data
                 train_classifier(judge, images, updates=work.updates, seed=0, lr=work.lr)
-            recognised = [accuracy(judge, samples.images, samples.labels) for samples, _ in batches]
-            real = accuracy(judge, work.test.images, work.test.labels)
+            recognised = [_recall(judge, samples) for samples, _ in batches]
+            real = _recall(judge, work.test)
+        ratios = [ratio for pair in batches if not math.isnan(ratio := _distance_ratio(*pair))]
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
-    ratios = [ratio for pair in batches if not math.isnan(ratio := _distance_ratio(*pair))]
     return {
         "samples": sum(len(samples) for samples, _ in batches),
         "seeds": len(batches),
@@ -74,8 +76,15 @@ def _samples(work: Work, name: str, seed: int) -> tuple[Images, Images]:
     return generate(source, real, min(_SAMPLES, work.pool), mix(seed, "generated", name)), real
 
 
+def _recall(judge: nn.Module, images: Images) -> float:
+    """The share of the images that a classifier labels rightly, of each class, averaged over classes."""
+    right = (predict(judge, images.images) == images.labels).to(torch.float64)
+    return mean(float(right[images.labels == label].mean()) for label in images.labels.unique())
+
+
 def _distance_ratio(samples: Images, real: Images) -> float:
-    of_real, of_samples = (first_per_class(images.labels, _PER_CLASS) for images in (real, samples))
+    most = max(2, min(_PER_CLASS, _SAMPLES // len(real.labels.unique())))  # of all together no more than samples
+    of_real, of_samples = (first_per_class(images.labels, most) for images in (real, samples))
     return distance_ratio(
         real.images[of_real], real.labels[of_real], samples.images[of_samples], samples.labels[of_samples]
     )
@@ -92,11 +101,13 @@ def reservations(
         if not losses:
             continue
         earlier, last = (mean(values) for values in zip(*losses, strict=True))
-        if earlier - last > _FALL * guessing or last > _BARELY * guessing:
+        falls = earlier - last > _FALL * guessing
+        if falls or last > _BARELY * guessing:
+            how = "were still improving at the last of" if falls else "had learned little after"
             sentences.append(
-                f"The classifiers were still improving at the last of {updates:,} updates (training loss of {name!r}: "
-                f"{earlier:.2f} after 60 % of them, {last:.2f} at the end; guessing gives {guessing:.2f}), so the "
-                f"verdict is about classifiers that aren't trained yet. Use 5 to 10 times as many."
+                f"The classifiers {how} {updates:,} updates (training loss of {name!r}: {earlier:.2f} after 60 % of "
+                f"them, {last:.2f} at the end; guessing gives {guessing:.2f}), so the verdict is about classifiers "
+                "that aren't trained yet. Use 5 to 10 times as many."
             )
             break
     ratio = 0 if chosen is None else chosen.ratio
@@ -201,8 +212,7 @@ def describe_sensitivity(spread: Sensitivity | None) -> str:
     power = f"{100 * spread.power:g} %"
     if spread.gain is None:
         return f"No gain would have been found with {power} probability at this spread."
-    takes = "no number of seeds" if spread.seeds is None else f"about {spread.seeds:,} seeds"
-    return (
-        f"A gain of {100 * spread.gain:.1f} points over both would have been found with {power} probability; to find "
-        f"one of {100 * spread.of:g} points takes {takes}."
-    )
+    found = f"A gain of {100 * spread.gain:.1f} points over both would have been found with {power} probability; "
+    if spread.seeds is None:
+        return f"{found}no number of seeds would find one of {100 * spread.of:g} points."
+    return f"{found}to find one of {100 * spread.of:g} points takes about {spread.seeds:,} seeds."

@@ -108,7 +108,10 @@ def sentence(judgement: Judgement, cost: Mapping[str, Any], worth: Sensitivity |
         return "No evidence: no arm with generated images finished on all seeds, so use ratio 0. See the failures."
     how = f"{chosen.source} at ratio {chosen.ratio:g}, {'with' if chosen.classic else 'without'} classic augmentation"
     if not decisive:
-        return f"No evidence: {how}, was chosen, but it failed on the test set, so use ratio 0. See the failures."
+        return (
+            f"No evidence: {how}, was chosen, but it or both baselines failed on the test set, so use ratio 0. See the "
+            "failures."
+        )
     numbers = ", ".join(c.difference.summary(c.baseline.name) for c in decisive)
     numbers += f", {decisive[0].difference.n} seeds"
     if judgement.verdict == "use":
@@ -119,8 +122,8 @@ def sentence(judgement: Judgement, cost: Mapping[str, Any], worth: Sensitivity |
     failed = [arm.name for arm in (NONE, CLASSIC) if arm not in compared]
     if failed:
         return (
-            f"No evidence that {chosen.source} helps: {failed[0]!r} failed on the test set, so there is nothing to "
-            f"compare {how}, with ({numbers}). Use ratio 0. See the failures."
+            f"No evidence that {chosen.source} helps: {failed[0]!r} failed on the test set, so {how}, could be "
+            f"compared with {decisive[0].baseline.name!r} only ({numbers}). Use ratio 0. See the failures."
         )
     return (
         f"No evidence that {chosen.source} helps: at its best, {how}, {numbers}. {describe_sensitivity(worth)} Until "

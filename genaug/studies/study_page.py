@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import genaug
+from genaug.evaluation.neighbours import nearest
 from genaug.progress import duration
 from genaug.sheet import Block, draw_sheet, sheet_labels
 from genaug.studies.arms import NOISE, Arm
@@ -145,7 +145,7 @@ def _examination(details: Mapping[str, Any]) -> list[str]:
         ),
         paragraph(
             f"{found['samples']:,} samples for {found['seeds']} seeds. The classifier is the study's, trained on all "
-            "training images.",
+            "training images; what it recognises is averaged over classes.",
             "note",
         ),
     ]
@@ -166,7 +166,7 @@ def _pictures(details: Mapping[str, Any], work: Work, chosen: Arm) -> list[str]:
             wanted = generate(source, _one_of_each(real), len(sheet_labels(work.spec.num_classes, _COLUMNS)), 0)
         except Exception as error:
             return [paragraph(f"No sheet could be drawn ({type(error).__name__}: {error}).")]
-    close = real.images[nearest(wanted.images, real.images)]
+    close = real.images[nearest(wanted.images.flatten(1), real.images.flatten(1))[1]]
     sheet = draw_sheet(
         Block(real.images, real.labels, "real"),
         Block(wanted.images, wanted.labels, "generated"),
@@ -183,20 +183,15 @@ def _pictures(details: Mapping[str, Any], work: Work, chosen: Arm) -> list[str]:
     copied = "Rows of generated images beside rows of the training images nearest to them"
     return [
         figure(
-            picture(sheet, alike), f"Seed {seed}, {chosen.source}: training images, and generated ones, first come."
+            picture(sheet, alike),
+            f"Seed {seed}: its first training images of each class, and as many of {chosen.source}.",
         ),
         figure(
             picture(beside, copied),
             "The same generated images, and in the same places the training images nearest to them (Euclidean distance "
-            "of pixels). Where the two sheets are one, the generator copies.",
+            "of pixels). If both sides show the same images, the generator copies.",
         ),
     ]
-
-
-def nearest(images: Tensor, among: Tensor) -> Tensor:
-    """For each image the index, int64, of the nearest of others, by Euclidean distance of uint8 pixels."""
-    one, other = (x.flatten(1).to(torch.float32) for x in (images, among))
-    return torch.cdist(one, other).argmin(1)
 
 
 def _one_of_each(real: Images) -> Images:

@@ -1,7 +1,6 @@
 """``genaug.fit``: check what it was called with, read the data, and run the training."""
 
 import hashlib
-import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from torch.utils.data import Subset
 from genaug import __version__, limits, plugins
 from genaug.access import reading_from
 from genaug.backend import Backend
-from genaug.errors import InputError, TrainingWarning
+from genaug.errors import GenaugError, InputError, TrainingWarning
 from genaug.generator import Generator
 from genaug.json_files import first_problem
 from genaug.limits import as_whole
@@ -162,7 +161,11 @@ def fit(
             held.enter_context(folder.claimed(what, overwrite=overwrite, resume=resume))
 
         if is_first():  # it writes for all
-            hold()
+            try:
+                hold()
+            except GenaugError as error:  # the others wait for this process, and have to learn why it can't train
+                with joined(target, batch_size, {"out": str(folder.path)}, progress, error):
+                    raise
         with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, progress, 15.0) as shown:
 
             def tell(count: int) -> None:
@@ -179,7 +182,7 @@ def fit(
         same = {**asked, "checkpoint_every": checkpoint_every, "resume": resume, "a time limit": limited}
         with (
             torch_defaults(),
-            joined(target, batch_size, {**same, "out": os.path.abspath(folder.path)}, progress) as (share, place),
+            joined(target, batch_size, {**same, "out": str(folder.path)}, progress) as (share, place),
             torch.random.fork_rng([place] if place.type == "cuda" else []),
             running_on(_threads(threads, record, place, progress and share.first)) as used_threads,
         ):

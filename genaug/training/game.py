@@ -62,10 +62,8 @@ class Game:
         real = [batches.batch(step.index * self.turns + turn) for turn in range(self.turns)]
         for seat, player in enumerate(self.players):
             self._freeze_all_but(seat)
-            if player.decay:
-                remaining = 1.0
-                if self.steps is not None:
-                    remaining = min(1.0, (self.steps - step.index) / (player.decay * self.steps))
+            if self.steps is not None and player.decay:
+                remaining = min(1.0, (self.steps - step.index) / (player.decay * self.steps))
                 for group in self.optimizers[seat].param_groups:
                     group["lr"] = player.lr * remaining
             for turn in range(player.steps):

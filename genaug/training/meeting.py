@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from genaug.errors import InputError, TrainingError
+from genaug import errors
+from genaug.errors import GenaugError, InputError, TrainingError
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -28,11 +29,13 @@ def meet(
     call: Mapping[str, Any],
     may_train_alone: bool,
     say: Callable[[str], None],
+    problem: GenaugError | None = None,
 ) -> int | None:
     """The number of the meeting if all processes train together; None if this one trains alone.
 
     ``call`` is what has to be the same in all of them, and ``out``: if each process has another one, each trains alone.
-    With ``may_train_alone``, the process of rank 0 does so as well if none of the others comes.
+    With ``may_train_alone``, the process of rank 0 does so as well if none of the others comes. ``problem`` is why rank
+    0 can't train; it is raised there, and in all processes that would train with it.
 
     Raises ``InputError``, in all processes, if their calls differ, and ``TrainingError`` if not all of them come.
     """
@@ -41,9 +44,11 @@ def meet(
         place = f"genaug/{number}"
         store.set(f"{place}/{rank}", json.dumps(call))
         if rank == 0:
-            verdict = _verdict(store, place, size, call, may_train_alone, say)
+            verdict = _verdict(store, place, size, call, may_train_alone, say, problem)
             store.add(_ROUND, 1)
             store.set(f"{place}/verdict", json.dumps(verdict))
+            if problem is not None:
+                raise problem
         else:
             verdict = _verdict_of_first(store, place, say)
         if verdict["how"] == "together":
@@ -52,6 +57,8 @@ def meet(
             return None
         if verdict["how"] == "different":
             raise InputError(verdict["message"])
+        if verdict["how"] == "failed":
+            raise getattr(errors, verdict["error"])(verdict["message"])
         if verdict["how"] == "missing":
             raise TrainingError(verdict["message"])
         # rank 0 trains alone since before this process came: wait for its next call
@@ -72,6 +79,7 @@ def _verdict(
     call: Mapping[str, Any],
     may_train_alone: bool,
     say: Callable[[str], None],
+    problem: GenaugError | None,
 ) -> dict[str, str]:
     def absent() -> list[int]:
         return [rank for rank in range(1, size) if not store.check([f"{place}/{rank}"])]
@@ -85,16 +93,19 @@ def _verdict(
     if may_train_alone:
         _wait(lambda: not nobody_waits(), ALONE_AFTER, tell)
         if nobody_waits():
-            say(
-                f"{_named(absent())} didn't call fit within {ALONE_AFTER:.0f} s: process 0 trains alone. To train in "
-                "all of them together, call fit in all of them."
-            )
+            if problem is None:
+                say(
+                    f"{_named(absent())} didn't call fit within {ALONE_AFTER:.0f} s: process 0 trains alone. To train "
+                    "in all of them together, call fit in all of them."
+                )
             return {"how": "alone"}
     if not _wait(lambda: not absent(), PATIENCE, tell):
         return {"how": "missing", "message": _missing(absent())}
     calls = [dict(call), *(json.loads(store.get(f"{place}/{rank}")) for rank in range(1, size))]
     if len({each["out"] for each in calls}) == size:
         return {"how": "apart"}
+    if problem is not None:
+        return {"how": "failed", "error": type(problem).__name__, "message": str(problem)}
     for rank, other in enumerate(calls):
         names = [name for name in call if other.get(name) != call[name]]
         if names:

@@ -60,7 +60,11 @@ class Share:
 
 
 def is_first() -> bool:
-    """Whether this will be the process of rank 0, before the processes that torchrun started have joined."""
+    """Whether this is the process of rank 0, before it has joined those of the caller's process group or torchrun's."""
+    if _alone.get():
+        return True
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank() == 0
     return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
@@ -76,16 +80,23 @@ def training_alone() -> Iterator[None]:
 
 @contextmanager
 def joined(
-    device: torch.device, batch_size: int, call: Mapping[str, Any] | None = None, show: bool = False
+    device: torch.device,
+    batch_size: int,
+    call: Mapping[str, Any] | None = None,
+    show: bool = False,
+    problem: GenaugError | None = None,
 ) -> Iterator[tuple[Share, torch.device]]:
     """Join the processes of the caller's process group, or else those that torchrun started; gives this one's share
-    and its device. ``call`` is what has to be the same in all of them, see ``meet``.
+    and its device. ``call`` is what has to be the same in all of them, and ``problem`` why rank 0 can't train, see
+    ``meet``.
 
-    Raises ``InputError`` if the batch can't be cut into equal shares.
+    Raises ``InputError`` if the batch can't be cut into equal shares, and ``problem``.
     """
     theirs = dist.is_available() and dist.is_initialized()
     size = dist.get_world_size() if theirs else int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or _alone.get():
+        if problem is not None:
+            raise problem
         yield Share(), device
         return
     if not theirs:
@@ -98,7 +109,8 @@ def joined(
         if device.type == "cuda":
             stack.enter_context(torch.cuda.device(device))
         with _answers():
-            number = meet(store, rank, size, {"out": "", **(call or {})}, theirs, write_line if show else _silent)
+            call, say = {"out": "", **(call or {})}, write_line if show else _silent
+            number = meet(store, rank, size, call, theirs, say, problem)
         if number is None:
             yield Share(), device
             return

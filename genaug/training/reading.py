@@ -14,7 +14,7 @@ from genaug.classes import class_names, same_form
 from genaug.dataset_items import file_of, read_item
 from genaug.dataset_state import state_kept
 from genaug.errors import InputError
-from genaug.image_files import printable
+from genaug.escaping import escaped
 from genaug.images import to_uint8
 from genaug.labels import as_labels, check_carried, known_labels
 from genaug.limits import SIDE, as_whole
@@ -148,7 +148,7 @@ def _labels(dataset: Any, carried: list[Any], what: str) -> tuple[Tensor | None,
 def _file(dataset: Any, index: int) -> str:
     """An item's file in parentheses, to follow its number; empty if the dataset doesn't tell it."""
     file = file_of(dataset, index)
-    return "" if file is None else f" ({printable(file)})"
+    return "" if file is None else f" ({escaped(file)})"
 
 
 def _allocate(count: int, first: Tensor, file: str) -> Tensor:

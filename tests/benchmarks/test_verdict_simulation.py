@@ -45,6 +45,16 @@ def test_intervals_cover_where_training_images_overlap(share, overlap):
         assert width > 0
 
 
+def test_a_run_of_a_few_studies_ends_with_a_line_of_json(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(simulation, "RESULTS", tmp_path / "rows.jsonl")
+    monkeypatch.setattr("sys.argv", ["verdict_simulation", "--studies", "3", "--write", "--json"])
+    simulation.main()
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rows = (tmp_path / "rows.jsonl").read_text().splitlines()
+    assert result["rows"] == len(rows) == 58
+    assert 0 <= result["met"] <= result["with_bound"]
+
+
 def test_the_record_holds_every_row_with_its_bound_kept():
     rows = [json.loads(line) for line in simulation.RESULTS.read_text().splitlines()]
     kinds = [row["kind"] for row in rows]

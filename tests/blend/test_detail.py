@@ -35,7 +35,7 @@ def photos(tmp_path):
 
 
 def source(size, channels=3):
-    return FakeSource(2, (channels, size, size))
+    return FakeSource(2, (channels, size, size), ("cat", "dog"))
 
 
 def first_batch(mixed, **options):

@@ -417,12 +417,29 @@ def test_data_and_size_come_from_the_runs_record(digits, tmp_path):
     assert "Pass --data" in gone.stderr
 
 
+def test_what_a_run_held_out_of_its_folder_is_held_out_of_its_evaluation(digits, tmp_path):
+    images, labels = digits[0]
+    write_class_folders(tmp_path / "photos", [(images, labels)], list(DIGITS), {})
+    options = ["--data", f"folder:{tmp_path / 'photos'}", "--test-share", "0.25", "--out", tmp_path / "run"]
+    tiny = ["--steps", "1", "--batch-size", "8", "--device", "cpu", "--set", "width=4", "--set", "max_width=8"]
+    done = CliRunner().invoke(app, ["train", "cgan", *map(str, options), *tiny])
+    assert done.exit_code == 0, done.output
+    done = evaluated(tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert "no held-out images" not in done.stderr
+    assert json.loads(done.stdout)["data"].endswith("without 25% held out")
+    other = evaluated(tmp_path / "run", "--test-share", "0.5")
+    assert other.exit_code == 1
+    assert "wasn't trained with these --test-share" in other.stderr
+
+
 @pytest.mark.parametrize(
     ("record", "told"),
     [
         ({}, "doesn't have a record of its data"),
         ({"data": "TensorDataset"}, "names its data as 'TensorDataset' only"),
         ({"data": "MNIST"}, "Pass --data torchvision:MNIST --root FOLDER."),
+        ({"data": "FolderImages"}, "a folder of images, and which one isn't recorded. Pass --data folder:PATH"),
         ({"data": "ClassFolders"}, "Pass --data folder:PATH"),
     ],
 )

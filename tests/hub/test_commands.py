@@ -100,7 +100,7 @@ def test_force_fetches_nothing_without_a_network(hub, folder, offline):
     [
         (["push", "{folder}", REPO], "No licence is stated"),
         (["push", "{folder}", "digits", "--license", "mit"], "the owner is missing"),
-        (["push", "{folder}/nowhere", REPO, "--license", "mit"], "is no folder"),
+        (["push", "{folder}/nowhere", REPO, "--license", "mit"], "is not a directory"),
         (["pull", "digits"], "the owner is missing"),
         (["pull", "owner/nothing"], "has no model owner/nothing"),
         (["pull", REPO, "--revision", "../x"], "is no revision"),

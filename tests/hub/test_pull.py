@@ -309,14 +309,14 @@ class TestFoldersAndIds:
 
     @pytest.mark.parametrize("where", ["nowhere", "./no/where", "a/b/c", "/no/where", "owner/", "https://x/y"])
     def test_what_can_be_no_id_is_no_folder(self, hub, where):
-        with pytest.raises(FormatError, match="is no folder"):
+        with pytest.raises(FormatError, match="is not a directory"):
             genaug.load(where)
         assert not hub.log
 
     def test_a_path_is_never_an_id(self, hub, commit, tmp_path):
         from pathlib import Path
 
-        with pytest.raises(FormatError, match="is no folder"):
+        with pytest.raises(FormatError, match="is not a directory"):
             genaug.load(Path(REPO))
         assert not hub.log
 

@@ -54,7 +54,6 @@ def test_a_refusal_of_an_upload(hub, generator, where):
     [
         lambda info: info.update(sha=TOKEN),
         lambda info: info.update(siblings=TOKEN),
-        lambda info: info.update(lastModified=TOKEN),
     ],
 )
 def test_an_answer_with_the_token_in_it(published, change):

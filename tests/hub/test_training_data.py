@@ -84,6 +84,7 @@ def test_other_peoples_entries_of_that_name_stay(hub, generator):
         ("FashionMNIST", "/zalando-datasets/fashion_mnist). Licence of the data: MIT.", None),
         ("Digits", "https://archive.ics.uci.edu/dataset/80/", []),
         ("Flowers102", "Training data: Flowers102. Licence of the data: not stated.", []),
+        ("FolderImages", "Training data: not stated. Licence of the data: not stated.", []),
         ("ClassFolders", "Training data: not stated. Licence of the data: not stated.", []),
     ],
 )

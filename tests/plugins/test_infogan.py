@@ -20,6 +20,7 @@ from genaug.training.checkpoint import newest_checkpoint
 from genaug.training.game import Game
 from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages
+from genaug.training.run_folder import RunFolder
 from genaug.training.streams import BatchStream
 from genaug_infogan.backend import InfoGAN, InfoGANConfig
 from genaug_infogan.information import codes_of, entropy, information, log_likelihood, outputs_of
@@ -57,7 +58,7 @@ def fit(out, dataset, steps=4, **options):
 
 
 def weights_of(run):
-    state, _ = newest_checkpoint(run / "checkpoints", CPU)
+    state, _ = newest_checkpoint(RunFolder(run), CPU)
     return state["nets"]
 
 

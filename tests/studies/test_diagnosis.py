@@ -6,12 +6,14 @@ import torch
 from toy import CLASSES, ToySet, ToySource, linear
 
 import genaug
+from genaug.studies import diagnosis
 from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm
 from genaug.studies.cells import Ledger
 from genaug.studies.compare import Difference
 from genaug.studies.decide import Comparison, Judgement
 from genaug.studies.diagnosis import describe_sensitivity, diagnose, reservations
 from genaug.studies.power import Sensitivity
+from genaug.studies.splits import Images
 
 SETTINGS = {"updates": 100, "batch_size": 64}
 STATISTICS = {"classes": 10, "n_train": 100, "n_test": 500, "correction": 0.0}
@@ -38,19 +40,19 @@ def losses(*pairs, name="none"):
 
 
 @pytest.mark.parametrize(
-    ("pairs", "improving"),
+    ("pairs", "words"),
     [
-        ([(1.2, 0.9), (1.3, 0.8)], True),  # falls by .4 nats in the last 40 % of the updates
-        ([(0.05, 0.01), (0.03, 0.02)], False),
-        ([(0.3, 0.25), (0.44, 0.39)], False),
-        ([(2.2, 2.18)], True),  # has hardly left guessing, which costs log(10) = 2.30
+        ([(1.2, 0.9), (1.3, 0.8)], "were still improving at the last of 100 updates"),  # by .4 nats in the last 40 %
+        ([(0.05, 0.01), (0.03, 0.02)], None),
+        ([(0.3, 0.25), (0.44, 0.39)], None),
+        ([(2.2, 2.18)], "had learned little after 100 updates"),  # guessing costs log(10) = 2.30
     ],
 )
-def test_a_training_loss_that_still_falls_is_named_before_the_verdict(pairs, improving):
+def test_a_training_loss_that_still_falls_or_is_that_of_guessing_is_named_before_the_verdict(pairs, words):
     for name in ("none", "classic"):
         sentences = reservations(losses(*pairs, name=name), SETTINGS, STATISTICS, None)
-        assert len(sentences) == improving
-        assert all("still improving at the last of 100 updates" in text and name in text for text in sentences)
+        assert len(sentences) == (words is not None)
+        assert all(words in text and name in text for text in sentences)
 
 
 def test_updates_that_do_not_show_every_image_once_are_named():
@@ -111,14 +113,15 @@ def test_no_evidence_says_what_would_have_been_found():
     assert diagnose(judgement, STATISTICS, {}, Sensitivity(0.01, 3)) == []
     assert "No number of seeds" in diagnose(judgement, STATISTICS, {}, Sensitivity(0.2, None))[0]
     assert describe_sensitivity(Sensitivity(0.034, 12)).startswith("A gain of 3.4 points over both")
+    assert describe_sensitivity(Sensitivity(0.2, None)).endswith("no number of seeds would find one of 2 points.")
     assert describe_sensitivity(None) == ""
 
 
 def test_a_study_with_too_few_updates_says_so_first():
     report = study(sources={"plenty": ToySource()}, updates=3, lr=1e-3)
-    assert "still improving" in report.details["reservations"][0]
+    assert "learned little after 3 updates" in report.details["reservations"][0]
     page = report.html
-    assert page.index("still improving") < page.index("<table>")
+    assert page.index("learned little") < page.index("<table>")
     enough = study(sources={"plenty": ToySource()}, updates=300)
     assert enough.details["reservations"] == []
 
@@ -150,3 +153,32 @@ def test_the_report_names_data_size_options_and_the_call_that_repeats_it():
 def test_guessing_is_the_logarithm_of_the_number_of_classes():
     text = reservations(losses((2.2, 2.18)), SETTINGS, STATISTICS, None)[0]
     assert f"guessing gives {math.log(10):.2f}" in text
+
+
+def test_many_classes_are_compared_by_few_images_each_and_a_failure_costs_the_examination_only(monkeypatch):
+    sizes = []
+
+    def fails(real, *others):
+        sizes.append(len(real))
+        raise MemoryError
+
+    monkeypatch.setattr(diagnosis, "distance_ratio", fails)
+    monkeypatch.setattr(diagnosis, "_SAMPLES", 3 * CLASSES)
+    report = study(sources={"plenty": ToySource()}, updates=10, labels_per_class=5)
+    assert sizes == [3 * CLASSES]
+    assert any("could not be examined (MemoryError" in text for text in report.details["warnings"])
+
+
+def test_what_is_recognised_counts_every_class_alike():
+    """A classifier that always answers class 0 recognises a third, however many images are of class 0."""
+
+    class Constant(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, images):
+            return torch.nn.functional.one_hot(torch.zeros(len(images), dtype=torch.int64), CLASSES) + self.weight
+
+    labels = torch.tensor([0] * 8 + [1, 2])
+    assert diagnosis._recall(Constant(), Images(torch.zeros(10, 1, 4, 4), labels, None)) == pytest.approx(1 / 3)

@@ -399,7 +399,8 @@ def test_a_baseline_that_crashes_on_the_test_set_is_no_evidence_and_the_report_i
     in_test = 2 * 2 * 2 * 16  # classic alone and with the source, seeds, updates, images
     report = study(**settings, classic=Breaking(calls - in_test), out=tmp_path / "out")
     assert (report.verdict, report.ratio, report.classic) == ("no evidence", 0, False)
-    assert "'classic' failed on the test set, so there is nothing to compare" in report.sentence
+    assert "'classic' failed on the test set, so plenty at ratio 0.8" in report.sentence
+    assert "could be compared with 'none' only (" in report.sentence
     assert report.details["sensitivity"] is None
     assert "out of rotations" in (tmp_path / "out" / "report.html").read_text()
     assert genaug.load_study(tmp_path / "out").sentence == report.sentence

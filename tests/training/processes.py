@@ -1,7 +1,9 @@
 """Run by ``test_meeting.py`` under torchrun: what scripts do that have their own process group."""
 
+import os
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ out = sys.argv[1]
 torch.set_num_threads(1)
 dist.init_process_group("gloo")
 rank = dist.get_rank()
+started_by_torchrun = {name: os.environ.pop(name) for name in ("RANK", "WORLD_SIZE")}  # others don't set them
 
 
 def train(where, steps=3, **settings):
@@ -40,8 +43,13 @@ with pytest.raises(InputError, match="seed is 0 there and 1 here"):
 dist.barrier()
 assert genaug.load(f"{out}/together", device="cpu").training["steps"] == 3, "the refusal touched nothing"
 assert not are_alike(train(f"apart-{rank}", seed=rank)), "each folder has a training of its own"
-with pytest.raises(FileExistsError):
-    train("together", steps=2)
+for _ in range(2):
+    with pytest.raises(FileExistsError, match="together exists and is not empty"):  # rank 0 says so to all
+        train("together", steps=2)
+where = "together" if rank == 0 else "of-its-own"
+with pytest.raises(FileExistsError) if rank == 0 else nullcontext():  # no concern of a training of one's own
+    train(where)
+assert are_alike(train("together", steps=4, resume=True)), "what ended before the meeting leaves no trace"
 if rank == 0:
     meeting.ALONE_AFTER = 0.5
     train("alone")
@@ -56,6 +64,7 @@ assert planned.training["steps"] == 25, "all keep the plan of rank 0"
 assert are_alike(planned)
 assert dist.is_initialized()
 dist.destroy_process_group()
+os.environ.update(started_by_torchrun)
 train("without-a-group")
 assert not dist.is_initialized(), "the group that genaug made is gone"
 print(f"process {rank} is done", flush=True)

@@ -5,12 +5,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch.distributed as dist
 
-from genaug.errors import InputError, TrainingError
+from genaug.errors import GenaugError, InputError, OutputExistsError, TrainingError
 from genaug.training import meeting
 from genaug.training.meeting import meet
 from genaug.training.ranks import Share, joined, training_alone
@@ -63,6 +64,32 @@ def test_alike_calls_meet_and_different_ones_are_named_to_all():
 
 def test_folders_of_their_own_mean_trainings_of_their_own():
     assert attend(2, [(0, CALL), (1, {"seed": 1, "out": "/runs/two"})])[0] == {0: None, 1: None}
+
+
+def test_why_rank_0_can_not_train_is_raised_in_those_that_would_train_with_it():
+    store, problem, outcomes = dist.HashStore(), OutputExistsError("/runs/one holds a run."), []
+
+    def attend_as_rank_1(call):
+        with suppress_into(outcomes):
+            outcomes.append(meet(store, 1, 2, call, False, outcomes.append))
+
+    for call in ({"out": "/runs/one", "seed": 0}, {"out": "/runs/two", "seed": 0}):
+        thread = threading.Thread(target=attend_as_rank_1, args=[call])
+        thread.start()
+        with pytest.raises(OutputExistsError, match="/runs/one holds a run"):
+            meet(store, 0, 2, {"out": "/runs/one"}, False, outcomes.append, problem)
+        thread.join()
+    assert isinstance(outcomes[0], OutputExistsError)
+    assert str(outcomes[0]) == str(problem)
+    assert outcomes[1:] == [None]
+
+
+@contextmanager
+def suppress_into(outcomes):
+    try:
+        yield
+    except GenaugError as error:
+        outcomes.append(error)
 
 
 def test_nobody_waits_for_ever(monkeypatch):
