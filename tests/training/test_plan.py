@@ -115,7 +115,7 @@ def thirty_steps(monkeypatch):
     monkeypatch.setattr(Budget, "steps_that_fit", lambda self, *_: 10)
 
 
-@pytest.mark.filterwarnings("ignore:no whole checkpoint")
+@pytest.mark.filterwarnings("ignore:.* holds no complete checkpoint")
 @pytest.mark.parametrize(("steps", "checkpoint_every"), [(None, 7), (500, 500)])
 def test_a_resumed_run_keeps_the_plan_to_the_bit(fit, tmp_path, thirty_steps, monkeypatch, steps, checkpoint_every):
     """Interrupted after the plan was fixed, and once more with a crash that falls back behind that step."""
