@@ -92,11 +92,13 @@ def reservations(
         if not losses:
             continue
         earlier, last = (mean(values) for values in zip(*losses, strict=True))
-        if earlier - last > _FALL * guessing or last > _BARELY * guessing:
+        improving = earlier - last > _FALL * guessing
+        if improving or last > _BARELY * guessing:
+            state = "were still improving at" if improving else "had hardly begun to learn by"
             sentences.append(
-                f"The classifiers were still improving at the last of {updates:,} updates (training loss of {name!r}: "
+                f"The classifiers {state} the last of {updates:,} updates (training loss of {name!r}: "
                 f"{earlier:.2f} after 60 % of them, {last:.2f} at the end; guessing gives {guessing:.2f}), so the "
-                f"verdict is about classifiers that aren't trained yet. Use 5 to 10 times as many."
+                "verdict is about classifiers that aren't trained yet. Use 5 to 10 times as many."
             )
             break
     ratio = 0 if chosen is None else chosen.ratio
