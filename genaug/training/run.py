@@ -206,7 +206,7 @@ class TrainingRun:
             self._warn(sentence)
         if state is None:
             first = 0
-            self._warn(f"no whole checkpoint in {self._folder.checkpoints}: starting at step 0.")
+            self._warn(f"{self._folder.path} holds no complete checkpoint: starting at step 0.")
         else:
             first = int(state.pop("step"))
             self._game.restore(state)
