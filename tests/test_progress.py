@@ -13,4 +13,8 @@ def test_a_line_of_progress_without_a_known_end_has_no_gap(capsys):
         progress.set_total(4)
         progress.tell("step 3", now=True)
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["training: step 1", "training: about 30 s left  step 2", "training:   0 %, about 30 s left  step 3"]
+    assert lines == [
+        "training: step 1",
+        "training: about 30 s left  step 2",
+        "training:   0 %, about 30 s left  step 3",
+    ]
