@@ -35,7 +35,7 @@ class Progress:
 
             class Left(ProgressColumn):
                 def render(self, task: Task) -> Text:
-                    return Text(progress._left().removeprefix(", "), style="progress.remaining")
+                    return Text(progress._left(), style="progress.remaining")
 
             description = TextColumn("{task.description}", markup=False)
             columns = (
@@ -92,7 +92,8 @@ class Progress:
             self._bar.update(self._task, description=what)
         elif self._shown and (now or moment - self._last_line >= self._line_every):
             self._last_line = moment
-            write_line(f"{self._title}:{self._share()}{self._left()}  {what}")
+            state = ", ".join(part for part in (self._share(), self._left()) if part)
+            write_line(f"{self._title}: {state}  {what}" if state else f"{self._title}: {what}")
 
     def say(self, text: str) -> None:
         """One line that stays."""
@@ -110,12 +111,12 @@ class Progress:
 
     def _left(self) -> str:
         left = self.seconds_left()
-        return "" if left is None else f", about {duration(left)} left"
+        return "" if left is None else f"about {duration(left)} left"
 
     def _share(self) -> str:
         if self._total is None:
             return ""
-        return f" {100 * self._done / self._total if self._total else 100:3.0f} %"
+        return f"{100 * self._done / self._total if self._total else 100:3.0f} %"
 
 
 def write_line(text: str) -> None:

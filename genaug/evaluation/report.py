@@ -105,7 +105,9 @@ class Evaluation:
             shown = "copying (C_T)" if name == "copying" else name
             rows.append((shown, f"{found.value:.3f}", interval, reference, best[found.higher_is_better]))
         lines = [*_aligned(rows), *self._class_lines(), "", f"features: {self.header['features']}"]
-        lines += [f"not measured: {name}: {reason}" for name, reason in self.not_measured.items()]
+        for reason in dict.fromkeys(self.not_measured.values()):
+            names = [name for name in self.not_measured if self.not_measured[name] == reason]
+            lines.append(f"not measured: {', '.join(names)}: {reason}")
         if "copying" in self.metrics:
             lines += _copying_lines(self.metrics["copying"].details)
         return "\n".join(lines)

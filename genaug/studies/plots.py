@@ -61,24 +61,27 @@ def dot_plot(rows: Sequence[Row], *, axis: str, alt: str, zero: bool = False) ->
 
 @dataclass(frozen=True)
 class Curve:
-    """A line through (x, y) points; ``kind`` is a CSS class of the page. One point is drawn as a level line."""
+    """A line through (x, y) points; ``kind`` is a CSS class of the page.
+
+    One point is drawn as a level line, and that of a ``baseline`` holds for every x: it adds none to the axis.
+    """
 
     label: str
     at: Sequence[tuple[float, float]]
     kind: str
+    baseline: bool = False
 
 
 def line_plot(curves: Sequence[Curve], *, x_axis: str, y_axis: str, alt: str) -> str:
     """An SVG of curves over a common axis, with a legend below."""
-    xs = sorted(
-        {x for curve in curves if len(curve.at) > 1 for x, _ in curve.at} or {x for c in curves for x, _ in c.at}
-    )
+    xs = sorted({x for curve in curves if not curve.baseline for x, _ in curve.at}) or [0.0]
     ys = nice_ticks(min(y for c in curves for _, y in c.at), max(y for c in curves for _, y in c.at))
     left, top, bottom, pad = 52, 12, 236, 24
-    span_x, span_y = (xs[-1] - xs[0]) or 1.0, ys[-1] - ys[0]
+    span_x, span_y = xs[-1] - xs[0], ys[-1] - ys[0]
 
     def place(x: float, y: float) -> tuple[float, float]:
-        across = left + pad + (x - xs[0]) / span_x * (_WIDTH - _SIDE - left - 2 * pad)
+        share = (x - xs[0]) / span_x if span_x else 0.5  # a single x stands in the middle
+        across = left + pad + share * (_WIDTH - _SIDE - left - 2 * pad)
         return across, bottom - (y - ys[0]) / span_y * (bottom - top)
 
     height = bottom + 48 + 18 * len(curves)
@@ -98,7 +101,7 @@ def line_plot(curves: Sequence[Curve], *, x_axis: str, y_axis: str, alt: str) ->
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
         key = bottom + 52 + 18 * number
         parts += [f'<g class="curve {curve.kind}">', f'<polyline points="{points}"/>']
-        parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>' for x, y in at if len(at) > 1]
+        parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>' for x, y in at if not curve.baseline]
         parts.append(f'<polyline points="{left},{key - 4} {left + 30},{key - 4}"/>')
         parts.append(f'<text x="{left + 40}" y="{key}">{in_html(curve.label)}</text></g>')
     return "\n".join([*parts, "</svg>"])

@@ -119,7 +119,7 @@ def _ratios(details: Mapping[str, Any]) -> str:
         kind = ("level" if classic else "level plain") if source is None else "control"
         if source in sources:
             kind = f"s{sources.index(source) % _COLOURS}" + ("" if classic else " plain")
-        curves.append(Curve(f"{label}, {at[0][1]:.1f} %" if source is None else label, at, kind))
+        curves.append(Curve(f"{label}, {at[0][1]:.1f} %" if len(at) == 1 else label, at, kind, source is None))
     alt = "Mean accuracy on the inner splits: " + "; ".join(f"{name} {value:.1f} %" for name, value in means.items())
     caption = (
         "Mean accuracy over all seeds on the images that the inner splits held back. The choice was made by this; "

@@ -104,14 +104,14 @@ class Game:
         """Whether all weights are: a finite loss may have had a gradient that wasn't."""
         return all(bool(tensor.isfinite().all()) for tensor in self.nets.state_dict().values())
 
-    def averaged_generator(self, labels: Tensor | None = None) -> nn.Module:
+    def averaged_generator(self, labels: Tensor | None = None, quick: bool = False) -> nn.Module:
         """A copy of the averaged generator, in evaluation mode, with batch-norm statistics of its own.
 
         ``labels``, int64 (N,), are those of the training data: the statistics follow their frequencies. If None, all
-        classes are equally likely.
+        classes are equally likely. ``quick`` takes fewer samples for the statistics.
         """
         network: nn.Module = copy.deepcopy(self.ema.module)
-        recompute_statistics(self.backend, self._spec, network, labels, self._seed)
+        recompute_statistics(self.backend, self._spec, network, labels, self._seed, quick)
         return network
 
     def _average(self, averaged: Any, current: Any, _: Any) -> None:

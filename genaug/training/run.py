@@ -147,7 +147,7 @@ class TrainingRun:
         """The averaged generator after ``done`` steps, which have just been played; made once per step."""
         if self._newest is None or self._newest.training["steps"] != done:
             record = {**self._asked, "steps": done, "ema_decay": EMA_DECAY}
-            network = self._game.averaged_generator(self._labels)
+            network = self._game.averaged_generator(self._labels, quick=done != self._plan.end)
             self._newest = Generator(self._asked["backend"], self._backend, self._config, self._spec, network, record)
         return self._newest
 
@@ -206,7 +206,7 @@ class TrainingRun:
             self._warn(sentence)
         if state is None:
             first = 0
-            self._warn(f"no whole checkpoint in {self._folder.checkpoints}: starting at step 0.")
+            self._warn(f"{self._folder.path} holds no complete checkpoint: starting at step 0.")
         else:
             first = int(state.pop("step"))
             self._game.restore(state)

@@ -1,5 +1,6 @@
 """``genaug.evaluate`` on sources of which it is known what they do."""
 
+import dataclasses
 import json
 
 import pytest
@@ -126,6 +127,15 @@ def test_the_table_can_be_read(found):
     assert "copying check passed" in told
     assert "not measured: fid: needs 2,048" in told
     assert "copying check FAILED" in str(found["copier"])
+
+
+def test_measures_that_lack_the_same_thing_are_named_in_one_line(found):
+    reasons = {"kid": "needs 200 images", "fid": "needs 2,048 images", "recall": "needs 200 images"}
+    lines = str(dataclasses.replace(found["fresh"], not_measured=reasons)).splitlines()
+    assert [line for line in lines if line.startswith("not measured")] == [
+        "not measured: kid, recall: needs 200 images",
+        "not measured: fid: needs 2,048 images",
+    ]
 
 
 def test_the_same_seed_gives_the_same_report(digits, found):

@@ -310,7 +310,7 @@ class TestResume:
 
     def test_with_nothing_to_resume_it_starts_and_says_so(self, fit, tmp_path, reference, capsys):
         fit(tmp_path / "run", resume=True)
-        assert "no whole checkpoint in" in capsys.readouterr().err
+        assert f"{tmp_path / 'run'} holds no complete checkpoint: starting at step 0." in capsys.readouterr().err
         assert_same_run(tmp_path / "run", reference)
 
     @pytest.mark.parametrize("damage", ["flipped", "truncated", "unsealed"])

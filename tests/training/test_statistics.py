@@ -221,7 +221,7 @@ def test_more_latents_than_the_sequence_has_dimensions(monkeypatch):
     monkeypatch.setattr(statistics.SobolEngine, "MAXDIM", 4)
     latents = (Latent(size=6), Latent(name="c", kind="categorical", size=3), Latent(name="u", kind="uniform", size=2))
     spec = SPEC.model_copy(update={"latents": latents})
-    parts = list(statistics._draws(spec, None, 0, torch.device("cpu")))
+    parts = list(statistics._draws(spec, None, 0, torch.device("cpu"), statistics.SAMPLES))
     z, c, u = (torch.cat([drawn[name] for drawn, _ in parts]) for name in ("z", "c", "u"))
     assert z.shape == (statistics.SAMPLES, 6)
     assert torch.allclose(z.mean(0), torch.zeros(6), atol=0.06)
