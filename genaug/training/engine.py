@@ -215,7 +215,7 @@ def fit(
 
 def _uses_labels(recipe: Backend, options: Any, spec: Spec) -> bool:
     """Whether a backend would train on labels if there were any."""
-    return recipe.describe(options, spec.model_copy(update={"num_classes": 2, "classes": None})).takes_labels
+    return plugins.described(recipe, options, spec.model_copy(update={"num_classes": 2, "classes": None})).takes_labels
 
 
 def _check_backend(backend: Any) -> None:

@@ -497,7 +497,7 @@ def test_a_generator_whose_training_diverged_is_refused(make_generator, digits):
     generator = make_generator(num_classes=10, classes=DIGITS)
     with torch.no_grad():
         next(generator.network.parameters()).fill_(float("nan"))
-    with pytest.raises(InputError, match="makes NaN or infinity in place of images"):
+    with pytest.raises(InputError, match="made images with NaN or infinite values"):
         genaug.evaluate(generator, TensorDataset(*digits[0]), **FAST)
 
 
