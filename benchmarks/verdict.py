@@ -275,6 +275,8 @@ def markdown(finished: dict[Setting, dict[str, Any]]) -> str:
     ]
     for s, r in finished.items():
         gain = f"{100 * r['gain_on_fresh_seeds']:+.1f} ({100 * r['low']:+.1f} to {100 * r['high']:+.1f})"
+        if r["advised"] == r["better_of_none_and_classic"]:
+            gain = "–"  # compared with itself
         first = f"| {s.data} | {s.labels} | {s.source} | {s.classifier} | {r['verdict']} | {r['advised']} "
         lines.append(f"{first}| {r['better_of_none_and_classic']} | {gain.replace('-', '−')} |")
     return "\n".join(lines)
