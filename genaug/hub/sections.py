@@ -61,6 +61,7 @@ def summary(generator: "Generator", manifest: storage.Manifest, facts: Facts) ->
         "",
         "```python",
         "import genaug",
+        "",
         f'generator = genaug.load("{facts.repo}")',
         f"images, labels = generator.sample(64, seed=0)  # uint8 (64, {', '.join(map(str, spec.shape))}), {labels}",
         "```",
