@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from torch.utils.data import BatchSampler, SequentialSampler
 
-from genaug.blend.plan import Ints, as_whole, stream
+from genaug.blend.plan import Ints, stream
 from genaug.errors import InputError
+from genaug.limits import as_whole
 
 
 def generated_in_batches(sizes: Ints, generated: int, ratio: Fraction, rng: np.random.Generator) -> Ints:

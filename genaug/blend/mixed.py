@@ -17,7 +17,7 @@ from genaug.blend.batches import MixedBatchSampler
 from genaug.blend.detail import enlarged, recoloured
 from genaug.blend.items import check_alike, check_labels, check_map_style, sizes_agree
 from genaug.blend.pipeline import Pipeline, look_in, rng_kept
-from genaug.blend.plan import Ints, Mode, Plan, as_whole, draw_places, draw_slots, largest_remainder, make_plan, stream
+from genaug.blend.plan import Ints, Mode, Plan, draw_places, draw_slots, largest_remainder, make_plan, stream
 from genaug.blend.pool import SamplePool
 from genaug.blend.shared import SharedArray
 from genaug.blend.source import check_source, checked_sample, image_bytes
@@ -25,6 +25,7 @@ from genaug.classes import class_names, given_counts, match_classes, matched_by_
 from genaug.dataset_items import read_item
 from genaug.errors import BlendWarning, InputError
 from genaug.labels import disagreement, labels_of, number_of
+from genaug.limits import as_whole
 from genaug.randomness import check_seed, mix
 from genaug.spec import Source, Spec
 

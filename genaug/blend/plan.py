@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genaug.errors import InputError
-from genaug.limits import as_whole as as_whole
 from genaug.randomness import mix
 
 Mode = Literal["expand", "replace"]

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from genaug.blend.plan import Ints, as_whole, draw_without_repeats, largest_remainder
+from genaug.blend.plan import Ints, draw_without_repeats, largest_remainder
 from genaug.blend.shared import FileArray, SharedArray, check_new
 from genaug.blend.source import check_source, checked_sample, image_bytes
 from genaug.classes import class_index
 from genaug.errors import InputError
 from genaug.labels import as_labels
+from genaug.limits import as_whole
 from genaug.randomness import check_seed, mix, uniform_rows
 from genaug.spec import Source, Spec
 from genaug.training.reading import read_images

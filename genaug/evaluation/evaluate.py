@@ -11,7 +11,6 @@ from torch import nn
 
 import genaug
 from genaug import limits
-from genaug.blend.plan import as_whole
 from genaug.blend.source import check_source
 from genaug.classes import matched_by_number
 from genaug.errors import DataWarning, InputError
@@ -20,6 +19,7 @@ from genaug.evaluation.features import Features, classifier_features, features_n
 from genaug.evaluation.report import Evaluation
 from genaug.evaluation.scores import train_scorer
 from genaug.evaluation.subject import FEWEST_SAMPLES, new_subject, not_what_it_saw, read_split
+from genaug.limits import as_whole
 from genaug.precision import pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed, mix

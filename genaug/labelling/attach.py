@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any, Literal
 
-from genaug.blend.plan import as_whole
 from genaug.errors import InputError
 from genaug.labelling.codes import CodeSource
 from genaug.labelling.labelled_set import read_labelled
 from genaug.labelling.learner import Build, FewImagesCNN, Learner
 from genaug.labelling.rejection import MAX_WRONG, TRIES_PER_CLASS, RejectionSource
 from genaug.labelling.source import LabelledSource, check_unlabelled, device_of
+from genaug.limits import as_whole
 from genaug.randomness import check_seed
 from genaug.spec import Source
 from genaug.surroundings import torch_defaults

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genaug.blend.plan import as_whole
 from genaug.blend.source import check_source
 from genaug.errors import InputError
 from genaug.labels import as_labels
+from genaug.limits import as_whole
 from genaug.randomness import category_rows, check_seed
 from genaug.spec import Source, Spec
 from genaug.surroundings import torch_defaults

@@ -8,7 +8,7 @@ from genaug.studies.compare import Difference, floored
 
 POWER = 0.8
 GAIN = 0.02  # a gain worth having, in accuracy: how many seeds it takes to show it is reported
-_MOST_SEEDS = 10_000
+_MOST_SEEDS = 2**13
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,11 @@ def power(gain: float, sd: float, n: int, *, confidence: float = 0.95, correctio
     return 1.0 - float(nctdtr(n - 1, noncentrality, stdtrit(n - 1, 0.5 + confidence / 2)))
 
 
-def sensitivity(
-    against: Sequence[Difference],
-    *,
-    confidence: float = 0.95,
-    correction: float = 0.0,
-    resolution: float = 0.0,
-    gain: float = GAIN,
-) -> Sensitivity:
+def sensitivity(against: Sequence[Difference], *, correction: float = 0.0, resolution: float = 0.0) -> Sensitivity:
     """What a study with these differences could have found, if a gain must show against every baseline.
 
-    ``against`` are the chosen arm's differences from each baseline, over the same two or more seeds; each interval of
-    ``confidence`` must lie above 0. The baselines are taken to lie as far apart as measured. That all intervals lie
+    ``against`` are the chosen arm's differences from each baseline, over the same two or more seeds; each 95 % interval
+    must lie above 0. The baselines are taken to lie as far apart as measured. That all intervals lie
     above 0 has at least the probability 1 - Σ (1 - power of each) (Bonferroni), which is what is solved for, so that
     the figures err on the large side.
     """
@@ -62,16 +55,13 @@ def sensitivity(
     n = against[0].n
 
     def joint(gain: float, seeds: int) -> float:
-        powers = [
-            power(gain + gap, sd, seeds, confidence=confidence, correction=correction)
-            for gap, sd in zip(gaps, spreads, strict=True)
-        ]
+        powers = [power(gain + gap, sd, seeds, correction=correction) for gap, sd in zip(gaps, spreads, strict=True)]
         return 1 - sum(1 - value for value in powers)
 
     from scipy.optimize import brentq
 
     detectable = float(brentq(lambda value: joint(value, n) - POWER, 0, 1, xtol=1e-5)) if joint(1, n) > POWER else None
-    return Sensitivity(detectable, _seeds_for(lambda seeds: joint(gain, seeds) >= POWER), gain)
+    return Sensitivity(detectable, _seeds_for(lambda seeds: joint(GAIN, seeds) >= POWER))
 
 
 def _seeds_for(enough: Callable[[int], bool]) -> int | None:

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from genaug import __version__, limits
-from genaug.blend.plan import as_number, as_whole
+from genaug.blend.plan import as_number
 from genaug.classes import matched_by_number
 from genaug.errors import InputError
+from genaug.limits import as_whole
 from genaug.precision import pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed
