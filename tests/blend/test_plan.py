@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from genaug.blend.batches import generated_in_batches
 from genaug.blend.plan import (
-    as_whole,
     draw_places,
     draw_slots,
     generated_count,
@@ -18,6 +17,7 @@ from genaug.blend.plan import (
     stream,
 )
 from genaug.errors import InputError
+from genaug.limits import as_whole
 
 ratios = st.floats(0, 0.99)
 class_counts = st.lists(st.integers(0, 50), min_size=1, max_size=8).filter(sum)
