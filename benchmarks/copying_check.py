@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from genaug.data import load_data
+from genaug.data.reading import read_images
 from genaug.evaluation import copying
 from genaug.evaluation.features import pixel_features
 from genaug.randomness import mix
-from genaug.training.reading import read_images
 
 SAMPLES = 3000  # held-out and generated images at most
 SEEN = 20_000

@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 import genaug
+from genaug.backends import Spec
 from genaug.data import load_data
-from genaug.spec import Source, Spec
+from genaug.sources.source import Source
 
 BATCH = 128
 PAIRS = 15
@@ -36,10 +37,10 @@ def real_set(root: Path | None) -> Any:
 
 def untrained(spec: Spec) -> Source:
     """A generator of the usual size with random weights: as fast as a trained one."""
-    from genaug import plugins
-    from genaug.generator import Generator
+    from genaug.backends import registry
+    from genaug.sources.generator import Generator
 
-    backend = plugins.resolve("cgan")
+    backend = registry.resolve("cgan")
     config = backend.Config()
     spec = backend.describe(config, spec)
     return Generator("cgan", backend, config, spec, backend.build(config, spec)["generator"], {})

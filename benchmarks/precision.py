@@ -20,15 +20,15 @@ from scipy.stats import t as student
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from genaug import plugins
+from genaug.backends import registry
 from genaug.data import load_data
+from genaug.data.reading import TrainingImages, read_images
 from genaug.evaluation import kid
 from genaug.evaluation.features import Features, classifier_features
-from genaug.generator import Generator
-from genaug.studies.classifier import accuracy, batches, new_classifier, train_classifier
+from genaug.nn.classifier import accuracy, batches, new_classifier, train_classifier
+from genaug.sources.generator import Generator
+from genaug.training.distributed import Share
 from genaug.training.game import Game
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages, read_images
 from genaug.training.streams import BatchStream, TrainingStep
 
 CPU, BATCH = torch.device("cpu"), 64
@@ -83,7 +83,7 @@ def follow(
     data: TrainingImages, features: Features, real: Tensor, seed: int, dtype: torch.dtype, options: argparse.Namespace
 ) -> list[float]:
     """KID of the averaged generator at evenly spaced steps of the second half of one training."""
-    backend = plugins.resolve("cgan")
+    backend = registry.resolve("cgan")
     config: Any = backend.Config(width=options.width, max_width=8 * options.width)
     spec = backend.describe(config, data.spec)
     game = Game(backend, config, spec, seed, CPU, Share(), options.steps)

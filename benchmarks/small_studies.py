@@ -23,8 +23,8 @@ from tracked_cells import TrackedCells
 
 import genaug
 from genaug.data import load_data
-from genaug.demo import DemoSettings, run_demo
-from genaug.demo_report import demo_rows
+from genaug.demo.report import demo_rows
+from genaug.demo.run import DemoSettings, run_demo
 from genaug.studies import Recipe
 from genaug.studies.report import Report
 from genaug.studies.study_page import study_rows

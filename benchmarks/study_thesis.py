@@ -35,16 +35,16 @@ from tracked_cells import TrackedCells, hours
 import genaug
 from genaug.data import load_data
 from genaug.evaluation import kid
-from genaug.evaluation.diversity import distance_ratio, first_per_class
 from genaug.evaluation.features import Features, classifier_features
 from genaug.evaluation.scores import train_scorer
+from genaug.modalities.distance import distance_ratio, first_per_class
+from genaug.nn.classifier import SmallCNN, accuracy
 from genaug.progress import Progress
 from genaug.randomness import mix
-from genaug.sheet import Block, draw_sheet, save_sheet
+from genaug.reports.sheet import Block, draw_sheet, save_sheet
 from genaug.studies import Recipe
 from genaug.studies import sources as source_module
 from genaug.studies.cells import Ledger
-from genaug.studies.classifier import SmallCNN, accuracy
 from genaug.studies.jobs import Job, Work, left_to_do, total_cost
 from genaug.studies.study import prepare
 from genaug.studies.workers import run_jobs

@@ -18,9 +18,9 @@ from torch import Tensor
 
 import genaug
 from genaug.data import load_data
-from genaug.evaluation.diversity import distance_ratio, first_per_class
-from genaug.studies.classifier import SmallCNN, accuracy, shuffled_batches, train_classifier
-from genaug.training.reading import read_images
+from genaug.data.reading import read_images
+from genaug.modalities.distance import distance_ratio, first_per_class
+from genaug.nn.classifier import SmallCNN, accuracy, shuffled_batches, train_classifier
 
 BATCH = 128
 POOL = 60_000

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
+from genaug.nn.classifier import train_classifier
 from genaug.randomness import mix
 from genaug.studies.blending import blended
 from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE, StudyFolder
-from genaug.studies.classifier import train_classifier
 from genaug.studies.jobs import Work, one_thread, trained
 from genaug.studies.models import make_classifier
 from genaug.studies.sources import Recipe, train

@@ -24,13 +24,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
-from genaug.precision import compute_dtype
-from genaug.spec import Spec
-from genaug.training.objectives import OBJECTIVES
+from genaug.backends import Backend, BackendConfig, Batch, Loss, Player, Spec, Step
+from genaug.data.reading import TrainingImages
+from genaug.device import compute_dtype
+from genaug.nn.objectives import OBJECTIVES
+from genaug.training.distributed import Share
 from genaug.training.plan import Plan
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages
 from genaug.training.run import TrainingRun
 from genaug.training.run_folder import RunFolder
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 
-from genaug import plugins
+from genaug.backends import registry
 from genaug.data import load_data
-from genaug.precision import compute_dtype, pick_device
+from genaug.data.reading import TrainingImages, read_images
+from genaug.device import compute_dtype, pick_device
+from genaug.training.distributed import Share
 from genaug.training.plan import Plan
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages, read_images
 from genaug.training.run import TrainingRun
 from genaug.training.run_folder import RunFolder
 
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def timed(backend_name: str, data: TrainingImages, steps: int, warm_up: int, folder: Path) -> tuple[float, float]:
     """Seconds on the clock, and of the processor, that so many steps of a training take after a warm-up."""
-    backend, device = plugins.resolve(backend_name), pick_device(None)
+    backend, device = registry.resolve(backend_name), pick_device(None)
     asked: dict[str, Any] = {"backend": backend_name, "seed": 0, "batch_size": BATCH, "steps": 10 * (warm_up + steps)}
     run = TrainingRun(
         backend,

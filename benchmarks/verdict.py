@@ -30,10 +30,11 @@ from torch.utils.data import Subset
 from tracked_cells import TrackedCells, hours
 
 import genaug
+from genaug.backends import Spec
 from genaug.data import few_per_class, load_data
-from genaug.labels import labels_of
+from genaug.data.labels import labels_of
+from genaug.data.reading import read_images
 from genaug.progress import Progress
-from genaug.spec import Spec
 from genaug.studies import Recipe
 from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms
 from genaug.studies.cells import Ledger
@@ -41,7 +42,6 @@ from genaug.studies.compare import holm, overlap_correction, paired_difference
 from genaug.studies.jobs import Job, left_to_do, total_cost
 from genaug.studies.study import prepare
 from genaug.studies.workers import run_jobs
-from genaug.training.reading import read_images
 
 RESULTS = Path(__file__).parent / "results" / "verdict.jsonl"
 SMALL_GAN = {"width": 16, "max_width": 128}

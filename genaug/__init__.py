@@ -1,51 +1,44 @@
 """Generative data augmentation that drops into PyTorch pipelines. Importing this package imports no torch."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from genaug.lazy import lazy
+from genaug.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from genaug.backend import Backend as Backend
+    from genaug.backends.backend import Backend as Backend
+    from genaug.backends.hookspecs import hookimpl as hookimpl
+    from genaug.backends.spec import Spec as Spec
     from genaug.blend.augment import GenerativeAugment as GenerativeAugment
     from genaug.blend.mixed import MixedDataset as MixedDataset
-    from genaug.blend.pool import SamplePool as SamplePool
     from genaug.errors import GenaugError as GenaugError
     from genaug.evaluation.evaluate import evaluate as evaluate
-    from genaug.generator import Generator as Generator
-    from genaug.hookspecs import hookimpl as hookimpl
+    from genaug.hub.load import load as load
     from genaug.labelling.attach import with_labels as with_labels
-    from genaug.loading import load as load
-    from genaug.spec import Spec as Spec
+    from genaug.sources.generator import Generator as Generator
+    from genaug.sources.pool import SamplePool as SamplePool
     from genaug.studies.report import load_study as load_study
     from genaug.studies.study import study as study
-    from genaug.training.engine import fit as fit
-
-__version__ = "0.1.0"
+    from genaug.training.fit import fit as fit
 
 _HOME = {
-    "Backend": "genaug.backend",
+    "Backend": "genaug.backends.backend",
     "GenaugError": "genaug.errors",
     "GenerativeAugment": "genaug.blend.augment",
-    "Generator": "genaug.generator",
+    "Generator": "genaug.sources.generator",
     "MixedDataset": "genaug.blend.mixed",
-    "SamplePool": "genaug.blend.pool",
-    "Spec": "genaug.spec",
+    "SamplePool": "genaug.sources.pool",
+    "Spec": "genaug.backends.spec",
     "evaluate": "genaug.evaluation.evaluate",
-    "fit": "genaug.training.engine",
-    "hookimpl": "genaug.hookspecs",
-    "load": "genaug.loading",
+    "fit": "genaug.training.fit",
+    "hookimpl": "genaug.backends.hookspecs",
+    "load": "genaug.hub.load",
     "load_study": "genaug.studies.report",
     "study": "genaug.studies.study",
     "with_labels": "genaug.labelling.attach",
 }
 __all__ = sorted([*_HOME, "__version__"])
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'genaug' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

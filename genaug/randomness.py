@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genaug.errors import InputError
-from genaug.spec import Latent
 
 _WORDS = 4  # 64-bit words that Philox4x64 gives for one value of its counter
 
@@ -69,16 +68,11 @@ def normal_rows(seed: int, stream: str, start: int, count: int, width: int) -> N
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :width]
 
 
-def latent_rows(latent: Latent, seed: int, start: int, count: int) -> Tensor:
-    """Draws of one latent for samples ``start`` to ``start + count``: (count, size) float32, or (count,) int64."""
-    stream = f"latent:{latent.name}"
-    if latent.kind == "normal":
-        return torch.from_numpy(normal_rows(seed, stream, start, count, latent.size).astype(np.float32))
-    if latent.kind == "uniform":
-        return torch.from_numpy((uniform_rows(seed, stream, start, count, latent.size) * 2 - 1).astype(np.float32))
-    return category_rows(latent.size, seed, stream, start, count)
-
-
 def category_rows(categories: int, seed: int, stream: str, start: int, count: int) -> Tensor:
     """Uniform draws from ``categories`` categories, (count,) int64."""
     return torch.from_numpy((uniform_rows(seed, stream, start, count, 1)[:, 0] * categories).astype(np.int64))
+
+
+def stream(seed: int, *salts: int | str) -> np.random.Generator:
+    """A random stream of its own for (seed, what for, epoch)."""
+    return np.random.Generator(np.random.Philox(key=mix(seed, *salts)))

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import genaug
-from genaug import Generator, plugins
+from genaug import Generator
+from genaug.backends import registry
 from genaug.data import load_data
+from genaug.data.reading import read_images
 from genaug.hub.card import write_card
-from genaug.training.reading import read_images
 from genaug.training.statistics import recompute_statistics
 
 HERE = Path(__file__).parent
@@ -46,7 +47,9 @@ def with_new_statistics(folder: Path, train_set: Any) -> Generator:
     """The generator in ``folder`` with the statistics that ``fit`` would give its weights."""
     generator = genaug.load(folder, device="cpu")
     labels = read_images(train_set).labels
-    recompute_statistics(plugins.resolve("cgan"), generator.spec, generator.network, labels, generator.training["seed"])
+    recompute_statistics(
+        registry.resolve("cgan"), generator.spec, generator.network, labels, generator.training["seed"]
+    )
     return generator
 
 

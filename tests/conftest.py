@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # for fakes.py, also in spawned workers, which inherit the path
+sys.path.insert(0, str(Path(__file__).parent))  # for tests/helpers, also in spawned workers, which inherit the path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in two workers, whose threads would compete
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks a server for its newest version
@@ -40,12 +40,11 @@ def make_generator(tiny_config):
     import torch
     from torch import nn
 
-    from genaug import plugins
-    from genaug.generator import Generator
-    from genaug.spec import Spec
+    from genaug.backends import Spec, registry
+    from genaug.sources.generator import Generator
 
     def make(shape=(1, 8, 8), num_classes=4, classes=None, weights_seed=0, **config):
-        backend = plugins.resolve("cgan")
+        backend = registry.resolve("cgan")
         options = backend.Config(**{**tiny_config, **config})
         spec = backend.describe(options, Spec(shape=shape, num_classes=num_classes, classes=classes))
         with torch.random.fork_rng(devices=[]):
@@ -65,15 +64,15 @@ def register_backend(monkeypatch):
     from dataclasses import replace
     from types import MappingProxyType
 
-    from genaug import plugins
+    from genaug.backends import registry
 
     def register(name, backend_class):
-        found, resolve = plugins.discover(), plugins.resolve
-        info = plugins.BackendInfo(name, "tests:none", "", "genaug-tests", "1.0")
+        found, resolve = registry.discover(), registry.resolve
+        info = registry.BackendInfo(name, "tests:none", "", "genaug-tests", "1.0")
         patched = replace(found, backends=MappingProxyType({**found.backends, name: info}))
-        monkeypatch.setattr(plugins, "discover", lambda **_: patched)
+        monkeypatch.setattr(registry, "discover", lambda **_: patched)
         monkeypatch.setattr(
-            plugins, "resolve", lambda asked, **how: backend_class() if asked == name else resolve(asked, **how)
+            registry, "resolve", lambda asked, **how: backend_class() if asked == name else resolve(asked, **how)
         )
 
     return register

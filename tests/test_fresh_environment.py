@@ -10,7 +10,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from tiny_files import write_jpegs
+from helpers.tiny_files import write_jpegs
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r'^```(\w+)(?: title="(.*?)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
+from genaug.backends import Latent
+from genaug.backends.latents import latent_rows
 from genaug.errors import InputError
-from genaug.randomness import category_rows, check_seed, latent_rows, mix, normal_rows, uniform_rows
-from genaug.spec import Latent
+from genaug.randomness import category_rows, check_seed, mix, normal_rows, uniform_rows
 
 KINDS = ("normal", "uniform", "categorical")
 SEEDS = st.integers(0, 2**63 - 1)

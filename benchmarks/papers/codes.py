@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 import genaug
-from genaug import plugins
+from genaug.backends import registry
+from genaug.backends.backend import parse_config
 from genaug.cli.train import parse_settings
-from genaug.generator import Generator
-from genaug.images import to_float
+from genaug.modalities.image import to_float
+from genaug.sources.generator import Generator
 from genaug.training.checkpoint import newest_checkpoint, newest_step
-from genaug.training.engine import parse_config
 from genaug.training.run_folder import RunFolder
 
 RESULTS = Path(__file__).parents[1] / "results"  # tracked: finished seeds and figures
@@ -50,7 +50,7 @@ def settings(defaults: Mapping[str, Any], pairs: list[str]) -> dict[str, Any]:
 
 def whole(config: Mapping[str, Any]) -> dict[str, Any]:
     """All options of infogan, those left at their defaults too."""
-    parsed: dict[str, Any] = parse_config("infogan", plugins.resolve("infogan").Config, config).model_dump(mode="json")
+    parsed: dict[str, Any] = parse_config("infogan", registry.resolve("infogan").Config, config).model_dump(mode="json")
     return parsed
 
 
@@ -86,7 +86,7 @@ def train(images: Tensor, name: str, *, steps: int, seed: int, config: Mapping[s
     seconds = (time.monotonic() - started) * steps / (steps - before) if before < steps else None
     state, _ = newest_checkpoint(RunFolder(out), generator.device)
     assert state is not None
-    nets = plugins.resolve("infogan").build(generator.config, generator.spec)
+    nets = registry.resolve("infogan").build(generator.config, generator.spec)
     nets.load_state_dict(state["nets"])
     discriminator = nets["discriminator"].to(generator.device).eval()
     return Trained(generator, discriminator, None if seconds is None else round(seconds, 1))

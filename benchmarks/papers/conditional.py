@@ -39,12 +39,12 @@ from record import TUNING, Record, cost, say
 from torch.utils.data import TensorDataset
 
 import genaug
+from genaug.backends import Spec
 from genaug.data import load_data
+from genaug.data.reading import TrainingImages, read_images
 from genaug.evaluation.scores import train_scorer
-from genaug.generator import Generator
-from genaug.sheet import Block, draw_sheet, save_sheet, sheet_labels
-from genaug.spec import Spec
-from genaug.training.reading import TrainingImages, read_images
+from genaug.reports.sheet import Block, draw_sheet, save_sheet, sheet_labels
+from genaug.sources.generator import Generator
 
 NAME = "conditional"
 METHODS = ("cgan", "mad-gan-3", "mad-gan-5", "mad-gan-10")

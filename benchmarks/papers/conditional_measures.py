@@ -12,16 +12,15 @@ from record import say
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 
+from genaug.data.reading import TrainingImages, fingerprint
 from genaug.evaluation import fid, kid, module_features
-from genaug.evaluation.diversity import distance_ratio, first_per_class
 from genaug.evaluation.features import Features, classifier_features
 from genaug.evaluation.scores import WIDTH, train_scorer
-from genaug.generator import Generator
+from genaug.modalities.distance import distance_ratio, first_per_class
+from genaug.nn.classifier import SmallCNN, accuracy, new_classifier
+from genaug.sources.generator import Generator
 from genaug.studies.classic import classic_augmentation
-from genaug.studies.classifier import SmallCNN, accuracy, new_classifier
 from genaug.studies.jobs import one_thread
-from genaug.training.engine import fingerprint
-from genaug.training.reading import TrainingImages
 
 CPU = torch.device("cpu")
 JUDGE_SEED, DISTANCE_PER_CLASS = 1000, 200

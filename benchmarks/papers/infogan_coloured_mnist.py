@@ -24,8 +24,8 @@ from sklearn.model_selection import KFold, cross_val_predict
 from torch import Tensor
 
 from genaug.data import load_data
-from genaug.generator import Generator
-from genaug.training.reading import read_images
+from genaug.data.reading import read_images
+from genaug.sources.generator import Generator
 
 NAME = "infogan_coloured_mnist"
 CONFIG = {

@@ -33,7 +33,7 @@ from codes import (
 from torch import Tensor
 
 from genaug.data import load_data
-from genaug.training.reading import TrainingImages, read_images
+from genaug.data.reading import TrainingImages, read_images
 
 NAME = "infogan_mnist"
 CONFIG = {"categories": [10], "continuous": 2, "latent_size": 62, "width": 16}

@@ -23,14 +23,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 import genaug
-from genaug import storage
+from genaug.artifacts import manifest
 from genaug.cli.train import parse_settings
 from genaug.data import few_per_class, load_data
+from genaug.data.reading import TrainingImages, read_images
 from genaug.errors import InputError
 from genaug.labelling.source import LabelledSource
-from genaug.sheet import Block, draw_sheet, save_sheet
-from genaug.studies.classifier import SmallCNN, accuracy, batches, new_classifier, train_classifier
-from genaug.training.reading import TrainingImages, read_images
+from genaug.nn.classifier import SmallCNN, accuracy, batches, new_classifier, train_classifier
+from genaug.reports.sheet import Block, draw_sheet, save_sheet
 
 JUDGE_WIDTH, JUDGE_BATCH, JUDGE_LR = 16, 128, 2e-3
 SHEET_AMONG = 200
@@ -52,7 +52,7 @@ class ImagesAlone(Dataset[Any]):
 def named(what: str) -> tuple[str, Path | None]:
     """A generator's name, and its folder where one was given."""
     folder = Path(what)
-    return (storage.read_manifest(folder).backend, folder) if folder.is_dir() else (what, None)
+    return (manifest.read_manifest(folder).backend, folder) if folder.is_dir() else (what, None)
 
 
 def generator_of(name: str, folder: Path | None, train: Any, seed: int, options: argparse.Namespace) -> Any:
@@ -198,7 +198,7 @@ def key_of(what: str, method: str, seed: int, options: argparse.Namespace) -> di
     made: dict[str, Any] = {"steps": options.steps, "batch_size": options.batch_size}
     made["set"] = sorted(settings_of(name, options))
     if folder is not None:
-        made = {"weights": storage.read_manifest(folder).weights.sha256[:16]}
+        made = {"weights": manifest.read_manifest(folder).weights.sha256[:16]}
     return {
         "generator": name,
         **made,

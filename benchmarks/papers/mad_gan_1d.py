@@ -31,7 +31,7 @@ from record import Record, cost, say
 from scipy.stats import entropy, ttest_rel
 from torch import Tensor, nn
 
-from genaug.backend import Backend
+from genaug.backends import Backend
 from genaug_mad_gan.networks import MultiGenerator
 
 RESULTS = Path(__file__).parents[1] / "results"

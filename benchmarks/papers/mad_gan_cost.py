@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from record import Record, cost, say
 
-from genaug.precision import compute_dtype
-from genaug.spec import Spec
+from genaug.backends import Spec
+from genaug.data.reading import TrainingImages
+from genaug.device import compute_dtype
+from genaug.training.distributed import Share
 from genaug.training.game import Game
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages
 from genaug.training.streams import BatchStream, TrainingStep
 from genaug_mad_gan.backend import MADGAN, MADGANConfig
 from genaug_mad_gan.networks import unshared_part

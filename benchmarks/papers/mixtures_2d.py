@@ -26,8 +26,7 @@ from points import DenseHeads, Mixture, Training, Unlabelled, falling, with_netw
 from record import Record, cost, say
 from torch import nn
 
-from genaug import plugins
-from genaug.backend import Backend
+from genaug.backends import Backend, registry
 from genaug.errors import PluginError
 from genaug_mad_gan.networks import MultiGenerator
 
@@ -99,7 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def installed(name: str) -> bool:
     try:
-        plugins.resolve(name)
+        registry.resolve(name)
     except PluginError as error:
         say(f"left out: {error}")
         return False

@@ -11,12 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genaug import plugins
-from genaug.backend import Backend, Batch
+from genaug.backends import Backend, Batch, Latent, Spec, registry
 from genaug.randomness import mix
-from genaug.spec import Latent, Spec
+from genaug.training.distributed import Share
 from genaug.training.game import Game
-from genaug.training.ranks import Share
 from genaug.training.streams import TrainingStep
 
 CPU = torch.device("cpu")
@@ -106,7 +104,7 @@ def with_networks(
     name: str, generator: Callable[[], nn.Module], critic: Callable[[], nn.Module], latent_kind: str
 ) -> Backend:
     """An installed backend whose networks, and whose latent's distribution, are replaced; its loss is untouched."""
-    original = plugins.resolve(name)
+    original = registry.resolve(name)
 
     class OnPoints(type(original)):  # type: ignore[misc]
         def describe(self, config: Any, data: Spec) -> Spec:

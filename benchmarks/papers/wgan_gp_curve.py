@@ -29,17 +29,17 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from genaug import plugins
+from genaug.backends import registry
 from genaug.data import load_data
+from genaug.data.reading import TrainingImages, read_images
+from genaug.device import compute_dtype, pick_device
 from genaug.evaluation import kid
 from genaug.evaluation.features import Features, classifier_features
-from genaug.generator import Generator
-from genaug.images import to_float
-from genaug.precision import compute_dtype, pick_device
-from genaug.studies.classifier import SmallCNN, accuracy, batches, new_classifier, train_classifier
+from genaug.modalities.image import to_float
+from genaug.nn.classifier import SmallCNN, accuracy, batches, new_classifier, train_classifier
+from genaug.sources.generator import Generator
+from genaug.training.distributed import Share
 from genaug.training.game import Game
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages, read_images
 from genaug.training.statistics import recompute_statistics
 from genaug.training.streams import BatchStream, TrainingStep
 
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
 
-    recipe = plugins.resolve("wgan-gp")
+    recipe = registry.resolve("wgan-gp")
     config = recipe.Config(width=options.width, max_width=8 * options.width, conditional=False)
     points = log_spaced(FIRST if options.steps > FIRST else 1, options.steps, options.points)
     if len(points) < 3:
@@ -150,7 +150,7 @@ def follow(
     With uint8 images that are held out, the estimate is also made on these, as ``held_out``. Where the key has
     ``"statistics": "recomputed"``, the latest generator gets batch-norm statistics of its weights before it is judged.
     """
-    backend, seed, device = plugins.resolve("wgan-gp"), key["seed"], pick_device(None)
+    backend, seed, device = registry.resolve("wgan-gp"), key["seed"], pick_device(None)
     spec = backend.describe(config, data.spec)
     game = Game(backend, config, spec, seed, device, Share())
     dtype = compute_dtype("auto", device)

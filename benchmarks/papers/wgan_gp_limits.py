@@ -27,11 +27,11 @@ from record import Record, cost, say
 from scipy.stats import spearmanr
 from wgan_gp_curve import TARGET, follow, of_the_step, train_judge
 
-from genaug import plugins
+from genaug.backends import registry
 from genaug.data import load_data
+from genaug.data.reading import TrainingImages, read_images
 from genaug.evaluation.features import classifier_features
-from genaug.studies.classifier import accuracy
-from genaug.training.reading import TrainingImages, read_images
+from genaug.nn.classifier import accuracy
 
 RESULTS = Path(__file__).parents[1] / "results"
 IMAGE_SIZE, WIDTH = 14, 16
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         features = classifier_features(judge, "the real training set", train.images)
         real, found = features.of(test.images), {"judge_accuracy": accuracy(judge, test.images, test.labels)}
         for key in missing:
-            config = plugins.resolve("wgan-gp").Config(**key["config"])
+            config = registry.resolve("wgan-gp").Config(**key["config"])
             few = some_of(train, key["images"], key["seed"])
             record.add(key, {**found, **follow(key, config, few, features, real, test.images)})
 
@@ -88,7 +88,7 @@ def key_of(name: str, data: str, seed: int) -> dict[str, Any]:
     """What a run is recorded under."""
     setting = SETTINGS[name]
     config = {"width": WIDTH, "max_width": 8 * WIDTH, "conditional": False, "lr": setting["lr"]}
-    parsed = plugins.resolve("wgan-gp").Config(**config)
+    parsed = registry.resolve("wgan-gp").Config(**config)
     steps = setting["steps"]
     return {
         "setting": name,

@@ -13,13 +13,12 @@ from torch.utils.data import default_collate, get_worker_info
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from genaug.blend.looks import dress, look_of
+from genaug.blend.formats import dress, look_of
 from genaug.blend.plan import as_number
-from genaug.blend.source import check_source, checked_sample
+from genaug.data.labels import as_labels
 from genaug.errors import InputError
-from genaug.images import check_unit_range
-from genaug.labels import as_labels
-from genaug.spec import Source
+from genaug.modalities.image import check_unit_range
+from genaug.sources.source import Source, check_source, checked_sample
 
 _REFUSED = (tv_tensors.BoundingBoxes, tv_tensors.Mask, tv_tensors.KeyPoints, tv_tensors.Video)
 _NORMALISE = "pass normalize=(mean, std) as the batch was normalised, or place GenerativeAugment before Normalize."

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from torch.utils.data import BatchSampler, SequentialSampler
 
-from genaug.blend.plan import Ints, stream
+from genaug.checks import as_whole
+from genaug.data.apportion import Ints
 from genaug.errors import InputError
-from genaug.limits import as_whole
+from genaug.randomness import stream
 
 
 def generated_in_batches(sizes: Ints, generated: int, ratio: Fraction, rng: np.random.Generator) -> Ints:

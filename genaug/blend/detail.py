@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import median
 
-from genaug.blend.looks import Look
+from genaug.blend.formats import Look
 
 _FOURFOLD = 4
 

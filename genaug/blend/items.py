@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import IterableDataset
 
-from genaug.blend.plan import Ints
+from genaug.data.apportion import Ints
+from genaug.data.labels import disagreement, number_of
 from genaug.errors import InputError
-from genaug.labels import disagreement, number_of
 
 
 def check_map_style(real: Any) -> None:

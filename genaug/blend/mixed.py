@@ -13,21 +13,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset, get_worker_info
 
+from genaug.backends.spec import Spec
 from genaug.blend.batches import MixedBatchSampler
 from genaug.blend.detail import enlarged, recoloured
 from genaug.blend.items import check_alike, check_labels, check_map_style, sizes_agree
-from genaug.blend.pipeline import Pipeline, look_in, rng_kept
-from genaug.blend.plan import Ints, Mode, Plan, draw_places, draw_slots, largest_remainder, make_plan, stream
-from genaug.blend.pool import SamplePool
-from genaug.blend.shared import SharedArray
-from genaug.blend.source import check_source, checked_sample, image_bytes
-from genaug.classes import class_names, given_counts, match_classes, matched_by_number
-from genaug.dataset_items import read_item
+from genaug.blend.plan import Mode, Plan, draw_places, draw_slots, make_plan
+from genaug.blend.transform import Pipeline, look_in, rng_kept
+from genaug.checks import as_whole
+from genaug.data.apportion import Ints, largest_remainder
+from genaug.data.classes import class_names, given_counts, match_classes, matched_by_number
+from genaug.data.items import read_item
+from genaug.data.labels import disagreement, labels_of, number_of
 from genaug.errors import BlendWarning, InputError
-from genaug.labels import disagreement, labels_of, number_of
-from genaug.limits import as_whole
-from genaug.randomness import check_seed, mix
-from genaug.spec import Source, Spec
+from genaug.randomness import check_seed, mix, stream
+from genaug.sources.pool import SamplePool
+from genaug.sources.shared import SharedArray
+from genaug.sources.source import Source, check_source, checked_sample, image_bytes
 
 _PROBES = 8
 
@@ -38,7 +39,7 @@ class MixedDataset(Dataset[Any]):
     Args:
         real: a map-style dataset of (image, label) items.
         source: what generates: a ``Generator``, a ``SamplePool`` (also one of images made before, ``from_dataset``),
-            any ``genaug.spec.Source`` that takes labels.
+            any ``genaug.sources.source.Source`` that takes labels.
         ratio: generated / (real + generated), 0 <= ratio < 1, and up to 1 in mode "replace".
         mode: "expand" keeps every real sample at its own index and appends the nearest integer to n·r/(1-r)
             generated ones. "replace" keeps the length, and the nearest integer to n·r real samples, drawn anew each
@@ -61,7 +62,7 @@ class MixedDataset(Dataset[Any]):
     as the real ones do, as PIL in nearly all sets, and without a transform they come out as PIL of the same mode,
     uint8, or floats in [0, 1] of the same dtype, as the real ones do. The constructor compares a few items.
 
-    Classes are matched with the source's by name (``genaug.classes``), or by number if only one side has names, with a
+    Classes are matched with the source's by name, or by number if only one side has names, with a
     ``BlendWarning``.
 
     Item i of an epoch is the same sample, before random transforms, whatever the number of workers.

@@ -1,6 +1,5 @@
 """How many samples to generate, of which classes, and what takes whose place: arithmetic, without any dataset."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,13 +7,11 @@ from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from genaug.data.apportion import Ints, largest_remainder
 from genaug.errors import InputError
-from genaug.randomness import mix
 
 Mode = Literal["expand", "replace"]
-Ints = NDArray[np.int64]
 
 _MOST = 2**31
 
@@ -33,16 +30,6 @@ class Plan:
     @property
     def generated(self) -> int:
         return int(self.added.sum())
-
-
-def as_number(ratio: Any) -> Any:
-    """A ratio as a number that Fraction takes: numpy's are read as they print, so that float32's 0.3 is 0.3.
-
-    Raises ``InputError`` for anything but a real number.
-    """
-    if isinstance(ratio, bool) or not isinstance(ratio, Real):
-        raise InputError(f"ratio must be a number, got {ratio!r}.")
-    return float(str(ratio)) if isinstance(ratio, np.number) else ratio
 
 
 def check_ratio(ratio: Any, mode: Mode) -> Fraction:
@@ -133,23 +120,6 @@ def _check_size(wanted: float) -> None:
         )
 
 
-def largest_remainder(total: int, weights: Sequence[float]) -> Ints:
-    """``total`` things divided in proportion to ``weights``, int64: each class gets its quota rounded down or up.
-
-    Exact for integer weights. Ties go to the lower class. All zero where ``total`` is 0.
-    """
-    exact = [Fraction(weight) for weight in weights]
-    whole = sum(exact)
-    if total == 0:
-        return np.zeros(len(exact), dtype=np.int64)
-    quotas = [total * weight / whole for weight in exact]
-    floors = [math.floor(quota) for quota in quotas]
-    order = sorted(range(len(exact)), key=lambda c: floors[c] - quotas[c])
-    for c in order[: total - sum(floors)]:
-        floors[c] += 1
-    return np.array(floors, dtype=np.int64)
-
-
 def level_up(counts: Ints, total: int) -> Ints:
     """How many to add to each class, ``total`` in all, filling the rarest first, like water in a vessel."""
     level = _last(lambda at: int(np.maximum(at - counts, 0).sum()) <= total, int(counts.max(initial=0)) + total)
@@ -174,11 +144,6 @@ def _last(holds: Any, most: int) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if holds(middle) else (low, middle - 1)
     return low
-
-
-def stream(seed: int, *salts: int | str) -> np.random.Generator:
-    """A random stream of its own for (seed, what for, epoch)."""
-    return np.random.Generator(np.random.Philox(key=mix(seed, *salts)))
 
 
 def draw_places(labels: Ints, plan: Plan, rng: np.random.Generator) -> Ints:
@@ -209,26 +174,11 @@ def draw_slots(wanted: Ints, held: Ints, starts: Ints, rng: np.random.Generator)
     return np.concatenate(drawn).astype(np.int64) if drawn else np.zeros(0, dtype=np.int64)
 
 
-def draw_without_repeats(wanted: Ints, counts: Ints, draws: NDArray[np.float64]) -> Ints:
-    """A member in [0, counts[c]) for each wanted class c, int64 (len(wanted),), from as many draws of U[0, 1).
+def as_number(ratio: Any) -> Any:
+    """A ratio as a number that Fraction takes: numpy's are read as they print, so that float32's 0.3 is 0.3.
 
-    All members of a class come before one comes again, and what a sample gets doesn't depend on those that follow:
-    each class is shuffled as Fisher and Yates do, one place a sample, with only the touched places in memory.
+    Raises ``InputError`` for anything but a real number.
     """
-    members, moved = np.empty(len(wanted), dtype=np.int64), dict[tuple[int, int], int]()
-    columns = (wanted, ranks_in_class(wanted), counts[wanted], draws)
-    for index, (label, rank, held, draw) in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
-        here = rank % held
-        there = here + int(draw * (held - here))
-        members[index] = drawn = moved.get((label, there), there)
-        moved[label, there] = moved.get((label, here), here)
-        moved[label, here] = drawn
-    return members
-
-
-def ranks_in_class(labels: Ints) -> Ints:
-    """How many of the same label come before each, int64 (len(labels),)."""
-    _, which, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    ranks = np.empty(len(labels), dtype=np.int64)
-    ranks[np.argsort(which, kind="stable")] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return ranks
+    if isinstance(ratio, bool) or not isinstance(ratio, Real):
+        raise InputError(f"ratio must be a number, got {ratio!r}.")
+    return float(str(ratio)) if isinstance(ratio, np.number) else ratio

@@ -10,13 +10,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from genaug import __version__
-from genaug.access import as_os_error, explained
+from genaug.artifacts.paths import as_os_error, explained, user_path
 from genaug.cli import check_backend, demo, evaluate, new_plugin, plugins, pull, push, sample, study, train, traverse
 from genaug.cli.printing import give_up_stdout, say, use_any_console
 from genaug.errors import GenaugError, is_out_of_memory
 from genaug.escaping import one_line
-from genaug.paths import user_path
+from genaug.version import __version__
 
 _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: an error that nobody foresaw
 _INTERRUPTED = 130  # 128 + SIGINT

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genaug import limits
+from genaug import checks
 from genaug.cli.printing import console, say, table
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def demo(
         Path, typer.Option(help="Folder for report.html, report.json, samples.png and a trained generator.")
     ] = Path("runs/demo"),
     seed: Annotated[
-        int, typer.Option(min=0, max=limits.SEED, help="First of the seeds; each draws other digits and weights.")
+        int, typer.Option(min=0, max=checks.SEED, help="First of the seeds; each draws other digits and weights.")
     ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the demo that the folder holds.")] = False,
 ) -> None:
@@ -25,7 +25,7 @@ def demo(
 
     Needs neither a network connection nor a GPU.
     """
-    from genaug.demo import DemoSettings, run_demo
+    from genaug.demo.run import DemoSettings, run_demo
 
     report = run_demo(out, settings=DemoSettings(seed=seed), overwrite=overwrite)
     console().print(_table(report))
@@ -34,7 +34,7 @@ def demo(
 
 
 def _table(report: dict[str, Any]) -> "Table":
-    from genaug.demo_report import demo_rows
+    from genaug.demo.report import demo_rows
 
     head, rows = demo_rows(report)
     times = len(report["seeds"])

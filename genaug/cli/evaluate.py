@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genaug import limits
+from genaug import checks
 from genaug.cli.printing import say
 from genaug.cli.reading import GroupBy, TestShare, read_data, read_held_out
 
@@ -36,16 +36,16 @@ def evaluate(
     group_by: GroupBy = None,
     labels_per_class: Annotated[
         int | None,
-        typer.Option(min=1, max=limits.COUNT, help="As in `genaug train`: it saw this many images a class only."),
+        typer.Option(min=1, max=checks.COUNT, help="As in `genaug train`: it saw this many images a class only."),
     ] = None,
     training_seed: Annotated[
         int | None,
-        typer.Option(min=0, max=limits.SEED, help="The --seed that drew these in `genaug train`.  [default: 0]"),
+        typer.Option(min=0, max=checks.SEED, help="The --seed that drew these in `genaug train`.  [default: 0]"),
     ] = None,
     image_size: Annotated[
         int | None,
         typer.Option(
-            min=1, max=limits.SIDE, help="Resize the shorter side to this and crop the centre, as in training."
+            min=1, max=checks.SIDE, help="Resize the shorter side to this and crop the centre, as in training."
         ),
     ] = None,
     features: Annotated[
@@ -57,17 +57,17 @@ def evaluate(
         typer.Option(
             "--n",
             min=1,
-            max=limits.COMPARED,
+            max=checks.COMPARED,
             help="Images to generate.  [default: as many as real ones, 200 to 10,000]",
         ),
     ] = None,
     classifiers: Annotated[
-        int, typer.Option(min=0, max=limits.CLASSIFIERS, help="Classifiers to train on generated images alone.")
+        int, typer.Option(min=0, max=checks.CLASSIFIERS, help="Classifiers to train on generated images alone.")
     ] = 3,
     updates: Annotated[
-        int, typer.Option(min=1, max=limits.COUNT, help="Of every classifier, at 128 images each.")
+        int, typer.Option(min=1, max=checks.COUNT, help="Of every classifier, at 128 images each.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, max=limits.SEED, help="Decides everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="Decides everything random.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json and neighbours.png.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation in --out.")] = False,
@@ -77,14 +77,14 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json in place of a table.")] = False,
 ) -> None:
     """Measure how real, how varied and how useful a generator's images are, and whether it copies its training set."""
+    from genaug.artifacts.figures import write_evaluation
+    from genaug.artifacts.paths import user_path
     from genaug.cli.run_data import load_recorded, recorded_data
     from genaug.cli.sources import source_named
-    from genaug.data import few_per_class, public_name
+    from genaug.data.datasets import few_per_class, public_name
     from genaug.errors import InputError, MissingSplitError
     from genaug.evaluation.evaluate import evaluate as measured
-    from genaug.evaluation.record import write_evaluation
     from genaug.evaluation.report import claim_evaluation
-    from genaug.paths import user_path
 
     if card and not user_path(source).is_dir():
         raise InputError(f"--card writes into a generator's folder, and {source} is none: genaug pull --out makes one.")

@@ -17,9 +17,9 @@ def new_plugin(
     name: Annotated[str, typer.Argument(help="What the backend will be called: lower-case letters, digits, '-', '_'.")],
 ) -> None:
     """Write a plugin, a small variational autoencoder with its tests, into the new folder genaug-NAME."""
-    from genaug.claims import claim
+    from genaug.artifacts.claims import claim
+    from genaug.backends.registry import discover
     from genaug.errors import InputError, OutputExistsError
-    from genaug.plugins import discover
 
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
         raise InputError(f"{name!r} is no name for a backend. Use lower-case letters, digits, and '-' or '_' inside.")

@@ -8,14 +8,14 @@ import typer
 from genaug.cli.printing import say
 
 if TYPE_CHECKING:
-    from genaug.plugins import BackendInfo, Discovery
+    from genaug.backends.registry import BackendInfo, Discovery
 
 
 def plugins(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """List the installed backends, and the plugins that don't work."""
-    from genaug.plugins import discover
+    from genaug.backends.registry import discover
 
     found = discover()
     say(_as_json(found) if json else _as_text(found))

@@ -39,7 +39,7 @@ def push(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Publish a generator with its card, a sheet of samples and its weights, in one commit."""
-    from genaug.loading import load
+    from genaug.hub.load import load
 
     published = load(source, device="cpu").push(
         repo,

@@ -9,7 +9,7 @@ import typer
 from genaug.cli.printing import say
 
 if TYPE_CHECKING:
-    from genaug.split_folders import Split
+    from genaug.data.split_folders import Split
 
 TestShare = Annotated[
     float | None,
@@ -34,7 +34,7 @@ def read_data(
     group_by: str | None = None,
 ) -> Any:
     """The data that an option names. For a folder, one line on stderr says what was read and what was left out."""
-    from genaug.data import load_data
+    from genaug.data.datasets import load_data
 
     data: Any = load_data(name, split=split, root=root, test_share=test_share, group_by=group_by)
     summary = getattr(data, "summary", None)

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from genaug.artifacts.paths import user_path
 from genaug.errors import InputError
-from genaug.paths import user_path
 
 
 class RunData(BaseModel):
@@ -40,7 +40,7 @@ def recorded_data(source: str, training: Mapping[str, Any] | None, root: Path | 
     if run is not None and run.get("command"):
         with suppress(ValidationError):
             return RunData.model_validate({**run["command"], "seed": run["seed"], "image_size": run["image_size"]})
-    from genaug.data import LABELLED_IMAGES
+    from genaug.data.datasets import LABELLED_IMAGES
 
     record = training or {}
     name, size = record.get("data"), record.get("image_size")
@@ -68,7 +68,7 @@ def recorded_data(source: str, training: Mapping[str, Any] | None, root: Path | 
 
 def load_recorded(source: str, recorded: RunData) -> Any:
     """The recorded training set. Raises ``InputError`` that names ``--data`` if it isn't there any more."""
-    from genaug.data import load_data
+    from genaug.data.datasets import load_data
 
     try:
         return load_data(recorded.data, root=recorded.root, test_share=recorded.test_share, group_by=recorded.group_by)

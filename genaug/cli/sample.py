@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genaug import limits
+from genaug import checks
 from genaug.cli.printing import say
 from genaug.escaping import escaped
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from genaug.export import Part
-    from genaug.spec import Spec
+    from genaug.backends.spec import Spec
+    from genaug.sources.export import Part
 
 _LARGEST_SHEET = 4000
 
@@ -29,21 +29,21 @@ def sample(
         ),
     ],
     n: Annotated[
-        int | None, typer.Option("--n", min=1, max=limits.COUNT, help="How many images, of classes drawn at random.")
+        int | None, typer.Option("--n", min=1, max=checks.COUNT, help="How many images, of classes drawn at random.")
     ] = None,
     per_class: Annotated[
-        int | None, typer.Option(min=1, max=limits.COUNT, help="How many images of each class.")
+        int | None, typer.Option(min=1, max=checks.COUNT, help="How many images of each class.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=limits.SEED, help="The same seed gives the same images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="The same seed gives the same images.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sheet or the samples in --out.")] = False,
 ) -> None:
     """Generate images and write them as PNG."""
     if (n is None) == (per_class is None):
         raise typer.BadParameter("say either --n or --per-class.")
-    from genaug.export import claim_samples, fill_class_folders
-    from genaug.folders import resolve
-    from genaug.sheet import check_free, save_sheet
+    from genaug.artifacts.folders import resolve
+    from genaug.reports.sheet import check_free, save_sheet
+    from genaug.sources.export import claim_samples, fill_class_folders
 
     if out.suffix.lower() == ".png":
         sheet = resolve(out)
@@ -65,8 +65,8 @@ def _parts(
     import torch
 
     from genaug.errors import InputError
-    from genaug.export import sample_parts
-    from genaug.loading import load
+    from genaug.hub.load import load
+    from genaug.sources.export import sample_parts
 
     generator = load(source, device=device)
     spec = generator.spec
@@ -74,8 +74,8 @@ def _parts(
         raise InputError("this generator has no classes: use --n.")
     count = n if per_class is None else per_class * spec.num_classes
     assert count is not None
-    if count > limits.COUNT:
-        raise InputError(f"{count:,} images are too many for one folder: {limits.COUNT:,} at most.")
+    if count > checks.COUNT:
+        raise InputError(f"{count:,} images are too many for one folder: {checks.COUNT:,} at most.")
     if most is not None and count > most:
         raise InputError(f"{count:,} images are too many for a sheet (at most {most:,}). Name a folder with --out.")
     wanted = count if per_class is None else torch.arange(spec.num_classes).repeat_interleave(per_class)
@@ -98,7 +98,7 @@ def _told(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":
 def _sheet(parts: "list[Part]", classes: "Sequence[str] | None") -> "Image":
     import torch
 
-    from genaug.sheet import Block, draw_sheet
+    from genaug.reports.sheet import Block, draw_sheet
 
     images = torch.cat([images for images, _ in parts])
     known = [labels for _, labels in parts if labels is not None]

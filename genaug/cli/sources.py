@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from genaug.cli.reading import read_data
 
 if TYPE_CHECKING:
-    from genaug.spec import Source
+    from genaug.sources.source import Source
 
 
 def source_named(name: str, like: Any, image_size: int | None, device: str | None) -> "Source":
@@ -14,22 +14,22 @@ def source_named(name: str, like: Any, image_size: int | None, device: str | Non
 
     Raises ``InputError`` for a folder that holds class folders and was named without ``folder:``.
     """
-    from genaug.loading import load
+    from genaug.hub.load import load
 
     if name.startswith("folder:"):
         from torchvision.transforms import v2
 
-        from genaug.blend.pool import SamplePool
-        from genaug.dataset_items import read_item
-        from genaug.images import to_uint8
+        from genaug.data.items import read_item
+        from genaug.modalities.image import to_uint8
+        from genaug.sources.pool import SamplePool
 
         images, first = read_data(name), read_item(like, 0, "the data")
         example = first[0] if isinstance(first, (tuple, list)) else first
         images.transform = v2.Grayscale() if len(to_uint8(example)) == 1 else v2.RGB()
         return SamplePool.from_dataset(images, image_size=image_size)
+    from genaug.artifacts.manifest import CONFIG_FILE
+    from genaug.artifacts.paths import user_path
     from genaug.errors import FormatError, InputError
-    from genaug.paths import user_path
-    from genaug.storage import CONFIG_FILE
 
     folder = user_path(name)
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genaug import limits
+from genaug import checks
 from genaug.cli.printing import console, say, table
 from genaug.cli.reading import GroupBy, TestShare, read_data, read_held_out
 from genaug.escaping import escaped, one_line
@@ -40,26 +40,26 @@ def study(
         typer.Option(help="A generated share to try, in (0, 1). May be repeated.  [default: 0.25 and 0.5]"),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, max=limits.SEEDS, help="How many seeds; a verdict needs two, ten are better.")
+        int, typer.Option(min=1, max=checks.SEEDS, help="How many seeds; a verdict needs two, ten are better.")
     ] = 10,
     labels_per_class: Annotated[
         int | None,
-        typer.Option(min=1, max=limits.COUNT, help="How many images of each class a seed trains on.  [default: all]"),
+        typer.Option(min=1, max=checks.COUNT, help="How many images of each class a seed trains on.  [default: all]"),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, max=limits.SIDE, help="Resize the shorter side to this and crop the centre.")
+        int | None, typer.Option(min=1, max=checks.SIDE, help="Resize the shorter side to this and crop the centre.")
     ] = None,
     classifier: Annotated[str, typer.Option(help="small, or timm:NAME.")] = "small",
-    updates: Annotated[int, typer.Option(min=1, max=limits.COUNT, help="Updates of every classifier.")] = 500,
-    batch_size: Annotated[int, typer.Option(min=1, max=limits.BATCH, help="Images in an update.")] = 64,
-    steps: Annotated[int, typer.Option(min=1, max=limits.STEPS, help="Training steps of every generator.")] = 2000,
+    updates: Annotated[int, typer.Option(min=1, max=checks.COUNT, help="Updates of every classifier.")] = 500,
+    batch_size: Annotated[int, typer.Option(min=1, max=checks.BATCH, help="Images in an update.")] = 64,
+    steps: Annotated[int, typer.Option(min=1, max=checks.STEPS, help="Training steps of every generator.")] = 2000,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the backends to train. May be repeated."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     workers: Annotated[
-        int, typer.Option(min=1, max=limits.WORKERS, help="Processes; the results don't depend on how many.")
+        int, typer.Option(min=1, max=checks.WORKERS, help="Processes; the results don't depend on how many.")
     ] = 1,
     explore: Annotated[
         bool, typer.Option("--explore", help="Score all arms on the test set; the verdict doesn't change.")
@@ -113,9 +113,9 @@ def _sources(
     names: list[str], steps: int, config: dict[str, Any], like: Any, image_size: int | None, device: str | None
 ) -> dict[str, Any]:
     """By name: what a folder holds, else a backend to train."""
+    from genaug.artifacts.paths import user_path
     from genaug.cli.sources import source_named
     from genaug.errors import InputError
-    from genaug.paths import user_path
     from genaug.studies.sources import Recipe
 
     sources: dict[str, Any] = {}

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from genaug import limits
+from genaug import checks
+from genaug.artifacts.paths import user_path
 from genaug.cli.printing import say
 from genaug.cli.reading import GroupBy, TestShare, read_data
-from genaug.paths import user_path
 
 STEPS = 5000
 
@@ -37,21 +37,21 @@ def train(
     steps: Annotated[
         int | None,
         typer.Option(
-            min=1, max=limits.STEPS, help=f"Training steps.  [default: {STEPS}, or with --max-minutes as many as fit]"
+            min=1, max=checks.STEPS, help=f"Training steps.  [default: {STEPS}, or with --max-minutes as many as fit]"
         ),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, max=limits.SIDE, help="Resize the shorter side to this and crop the centre.")
+        int | None, typer.Option(min=1, max=checks.SIDE, help="Resize the shorter side to this and crop the centre.")
     ] = None,
     labels_per_class: Annotated[
         int | None,
-        typer.Option(min=1, max=limits.COUNT, help="Train on this many images of each class only, drawn by --seed."),
+        typer.Option(min=1, max=checks.COUNT, help="Train on this many images of each class only, drawn by --seed."),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, max=limits.BATCH, help="Images in a step.  [default: 64]")
+        int | None, typer.Option(min=1, max=checks.BATCH, help="Images in a step.  [default: 64]")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=limits.SEED, help="Decides everything random.  [default: 0]")
+        int | None, typer.Option(min=0, max=checks.SEED, help="Decides everything random.  [default: 0]")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.  [default: auto]")] = None,
@@ -68,7 +68,7 @@ def train(
     ] = None,
     checkpoint_every: Annotated[
         int | None,
-        typer.Option(min=1, max=limits.STEPS, help="Save the whole state every so many steps.  [default: 500]"),
+        typer.Option(min=1, max=checks.STEPS, help="Save the whole state every so many steps.  [default: 500]"),
     ] = None,
     max_minutes: Annotated[
         float | None, typer.Option(help="Fix the number of steps, after the first ones, so that they take this long.")
@@ -77,7 +77,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            max=limits.THREADS,
+            max=checks.THREADS,
             help="CPU threads.  [default: all cores, or fewer if other programs keep them busy]",
         ),
     ] = None,
@@ -95,7 +95,7 @@ def train(
         )
     folder = out if out is not None else Path("runs") / Path(str(backend)).name
     from genaug.errors import InputError
-    from genaug.training.engine import fit, started_by
+    from genaug.training.fit import fit, started_by
 
     record = _record(folder) if resume else {}
     if backend is None and not record:
@@ -145,7 +145,7 @@ def _data(
     record: dict[str, Any], folder: Path, data: str | None, options: dict[str, Any], seed: int
 ) -> tuple[Any, dict[str, Any]]:
     """The training images, and how they were named: in this command, or else in the one that started the run."""
-    from genaug.data import few_per_class
+    from genaug.data.datasets import few_per_class
     from genaug.errors import InputError
 
     before = record.get("command")

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from genaug import limits
+from genaug import checks
 from genaug.cli.printing import say
 
 
 def traverse(
     source: Annotated[str, typer.Argument(help="A generator's folder: a run of `genaug train`, or a saved one.")],
     out: Annotated[Path, typer.Option(help="A folder for the sheets, as PNG.")],
-    seed: Annotated[int, typer.Option(min=0, max=limits.SEED, help="Draws what a sheet doesn't vary.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="Draws what a sheet doesn't vary.")] = 0,
     labels: Annotated[str | None, typer.Option(help="Labels to show, such as 0,3,7.  [default: up to ten]")] = None,
     axes: Annotated[
         str | None,
@@ -24,8 +24,8 @@ def traverse(
 ) -> None:
     """Draw what each latent changes: grids over pairs of codes, a sheet per category, the way from sample to sample."""
     wanted = _numbers(labels)
-    from genaug.loading import load
-    from genaug.traverse import claim_sheets, draw, write
+    from genaug.hub.load import load
+    from genaug.reports.traverse import claim_sheets, draw, write
 
     names = None if axes is None else [name.strip() for name in axes.split(",")]
     with claim_sheets(out, overwrite) as place:

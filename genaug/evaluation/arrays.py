@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genaug.errors import InputError
-from genaug.images import native_order
+from genaug.modalities.image import native_order
 from genaug.randomness import check_seed, mix
 
 _KEPT = (torch.uint8, torch.float32, torch.float64)

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.evaluation.arrays import Interval, check_features
 from genaug.evaluation.neighbours import nearest
 from genaug.randomness import check_seed, mix
-from genaug.surroundings import torch_defaults
 
 LEAST = 200
 # A cell counts where it holds at least so many generated samples (the authors' tau times their number) and so many

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from genaug.evaluation import frechet, kernel_distance, manifold
 from genaug.evaluation.arrays import Interval, half_sample_intervals
+from genaug.evaluation.fid import LEAST as FID_LEAST
+from genaug.evaluation.fid import frechet_distance
+from genaug.evaluation.kid import LEAST as KID_LEAST
+from genaug.evaluation.kid import kernel_distance
+from genaug.evaluation.prdc import LEAST as PRDC_LEAST
+from genaug.evaluation.prdc import manifold_overlap
 from genaug.randomness import mix
 
 
@@ -22,12 +27,12 @@ class Kind:
 _INF = float("inf")
 _KID_SUBSETS_IN_A_HALF = 10  # fewer than for the value itself: it is the longest part, and the noise only widens
 KINDS = {
-    "fid": Kind(frechet.LEAST, (0.0, _INF), False),
-    "kid": Kind(kernel_distance.LEAST, (-_INF, _INF), False),
-    "precision": Kind(manifold.LEAST, (0.0, 1.0), True),
-    "density": Kind(manifold.LEAST, (0.0, _INF), True),
-    "recall": Kind(manifold.LEAST, (0.0, 1.0), True),
-    "coverage": Kind(manifold.LEAST, (0.0, 1.0), True),
+    "fid": Kind(FID_LEAST, (0.0, _INF), False),
+    "kid": Kind(KID_LEAST, (-_INF, _INF), False),
+    "precision": Kind(PRDC_LEAST, (0.0, 1.0), True),
+    "density": Kind(PRDC_LEAST, (0.0, _INF), True),
+    "recall": Kind(PRDC_LEAST, (0.0, 1.0), True),
+    "coverage": Kind(PRDC_LEAST, (0.0, 1.0), True),
 }
 
 
@@ -40,11 +45,11 @@ def compare(real: Tensor, fake: Tensor, names: Sequence[str], seed: int, *, kid_
     """The named measures of checked features, (N, d) and (M, d)."""
     found: dict[str, float] = {}
     if "fid" in names:
-        found["fid"] = frechet.frechet_distance(real, fake)
+        found["fid"] = frechet_distance(real, fake)
     if "kid" in names:
-        found["kid"] = kernel_distance.kernel_distance(real, fake, subsets=kid_subsets, seed=mix(seed, "kid"))
+        found["kid"] = kernel_distance(real, fake, subsets=kid_subsets, seed=mix(seed, "kid"))
     if set(names) - {"fid", "kid"}:
-        overlap: Mapping[str, float] = manifold.manifold_overlap(real, fake)  # type: ignore[assignment]
+        overlap: Mapping[str, float] = manifold_overlap(real, fake)  # type: ignore[assignment]
         found |= {name: overlap[name] for name in names if name in overlap}
     return found
 

@@ -9,22 +9,20 @@ from typing import Any
 import torch
 from torch import nn
 
-import genaug
-from genaug import limits
-from genaug.blend.source import check_source
-from genaug.classes import matched_by_number
+from genaug import checks
+from genaug.checks import as_whole
+from genaug.data.classes import matched_by_number
+from genaug.device import pick_device, torch_defaults
 from genaug.errors import DataWarning, InputError
 from genaug.evaluation import stages
 from genaug.evaluation.features import Features, classifier_features, features_named, pixel_features
 from genaug.evaluation.report import Evaluation
 from genaug.evaluation.scores import train_scorer
 from genaug.evaluation.subject import FEWEST_SAMPLES, new_subject, not_what_it_saw, read_split
-from genaug.limits import as_whole
-from genaug.precision import pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed, mix
-from genaug.spec import Source
-from genaug.surroundings import torch_defaults
+from genaug.sources.source import Source, check_source
+from genaug.version import __version__
 
 _CLASSIFIER_COST = 10  # of training one, in replicates: for the progress bar only
 
@@ -79,9 +77,9 @@ def evaluate(
     """
     check_source(source)
     seed = check_seed(seed)
-    classifiers = as_whole(classifiers, "classifiers", 0, limits.CLASSIFIERS)
-    updates, replicates = as_whole(updates, "updates", 1), as_whole(replicates, "replicates", 0, limits.REPLICATES)
-    n = None if n is None else as_whole(n, "n", FEWEST_SAMPLES, limits.COMPARED)
+    classifiers = as_whole(classifiers, "classifiers", 0, checks.CLASSIFIERS)
+    updates, replicates = as_whole(updates, "updates", 1), as_whole(replicates, "replicates", 0, checks.REPLICATES)
+    n = None if n is None else as_whole(n, "n", FEWEST_SAMPLES, checks.COMPARED)
     place = pick_device(device)
     compared_by = None if isinstance(features, str) and features == "classifier" else features_named(features, device)
     if image_size is None:
@@ -149,7 +147,7 @@ def evaluate(
         "updates": updates,
         "replicates": replicates,
         "versions": {
-            "genaug": genaug.__version__,
+            "genaug": __version__,
             "torch": torch.__version__,
             "torchmetrics": version("torchmetrics"),
             "python": platform.python_version(),

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genaug.device import pick_device
 from genaug.errors import InputError
-from genaug.images import to_float
-from genaug.precision import pick_device
-from genaug.studies.classifier import SmallCNN
+from genaug.modalities.image import to_float
+from genaug.nn.classifier import SmallCNN
 
 _BATCH = 256
 _SCALED_BY = 2_000  # images that tell how large a classifier's features are

@@ -10,10 +10,10 @@ from typing import Any
 
 from PIL import Image
 
-from genaug.claims import Claim, claim
+from genaug.artifacts.claims import Claim, claim
 from genaug.escaping import escaped
 from genaug.evaluation.arrays import Interval
-from genaug.sheet import encode_png
+from genaug.reports.sheet import encode_png
 
 REPORT_FILE = "evaluation.json"
 SHEET_FILE = "neighbours.png"

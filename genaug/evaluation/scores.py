@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from genaug.evaluation.arrays import Interval, Z
+from genaug.nn.classifier import Augment, SmallCNN, new_classifier, shuffled_batches, train_classifier
 from genaug.randomness import mix
-from genaug.studies.classifier import Augment, SmallCNN, new_classifier, shuffled_batches, train_classifier
 
 WIDTH, BATCH, LEARNING_RATE = 16, 128, 2e-3
 

@@ -13,14 +13,14 @@ from genaug.evaluation import distributions, scores
 from genaug.evaluation.arrays import Interval, check_features, half_sample_intervals
 from genaug.evaluation.copying import LEAST as LEAST_FOR_COPYING
 from genaug.evaluation.copying import RULE, copying_and_nearness
-from genaug.evaluation.diversity import distance_ratio, first_per_class
 from genaug.evaluation.features import Features
 from genaug.evaluation.neighbours import nearest
 from genaug.evaluation.report import Measure, measure
 from genaug.evaluation.subject import Subject
+from genaug.modalities.distance import distance_ratio, first_per_class
+from genaug.nn.classifier import SmallCNN, predict
 from genaug.randomness import mix
-from genaug.sheet import Block, draw_sheet, sheet_labels
-from genaug.studies.classifier import SmallCNN, predict
+from genaug.reports.sheet import Block, draw_sheet, sheet_labels
 
 _PER_CLASS, _UNLABELLED = 200, 512  # images whose pixel distances are taken
 _COLUMNS, _ROWS = 5, 8

@@ -7,15 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genaug.blend.pool import SamplePool
-from genaug.classes import match_classes, renumbered
+from genaug.data.classes import match_classes, renumbered
+from genaug.data.reading import TrainingImages, fingerprint, read_images, shared_images
 from genaug.errors import InputError
-from genaug.evaluation.leakage import shared_images
-from genaug.export import sample_parts
 from genaug.randomness import mix
-from genaug.spec import Source
-from genaug.training.engine import fingerprint
-from genaug.training.reading import TrainingImages, read_images
+from genaug.sources.export import sample_parts
+from genaug.sources.pool import SamplePool
+from genaug.sources.source import Source
 
 FEWEST_SAMPLES, MOST_SAMPLES = 200, 10_000
 _MOST_SHARED = 0.01  # of the held-out images; large data sets hold a few images twice

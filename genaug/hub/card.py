@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from genaug import storage
+from genaug.artifacts.figures import claim_generator, read_evaluation
+from genaug.artifacts.manifest import Manifest, read_manifest
+from genaug.artifacts.paths import user_path
 from genaug.errors import InputError
-from genaug.evaluation.record import claim_generator, read_evaluation
 from genaug.hub import figures as measurements
 from genaug.hub import prose, sections
 from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, SHEET_FILE
 from genaug.hub.sections import Facts
 from genaug.hub.training_data import KEY, TrainingData, check_training_data, known_data, merged, parse_training_data
-from genaug.paths import user_path
 
 if TYPE_CHECKING:
-    from genaug.generator import Generator
+    from genaug.sources.generator import Generator
 
 UNKNOWN = "unknown"  # what the Hub calls a licence that isn't stated
 _LISTS = ("tags", "datasets")
@@ -41,7 +41,7 @@ helps depends on the data and the classifier, and weak generators hurt: compare 
 
 def render(
     generator: "Generator",
-    manifest: storage.Manifest,
+    manifest: Manifest,
     facts: Facts,
     *,
     theirs: str | None = None,
@@ -113,7 +113,7 @@ def write_card(
     licence and what it says about the training data, unless other values are given. Raises what ``genaug.load`` raises,
     ``InputError`` if there is no licence at all, and ``SaveError`` if writing fails.
     """
-    from genaug.loading import load
+    from genaug.hub.load import load
 
     folder = user_path(folder)
     generator = load(folder, device="cpu")
@@ -125,7 +125,7 @@ def write_card(
     recorded = parse_training_data(generator.training.get(KEY), f"the record of {folder}")
     data = merged([stated, stated_data(base), recorded])
     facts = Facts(repo, known, read_evaluation(folder), data=data)
-    card = render(generator, storage.read_manifest(folder), facts, ours=base)
+    card = render(generator, read_manifest(folder), facts, ours=base)
     with claim_generator(folder, "a card") as place:
         place.adopt([CARD_FILE])  # what people wrote in it is in the new one
         place.write({SHEET_FILE: draw_samples(generator), CARD_FILE: card.encode()})
@@ -164,7 +164,7 @@ def check_license(license: str | None) -> str | None:
 
 def draw_samples(generator: "Generator") -> bytes:
     """A PNG sheet of samples with a row for each class: the first ones of seed 0, none left out."""
-    from genaug.sheet import Block, draw_sheet, encode_png, sheet_labels
+    from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
 
     spec = generator.spec
     most = max(1, _SHEET_PIXELS // (spec.shape[1] * spec.shape[2]))

@@ -24,10 +24,10 @@ from huggingface_hub.utils import (
     validate_repo_id,
 )
 
-from genaug import __version__
 from genaug.errors import HubError, InputError
 from genaug.hub.pace import TooLongError, TooSlowError, paced_send
 from genaug.hub.redaction import redact
+from genaug.version import __version__
 
 SILENCE = 60.0  # seconds without a byte after which we give up, and the longest Retry-After that we wait for
 PAUSES = (1.0, 2.0, 4.0)  # seconds between attempts where the server asks for no other

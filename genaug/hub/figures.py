@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from huggingface_hub import EvalResult
 
-from genaug.evaluation.record import Evaluation, Figure, is_about_copying
+from genaug.artifacts.figures import Evaluation, Figure, is_about_copying
 from genaug.hub.prose import Part
 from genaug.hub.sections import cell
 from genaug.hub.training_data import known_data

@@ -15,10 +15,10 @@ from urllib.parse import quote
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-from genaug import storage
-from genaug.claims import Claim, claim
+from genaug.artifacts.claims import Claim, claim
+from genaug.artifacts.folders import saving_to
+from genaug.artifacts.manifest import CONFIG_FILE, MAX_CONFIG_BYTES, WEIGHTS_FILE, parse_manifest
 from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, SaveError
-from genaug.folders import saving_to
 from genaug.hub import cache, client
 from genaug.hub.answers import RepoAnswer, parse_repo
 from genaug.hub.client import MAX_ANSWER_BYTES, InterruptionError, NotAHubError, persistently
@@ -28,7 +28,7 @@ from genaug.hub.redaction import credentials_redacted, redact
 
 CARD_FILE = "README.md"
 SHEET_FILE = "samples.png"
-NEEDED = (storage.CONFIG_FILE, storage.WEIGHTS_FILE)
+NEEDED = (CONFIG_FILE, WEIGHTS_FILE)
 PUBLISHED = (*NEEDED, CARD_FILE, SHEET_FILE)
 MAX_CARD_BYTES = 2**20
 MAX_SHEET_BYTES = 2**26
@@ -178,24 +178,22 @@ def _fetch_all(remote: Remote, repo: str, names: tuple[str, ...], force: bool) -
                 f"{repo} ({remote.commit[:12]}) holds no generator of genaug: {name} is missing. Those that there are "
                 f"stand on {constants.ENDPOINT}/models?other=genaug."
             )
-    config = fetch(remote, repo, storage.CONFIG_FILE, storage.MAX_CONFIG_BYTES, force=force)
+    config = fetch(remote, repo, CONFIG_FILE, MAX_CONFIG_BYTES, force=force)
     try:
-        weights = storage.parse_manifest(config.read_bytes(), f"{repo}/{storage.CONFIG_FILE}").weights
+        weights = parse_manifest(config.read_bytes(), f"{repo}/{CONFIG_FILE}").weights
     except FormatError as error:
         raise HubError(
             f"{repo} ({remote.commit[:12]}) can't be loaded: {error} Choose another revision, or ask its owner."
         ) from error
-    told = remote.files[storage.WEIGHTS_FILE]
+    told = remote.files[WEIGHTS_FILE]
     if told.size not in (None, weights.size) or (len(told.digest or "") == 64 and told.digest != weights.sha256):
         raise HubError(
-            f"{repo} ({remote.commit[:12]}) holds other weights than its {storage.CONFIG_FILE} describes: somebody "
+            f"{repo} ({remote.commit[:12]}) holds other weights than its {CONFIG_FILE} describes: somebody "
             "changed one of the two. They weren't fetched; ask the owner to push the generator again, or choose "
             "another revision."
         )
-    found = {storage.CONFIG_FILE: config}
-    found[storage.WEIGHTS_FILE] = fetch(
-        remote, repo, storage.WEIGHTS_FILE, weights.size, also=weights.sha256, force=force
-    )
+    found = {CONFIG_FILE: config}
+    found[WEIGHTS_FILE] = fetch(remote, repo, WEIGHTS_FILE, weights.size, also=weights.sha256, force=force)
     limits = {CARD_FILE: MAX_CARD_BYTES, SHEET_FILE: MAX_SHEET_BYTES}
     return found | {name: fetch(remote, repo, name, limits[name], force=force) for name in names if name not in NEEDED}
 

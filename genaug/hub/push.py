@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from huggingface_hub import CommitOperationAdd, constants
 from huggingface_hub.errors import HfHubHTTPError
 
-from genaug import __version__, storage
+from genaug.artifacts.figures import EVALUATION_FILE, Evaluation, parse_evaluation, read_evaluation
+from genaug.artifacts.manifest import CONFIG_FILE, WEIGHTS_FILE, encode_generator, encode_manifest, parse_manifest
 from genaug.errors import GenaugError, HubError, InputError, NotOnHubError
-from genaug.evaluation.record import EVALUATION_FILE, Evaluation, parse_evaluation, read_evaluation
 from genaug.hub import cache, client
 from genaug.hub.card import (
     as_text,
@@ -31,9 +31,10 @@ from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, PUBLISHED, SHEET_FILE, de
 from genaug.hub.redaction import credentials_redacted, redact
 from genaug.hub.sections import Facts
 from genaug.hub.training_data import KEY, TrainingData, check_training_data, merged, parse_training_data
+from genaug.version import __version__
 
 if TYPE_CHECKING:
-    from genaug.generator import Generator
+    from genaug.sources.generator import Generator
 
 T = TypeVar("T")
 _MOST_CLASSES = 100  # whose figures travel in config.json
@@ -107,15 +108,15 @@ def _push(
     client.check_repo_id(repo)
     if tag is not None:
         client.check_revision(tag, "name for a tag")
-    files = storage.encode_generator(generator.manifest_fields(), generator.network.state_dict())
-    manifest = storage.parse_manifest(files[storage.CONFIG_FILE], storage.CONFIG_FILE)
+    files = encode_generator(generator.manifest_fields(), generator.network.state_dict())
+    manifest = parse_manifest(files[CONFIG_FILE], CONFIG_FILE)
     evaluation = _evaluation(generator, manifest.weights.sha256)
     if evaluation is not None:  # travels with the weights, so later pushes keep it
         many = len(evaluation.per_class) > _MOST_CLASSES
         manifest.training["evaluation"] = evaluation.model_dump(
             exclude_none=True, exclude={"per_class"} if many or not evaluation.per_class else None
         )
-        files[storage.CONFIG_FILE] = storage.encode_manifest(manifest)
+        files[CONFIG_FILE] = encode_manifest(manifest)
     our_card = None if generator.folder is None else read_card(generator.folder)
     known = check_license(license or stated_license(our_card))
 
@@ -139,7 +140,7 @@ def _push(
         facts = vetted(our_card, their_card)
         if facts.data.stated():
             manifest.training[KEY] = facts.data.stated()
-            files[storage.CONFIG_FILE] = storage.encode_manifest(manifest)
+            files[CONFIG_FILE] = encode_manifest(manifest)
         card = render(generator, manifest, facts, theirs=their_card, ours=our_card, force=force)
         files[CARD_FILE] = card.encode()
         return Publication(repo, message, tag, private, {name: files[name] for name in PUBLISHED})
@@ -246,7 +247,7 @@ def _commit(wanted: Publication, remote: Remote) -> str:
                 wanted.repo,
                 operations,
                 commit_message=wanted.message,
-                commit_description=f"sha256 of the weights: {sha256(wanted.files[storage.WEIGHTS_FILE]).hexdigest()}",
+                commit_description=f"sha256 of the weights: {sha256(wanted.files[WEIGHTS_FILE]).hexdigest()}",
                 parent_commit=remote.commit,
             )
         except HfHubHTTPError as error:

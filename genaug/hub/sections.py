@@ -5,15 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from genaug import __version__, storage
+from genaug.artifacts.figures import Evaluation
+from genaug.artifacts.manifest import Manifest
 from genaug.escaping import one_line
-from genaug.evaluation.record import Evaluation
 from genaug.hub.prose import Part
 from genaug.hub.pull import SHEET_FILE
 from genaug.hub.training_data import KEY, TrainingData, known_data, merged
+from genaug.version import __version__
 
 if TYPE_CHECKING:
-    from genaug.generator import Generator
+    from genaug.sources.generator import Generator
 
 TASK = "unconditional-image-generation"
 # Not one of the Hub's tasks, so it is no pipeline_tag; by its definition the one above takes no condition of any kind.
@@ -39,7 +40,7 @@ def task(generator: "Generator") -> str:
     return CLASS_TASK if generator.spec.takes_labels else TASK
 
 
-def summary(generator: "Generator", manifest: storage.Manifest, facts: Facts) -> Part:
+def summary(generator: "Generator", manifest: Manifest, facts: Facts) -> Part:
     spec, name = generator.spec, facts.repo.partition("/")[2]
     shape = "×".join(map(str, spec.shape))
     size = sum(p.numel() for p in generator.network.parameters())

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genaug.blend.looks import dress, look_of
-from genaug.blend.source import check_source, checked_sample
+from genaug.blend.formats import dress, look_of
+from genaug.data.labels import as_labels
 from genaug.errors import InputError
-from genaug.labels import as_labels
-from genaug.spec import Source
+from genaug.sources.source import Source, check_source, checked_sample
 
 try:
     from albumentations import ImageOnlyTransform

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any, Literal
 
+from genaug.checks import as_whole
+from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.labelling.codes import CodeSource
 from genaug.labelling.labelled_set import read_labelled
 from genaug.labelling.learner import Build, FewImagesCNN, Learner
 from genaug.labelling.rejection import MAX_WRONG, TRIES_PER_CLASS, RejectionSource
 from genaug.labelling.source import LabelledSource, check_unlabelled, device_of
-from genaug.limits import as_whole
+from genaug.nn.diffaugment import check_policy
 from genaug.randomness import check_seed
-from genaug.spec import Source
-from genaug.surroundings import torch_defaults
-from genaug.training.diffaugment import check_policy
+from genaug.sources.source import Source
 
 
 @torch_defaults()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genaug.backends.spec import Latent, Spec
 from genaug.errors import InputError
 from genaug.labelling.calibration import upper_bound
 from genaug.labelling.labelled_set import LabelledImages, called
@@ -15,7 +16,7 @@ from genaug.labelling.learner import BATCH, Learner, logits_of
 from genaug.labelling.matching import UNUSED, count_wrong, match_categories, tabulate
 from genaug.labelling.source import LabelledSource, LabelReport
 from genaug.randomness import category_rows, mix, uniform_rows
-from genaug.spec import Latent, Source, Spec
+from genaug.sources.source import Source
 
 _BLOCK = 16 * BATCH
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genaug.backends.spec import Spec
+from genaug.data.reading import TrainingImages, read_images
 from genaug.errors import InputError
 from genaug.randomness import mix
-from genaug.spec import Spec
-from genaug.training.reading import TrainingImages, read_images
 
 _LEAST_PER_CLASS = 2  # one to learn from and one to check with
 _SHOWN = 5

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from genaug.errors import InputError
+from genaug.nn import diffaugment
+from genaug.nn.classifier import as_unit, batches, train_classifier
 from genaug.randomness import mix
-from genaug.studies.classifier import as_unit, batches, train_classifier
-from genaug.training import diffaugment
 
 BATCH = 32
 _CHUNK = 256

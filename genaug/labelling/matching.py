@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genaug.blend.plan import Ints
+from genaug.data.apportion import Ints
 
 UNUSED = -1
 

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from genaug.blend.source import checked_sample
 from genaug.errors import InputError
 from genaug.labelling.calibration import (
     count_wrong,
@@ -16,7 +15,7 @@ from genaug.labelling.labelled_set import LabelledImages, called
 from genaug.labelling.learner import Learner, logits_of
 from genaug.labelling.source import LabelledSource, LabelReport
 from genaug.randomness import mix
-from genaug.spec import Source
+from genaug.sources.source import Source, checked_sample
 
 MAX_WRONG = 0.05
 TRIES_PER_CLASS = 500

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genaug.blend.source import check_source
+from genaug.backends.spec import Spec
+from genaug.checks import as_whole
+from genaug.data.labels import as_labels
+from genaug.device import torch_defaults
 from genaug.errors import InputError
-from genaug.labels import as_labels
-from genaug.limits import as_whole
 from genaug.randomness import category_rows, check_seed
-from genaug.spec import Source, Spec
-from genaug.surroundings import torch_defaults
+from genaug.sources.source import Source, check_source
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from genaug.blend.plan import largest_remainder
-from genaug.blend.pool import SamplePool
-from genaug.blend.source import checked_sample
-from genaug.classes import match_classes
-from genaug.images import to_float
+from genaug.backends.spec import Spec
+from genaug.data.apportion import largest_remainder
+from genaug.data.classes import match_classes
+from genaug.modalities.image import to_float
 from genaug.randomness import mix
-from genaug.spec import Source, Spec
+from genaug.sources.pool import SamplePool
+from genaug.sources.source import Source, checked_sample
 from genaug.studies.splits import Images
 
 NOISE_STD = 0.1

@@ -11,10 +11,10 @@ from typing import Annotated, Any, NotRequired
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from genaug.claims import Claim, claim
+from genaug.artifacts.claims import Claim, claim
+from genaug.artifacts.folders import resolve, saving_to
+from genaug.artifacts.json_files import read_json, read_json_lines
 from genaug.errors import FormatError, FormatWarning, InputError
-from genaug.folders import resolve, saving_to
-from genaug.json_files import read_json, read_json_lines
 
 SETTINGS_FILE, CELLS_FILE, GENERATORS = "study.json", "cells.jsonl", "generators"
 REPORT_FILES = ("report.json", "report.html")

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from genaug.errors import InputError
-from genaug.images import check_unit_range
+from genaug.modalities.image import check_unit_range
+from genaug.nn import diffaugment
+from genaug.nn.classifier import as_unit
 from genaug.randomness import mix
-from genaug.studies.classifier import as_unit
-from genaug.training import diffaugment
 
 Batch = tuple[Tensor, Tensor]
 

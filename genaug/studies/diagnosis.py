@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
-import genaug
-from genaug.evaluation.diversity import distance_ratio, first_per_class
+from genaug.modalities.distance import distance_ratio, first_per_class
+from genaug.nn.classifier import predict, train_classifier
 from genaug.randomness import mix, seeded
+from genaug.sources.loading import load_folder
 from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm
 from genaug.studies.blending import blended, generate
 from genaug.studies.cells import Ledger
 from genaug.studies.classic import augmented
-from genaug.studies.classifier import predict, train_classifier
 from genaug.studies.decide import Judgement
 from genaug.studies.jobs import Job, Work, one_thread, seed_images
 from genaug.studies.models import make_classifier
@@ -72,7 +72,7 @@ def _samples(work: Work, name: str, seed: int) -> tuple[Images, Images]:
     real, _ = seed_images(work, Job("test", seed, ()))
     source = work.sources[name]
     if isinstance(source, Recipe):
-        source = genaug.load(work.folder.generator(name, "test", seed), device=work.device)
+        source = load_folder(work.folder.generator(name, "test", seed), device=work.device)
     return generate(source, real, min(_SAMPLES, work.pool), mix(seed, "generated", name)), real
 
 

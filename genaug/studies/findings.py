@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-import genaug
 from genaug.progress import duration
 from genaug.studies.arms import CLASSIC, NONE, Arm
 from genaug.studies.cells import Ledger
@@ -17,6 +16,7 @@ from genaug.studies.diagnosis import describe_sensitivity, diagnose, reservation
 from genaug.studies.jobs import trained
 from genaug.studies.power import Sensitivity, sensitivity
 from genaug.studies.report import FORMAT_VERSION, arm_details
+from genaug.version import __version__
 
 
 def findings(
@@ -84,7 +84,7 @@ def findings(
         ],
         "settings": dict(settings),
         "seconds": round(sum(c.get("seconds", 0) for phase in ("inner", "test") for c in ledger.of(phase)), 1),
-        "versions": {"genaug": genaug.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {"genaug": __version__, "torch": torch.__version__, "python": platform.python_version()},
     }
 
 

@@ -8,15 +8,16 @@ from typing import Any, Literal
 
 import torch
 
+from genaug.backends.spec import Spec
 from genaug.errors import OutputExistsError, SaveError
+from genaug.nn.classifier import accuracy, train_classifier
 from genaug.randomness import mix, seeded
-from genaug.spec import Source, Spec
+from genaug.sources.source import Source
 from genaug.studies import sources as source_module
 from genaug.studies.arms import NOISE, Arm
 from genaug.studies.blending import NoisyCopies, blended, generate
 from genaug.studies.cells import StudyFolder, run_folder
 from genaug.studies.classic import augmented
-from genaug.studies.classifier import accuracy, train_classifier
 from genaug.studies.models import make_classifier
 from genaug.studies.sources import Recipe
 from genaug.studies.splits import Images, inner_split

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from genaug.errors import InputError
+from genaug.nn.classifier import small_cnn
 from genaug.randomness import check_seed, mix
-from genaug.studies.classifier import small_cnn
 
 Factory = Callable[[tuple[int, int, int], int], nn.Module]
 SMALL_WIDTH = 16  # channels of the small CNN's first block

@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
-from genaug.access import reading_from
-from genaug.claims import claim
+from genaug.artifacts.claims import claim
+from genaug.artifacts.json_files import check, read_json
+from genaug.artifacts.paths import reading_from, user_path
 from genaug.errors import FormatError
-from genaug.json_files import check, read_json
-from genaug.paths import user_path
 from genaug.studies.arms import Arm
 from genaug.studies.compare import Reduction, error_reduction
 from genaug.studies.decide import Verdict

@@ -9,24 +9,24 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import genaug
-from genaug import plugins
-from genaug.blend.pool import SamplePool
-from genaug.blend.source import check_source, checked_sample
-from genaug.claims import discard, settle
-from genaug.classes import match_classes
+from genaug.artifacts.claims import discard, settle
+from genaug.backends import registry
+from genaug.backends.backend import parse_config
+from genaug.backends.spec import Spec
+from genaug.data.classes import match_classes
+from genaug.data.reading import TrainingImages, fingerprint, shared_images
 from genaug.errors import FormatError, GenaugError, InputError, OutputExistsError, SaveError, TrainingWarning
-from genaug.evaluation.leakage import shared_images
-from genaug.generator import Generator
 from genaug.labelling.source import LabelledSource
-from genaug.spec import Source, Spec
+from genaug.nn.diffaugment import check_policy
+from genaug.sources.generator import Generator
+from genaug.sources.loading import load_folder
+from genaug.sources.pool import SamplePool
+from genaug.sources.source import Source, check_source, checked_sample
 from genaug.studies.arms import RESERVED
 from genaug.studies.cells import run_folder
 from genaug.studies.splits import Images
-from genaug.training.diffaugment import check_policy
-from genaug.training.engine import fingerprint, parse_config
-from genaug.training.ranks import training_alone
-from genaug.training.reading import TrainingImages
+from genaug.training.distributed import training_alone
+from genaug.training.fit import fit
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -81,7 +81,7 @@ def _recipe(name: str, what: Any, spec: Spec) -> Recipe:
     for number in (what.steps, what.batch_size):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise InputError(f"source {name!r}: steps and batch_size must be integers of 1 or more, got {number!r}.")
-    backend = plugins.resolve(what.backend)
+    backend = registry.resolve(what.backend)
     config = parse_config(what.backend, backend.Config, what.config)
     if not backend.describe(config, spec).takes_labels:
         raise InputError(
@@ -179,7 +179,7 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
     if folder.is_dir():
         settle(folder)
         with suppress(FormatError):
-            generator = genaug.load(folder, device=device)
+            generator = load_folder(folder, device=device)
             discard(run)  # of a process that was killed after it had saved the generator
             return generator
     settings: dict[str, Any] = {
@@ -192,13 +192,13 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
     with warnings.catch_warnings(), training_alone():
         warnings.filterwarnings("ignore", "no training image is of class", TrainingWarning)  # the report says so, once
         try:
-            generator = genaug.fit(recipe.backend, images, out=run, resume=run.exists(), **settings)
+            generator = fit(recipe.backend, images, out=run, resume=run.exists(), **settings)
         except (SaveError, OutputExistsError):
             raise
         except GenaugError:
             if not run.exists():
                 raise
-            generator = genaug.fit(recipe.backend, images, out=run, overwrite=True, **settings)
+            generator = fit(recipe.backend, images, out=run, overwrite=True, **settings)
     generator.save(folder, overwrite=True)
     discard(run)
     return generator

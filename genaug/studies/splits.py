@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from genaug.classes import renumbered
+from genaug.data.classes import renumbered
+from genaug.data.reading import TrainingImages
 from genaug.errors import InputError
 from genaug.randomness import mix
-from genaug.training.reading import TrainingImages
 
 HELD = 0.2  # the share of each class that the inner split holds back
 

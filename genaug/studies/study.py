@@ -11,15 +11,17 @@ from typing import Any
 
 import torch
 
-from genaug import __version__, limits
+from genaug import checks
+from genaug.backends.spec import Spec
 from genaug.blend.plan import as_number
-from genaug.classes import matched_by_number
+from genaug.checks import as_whole
+from genaug.data.classes import matched_by_number
+from genaug.data.reading import TrainingImages, fingerprint, read_images
+from genaug.device import pick_device
 from genaug.errors import InputError
-from genaug.limits import as_whole
-from genaug.precision import pick_device
 from genaug.progress import Progress
 from genaug.randomness import check_seed
-from genaug.spec import Source, Spec
+from genaug.sources.source import Source
 from genaug.studies import sources as source_module
 from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms, arms_to_test
 from genaug.studies.cells import Ledger, StudyFolder
@@ -37,9 +39,8 @@ from genaug.studies.sources import Recipe
 from genaug.studies.splits import Images, Subsets, check_sets, draw_subsets, labelled, without_images
 from genaug.studies.study_page import study_html
 from genaug.studies.workers import check_picklable, run_jobs
-from genaug.training.engine import fingerprint
-from genaug.training.reading import TrainingImages, read_images
 from genaug.training.signals import ended_by_sigterm
+from genaug.version import __version__
 
 POOL = 5_000  # generated images of a source for one seed, at most, unless the seed has more real ones
 
@@ -120,7 +121,7 @@ def study(
         )
     if resume and overwrite:
         raise InputError("overwrite starts a study anew and resume goes on with it: pass one of them.")
-    workers = as_whole(workers, "workers", 1, limits.WORKERS)
+    workers = as_whole(workers, "workers", 1, checks.WORKERS)
     with ExitStack() as held:
         held.enter_context(ended_by_sigterm())
         scratch = held.enter_context(tempfile.TemporaryDirectory())
@@ -180,7 +181,7 @@ def prepare(
     chosen_seeds, shares = _seeds(seeds), _ratios(ratios)
     if labels_per_class is not None:
         labels_per_class = as_whole(labels_per_class, "labels_per_class", 2)
-    updates, batch_size = as_whole(updates, "updates", 1), as_whole(batch_size, "batch_size", 1, limits.BATCH)
+    updates, batch_size = as_whole(updates, "updates", 1), as_whole(batch_size, "batch_size", 1, checks.BATCH)
     if not 0 < lr < float("inf"):
         raise InputError(f"lr must be above 0, got {lr!r}.")
     train = read_images(train_set, image_size, what="the training set")
@@ -308,9 +309,9 @@ def _statistics(subsets: Subsets, n_test: int) -> dict[str, Any]:
 
 def _seeds(seeds: Any) -> list[int]:
     if isinstance(seeds, Integral) and not isinstance(seeds, bool):
-        chosen = list(range(as_whole(seeds, "seeds", 0, limits.SEEDS)))
+        chosen = list(range(as_whole(seeds, "seeds", 0, checks.SEEDS)))
     elif isinstance(seeds, Sequence) and not isinstance(seeds, str):
-        as_whole(len(seeds), "the number of seeds", 0, limits.SEEDS)
+        as_whole(len(seeds), "the number of seeds", 0, checks.SEEDS)
         chosen = [check_seed(seed) for seed in seeds]
     else:
         raise InputError(f"seeds must be how many or which, got {seeds!r}.")
@@ -325,7 +326,7 @@ def _seeds(seeds: Any) -> list[int]:
 def _ratios(ratios: Any) -> list[float]:
     if isinstance(ratios, str) or not isinstance(ratios, Sequence) or not ratios:
         raise InputError(f"ratios must be a sequence of shares such as (.25, .5), got {ratios!r}.")
-    as_whole(len(ratios), "the number of ratios", 1, limits.RATIOS)
+    as_whole(len(ratios), "the number of ratios", 1, checks.RATIOS)
     shares = [float(as_number(ratio)) for ratio in ratios]
     for share in shares:
         if not 0 < share < 1:

@@ -6,17 +6,17 @@ from typing import Any
 
 import torch
 
-import genaug
 from genaug.evaluation.neighbours import nearest
 from genaug.progress import duration
-from genaug.sheet import Block, draw_sheet, sheet_labels
+from genaug.reports.page import code, facts, figure, page, paragraph, percent, picture, points, section, table
+from genaug.reports.plots import Curve, dot_plot, line_plot, percent_row
+from genaug.reports.sheet import Block, draw_sheet, sheet_labels
+from genaug.sources.loading import load_folder
 from genaug.studies.arms import NOISE, Arm
 from genaug.studies.blending import generate
 from genaug.studies.compare import summarize
 from genaug.studies.decide import BASELINES
 from genaug.studies.jobs import Job, Work, one_thread, seed_images
-from genaug.studies.page import code, facts, figure, page, paragraph, percent, picture, points, section, table
-from genaug.studies.plots import Curve, dot_plot, line_plot, percent_row
 from genaug.studies.sources import Recipe
 from genaug.studies.splits import Images
 
@@ -161,7 +161,7 @@ def _pictures(details: Mapping[str, Any], work: Work, chosen: Arm) -> list[str]:
             folder = work.folder.generator(str(chosen.source), "test", seed)
             if not folder.is_dir():
                 return [paragraph("The first seed's generator is not there, so there is nothing to show.")]
-            source = genaug.load(folder, device=work.device)
+            source = load_folder(folder, device=work.device)
         try:
             wanted = generate(source, _one_of_each(real), len(sheet_labels(work.spec.num_classes, _COLUMNS)), 0)
         except Exception as error:

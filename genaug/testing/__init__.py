@@ -19,13 +19,13 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, Literal
 from unittest import SkipTest
 
-from genaug import plugins
+from genaug.backends import registry
+from genaug.backends.backend import parse_config
 from genaug.errors import InputError, PluginError
 from genaug.testing import image_checks as image_checks  # importing them registers their checks
 from genaug.testing import training_checks as training_checks
-from genaug.testing.registry import CHECKS, Check
+from genaug.testing.listing import CHECKS, Check
 from genaug.testing.subject import ConformanceError
-from genaug.training.engine import parse_config
 
 if TYPE_CHECKING:
     import pytest
@@ -61,7 +61,7 @@ def check_backend(backend: str, *, config: Mapping[str, Any] | None = None) -> l
 
 def run_checks(backend: str, *, config: Mapping[str, Any] | None = None) -> Iterator[Result]:
     """The results of the checks one by one, as ``check_backend`` collects them; nothing is raised for a failed one."""
-    recipe = plugins.resolve(backend)
+    recipe = registry.resolve(backend)
     parse_config(backend, recipe.Config, {**recipe.small, **(config or {})})
     for check in CHECKS:
         try:

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genaug.backend import BackendConfig
+from genaug.backends.backend import BackendConfig
+from genaug.backends.spec import Spec
+from genaug.device import autocast
 from genaug.errors import InputError
-from genaug.generator import Generator
-from genaug.loading import load
-from genaug.precision import autocast
-from genaug.spec import Spec
-from genaug.testing.registry import check
+from genaug.hub.load import load
+from genaug.sources.generator import Generator
+from genaug.testing.listing import check
 from genaug.testing.subject import CPU, ODD_SHAPE, SHAPE, ConformanceError, Subject
 
 

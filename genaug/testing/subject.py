@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genaug import plugins
-from genaug.backend import Backend, Batch, Loss
-from genaug.randomness import latent_rows
-from genaug.spec import Spec
-from genaug.training.engine import parse_config
+from genaug.backends import registry
+from genaug.backends.backend import Backend, Batch, Loss, parse_config
+from genaug.backends.latents import latent_rows
+from genaug.backends.spec import Spec
+from genaug.data.reading import TrainingImages
+from genaug.training.distributed import Share
 from genaug.training.game import Game
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages
 from genaug.training.streams import BatchStream, TrainingStep
 
 SHAPE = (1, 8, 8)
@@ -39,7 +38,7 @@ class Subject:
 
     def case(self, shape: tuple[int, int, int] = SHAPE, *, labelled: bool = True) -> "Case":
         """A fresh instance of the backend on a small data set."""
-        backend = plugins.resolve(self.name)
+        backend = registry.resolve(self.name)
         config = parse_config(self.name, backend.Config, {**backend.small, **self.options})
         return Case(backend, config, small_images(shape, labelled))
 

@@ -11,12 +11,12 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from genaug.backend import Batch, Loss
+from genaug.backends.backend import Batch, Loss
 from genaug.errors import InputError
-from genaug.testing.registry import check
+from genaug.testing.listing import check
 from genaug.testing.subject import CPU, STEPS, Case, ConformanceError, Subject
 from genaug.testing.watching import LiveBytes, OneDevice
-from genaug.training.ranks import Share
+from genaug.training.distributed import Share
 from genaug.training.streams import TrainingStep
 
 

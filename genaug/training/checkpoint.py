@@ -6,17 +6,15 @@ import json
 import re
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from genaug.access import reading_from
+from genaug.artifacts.json_files import check, read_json
+from genaug.artifacts.paths import reading_from
 from genaug.errors import FormatError
-from genaug.json_files import check, read_json
-
-if TYPE_CHECKING:
-    from genaug.training.run_folder import RunFolder
+from genaug.training.run_folder import RunFolder
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")
@@ -44,7 +42,7 @@ class _State(_Strict):
 _SEAL, _STATE = TypeAdapter(_Seal), TypeAdapter(_State)
 
 
-def write_checkpoint(folder: "RunFolder", step: int, state: dict[str, Any]) -> None:
+def write_checkpoint(folder: RunFolder, step: int, state: dict[str, Any]) -> None:
     """Write ``step-<number>.pt`` and its seal into a run's folder, then drop all but the newest ``KEEP``.
 
     The seal holds the hash and the run that the checkpoint is of. Checkpoints of later steps go as well: the run fell
@@ -65,7 +63,7 @@ def write_checkpoint(folder: "RunFolder", step: int, state: dict[str, Any]) -> N
     folder.remove([*old, *(f"{name}.json" for name in old)])
 
 
-def newest_checkpoint(folder: "RunFolder", device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
+def newest_checkpoint(folder: RunFolder, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
     """The state of the run's newest complete checkpoint, or None, and a sentence for each one that was passed over.
 
     Raises ``ReadError`` for one that can't be read, since it may be complete.

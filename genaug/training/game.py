@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from genaug import plugins
-from genaug.backend import Backend
+from genaug.backends import registry
+from genaug.backends.backend import Backend
+from genaug.backends.spec import Spec
 from genaug.errors import TrainingError
 from genaug.randomness import mix
-from genaug.spec import Spec
-from genaug.training.ranks import Share, average_gradients
+from genaug.training.distributed import Share, average_gradients
 from genaug.training.statistics import recompute_statistics
 from genaug.training.streams import BatchStream, TrainingStep, seed_layers
 
@@ -38,10 +38,10 @@ class Game:
     ) -> None:
         seed_layers(mix(seed, "initial weights"), device)
         self.backend = backend
-        self.nets = plugins.built(backend, config, spec)
+        self.nets = registry.built(backend, config, spec)
         self.nets.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self._every = list(self.nets.parameters())
-        with plugins.faults_of(backend, "players"):
+        with registry.faults_of(backend, "players"):
             self.players = backend.players(config, self.nets)
             if not self.players or len({player.name for player in self.players}) != len(self.players):
                 raise ValueError("expected at least one player, with distinct names")
@@ -67,7 +67,7 @@ class Game:
                 for group in self.optimizers[seat].param_groups:
                     group["lr"] = player.lr * remaining
             for turn in range(player.steps):
-                with plugins.faults_of(self.backend, f"loss of player {player.name!r}"):
+                with registry.faults_of(self.backend, f"loss of player {player.name!r}"):
                     with step.networks():
                         loss = self.backend.loss(player.name, self.nets, real[turn], step)
                     self.optimizers[seat].zero_grad(set_to_none=True)

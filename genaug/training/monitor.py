@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genaug.evaluation.diversity import first_per_class, pair_distance, within_class_distance
-from genaug.generator import Generator
-from genaug.randomness import latent_rows
-from genaug.sheet import Block, draw_sheet, encode_png, sheet_labels
-from genaug.spec import Spec
-from genaug.training.reading import TrainingImages
+from genaug.backends.latents import latent_rows
+from genaug.backends.spec import Spec
+from genaug.data.reading import TrainingImages
+from genaug.modalities.distance import first_per_class, pair_distance, within_class_distance
+from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
+from genaug.sources.generator import Generator
 from genaug.training.run_folder import RunFolder
 
 _PER_CLASS = 64

@@ -11,19 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genaug.backend import Backend
+from genaug.artifacts.manifest import encode_generator
+from genaug.backends.backend import Backend
+from genaug.backends.registry import described
+from genaug.data.reading import TrainingImages
 from genaug.errors import InputError, SaveError, TrainingError, TrainingWarning
-from genaug.generator import Generator
-from genaug.plugins import described
 from genaug.progress import Progress
-from genaug.storage import encode_generator
+from genaug.sources.generator import Generator
 from genaug.training.checkpoint import newest_checkpoint, newest_step, write_checkpoint
+from genaug.training.distributed import Share, any_of, from_first, wait_for_all
 from genaug.training.game import EMA_DECAY, Game
 from genaug.training.guards import DiscriminatorGuard
 from genaug.training.monitor import Monitor
 from genaug.training.plan import TRIAL, WARM_UP, Budget, Plan
-from genaug.training.ranks import Share, any_of, from_first, wait_for_all
-from genaug.training.reading import TrainingImages
 from genaug.training.run_folder import RunFolder
 from genaug.training.signals import caught_signals, leave
 from genaug.training.streams import BatchStream, TrainingStep

@@ -17,11 +17,10 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from genaug.claims import Claim, claim
+from genaug.artifacts.claims import Claim, claim
+from genaug.artifacts.folders import resolve, saving_to
+from genaug.artifacts.json_files import read_json, read_json_lines
 from genaug.errors import FormatError, InputError
-from genaug.folders import resolve, saving_to
-from genaug.json_files import read_json, read_json_lines
-from genaug.training.checkpoint import newest_step
 
 _RUN_FILE = "run.json"
 _METRICS_FILE = "metrics.jsonl"
@@ -97,10 +96,6 @@ class RunFolder:
     def add_to_record(self, fields: Mapping[str, Any]) -> None:
         """Write more fields into ``run.json``."""
         self._write_record({**self._record, **fields})
-
-    def newest_step(self) -> int | None:
-        """The step of the newest checkpoint; None if there is none."""
-        return newest_step(self.checkpoints)
 
     def open(self, asked: dict[str, Any], resume: bool) -> str | None:
         """Start a run, removing an older one, or go on with the one that is there.

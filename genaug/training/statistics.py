@@ -18,11 +18,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.quasirandom import SobolEngine
 
-from genaug.backend import Backend
-from genaug.generator import chunk_size
-from genaug.precision import autocast
+from genaug.backends.backend import Backend
+from genaug.backends.spec import Spec
+from genaug.device import autocast
 from genaug.randomness import mix, seeded
-from genaug.spec import Spec
+from genaug.sources.generator import chunk_size
 
 SAMPLES = 4096  # a power of two, as Sobol's sequence and the chunks need
 _FEW = 256  # enough to find about the right place

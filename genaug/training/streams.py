@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genaug.backend import Batch
-from genaug.precision import autocast
+from genaug.backends.backend import Batch
+from genaug.backends.spec import Spec
+from genaug.data.reading import TrainingImages
+from genaug.device import autocast
+from genaug.nn.diffaugment import augment
 from genaug.randomness import mix
-from genaug.spec import Spec
-from genaug.training.diffaugment import augment
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages
+from genaug.training.distributed import Share
 
 
 class BatchStream:
@@ -56,7 +56,7 @@ class BatchStream:
 
 
 class TrainingStep:
-    """The engine's side of ``genaug.backend.Step``; one object serves all steps of a run."""
+    """The engine's side of ``genaug.backends.backend.Step``; one object serves all steps of a run."""
 
     def __init__(
         self,

@@ -7,11 +7,10 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, cat, nn
 from torch.nn.functional import cross_entropy
 
-from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
+from genaug.backends import Backend, BackendConfig, Batch, Latent, Loss, Player, Spec, Step
 from genaug.errors import InputError
-from genaug.networks import ConvGenerator
-from genaug.spec import Latent, Spec
-from genaug.training.objectives import OBJECTIVES, score_log, zero_centred_penalty
+from genaug.nn.blocks import ConvGenerator
+from genaug.nn.objectives import OBJECTIVES, score_log, zero_centred_penalty
 from genaug_cgan.networks import Discriminator
 
 

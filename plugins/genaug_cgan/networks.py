@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from genaug.networks import ConvFeatures
+from genaug.nn.blocks import ConvFeatures
 
 
 class Discriminator(nn.Module):

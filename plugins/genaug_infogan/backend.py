@@ -6,10 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn, stack
 
-from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
+from genaug.backends import Backend, BackendConfig, Batch, Latent, Loss, Player, Spec, Step
 from genaug.errors import InputError
-from genaug.spec import Latent, Spec
-from genaug.training.objectives import OBJECTIVES, score_log
+from genaug.nn.objectives import OBJECTIVES, score_log
 from genaug_infogan.information import codes_of, information
 from genaug_infogan.networks import CodeGenerator, InfoDiscriminator
 

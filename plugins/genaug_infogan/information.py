@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, gaussian_nll_loss, softplus
 
-from genaug.spec import Latent, Spec
+from genaug.backends import Latent, Spec
 
 _LEAST_VARIANCE = 1e-3  # of a predicted variance: a code may be read off an image exactly
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from genaug.networks import SLOPE, ConvFeatures, ConvGenerator
-from genaug.spec import Spec
+from genaug.backends import Spec
+from genaug.nn.blocks import SLOPE, ConvFeatures, ConvGenerator
 from genaug_infogan.information import codes_of, outputs_of
 
 _HIDDEN = 128  # of Q's own head

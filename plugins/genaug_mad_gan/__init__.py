@@ -1,7 +1,7 @@
 """The ``mad-gan`` backend, registered the way every plugin registers its own."""
 
 from genaug import hookimpl
-from genaug.hookspecs import Register
+from genaug.backends.hookspecs import Register
 
 
 @hookimpl

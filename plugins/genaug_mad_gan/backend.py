@@ -8,10 +8,9 @@ import torch
 from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, cat, nn
 
-from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
+from genaug.backends import Backend, BackendConfig, Batch, Latent, Loss, Player, Spec, Step
 from genaug.errors import InputError
-from genaug.spec import Latent, Spec
-from genaug.training.objectives import score_log, zero_centred_penalty
+from genaug.nn.objectives import score_log, zero_centred_penalty
 from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, shared_generators
 from genaug_mad_gan.objectives import APART, JOINT, madgan_discriminator, naming_loss, real_score
 from genaug_mad_gan.thesis import SHAPE, ThesisDiscriminator, thesis_generators

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
-from genaug.networks import SLOPE, ClassNorm, ConvFeatures, Stem, UpStage, stage_sizes, stage_widths
+from genaug.nn.blocks import SLOPE, ClassNorm, ConvFeatures, Stem, UpStage, stage_sizes, stage_widths
 
 _BLOCKS = 4  # blocks that a generator's equal share of a batch is cut into
 

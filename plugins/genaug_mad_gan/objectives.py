@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from genaug.training.objectives import OBJECTIVES
+from genaug.nn.objectives import OBJECTIVES
 
 JOINT = {"madgan": OBJECTIVES["nonsaturating"], "madgan_minimax": OBJECTIVES["minimax"]}
 """The paper's objectives, with one softmax over all k + 1 outputs; by what its generators minimise."""

@@ -7,10 +7,9 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
-from genaug.networks import ConvGenerator, ProjectionDiscriminator
-from genaug.spec import Latent, Spec
-from genaug.training.objectives import OBJECTIVES, interpolation_penalty
+from genaug.backends import Backend, BackendConfig, Batch, Latent, Loss, Player, Spec, Step
+from genaug.nn.blocks import ConvGenerator, ProjectionDiscriminator
+from genaug.nn.objectives import OBJECTIVES, interpolation_penalty
 
 # The penalty alone is to bound the scores, and the generator is to learn from a critic that is ahead.
 _REFUSED = {

@@ -118,8 +118,8 @@ class Digits:
     """Real digits as if they were generated; generator 1 draws upside down."""
 
     def __init__(self, members):
-        from genaug.spec import Latent, Spec
-        from genaug.training.reading import read_images
+        from genaug.backends import Latent, Spec
+        from genaug.data.reading import read_images
 
         data = read_images(load_data("digits"))
         self.images, self.labels = data.images, data.labels
@@ -139,7 +139,7 @@ class Digits:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
-    from genaug.training.reading import read_images
+    from genaug.data.reading import read_images
 
     options = conditional.parse(["--data", "digits", "--judge-updates", "150", "--updates", "150", "--steps", "1"])
     options.samples, options.pool = 1000, 2000
@@ -175,7 +175,7 @@ def test_generators_that_differ_are_told_apart(judged):
 
 
 def test_the_fixed_classifier_is_trained_once_for_all_machines(tmp_path, monkeypatch):
-    from genaug.training.reading import read_images
+    from genaug.data.reading import read_images
 
     options = conditional.parse(["--data", "digits", "--judge-updates", "5"])
     monkeypatch.setattr(measures, "fid", lambda a, b: 0.0)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from genaug.backends import Latent, Spec
 from genaug.data import load_data
-from genaug.spec import Latent, Spec
-from genaug.training.reading import read_images
+from genaug.data.reading import read_images
 
 TINY = ["--data", "digits", "--seeds", "1", "--json"]
 ORDER = torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])  # the digit of each category

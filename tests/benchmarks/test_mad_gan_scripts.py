@@ -9,7 +9,7 @@ import mixtures_2d
 import pytest
 import torch
 
-from genaug import plugins
+from genaug.backends import registry
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_mixtures_2d(call, monkeypatch):
     monkeypatch.setattr(mixtures_2d, "SAMPLES", 3000)
     arguments = ["--seeds", "2", "--steps", "6"]
     result, lines, said = call(mixtures_2d, *arguments)
-    methods = [m for m, (backend, _) in mixtures_2d.METHODS.items() if backend in plugins.discover().backends]
+    methods = [m for m, (backend, _) in mixtures_2d.METHODS.items() if backend in registry.discover().backends]
     assert [(line["mixture"], line["method"]) for line in lines[: len(lines) // 2]] == [
         (mixture, method) for mixture in ("ring", "grid") for method in methods
     ]

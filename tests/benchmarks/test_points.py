@@ -7,7 +7,7 @@ import torch
 from points import CHUNK, DenseHeads, Mixture, PointStream, Training, Unlabelled, with_networks
 from torch import nn
 
-from genaug import plugins
+from genaug.backends import registry
 
 LINE = mad_gan_1d.DATA
 
@@ -52,7 +52,7 @@ class TestTraining:
         return Training(mad_gan_1d.backend(3), {**mad_gan_1d.OPTIONS, "generators": 3}, LINE, 16, 0)
 
     def test_the_loss_is_the_plugins_own(self, training):
-        plugin = type(plugins.resolve("mad-gan"))
+        plugin = type(registry.resolve("mad-gan"))
         assert isinstance(training.game.backend, plugin)
         for name in ("loss", "players", "generate", "_generator_loss", "_discriminator_loss", "_make"):
             assert getattr(type(training.game.backend), name) is getattr(plugin, name)

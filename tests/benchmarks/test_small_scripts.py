@@ -13,7 +13,7 @@ import training
 import training_time
 
 from genaug.data import load_data
-from genaug.training.reading import read_images
+from genaug.data.reading import read_images
 
 HERE = Path(__file__).parent
 BENCHMARKS = HERE.parents[1] / "benchmarks"

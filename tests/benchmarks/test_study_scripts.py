@@ -18,7 +18,7 @@ import verdict
 
 import genaug
 from genaug.data import load_data
-from genaug.demo import DemoSettings
+from genaug.demo.run import DemoSettings
 from genaug.studies import Recipe, jobs
 from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE, StudyFolder
 
@@ -209,7 +209,7 @@ class TestVerdict:
 
     def test_the_fresh_seeds_are_judged_on_the_half_that_the_study_did_not_see(self):
         from genaug.data import load_data
-        from genaug.labels import labels_of
+        from genaug.data.labels import labels_of
 
         test = load_data("digits", split="test")
         first, second = verdict.halves(test)
@@ -239,7 +239,7 @@ class TestVerdict:
 
 
 def verdict_images():
-    from genaug.training.reading import read_images
+    from genaug.data.reading import read_images
 
     data = read_images(load_data("digits"))
     return data.images, data.labels

@@ -7,9 +7,8 @@ import torch
 import wgan_gp_curve
 import wgan_gp_limits
 
-from genaug import plugins
-from genaug.spec import Spec
-from genaug.training.reading import TrainingImages, read_images
+from genaug.backends import Spec, registry
+from genaug.data.reading import TrainingImages, read_images
 
 TINY = {"IMAGE_SIZE": 8, "WIDTH": 4, "BATCH": 16, "SAMPLES": 200, "SUBSETS": 2, "POINTS": 3}
 
@@ -66,7 +65,7 @@ def test_the_estimate_on_held_out_images_is_the_critics_gap_to_the_latest_sample
 
     monkeypatch.setattr(wgan_gp_curve.Game, "play", play)
     monkeypatch.setattr(wgan_gp_curve, "kid", lambda *_, **__: next(kids))
-    config = plugins.resolve("wgan-gp").Config(width=4, max_width=8, conditional=False)
+    config = registry.resolve("wgan-gp").Config(width=4, max_width=8, conditional=False)
     key = {"seed": 0, "batch_size": 4, "window": 2, "points": [1, 2, 3], "samples": 20, "subsets": 1}
     data = TrainingImages(images, None, Spec(shape=(1, 8, 8)))
     features = type("Flat", (), {"of": staticmethod(lambda images: images.flatten(1).float())})()

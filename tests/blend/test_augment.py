@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from fakes import FakeReal, FakeSource, UnlabelledSource, is_fake, label_in, pixels_of
+from helpers.fakes import FakeReal, FakeSource, UnlabelledSource, is_fake, label_in, pixels_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

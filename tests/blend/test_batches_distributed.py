@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fakes import FakeReal, FakeSource
+from helpers.fakes import FakeReal, FakeSource
 from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler
 from torch.utils.data.distributed import DistributedSampler
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from fakes import FakeReal, FakeSource
+from helpers.fakes import FakeReal, FakeSource
 from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Subset, default_collate
 from torchvision.datasets import ImageFolder

@@ -4,7 +4,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from fakes import FailingSource, FakeReal, FakeSource, UnlabelledSource, is_fake, label_in, pixels_of
+from helpers.fakes import FailingSource, FakeReal, FakeSource, UnlabelledSource, is_fake, label_in, pixels_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import (
@@ -18,8 +18,8 @@ from torch.utils.data import (
 )
 
 from genaug import GenerativeAugment, MixedDataset, SamplePool
+from genaug.data.reading import read_images
 from genaug.errors import BlendWarning, InputError
-from genaug.training.reading import read_images
 
 LABELS = [0] * 8 + [1] * 5 + [2] * 4 + [3] * 3
 labels_lists = st.lists(st.integers(0, 3), min_size=1, max_size=40)

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 import torch
-from fakes import FakeReal, FakeSource, pixels_of
+from helpers.fakes import FakeReal, FakeSource, pixels_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset

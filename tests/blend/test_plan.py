@@ -6,18 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genaug.blend.batches import generated_in_batches
-from genaug.blend.plan import (
-    draw_places,
-    draw_slots,
-    generated_count,
-    largest_remainder,
-    level_down,
-    level_up,
-    make_plan,
-    stream,
-)
+from genaug.blend.plan import draw_places, draw_slots, generated_count, level_down, level_up, make_plan
+from genaug.checks import as_whole
+from genaug.data.apportion import largest_remainder
 from genaug.errors import InputError
-from genaug.limits import as_whole
+from genaug.randomness import stream
 
 ratios = st.floats(0, 0.99)
 class_counts = st.lists(st.integers(0, 50), min_size=1, max_size=8).filter(sum)

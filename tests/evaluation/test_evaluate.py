@@ -10,18 +10,17 @@ from torch.utils.data import Subset, TensorDataset
 from typer.testing import CliRunner
 
 import genaug
+from genaug.artifacts.figures import read_evaluation
+from genaug.backends import Spec
 from genaug.cli import app
 from genaug.data import load_data
+from genaug.data.reading import TrainingImages, fingerprint, read_images
 from genaug.errors import InputError, OutputExistsError, TrainingError
 from genaug.evaluation import Features
-from genaug.evaluation.record import read_evaluation
 from genaug.evaluation.subject import new_subject, read_split
-from genaug.export import write_class_folders
 from genaug.hub.card import write_card
-from genaug.images import to_uint8
-from genaug.spec import Spec
-from genaug.training.engine import fingerprint
-from genaug.training.reading import TrainingImages, read_images
+from genaug.modalities.image import to_uint8
+from genaug.sources.export import write_class_folders
 
 FAST = {"n": 200, "updates": 30, "classifiers": 1, "replicates": 3, "device": "cpu", "progress": False}
 DIGITS = tuple(map(str, range(10)))

@@ -9,7 +9,7 @@ from torch import nn
 from genaug.errors import InputError
 from genaug.evaluation import Features, module_features
 from genaug.evaluation.features import classifier_features, features_named
-from genaug.studies.classifier import new_classifier
+from genaug.nn.classifier import new_classifier
 
 IMAGES = torch.randint(0, 256, (5, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 

@@ -1,17 +1,12 @@
 """A local Hub and its client as fixtures."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # for client_at, local_hub and hub_faults
 
 
 @pytest.fixture
 def hub(tmp_path):
     """A fresh Hub, cache and client; "owner" is logged in. Nobody sleeps: ``hub.slept`` tells how long one would."""
-    from client_at import local_hub
+    from helpers.client_at import local_hub
 
     with local_hub(tmp_path) as hub:
         yield hub

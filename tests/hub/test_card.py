@@ -7,8 +7,8 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 import genaug
+from genaug.artifacts.figures import write_evaluation
 from genaug.errors import InputError
-from genaug.evaluation.record import write_evaluation
 from genaug.hub.card import draw_samples, write_card
 
 REPO = "owner/digits"

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hub_faults import status
+from helpers.hub_faults import status
 from typer.testing import CliRunner
 
 import genaug

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from fault_cases import LOADING, PUSHING
-from fault_world import REPO, World, repo
+from helpers.fault_cases import LOADING, PUSHING
+from helpers.fault_world import REPO, World, repo
 
 import genaug
 from genaug.errors import GenaugError, HubWarning

@@ -6,13 +6,13 @@ import json
 import uuid
 
 import pytest
-from hub_faults import status
+from helpers.hub_faults import status
+from helpers.local_hub import Answer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from local_hub import Answer
 
 import genaug
-from genaug import storage
+from genaug.artifacts import manifest
 from genaug.errors import GenaugError
 from genaug.hub.pull import pull
 
@@ -31,7 +31,7 @@ JSON = st.recursive(
 def files(make_generator):
     """What a generator's repo holds."""
     generator = make_generator()
-    return storage.encode_generator(generator.manifest_fields(), generator.network.state_dict())
+    return manifest.encode_generator(generator.manifest_fields(), generator.network.state_dict())
 
 
 def check_refused(hub, files):

@@ -7,11 +7,11 @@ import subprocess
 
 import pytest
 import torch
-from hub_faults import dropped, edited, status
+from helpers.hub_faults import dropped, edited, status
 from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
 
 import genaug
-from genaug import storage
+from genaug.artifacts import manifest
 from genaug.errors import FormatError, HubError, HubWarning, InputError, OutputExistsError, SaveError
 from genaug.hub.cache import blank, blob
 from genaug.hub.pull import copy_to, pull
@@ -25,7 +25,7 @@ def generator(make_generator):
 
 
 def contents(generator):
-    return storage.encode_generator(generator.manifest_fields(), generator.network.state_dict())
+    return manifest.encode_generator(generator.manifest_fields(), generator.network.state_dict())
 
 
 @pytest.fixture

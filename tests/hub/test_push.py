@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from hub_faults import status
+from helpers.hub_faults import status
+from helpers.local_hub import Answer
+from helpers.publishing import REPO, card_of, edit, push
 from huggingface_hub import ModelCard, constants, get_session
-from local_hub import Answer
-from publishing import REPO, card_of, edit, push
 
 import genaug
+from genaug.artifacts.figures import write_evaluation
 from genaug.errors import FormatError, HubError, InputError
-from genaug.evaluation.record import write_evaluation
 from genaug.hub import client
 
 PUBLISHED = ["config.json", "model.safetensors", "README.md", "samples.png"]

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import yaml
+from helpers.publishing import REPO, card_of, edit, push
 from huggingface_hub import ModelCard
-from publishing import REPO, card_of, edit, push
 
 import genaug
+from genaug.artifacts.figures import write_evaluation
 from genaug.errors import InputError
-from genaug.evaluation.record import write_evaluation
 from genaug.hub import prose
 
 

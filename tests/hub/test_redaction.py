@@ -4,11 +4,11 @@ import json
 import traceback
 
 import pytest
-from hub_faults import echoing, edited
-from publishing import push
+from helpers.hub_faults import echoing, edited
+from helpers.publishing import push
 
 import genaug
-from genaug import storage
+from genaug.artifacts import manifest
 from genaug.errors import GenaugError, HubWarning
 from genaug.hub.pull import pull
 from genaug.hub.redaction import redact
@@ -24,7 +24,7 @@ def generator(make_generator):
 
 @pytest.fixture
 def published(hub, generator):
-    hub.repo(REPO, storage.encode_generator(generator.manifest_fields(), generator.network.state_dict()))
+    hub.repo(REPO, manifest.encode_generator(generator.manifest_fields(), generator.network.state_dict()))
     return hub
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from publishing import REPO, card_of, edit, push
+from helpers.publishing import REPO, card_of, edit, push
 
 import genaug
 from genaug.errors import InputError

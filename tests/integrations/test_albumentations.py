@@ -7,7 +7,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
-from fakes import FakeReal, FakeSource, UnlabelledSource, is_fake, label_in, pixels_of
+from helpers.fakes import FakeReal, FakeSource, UnlabelledSource, is_fake, label_in, pixels_of
 from torch.utils.data import DataLoader, Dataset
 
 from genaug import SamplePool

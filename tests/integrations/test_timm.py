@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from fakes import MARK, FakeReal, FakeSource
-from tiny_files import write_jpegs
+from helpers.fakes import MARK, FakeReal, FakeSource
+from helpers.tiny_files import write_jpegs
 
 from genaug import GenerativeAugment, MixedDataset, SamplePool
 

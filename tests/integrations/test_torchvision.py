@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from fakes import FakeReal, FakeSource, is_fake, label_in, pixels_of
-from tiny_files import CIFAR_CLASSES, write_cifar10, write_fashion_mnist
+from helpers.fakes import FakeReal, FakeSource, is_fake, label_in, pixels_of
+from helpers.tiny_files import CIFAR_CLASSES, write_cifar10, write_fashion_mnist
 from torch.utils.data import (
     ConcatDataset,
     DataLoader,

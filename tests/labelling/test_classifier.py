@@ -2,8 +2,8 @@ import pickle
 
 import pytest
 import torch
-from fakes import FakeReal, FakeSource
-from fakes_unlabelled import SHAPE, Reader, World, labelled, true_class
+from helpers.fakes import FakeReal, FakeSource
+from helpers.fakes_unlabelled import SHAPE, Reader, World, labelled, true_class
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import genaug
 from genaug.errors import InputError
-from genaug.spec import Source
+from genaug.sources.source import Source
 
 SURE, UNSURE = 200, 30
 # (label, looks like, how sure, how many): what one can be sure of is what it looks like, half the rest isn't.
@@ -206,7 +206,7 @@ def test_it_feeds_the_pool_the_dataset_and_the_transform(source):
 
 
 def test_a_pool_of_equal_classes_costs_as_many_candidates_as_it_must(monkeypatch):
-    monkeypatch.setattr("genaug.blend.pool._BATCH", 500)
+    monkeypatch.setattr("genaug.sources.pool._BATCH", 500)
     world = World((0, 0, SURE, 1), (1, 1, SURE, 1), (2, 2, SURE, 1))
     source = sorted_by(world)
     world.made = 0

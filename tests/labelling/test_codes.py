@@ -1,17 +1,15 @@
 import pytest
 import torch
-from fakes_unlabelled import SHAPE, CodeWorld, Reader, World, labelled, pictures, true_class
+from helpers.fakes_unlabelled import SHAPE, CodeWorld, Reader, World, labelled, pictures, true_class
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import TensorDataset
 
 import genaug
-from genaug import plugins
-from genaug.backend import Backend, BackendConfig
+from genaug.backends import Backend, BackendConfig, Latent, Spec, registry
 from genaug.errors import InputError
-from genaug.generator import Generator
-from genaug.spec import Latent, Spec
+from genaug.sources.generator import Generator
 
 
 def matched(world, dataset, **options):
@@ -162,7 +160,7 @@ class Stripes(Backend):
 
 def test_a_real_generator_and_a_real_classifier(register_backend):
     register_backend("stripes", Stripes)
-    backend = plugins.resolve("stripes")
+    backend = registry.resolve("stripes")
     spec = backend.describe(None, Spec(shape=SHAPE))
     generator = Generator("stripes", backend, BackendConfig(), spec, nn.Linear(1, 1), {})
     rows = torch.arange(3).repeat_interleave(3)

@@ -1,13 +1,13 @@
 import pytest
 import torch
-from fakes import FakeReal
+from helpers.fakes import FakeReal
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import TensorDataset
 
 from genaug.errors import InputError
-from genaug.images import to_pil
 from genaug.labelling.labelled_set import deal, read_labelled
+from genaug.modalities.image import to_pil
 
 SHAPE = (1, 6, 6)
 

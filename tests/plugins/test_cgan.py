@@ -2,16 +2,15 @@
 
 import pytest
 import torch
-from playing import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
+from helpers.playing import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
 from pydantic import ValidationError
 from torch import nn
 
-from genaug import plugins
+from genaug.backends import Latent, Spec, registry
+from genaug.data.reading import TrainingImages
 from genaug.errors import InputError
-from genaug.spec import Latent, Spec
+from genaug.training.distributed import Share
 from genaug.training.game import Game
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages
 from genaug.training.streams import BatchStream
 from genaug_cgan.backend import CGAN, CGANConfig
 from genaug_cgan.networks import Discriminator
@@ -22,7 +21,7 @@ LOSSES = ["relativistic", "nonsaturating", "least_squares", "hinge", "minimax"]
 
 @pytest.fixture
 def backend():
-    return plugins.resolve("cgan")
+    return registry.resolve("cgan")
 
 
 @pytest.fixture

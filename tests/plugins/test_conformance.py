@@ -2,8 +2,8 @@
 
 import pytest
 
-from genaug.plugins import discover, resolve
-from genaug.spec import Spec
+from genaug.backends import Spec
+from genaug.backends.registry import discover, resolve
 from genaug.testing import parametrize_with_checks
 
 OURS = [name for name, info in discover().backends.items() if info.distribution == "genaug"]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from playing import CPU, batch_of, check_losses, play, step_of
+from helpers.playing import CPU, batch_of, check_losses, play, step_of
 from pydantic import ValidationError
 from scipy.special import log_softmax
 from scipy.stats import norm
@@ -12,14 +12,12 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import genaug
-from genaug import plugins
-from genaug.backend import Batch
+from genaug.backends import Batch, Latent, Spec, registry
+from genaug.data.reading import TrainingImages
 from genaug.errors import InputError
-from genaug.spec import Latent, Spec
 from genaug.training.checkpoint import newest_checkpoint
+from genaug.training.distributed import Share
 from genaug.training.game import Game
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages
 from genaug.training.run_folder import RunFolder
 from genaug.training.streams import BatchStream
 from genaug_infogan.backend import InfoGAN, InfoGANConfig
@@ -40,7 +38,7 @@ TINY = {"width": 4, "max_width": 8, "hidden": 16, "latent_size": 4}
 
 @pytest.fixture
 def backend():
-    return plugins.resolve("infogan")
+    return registry.resolve("infogan")
 
 
 def configure(**options):

@@ -5,8 +5,7 @@ import torch
 from torch.nn.functional import leaky_relu
 
 import genaug
-from genaug import plugins
-from genaug.spec import Spec
+from genaug.backends import Spec, registry
 from genaug_infogan.backend import InfoGANConfig
 
 TINY = {"width": 4, "max_width": 8, "hidden": 16, "latent_size": 4, "continuous_as": "modulation"}
@@ -14,7 +13,7 @@ TINY = {"width": 4, "max_width": 8, "hidden": 16, "latent_size": 4, "continuous_
 
 @pytest.fixture
 def network():
-    backend, config = plugins.resolve("infogan"), InfoGANConfig(**TINY, categories=[3], continuous=2)
+    backend, config = registry.resolve("infogan"), InfoGANConfig(**TINY, categories=[3], continuous=2)
     torch.manual_seed(0)
     return backend.build(config, backend.describe(config, Spec(shape=(1, 16, 16))))["generator"].eval()
 

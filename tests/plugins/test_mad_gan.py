@@ -2,18 +2,17 @@
 
 import pytest
 import torch
-from playing import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
+from helpers.playing import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
 from pydantic import ValidationError
 from torch import nn
 
 import genaug
-from genaug import plugins
+from genaug.backends import Latent, Spec, registry
+from genaug.data.reading import TrainingImages
 from genaug.errors import InputError
-from genaug.generator import Generator
-from genaug.spec import Latent, Spec
+from genaug.sources.generator import Generator
+from genaug.training.distributed import Share
 from genaug.training.game import Game
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages
 from genaug.training.streams import BatchStream
 from genaug_mad_gan.backend import MADGAN, MADGANConfig, shares
 from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, SeparateHeads, shared_generators, unshared_part
@@ -26,7 +25,7 @@ LOSSES = [*JOINT, *APART]
 
 @pytest.fixture
 def backend():
-    return plugins.resolve("mad-gan")
+    return registry.resolve("mad-gan")
 
 
 @pytest.fixture

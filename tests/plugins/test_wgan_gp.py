@@ -5,15 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from playing import batch_of, check_losses, play, step_of
+from helpers.playing import batch_of, check_losses, play, step_of
 from pydantic import ValidationError
 from torch import nn
 
 import genaug
-from genaug import plugins
-from genaug.backend import Batch
+from genaug.backends import Batch, Latent, Spec, registry
 from genaug.errors import InputError
-from genaug.spec import Latent, Spec
 from genaug_wgan_gp.backend import WGANGP, WGANGPConfig
 
 SHAPES = [(1, 1, 1), (1, 8, 8), (1, 27, 27), (2, 13, 40), (3, 32, 32), (4, 5, 9)]
@@ -22,7 +20,7 @@ LOSSES = ["wasserstein", "nonsaturating", "relativistic"]
 
 @pytest.fixture
 def backend():
-    return plugins.resolve("wgan-gp")
+    return registry.resolve("wgan-gp")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from functools import partial
 
 import pytest
 import torch
-from toy import CLASSES, ToySet, ToySource, linear
+from helpers.toy import CLASSES, ToySet, ToySource, linear
 
 import genaug
 from genaug.studies import diagnosis

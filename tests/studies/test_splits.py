@@ -2,9 +2,9 @@ import itertools
 
 import pytest
 import torch
-from toy import CLASSES, SHAPE, ToySource
+from helpers.toy import CLASSES, SHAPE, ToySource
 
-from genaug.images import to_float
+from genaug.modalities.image import to_float
 from genaug.studies.blending import NoisyCopies, blended, generate
 from genaug.studies.splits import Images, draw_subsets, inner_split
 

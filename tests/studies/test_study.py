@@ -15,10 +15,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from helpers.toy import SHAPE, ToySet, ToySource, linear
 from torchvision.transforms import v2
-from toy import SHAPE, ToySet, ToySource, linear
 
 import genaug
+from genaug.data.reading import fingerprint, read_images
 from genaug.errors import FormatError, InputError, OutputExistsError, PluginError, SaveError
 from genaug.labelling.source import LabelledSource
 from genaug.studies import OnBatches, Recipe
@@ -29,8 +30,6 @@ from genaug.studies.arms import Arm
 from genaug.studies.blending import generate
 from genaug.studies.cells import StudyFolder, run_folder
 from genaug.studies.splits import Images
-from genaug.training.engine import fingerprint
-from genaug.training.reading import read_images
 
 TRAIN, TEST = ToySet(20, 0), ToySet(100, 1)
 # No augmentation at all in place of the built-in one, which would rotate columns into each other.
@@ -253,7 +252,7 @@ def test_overwriting_keeps_files_of_others(tmp_path):
 CHILD = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from toy import ToySet, ToySource, linear
+from helpers.toy import ToySet, ToySource, linear
 import genaug
 
 def slow(image):
@@ -670,8 +669,7 @@ def test_classes_matched_by_number_are_reported(good):
 
 
 def test_a_source_that_was_trained_on_the_test_set_is_refused():
-    from genaug.training.engine import fingerprint
-    from genaug.training.reading import read_images
+    from genaug.data.reading import fingerprint, read_images
 
     source = ToySource()
     source.training = {"images": len(TEST), "data_sha256": fingerprint(read_images(TEST))}

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from genaug.backend import Backend, BackendConfig, Loss, Player
+from genaug.backends import Backend, BackendConfig, Loss, Player
 from genaug.errors import InputError, PluginError
+from genaug.nn.objectives import OBJECTIVES, zero_centred_penalty
 from genaug.testing import CHECKS, ConformanceError, check_backend, parametrize_with_checks
-from genaug.training.objectives import OBJECTIVES, zero_centred_penalty
 
 
 class Net(nn.Module):

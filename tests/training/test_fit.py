@@ -16,8 +16,8 @@ from torch import nn
 from torch.utils.data import Subset, TensorDataset
 
 import genaug
-from genaug import claims, plugins
-from genaug.backend import Backend, BackendConfig, Loss, Player
+from genaug.artifacts import claims
+from genaug.backends import Backend, BackendConfig, Loss, Player, registry
 from genaug.errors import InputError, OutputExistsError, PluginError, SaveError, TrainingError, TrainingWarning
 from genaug.training.game import Game
 from genaug_cgan.backend import CGAN
@@ -398,9 +398,9 @@ class TestResume:
     def test_another_version_of_the_plugin_is_told_of(self, fit, tmp_path, monkeypatch):
         fit(tmp_path / "run", steps=2)
         fit(tmp_path / "run", steps=3, resume=True)
-        found = plugins.discover()
+        found = registry.discover()
         newer = {**found.backends, "cgan": replace(found.backends["cgan"], distribution="genaug-acme", version="2.0")}
-        monkeypatch.setattr(plugins, "discover", lambda **_: replace(found, backends=newer))
+        monkeypatch.setattr(registry, "discover", lambda **_: replace(found, backends=newer))
         with pytest.warns(
             TrainingWarning, match=r"was started with genaug [\d.]+ and goes on with genaug-acme 2\.0: .*Install"
         ) as caught:

@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from genaug.backend import Backend, BackendConfig, Loss, Player
-from genaug.spec import Spec
+from genaug.backends import Backend, BackendConfig, Loss, Player, Spec
+from genaug.data.reading import TrainingImages
+from genaug.training.distributed import Share
 from genaug.training.game import Game
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages
 from genaug.training.streams import BatchStream, TrainingStep
 
 CPU = torch.device("cpu")

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from genaug.nn.objectives import score_log
 from genaug.training.guards import DiscriminatorGuard
-from genaug.training.objectives import score_log
 
 
 def run(shares):

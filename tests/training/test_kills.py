@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from genaug import plugins
+from genaug.backends import registry
 
 STEPS = 400
 SMALL = ["--set", "width=4", "--set", "max_width=8"]  # every backend of genaug has these
@@ -74,6 +74,6 @@ def test_three_kills(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", sorted(plugins.discover().backends))
+@pytest.mark.parametrize("backend", sorted(registry.discover().backends))
 def test_ten_kills(backend, tmp_path):
     check_kills(backend, tmp_path, 10)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from genaug.spec import Latent, Spec
+from genaug.backends import Latent, Spec
+from genaug.data.reading import TrainingImages
 from genaug.training.monitor import Monitor
-from genaug.training.reading import TrainingImages
 from genaug.training.run_folder import RunFolder
 
 SHAPE, CLASSES = (1, 4, 4), 3

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import genaug
-from genaug import limits
+from genaug import checks
 from genaug.errors import InputError
 from genaug.training import plan as planning
 from genaug.training import run as running
@@ -52,7 +52,7 @@ def clock(monkeypatch):
 def fit(tiny_config, tiny_set, monkeypatch):
     def run(out, *, began=None, **arguments):
         if began is not None:
-            monkeypatch.setattr("genaug.training.engine.time", Frozen(began))
+            monkeypatch.setattr("genaug.training.fit.time", Frozen(began))
         settings = {"config": tiny_config, "batch_size": 8, "device": "cpu", "precision": "float32", "progress": False}
         return genaug.fit("cgan", tiny_set, out=out, **{**settings, **arguments})
 
@@ -176,7 +176,7 @@ def test_a_run_without_any_length_is_refused(fit, tmp_path):
 
 
 def test_the_time_left_is_what_the_budget_leaves(fit, tmp_path, capsys):
-    fit(tmp_path, steps=limits.STEPS, max_minutes=0.01, progress=True)
+    fit(tmp_path, steps=checks.STEPS, max_minutes=0.01, progress=True)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training:")]
     assert lines
     assert all("about 1 s left" in line or "about 0 s left" in line for line in lines)

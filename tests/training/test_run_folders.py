@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from kills import killed_at
+from helpers.kills import killed_at
 
 import genaug
-from genaug.claims import claim
+from genaug.artifacts.claims import claim
 from genaug.errors import InputError, OutputExistsError
 
 KILLS = Path(__file__).parents[1] / "kills.py"

@@ -9,12 +9,10 @@ import torch
 from torch import nn
 
 import genaug
-from genaug import plugins
-from genaug.backend import Backend, BackendConfig
+from genaug.backends import Backend, BackendConfig, Latent, Spec, registry
 from genaug.data import load_data
-from genaug.spec import Latent, Spec
+from genaug.data.reading import read_images
 from genaug.training import statistics
-from genaug.training.reading import read_images
 from genaug.training.statistics import recompute_statistics
 
 BACKENDS = ("cgan", "infogan", "mad-gan", "wgan-gp")
@@ -72,7 +70,7 @@ def check_backend(name, folder, config, steps):
     generator = genaug.fit(
         name, digits, out=folder, steps=steps, config=config, device="cpu", precision="float32", progress=False
     )
-    backend, labels = plugins.resolve(name), read_images(digits).labels
+    backend, labels = registry.resolve(name), read_images(digits).labels
     network = genaug.load(folder, device="cpu").network
     inputs = random_inputs(generator.spec, labels, RECOMPUTED_FROM, seed=99)
     recomputed = in_one_batch(backend, network, *inputs)
@@ -89,7 +87,7 @@ def check_backend(name, folder, config, steps):
 @pytest.mark.parametrize("name", BACKENDS)
 def test_stored_statistics_are_those_of_the_averaged_weights(name, tmp_path):
     faster = {"lr": 1e-3} if name == "wgan-gp" else {}
-    check_backend(name, tmp_path / "run", {**plugins.resolve(name).small, **faster}, steps=20)
+    check_backend(name, tmp_path / "run", {**registry.resolve(name).small, **faster}, steps=20)
 
 
 @pytest.mark.slow

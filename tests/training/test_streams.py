@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from genaug.spec import Latent, Spec
-from genaug.training.ranks import Share
-from genaug.training.reading import TrainingImages
+from genaug.backends import Latent, Spec
+from genaug.data.reading import TrainingImages
+from genaug.training.distributed import Share
 from genaug.training.streams import BatchStream, TrainingStep
 
 CPU = torch.device("cpu")

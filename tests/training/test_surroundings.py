@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader
 
 import genaug
 from genaug.data import load_data
+from genaug.data.reading import read_images
+from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.progress import Progress
-from genaug.surroundings import torch_defaults
-from genaug.training.reading import read_images
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_arrays_of_any_byte_order(dtype):
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
-        ("folder:photos", r"got 'folder:photos'. genaug.data.load_data\('folder:photos'\) reads it"),
+        ("folder:photos", r"got 'folder:photos'. genaug.data.datasets.load_data\('folder:photos'\) reads it"),
         ("digits", r"load_data\('digits'\) reads it"),
         ("photos", r"load_data\('folder:photos'\) reads it"),
     ],

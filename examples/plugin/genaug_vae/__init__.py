@@ -1,7 +1,7 @@
 """Registers the ``vae`` backend."""
 
 from genaug import hookimpl
-from genaug.hookspecs import Register
+from genaug.backends.hookspecs import Register
 
 
 @hookimpl

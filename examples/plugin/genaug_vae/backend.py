@@ -6,9 +6,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
-from genaug.networks import ConvFeatures, ConvGenerator
-from genaug.spec import Spec
+from genaug.backends import Backend, BackendConfig, Batch, Loss, Player, Spec, Step
+from genaug.nn.blocks import ConvFeatures, ConvGenerator
 
 
 class VAEConfig(BackendConfig):

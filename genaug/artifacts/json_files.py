@@ -1,0 +1,83 @@
+"""Reading JSON that may have been damaged or written by anyone: bounded, strictly parsed, and checked by a schema."""
+
+import math
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from genaug.artifacts.paths import reading_from
+from genaug.checks import first_problem
+from genaug.errors import FormatError
+
+MAX_BYTES = 2**28
+
+T = TypeVar("T")
+
+
+def read_json(path: Path, schema: TypeAdapter[T], remedy: str, *, limit: int = MAX_BYTES) -> T:
+    """The content of a JSON file, as ``schema`` describes it; no more than ``limit`` bytes are read.
+
+    Raises ``FormatError``, ending with ``remedy``, for what is too large, isn't JSON or doesn't fit, and ``ReadError``
+    if the file can't be read.
+    """
+    return check(parse_json(read_bytes(path, limit), str(path), remedy), schema, str(path), remedy)
+
+
+def read_json_lines(path: Path, schema: TypeAdapter[T], remedy: str) -> tuple[list[T], list[str]]:
+    """The lines of a JSON Lines file that fit ``schema``, and a sentence for each damaged one, which is left out.
+
+    A last line without its line break is unfinished, as a process leaves it that is killed while it writes: it is left
+    out without a word. Raises ``FormatError`` for a file that is too large, ``ReadError`` if it can't be read.
+    """
+    entries, damage = [], []
+    for number, line in enumerate(read_bytes(path, MAX_BYTES).split(b"\n")[:-1], 1):
+        where = f"{path}, line {number}"
+        try:
+            entries.append(check(parse_json(line, where, remedy), schema, where, remedy))
+        except FormatError as error:
+            damage.append(str(error))
+    return entries, damage
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """A file of no more than ``limit`` bytes. Raises ``FormatError`` for a larger one, ``ReadError`` for the system's
+    errors."""
+    with reading_from(path), open(path, "rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise FormatError(f"{path} is larger than {limit:,} bytes; no such file of genaug is. Name another.")
+    return content
+
+
+def parse_json(content: bytes, where: str, remedy: str, *, finite: bool = True) -> Any:
+    """Strict JSON: UTF-8, no half characters, nested 200 deep at most. Raises ``FormatError``.
+
+    ``finite=False`` lets NaN and infinities pass, for a schema that refuses them and names the field.
+    """
+    try:
+        value = from_json(content, allow_inf_nan=not finite)
+    except ValueError as error:
+        raise FormatError(f"{where} is not valid JSON ({error}). {remedy}") from error
+    if finite and _has_infinity(value):  # 1e309, which the parser takes for infinity
+        raise FormatError(f"{where} holds a number that is too large for a float. {remedy}")
+    return value
+
+
+def check(value: Any, schema: TypeAdapter[T], where: str, remedy: str) -> T:
+    """``value`` as ``schema`` describes it. Raises ``FormatError`` naming the first field that doesn't fit."""
+    try:
+        return schema.validate_python(value)
+    except ValidationError as error:
+        raise FormatError(
+            f"{where} is damaged or was not written by genaug: {first_problem(error)}. {remedy}"
+        ) from error
+
+
+def _has_infinity(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_infinity, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_infinity, value))
+    return isinstance(value, float) and not math.isfinite(value)

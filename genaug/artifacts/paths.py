@@ -1,0 +1,69 @@
+"""The system's errors while a path is looked up, read or removed, as one sentence that says what to do."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from genaug.errors import GenaugError, ReadError
+
+_NO_PERMISSION = "You have no permission to do that: ask the owner of the folder, or name another."
+_REMEDIES = {
+    errno.EACCES: _NO_PERMISSION,
+    errno.EPERM: _NO_PERMISSION,
+    errno.ENAMETOOLONG: "Names have 255 bytes at most: use a shorter one.",
+    errno.ELOOP: "Its links lead in a circle: remove one, or name another path.",
+    errno.ENOENT: "It is missing, or was removed meanwhile.",
+    errno.ENOTDIR: "A part of the path is a file: correct the path.",
+    errno.EISDIR: "It is a directory: name a file.",
+    errno.EMFILE: "Too many files are open: raise the limit (ulimit -n).",
+    errno.ENOSPC: "The disk is full: free some space.",
+    errno.EIO: "The disk reports an error: check it, or use another copy.",
+}
+
+
+@contextmanager
+def reading_from(where: str | Path) -> Iterator[None]:
+    """Turn the system's errors while looking up, reading or removing into one ``ReadError``; genaug's own pass."""
+    try:
+        yield
+    except GenaugError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        refused = as_os_error(error)
+        if refused is None:
+            raise
+        raise ReadError(explained(refused, where)) from error
+
+
+def as_os_error(error: BaseException) -> OSError | None:
+    """The system's error that an error is or stands for; None for any other."""
+    if isinstance(error, OSError):
+        return error
+    if isinstance(error, RuntimeError) and "Symlink loop" in str(error):  # pathlib's, before Python 3.13
+        return OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, for ~nobody
+        return OSError(errno.ENOENT, str(error).rstrip("."))
+    if isinstance(error, ValueError) and "null byte" in str(error):
+        return OSError(errno.EINVAL, "a path has no null byte in it")
+    return None
+
+
+def explained(error: OSError, where: str | Path | None = None) -> str:
+    """What the system refused, about which path, and what to do; about ``where`` if the error names no path."""
+    path = where if error.filename is None else error.filename
+    shown = "a path" if path is None else str(path)
+    if len(shown) > 200:  # it would hide the sentence
+        shown = f"{shown[:40]}…{shown[-40:]}"
+    remedy = _REMEDIES.get(error.errno or 0, "Check the path, the disk and the permissions.")
+    return f"{shown} can't be accessed ({error.strerror or error}). {remedy}"
+
+
+def user_path(path: str | Path) -> Path:
+    """A path as a user gave it, with ``~`` and ``~name`` as that user's home directory.
+
+    A shell leaves ``~`` alone in ``--out=~/runs`` and ``folder:~/photos``, and Python leaves it alone everywhere. If
+    there is no such user, the path stays as it is.
+    """
+    return Path(os.path.expanduser(path))

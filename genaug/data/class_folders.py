@@ -1,0 +1,55 @@
+"""Classes as folders on disk: a safe folder name per class, and the record that leads back to the class names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
+
+from genaug.backends.spec import MAX_CLASSES, MAX_NAME
+
+RECORD_FILE = "samples.json"
+_MAX_RECORD_BYTES = 2**26
+
+
+def folder_names(classes: Sequence[str] | int) -> list[str]:
+    """A safe and distinct folder name for each class: its name where that will do, else with what won't replaced.
+
+    Class names come from a generator's file, which anyone may have written: none may lead out of the folder. For a
+    number of classes without names, their numbers, padded so that they sort.
+    """
+    if isinstance(classes, int):
+        return [f"{label:0{len(str(max(classes - 1, 0)))}d}" for label in range(classes)]
+    safe = ["".join(c if c.isalnum() or c in " -_.,()+" else "_" for c in name).strip(" .")[:80] for name in classes]
+    taken = {"", RECORD_FILE}
+    for label, name in enumerate(safe):
+        number = label
+        while safe[label].lower() in taken:
+            safe[label] = f"{name or 'class'}-{number}"
+            number += 1
+        taken.add(safe[label].lower())
+    return safe
+
+
+class _Record(BaseModel):
+    """The part of ``samples.json`` that tells which folder holds which class."""
+
+    folders: Annotated[list[Annotated[str, Field(max_length=MAX_NAME)]], Field(min_length=1, max_length=MAX_CLASSES)]
+    classes: Annotated[list[Annotated[str, Field(max_length=MAX_NAME)]], Field(max_length=MAX_CLASSES)] | None
+
+
+def recorded_classes(folder: Path) -> tuple[list[str], list[str] | None] | None:
+    """The folders that ``samples.json`` names, in label order, and the names of their classes (None if they have none).
+
+    None if there is no such file, or it isn't one that ``write_class_folders`` wrote.
+    """
+    path = folder / RECORD_FILE
+    try:
+        if not path.is_file() or path.stat().st_size > _MAX_RECORD_BYTES:
+            return None
+        record = _Record.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    distinct = len(set(record.folders)) == len(record.folders)
+    fits = record.classes is None or len(set(record.classes)) == len(record.classes) == len(record.folders)
+    return (record.folders, record.classes) if distinct and fits else None

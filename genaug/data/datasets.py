@@ -1,0 +1,232 @@
+"""The data sets that the command line's ``--data`` names. Nothing here downloads anything."""
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, Subset
+
+from genaug.artifacts.paths import reading_from, user_path
+from genaug.checks import as_whole
+from genaug.data.classes import class_names
+from genaug.data.labels import labels_of
+from genaug.data.split_folders import Split
+from genaug.errors import DataWarning, InputError, MissingSplitError
+from genaug.escaping import escaped
+
+_FORMS = "Expected 'digits', 'folder:PATH' or 'torchvision:NAME'."
+_DIGITS_TEST = 500
+# What torchvision's data sets call the two splits, the usual word first.
+_SPLIT_WORDS: dict[Split, tuple[str, ...]] = {"train": ("train", "trainval"), "test": ("test", "val")}
+LABELLED_IMAGES = [
+    "CIFAR10",
+    "CIFAR100",
+    "Country211",
+    "DTD",
+    "FER2013",
+    "FGVCAircraft",
+    "FashionMNIST",
+    "Flowers102",
+    "Food101",
+    "GTSRB",
+    "ImageNet",
+    "Imagenette",
+    "KMNIST",
+    "MNIST",
+    "OxfordIIITPet",
+    "PCAM",
+    "RenderedSST2",
+    "STL10",
+    "SVHN",
+    "StanfordCars",
+    "USPS",
+]
+
+
+def load_data(
+    name: str,
+    *,
+    split: Split = "train",
+    root: str | Path | None = None,
+    test_share: float | None = None,
+    group_by: str | None = None,
+) -> Dataset[Any]:
+    """A map-style data set of (PIL image, int) items, with ``.classes`` where the data have class names.
+
+    ``digits`` is the 1,797 digits of scikit-learn, see ``Digits``. ``torchvision:NAME`` is one of torchvision's data
+    sets of labelled images, whose files lie under ``root`` already.
+
+    ``folder:PATH`` is a folder of pictures: split folders with class folders in them, class folders, or pictures alone,
+    whose items are images without labels. Folders are taken for splits only if every folder with images at that level
+    has the name of a split (train, training, test, testing, val, valid, validation, also "Training Set" or
+    "test_images", in upper or lower case) and one of them is a training folder; outer folders that hold nothing else
+    are passed through. A validation folder is the test split if there is no test folder. Every format that the
+    installed Pillow reads is read; hidden files and folders, what is no image, and links back to a folder around them
+    are left out. ``.summary`` says in one line what was read and what was left out, ``.left_out`` counts it by reason,
+    and a ``DataWarning`` names files that look like images but can't be read. Images are of mode L if all the training
+    images are grey, else RGB.
+
+    If a folder has no test split, ``test_share`` holds out this share of each class, in (0, 1), as the test split; the
+    split follows from the files' names, so that it is the same in every call. ``group_by`` is a regular expression that
+    is searched in each file's path within the folder: files for which its first group is the same stay on one side, as
+    one person's photos should.
+
+    Raises ``InputError`` for an unknown name, missing files, two folders for one split, files that ``group_by`` doesn't
+    match, a class with too few files or groups for both sides, and, as ``MissingSplitError``, a test split that there
+    isn't, and ``ReadError`` for a folder that can't be read.
+    """
+    if split not in _SPLIT_WORDS:
+        raise InputError(f"split must be 'train' or 'test', got {split!r}.")
+    kind, colon, rest = name.partition(":")
+    if kind == "folder" and rest:
+        from genaug.data.image_folders import read_folder
+
+        with reading_from(rest):
+            return read_folder(user_path(rest), split, test_share=test_share, group_by=group_by)
+    if test_share is not None or group_by is not None:
+        raise InputError(
+            f"test_share and group_by (--test-share, --group-by) are for folder:PATH; {name!r} has a test split of its "
+            "own. Leave them out."
+        )
+    if name == "digits":
+        return Digits(split)
+    if kind == "torchvision" and rest:
+        return _torchvision(rest, split, root)
+    if not colon and user_path(name).is_dir():
+        raise InputError(f"unknown data {name!r}. For a folder of class folders, say 'folder:{name}'.")
+    if kind in ("folder", "torchvision"):
+        raise InputError(f"{name!r} names no {'folder' if kind == 'folder' else 'data set'}. {_FORMS}")
+    near = difflib.get_close_matches(name, ["digits", *(f"torchvision:{known}" for known in LABELLED_IMAGES)], 1, 0.75)
+    raise InputError(f"unknown data {name!r}. " + (f"Did you mean {near[0]!r}? " if near else "") + _FORMS)
+
+
+def public_name(name: str) -> str:
+    """What ``--data`` named, for a report or a card: of a folder its own name only, since paths tell whose it is."""
+    kind, _, rest = name.partition(":")
+    return f"folder {escaped(user_path(rest).resolve().name[:100])}" if kind == "folder" and rest else name
+
+
+def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":
+    """``n`` items of every class, drawn without replacement, in the data set's order.
+
+    The items depend on the seed only; a smaller ``n`` of the same seed gives a part of what a larger one gives. A class
+    without any items is left out, with a ``DataWarning``. Raises ``InputError`` naming a class that has fewer than
+    ``n`` items.
+    """
+    n = as_whole(n, "the number of labels per class", 1)
+    labels = labels_of(dataset)
+    names = class_names(dataset, labels)
+    count = len(names) if names is not None else int(labels.max()) + 1 if len(labels) else 0
+    generator = torch.Generator().manual_seed(seed)
+    chosen, empty = [], []
+    for label in range(count):
+        called = f"class {label}" + (f" ({names[label]!r})" if names is not None else "")
+        members = torch.nonzero(labels == label).flatten()
+        if len(members) == 0:
+            empty.append(called)
+            continue
+        if len(members) < n:
+            raise InputError(f"{called} has {len(members)} items, fewer than the {n} per class asked for.")
+        chosen.append(members[torch.randperm(len(members), generator=generator)[:n]])
+    if empty:
+        shown = ", ".join(empty[:8]) + (", …" if empty[8:] else "")
+        warnings.warn(f"no item is of {shown}, so none was drawn.", DataWarning, stacklevel=2)
+    indices = torch.cat(chosen).sort().values.tolist() if chosen else []
+    return Subset(dataset, indices)
+
+
+class Digits(Dataset[Any]):
+    """The 1,797 handwritten digits that scikit-learn ships: items (PIL image, mode L, 8x8, and an int in 0..9).
+
+    Grey levels 0 to 16 are scaled to 0 to 255. 1,297 are for training and 500 for testing, stratified, split by a
+    hash of the index, so that every machine and version splits them alike. ``transform`` is applied to the image.
+    """
+
+    def __init__(self, split: Split = "train", transform: Callable[[Any], Any] | None = None) -> None:
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        keep = _digits_split(bunch.target)[split]
+        self.data = np.round(bunch.images[keep] * (255 / 16)).astype(np.uint8)
+        self.targets: list[int] = bunch.target[keep].tolist()
+        self.classes = [str(digit) for digit in range(10)]
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image: Any = Image.fromarray(self.data[index], "L")
+        return (image if self.transform is None else self.transform(image)), self.targets[index]
+
+
+def _digits_split(targets: Any) -> dict[Split, list[int]]:
+    """Indices of both splits: each class gives its share of the test set, by largest remainder."""
+    counts = np.bincount(targets)
+    shares = counts * _DIGITS_TEST / counts.sum()
+    take = np.floor(shares).astype(int)
+    for label in np.argsort(take - shares, kind="stable")[: _DIGITS_TEST - take.sum()]:
+        take[label] += 1
+    test: set[int] = set()
+    for label, n in enumerate(take):
+        members = np.flatnonzero(targets == label).tolist()
+        test.update(sorted(members, key=lambda index: sha256(b"digits %d" % index).digest())[:n])
+    return {"train": [i for i in range(len(targets)) if i not in test], "test": sorted(test)}
+
+
+def _torchvision(name: str, split: Split, root: str | Path | None) -> Dataset[Any]:
+    from torchvision import datasets
+
+    known = {other.lower(): other for other in LABELLED_IMAGES if hasattr(datasets, other)}
+    if name.lower() not in known:
+        near = [known[k] for k in difflib.get_close_matches(name.lower(), known, 3, 0.5)]
+        raise InputError(
+            f"unknown data 'torchvision:{name}'. "
+            + (f"Did you mean {' or '.join(f'torchvision:{other}' for other in near)}? " if near else "")
+            + f"Known: {', '.join(known.values())}."
+        )
+    name = known[name.lower()]
+    if root is None:
+        raise InputError(f"torchvision:{name} needs --root, the folder that its files lie under.")
+    where = user_path(root)
+    cls = getattr(datasets, name)
+    parameters = inspect.signature(cls).parameters
+    options: dict[str, Any] = {"download": False} if "download" in parameters else {}
+    words: list[tuple[str, Any]] = [("train", split == "train")]
+    if "train" not in parameters:
+        words = [("split", word) for word in _SPLIT_WORDS[split]]
+    for number, (option, word) in enumerate(words, 1):
+        try:
+            data: Dataset[Any] = cls(str(where), **{option: word}, **options)
+            return data
+        except (RuntimeError, OSError) as error:
+            missing = MissingSplitError if split == "test" else InputError  # the training files may be there
+            raise missing(_missing(name, cls, split, where, error)) from error
+        except ValueError as error:
+            if number == len(words):
+                raise MissingSplitError(f"torchvision:{name} has no {split} split ({error}).") from error
+    raise AssertionError("unreachable")
+
+
+def _missing(name: str, cls: Any, split: Split, where: Path, error: Exception) -> str:
+    from torchvision.datasets import MNIST
+
+    inside = f"{name}/raw" if issubclass(cls, MNIST) else getattr(cls, "base_folder", None)
+    place = (
+        f"{where.absolute()}"
+        + (f" (in {inside})" if inside else "")
+        + ("" if where.is_dir() else ", which doesn't exist")
+    )
+    reason = str(error).split("You can use download")[0].strip().rstrip(".") or type(error).__name__
+    message = f"torchvision:{name} ({split}): looked under {place}: {reason}. Nothing is downloaded here. "
+    message += "If the files lie elsewhere, name their folder with --root"
+    if "download" in inspect.signature(cls).parameters:
+        message += f"; to get them, run torchvision.datasets.{name}(root, download=True) once"
+    return message + "."

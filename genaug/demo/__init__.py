@@ -1,0 +1,1 @@
+"""``genaug demo``: the main job on the embedded digits."""

@@ -1,0 +1,1 @@
+"""Networks, objectives and augmentation for plugin authors, and the small classifier that judges."""

@@ -1,0 +1,171 @@
+"""Sheets of sample images: a PNG with a row for each class and the classes' names beside the rows."""
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from genaug.artifacts.folders import resolve, saving_to, sweep, temporary_name
+from genaug.errors import InputError, OutputExistsError
+from genaug.escaping import one_line
+from genaug.modalities.image import to_pil
+
+_PAPER, _INK, _GAP, _TEXT = (255, 255, 255), (40, 40, 48), 2, 15
+_SMALL, _LARGE = 48, 256  # the side of an image on the sheet, in pixels, is brought between these where it can
+_LONGEST_NAME = 24
+_MARK = ("Software", "genaug")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Images side by side on a sheet: uint8 (N, C, H, W), int64 labels (N,) or None, and a heading above them."""
+
+    images: Tensor
+    labels: Tensor | None = None
+    heading: str = ""
+
+
+def sheet_labels(num_classes: int, columns: int = 10, max_rows: int = 20) -> Tensor:
+    """The labels to ask a source for to fill a sheet: ``columns`` of each class, int64, in order of class.
+
+    Where there are more classes than ``max_rows``, that many evenly spaced ones.
+    """
+    rows = min(num_classes, max_rows)
+    classes = torch.arange(rows) * num_classes // max(rows, 1)
+    return classes.repeat_interleave(columns)
+
+
+def draw_sheet(*blocks: Block, classes: Sequence[str] | None = None, columns: int = 10) -> Image.Image:
+    """An RGB sheet of one block, or of several side by side, each ``columns`` wide.
+
+    With labels, each class that occurs in any block has a row with its name (its number, without ``classes``) and
+    shows its first ``columns`` images; without labels the images run on from row to row. Small images are enlarged
+    by a whole number, without smoothing; large ones are reduced.
+
+    Raises ``InputError`` for images that aren't uint8 (N, C, H, W), and for blocks of which only some have labels.
+    """
+    for block in blocks:
+        if block.images.ndim != 4 or block.images.dtype != torch.uint8:
+            raise InputError(
+                f"a sheet takes uint8 images (N, C, H, W), got {block.images.dtype} {tuple(block.images.shape)}."
+            )
+    if len({block.labels is None for block in blocks}) > 1:
+        raise InputError("either all blocks of a sheet have labels or none has.")
+    rows = sorted({int(label) for block in blocks if block.labels is not None for label in block.labels})
+    labelled = bool(blocks) and blocks[0].labels is not None
+    grids = [_grid(block, rows if labelled else None, columns) for block in blocks]
+    tile = _tile_size([block.images for block in blocks])
+    names = [_name(row, classes) for row in rows]
+    font = _font(_TEXT)
+    margin = max((int(font.getlength(name)) for name in names), default=0) + 12 if names else _GAP
+    top = _TEXT + 12 if any(block.heading for block in blocks) else _GAP
+    step_x, step_y = tile[0] + _GAP, tile[1] + _GAP
+    height = max((len(grid) for grid in grids), default=0)
+    between = max(step_x // 3, 8)
+    width = margin + len(grids) * columns * step_x + (len(grids) - 1) * between
+    sheet = Image.new("RGB", (width, top + max(height, 1) * step_y), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for row, name in enumerate(names):
+        pen.text((margin - 8, top + row * step_y + tile[1] // 2), name, _INK, font, anchor="rm")
+    left = margin
+    for block, grid in zip(blocks, grids, strict=True):
+        pen.text((left, top // 2), block.heading, _INK, font, anchor="lm")
+        for y, indices in enumerate(grid):
+            for x, index in enumerate(indices):
+                _paste(sheet, block.images[index], tile, (left + x * step_x, top + y * step_y))
+        left += columns * step_x + between
+    return sheet
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """A PNG that says that genaug drew it."""
+    buffer, info = io.BytesIO(), PngInfo()
+    info.add_text(*_MARK)
+    image.save(buffer, "PNG", optimize=True, pnginfo=info)
+    return buffer.getvalue()
+
+
+def save_sheet(path: str | Path, sheet: Image.Image) -> None:
+    """Write a sheet as PNG, replacing what was there in one step. Raises ``SaveError`` where writing fails."""
+    path = resolve(path)
+    with saving_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
+        part = path.parent / f".{temporary_name()}"
+        try:
+            with open(part, "xb") as file:
+                file.write(encode_png(sheet))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Raises ``OutputExistsError`` for what a sheet must not replace: anything, or with ``overwrite`` anything but a
+    sheet that genaug drew."""
+    if path.is_dir():
+        raise OutputExistsError(f"{path} is a folder. Choose another name.")
+    if os.path.lexists(path) and not overwrite:
+        raise OutputExistsError(f"{path} exists. Choose another name or pass --overwrite.")
+    if os.path.lexists(path) and not _is_sheet(path):
+        raise OutputExistsError(f"{path} is no sheet that genaug drew; it is left alone. Choose another name.")
+
+
+def _is_sheet(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return image.info.get(_MARK[0]) == _MARK[1]
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
+def _grid(block: Block, rows: list[int] | None, columns: int) -> list[list[int]]:
+    """Which image stands where."""
+    if rows is None or block.labels is None:
+        return [list(range(i, min(i + columns, len(block.images)))) for i in range(0, len(block.images), columns)]
+    return [torch.nonzero(block.labels.cpu() == row).flatten()[:columns].tolist() for row in rows]
+
+
+def _name(label: int, classes: Sequence[str] | None) -> str:
+    name = one_line(classes[label]) if classes is not None and label < len(classes) else str(label)
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+
+
+def _tile_size(images: Sequence[Tensor]) -> tuple[int, int]:
+    """Width and height of an image on the sheet: those of the largest block's images, brought into bounds."""
+    height = max((i.shape[2] for i in images), default=1)
+    width = max((i.shape[3] for i in images), default=1)
+    longest = max(width, height)
+    if longest <= _LARGE:
+        scale = -(-_SMALL // longest) if longest < _SMALL else 1
+        return width * scale, height * scale
+    return max(1, width * _LARGE // longest), max(1, height * _LARGE // longest)
+
+
+def _paste(sheet: Image.Image, image: Tensor, tile: tuple[int, int], at: tuple[int, int]) -> None:
+    picture = to_pil(image.cpu())
+    if picture.size != tile:
+        smaller = picture.width > tile[0] or picture.height > tile[1]
+        picture = picture.resize(tile, Image.Resampling.BOX if smaller else Image.Resampling.NEAREST)
+    if picture.mode in ("LA", "RGBA"):
+        sheet.paste(picture.convert("RGB"), at, picture.getchannel("A"))
+    else:
+        sheet.paste(picture, at)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """DejaVu Sans, which matplotlib brings along: it has more scripts than Pillow's own font."""
+    import matplotlib
+
+    try:
+        return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
+    except OSError:
+        return ImageFont.load_default(size)

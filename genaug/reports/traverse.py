@@ -1,0 +1,270 @@
+"""Sheets over a generator's latents: what each code changes, what a category holds, what lies between two samples.
+
+The figures of InfoGAN (Chen et al. 2016, figure 2) for any generator, from its spec alone.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from genaug.artifacts.claims import Claim, claim
+from genaug.backends.latents import latent_rows
+from genaug.backends.spec import Latent, Spec
+from genaug.data.labels import as_labels
+from genaug.errors import InputError
+from genaug.randomness import check_seed
+from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
+
+if TYPE_CHECKING:
+    from genaug.sources.generator import Generator
+
+_MOST_AXES = 6  # by default: 15 pairs
+_MOST_CATEGORIES = 20
+_ROWS = 10
+_TAIL = 0.02  # of a normal latent's distribution is left out at either end
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One dimension of a normal or uniform latent: ``u1``, or ``z.3`` where the latent has several."""
+
+    latent: Latent
+    dimension: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.latent.name if self.latent.size == 1 else f"{self.latent.name}.{self.dimension}"
+
+    def values(self, steps: int) -> Tensor:
+        """From one end of the prior to the other, (steps,): evenly over [-1, 1], or over a normal's quantiles."""
+        if self.latent.kind == "uniform":
+            return torch.linspace(-1, 1, steps)
+        quantiles: Tensor = torch.special.ndtri(torch.linspace(_TAIL, 1 - _TAIL, steps))
+        return quantiles
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def traverse(
+    generator: "Generator",
+    out: str | Path | None = None,
+    *,
+    axes: Sequence[str] | None = None,
+    labels: Sequence[int] | Tensor | None = None,
+    seed: int = 0,
+    steps: int = 10,
+    overwrite: bool = False,
+) -> dict[str, Image.Image]:
+    """Sheets (RGB) by name; see ``Generator.traverse``. With ``out`` all files appear or none."""
+    if out is None:
+        return draw(generator, axes=axes, labels=labels, seed=seed, steps=steps)
+    with claim_sheets(out, overwrite) as place:
+        sheets = draw(generator, axes=axes, labels=labels, seed=seed, steps=steps)
+        write(place, sheets)
+    return sheets
+
+
+def claim_sheets(out: str | Path, overwrite: bool) -> AbstractContextManager[Claim]:
+    """Claim a folder for sheets."""
+    options = "Choose another folder or pass overwrite (--overwrite)."
+    return claim(out, "sheets", replace=overwrite, options=options)
+
+
+def write(place: Claim, sheets: Mapping[str, Image.Image]) -> None:
+    """Write sheets as ``NAME.png``, in place of those that were there."""
+    with place.filling(keep=False) as new:
+        for name, sheet in sheets.items():
+            (new / f"{name}.png").write_bytes(encode_png(sheet))
+
+
+def draw(
+    generator: "Generator",
+    *,
+    axes: Sequence[str] | None = None,
+    labels: Sequence[int] | Tensor | None = None,
+    seed: int = 0,
+    steps: int = 10,
+) -> dict[str, Image.Image]:
+    """Sheets (RGB) by name."""
+    spec = generator.spec
+    if not spec.latents:
+        raise InputError("this generator has no latents, so there is nothing to traverse. Sample it instead.")
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or not 2 <= steps <= 50:
+        raise InputError(f"steps must be an integer in [2, 50], got {steps!r}.")
+    chosen = _default_axes(spec) if axes is None else _parse_axes(spec, axes)
+    wanted = _wanted_labels(spec, labels)
+    return dict(_sheets(generator, chosen, wanted, check_seed(seed), int(steps)))
+
+
+def slerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Spherical interpolation of rows (N, size) with weights (N,): what lies between is as far from 0 as samples are.
+
+    The direction goes along the great circle (White 2016, Sampling generative networks, section 2.1, after Shoemake
+    1985), the length evenly from one to the other; a straight line where they point the same way or opposite ways.
+    """
+    lengths = first.norm(dim=1), second.norm(dim=1)
+    units = [end / length.clamp(min=1e-12)[:, None] for end, length in zip((first, second), lengths, strict=True)]
+    angle = (units[0] * units[1]).sum(1).clamp(-1, 1).acos()[:, None]
+    share = weight[:, None]
+    arc = (((1 - share) * angle).sin() * units[0] + (share * angle).sin() * units[1]) / angle.sin()
+    line = torch.lerp(first, second, share)
+    return torch.where(angle.sin() < 1e-3, line, torch.lerp(*lengths, weight)[:, None] * arc)
+
+
+def _sheets(
+    generator: "Generator", axes: Sequence[Axis], labels: Tensor | None, seed: int, steps: int
+) -> Iterator[tuple[str, Image.Image]]:
+    spec = generator.spec
+    for pair in itertools.combinations(axes, 2) if len(axes) != 1 else [(axes[0],)]:
+        name = "_".join(["grid", *map(str, pair)])
+        for label in [None] if labels is None else labels.tolist():
+            place = "" if label is None else f"_label_{label}"
+            yield name + place, _grid(generator, pair, seed, steps, label=label)
+    for latent in spec.latents:
+        if latent.kind == "categorical":
+            for category in sheet_labels(latent.size, 1, _MOST_CATEGORIES).tolist():
+                name = f"category_{latent.name}_{category:0{len(str(latent.size - 1))}d}"
+                yield name, _category(generator, axes, labels, seed, steps, latent.name, category)
+    yield "interpolation", _interpolation(generator, labels, seed, steps)
+
+
+def _grid(
+    generator: "Generator",
+    axes: Sequence[Axis],
+    seed: int,
+    steps: int,
+    *,
+    label: int | None = None,
+    category: tuple[str, int] | None = None,
+) -> Image.Image:
+    """The first axis across and the second one down; with a single one, a row for each of several samples.
+
+    All else is that of sample 0 of the seed, with the uniform latents at 0.
+    """
+    spec, rows = generator.spec, steps if len(axes) == 1 else 1
+    start = _drawn(spec, seed, torch.arange(rows))
+    if category is not None:
+        start[category[0]] = torch.full((rows,), category[1])
+    for latent in spec.latents:
+        if latent.kind == "uniform":
+            start[latent.name] = torch.zeros(rows, latent.size)
+    latents = {name: code.repeat_interleave(steps * steps // rows, dim=0) for name, code in start.items()}
+    across = axes[0]
+    latents[across.latent.name][:, across.dimension] = across.values(steps).repeat(steps)
+    heading = f"{across} across"
+    if len(axes) == 2:
+        down = axes[1]
+        latents[down.latent.name][:, down.dimension] = down.values(steps).repeat_interleave(steps)
+        heading += f", {down} down"
+    if category is not None:
+        heading = f"{category[0]} = {category[1]}: {heading}"
+    if label is not None:
+        heading = f"{spec.classes[label] if spec.classes else label}: {heading}"
+    wanted = None if label is None else torch.full((steps * steps,), label)
+    images = generator.decode(labels=wanted, **latents)
+    return draw_sheet(Block(images.cpu(), heading=heading), columns=steps)
+
+
+def _category(
+    generator: "Generator",
+    axes: Sequence[Axis],
+    labels: Tensor | None,
+    seed: int,
+    steps: int,
+    name: str,
+    category: int,
+) -> Image.Image:
+    """A grid over the first two uniform axes where there are two and no labels; else samples, a row for each label."""
+    if labels is None and len(axes) >= 2 and all(axis.latent.kind == "uniform" for axis in axes[:2]):
+        return _grid(generator, axes[:2], seed, steps, category=(name, category))
+    fixed: dict[str, Any] = {name: category}
+    if labels is None:
+        images, _ = generator.sample(_ROWS * steps, seed=seed, **fixed)
+    else:
+        labels = labels.repeat_interleave(steps)
+        images, _ = generator.sample(labels=labels, seed=seed, **fixed)
+    block = Block(images.cpu(), labels, f"{name} = {category}")
+    return draw_sheet(block, classes=generator.spec.classes, columns=steps)
+
+
+def _interpolation(generator: "Generator", labels: Tensor | None, seed: int, steps: int) -> Image.Image:
+    """A row from sample 2r to sample 2r + 1 of the seed: along an arc for normal latents, a line for uniform ones.
+
+    Categories, between which nothing lies, are those of the row's first sample; a row has one label.
+    """
+    spec = generator.spec
+    rows = _ROWS if labels is None else len(labels)
+    first = _drawn(spec, seed, torch.arange(0, 2 * rows, 2).repeat_interleave(steps))
+    second = _drawn(spec, seed, torch.arange(1, 2 * rows, 2).repeat_interleave(steps))
+    weight = torch.linspace(0, 1, steps).repeat(rows)
+    latents = dict(first)
+    for latent in spec.latents:
+        ends = first[latent.name], second[latent.name]
+        if latent.kind == "normal":
+            latents[latent.name] = slerp(*ends, weight)
+        elif latent.kind == "uniform":
+            latents[latent.name] = torch.lerp(*ends, weight[:, None])
+    wanted = None if labels is None else labels.repeat_interleave(steps)
+    images = generator.decode(labels=wanted, **latents)
+    block = Block(images.cpu(), wanted, "from one sample to another")
+    return draw_sheet(block, classes=spec.classes, columns=steps)
+
+
+def _drawn(spec: Spec, seed: int, indices: Tensor) -> dict[str, Any]:
+    """The latents of samples ``indices`` of a seed, as ``Generator.sample`` draws them."""
+    count = int(indices.max()) + 1
+    return {latent.name: latent_rows(latent, seed, 0, count)[indices] for latent in spec.latents}
+
+
+def _default_axes(spec: Spec) -> list[Axis]:
+    """The uniform latents' dimensions; without any, the first two of the normal ones."""
+    for kind, most in (("uniform", _MOST_AXES), ("normal", 2)):
+        found = [Axis(latent, i) for latent in spec.latents if latent.kind == kind for i in range(latent.size)]
+        if found:
+            return found[:most]
+    return []
+
+
+def _parse_axes(spec: Spec, names: Sequence[str]) -> list[Axis]:
+    """Axes by name, such as "u1" or "z.3"."""
+    if isinstance(names, str):
+        raise InputError(f"axes must be a list of names such as ['u1', 'z.3'], got {names!r}.")
+    known = {latent.name: latent for latent in spec.latents if latent.kind != "categorical"}
+    axes = []
+    for name in names:
+        name = str(name)
+        head, dot, tail = name.partition(".")
+        if head not in known:
+            raise InputError(
+                f"there is no axis {name[:100]!r}. The latents that can be one: {', '.join(known) or 'none'}."
+            )
+        size = known[head].size
+        if not dot and size > 1:
+            raise InputError(f"latent {head!r} has {size} dimensions. Say which, from {head}.0 to {head}.{size - 1}.")
+        if dot and not (tail.isdecimal() and len(tail) < 10 and int(tail) < size):
+            raise InputError(f"there is no axis {name[:100]!r}: the dimensions of {head!r} go from 0 to {size - 1}.")
+        axes.append(Axis(known[head], int(tail or 0)))
+    if len(set(axes)) < len(axes):
+        raise InputError(f"the axes {', '.join(map(str, names))} repeat.")
+    return axes
+
+
+def _wanted_labels(spec: Spec, labels: Sequence[int] | Tensor | None) -> Tensor | None:
+    """The labels to show: by default all, or ten of them where there are more; None for a generator without."""
+    if labels is None:
+        return sheet_labels(spec.num_classes, 1, _ROWS) if spec.takes_labels else None
+    if not spec.takes_labels:
+        raise InputError("this generator takes no labels: it was trained without. Leave labels out.")
+    wanted: Tensor = as_labels(labels).unique()
+    if not len(wanted) or int(wanted.max()) >= spec.num_classes:
+        raise InputError(f"labels must be some of {spec.describe_classes()}, from 0; got {list(labels)}.")
+    return wanted

@@ -1,0 +1,1 @@
+"""Where samples come from: generators, pools, and what is asked of any source."""

@@ -1,0 +1,158 @@
+"""A generator from its folder, checked before anything of it is used."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from packaging.version import InvalidVersion, Version
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from genaug.artifacts.manifest import (
+    AGAIN,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Manifest,
+    first_not_finite,
+    read_manifest,
+    read_weights,
+)
+from genaug.backends import registry
+from genaug.backends.backend import Backend
+from genaug.checks import first_problem
+from genaug.device import pick_device, torch_defaults
+from genaug.errors import FormatError, PluginError
+from genaug.sources.generator import Generator
+
+T = TypeVar("T")
+
+
+@torch_defaults()
+def load_folder(folder: Path, device: str | torch.device | None = None, again: str = AGAIN) -> Generator:
+    """The generator in a folder that ``save`` or ``fit`` wrote. ``again`` is what to do about damaged weights.
+
+    Raises what ``genaug.load`` raises for a folder.
+    """
+    manifest = read_manifest(folder)
+    try:
+        backend = registry.resolve(manifest.backend, guess=False)  # the file says what brings it
+    except PluginError as error:
+        needed = f"{manifest.distribution} {manifest.distribution_version}"
+        raise PluginError(
+            f"{folder} was written with {needed}, so `{_pip_command(manifest)}` brings what is missing, if you trust "
+            f"that package: {error}"
+        ) from error
+    origin = _written_with(manifest, again)
+    try:
+        config = backend.Config.model_validate(manifest.config)
+    except ValidationError as error:
+        raise FormatError(
+            f"{folder / CONFIG_FILE} doesn't fit the installed backend {manifest.backend!r}: "
+            f"{first_problem(error)}. {origin}"
+        ) from error
+    tensors = read_weights(folder, manifest.weights, again)
+    network = _restore(manifest, backend, config, tensors, folder, origin)
+    generator = Generator(manifest.backend, backend, config, manifest.spec, network, manifest.training)
+    return generator.to(pick_device(device))
+
+
+def _asked(question: Callable[[], T], manifest: Manifest, folder: Path, origin: str) -> T:
+    """What a backend answers about a config that may come from anywhere, and may be what it never thought of."""
+    try:
+        return question()
+    except PluginError as error:
+        cause = error.__cause__ or error
+        raise PluginError(
+            f"backend {manifest.backend!r} can't make what {folder / CONFIG_FILE} describes "
+            f"({type(cause).__name__}: {str(cause)[:200]}). {origin}"
+        ) from error
+
+
+def _written_with(manifest: Manifest, again: str) -> str:
+    """What wrote a generator, and what to do where that doesn't fit what is installed."""
+    told = f"It was written with {manifest.distribution} {manifest.distribution_version}"
+    info = registry.discover().backends[manifest.backend]
+    if info.distribution != manifest.distribution:
+        return (
+            f"{told}; installed is {info.distribution} {info.version}, which brings another {manifest.backend!r}. "
+            f"Install the one that wrote it in its place, if you trust it: {_pip_command(manifest)}"
+        )
+    if _is_older(info.version, manifest.distribution_version):
+        return f"{told}; installed is {info.version}, which is too old: {_pip_command(manifest)}"
+    return f"{told}; installed is {info.version}. {again}"
+
+
+def _pip_command(manifest: Manifest) -> str:
+    """What installs the plugin that wrote a generator. Its name and version have been checked against a pattern."""
+    try:
+        least = f">={Version(manifest.distribution_version).public}"
+    except InvalidVersion:
+        least = ""
+    return f'pip install "{manifest.distribution}{least}"'
+
+
+def _is_older(version: str, other: str) -> bool:
+    try:
+        return Version(version) < Version(other)
+    except InvalidVersion:
+        return False
+
+
+class _SkipInitialisation(TorchFunctionMode):
+    """Leaves ``torch.nn.init`` out: on the meta device it does nothing but import torch's compiler, for seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else (kwargs or {}).get("tensor")
+        return func(*args, **(kwargs or {}))
+
+
+def _restore(
+    manifest: Manifest,
+    backend: Backend,
+    config: Any,
+    tensors: Mapping[str, Tensor],
+    folder: Path,
+    origin: str,
+) -> nn.Module:
+    """Build the network without memory, check every name, shape, dtype and value, and only then put the weights in.
+
+    ``origin`` ends the message where something doesn't fit: what wrote the folder, and what to do.
+    """
+    spec = manifest.spec
+    plain = spec.model_copy(update={"latents": ()})
+    if _asked(lambda: registry.described(backend, config, plain), manifest, folder, origin) != spec:
+        raise FormatError(
+            f"{folder / CONFIG_FILE}: its spec isn't the one that backend {manifest.backend!r} gives for its "
+            f"config and shape. The file was changed or damaged, or the backend did. {origin}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        with torch.device("meta"), _SkipInitialisation():
+            network = _asked(lambda: registry.built(backend, config, spec)["generator"], manifest, folder, origin)
+        expected = network.state_dict()
+        for name in sorted(set(expected) ^ set(tensors)):
+            problem = "lacks" if name in expected else "holds the unknown tensor"
+            raise FormatError(
+                f"{folder / WEIGHTS_FILE} {problem} {name[:200]!r}: it doesn't fit its {CONFIG_FILE}. {origin}"
+            )
+        for name, tensor in tensors.items():
+            if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+                raise FormatError(
+                    f"{folder / WEIGHTS_FILE}: tensor {name!r} is {tensor.dtype} {tuple(tensor.shape)}, "
+                    f"expected {expected[name].dtype} {tuple(expected[name].shape)} from {CONFIG_FILE}. "
+                    f"{origin}"
+                )
+        broken = first_not_finite(tensors)
+        if broken is not None:
+            raise FormatError(
+                f"{folder / WEIGHTS_FILE}: tensor {broken!r} holds NaN or infinite values; expected finite "
+                f"numbers only, as save() writes them. {origin}"
+            )
+        if any(buffer.is_meta for name, buffer in network.named_buffers() if name not in expected):
+            network = registry.built(backend, config, spec)[
+                "generator"
+            ]  # buffers that aren't saved have to be computed
+        network.load_state_dict(tensors, strict=True, assign=True)
+    return network

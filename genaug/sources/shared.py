@@ -1,0 +1,138 @@
+"""Arrays that the main process writes and its DataLoader workers read, forked or spawned."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from genaug.artifacts.folders import resolve, sweep, temporary_name
+from genaug.errors import InputError, OutputExistsError, SaveError
+
+_SHM = "/dev/shm"
+
+
+class SharedArray:
+    """A numpy array, ``.array``, in shared memory. Handed to a spawned worker it is the same memory, not a copy; a copy
+    made by ``copy.deepcopy`` or ``pickle`` has shared memory of its own.
+
+    Raises ``InputError`` where the shared memory is too small, before anything is written to it.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype = torch.int64) -> None:
+        nbytes = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        free = free_bytes(_SHM)
+        if free is not None and nbytes > free:
+            raise InputError(_too_small(nbytes, f"{free:,} are free"))
+        try:
+            tensor = torch.zeros(shape, dtype=dtype, device="cpu").share_memory_()
+        except RuntimeError as error:
+            raise InputError(_too_small(nbytes, str(error))) from error
+        self._tensor: torch.Tensor = tensor
+        self.array: NDArray[Any] = tensor.numpy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SharedArray":
+        copy = SharedArray(tuple(self._tensor.shape), self._tensor.dtype)
+        copy.array[...] = self.array
+        return copy
+
+    def __getstate__(self) -> tuple[torch.Tensor]:
+        return (self._tensor,)  # multiprocessing passes a shared tensor on by its handle
+
+    def __setstate__(self, state: tuple[torch.Tensor]) -> None:
+        (tensor,) = state
+        if tensor.is_shared():
+            self._tensor, self.array = tensor, tensor.numpy()
+        else:  # pickled by something else than multiprocessing: a copy, which is to be shared with its own workers
+            self.__init__(tuple(tensor.shape), tensor.dtype)  # type: ignore[misc]
+            self.array[...] = tensor.numpy()
+
+
+class FileArray:
+    """A uint8 array, ``.array``, in a memory-mapped file that workers map as well.
+
+    The file is written under a temporary name beside ``path`` until ``publish``. Raises ``OutputExistsError`` where
+    ``path`` exists, ``SaveError`` where the disk is full or can't be written, before anything is mapped.
+    """
+
+    def __init__(self, shape: tuple[int, ...], path: str | Path) -> None:
+        check_new(path)
+        self.path = resolve(path)
+        self._shape = shape
+        sweep(self.path.parent)  # killed processes leave files of any size
+        self._temporary = self.path.with_name(f".{temporary_name()}")
+        nbytes = int(np.prod(shape, dtype=np.int64))
+        try:
+            with open(self._temporary, "xb") as file:
+                _reserve(file.fileno(), nbytes)
+        except OSError as error:
+            self.discard()
+            raise SaveError(
+                f"can't write the pool's {nbytes:,} bytes to {self.path} ({error.strerror or error}). "
+                "Free some space, choose another path or a smaller size."
+            ) from error
+        self.array: NDArray[Any] = np.memmap(self._temporary, dtype=np.uint8, mode="r+", shape=shape)
+
+    def publish(self) -> None:
+        """Give the file its name."""
+        came = f"{self.path} came into being while the pool was being filled; it is unchanged."
+        if os.path.lexists(self.path):
+            raise OutputExistsError(came)
+        try:
+            os.link(self._temporary, self.path)  # unlike a rename, it fails where another was faster
+            self.discard()
+        except FileExistsError as error:
+            raise OutputExistsError(came) from error
+        except OSError:
+            self._rename()
+
+    def _rename(self) -> None:
+        """For file systems without links."""
+        try:
+            os.replace(self._temporary, self.path)
+        except OSError as error:
+            raise SaveError(f"can't rename {self._temporary} to {self.path} ({error.strerror or error}).") from error
+
+    def discard(self) -> None:
+        """Remove the temporary file."""
+        self._temporary.unlink(missing_ok=True)
+
+    def __getstate__(self) -> tuple[Path, tuple[int, ...]]:
+        return self.path, self._shape
+
+    def __setstate__(self, state: tuple[Path, tuple[int, ...]]) -> None:
+        self.path, self._shape = state
+        self.array = np.memmap(self.path, dtype=np.uint8, mode="r", shape=self._shape)
+
+
+def check_new(path: str | Path) -> None:
+    """Raises ``OutputExistsError`` where ``path`` exists."""
+    path = resolve(path)
+    if os.path.lexists(path):
+        raise OutputExistsError(f"{path} exists already. Remove it or choose another path for the pool.")
+
+
+def free_bytes(folder: str) -> int | None:
+    """Bytes that can still be written under a folder; None where that can't be known."""
+    try:
+        stats = os.statvfs(folder)
+    except (AttributeError, OSError):  # Windows has no statvfs, macOS no /dev/shm
+        return None
+    return stats.f_bavail * stats.f_frsize
+
+
+def _reserve(file: int, nbytes: int) -> None:
+    """Allocate the blocks now: writing to a mapped hole on a full disk would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, nbytes)
+    else:
+        os.truncate(file, nbytes)
+
+
+def _too_small(nbytes: int, reason: str) -> str:
+    return (
+        f"the pool needs {nbytes:,} bytes of shared memory ({reason}). Use a smaller size (MixedDataset: "
+        "max_pool_bytes=), a memory-mapped file (SamplePool: path=), or more shared memory (docker: --shm-size)."
+    )

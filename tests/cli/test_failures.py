@@ -1,0 +1,244 @@
+"""How the command line ends when something fails, and what it prints on whatever console there is."""
+
+import errno
+import io
+import os
+import subprocess
+import sys
+from typing import get_args, get_type_hints
+
+import pytest
+from typer.testing import CliRunner
+
+import genaug
+from genaug.artifacts.paths import reading_from
+from genaug.cli import app, printing
+from genaug.errors import FormatError, InputError, ReadError
+from genaug.escaping import escaped, in_html, one_line
+from genaug.hub.sections import cell
+
+HOSTILE = "a\x1b[31m\nb\r\x00\u202ec\udcff\u2028|`<b>[red]"
+
+
+def failing(error, monkeypatch, *options):
+    """What ``genaug plugins`` does if ``error`` is raised in it."""
+
+    def fail():
+        raise error
+
+    monkeypatch.setattr("genaug.backends.registry.discover", fail)
+    return CliRunner().invoke(app, [*options, "plugins"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (InputError("use\nanother"), 1, "genaug: use another\n"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a/b"),
+            1,
+            "genaug: a/b can't be accessed (Permission denied)",
+        ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000),
+            1,
+            "xxx can't be accessed (File name too long)",
+        ),
+        (RuntimeError("Symlink loop from 'x'"), 1, "links lead in a circle"),
+        (MemoryError(), 1, "genaug: not enough memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 1, "genaug: not enough memory"),
+        (RecursionError("too deep"), 70, "genaug: unexpected error: RecursionError: too deep."),
+        (ZeroDivisionError("x\n\x1b[31m"), 70, r"genaug: unexpected error: ZeroDivisionError: x \x1b[31m."),
+        (KeyboardInterrupt(), 130, "genaug: interrupted."),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, ""),
+    ],
+)
+def test_every_failure_ends_in_one_sentence_and_a_code(monkeypatch, error, code, says):
+    result = failing(error, monkeypatch)
+    assert result.exit_code == code
+    assert says in result.stderr
+    assert result.stderr.count("\n") == bool(says)
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("error", [InputError("use another"), ZeroDivisionError("odd")])
+def test_debug_shows_the_traceback_and_the_same_code(monkeypatch, error):
+    plain, debug = failing(error, monkeypatch), failing(error, monkeypatch, "--debug")
+    assert "Traceback" not in plain.stderr
+    assert debug.stderr.startswith("Traceback (most recent call last)")
+    assert debug.stderr.endswith(plain.stderr)
+    assert debug.exit_code == plain.exit_code
+    monkeypatch.setenv("GENAUG_DEBUG", "1")
+    assert "Traceback" in failing(error, monkeypatch).stderr
+
+
+def test_the_systems_errors_name_the_path_and_become_ours():
+    with pytest.raises(ReadError, match="given can't be accessed"), reading_from("given"):
+        raise OSError(errno.EIO, "Input/output error")
+    with pytest.raises(FormatError), reading_from("given"):
+        raise FormatError("stays")
+    with pytest.raises(ZeroDivisionError), reading_from("given"):
+        raise ZeroDivisionError
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_locked_folder_is_named(tmp_path):
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked").chmod(0)
+    for call in (genaug.load, genaug.load_study):
+        with pytest.raises(ReadError, match="locked"):
+            call(tmp_path / "locked" / "run")
+
+
+@pytest.mark.parametrize("call", [genaug.load, genaug.load_study])
+def test_a_path_that_the_system_refuses_is_named(tmp_path, call):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(ReadError, match=r"a can't be accessed.*use a shorter one"):
+        call(tmp_path / ("a" * 300))
+    with pytest.raises((ReadError, FormatError), match="loop"):
+        call(tmp_path / "loop")
+
+
+def test_odd_names_are_escaped_in_messages_html_and_markdown():
+    shown = r"a\x1b[31m\nb\r\x00\u202ec\udcff\u2028|`<b>[red]"
+    assert escaped(HOSTILE) == shown
+    assert escaped("Łoś, 猫, naïve, 👩\u200d🚒 – ×") == "Łoś, 猫, naïve, 👩\u200d🚒 – ×"
+    assert one_line("two\n  lines\x07") == r"two lines\x07"
+    assert str(InputError(HOSTILE)).isprintable()
+    assert in_html(HOSTILE).isprintable() is False  # the line break of what may have several lines stays
+    assert in_html("<b>\u202e") == r"&lt;b&gt;\u202e"
+    assert cell(HOSTILE) == r"a\\x1b\[31m b \\x00\\u202ec\\udcff \|'&lt;b&gt;\[red]"
+
+
+def test_errors_that_are_also_pythons_keep_their_message():
+    for kind in (InputError, ReadError, genaug.errors.OutputExistsError, genaug.errors.SaveError):
+        assert str(kind("what to do")) == "what to do"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("utf-8", "– × … Łoś 猫 ?"), ("cp1252", "– × … ?os ? ?"), ("ascii", "- x ... ?os ? ?")],
+)
+def test_a_console_that_lacks_a_sign_gets_another(monkeypatch, encoding, shown):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
+    monkeypatch.setattr(sys, "stdout", stream)
+    printing.use_any_console()
+    print("– × … Łoś 猫 \udcff", end="")
+    assert stream.buffer.getvalue().decode(encoding) == shown
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO()])
+def test_commands_run_without_a_console(monkeypatch, stream):
+    if stream is not None:
+        stream.close()
+    monkeypatch.setattr(sys, "stdout", stream)
+    printing.use_any_console()
+    if stream is None:
+        printing.say("anything")
+    printing.give_up_stdout()
+
+
+def test_a_table_shows_names_as_they_are(capsys):
+    shown = printing.table("[b]t[/b]", ["name", "[x]"], [["[red]a[/nope]", ":smile:"], [HOSTILE, "1"]])
+    printing.console().print(shown)
+    out = capsys.readouterr().out
+    for text in ("[b]t[/b]", "[x]", "[red]a[/nope]", ":smile:", r"a\x1b[31m"):
+        assert text in out
+    assert "\x1b" not in out
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_one_sentence():
+    code = "from genaug.cli import main; main()"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "plugins"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left" in done.stderr
+
+
+def test_a_closed_pipe_is_quiet():
+    code = "from genaug.cli import main; main()"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", code, "plugins"], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+BOUNDS = {
+    "train": [
+        "--steps",
+        "--image-size",
+        "--labels-per-class",
+        "--batch-size",
+        "--seed",
+        "--checkpoint-every",
+        "--threads",
+    ],
+    "sample": ["--n", "--per-class", "--seed"],
+    "traverse": ["--seed", "--steps"],
+    "study": ["--seeds", "--labels-per-class", "--image-size", "--updates", "--batch-size", "--steps", "--workers"],
+    "evaluate": [
+        "--labels-per-class",
+        "--training-seed",
+        "--image-size",
+        "--n",
+        "--classifiers",
+        "--updates",
+        "--seed",
+    ],
+    "demo": ["--seed"],
+}
+
+
+def test_every_number_of_every_command_has_bounds():
+    """Read from the commands themselves, so that a new option can't be forgotten."""
+    found = {}
+    for command in app.registered_commands:
+        for name, (kind, *how) in _options(command.callback):
+            if int in (kind, *get_args(kind)):
+                assert None not in (how[0].min, how[0].max), (command.callback, name)
+                found.setdefault(command.callback.__name__, []).append("--" + name.replace("_", "-"))
+    assert {name: sorted(options) for name, options in found.items()} == {n: sorted(o) for n, o in BOUNDS.items()}
+
+
+def _options(callback):
+    """Names and annotations, as (type, typer's option)."""
+    hints = get_type_hints(callback, include_extras=True)
+    return [(name, get_args(hint)) for name, hint in hints.items() if get_args(hint) and name != "return"]
+
+
+@pytest.mark.parametrize("value", ["1e20", "9" * 20, "-1"])
+@pytest.mark.parametrize("command", BOUNDS)
+def test_numbers_out_of_bounds_are_refused_at_the_door(command, value):
+    rest = {"train": ["cgan"], "sample": ["x", "--out", "y"], "traverse": ["x", "--out", "y"], "evaluate": ["x"]}
+    for option in BOUNDS[command]:
+        result = CliRunner().invoke(app, [command, *rest.get(command, []), option, value])
+        assert result.exit_code == 2, (option, result.output)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"steps": 10**8},
+        {"steps": 10**5000},
+        {"batch_size": 10**6},
+        {"image_size": 10**5},
+        {"checkpoint_every": 10**20},
+        {"max_minutes": float("inf")},
+        {"max_minutes": float("nan")},
+    ],
+)
+def test_fit_refuses_numbers_out_of_bounds(arguments, tiny_set, tmp_path):
+    with pytest.raises(InputError, match=next(iter(arguments))):
+        genaug.fit("cgan", tiny_set, out=tmp_path / "run", **{"steps": 1, **arguments})
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_images_than_the_memory_holds_are_refused(make_generator):
+    with pytest.raises(InputError, match="n must be 100,000,000 at most"):
+        make_generator().sample(10**9)
+    with pytest.raises(InputError, match=r"100,000,000 images need 2,384.2 GiB, more memory than there is"):
+        make_generator(shape=(1, 80, 80)).sample(10**8, dtype=__import__("torch").float32)

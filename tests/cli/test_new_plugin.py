@@ -1,0 +1,135 @@
+"""``genaug new-plugin`` and ``genaug check-backend``, as commands."""
+
+import json
+import os
+import re
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from genaug.cli import app
+from genaug.testing import CHECKS
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin"
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def files_in(folder):
+    found = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_text() for path in found}
+
+
+def test_a_new_plugin_is_the_example_under_another_name(here, monkeypatch):
+    result = run("new-plugin", "style-gan3")
+    assert result.exit_code == 0, result.output
+    assert os.listdir(here) == ["genaug-style-gan3"]
+    written, example = files_in(here / "genaug-style-gan3"), files_in(EXAMPLE)
+    assert set(written) == {name.replace("genaug_vae", "genaug_style_gan3") for name in example}
+    assert not any("vae" in text.lower() for text in written.values())
+    assert [text.count("\n") for text in written.values()] == [text.count("\n") for text in example.values()]
+    project = tomllib.loads(written["pyproject.toml"])
+    assert project["project"]["name"] == "genaug-style-gan3"
+    assert project["project"]["entry-points"] == {"genaug": {"style-gan3": "genaug_style_gan3"}}
+    monkeypatch.syspath_prepend(here / "genaug-style-gan3")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    registered = []
+    import_module("genaug_style_gan3").genaug_register_backends(lambda *a, summary: registered.append(a))
+    assert registered == [("style-gan3", "genaug_style_gan3.backend:StyleGan3")]
+    assert import_module("genaug_style_gan3.backend").StyleGan3().Config.__name__ == "StyleGan3Config"
+    assert '  pip install -e "genaug-style-gan3[test]"\n' in result.output
+
+
+def test_the_page_shows_the_examples_files():
+    page = (EXAMPLE.parents[1] / "docs" / "write-a-plugin.md").read_text()
+    shown = re.findall(r'^--8<-- "genaug/skeleton/(.*)"$', page, re.MULTILINE)
+    assert shown == ["pyproject.toml", "genaug_vae/__init__.py", "genaug_vae/backend.py"]
+    assert all((EXAMPLE / name).is_file() for name in shown)
+
+
+@pytest.mark.parametrize("name", ["Sketch", "3d", "a b", "a-", "-a", "../a", "a.b", "", "a--b"])
+def test_bad_names(here, name):
+    result = run("new-plugin", "--", name)
+    assert result.exit_code == 1
+    assert "is no name for a backend" in result.output
+    assert os.listdir(here) == []
+
+
+def test_nothing_is_overwritten_and_no_name_taken_twice(here):
+    (here / "genaug-sketch").mkdir()
+    result = run("new-plugin", "sketch")
+    assert (result.exit_code, os.listdir(here / "genaug-sketch")) == (1, [])
+    assert "genaug-sketch exists" in result.output
+    result = run("new-plugin", "cgan")
+    assert result.exit_code == 1
+    assert "'cgan' is installed already, by genaug" in result.output
+
+
+def test_a_place_that_cannot_be_written_is_named(here, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = run("new-plugin", "sketch")
+    assert result.exit_code == 1
+    assert "The disk is full" in result.output
+    assert os.listdir(here) == []
+
+
+def test_check_backend_tells_each_check(tiny_config, monkeypatch):
+    monkeypatch.setattr("genaug.testing.CHECKS", CHECKS[:6])
+    options = [part for key, value in tiny_config.items() for part in ("--set", f"{key}={value}")]
+    told = run("check-backend", "cgan", *options, "--set", "conditional=false")
+    assert told.exit_code == 0, told.output
+    lines = told.output.splitlines()
+    assert "passed  check_image_range" in lines
+    assert "skipped check_labels_reach_images: its spec takes no labels" in lines
+    assert lines[-1] == "cgan keeps the contract."
+
+
+def test_check_backend_fails_with_the_checks_name(register_backend, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLE)
+    vae = import_module("genaug_vae.backend").VAE
+
+    class Loud(vae):
+        def generate(self, nets, latents, labels):
+            return 3 * super().generate(nets, latents, labels)
+
+        def players(self, config, nets):
+            raise ZeroDivisionError("nobody plays")
+
+    register_backend("loud", Loud)
+    told = run("check-backend", "loud")
+    assert told.exit_code == 1
+    failed = [line for line in told.output.splitlines() if line.startswith("failed")]
+    assert any(line.startswith("failed  check_players: ZeroDivisionError: nobody plays (test_new") for line in failed)
+    assert told.output.splitlines()[-1] == f"{len(failed)} of {len(CHECKS)} checks fail."
+    as_json = run("check-backend", "loud", "--json")
+    assert as_json.exit_code == 1
+    content = json.loads(as_json.output)
+    assert (content["backend"], content["passed"]) == ("loud", False)
+    assert [check["check"] for check in content["checks"] if check["outcome"] == "failed"] == [
+        line.split()[1].rstrip(":") for line in failed
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"), [(["nonesuch"], "no backend 'nonesuch'"), (["cgan", "--set", "wdth=3"], "wdth")]
+)
+def test_check_backend_names_what_it_does_not_know(arguments, told):
+    result = run("check-backend", *arguments)
+    assert result.exit_code == 1
+    assert told in result.output
+    assert "Traceback" not in result.output

@@ -1,0 +1,174 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+from torch.utils.data import Subset
+
+from genaug.data import few_per_class, load_data
+from genaug.data.datasets import Digits, public_name
+from genaug.errors import DataWarning, InputError
+
+# Where torchvision's files of MNIST lie, for the one test that reads them.
+SHARED = Path(os.environ.get("GENAUG_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
+
+
+def picture(path: Path, mode: str = "L", value: int = 100) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, (5, 4), value if mode == "L" else (value, 0, 0)).save(path)
+
+
+def test_digits_are_split_once_and_for_all_stratified_and_disjoint():
+    train, test = load_data("digits"), load_data("digits", split="test")
+    assert (len(train), len(test)) == (1297, 500)
+    bunch = load_digits()
+    whole = {image.tobytes() + bytes([y]) for image, y in zip(bunch.images, bunch.target, strict=True)}
+    rows = [
+        np.round(np.asarray(image) * (16 / 255)).astype(float).tobytes() + bytes([y]) for image, y in [*train, *test]
+    ]
+    assert set(rows) == whole
+    shares = np.bincount(test.targets) / np.bincount(load_digits().target)
+    assert shares.max() - shares.min() < 0.01
+    # Pinned: a change of the split would make old results and new ones incomparable.
+    assert test.targets[:12] == [0, 3, 8, 4, 5, 5, 5, 0, 8, 4, 5, 2]
+    assert sum(i * y for i, y in enumerate(test.targets)) == 561632
+
+
+def test_digits_items_look_like_torchvisions():
+    digits = Digits("train")
+    image, label = digits[3]
+    assert (image.mode, image.size) == ("L", (8, 8))
+    assert type(label) is int
+    assert label == digits.targets[3]
+    assert digits.data.max() == 255
+    assert digits.classes == [str(i) for i in range(10)]
+    digits.transform = lambda image: "seen"
+    assert digits[0][0] == "seen"
+
+
+def test_few_per_class_is_balanced_seeded_and_nested():
+    digits = load_data("digits")
+    few, again, more, other = (few_per_class(digits, n, s) for n, s in ((3, 0), (3, 0), (5, 0), (3, 1)))
+    assert isinstance(few, Subset)
+    assert torch.tensor([few[i][1] for i in range(len(few))]).bincount().tolist() == [3] * 10
+    assert few.indices == again.indices != other.indices
+    assert set(few.indices) < set(more.indices)
+    assert few.indices == sorted(few.indices)
+
+
+def test_few_per_class_names_the_class_that_has_too_few(tmp_path):
+    for i in range(3):
+        picture(tmp_path / "cat" / f"{i}.png")
+    picture(tmp_path / "newt" / "0.png")
+    with pytest.raises(InputError, match=r"'newt'.* has 1 items, fewer than the 2"):
+        few_per_class(load_data(f"folder:{tmp_path}"), 2)
+
+
+def test_folder_with_both_splits_keeps_grey_grey(tmp_path):
+    for split, classes in (("train", "ab"), ("test", "b")):
+        for name in classes:
+            picture(tmp_path / split / name / "0.png")
+    (tmp_path / "train" / ".ipynb_checkpoints").mkdir()
+    train, test = load_data(f"folder:{tmp_path}"), load_data(f"folder:{tmp_path}", split="test")
+    assert train.classes == test.classes == ["a", "b"]
+    assert train[0][0].mode == "L"
+    assert test[0][0].mode == "L"
+    assert [label for _, label in test] == [1], "labels follow the training classes, not the test set's own"
+
+
+def test_folder_with_one_coloured_image_is_all_rgb(tmp_path):
+    picture(tmp_path / "a" / "0.png")
+    picture(tmp_path / "b" / "0.png", "RGB")
+    assert [image.mode for image, _ in load_data(f"folder:{tmp_path}")] == ["RGB", "RGB"]
+
+
+def test_one_set_has_no_test_split_even_with_a_class_called_train(tmp_path):
+    for name in ("bus", "train"):
+        picture(tmp_path / name / "0.png")
+    assert load_data(f"folder:{tmp_path}").classes == ["bus", "train"]
+    with pytest.raises(InputError, match="nothing to test on"):
+        load_data(f"folder:{tmp_path}", split="test")
+
+
+def test_folder_problems_are_named(tmp_path):
+    with pytest.raises(InputError, match="no folder at"):
+        load_data(f"folder:{tmp_path}/nowhere")
+    with pytest.raises(InputError, match="no class folders"):
+        load_data(f"folder:{tmp_path}")
+    picture(tmp_path / "train" / "a" / "0.png")
+    picture(tmp_path / "test" / "z" / "0.png")
+    with pytest.raises(InputError, match=r"class folders that .* lacks: z"):
+        load_data(f"folder:{tmp_path}", split="test")
+    (tmp_path / "train" / "a" / "1.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"1\.png can't be read"):
+        load_data(f"folder:{tmp_path}")
+
+
+def test_sixteen_bit_images_are_refused_not_clipped(tmp_path):
+    (tmp_path / "a").mkdir()
+    Image.fromarray(np.full((4, 4), 40000, np.uint16)).save(tmp_path / "a" / "0.png")
+    with pytest.raises(InputError, match="more than 8 bits"):
+        load_data(f"folder:{tmp_path}")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("digts", "Did you mean 'digits'"),
+        ("whatever", "Expected 'digits', 'folder:PATH' or 'torchvision:NAME'"),
+        ("folder:", "names no folder"),
+        ("torchvision:MNST", "Did you mean .*torchvision:MNIST"),
+        ("torchvision:MNIST", "needs --root"),
+    ],
+)
+def test_unknown_names_are_met_with_what_there_is(name, told):
+    with pytest.raises(InputError, match=told):
+        load_data(name)
+
+
+@pytest.mark.parametrize("name", ["MNIST", "CIFAR10", "SVHN", "STL10", "OxfordIIITPet", "USPS", "ImageNet"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_missing_torchvision_files_say_where_was_looked(tmp_path, name, split):
+    with pytest.raises(InputError, match="looked under") as caught:
+        load_data(f"torchvision:{name}", root=tmp_path / "empty", split=split)
+    assert str(tmp_path / "empty") in str(caught.value)
+    assert "doesn't exist" in str(caught.value)
+    assert not (tmp_path / "empty").exists(), "nothing is made or downloaded"
+
+
+@pytest.mark.skipif(not (SHARED / "MNIST" / "raw").is_dir(), reason="no MNIST in $GENAUG_TEST_DATA")
+def test_torchvision_mnist_is_read():
+    train = load_data("torchvision:mnist", root=SHARED)
+    assert len(train) == 60000
+    assert train[0][0].mode == "L"
+    assert len(load_data("torchvision:MNIST", root=SHARED, split="test")) == 10000
+
+
+def test_the_public_name_of_a_folder_tells_no_path(tmp_path):
+    assert public_name(f"folder:{tmp_path / 'scans'}") == "folder scans"
+    assert public_name("folder:~/scans/") == "folder scans"
+    assert public_name("torchvision:MNIST") == "torchvision:MNIST"
+
+
+class Letters:
+    """Classes numbered from 1, with a name for 0 that no item has, as EMNIST's letters."""
+
+    classes = ("N/A", "a", "b", "c")
+
+    def __init__(self, count):
+        self.targets = [1 + i % 3 for i in range(count)]
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, index):
+        return Image.new("L", (4, 4)), self.targets[index]
+
+
+def test_few_per_class_leaves_out_classes_without_items_and_says_so():
+    with pytest.warns(DataWarning, match=r"no item is of class 0 \('N/A'\)"):
+        few = few_per_class(Letters(60), 2)
+    assert sorted(few[i][1] for i in range(len(few))) == [1, 1, 2, 2, 3, 3]

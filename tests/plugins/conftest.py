@@ -1,6 +1,0 @@
-"""Makes playing.py importable for the tests of every backend."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,151 @@
+"""Several processes on one training: they give what one process gives on the same global batch."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import genaug
+from genaug.errors import InputError
+from genaug.training.distributed import Share, joined
+
+SCRIPT = Path(__file__).parents[1] / "helpers" / "play_steps.py"
+
+
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def torchrun(*command, cwd):
+    done = subprocess.run(
+        [*LAUNCHER, *map(str, command)], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    torchrun(SCRIPT, folder, cwd=folder)
+    return {
+        (norm, rank): torch.load(folder / f"norm-{norm}-rank-{rank}.pt", weights_only=True)
+        for norm in (False, True)
+        for rank in (0, 1)
+    }
+
+
+@pytest.fixture(scope="module")
+def play():
+    spec = importlib.util.spec_from_file_location("play_steps", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.play
+
+
+def test_two_processes_have_the_gradients_of_one(two_processes, play):
+    alone = play(3, batch_norm=False)["gradients"]
+    together = two_processes[False, 0]["gradients"]
+    assert float(alone.norm()) > 0.1
+    assert float((alone - together).norm() / alone.norm()) <= 1e-5
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_all_processes_hold_the_same_weights(two_processes, norm):
+    assert torch.equal(two_processes[norm, 0]["weights"], two_processes[norm, 1]["weights"])
+
+
+def test_batch_norm_sees_each_share_alone(two_processes, play):
+    """As documented: statistics are those of a process's own share, so the gradients differ from one process's."""
+    alone = play(3, batch_norm=True)["gradients"]
+    assert float((alone - two_processes[True, 0]["gradients"]).norm() / alone.norm()) > 1e-3
+
+
+def test_the_command_trains_under_torchrun(tmp_path):
+    command = ["-m", "genaug", "train", "cgan", "--steps", "30", "--batch-size", "16", "--out", "run"]
+    small = ["--set", "width=4", "--set", "max_width=8", "--device", "cpu", "--checkpoint-every", "15"]
+    done = torchrun(*command, *small, cwd=tmp_path)
+    assert genaug.load(tmp_path / "run").training["steps"] == 30
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 5, 10, 15, 30]
+    assert done.stdout.count("To look at it") == 1
+    again = torchrun(*command, *small, "--resume", cwd=tmp_path)
+    assert "resuming at step 30" in again.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="finds the process of rank 1 in /proc")
+def test_a_process_that_dies_ends_the_run_and_the_last_checkpoint_loads(tmp_path):
+    command = ["-m", "genaug", "train", "cgan", "--steps", "2000", "--batch-size", "16", "--checkpoint-every", "10"]
+    command += ["--set", "width=4", "--set", "max_width=8", "--device", "cpu", "--out", "broken"]
+    process = subprocess.Popen([*LAUNCHER, *command], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: list((tmp_path / "broken" / "checkpoints").glob("*.pt")))
+        os.kill(process_of_rank(1, process.pid), signal.SIGKILL)
+        _, told = process.communicate(timeout=120)
+    finally:
+        process.terminate()  # torchrun ends its processes; one that is gone stays so
+    assert process.returncode != 0
+    assert "genaug: another process of this training has ended" in told
+    assert "Traceback" not in told.partition("ChildFailedError")[0].partition("genaug: another process")[0]
+    assert 0 < genaug.load(tmp_path / "broken").training["steps"] < 2000
+
+
+def until(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def process_of_rank(rank, launcher):
+    """The id of the launcher's child that has this rank."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == launcher and f"RANK={rank}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                return int(folder.name)
+    raise AssertionError(f"no process of rank {rank}")
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with (
+        pytest.raises(InputError, match="batch_size is 16, which 3 processes can't share"),
+        joined(torch.device("cpu"), 16),
+    ):
+        pass
+
+
+def test_shares_make_up_the_whole():
+    rows = torch.arange(12)
+    assert torch.equal(torch.cat([Share(rank, 3).of(rows) for rank in range(3)]), rows)
+
+
+ONE_SIDED = """
+import torch
+from genaug.training.distributed import average_gradients, joined
+
+with joined(torch.device("cpu"), 2) as (share, _):
+    both, one, none = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
+    both.grad = torch.tensor([1.0, 2.0]) + share.rank
+    if not share.first:
+        one.grad = torch.tensor([4.0, 6.0])
+    average_gradients([both, one, none], share)
+    assert both.grad.tolist() == [1.5, 2.5], both.grad
+    assert one.grad.tolist() == [2.0, 3.0], one.grad
+    assert none.grad is None
+"""
+
+
+def test_a_gradient_that_one_process_only_has_reaches_all(tmp_path):
+    script = tmp_path / "one_sided.py"
+    script.write_text(ONE_SIDED)
+    torchrun(script, cwd=tmp_path)
