@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from genaug.data import load_data
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.evaluation import copying
 from genaug.evaluation.features import pixel_features
 from genaug.randomness import mix
@@ -68,8 +68,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
-    data = read_images(load_data(options.data, root=options.root))
-    test = read_images(load_data(options.data, split="test", root=options.root)).images
+    data = read_samples(load_data(options.data, root=options.root))
+    test = read_samples(load_data(options.data, split="test", root=options.root)).images
     assert data.labels is not None
     draws = torch.Generator().manual_seed(mix(options.seed, "copying check"))
     order = torch.randperm(len(data.images), generator=draws)

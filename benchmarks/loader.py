@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 import genaug
+from genaug.modalities.image import Image
 from genaug.backends import Spec
 from genaug.data import load_data
 from genaug.sources.source import Source
@@ -95,7 +96,7 @@ def main() -> None:
     if options.source:
         source: Source = genaug.load(options.source)
     else:
-        source = untrained(Spec(shape=tuple(image.shape), num_classes=len(classes), classes=classes))
+        source = untrained(Spec(sample=Image(*tuple(image.shape)), classes=classes or len(classes)))
     mixed = genaug.MixedDataset(real, source, ratio=0.5)
     print(mixed)
     result: dict[str, Any] = {"dataset": type(real).__name__}

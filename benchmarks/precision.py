@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from genaug.backends import registry
 from genaug.data import load_data
-from genaug.data.reading import TrainingImages, read_images
+from genaug.data.reading import Samples, read_samples
 from genaug.evaluation import kid
 from genaug.evaluation.features import Features, classifier_features
 from genaug.nn.classifier import accuracy, batches, new_classifier, train_classifier
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error("a bound needs at least 2 seeds")
 
     train, test = (
-        read_images(load_data(options.data, split=split, root=options.root), options.image_size)
+        read_samples(load_data(options.data, split=split, root=options.root), options.image_size)
         for split in ("train", "test")
     )
     features = train_features(train, test, options.judge_updates)
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(json.dumps(summary(scores)) if options.json else summary(scores))
 
 
-def train_features(train: TrainingImages, test: TrainingImages, updates: int) -> Features:
+def train_features(train: Samples, test: Samples, updates: int) -> Features:
     assert train.labels is not None
     assert test.labels is not None
     judge = new_classifier(train.spec.shape, train.spec.num_classes, seed=0)
@@ -80,7 +80,7 @@ def train_features(train: TrainingImages, test: TrainingImages, updates: int) ->
 
 
 def follow(
-    data: TrainingImages, features: Features, real: Tensor, seed: int, dtype: torch.dtype, options: argparse.Namespace
+    data: Samples, features: Features, real: Tensor, seed: int, dtype: torch.dtype, options: argparse.Namespace
 ) -> list[float]:
     """KID of the averaged generator at evenly spaced steps of the second half of one training."""
     backend = registry.resolve("cgan")

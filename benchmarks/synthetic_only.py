@@ -18,7 +18,7 @@ from torch import Tensor
 
 import genaug
 from genaug.data import load_data
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.modalities.distance import distance_ratio, first_per_class
 from genaug.nn.classifier import SmallCNN, accuracy, shuffled_batches, train_classifier
 
@@ -51,8 +51,8 @@ def main() -> None:
 
     generator = genaug.load(options.source, device="cpu")
     classes = generator.spec.num_classes
-    train = read_images(load_data(options.data, split="train", root=options.root))
-    test = read_images(load_data(options.data, split="test", root=options.root))
+    train = read_samples(load_data(options.data, split="train", root=options.root))
+    test = read_samples(load_data(options.data, split="test", root=options.root))
     assert train.labels is not None
     assert test.labels is not None
 

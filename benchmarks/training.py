@@ -24,8 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from genaug.modalities.image import Image
+
 from genaug.backends import Backend, BackendConfig, Batch, Loss, Player, Spec, Step
-from genaug.data.reading import TrainingImages
+from genaug.data.reading import Samples
 from genaug.device import compute_dtype
 from genaug.nn.objectives import OBJECTIVES
 from genaug.training.distributed import Share
@@ -68,7 +70,7 @@ class TorchganDCGAN(Backend):
         return Loss(objective.discriminator(nets["discriminator"](batch.images).float(), fake_score))
 
 
-def engine(data: TrainingImages, precision: str, folder: Path) -> Callable[[int], None]:
+def engine(data: Samples, precision: str, folder: Path) -> Callable[[int], None]:
     asked: dict[str, Any] = {"backend": "torchgan-dcgan", "seed": 0, "batch_size": BATCH, "steps": 10**6}
     backend, dtype = TorchganDCGAN(), compute_dtype(precision, CPU)
     run = TrainingRun(
@@ -88,7 +90,7 @@ def engine(data: TrainingImages, precision: str, folder: Path) -> Callable[[int]
     return run.play
 
 
-def bare_loop(data: TrainingImages) -> Callable[[int], None]:
+def bare_loop(data: Samples) -> Callable[[int], None]:
     """What somebody would write by hand: freeze the other network, one forward and backward each, Adam."""
     nets = networks()
     adams = {name: torch.optim.Adam(net.parameters(), LR, BETAS, fused=True) for name, net in nets.items()}
@@ -111,7 +113,7 @@ def bare_loop(data: TrainingImages) -> Callable[[int], None]:
     return play
 
 
-def torchgan_trainer(data: TrainingImages, folder: Path) -> Callable[[int], None]:
+def torchgan_trainer(data: Samples, folder: Path) -> Callable[[int], None]:
     from torchgan.losses import MinimaxDiscriminatorLoss, MinimaxGeneratorLoss
     from torchgan.models import DCGANDiscriminator, DCGANGenerator
     from torchgan.trainer import Trainer
@@ -153,7 +155,7 @@ def main() -> None:
         sys.exit("this benchmark compares with torchgan: make bench installs it in a folder of its own")
     print(f"parameters of every side: {parameters}", file=sys.stderr)
     images = torch.randint(0, 256, (2048, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    data = TrainingImages(images, None, Spec(shape=(1, SIDE, SIDE)))
+    data = Samples(images, None, Spec(sample=Image(1, SIDE, SIDE)))
     with tempfile.TemporaryDirectory() as scratch:
         sides = {
             "torchgan": torchgan_trainer(data, Path(scratch)),

@@ -20,7 +20,7 @@ import torch
 
 from genaug.backends import registry
 from genaug.data import load_data
-from genaug.data.reading import TrainingImages, read_images
+from genaug.data.reading import Samples, read_samples
 from genaug.device import compute_dtype, pick_device
 from genaug.training.distributed import Share
 from genaug.training.plan import Plan
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    data = read_images(load_data(options.data, split="train", root=options.root))
+    data = read_samples(load_data(options.data, split="train", root=options.root))
     with tempfile.TemporaryDirectory() as scratch:
         clock, processor = timed(options.backend, data, options.steps, options.warm_up, Path(scratch) / "run")
     result: dict[str, Any] = {
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(json.dumps(result) if options.json else result)
 
 
-def timed(backend_name: str, data: TrainingImages, steps: int, warm_up: int, folder: Path) -> tuple[float, float]:
+def timed(backend_name: str, data: Samples, steps: int, warm_up: int, folder: Path) -> tuple[float, float]:
     """Seconds on the clock, and of the processor, that so many steps of a training take after a warm-up."""
     backend, device = registry.resolve(backend_name), pick_device(None)
     asked: dict[str, Any] = {"backend": backend_name, "seed": 0, "batch_size": BATCH, "steps": 10 * (warm_up + steps)}

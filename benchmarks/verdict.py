@@ -30,10 +30,11 @@ from torch.utils.data import Subset
 from tracked_cells import TrackedCells, hours
 
 import genaug
+from genaug.modalities.image import Image
 from genaug.backends import Spec
 from genaug.data import few_per_class, load_data
 from genaug.data.labels import labels_of
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.progress import Progress
 from genaug.studies import Recipe
 from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms
@@ -64,7 +65,7 @@ class WrongLabels:
 
     def __init__(self, images: Tensor, labels: Tensor, share: float = 1.0) -> None:
         self.images, self.classes, self.share = images, int(labels.max()) + 1, share
-        self.spec = Spec(shape=tuple(images.shape[1:]), num_classes=self.classes)
+        self.spec = Spec(sample=Image(*tuple(images.shape[1:])), classes=self.classes)
         wrong = torch.rand(len(labels), generator=torch.Generator().manual_seed(0)) < share
         self.labels = torch.where(wrong, (labels - 1) % self.classes, labels)
 
@@ -232,7 +233,7 @@ def task(setting: Setting, options: argparse.Namespace) -> tuple[Any, tuple[Any,
     others[torch.tensor(list(used.indices))] = False
     rest = Subset(train, torch.nonzero(others).flatten().tolist())
     if setting.source.startswith("wrong"):
-        images = read_images(rest)
+        images = read_samples(rest)
         assert images.labels is not None
         share = float(setting.source.removeprefix("wrong").removesuffix("%") or 100) / 100
         return used, test, WrongLabels(images.images, images.labels, share)

@@ -15,7 +15,7 @@ import genaug
 from genaug import Generator
 from genaug.backends import registry
 from genaug.data import load_data
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.hub.card import write_card
 from genaug.training.statistics import recompute_statistics
 
@@ -46,7 +46,7 @@ def main() -> None:
 def with_new_statistics(folder: Path, train_set: Any) -> Generator:
     """The generator in ``folder`` with the statistics that ``fit`` would give its weights."""
     generator = genaug.load(folder, device="cpu")
-    labels = read_images(train_set).labels
+    labels = read_samples(train_set).labels
     recompute_statistics(
         registry.resolve("cgan"), generator.spec, generator.network, labels, generator.training["seed"]
     )

@@ -40,13 +40,15 @@ def make_generator(tiny_config):
     import torch
     from torch import nn
 
+    from genaug.modalities.image import Image
+
     from genaug.backends import Spec, registry
     from genaug.sources.generator import Generator
 
     def make(shape=(1, 8, 8), num_classes=4, classes=None, weights_seed=0, **config):
         backend = registry.resolve("cgan")
         options = backend.Config(**{**tiny_config, **config})
-        spec = backend.describe(options, Spec(shape=shape, num_classes=num_classes, classes=classes))
+        spec = backend.describe(options, Spec(sample=Image(*shape), classes=classes or num_classes))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(weights_seed)
             network = backend.build(options, spec)["generator"]

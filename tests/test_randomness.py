@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
-from genaug.backends import Latent
+from genaug.backends import Categorical, Latent, Uniform
 from genaug.backends.latents import latent_rows
 from genaug.errors import InputError
 from genaug.randomness import category_rows, check_seed, mix, normal_rows, uniform_rows
@@ -65,7 +65,7 @@ def test_categories_are_equally_likely(categories):
 
 def test_latents_have_the_type_and_range_of_their_kind():
     normal, uniform = (latent_rows(Latent(kind=kind, size=3), 0, 0, 5000) for kind in ("normal", "uniform"))
-    categorical = latent_rows(Latent(kind="categorical", size=3), 0, 0, 5000)
+    categorical = latent_rows(Categorical(size=3), 0, 0, 5000)
     assert (normal.dtype, normal.shape) == (torch.float32, (5000, 3))
     assert (uniform.dtype, uniform.shape) == (torch.float32, (5000, 3))
     assert (categorical.dtype, categorical.shape) == (torch.int64, (5000,))
@@ -77,7 +77,7 @@ def test_latents_have_the_type_and_range_of_their_kind():
 
 def test_seeds_streams_and_latents_of_other_names_give_other_numbers():
     tables = [uniform_rows(seed, stream, 0, 50, 4) for seed in (0, 1, 2**32, 2**62) for stream in ("a", "b", "labels")]
-    tables += [latent_rows(Latent(name=name, kind="uniform", size=4), 0, 0, 50).numpy() for name in ("z", "c")]
+    tables += [latent_rows(Uniform(name=name, size=4), 0, 0, 50).numpy() for name in ("z", "c")]
     flat = np.stack([table.ravel() for table in tables])
     assert np.abs(np.corrcoef(flat) - np.eye(len(flat))).max() < 0.4
 

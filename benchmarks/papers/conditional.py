@@ -41,7 +41,7 @@ from torch.utils.data import TensorDataset
 import genaug
 from genaug.backends import Spec
 from genaug.data import load_data
-from genaug.data.reading import TrainingImages, read_images
+from genaug.data.reading import Samples, read_samples
 from genaug.evaluation.scores import train_scorer
 from genaug.reports.sheet import Block, draw_sheet, save_sheet, sheet_labels
 from genaug.sources.generator import Generator
@@ -159,18 +159,18 @@ def beside_the_record(options: argparse.Namespace, ending: str) -> Path:
     return RESULTS / f"{NAME}_{Path(options.data.rpartition(':')[2]).name.lower()}{ending}"
 
 
-def read(options: argparse.Namespace) -> tuple[TrainingImages, TrainingImages]:
+def read(options: argparse.Namespace) -> tuple[Samples, Samples]:
     """The training and the test set."""
     data = options.data
     if data == "cifar10":
         folders = options.root is not None and (options.root / "train").is_dir()
         data = f"folder:{options.root}" if folders else "torchvision:CIFAR10"
-    train, test = (read_images(load_data(data, split=split, root=options.root)) for split in ("train", "test"))
+    train, test = (read_samples(load_data(data, split=split, root=options.root)) for split in ("train", "test"))
     return train, test
 
 
 def run(
-    method: str, seed: int, train: TrainingImages, test: TrainingImages, judge: Judge, options: argparse.Namespace
+    method: str, seed: int, train: Samples, test: Samples, judge: Judge, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Train one generator, measure it, and draw a sheet of the first seed's."""
     out = RUNS / NAME / f"{options.data.replace(':', '-')}-{method}-seed{seed}-{settings_hash(method, options)}"
@@ -196,7 +196,7 @@ def settings_hash(method: str, options: argparse.Namespace) -> str:
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:8]
 
 
-def trained(out: Path, method: str, seed: int, data: TrainingImages, options: argparse.Namespace) -> Generator:
+def trained(out: Path, method: str, seed: int, data: Samples, options: argparse.Namespace) -> Generator:
     """The generator of a run folder, which is started, gone on with, or finished already."""
     resume, minutes = (out / "run.json").is_file(), options.max_minutes
     if minutes is not None and (out / "metrics.jsonl").is_file():
@@ -231,7 +231,7 @@ def log_of(out: Path) -> dict[str, Any]:
     return {"seconds": seconds, "generators_named": lines[-1].get("generators_named")}
 
 
-def seconds_a_step(backend: str, config: dict[str, Any], data: TrainingImages) -> float:
+def seconds_a_step(backend: str, config: dict[str, Any], data: Samples) -> float:
     """From two short trainings, so that what both have in common, such as the first step, isn't counted."""
     few, seconds = TensorDataset(data.images[:BATCH], data.labels[:BATCH]), []
     with tempfile.TemporaryDirectory() as scratch:
@@ -246,7 +246,7 @@ def seconds_a_step(backend: str, config: dict[str, Any], data: TrainingImages) -
 def estimate(options: argparse.Namespace) -> str:
     """What a full run costs: its trainings, its CNNs (three for a MAD-GAN), and the judge; the sampling is left out."""
     train, _ = read(options)
-    few = TrainingImages(train.images[:2048], train.labels[:2048], train.spec)
+    few = Samples(train.images[:2048], train.labels[:2048], train.spec)
     began = time.monotonic()
     train_scorer(few.images, few.labels, few.spec.num_classes, updates=LONG, seed=0, device=torch.device("cpu"))
     update = (time.monotonic() - began) / LONG
@@ -266,7 +266,7 @@ def write_sheet(path: Path, generator: Generator, spec: Spec) -> None:
     labels = sheet_labels(spec.num_classes, COLUMNS)
     latents = member_latents(generator, torch.arange(len(labels)) % COLUMNS)
     images, _ = generator.sample(labels=labels, seed=1, **latents)
-    save_sheet(path, draw_sheet(Block(images.cpu(), labels), classes=spec.classes, columns=COLUMNS))
+    save_sheet(path, draw_sheet(Block(images.cpu(), labels), classes=spec.class_names, columns=COLUMNS))
 
 
 def tell(rows: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from record import say
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 
-from genaug.data.reading import TrainingImages, fingerprint
+from genaug.data.reading import Samples, fingerprint
 from genaug.evaluation import fid, kid, module_features
 from genaug.evaluation.features import Features, classifier_features
 from genaug.evaluation.scores import WIDTH, train_scorer
@@ -39,7 +39,7 @@ class Judge:
     told: dict[str, Any]
 
 
-def fixed_judge(train: TrainingImages, test: TrainingImages, options: argparse.Namespace, folder: Path) -> Judge:
+def fixed_judge(train: Samples, test: Samples, options: argparse.Namespace, folder: Path) -> Judge:
     """The same for all methods, seeds and machines, so that their FID can be compared.
 
     Its weights are kept in ``folder`` under the name of its training images, since other processors train others.
@@ -73,7 +73,7 @@ def fixed_judge(train: TrainingImages, test: TrainingImages, options: argparse.N
     return Judge(model, features, real, told)
 
 
-def labelled(data: TrainingImages) -> tuple[Tensor, Tensor]:
+def labelled(data: Samples) -> tuple[Tensor, Tensor]:
     assert data.labels is not None
     return data.images, data.labels
 
@@ -98,7 +98,7 @@ def draw_samples(generator: Generator, count: int, seed: int) -> tuple[Tensor, T
     return images.cpu(), labels, members
 
 
-def measure(generator: Generator, judge: Judge, test: TrainingImages, options: argparse.Namespace) -> dict[str, Any]:
+def measure(generator: Generator, judge: Judge, test: Samples, options: argparse.Namespace) -> dict[str, Any]:
     """All measures of one generator."""
     k, classes, updates = members_of(generator), generator.spec.num_classes, options.updates
     images, asked, members = draw_samples(generator, options.samples, seed=1)

@@ -24,7 +24,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from torch import Tensor
 
 from genaug.data import load_data
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.sources.generator import Generator
 
 NAME = "infogan_coloured_mnist"
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
 
     def one(seed: int) -> dict[str, Any]:
         if not read:
-            read.append(coloured(read_images(load_data(options.data, root=options.root)).images, COLOUR_SEED))
+            read.append(coloured(read_samples(load_data(options.data, root=options.root)).images, COLOUR_SEED))
         trained = train(read[0], NAME, steps=options.steps, seed=seed, config=config)
         draw(trained.generator, seed)
         return {**measure(trained.generator), "seconds": trained.seconds}

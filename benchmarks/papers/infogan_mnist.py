@@ -33,7 +33,7 @@ from codes import (
 from torch import Tensor
 
 from genaug.data import load_data
-from genaug.data.reading import TrainingImages, read_images
+from genaug.data.reading import Samples, read_samples
 
 NAME = "infogan_mnist"
 CONFIG = {"categories": [10], "continuous": 2, "latent_size": 62, "width": 16}
@@ -44,11 +44,11 @@ READ_BACK = 2_000  # generated images of which Q is asked for the category they 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(__doc__.split("\n")[0], seeds=5).parse_args(argv)
     config = settings(CONFIG, options.set)
-    real: dict[str, TrainingImages] = {}
+    real: dict[str, Samples] = {}
 
     def one(seed: int) -> dict[str, Any]:
         for split in ("train", "test"):
-            real.setdefault(split, read_images(load_data(options.data, split=split, root=options.root)))
+            real.setdefault(split, read_samples(load_data(options.data, split=split, root=options.root)))
         trained = train(real["train"].images, NAME, steps=options.steps, seed=seed, config=config)
         result = measure(trained, real)
         sheets = trained.generator.traverse(seed=seed, steps=8)
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     tell(rows, options)
 
 
-def measure(trained: Trained, real: dict[str, TrainingImages]) -> dict[str, Any]:
+def measure(trained: Trained, real: dict[str, Samples]) -> dict[str, Any]:
     """The category as a classifier: matched to digits on the training images, scored on the test images."""
     size = next(latent.size for latent in trained.generator.spec.latents if latent.name == "c1")
     tables: dict[str, Tensor] = {}

@@ -26,7 +26,7 @@ import genaug
 from genaug.artifacts import manifest
 from genaug.cli.train import parse_settings
 from genaug.data import few_per_class, load_data
-from genaug.data.reading import TrainingImages, read_images
+from genaug.data.reading import Samples, read_samples
 from genaug.errors import InputError
 from genaug.labelling.source import LabelledSource
 from genaug.nn.classifier import SmallCNN, accuracy, batches, new_classifier, train_classifier
@@ -74,7 +74,7 @@ def generator_of(name: str, folder: Path | None, train: Any, seed: int, options:
     )
 
 
-def train_judge(data: TrainingImages, labelled: list[int], seed: int, updates: int) -> SmallCNN:
+def train_judge(data: Samples, labelled: list[int], seed: int, updates: int) -> SmallCNN:
     """A classifier trained on all images but the labelled ones."""
     assert data.labels is not None
     others = torch.ones(len(data.labels), dtype=torch.bool)
@@ -138,7 +138,7 @@ def label_and_measure(
 def write_sheet(path: Path, source: LabelledSource) -> None:
     images, labels, certainty = source.least_certain(10, among=SHEET_AMONG)
     heading = f"the 10 least certain of {SHEET_AMONG} samples, down to {float(certainty.min()):.2f}"
-    save_sheet(path, draw_sheet(Block(images, labels, heading), classes=source.spec.classes))
+    save_sheet(path, draw_sheet(Block(images, labels, heading), classes=source.spec.class_names))
     say(f"to check by eye: {path}")
 
 
@@ -152,8 +152,8 @@ def run_seed(seed: int, record: Record, options: argparse.Namespace) -> None:
     few = few_per_class(train, options.per_class, seed)
     assert isinstance(few, Subset)
     started = time.perf_counter()
-    judge = train_judge(read_images(train), list(few.indices), seed, options.judge_updates)
-    held_out = read_images(test)
+    judge = train_judge(read_samples(train), list(few.indices), seed, options.judge_updates)
+    held_out = read_samples(test)
     assert held_out.labels is not None
     judge_accuracy = accuracy(judge, held_out.images, held_out.labels)
     judge_seconds = time.perf_counter() - started

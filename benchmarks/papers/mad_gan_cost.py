@@ -24,8 +24,10 @@ from typing import Any
 import torch
 from record import Record, cost, say
 
+from genaug.modalities.image import Image
+
 from genaug.backends import Spec
-from genaug.data.reading import TrainingImages
+from genaug.data.reading import Samples
 from genaug.device import compute_dtype
 from genaug.training.distributed import Share
 from genaug.training.game import Game
@@ -46,12 +48,12 @@ class Run:
     def __init__(self, k: int, mode: str, width: int) -> None:
         backend = MADGAN()
         config = MADGANConfig(generators=k, full_batch=mode == "full", width=width, max_width=8 * width)
-        spec = backend.describe(config, Spec(shape=SHAPE, num_classes=CLASSES))
+        spec = backend.describe(config, Spec(sample=Image(*SHAPE), classes=CLASSES))
         self.game = Game(backend, config, spec, 0, CPU, Share())
         dtype = compute_dtype("auto", CPU)
         self._step = TrainingStep(config, spec, seed=0, device=CPU, dtype=dtype, share=Share(), policy=())
         images = torch.randint(0, 256, (2 * BATCH, *SHAPE), dtype=torch.uint8)
-        data = TrainingImages(images, torch.arange(2 * BATCH) % CLASSES, spec)
+        data = Samples(images, torch.arange(2 * BATCH) % CLASSES, spec)
         self._stream = BatchStream(data, BATCH, 0, CPU, Share())
         self._index = 0
 

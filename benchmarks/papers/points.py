@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genaug.modalities.image import Image
+
 from genaug.backends import Backend, Batch, Latent, Spec, registry
 from genaug.randomness import mix
 from genaug.training.distributed import Share
@@ -131,7 +133,7 @@ class Training:
         self, backend: Backend, options: Mapping[str, Any], mixture: Mixture, batch_size: int, seed: int
     ) -> None:
         config = backend.Config(**options)
-        spec = backend.describe(config, Spec(shape=(mixture.means.shape[1], 1, 1)))
+        spec = backend.describe(config, Spec(sample=Image(mixture.means.shape[1], 1, 1)))
         self.game = Game(backend, config, spec, seed, CPU, Share())
         self._step = TrainingStep(config, spec, seed=seed, device=CPU, dtype=torch.float32, share=Share(), policy=())
         self._stream = PointStream(mixture, batch_size, seed)

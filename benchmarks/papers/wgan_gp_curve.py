@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from genaug.backends import registry
 from genaug.data import load_data
-from genaug.data.reading import TrainingImages, read_images
+from genaug.data.reading import Samples, read_samples
 from genaug.device import compute_dtype, pick_device
 from genaug.evaluation import kid
 from genaug.evaluation.features import Features, classifier_features
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     keys = [{**settings, "seed": seed} for seed in range(options.seeds)]
     missing = [key for key in keys if record.done(key) is None]
     if missing:
-        train, test = (read_images(load_data(options.data, split=s, root=options.root)) for s in ("train", "test"))
+        train, test = (read_samples(load_data(options.data, split=s, root=options.root)) for s in ("train", "test"))
         judge = train_judge(train)
         features = classifier_features(judge, "the real training set", train.images)
         found = {"judge_accuracy": accuracy(judge, test.images, test.labels)}
@@ -126,7 +126,7 @@ def log_spaced(first: int, last: int, count: int) -> list[int]:
     return np.unique(np.geomspace(first, last, count).round().astype(int)).tolist()
 
 
-def train_judge(data: TrainingImages) -> SmallCNN:
+def train_judge(data: Samples) -> SmallCNN:
     """The same for all seeds, so that their KID can be compared."""
     shuffled = torch.Generator().manual_seed(0)
     rows = DataLoader(
@@ -140,7 +140,7 @@ def train_judge(data: TrainingImages) -> SmallCNN:
 def follow(
     key: dict[str, Any],
     config: Any,
-    data: TrainingImages,
+    data: Samples,
     features: Features,
     real: Tensor,
     held_out: Tensor | None = None,

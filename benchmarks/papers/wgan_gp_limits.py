@@ -29,7 +29,7 @@ from wgan_gp_curve import TARGET, follow, of_the_step, train_judge
 
 from genaug.backends import registry
 from genaug.data import load_data
-from genaug.data.reading import TrainingImages, read_images
+from genaug.data.reading import Samples, read_samples
 from genaug.evaluation.features import classifier_features
 from genaug.nn.classifier import accuracy
 
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     missing = [key for key in keys if record.done(key) is None]
     if missing:
         train, test = (
-            read_images(load_data(options.data, split=split, root=options.root), IMAGE_SIZE)
+            read_samples(load_data(options.data, split=split, root=options.root), IMAGE_SIZE)
             for split in ("train", "test")
         )
         judge = train_judge(train)
@@ -106,12 +106,12 @@ def key_of(name: str, data: str, seed: int) -> dict[str, Any]:
     }
 
 
-def some_of(data: TrainingImages, count: int | None, seed: int) -> TrainingImages:
+def some_of(data: Samples, count: int | None, seed: int) -> Samples:
     """So many of the images, drawn by the seed; all of them for None."""
     if count is None:
         return data
     rows = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(seed))[:count]
-    return TrainingImages(data.images[rows], None if data.labels is None else data.labels[rows], data.spec)
+    return Samples(data.images[rows], None if data.labels is None else data.labels[rows], data.spec)
 
 
 def held_out(row: dict[str, Any]) -> float:

@@ -17,7 +17,7 @@ from genaug.backends.spec import Spec
 from genaug.checks import first_problem
 from genaug.errors import FormatError, SaveError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 MAX_CONFIG_BYTES = 2**20
@@ -41,7 +41,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     library: Literal["genaug"] = "genaug"
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     backend: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     distribution: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     distribution_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+!_-]{1,100}$")]
@@ -154,6 +154,11 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
         raise FormatError(
             f"{where} has format version {version}; this genaug reads up to {FORMAT_VERSION}. "
             "Update it: pip install --upgrade genaug"
+        )
+    if version == 1:
+        raise FormatError(
+            f"{where} has format version 1, of a development version of genaug. Train the generator again, or convert "
+            "it with that version's weights: docs/hub.md says how."
         )
     try:
         return Manifest.model_validate(fields)

@@ -1,18 +1,203 @@
-"""Drawing latents."""
+"""Latents: the random inputs of a generator, a class for each kind. Each kind draws, checks and interpolates itself."""
 
-import numpy as np
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from itertools import count
+from math import prod
+from typing import Annotated, Any, ClassVar, Literal, Protocol
+
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from genaug.backends.spec import Latent
-from genaug.randomness import category_rows, normal_rows, uniform_rows
+from genaug.errors import InputError
+from genaug.modalities.image import native_order
+from genaug.randomness import normal_rows, uniform_rows
+
+Count = Annotated[int, Field(ge=1, le=65536)]
+Size = Count | Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)]
 
 
-def latent_rows(latent: Latent, seed: int, start: int, count: int) -> Tensor:
-    """Draws of one latent for samples ``start`` to ``start + count``: (count, size) float32, or (count,) int64."""
-    stream = f"latent:{latent.name}"
-    if latent.kind == "normal":
-        return torch.from_numpy(normal_rows(seed, stream, start, count, latent.size).astype(np.float32))
-    if latent.kind == "uniform":
-        return torch.from_numpy((uniform_rows(seed, stream, start, count, latent.size) * 2 - 1).astype(np.float32))
-    return category_rows(latent.size, seed, stream, start, count)
+class Draws(Protocol):
+    """Independent random numbers, sample by sample along the first dimension."""
+
+    def normal(self, *shape: int) -> Tensor:
+        """N(0, 1)."""
+
+    def uniform(self, *shape: int) -> Tensor:
+        """U[0, 1)."""
+
+
+class Latent(BaseModel, ABC):
+    """One named group of random inputs, the same for every sample of a generator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = "z"
+    expected: ClassVar[str] = "a float"
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample's value."""
+
+    @abstractmethod
+    def draw(self, draws: Draws, n: int) -> Tensor:
+        """``n`` values from the prior, (n, ``*shape``)."""
+
+    @abstractmethod
+    def between(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+        """Values on the way from ``first`` (weight 0) to ``second`` (weight 1), row by row; ``weight`` is (N,)."""
+
+    def expand(self, value: Any, n: int) -> Tensor:
+        """A value for all of ``n`` samples or one for each, as (n, ``*shape``). Raises ``InputError`` if it is none."""
+        try:
+            return self._rows(torch.as_tensor(native_order(value))).expand(n, *self.shape)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"latent {self.name!r} must be a number or a tensor that fits {(n, *self.shape)}: {error}."
+            ) from error
+
+    def check(self, values: Any) -> Tensor:
+        """``values`` as (N, ``*shape``). Raises ``InputError`` if they aren't values of this latent."""
+        if not isinstance(values, Tensor) or not self._has_its_dtype(values):
+            got = values.dtype if isinstance(values, Tensor) else type(values).__name__
+            raise InputError(f"latent {self.name!r} must be {self.expected} tensor, got {got}.")
+        rows = self._rows(values)
+        if rows.ndim == 0 or tuple(rows.shape[1:]) != self.shape:
+            raise InputError(
+                f"latent {self.name!r} must have shape {_batch_shape(self.shape)}, got {tuple(values.shape)}."
+            )
+        if len(rows):
+            self._check_range(rows)
+        return rows
+
+    def _has_its_dtype(self, values: Tensor) -> bool:
+        return values.is_floating_point()
+
+    def _rows(self, values: Tensor) -> Tensor:
+        """(N,) as (N, 1) if a sample's value is a single number."""
+        values = values.float()
+        return values[:, None] if self.shape == (1,) and values.ndim == 1 else values
+
+    def _check_range(self, rows: Tensor) -> None:
+        if not bool(rows.isfinite().all()):
+            raise InputError(f"latent {self.name!r} holds NaN or infinite values; expected finite numbers.")
+
+
+class _Continuous(Latent):
+    """``size`` is a number of dimensions, or a shape such as (steps, dimensions)."""
+
+    size: Size
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.size,) if isinstance(self.size, int) else self.size
+
+    @property
+    def dimensions(self) -> int:
+        return prod(self.shape)
+
+
+class Normal(_Continuous):
+    """N(0, 1) in each dimension: float32 (N, ``*shape``)."""
+
+    kind: Literal["normal"] = "normal"
+
+    def draw(self, draws: Draws, n: int) -> Tensor:
+        return draws.normal(n, *self.shape).float()
+
+    def between(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+        """Along the great circle, since samples lie near a sphere."""
+        return slerp(first.flatten(1), second.flatten(1), weight).view_as(first)
+
+
+class Uniform(_Continuous):
+    """U(-1, 1) in each dimension: float32 (N, ``*shape``)."""
+
+    kind: Literal["uniform"] = "uniform"
+
+    def draw(self, draws: Draws, n: int) -> Tensor:
+        return (draws.uniform(n, *self.shape) * 2 - 1).float()
+
+    def between(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+        return torch.lerp(first, second, weight.view(-1, *[1] * len(self.shape)))
+
+
+class Categorical(Latent):
+    """One of ``size`` equally likely categories: int64 (N,)."""
+
+    kind: Literal["categorical"] = "categorical"
+    size: Count
+    expected: ClassVar[str] = "an int64"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    def draw(self, draws: Draws, n: int) -> Tensor:
+        return (draws.uniform(n) * self.size).long().clamp_(max=self.size - 1)
+
+    def between(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+        """The first one's category: nothing lies between two."""
+        return first
+
+    def _has_its_dtype(self, values: Tensor) -> bool:
+        return not values.is_floating_point()
+
+    def _rows(self, values: Tensor) -> Tensor:
+        return values
+
+    def _check_range(self, rows: Tensor) -> None:
+        if not 0 <= int(rows.min()) <= int(rows.max()) < self.size:
+            raise InputError(f"latent {self.name!r} must hold categories in [0, {self.size}).")
+
+
+AnyLatent = Annotated[Normal | Uniform | Categorical, Field(discriminator="kind")]
+
+
+class Rows:
+    """Draws for samples ``start`` and following of a seed: sample i gets the same, however many are drawn."""
+
+    def __init__(self, seed: int, stream: str, start: int) -> None:
+        self._seed, self._stream, self._start = seed, stream, start
+
+    def normal(self, *shape: int) -> Tensor:
+        """float64, (N, ...)."""
+        rows = normal_rows(self._seed, self._stream, self._start, shape[0], prod(shape[1:]))
+        return torch.from_numpy(rows).view(shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """float64, (N, ...)."""
+        rows = uniform_rows(self._seed, self._stream, self._start, shape[0], prod(shape[1:]))
+        return torch.from_numpy(rows).reshape(shape)
+
+
+def latent_rows(latent: Latent, seed: int, start: int, n: int) -> Tensor:
+    """A latent's values for samples ``start`` to ``start + n`` of a seed, on the CPU."""
+    return latent.draw(Rows(seed, f"latent:{latent.name}", start), n)
+
+
+def noise_rows(seed: int, start: int, n: int, device: torch.device) -> Callable[..., Tensor]:
+    """``Inputs.noise`` for samples ``start`` to ``start + n`` of a seed: every call has a stream of its own."""
+    calls = count()
+    return lambda *shape: Rows(seed, f"noise:{next(calls)}", start).normal(n, *shape).float().to(device)
+
+
+def slerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Spherical interpolation of rows (N, size) with weights (N,): what lies between is as far from 0 as samples are.
+
+    The direction goes along the great circle (White 2016, Sampling generative networks, section 2.1, after Shoemake
+    1985), the length evenly from one to the other; a straight line where they point the same way or opposite ways.
+    """
+    lengths = first.norm(dim=1), second.norm(dim=1)
+    units = [end / length.clamp(min=1e-12)[:, None] for end, length in zip((first, second), lengths, strict=True)]
+    angle = (units[0] * units[1]).sum(1).clamp(-1, 1).acos()[:, None]
+    share = weight[:, None]
+    arc = (((1 - share) * angle).sin() * units[0] + (share * angle).sin() * units[1]) / angle.sin()
+    line = torch.lerp(first, second, share)
+    return torch.where(angle.sin() < 1e-3, line, torch.lerp(*lengths, weight)[:, None] * arc)
+
+
+def _batch_shape(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(['N', *map(str, shape)])}{'' if shape else ','})"

@@ -285,14 +285,33 @@ def described(backend: "Backend", config: Any, data: "Spec") -> "Spec":
 
 
 def built(backend: "Backend", config: Any, spec: "Spec") -> "nn.ModuleDict":
-    """What ``backend.build`` gives. Raises ``PluginError`` if it fails, or gives no networks with a generator."""
+    """What ``backend.build`` gives. Raises ``PluginError`` if it fails, or lacks a network that the backend keeps."""
     from torch import nn
 
     with faults_of(backend, "build"):
-        nets: Any = backend.build(config, spec)
-        if not isinstance(nets, nn.ModuleDict) or "generator" not in nets:
-            raise TypeError('expected an nn.ModuleDict with a "generator" in it')
+        nets = backend.build(config, spec)
+        missing = [role for role in backend.keeps if not isinstance(nets, nn.ModuleDict) or role not in nets]
+        if missing:
+            raise TypeError(f"expected an nn.ModuleDict with {', '.join(map(repr, missing))} in it")
     return nets
+
+
+def kept(backend: "Backend", config: Any, spec: "Spec") -> "nn.ModuleDict":
+    """Freshly built networks, those alone that the backend keeps, in the order of its ``keeps``."""
+    from torch import nn
+
+    nets = built(backend, config, spec)
+    return nn.ModuleDict({role: nets[role] for role in backend.keeps})
+
+
+def offering(method: str) -> list[str]:
+    """The names of the installed backends that offer an optional method; those that can't be imported are left out."""
+    names = []
+    for name in discover().backends:
+        with suppress(PluginError):
+            if resolve(name).offers(method):
+                names.append(name)
+    return names
 
 
 def _info_of(backend: "Backend") -> BackendInfo | None:

@@ -1,67 +1,112 @@
-"""What a source of samples makes and what it takes: the contract between generators and everybody else."""
+"""What a source makes and what it takes: its samples, classes, latents and conditions."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
-from genaug.checks import SIDE
+from genaug.backends.latents import AnyLatent, Latent
 from genaug.escaping import escaped
+from genaug.modalities.base import Modality
+from genaug.modalities.known import parse
 
 MAX_CLASSES = 100_000
 MAX_NAME = 200
 
-Side = Annotated[int, Field(ge=1, le=SIDE)]
+Sample = Annotated[SerializeAsAny[Modality], BeforeValidator(parse)]
 
 
-class Latent(BaseModel):
-    """One named group of latent inputs.
-
-    ``normal`` is N(0, 1) in ``size`` dimensions, ``uniform`` is U(-1, 1) in ``size`` dimensions,
-    ``categorical`` is one of ``size`` equally likely categories (passed as int64 indices, shape (N,)).
-    """
+class Classes(BaseModel):
+    """The classes of a source: ``count`` of them, labeled from 0, and their names in order, if any."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = "z"
-    kind: Literal["normal", "uniform", "categorical"] = "normal"
-    size: Annotated[int, Field(ge=1, le=65536)]
+    count: Annotated[int, Field(ge=1, le=MAX_CLASSES)]
+    names: tuple[Annotated[str, Field(max_length=MAX_NAME)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "Classes":
+        if self.names is not None and len(self.names) != self.count:
+            raise ValueError(f"{len(self.names)} class names for {self.count} classes")
+        if self.names is not None and len(set(self.names)) != len(self.names):
+            raise ValueError("class names repeat")
+        return self
+
+
+def _as_classes(value: Any) -> Any:
+    """A count (0: none) or names as ``Classes``; anything else unchanged."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Classes(count=value) if value else None
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return Classes(count=len(value), names=tuple(value))
+    return value
+
+
+class Condition(BaseModel):
+    """A named sample that ``generate`` needs besides: the source image of a translation, the small one to upscale."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    sample: Sample
 
 
 class Spec(BaseModel):
-    """Shape, classes and latent layout of what a source makes.
+    """``sample`` is what a source makes, ``classes`` is None if it takes no labels; labels are int64 in [0, count).
 
-    ``shape`` is (channels, height, width). ``num_classes`` is 0 where the source takes no labels; labels are
-    int64 in [0, num_classes). ``classes`` are the classes' names in label order, or None where they have none.
+    ``classes`` may be passed as a number or as names: ``Spec(sample=Image(3, 32, 32), classes=("cat", "dog"))``.
     The bounds are checked before anything is allocated, so a hostile config can't ask for more.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["image"] = "image"
-    shape: tuple[Annotated[int, Field(ge=1, le=4)], Side, Side]
-    num_classes: Annotated[int, Field(ge=0, le=MAX_CLASSES)] = 0
-    classes: tuple[Annotated[str, Field(max_length=MAX_NAME)], ...] | None = None
-    latents: Annotated[tuple[Latent, ...], Field(max_length=64)] = ()
+    sample: Sample
+    classes: Annotated[Classes | None, BeforeValidator(_as_classes)] = None
+    latents: Annotated[tuple[AnyLatent, ...], Field(max_length=64)] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            sample: Modality | Mapping[str, Any],
+            classes: Classes | Sequence[str] | int | None = None,
+            latents: Sequence[Latent] = (),
+            conditions: Sequence[Condition] = (),
+        ) -> None: ...
 
     @model_validator(mode="after")
-    def _names_fit(self) -> "Spec":
-        if self.classes is not None and len(self.classes) != self.num_classes:
-            raise ValueError(f"{len(self.classes)} class names for {self.num_classes} classes")
-        if self.classes is not None and len(set(self.classes)) != len(self.classes):
-            raise ValueError("class names repeat")
-        if len({latent.name for latent in self.latents}) != len(self.latents):
-            raise ValueError("latent names repeat")
+    def _names_differ(self) -> "Spec":
+        for what, named in (("latent", self.latents), ("condition", self.conditions)):
+            if len({item.name for item in named}) != len(named):
+                raise ValueError(f"{what} names repeat")
         return self
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample: (channels, height, width) of an image."""
+        return self.sample.shape
+
+    @property
+    def num_classes(self) -> int:
+        """0 if the source takes no labels."""
+        return 0 if self.classes is None else self.classes.count
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The classes' names in label order; None if they have none."""
+        return None if self.classes is None else self.classes.names
+
+    @property
     def takes_labels(self) -> bool:
-        return self.num_classes > 0
+        return self.classes is not None
 
     def describe_classes(self) -> str:
         """For messages: "no labels", "10 classes", "3 classes (cat, dog, owl)"; control characters are escaped."""
-        if not self.takes_labels:
-            return "no labels"
         if self.classes is None:
+            return "no labels"
+        if self.classes.names is None:
             return f"{self.num_classes} classes"
-        names = ", ".join(map(escaped, self.classes[:12])) + (", …" if len(self.classes) > 12 else "")
+        names = ", ".join(map(escaped, self.classes.names[:12])) + (", …" if self.num_classes > 12 else "")
         return f"{self.num_classes} classes ({names})"

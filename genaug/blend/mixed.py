@@ -28,7 +28,7 @@ from genaug.errors import BlendWarning, InputError
 from genaug.randomness import check_seed, mix, stream
 from genaug.sources.pool import SamplePool
 from genaug.sources.shared import SharedArray
-from genaug.sources.source import Source, check_source, checked_sample, image_bytes
+from genaug.sources.source import Source, check_source, check_supply, checked_sample
 
 _PROBES = 8
 
@@ -322,12 +322,12 @@ class MixedDataset(Dataset[Any]):
         if len(wanted) == 0:
             return None, False
         if isinstance(source, SamplePool):
-            source.check_holds(match[wanted])
+            check_supply(source, match[wanted])
             return source, False
-        room = max_bytes // image_bytes(source.spec)
+        room = max_bytes // source.spec.sample.nbytes
         if room < len(wanted):
             raise InputError(
-                f"max_pool_bytes={max_bytes:,} has room for {room} generated images of {image_bytes(source.spec):,} "
+                f"max_pool_bytes={max_bytes:,} has room for {room} generated images of {source.spec.sample.nbytes:,} "
                 f"bytes; {len(wanted)} classes need one each at least."
             )
         if added.sum() > room:
@@ -384,10 +384,10 @@ class MixedDataset(Dataset[Any]):
 
 def _matched_by_number(real: Any, names: Sequence[str] | None, spec: Spec) -> str | None:
     """What the owner should know if classes can't be matched by name."""
-    if names is None and spec.classes is not None and (relabelled := _relabelled(real)):
+    if names is None and spec.class_names is not None and (relabelled := _relabelled(real)):
         return (
             f"{relabelled} has a target_transform, so its class names don't tell what its labels are; they are "
-            f"matched with the generator's classes by number (0: {spec.classes[0]!r}, ...)."
+            f"matched with the generator's classes by number (0: {spec.class_names[0]!r}, ...)."
         )
     return matched_by_number(names, spec)
 

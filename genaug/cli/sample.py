@@ -49,11 +49,11 @@ def sample(
         sheet = resolve(out)
         check_free(sheet, overwrite)  # before the generator is loaded, since that takes longer
         count, parts, spec = _parts(source, n, per_class, seed, device, _LARGEST_SHEET)
-        save_sheet(sheet, _sheet(list(parts), spec.classes))
+        save_sheet(sheet, _sheet(list(parts), spec.class_names))
     else:
         with claim_samples(out, overwrite) as place:
             count, parts, spec = _parts(source, n, per_class, seed, device, None)
-            names = spec.classes if spec.classes is not None else spec.num_classes
+            names = spec.class_names if spec.class_names is not None else spec.num_classes
             fill_class_folders(place, parts, names, {"source": escaped(source), "seed": seed})
     say(f"{count:,} images in {out}")
 

@@ -174,9 +174,9 @@ def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spe
         )
     size = max(*present, len(names) - 1 if names is not None else spec.num_classes - 1) + 1
     match = np.arange(size, dtype=np.int64)
-    by_name = names is not None and spec.classes is not None
-    if names is not None and spec.classes is not None:
-        match = np.array(find_classes(names, spec.classes) + [-1] * (size - len(names)), dtype=np.int64)
+    by_name = names is not None and spec.class_names is not None
+    if names is not None and spec.class_names is not None:
+        match = np.array(find_classes(names, spec.class_names) + [-1] * (size - len(names)), dtype=np.int64)
     match[match >= spec.num_classes] = -1
     unknown = [c for c in present if match[c] < 0]
     if unknown:
@@ -197,9 +197,9 @@ def matched_by_number(
 
     Names that are the classes' own numbers say no more than numbers do.
     """
-    if not spec.takes_labels or (names is None) == (spec.classes is None):
+    if not spec.takes_labels or (names is None) == (spec.class_names is None):
         return None
-    named = names if names is not None else spec.classes
+    named = names if names is not None else spec.class_names
     assert named is not None
     if all(name == str(number) for number, name in enumerate(named)):
         return None
@@ -238,7 +238,7 @@ def given_counts(balance: Mapping[Any, Any], match: Ints, names: Sequence[str] |
     counts = np.zeros(len(match), dtype=np.int64)
     seen: dict[int, Any] = {}
     for key, count in balance.items():
-        label = class_index(key, names if names is not None else spec.classes, len(counts), "balance=")
+        label = class_index(key, names if names is not None else spec.class_names, len(counts), "balance=")
         if isinstance(count, (bool, np.bool_)) or not isinstance(count, (int, np.integer)) or count < 0:
             raise InputError(f"balance= must map classes to integers of 0 or more, got {count!r} for {key!r}.")
         if label in seen:

@@ -14,13 +14,13 @@ from genaug.errors import InputError
 from genaug.modalities.image import native_order
 
 
-def as_labels(values: Any, what: str = "labels") -> Tensor:
+def as_labels(values: Any, what: str = "labels", *, least: int = 0) -> Tensor:
     """Integer labels as an int64 tensor of shape (N,) on the CPU.
 
     Takes what a DataLoader makes a batch of labels from: tensors, arrays, sequences and other iterables of integers,
     of any integer dtype, each also as a tensor, an array or a list of one; also of shape (N, 1). A pandas Series is
     read in its order, whatever its index. Raises ``InputError`` for soft labels (a row per sample), floats, strings,
-    booleans and negative numbers.
+    booleans and numbers below ``least``.
     """
     try:
         tensor = _as_tensor(values, what)
@@ -39,8 +39,8 @@ def as_labels(values: Any, what: str = "labels") -> Tensor:
     if tensor.ndim != 1 or (tensor.numel() and (tensor.dtype == torch.bool or tensor.is_complex())):
         raise InputError(f"{what} must be integers of shape (N,), got {tensor.dtype} of shape {tuple(tensor.shape)}.")
     tensor = tensor.to(torch.int64)
-    if tensor.numel() and int(tensor.min()) < 0:
-        raise InputError(f"{what} must be 0 or more, got {int(tensor.min())}.")
+    if tensor.numel() and int(tensor.min()) < least:
+        raise InputError(f"{what} must be {least} or more, got {int(tensor.min())}.")
     return tensor
 
 

@@ -1,8 +1,8 @@
-"""Reading a dataset once, whole, into memory: uint8 images and int64 labels."""
+"""Reading a dataset once into memory: raw samples and int64 labels."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional as F
 
-from genaug.backends.spec import MAX_CLASSES, MAX_NAME, Spec
+from genaug.backends.spec import MAX_CLASSES, MAX_NAME, Classes, Condition, Spec
 from genaug.checks import SIDE, as_whole
 from genaug.data.classes import class_names, same_form
 from genaug.data.items import file_of, read_item
@@ -20,22 +20,24 @@ from genaug.data.state import state_kept
 from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.escaping import escaped
-from genaug.modalities.image import to_uint8
+from genaug.modalities.known import modality_of
 
 _TELL_EVERY = 100
 
 
 @dataclass(frozen=True)
-class TrainingImages:
-    """uint8 images (N, C, H, W), int64 labels (N,) or None, and the spec they give (without latents).
+class Samples:
+    """A dataset in memory: raw samples ``x`` (N, ...), int64 labels (N,) or None, and their spec, without latents.
 
-    ``label_problem`` is why the items' labels can't be used, if they aren't and ``read_images`` was to go on.
+    Images are uint8 (N, C, H, W). ``conditions`` are raw samples (N, ...) by name. ``label_problem`` is why the items'
+    labels can't be used, if they aren't and ``read_samples`` was to go on.
     """
 
-    images: Tensor
+    x: Tensor
     labels: Tensor | None
     spec: Spec
     label_problem: InputError | None = None
+    conditions: Mapping[str, Tensor] = field(default_factory=dict)
 
     def check_labels(self) -> None:
         """Raises ``label_problem``, if there is one."""
@@ -43,21 +45,24 @@ class TrainingImages:
             raise self.label_problem
 
 
-def read_images(
+def read_samples(
     dataset: Any,
     image_size: int | None = None,
     on_items: Callable[[int], None] | None = None,
     *,
     what: str = "the dataset",
     needs_labels: bool = True,
-) -> TrainingImages:
-    """Read ``dataset[i]`` for every i as it comes: PIL, uint8 or float in [0, 1], alone or with an integer label.
+    unlabelled: bool = False,
+) -> Samples:
+    """Read ``dataset[i]`` for every i as it comes: a sample, alone or followed by an integer label.
 
-    ``image_size`` resizes the shorter side and crops the centre. Random transforms are drawn once. ``on_items(k)``
-    is called now and then, after another k were read. ``what`` is the dataset's name in messages. Unless
-    ``needs_labels``, labels that can't be used are left out, with the reason as ``label_problem``.
+    Images are PIL, uint8 or float in [0, 1]; ``image_size`` resizes the shorter side and crops the center. A mapping
+    in third place holds conditions by name: further samples that belong to the item. Random transforms are drawn once.
+    ``on_items(k)`` is called now and then, after another k were read. ``what`` is the dataset's name in messages.
+    Unless ``needs_labels``, labels that can't be used are left out, with the reason as ``label_problem``; if
+    ``unlabelled``, labels may be -1.
 
-    Raises ``InputError`` for an empty dataset, sizes that vary without ``image_size``, normalised floats, an item that
+    Raises ``InputError`` for an empty dataset, sizes that vary without ``image_size``, normalized floats, an item that
     raises (naming its index, and its file if the dataset tells it), labels that aren't integers, and labels that
     aren't those of the dataset's ``.targets``.
     """
@@ -65,50 +70,87 @@ def read_images(
     if image_size is not None:
         image_size = as_whole(image_size, "image_size", 1, SIDE)
     if len(dataset) == 0:
-        raise InputError(f"{what} is empty: expected at least one image.")
+        raise InputError(f"{what} is empty: expected at least one item.")
     with state_kept(dataset):
-        images, carried = _read_items(dataset, image_size, on_items, what)
-    channels, height, width = images.shape[1:]
-    shape = (channels, height, width)
+        stores, carried = _read_items(dataset, image_size, on_items, what)
+    sample, *conditions = [(name, store.modality, store.samples) for name, store in stores.items()]
+    spec = Spec(sample=sample[1], conditions=[Condition(name=name, sample=kind) for name, kind, _ in conditions])
+    others = {name: samples for name, _, samples in conditions}
     try:
         with torch_defaults():
-            labels, classes, names = _labels(dataset, carried, what)
+            labels, classes = _labels(dataset, carried, what, unlabelled)
     except InputError as error:
         if needs_labels:
             raise
-        return TrainingImages(images, None, Spec(shape=shape), error)
-    return TrainingImages(images, labels, Spec(shape=shape, num_classes=classes, classes=names))
+        return Samples(sample[2], None, spec, error, others)
+    return Samples(sample[2], labels, spec.model_copy(update={"classes": classes}), None, others)
+
+
+class _Store:
+    """Raw samples of one size, in memory for all of a dataset, filled one by one."""
+
+    def __init__(self, item: Any, count: int, image_size: int | None, where: str) -> None:
+        self.reader, self._image_size = modality_of(item), image_size
+        first = self._read(item)
+        try:
+            self.modality = self.reader.of(first)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        try:
+            self.samples = torch.empty((count, *first.shape), dtype=self.modality.dtype, device="cpu")
+        except RuntimeError as error:
+            needed = count * self.modality.nbytes / 2**30
+            raise InputError(
+                f"{count} {self.modality.noun} need {needed:.1f} GiB of memory. Pass a smaller image_size=."
+            ) from error
+
+    def add(self, index: int, item: Any, where: str) -> None:
+        sample = self._read(item)
+        if sample.shape != self.samples.shape[1:]:
+            raise InputError(
+                f"{where} has shape {tuple(sample.shape)}, the ones before it {tuple(self.samples.shape[1:])}. "
+                "Pass image_size= (--image-size), or make channels alike with a transform."
+            )
+        self.samples[index] = sample
+
+    def _read(self, item: Any) -> Tensor:
+        sample = self.reader.read(item)
+        if self._image_size is None:
+            return sample
+        side = [self._image_size]
+        cropped: Tensor = F.center_crop(F.resize(sample, side, antialias=True), side * 2)
+        return cropped
 
 
 def _read_items(
     dataset: Any, image_size: int | None, on_items: Callable[[int], None] | None, what: str
-) -> tuple[Tensor, list[Any]]:
-    """The images, uint8 (N, C, H, W), and the labels as the items carry them, None where they don't."""
+) -> tuple[dict[str, _Store], list[Any]]:
+    """The samples and the conditions by name, and the labels as the items carry them, None if they don't."""
     count = len(dataset)
-    images: Tensor | None = None
+    stores: dict[str, _Store] = {}
     carried: list[Any] = []
     for index in range(count):
         item = read_item(dataset, index, what)
-        image, label = (*item, None)[:2] if isinstance(item, (tuple, list)) and item else (item, None)
-        try:
-            pixels = to_uint8(image)
-        except InputError as error:
-            raise InputError(f"item {index} of {what}{_file(dataset, index)}: {error}") from error
-        if image_size is not None:
-            pixels = F.center_crop(F.resize(pixels, [image_size], antialias=True), [image_size, image_size])
-        if images is None:
-            images = _allocate(count, pixels, _file(dataset, index))
-        if pixels.shape != images.shape[1:]:
+        sample, label, *more = (
+            (*item, None)[: max(2, len(item))] if isinstance(item, (tuple, list)) and item else (item, None)
+        )
+        conditions = more[0] if more and isinstance(more[0], Mapping) else {}
+        where = f"item {index} of {what}{_file(dataset, index)}"
+        if stores and set(stores) != {"", *conditions}:
             raise InputError(
-                f"image {index}{_file(dataset, index)} has shape {tuple(pixels.shape)}, the ones before it "
-                f"{tuple(images.shape[1:])}. Pass image_size= (--image-size), or make channels alike with a transform."
+                f"{where} has the conditions {sorted(conditions)}, the ones before it {sorted(stores)[1:]}."
             )
-        images[index] = pixels
+        for name, value in {"": sample, **conditions}.items():
+            try:
+                if name not in stores:
+                    stores[name] = _Store(value, count, image_size, where)
+                stores[name].add(index, value, where)
+            except InputError as error:
+                raise error if str(error).startswith(where) else InputError(f"{where}: {error}") from error
         carried.append(label)
         if on_items is not None and ((index + 1) % _TELL_EVERY == 0 or index + 1 == count):
             on_items(index % _TELL_EVERY + 1)
-    assert images is not None
-    return images, carried
+    return stores, carried
 
 
 def _check_kind(dataset: Any) -> None:
@@ -124,26 +166,23 @@ def _check_kind(dataset: Any) -> None:
         raise InputError(f"{expected}, got {type(dataset).__name__}.")
 
 
-def _labels(dataset: Any, carried: list[Any], what: str) -> tuple[Tensor | None, int, tuple[str, ...] | None]:
-    """The labels that the items carry, the number of classes, and the names of these."""
+def _labels(dataset: Any, carried: list[Any], what: str, unlabelled: bool) -> tuple[Tensor | None, Classes | None]:
+    """The labels that the items carry, and the classes."""
     if all(label is None for label in carried):
-        return None, 0, None
-    labels = as_labels(carried, f"{what}'s labels")
+        return None, None
+    labels = as_labels(carried, f"{what}'s labels", least=-1 if unlabelled else 0)
     check_carried(labels, known_labels(dataset), what)
     names = class_names(dataset, labels)
-    classes = int(labels.max()) + 1
-    if names is not None and len(names) >= classes:
-        classes = len(names)
-    if classes > MAX_CLASSES:
+    count = int(labels.max()) + 1
+    if names is not None and len(names) >= count:
+        count = len(names)
+    if count > MAX_CLASSES:
         raise InputError(
-            f"the labels go up to {classes - 1}; at most {MAX_CLASSES:,} classes are possible. Number them from 0."
+            f"the labels go up to {count - 1}; at most {MAX_CLASSES:,} classes are possible. Number them from 0."
         )
-    if names is not None and (len(set(map(same_form, names))) != classes or max(map(len, names)) > MAX_NAME):
+    if names is not None and (len(set(map(same_form, names))) != count or max(map(len, names)) > MAX_NAME):
         names = None  # they don't tell the classes apart
-    broken = next((name for name in names or () if any("\ud800" <= letter <= "\udfff" for letter in name)), None)
-    if broken is not None:
-        raise InputError(f"a class has the name {broken!r}, which isn't text (in an old encoding?). Rename it.")
-    return labels, classes, names
+    return labels, Classes(count=count, names=names) if count else None
 
 
 def _file(dataset: Any, index: int) -> str:
@@ -152,20 +191,9 @@ def _file(dataset: Any, index: int) -> str:
     return "" if file is None else f" ({escaped(file)})"
 
 
-def _allocate(count: int, first: Tensor, file: str) -> Tensor:
-    if max(first.shape[1:]) > SIDE:
-        size = f"{first.shape[2]}x{first.shape[1]}"
-        raise InputError(f"images of {size}{file} are too large. Pass image_size= (--image-size).")
-    try:
-        return torch.empty((count, *first.shape), dtype=torch.uint8, device="cpu")
-    except RuntimeError as error:
-        needed = count * first.numel() / 2**30
-        raise InputError(f"{count} images need {needed:.1f} GiB of memory. Pass a smaller image_size=.") from error
-
-
-def fingerprint(data: TrainingImages) -> str:
-    """The sha256 of all images and labels: ``data_sha256`` in the record of a run."""
-    digest = hashlib.sha256(data.images.numpy().data)
+def fingerprint(data: Samples) -> str:
+    """The sha256 of all samples and labels: ``data_sha256`` in the record of a run."""
+    digest = hashlib.sha256(data.x.numpy().data)
     if data.labels is not None:
         digest.update(data.labels.numpy().data)
     return digest.hexdigest()

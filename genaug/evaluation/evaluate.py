@@ -94,7 +94,7 @@ def evaluate(
             real.check_labels()
         if compared_by is None and real.labels is None:
             raise InputError("features='classifier' needs labels, which real_set doesn't have. Name other features=.")
-        if real.labels is not None and (by_number := matched_by_number(real.spec.classes, source.spec)):
+        if real.labels is not None and (by_number := matched_by_number(real.spec.class_names, source.spec)):
             warnings.warn(by_number, DataWarning, stacklevel=2)
         bar.tell("generating")
         subject = new_subject(source, real, unseen, n, seed)
@@ -104,14 +104,14 @@ def evaluate(
                 unseen.check_labels()
             bar.tell("training a classifier on the real images")
             judge = train_scorer(
-                real.images, real.labels, real.spec.num_classes, updates=updates, seed=mix(seed, "judge"), device=place
+                real.x, real.labels, real.spec.num_classes, updates=updates, seed=mix(seed, "judge"), device=place
             )
         bar.advance(_CLASSIFIER_COST)
         name = data or type(real_set).__name__
         if compared_by is None:
             assert judge is not None
-            trained_on = f"{name} ({len(real.images):,} images, {updates:,} updates)"
-            compared_by = classifier_features(judge, trained_on, real.images)
+            trained_on = f"{name} ({len(real.x):,} images, {updates:,} updates)"
+            compared_by = classifier_features(judge, trained_on, real.x)
         bar.tell("fidelity and diversity")
         stages.compare_distributions(
             subject, compared_by, found, replicates=replicates, seed=seed, tick=lambda: bar.advance(1)
@@ -139,8 +139,8 @@ def evaluate(
         "shape": list(source.spec.shape),
         "seed": seed,
         "samples": len(subject.fake),
-        "real_images": len(real.images),
-        "held_out_images": 0 if unseen is None else len(unseen.images),
+        "real_images": len(real.x),
+        "held_out_images": 0 if unseen is None else len(unseen.x),
         "features": compared_by.description,
         "copying_features": space.description,
         "classifiers": classifiers,

@@ -42,7 +42,7 @@ def compare_distributions(
     subject: Subject, features: Features, found: Findings, *, replicates: int, seed: int, tick: Tick
 ) -> None:
     """FID, KID, precision, density, recall and coverage, of all and of each class that has enough samples."""
-    sides = {"real": features.of(subject.real.images[subject.rows]), "generated": features.of(subject.fake)}
+    sides = {"real": features.of(subject.real.x[subject.rows]), "generated": features.of(subject.fake)}
     real, fake = check_features(sides, 1, "the evaluation")
     names = distributions.measurable(len(real), len(fake))
     for name, kind in distributions.KINDS.items():
@@ -50,10 +50,10 @@ def compare_distributions(
             told = f"{len(real):,} real and {len(fake):,} generated ones"
             found.missing[name] = f"needs {kind.least:,} images on each side, there are {told}"
     reference: dict[str, float] = {}
-    if subject.held_out is not None and len(subject.held_out.images) >= len(fake) == len(real):
+    if subject.held_out is not None and len(subject.held_out.x) >= len(fake) == len(real):
         draws = torch.Generator().manual_seed(mix(seed, "reference"))
-        some = torch.randperm(len(subject.held_out.images), generator=draws)[: len(fake)]
-        unseen = features.of(subject.held_out.images[some])
+        some = torch.randperm(len(subject.held_out.x), generator=draws)[: len(fake)]
+        unseen = features.of(subject.held_out.x[some])
         reference = distributions.compare(real, unseen, names, seed)
     for part, mine, yours in subject.parts():
         ours, theirs = real[mine], fake[yours]
@@ -79,7 +79,7 @@ def compare_distributions(
 def compare_distances(subject: Subject, found: Findings, *, replicates: int, seed: int) -> None:
     """The within-class distance ratio, of all and of each class."""
     limit = _PER_CLASS if subject.labels is not None else _UNLABELLED
-    images, labels, made = subject.real.images[subject.rows], subject.real_labels, subject.fake_labels
+    images, labels, made = subject.real.x[subject.rows], subject.real_labels, subject.fake_labels
     for part, mine, yours in subject.parts():
         ours, theirs = mine[first_per_class(labels[mine], limit)], yours[first_per_class(made[yours], limit)]
 
@@ -129,14 +129,14 @@ def score_with_classifiers(
     unseen = subject.held_out
     reference: dict[str | None, float] = {}
     if unseen is not None and unseen.labels is not None:
-        recognised = (predict(judge, unseen.images) == unseen.labels).double()
+        recognised = (predict(judge, unseen.x) == unseen.labels).double()
         reference[None] = float(recognised.mean())
         for label, called in subject.classes.items():
             if bool((unseen.labels == label).any()):
                 reference[called] = float(recognised[unseen.labels == label].mean())
     right = predict(judge, subject.fake) == subject.labels
-    told = f"labels given by a small CNN trained on the {len(subject.real.images):,} real images"
-    rest = {"features": told, "reference": reference, "real_samples": len(subject.real.images)}
+    told = f"labels given by a small CNN trained on the {len(subject.real.x):,} real images"
+    rest = {"features": told, "reference": reference, "real_samples": len(subject.real.x)}
     _shares(subject, found, names[0], [right], subject.labels, "samples", rest)
     if classifiers == 0 or unseen is None or unseen.labels is None:
         found.missing[names[1]] = "no classifiers asked for" if classifiers == 0 else "needs labelled held-out images"
@@ -152,7 +152,7 @@ def score_with_classifiers(
             seed=mix(seed, "synthetic only", number),
             device=device,
         )
-        rights.append(predict(model, unseen.images) == unseen.labels)
+        rights.append(predict(model, unseen.x) == unseen.labels)
         tick()
     told = f"small CNNs ({classifiers}) trained on {len(shown):,} generated images, tested on held-out real ones"
     rest = {"features": told, "reference": reference, "samples": len(shown)}
@@ -191,16 +191,16 @@ def look_for_copies(
 ) -> Image.Image:
     """C_T and the nearest-neighbour ratio where there are held-out images and no doubt that the others are what the
     generator saw; in any case a sheet of neighbours."""
-    train, fake = features.of(subject.real.images), features.of(subject.fake)
+    train, fake = features.of(subject.real.x), features.of(subject.fake)
     unseen = subject.held_out
-    held_out = None if unseen is None else features.of(unseen.images)
+    held_out = None if unseen is None else features.of(unseen.x)
     if doubt is not None or held_out is None or len(held_out) < LEAST_FOR_COPYING:
         told = "none" if held_out is None else f"{len(held_out):,}"
         found.missing["copying"] = doubt or f"needs {LEAST_FOR_COPYING} held-out real images, there are {told}"
         closeness = nearest(fake, train)[0]
     else:
         assert unseen is not None
-        images = subject.real.images, unseen.images, subject.fake
+        images = subject.real.x, unseen.x, subject.fake
         result, nearness = copying_and_nearness(train, held_out, fake, seed=mix(seed, "copying"), identity=images)
         details = {name: value for name, value in result.items() if not name.startswith("c_t")}
         found.metrics["copying"] = measure(
@@ -231,8 +231,8 @@ def look_for_copies(
         labels = subject.labels[chosen]
     blocks = [Block(subject.fake[chosen], labels, "generated, closest first")]
     near = nearest(fake[chosen], train)[1]
-    blocks.append(Block(subject.real.images[near], labels, "nearest training image"))
+    blocks.append(Block(subject.real.x[near], labels, "nearest training image"))
     if unseen is not None and held_out is not None:
         near = nearest(fake[chosen], held_out)[1]
-        blocks.append(Block(unseen.images[near], labels, "nearest held-out image"))
-    return draw_sheet(*blocks, classes=subject.real.spec.classes, columns=_COLUMNS)
+        blocks.append(Block(unseen.x[near], labels, "nearest held-out image"))
+    return draw_sheet(*blocks, classes=subject.real.spec.class_names, columns=_COLUMNS)

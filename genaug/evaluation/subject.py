@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from genaug.data.classes import match_classes, renumbered
-from genaug.data.reading import TrainingImages, fingerprint, read_images, shared_images
+from genaug.data.reading import Samples, fingerprint, read_samples, shared_images
 from genaug.errors import InputError
 from genaug.randomness import mix
 from genaug.sources.export import sample_parts
-from genaug.sources.pool import SamplePool
-from genaug.sources.source import Source
+from genaug.sources.source import Source, check_supply, checked_sample, distinct_labels, supply_of
 
 FEWEST_SAMPLES, MOST_SAMPLES = 200, 10_000
 _MOST_SHARED = 0.01  # of the held-out images; large data sets hold a few images twice
@@ -28,8 +27,8 @@ class Subject:
     """
 
     source: Source
-    real: TrainingImages
-    held_out: TrainingImages | None
+    real: Samples
+    held_out: Samples | None
     rows: Tensor
     fake: Tensor
     labels: Tensor | None
@@ -52,7 +51,7 @@ class Subject:
         """Names (else numbers) of the classes that were generated, by label; none where classes can't be told."""
         if self.labels is None:
             return {}
-        names = self.real.spec.classes
+        names = self.real.spec.class_names
         return {c: names[c] if names is not None else str(c) for c in self.labels.unique().tolist()}
 
     def parts(self) -> Iterator[tuple[str | None, Tensor, Tensor]]:
@@ -65,14 +64,11 @@ class Subject:
     def generate(self, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Other images of the source, uint8, and their labels in the real set's numbering: one for each of these, of a
         pool no more than it holds."""
-        if isinstance(self.source, SamplePool):
-            labels = self.source.distinct(labels, self.match)
+        labels = distinct_labels(self.source, labels, self.match)
         return generate(self.source, self.match[labels], seed), labels
 
 
-def read_split(
-    source: Source, real_set: Any, held_out: Any, image_size: int | None
-) -> tuple[TrainingImages, TrainingImages | None]:
+def read_split(source: Source, real_set: Any, held_out: Any, image_size: int | None) -> tuple[Samples, Samples | None]:
     """Both sides of the split in memory, uint8.
 
     Raises ``InputError`` for images that aren't of the source's shape, classes that differ, and held-out images (more
@@ -82,21 +78,21 @@ def read_split(
     if held_out is None:
         return real, None
     unseen = _read(source, held_out, image_size, "held_out")
-    if unseen.labels is not None and unseen.spec.classes is not None and real.spec.classes is not None:
-        labels = renumbered(unseen.labels, unseen.spec.classes, real.spec.classes, "held_out")
-        classes = {"num_classes": real.spec.num_classes, "classes": real.spec.classes}
+    if unseen.labels is not None and unseen.spec.class_names is not None and real.spec.class_names is not None:
+        labels = renumbered(unseen.labels, unseen.spec.class_names, real.spec.class_names, "held_out")
+        classes = {"num_classes": real.spec.num_classes, "classes": real.spec.class_names}
         unseen = replace(unseen, labels=labels, spec=unseen.spec.model_copy(update=classes))
-    shared = len(shared_images(real.images, unseen.images))
-    if shared > _MOST_SHARED * len(unseen.images):
+    shared = len(shared_images(real.x, unseen.x))
+    if shared > _MOST_SHARED * len(unseen.x):
         raise InputError(
-            f"{shared:,} of the {len(unseen.images):,} held-out images are in real_set too, pixel for pixel: they say "
+            f"{shared:,} of the {len(unseen.x):,} held-out images are in real_set too, pixel for pixel: they say "
             "nothing about copying. Pass a test set, or leave held_out out."
         )
     return real, unseen
 
 
-def _read(source: Source, dataset: Any, image_size: int | None, name: str) -> TrainingImages:
-    found = read_images(dataset, image_size, what=name, needs_labels=source.spec.takes_labels)
+def _read(source: Source, dataset: Any, image_size: int | None, name: str) -> Samples:
+    found = read_samples(dataset, image_size, what=name, needs_labels=source.spec.takes_labels)
     if found.spec.shape != source.spec.shape:
         made, given = ("x".join(map(str, spec.shape)) for spec in (source.spec, found.spec))
         channels, height, width = source.spec.shape
@@ -106,32 +102,30 @@ def _read(source: Source, dataset: Any, image_size: int | None, name: str) -> Tr
     return found
 
 
-def new_subject(
-    source: Source, real: TrainingImages, held_out: TrainingImages | None, n: int | None, seed: int
-) -> Subject:
+def new_subject(source: Source, real: Samples, held_out: Samples | None, n: int | None, seed: int) -> Subject:
     """Generate ``n`` images (by default as many as there are real ones, 200 to 10,000), labelled as real ones are.
 
     Of a pool each image is taken once, so by default they are no more than it holds. Raises ``InputError`` for classes
     of the real set that the source doesn't know, and a pool that holds too few.
     """
-    count = len(real.images)
+    count = len(real.x)
     wanted = min(max(count, FEWEST_SAMPLES), MOST_SAMPLES) if n is None else n
     order = torch.randperm(count, generator=torch.Generator().manual_seed(mix(seed, "real")))
     labels, match = None, torch.empty(0, dtype=torch.int64)
     if source.spec.takes_labels and real.labels is not None:
         present = real.labels.unique()
-        match = torch.from_numpy(match_classes(present.tolist(), real.spec.classes, source.spec))
-        if isinstance(source, SamplePool):
-            source.check_holds(match[present].tolist())
+        match = torch.from_numpy(match_classes(present.tolist(), real.spec.class_names, source.spec))
+        check_supply(source, match[present].tolist())
         labels = real.labels[order[torch.arange(wanted) % count]]
-    if isinstance(source, SamplePool):
-        labels = None if labels is None else source.distinct(labels, match)
-        held = min(wanted, len(source)) if labels is None else len(labels)
+    supply = supply_of(source)
+    if supply is not None:
+        labels = None if labels is None else distinct_labels(source, labels, match)
+        held = min(wanted, sum(supply)) if labels is None else len(labels)
         if held < (FEWEST_SAMPLES if n is None else n):
             remedy = f"n= of {FEWEST_SAMPLES} to {held} or a larger pool" if held >= FEWEST_SAMPLES else "a larger pool"
             shares = "" if labels is None else " with the real set's class shares"
             raise InputError(
-                f"the pool of {len(source):,} images is enough for {held:,}{shares}, and {n or FEWEST_SAMPLES:,} are "
+                f"the pool of {sum(supply):,} images is enough for {held:,}{shares}, and {n or FEWEST_SAMPLES:,} are "
                 f"needed. Pass {remedy}."
             )
         wanted = held
@@ -140,16 +134,17 @@ def new_subject(
 
 
 def generate(source: Source, wanted: int | Tensor, seed: int) -> Tensor:
-    if not isinstance(source, SamplePool):
+    supply = supply_of(source)
+    if supply is None:
         return torch.cat([images for images, _ in sample_parts(source, wanted, seed)])
-    if isinstance(wanted, int) and source.labels is not None:  # as they are, not of all classes alike
-        order = torch.randperm(len(source), generator=torch.Generator().manual_seed(mix(seed, "pool")))
-        wanted = source.labels[order[:wanted]]
-    asked = {"n": wanted} if isinstance(wanted, int) else {"labels": wanted}
-    return source.sample(**asked, seed=seed)[0]  # at once: no image comes twice in one call
+    if isinstance(wanted, int) and source.spec.takes_labels:  # as they are, not of all classes alike
+        order = torch.randperm(sum(supply), generator=torch.Generator().manual_seed(mix(seed, "pool")))
+        wanted = torch.arange(len(supply)).repeat_interleave(torch.as_tensor(supply))[order[:wanted]]
+    count, labels = (wanted, None) if isinstance(wanted, int) else (len(wanted), wanted)
+    return checked_sample(source, count, labels, seed).cpu()  # at once: no image comes twice in one call
 
 
-def not_what_it_saw(source: Source, real: TrainingImages) -> str | None:
+def not_what_it_saw(source: Source, real: Samples) -> str | None:
     """Why copies can't be looked for: the source's record says that it was trained on other images than these."""
     record = getattr(source, "training", None)
     saw = record.get("data_sha256") if isinstance(record, Mapping) else None

@@ -174,7 +174,7 @@ def draw_samples(generator: "Generator") -> bytes:
         images, labels = generator.sample(labels=sheet_labels(spec.num_classes, columns, rows), seed=0)
     else:
         images, labels = generator.sample(rows * columns, seed=0)
-    return encode_png(draw_sheet(Block(images.cpu(), labels), classes=spec.classes, columns=columns))
+    return encode_png(draw_sheet(Block(images.cpu(), labels), classes=spec.class_names, columns=columns))
 
 
 def _parse(card: str) -> tuple[ModelCardData, str]:

@@ -108,7 +108,7 @@ def _push(
     client.check_repo_id(repo)
     if tag is not None:
         client.check_revision(tag, "name for a tag")
-    files = encode_generator(generator.manifest_fields(), generator.network.state_dict())
+    files = encode_generator(generator.manifest_fields(), generator.nets.state_dict())
     manifest = parse_manifest(files[CONFIG_FILE], CONFIG_FILE)
     evaluation = _evaluation(generator, manifest.weights.sha256)
     if evaluation is not None:  # travels with the weights, so later pushes keep it

@@ -43,7 +43,7 @@ def task(generator: "Generator") -> str:
 def summary(generator: "Generator", manifest: Manifest, facts: Facts) -> Part:
     spec, name = generator.spec, facts.repo.partition("/")[2]
     shape = "×".join(map(str, spec.shape))
-    size = sum(p.numel() for p in generator.network.parameters())
+    size = sum(p.numel() for p in generator.nets.parameters())
     plugin = "" if manifest.distribution == "genaug" else f" {manifest.distribution}"
     labels = "int64 labels" if spec.takes_labels else "None, as it takes no labels"
     lines = [f"# {cell(name)}", ""]

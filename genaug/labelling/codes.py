@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from genaug.backends.spec import Latent, Spec
+from genaug.backends.latents import Categorical
+from genaug.backends.spec import Spec
 from genaug.errors import InputError
 from genaug.labelling.calibration import upper_bound
 from genaug.labelling.labelled_set import LabelledImages, called
@@ -24,9 +25,9 @@ _BLOCK = 16 * BATCH
 class CodeSource(LabelledSource):
     """Samples of the categories that stand for the class asked for; nothing is rejected.
 
-    A network learns to tell the category of generated images (what InfoGAN's Q does, which isn't part of a saved
-    generator) and is shown the labelled images; categories are matched to classes so that most images fall into a
-    category of their class (Chen et al. 2016, section 7.2, where InfoGAN's categories are matched to digits).
+    The generator's own network reads the category off the labelled images if there is one (InfoGAN's Q); else a network
+    learns to do so from generated images. Categories are matched to classes so that most images fall into a category of
+    their class (Chen et al. 2016, section 7.2, where InfoGAN's categories are matched to digits).
 
     A class with several categories has samples of each, in equal shares. Sample i of a seed is the same however many
     are asked for.
@@ -50,8 +51,10 @@ class CodeSource(LabelledSource):
                 f"{labelled.spec.describe_classes()}: {classes - self._latent.size} classes would have none. Train "
                 f"with {classes} categories or more, or use method='classifier'."
             )
-        self._model = learner.learn(self._samples(learner.seed), labelled.spec.shape, self._latent.size, 0)
-        found = logits_of(self._model, labelled.images.to(learner.device)).argmax(1).cpu()
+        self._model: nn.Module | None = None
+        if not self._reads_its_code():
+            self._model = learner.learn(self._samples(learner.seed), labelled.spec.shape, self._latent.size, 0)
+        found = self._logits(labelled.images.to(learner.device)).argmax(1).cpu()
         counts = tabulate(found, labelled.labels, self._latent.size, classes)
         match = match_categories(counts)
         self._check_supported(counts, match)
@@ -82,8 +85,19 @@ class CodeSource(LabelledSource):
         )
 
     def class_probabilities(self, images: Tensor) -> Tensor:
-        categories = logits_of(self._model, images.to(self.device)).softmax(1)
+        categories = self._logits(images.to(self.device)).softmax(1)
         return torch.stack([categories[:, members.to(self.device)].sum(1) for members in self._members], dim=1)
+
+    def _reads_its_code(self) -> bool:
+        """Whether the source classifies images by this latent itself."""
+        spec, offers = self._source.spec, getattr(self._source, "offers", None)
+        first = next(latent for latent in spec.latents if isinstance(latent, Categorical))
+        return offers is not None and offers("classify") and not spec.takes_labels and first == self._latent
+
+    def _logits(self, images: Tensor) -> Tensor:
+        source: Any = self._source
+        logits: Tensor = source.classify(images) if self._model is None else logits_of(self._model, images)
+        return logits
 
     def _draw(self, labels: Tensor, seed: int) -> Tensor:
         draws = torch.from_numpy(uniform_rows(seed, "category", 0, len(labels), 1)[:, 0])
@@ -114,7 +128,7 @@ class CodeSource(LabelledSource):
 
     def _check_supported(self, counts: Any, match: Any) -> None:
         """Refuse a matching that gives a class nothing but categories in which none of its images was found."""
-        names = self.spec.classes
+        names = self.spec.class_names
         lost = [label for label in range(self.spec.num_classes) if not counts[match == label, label].any()]
         if lost:
             raise InputError(
@@ -124,12 +138,13 @@ class CodeSource(LabelledSource):
             )
 
     def _move(self, device: torch.device) -> None:
-        self._model.to(device)
+        if self._model is not None:
+            self._model.to(device)
 
 
-def pick_code(spec: Spec, name: str | None) -> Latent:
+def pick_code(spec: Spec, name: str | None) -> Categorical:
     """The categorical latent of that name, or the only one. Raises ``InputError`` where there is no such."""
-    found = {latent.name: latent for latent in spec.latents if latent.kind == "categorical"}
+    found = {latent.name: latent for latent in spec.latents if isinstance(latent, Categorical)}
     if name is not None:
         if name in found:
             return found[name]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genaug.backends.spec import Spec
-from genaug.data.reading import TrainingImages, read_images
+from genaug.data.reading import Samples, read_samples
 from genaug.errors import InputError
 from genaug.randomness import mix
 
@@ -32,18 +32,18 @@ class LabelledImages:
 
 
 def read_labelled(
-    dataset: Any, shape: tuple[int, int, int], *, image_size: int | None, exclude: Any, folds: int, seed: int
+    dataset: Any, shape: tuple[int, ...], *, image_size: int | None, exclude: Any, folds: int, seed: int
 ) -> LabelledImages:
     """Read a labelled set of images of a shape. Images that repeat are taken once, so that no fold holds out a copy.
 
-    Raises ``InputError`` for what ``read_images`` refuses, a set without labels, of other shapes or of one class only,
+    Raises ``InputError`` for what ``read_samples`` refuses, a set without labels, of other shapes or of one class only,
     for a class with fewer than 2 different images, and for images that ``exclude`` has too.
     """
-    data = read_images(dataset, image_size, what="labelled_set")
+    data = read_samples(dataset, image_size, what="labelled_set")
     if data.labels is None:
         raise InputError("labelled_set has images without labels: expected items (image, label) with an integer label.")
     _check_shape(data.spec.shape, shape)
-    digests = _digests(data.images)
+    digests = _digests(data.x)
     if exclude is not None:
         _check_apart(digests, data.spec.shape, exclude, image_size)
     first: dict[tuple[bytes, int], int] = {}
@@ -52,7 +52,7 @@ def read_labelled(
     kept = torch.tensor(list(first.values()))
     _check_classes(data, data.labels[kept])
     labels = data.labels[kept]
-    return LabelledImages(data.images[kept], labels, deal(labels, folds, seed), data.spec)
+    return LabelledImages(data.x[kept], labels, deal(labels, folds, seed), data.spec)
 
 
 def deal(labels: Tensor, folds: int, seed: int) -> Tensor:
@@ -71,7 +71,7 @@ def deal(labels: Tensor, folds: int, seed: int) -> Tensor:
     return dealt
 
 
-def _check_shape(got: tuple[int, int, int], expected: tuple[int, int, int]) -> None:
+def _check_shape(got: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if got == expected:
         return
     remedy = "Convert them with a transform" if got[0] != expected[0] else "Pass image_size= as in training"
@@ -81,14 +81,14 @@ def _check_shape(got: tuple[int, int, int], expected: tuple[int, int, int]) -> N
     )
 
 
-def _check_classes(data: TrainingImages, labels: Tensor) -> None:
+def _check_classes(data: Samples, labels: Tensor) -> None:
     spec = data.spec
     if spec.num_classes < 2:
         raise InputError("labelled_set has one class only; labels need at least two to tell apart.")
     counts = torch.bincount(labels, minlength=spec.num_classes)
     few = torch.nonzero(counts < _LEAST_PER_CLASS).flatten().tolist()
     if few:
-        shown = ", ".join(f"{called(label, spec.classes)} has {int(counts[label])}" for label in few[:_SHOWN])
+        shown = ", ".join(f"{called(label, spec.class_names)} has {int(counts[label])}" for label in few[:_SHOWN])
         raise InputError(
             f"labelled_set has too few different images of {len(few)} of its {spec.describe_classes()}: {shown}"
             f"{', …' if len(few) > _SHOWN else ''}. Cross-fitting needs {_LEAST_PER_CLASS} of each at least, one to "
@@ -96,14 +96,14 @@ def _check_classes(data: TrainingImages, labels: Tensor) -> None:
         )
 
 
-def _check_apart(digests: Sequence[bytes], shape: tuple[int, int, int], exclude: Any, image_size: int | None) -> None:
-    others = read_images(_ImagesOnly(exclude), image_size, what="exclude")
+def _check_apart(digests: Sequence[bytes], shape: tuple[int, ...], exclude: Any, image_size: int | None) -> None:
+    others = read_samples(_ImagesOnly(exclude), image_size, what="exclude")
     if others.spec.shape != shape:
         raise InputError(
             f"exclude has images of shape {others.spec.shape} (C, H, W) and labelled_set of {shape}, so a picture that "
             "both have would not be found. Give both the same transform, or image_size=."
         )
-    known = set(_digests(others.images))
+    known = set(_digests(others.x))
     both = [index for index, digest in enumerate(digests) if digest in known]
     if both:
         shown = ", ".join(map(str, both[:_SHOWN])) + (", …" if len(both) > _SHOWN else "")

@@ -16,7 +16,7 @@ BATCH = 32
 _CHUNK = 256
 
 # (image shape, number of outputs, seed) to a network that takes floats (N, C, H, W) in [0, 1] and gives logits.
-Build = Callable[[tuple[int, int, int], int, int], nn.Module]
+Build = Callable[[tuple[int, ...], int, int], nn.Module]
 
 
 class FewImagesCNN(nn.Module):
@@ -26,7 +26,7 @@ class FewImagesCNN(nn.Module):
     Takes float images (N, C, H, W) in [0, 1] and gives logits (N, outputs).
     """
 
-    def __init__(self, shape: tuple[int, int, int], outputs: int, seed: int, width: int = 16) -> None:
+    def __init__(self, shape: tuple[int, ...], outputs: int, seed: int, width: int = 16) -> None:
         super().__init__()
         side, most = max(shape[1:]), 8 * width
         layers = _block(shape[0], width, 1)
@@ -58,7 +58,7 @@ class Learner:
     device: torch.device
 
     def learn(
-        self, data: Iterator[tuple[Tensor, Tensor]], shape: tuple[int, int, int], outputs: int, salt: int
+        self, data: Iterator[tuple[Tensor, Tensor]], shape: tuple[int, ...], outputs: int, salt: int
     ) -> nn.Module:
         """A classifier trained on batches of uint8 images (N, C, H, W) and int64 labels (N,), in evaluation mode.
 
@@ -94,7 +94,7 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([model(as_unit(part)).float() for part in images.split(_CHUNK)])
 
 
-def _check(model: nn.Module, shape: tuple[int, int, int], outputs: int) -> None:
+def _check(model: nn.Module, shape: tuple[int, ...], outputs: int) -> None:
     if not isinstance(model, nn.Module) or not any(True for _ in model.parameters()):
         raise InputError(f"classifier= must build a torch network with parameters, got {type(model).__name__}.")
     with torch.no_grad():

@@ -141,7 +141,7 @@ class RejectionSource(LabelledSource):
         return tuple((counts.double() / len(found)).tolist())
 
     def _starved(self, label: int, tries: int, found: Tensor) -> str:
-        rates, names = self._rates(found), self.spec.classes
+        rates, names = self._rates(found), self.spec.class_names
         rarest = sorted(range(len(rates)), key=rates.__getitem__)[:_SHOWN]
         shown = ", ".join(f"{called(other, names)} {rates[other]:.2%}" for other in rarest)
         return (

@@ -1,1 +1,11 @@
-"""What a sample is."""
+"""What a sample is. The modalities are a closed set; everything else asks them instead of asking for their kind."""
+
+from typing import TYPE_CHECKING
+
+from genaug.lazy import lazy
+
+if TYPE_CHECKING:
+    from genaug.modalities.base import Modality as Modality
+    from genaug.modalities.image import Image as Image
+
+__getattr__ = lazy(__name__, {"Image": "genaug.modalities.image", "Modality": "genaug.modalities.base"})

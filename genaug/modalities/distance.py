@@ -6,13 +6,14 @@ from torch import Tensor
 from genaug.errors import InputError
 
 
-def within_class_distance(images: Tensor, labels: Tensor) -> float:
-    """Mean Euclidean pixel distance between two different images of one class, averaged over classes.
+def within_class_distance(samples: Tensor, labels: Tensor) -> float:
+    """Mean Euclidean distance between two different samples of one class, averaged over classes.
 
-    ``images`` are uint8 (N, C, H, W), the distance is in units of [0, 1] pixels; classes with fewer than two images
-    are left out. Raises ``InputError`` where no class has two.
+    ``samples`` are uint8 images (N, C, H, W), for a distance in units of [0, 1] pixels, or vectors (N, D) such as
+    ``Modality.flatten`` gives. Classes with fewer than two samples are left out. Raises ``InputError`` if no class has
+    two.
     """
-    flat = images.flatten(1).to(torch.float32) / 255
+    flat = _vectors(samples)
     means = []
     for label in labels.unique().tolist():
         members = flat[labels == label]
@@ -24,9 +25,12 @@ def within_class_distance(images: Tensor, labels: Tensor) -> float:
 
 
 def pair_distance(a: Tensor, b: Tensor) -> float:
-    """Mean Euclidean pixel distance between ``a[i]`` and ``b[i]``, uint8 (N, C, H, W), in units of [0, 1] pixels."""
-    first, second = (images.flatten(1).to(torch.float32) / 255 for images in (a, b))
-    return float(torch.linalg.vector_norm(first - second, dim=1).mean())
+    """Mean Euclidean distance between ``a[i]`` and ``b[i]``, both as in ``within_class_distance``."""
+    return float(torch.linalg.vector_norm(_vectors(a) - _vectors(b), dim=1).mean())
+
+
+def _vectors(samples: Tensor) -> Tensor:
+    return samples if samples.is_floating_point() else samples.flatten(1).to(torch.float32) / 255
 
 
 def distance_ratio(real: Tensor, real_labels: Tensor, fake: Tensor, fake_labels: Tensor) -> float:

@@ -1,18 +1,90 @@
 """Images as people have them (PIL, uint8, float in [0, 1]) and as genaug holds them (uint8, channels first)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
+import PIL.Image
 import torch
-from PIL import Image
+from pydantic import Field
 from torch import Tensor
 
+from genaug.checks import SIDE
 from genaug.errors import InputError
+from genaug.modalities.base import Modality
+
+Side = Annotated[int, Field(ge=1, le=SIDE)]
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _OUTSIDE = (
     "float images must lie in [0, 1], torchvision v2's convention, but these range over [{:.3g}, {:.3g}]. They look "
 )
+
+
+class Image(Modality):
+    """An image: uint8 in [0, 255], channels first; floats in [-1, 1] for networks. ``Image(3, 32, 32)``."""
+
+    kind: Literal["image"] = "image"
+    channels: Annotated[int, Field(ge=1, le=4)]
+    height: Side
+    width: Side
+
+    noun: ClassVar[str] = "images"
+    dtype: ClassVar[torch.dtype] = torch.uint8
+    float_dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+
+    if TYPE_CHECKING:
+
+        def __init__(self, channels: int, height: int, width: int, *, kind: Literal["image"] = "image") -> None: ...
+    else:
+
+        def __init__(self, *size, **fields):
+            super().__init__(**dict(zip(("channels", "height", "width"), size, strict=False)), **fields)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.channels, self.height, self.width
+
+    @property
+    def positions(self) -> int:
+        return self.height * self.width
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """uint8 to float32 in [-1, 1], channels last in memory."""
+        return samples.to(torch.float32).div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+
+    def decode(self, outputs: Tensor, dtype: torch.dtype) -> Tensor:
+        """Values in [-1, 1], what lies outside is clipped, to uint8 or to floats in [0, 1]."""
+        unit = outputs.add(1).mul(0.5).clamp(0, 1)
+        return unit.mul(255).round().to(torch.uint8) if dtype == torch.uint8 else unit.to(dtype)
+
+    def flatten(self, samples: Tensor) -> Tensor:
+        """Pixels in [0, 1]."""
+        return samples.flatten(1).to(torch.float32) / 255
+
+    def picture(self, sample: Tensor) -> PIL.Image.Image:
+        return to_pil(sample)
+
+    @classmethod
+    def accepts(cls, item: Any) -> bool:
+        return isinstance(item, PIL.Image.Image) or getattr(item, "ndim", 0) in (2, 3)
+
+    @classmethod
+    def read(cls, item: Any) -> Tensor:
+        return to_uint8(item)
+
+    @classmethod
+    def of(cls, sample: Tensor) -> "Image":
+        channels, height, width = sample.shape
+        if max(height, width) > SIDE:
+            raise InputError(f"images of {width}x{height} are too large. Pass image_size= (--image-size).")
+        return cls(channels, height, width)
+
+    @classmethod
+    def examples(cls, labels: Tensor, shape: tuple[int, ...]) -> Tensor:
+        drawn = torch.Generator().manual_seed(0)
+        patterns = torch.randint(0, 256, (int(labels.max()) + 1, *shape), generator=drawn)
+        noise = torch.randint(-16, 17, (len(labels), *shape), generator=drawn)
+        return (patterns[labels] + noise).clamp(0, 255).to(torch.uint8)
 
 
 def check_unit_range(images: Tensor, remedy: str) -> None:
@@ -34,7 +106,7 @@ def to_uint8(image: Any) -> Tensor:
     anything else, for PIL images of more than 8 bits a channel, for floats outside [0, 1] and for an empty image.
     """
     expected = "(C, H, W)"
-    if isinstance(image, Image.Image):
+    if isinstance(image, PIL.Image.Image):
         if image.mode.startswith(("I", "F")):
             raise InputError(
                 f"the image has more than 8 bits a channel (PIL's mode {image.mode}). Convert it to 8 bits first, "
@@ -74,11 +146,11 @@ def native_order(value: Any) -> Any:
     return value.astype(value.dtype.newbyteorder("="), copy=False) if isinstance(value, np.ndarray) else value
 
 
-def to_pil(image: Tensor) -> Image.Image:
+def to_pil(image: Tensor) -> PIL.Image.Image:
     """A uint8 tensor (C, H, W) as a PIL image of mode L, LA, RGB or RGBA."""
     channels = image.shape[0]
     array = image.numpy()
-    return Image.fromarray(
+    return PIL.Image.fromarray(
         array[0] if channels == 1 else np.ascontiguousarray(array.transpose(1, 2, 0)), _MODES[channels]
     )
 

@@ -95,7 +95,7 @@ class UpStage(nn.Module):
 class ConvGenerator(nn.Module):
     """Latents (N, latent_size) and labels (N,), or None, to images in [-1, 1] of shape (N, C, H, W)."""
 
-    def __init__(self, shape: tuple[int, int, int], num_classes: int, latent_size: int, base: int, widest: int) -> None:
+    def __init__(self, shape: tuple[int, ...], num_classes: int, latent_size: int, base: int, widest: int) -> None:
         super().__init__()
         channels, height, width = shape
         sizes = stage_sizes(height, width)
@@ -131,7 +131,7 @@ class ConvFeatures(nn.Module):
     as in DCGAN. No hidden layer behind the convolutions, with which the penalty was less stable.
     """
 
-    def __init__(self, shape: tuple[int, int, int], base: int, widest: int, *, normalised: bool = False) -> None:
+    def __init__(self, shape: tuple[int, ...], base: int, widest: int, *, normalised: bool = False) -> None:
         super().__init__()
         channels, height, width = shape
         convs: list[nn.Conv2d] = []
@@ -162,7 +162,7 @@ class ProjectionDiscriminator(nn.Module):
     2018, eq. 3). Nothing is normalised, so that it depends on its own image only and serves as a critic too.
     """
 
-    def __init__(self, shape: tuple[int, int, int], num_classes: int, base: int, widest: int) -> None:
+    def __init__(self, shape: tuple[int, ...], num_classes: int, base: int, widest: int) -> None:
         super().__init__()
         self.body = ConvFeatures(shape, base, widest)
         self.score = nn.Linear(self.body.width, 1)

@@ -31,7 +31,7 @@ class SmallCNN(nn.Module):
     it would carry the share of generated images in a training batch over into testing.
     """
 
-    def __init__(self, shape: tuple[int, int, int], num_classes: int, width: int = 32) -> None:
+    def __init__(self, shape: tuple[int, ...], num_classes: int, width: int = 32) -> None:
         super().__init__()
         channels, side = shape[0], max(shape[1:])
         layers: list[nn.Module] = []
@@ -52,14 +52,14 @@ class SmallCNN(nn.Module):
 
 
 @torch_defaults()
-def new_classifier(shape: tuple[int, int, int], num_classes: int, seed: int, width: int = 32) -> SmallCNN:
+def new_classifier(shape: tuple[int, ...], num_classes: int, seed: int, width: int = 32) -> SmallCNN:
     """A freshly initialised classifier: the same weights for the same seed, whatever ran before."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(check_seed(seed), "classifier"))
         return small_cnn(shape, num_classes, width)
 
 
-def small_cnn(shape: tuple[int, int, int], num_classes: int, width: int) -> SmallCNN:
+def small_cnn(shape: tuple[int, ...], num_classes: int, width: int) -> SmallCNN:
     """Initialised from torch's global generator, in the channels-last layout, as the engine's networks are."""
     return SmallCNN(shape, num_classes, width).to(memory_format=torch.channels_last)
 

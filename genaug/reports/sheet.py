@@ -14,6 +14,7 @@ from torch import Tensor
 from genaug.artifacts.folders import resolve, saving_to, sweep, temporary_name
 from genaug.errors import InputError, OutputExistsError
 from genaug.escaping import one_line
+from genaug.modalities.base import Modality
 from genaug.modalities.image import to_pil
 
 _PAPER, _INK, _GAP, _TEXT = (255, 255, 255), (40, 40, 48), 2, 15
@@ -41,16 +42,19 @@ def sheet_labels(num_classes: int, columns: int = 10, max_rows: int = 20) -> Ten
     return classes.repeat_interleave(columns)
 
 
-def draw_sheet(*blocks: Block, classes: Sequence[str] | None = None, columns: int = 10) -> Image.Image:
+def draw_sheet(
+    *blocks: Block, classes: Sequence[str] | None = None, columns: int = 10, sample: Modality | None = None
+) -> Image.Image:
     """An RGB sheet of one block, or of several side by side, each ``columns`` wide.
 
     With labels, each class that occurs in any block has a row with its name (its number, without ``classes``) and
     shows its first ``columns`` images; without labels the images run on from row to row. Small images are enlarged
-    by a whole number, without smoothing; large ones are reduced.
+    by a whole number, without smoothing; large ones are reduced. ``sample`` draws samples of another modality.
 
     Raises ``InputError`` for images that aren't uint8 (N, C, H, W), and for blocks of which only some have labels.
     """
-    for block in blocks:
+    picture = to_pil if sample is None else sample.picture
+    for block in blocks if sample is None else ():
         if block.images.ndim != 4 or block.images.dtype != torch.uint8:
             raise InputError(
                 f"a sheet takes uint8 images (N, C, H, W), got {block.images.dtype} {tuple(block.images.shape)}."
@@ -60,7 +64,7 @@ def draw_sheet(*blocks: Block, classes: Sequence[str] | None = None, columns: in
     rows = sorted({int(label) for block in blocks if block.labels is not None for label in block.labels})
     labelled = bool(blocks) and blocks[0].labels is not None
     grids = [_grid(block, rows if labelled else None, columns) for block in blocks]
-    tile = _tile_size([block.images for block in blocks])
+    tile = _tile_size([picture(block.images[0].cpu()).size for block in blocks if len(block.images)])
     names = [_name(row, classes) for row in rows]
     font = _font(_TEXT)
     margin = max((int(font.getlength(name)) for name in names), default=0) + 12 if names else _GAP
@@ -78,7 +82,7 @@ def draw_sheet(*blocks: Block, classes: Sequence[str] | None = None, columns: in
         pen.text((left, top // 2), block.heading, _INK, font, anchor="lm")
         for y, indices in enumerate(grid):
             for x, index in enumerate(indices):
-                _paste(sheet, block.images[index], tile, (left + x * step_x, top + y * step_y))
+                _paste(sheet, picture(block.images[index].cpu()), tile, (left + x * step_x, top + y * step_y))
         left += columns * step_x + between
     return sheet
 
@@ -139,10 +143,10 @@ def _name(label: int, classes: Sequence[str] | None) -> str:
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
-def _tile_size(images: Sequence[Tensor]) -> tuple[int, int]:
-    """Width and height of an image on the sheet: those of the largest block's images, brought into bounds."""
-    height = max((i.shape[2] for i in images), default=1)
-    width = max((i.shape[3] for i in images), default=1)
+def _tile_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Width and height of a picture on the sheet: those of the largest block's pictures, brought into bounds."""
+    width = max((size[0] for size in sizes), default=1)
+    height = max((size[1] for size in sizes), default=1)
     longest = max(width, height)
     if longest <= _LARGE:
         scale = -(-_SMALL // longest) if longest < _SMALL else 1
@@ -150,8 +154,7 @@ def _tile_size(images: Sequence[Tensor]) -> tuple[int, int]:
     return max(1, width * _LARGE // longest), max(1, height * _LARGE // longest)
 
 
-def _paste(sheet: Image.Image, image: Tensor, tile: tuple[int, int], at: tuple[int, int]) -> None:
-    picture = to_pil(image.cpu())
+def _paste(sheet: Image.Image, picture: Image.Image, tile: tuple[int, int], at: tuple[int, int]) -> None:
     if picture.size != tile:
         smaller = picture.width > tile[0] or picture.height > tile[1]
         picture = picture.resize(tile, Image.Resampling.BOX if smaller else Image.Resampling.NEAREST)

@@ -16,8 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 from genaug.artifacts.claims import Claim, claim
-from genaug.backends.latents import latent_rows
-from genaug.backends.spec import Latent, Spec
+from genaug.backends.latents import Categorical, Normal, Uniform, latent_rows
+from genaug.backends.spec import Spec
 from genaug.data.labels import as_labels
 from genaug.errors import InputError
 from genaug.randomness import check_seed
@@ -34,18 +34,18 @@ _TAIL = 0.02  # of a normal latent's distribution is left out at either end
 
 @dataclass(frozen=True)
 class Axis:
-    """One dimension of a normal or uniform latent: ``u1``, or ``z.3`` where the latent has several."""
+    """One dimension of a normal or uniform latent: ``u1``, or ``z.3`` if the latent has several."""
 
-    latent: Latent
+    latent: Normal | Uniform
     dimension: int = 0
 
     @property
     def name(self) -> str:
-        return self.latent.name if self.latent.size == 1 else f"{self.latent.name}.{self.dimension}"
+        return self.latent.name if self.latent.dimensions == 1 else f"{self.latent.name}.{self.dimension}"
 
     def values(self, steps: int) -> Tensor:
         """From one end of the prior to the other, (steps,): evenly over [-1, 1], or over a normal's quantiles."""
-        if self.latent.kind == "uniform":
+        if isinstance(self.latent, Uniform):
             return torch.linspace(-1, 1, steps)
         quantiles: Tensor = torch.special.ndtri(torch.linspace(_TAIL, 1 - _TAIL, steps))
         return quantiles
@@ -105,21 +105,6 @@ def draw(
     return dict(_sheets(generator, chosen, wanted, check_seed(seed), int(steps)))
 
 
-def slerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    """Spherical interpolation of rows (N, size) with weights (N,): what lies between is as far from 0 as samples are.
-
-    The direction goes along the great circle (White 2016, Sampling generative networks, section 2.1, after Shoemake
-    1985), the length evenly from one to the other; a straight line where they point the same way or opposite ways.
-    """
-    lengths = first.norm(dim=1), second.norm(dim=1)
-    units = [end / length.clamp(min=1e-12)[:, None] for end, length in zip((first, second), lengths, strict=True)]
-    angle = (units[0] * units[1]).sum(1).clamp(-1, 1).acos()[:, None]
-    share = weight[:, None]
-    arc = (((1 - share) * angle).sin() * units[0] + (share * angle).sin() * units[1]) / angle.sin()
-    line = torch.lerp(first, second, share)
-    return torch.where(angle.sin() < 1e-3, line, torch.lerp(*lengths, weight)[:, None] * arc)
-
-
 def _sheets(
     generator: "Generator", axes: Sequence[Axis], labels: Tensor | None, seed: int, steps: int
 ) -> Iterator[tuple[str, Image.Image]]:
@@ -130,7 +115,7 @@ def _sheets(
             place = "" if label is None else f"_label_{label}"
             yield name + place, _grid(generator, pair, seed, steps, label=label)
     for latent in spec.latents:
-        if latent.kind == "categorical":
+        if isinstance(latent, Categorical):
             for category in sheet_labels(latent.size, 1, _MOST_CATEGORIES).tolist():
                 name = f"category_{latent.name}_{category:0{len(str(latent.size - 1))}d}"
                 yield name, _category(generator, axes, labels, seed, steps, latent.name, category)
@@ -155,20 +140,22 @@ def _grid(
     if category is not None:
         start[category[0]] = torch.full((rows,), category[1])
     for latent in spec.latents:
-        if latent.kind == "uniform":
-            start[latent.name] = torch.zeros(rows, latent.size)
+        if isinstance(latent, Uniform):
+            start[latent.name] = torch.zeros(rows, *latent.shape)
     latents = {name: code.repeat_interleave(steps * steps // rows, dim=0) for name, code in start.items()}
     across = axes[0]
-    latents[across.latent.name][:, across.dimension] = across.values(steps).repeat(steps)
+    latents[across.latent.name].view(steps * steps, -1)[:, across.dimension] = across.values(steps).repeat(steps)
     heading = f"{across} across"
     if len(axes) == 2:
         down = axes[1]
-        latents[down.latent.name][:, down.dimension] = down.values(steps).repeat_interleave(steps)
+        latents[down.latent.name].view(steps * steps, -1)[:, down.dimension] = down.values(steps).repeat_interleave(
+            steps
+        )
         heading += f", {down} down"
     if category is not None:
         heading = f"{category[0]} = {category[1]}: {heading}"
     if label is not None:
-        heading = f"{spec.classes[label] if spec.classes else label}: {heading}"
+        heading = f"{spec.class_names[label] if spec.class_names else label}: {heading}"
     wanted = None if label is None else torch.full((steps * steps,), label)
     images = generator.decode(labels=wanted, **latents)
     return draw_sheet(Block(images.cpu(), heading=heading), columns=steps)
@@ -184,7 +171,7 @@ def _category(
     category: int,
 ) -> Image.Image:
     """A grid over the first two uniform axes where there are two and no labels; else samples, a row for each label."""
-    if labels is None and len(axes) >= 2 and all(axis.latent.kind == "uniform" for axis in axes[:2]):
+    if labels is None and len(axes) >= 2 and all(isinstance(axis.latent, Uniform) for axis in axes[:2]):
         return _grid(generator, axes[:2], seed, steps, category=(name, category))
     fixed: dict[str, Any] = {name: category}
     if labels is None:
@@ -193,7 +180,7 @@ def _category(
         labels = labels.repeat_interleave(steps)
         images, _ = generator.sample(labels=labels, seed=seed, **fixed)
     block = Block(images.cpu(), labels, f"{name} = {category}")
-    return draw_sheet(block, classes=generator.spec.classes, columns=steps)
+    return draw_sheet(block, classes=generator.spec.class_names, columns=steps)
 
 
 def _interpolation(generator: "Generator", labels: Tensor | None, seed: int, steps: int) -> Image.Image:
@@ -206,17 +193,13 @@ def _interpolation(generator: "Generator", labels: Tensor | None, seed: int, ste
     first = _drawn(spec, seed, torch.arange(0, 2 * rows, 2).repeat_interleave(steps))
     second = _drawn(spec, seed, torch.arange(1, 2 * rows, 2).repeat_interleave(steps))
     weight = torch.linspace(0, 1, steps).repeat(rows)
-    latents = dict(first)
-    for latent in spec.latents:
-        ends = first[latent.name], second[latent.name]
-        if latent.kind == "normal":
-            latents[latent.name] = slerp(*ends, weight)
-        elif latent.kind == "uniform":
-            latents[latent.name] = torch.lerp(*ends, weight[:, None])
+    latents: dict[str, Any] = {
+        latent.name: latent.between(first[latent.name], second[latent.name], weight) for latent in spec.latents
+    }
     wanted = None if labels is None else labels.repeat_interleave(steps)
     images = generator.decode(labels=wanted, **latents)
     block = Block(images.cpu(), wanted, "from one sample to another")
-    return draw_sheet(block, classes=spec.classes, columns=steps)
+    return draw_sheet(block, classes=spec.class_names, columns=steps)
 
 
 def _drawn(spec: Spec, seed: int, indices: Tensor) -> dict[str, Any]:
@@ -227,8 +210,10 @@ def _drawn(spec: Spec, seed: int, indices: Tensor) -> dict[str, Any]:
 
 def _default_axes(spec: Spec) -> list[Axis]:
     """The uniform latents' dimensions; without any, the first two of the normal ones."""
-    for kind, most in (("uniform", _MOST_AXES), ("normal", 2)):
-        found = [Axis(latent, i) for latent in spec.latents if latent.kind == kind for i in range(latent.size)]
+    for kind, most in ((Uniform, _MOST_AXES), (Normal, 2)):
+        found = [
+            Axis(latent, i) for latent in spec.latents if isinstance(latent, kind) for i in range(latent.dimensions)
+        ]
         if found:
             return found[:most]
     return []
@@ -238,7 +223,7 @@ def _parse_axes(spec: Spec, names: Sequence[str]) -> list[Axis]:
     """Axes by name, such as "u1" or "z.3"."""
     if isinstance(names, str):
         raise InputError(f"axes must be a list of names such as ['u1', 'z.3'], got {names!r}.")
-    known = {latent.name: latent for latent in spec.latents if latent.kind != "categorical"}
+    known = {latent.name: latent for latent in spec.latents if not isinstance(latent, Categorical)}
     axes = []
     for name in names:
         name = str(name)
@@ -247,7 +232,7 @@ def _parse_axes(spec: Spec, names: Sequence[str]) -> list[Axis]:
             raise InputError(
                 f"there is no axis {name[:100]!r}. The latents that can be one: {', '.join(known) or 'none'}."
             )
-        size = known[head].size
+        size = known[head].dimensions
         if not dot and size > 1:
             raise InputError(f"latent {head!r} has {size} dimensions. Say which, from {head}.0 to {head}.{size - 1}.")
         if dot and not (tail.isdecimal() and len(tail) < 10 and int(tail) < size):

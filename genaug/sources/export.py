@@ -12,7 +12,7 @@ from genaug.artifacts.claims import Claim, claim
 from genaug.data.class_folders import RECORD_FILE, folder_names
 from genaug.modalities.image import to_pil
 from genaug.randomness import mix
-from genaug.sources.source import Source, check_images
+from genaug.sources.source import Source
 
 PART = 1024  # images that are generated before they are written; part of what a seed means, so never to be changed
 
@@ -34,7 +34,10 @@ def sample_parts(source: Source, wanted: int | Tensor, seed: int) -> Iterator[Pa
             images, labels = source.sample(size, seed=part_seed)
         else:
             images, labels = source.sample(labels=wanted[start : start + PART], seed=part_seed)
-        yield check_images(source, images, size).cpu(), None if labels is None else labels.cpu()
+        yield (
+            source.spec.sample.check(images, size, f"{type(source).__name__}.sample").cpu(),
+            None if labels is None else labels.cpu(),
+        )
 
 
 def write_class_folders(

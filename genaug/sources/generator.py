@@ -1,6 +1,7 @@
 """A trained generator: sample from it, decode latents with it, save it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,30 +10,29 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 from torch.backends import cudnn
+from torch.utils._pytree import tree_map
 from torch.utils.data import get_worker_info
 
 from genaug.artifacts.manifest import write_generator
 from genaug.artifacts.paths import reading_from
 from genaug.backends import registry
-from genaug.backends.backend import Backend
-from genaug.backends.latents import latent_rows
+from genaug.backends.backend import Backend, Inputs
+from genaug.backends.latents import latent_rows, noise_rows
 from genaug.backends.spec import Spec
 from genaug.checks import as_whole, memory
 from genaug.data.labels import as_labels
 from genaug.device import autocast, compute_dtype, pick_device, torch_defaults
 from genaug.errors import InputError, PluginError, is_out_of_memory
-from genaug.modalities.image import native_order
 from genaug.randomness import category_rows, check_seed
 
 if TYPE_CHECKING:
     from genaug.hub.push import Publication
 
-_SAMPLE_DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16, torch.float64)
-_CHUNK_PIXELS = {"cpu": (2**18, 256), "cuda": (2**22, 4096)}  # pixels, and images, that run at once at most
+_CHUNK = {"cpu": (2**18, 256), "cuda": (2**22, 4096)}  # positions, and samples, that run at once at most
 
 
 class Generator:
-    """A source of samples: a backend's generator network with its config and spec.
+    """A source of samples: a backend's kept networks with its config and spec.
 
     Made by ``genaug.fit`` and ``genaug.load``. ``training`` is the record of how it was made; ``folder`` is the local
     folder it came from or went to, where its evaluation and its card are looked for, or None.
@@ -44,7 +44,7 @@ class Generator:
         backend: Backend,
         config: Any,
         spec: Spec,
-        network: nn.Module,
+        nets: nn.ModuleDict,
         training: Mapping[str, Any],
     ) -> None:
         self.backend_name = backend_name
@@ -53,12 +53,12 @@ class Generator:
         self.folder: Path | None = None
         self._backend = backend
         self._spec = spec
-        network.to(memory_format=torch.channels_last)
-        self._nets = nn.ModuleDict({"generator": network}).eval().requires_grad_(False)
+        nets.to(memory_format=torch.channels_last)
+        self._nets = nets.eval().requires_grad_(False)
 
     @property
     def spec(self) -> Spec:
-        """Image shape, classes and their names, latent layout, whether it takes labels."""
+        """Its samples, classes, latents and conditions."""
         return self._spec
 
     @property
@@ -67,8 +67,13 @@ class Generator:
 
     @property
     def network(self) -> nn.Module:
-        """The generator network, in evaluation mode; it makes images in [-1, 1]."""
-        return self._nets["generator"]
+        """The network that samples, in evaluation mode; images come out of it in [-1, 1]."""
+        return self._nets[self._backend.keeps[0]]
+
+    @property
+    def nets(self) -> nn.ModuleDict:
+        """The networks that were kept, by role, in evaluation mode."""
+        return self._nets
 
     def to(self, device: str | torch.device) -> "Generator":
         """Move to a device, in place."""
@@ -77,9 +82,8 @@ class Generator:
 
     def __repr__(self) -> str:
         size = sum(p.numel() for p in self._nets.parameters())
-        shape = "x".join(map(str, self.spec.shape))
-        classes = self.spec.describe_classes()
-        return f"Generator({self.backend_name}, {shape}, {classes}, {size:,} parameters, {self.device})"
+        samples, classes = self.spec.sample.describe(), self.spec.describe_classes()
+        return f"Generator({self.backend_name}, {samples}, {classes}, {size:,} parameters, {self.device})"
 
     def sample(
         self,
@@ -87,7 +91,7 @@ class Generator:
         *,
         labels: Any = None,
         seed: int | None = None,
-        dtype: torch.dtype = torch.uint8,
+        dtype: torch.dtype | None = None,
         precision: str = "auto",
         **latents: Any,
     ) -> tuple[Tensor, Tensor | None]:
@@ -105,32 +109,24 @@ class Generator:
         Raises ``InputError`` for labels the generator doesn't know or can't take, for both or neither of ``n`` and
         ``labels``, for latents that the spec doesn't have or that don't fit it, and if an image isn't finite.
         """
+        if self.spec.conditions:
+            names = ", ".join(condition.name for condition in self.spec.conditions)
+            raise InputError(f"this generator makes samples from others ({names}): call translate(samples) instead.")
         wanted = self._wanted_labels(n, labels)
         count = len(wanted) if wanted is not None else self._count(n)
-        images = self._empty(count, dtype)
         seed = int(torch.randint(2**62, (1,), device="cpu")) if seed is None else check_seed(seed)
-        chunk = chunk_size(self.spec, self.device)
         fixed = self._fixed_latents(latents, count)
-        all_labels = wanted
         if wanted is None and self.spec.takes_labels:
-            all_labels = category_rows(self.spec.num_classes, seed, "labels", 0, count)
-        for start in range(0, count, chunk):
-            drawn = {
-                latent.name: _padded(fixed[latent.name][start : start + chunk], chunk)
-                if latent.name in fixed
-                else latent_rows(latent, seed, start, chunk)
-                for latent in self.spec.latents
-            }
-            part = None if all_labels is None else _padded(all_labels[start : start + chunk], chunk)
-            self._generate_into(images[start : start + chunk], drawn, part, precision)
-        return images, None if all_labels is None else all_labels.to(self.device)
+            wanted = category_rows(self.spec.num_classes, seed, "labels", 0, count)
+        samples = self._generate(count, seed, fixed, wanted, {}, dtype, precision)
+        return samples, None if wanted is None else wanted.to(self.device)
 
     def decode(
         self,
         z: Tensor | None = None,
         labels: Any = None,
         *,
-        dtype: torch.dtype = torch.uint8,
+        dtype: torch.dtype | None = None,
         precision: str = "auto",
         **codes: Tensor,
     ) -> Tensor:
@@ -142,21 +138,73 @@ class Generator:
         """
         if z is not None:
             codes = {"z": z, **codes}
-        single = {latent.name for latent in self.spec.latents if latent.kind != "categorical" and latent.size == 1}
-        codes = {name: _column(code) if name in single else code for name, code in codes.items()}
-        count = self._check_codes(codes)
-        wanted = self._wanted_labels(None, labels) if labels is not None else None
-        if self.spec.takes_labels and wanted is None:
-            raise InputError(f"decode needs labels: this generator takes {self.spec.describe_classes()}.")
-        if wanted is not None and len(wanted) != count:
-            raise InputError(f"decode got {count} latents and {len(wanted)} labels; they must be as many.")
-        chunk = chunk_size(self.spec, self.device)
-        images = self._empty(count, dtype)
-        for start in range(0, count, chunk):
-            part = {name: _padded(code[start : start + chunk], chunk) for name, code in codes.items()}
-            part_labels = None if wanted is None else _padded(wanted[start : start + chunk], chunk)
-            self._generate_into(images[start : start + chunk], part, part_labels, precision)
-        return images
+        known = {latent.name: latent for latent in self.spec.latents}
+        if set(codes) != set(known):
+            raise InputError(f"decode expects the latents {sorted(known)}, got {sorted(codes)}.")
+        rows = {name: known[name].check(code) for name, code in codes.items()}
+        counts = {len(code) for code in rows.values()}
+        if len(counts) > 1:
+            raise InputError(f"decode got latents of different lengths: {sorted(counts)}.")
+        count = counts.pop() if counts else 0
+        wanted = self._labels_for(count, labels, "decode")
+        return self._generate(count, 0, rows, wanted, {}, dtype, precision)
+
+    def translate(
+        self,
+        samples: Any,
+        labels: Any = None,
+        *,
+        seed: int | None = None,
+        dtype: torch.dtype | None = None,
+        precision: str = "auto",
+    ) -> Tensor:
+        """Make a sample from each of ``samples``: for generators with one condition, such as a translator of images.
+
+        ``samples`` are raw ones, (N, ...), as the spec's condition says (images: uint8), ``labels`` int64 (N,) for a
+        generator that takes them. Returns raw samples (N, ...) as ``sample`` does. Raises ``InputError`` for a
+        generator without a condition, and for samples or labels that don't fit it.
+        """
+        if len(self.spec.conditions) != 1:
+            raise InputError(
+                f"translate needs a generator with one condition; this one, of backend {self.backend_name!r}, has "
+                f"{len(self.spec.conditions)}. Sample it, or train a backend for image-to-image translation."
+            )
+        condition = self.spec.conditions[0]
+        count = len(samples)
+        samples = condition.sample.check(samples, count, "the caller").cpu()
+        wanted = self._labels_for(count, labels, "translate")
+        seed = int(torch.randint(2**62, (1,), device="cpu")) if seed is None else check_seed(seed)
+        return self._generate(count, seed, {}, wanted, {condition.name: samples}, dtype, precision)
+
+    def offers(self, method: str) -> bool:
+        """Whether "encode", "classify" or "score" can be called."""
+        return self._backend.offers(method)
+
+    def encode(self, samples: Tensor, labels: Any = None) -> dict[str, Tensor]:
+        """The latents, by name, of which this generator would make samples like these; for backends with an encoder.
+
+        ``samples`` are raw ones (images: uint8 (N, C, H, W)), ``labels`` int64 (N,) for a generator that takes them.
+        Returns values (N, ...) as ``decode`` takes them, without those that the backend can't read (``sample`` draws
+        these). Raises ``InputError`` if the backend has no encoder, and for samples or labels that don't fit.
+        """
+        latents: dict[str, Tensor] = self._look("encode", samples, self._labels_for(len(samples), labels, "encode"))
+        return latents
+
+    def classify(self, samples: Tensor) -> Tensor:
+        """Logits, float32 (N, K), of samples' classes; of its first categorical latent for a generator without classes.
+
+        Raises ``InputError`` if the backend doesn't classify, and for samples that don't fit.
+        """
+        logits: Tensor = self._look("classify", samples)
+        return logits
+
+    def score(self, samples: Tensor, labels: Any = None) -> Tensor:
+        """How real samples look to the discriminator, float32 (N,): higher is more real.
+
+        Raises ``InputError`` if the backend keeps no discriminator, and for samples or labels that don't fit.
+        """
+        scores: Tensor = self._look("score", samples, self._labels_for(len(samples), labels, "score"))
+        return scores
 
     def traverse(
         self,
@@ -203,7 +251,7 @@ class Generator:
         if measured is not None:
             with reading_from(measured):
                 also = {EVALUATION_FILE: measured.read_bytes()} if measured.is_file() else {}
-        return write_generator(folder, self.manifest_fields(), self.network.state_dict(), overwrite, also)
+        return write_generator(folder, self.manifest_fields(), self.nets.state_dict(), overwrite, also)
 
     def push(
         self,
@@ -262,57 +310,111 @@ class Generator:
             "training": self.training,
         }
 
+    def _generate(
+        self,
+        count: int,
+        seed: int,
+        fixed: Mapping[str, Tensor],
+        labels: Tensor | None,
+        conditions: Mapping[str, Tensor],
+        dtype: torch.dtype | None,
+        precision: str,
+    ) -> Tensor:
+        """``count`` samples, chunk by chunk: ``fixed`` holds some of the latents, the others are drawn."""
+        samples = self._empty(count, self.spec.sample.dtype if dtype is None else dtype)
+        chunk = chunk_size(self.spec, self.device)
+        for start in range(0, count, chunk):
+            part = slice(start, start + chunk)
+            latents = {
+                latent.name: _padded(fixed[latent.name][part], chunk)
+                if latent.name in fixed
+                else latent_rows(latent, seed, start, chunk)
+                for latent in self.spec.latents
+            }
+            given = {c.name: c.sample.encode(_padded(conditions[c.name][part], chunk)) for c in self.spec.conditions}
+            inputs = Inputs(
+                {name: self._on_device(values) for name, values in latents.items()},
+                None if labels is None else self._on_device(_padded(labels[part], chunk)),
+                noise_rows(seed, start, chunk, self.device),
+                {name: self._on_device(values) for name, values in given.items()},
+            )
+            self._generate_into(samples[part], inputs, precision)
+        return samples
+
+    def _on_device(self, values: Tensor) -> Tensor:
+        dtype = torch.float32 if values.is_floating_point() else torch.int64
+        return values.to(self.device, dtype, non_blocking=True)
+
     def _empty(self, count: int, dtype: torch.dtype) -> Tensor:
-        if dtype not in _SAMPLE_DTYPES:
-            raise InputError(f"dtype must be torch.uint8 or a float dtype, got {dtype}.")
-        needed, most = count * prod(self.spec.shape) * dtype.itemsize, memory()
+        sample = self.spec.sample
+        if dtype != sample.dtype and dtype not in sample.float_dtypes:
+            choices = f"{sample.dtype} or a float dtype" if sample.float_dtypes else str(sample.dtype)
+            raise InputError(f"dtype must be {choices}, got {dtype}.")
+        needed, most = count * prod(sample.shape) * dtype.itemsize, memory()
         try:
             if most is not None and needed > most and self.device.type == "cpu":
                 raise MemoryError
-            return torch.empty((count, *self.spec.shape), dtype=dtype, device=self.device)
+            return torch.empty((count, *sample.shape), dtype=dtype, device=self.device)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             raise InputError(
-                f"{count:,} images need {needed / 2**30:,.1f} GiB, more memory than there is. Sample fewer at a time, "
-                "each time with another seed."
+                f"{count:,} {sample.noun} need {needed / 2**30:,.1f} GiB, more memory than there is. Sample fewer at a "
+                "time, each time with another seed."
             ) from error
 
-    def _generate_into(self, out: Tensor, latents: Mapping[str, Tensor], labels: Tensor | None, precision: str) -> None:
-        """Generate one padded chunk and write its first ``len(out)`` images."""
+    def _generate_into(self, out: Tensor, inputs: Inputs, precision: str) -> None:
+        """Generate one padded chunk and write its first ``len(out)`` samples."""
+        with self._running("generate", precision):
+            outputs: Any = self._backend.generate(self._nets, inputs)
+            if not isinstance(outputs, Tensor):
+                raise TypeError(f"expected a tensor, got {type(outputs).__name__}")
+        if tuple(outputs.shape[1:]) != self.spec.shape:
+            raise PluginError(
+                f"backend {self.backend_name!r} made {self.spec.sample.noun} of shape {tuple(outputs.shape[1:])}; "
+                f"its spec says {self.spec.shape}."
+            )
+        values = outputs[: len(out)].float()
+        if not bool(values.sum().isfinite()) and not bool(values.isfinite().all()):  # the sum is the cheaper question
+            raise InputError(
+                f"the generator made {self.spec.sample.noun} with NaN or infinite values; expected finite ones. Use "
+                "precision='float32' and latents of ordinary size; if it still does, train it again."
+            )
+        out.copy_(self.spec.sample.decode(values, out.dtype))
+
+    @contextmanager
+    def _running(self, what: str, precision: str) -> Iterator[None]:
+        """Around a call of the backend: torch's settings are genaug's, and what the backend raises names it."""
         device = self.device
         if device.type == "cuda" and get_worker_info() is not None:
             raise InputError(
                 "a generator on a GPU can't run inside a DataLoader worker. Give the worker a pool: "
                 "genaug.SamplePool(generator, size=...), or use MixedDataset, which has one."
             )
-        on_device = {
-            name: code.to(device, torch.float32 if code.is_floating_point() else torch.int64, non_blocking=True)
-            for name, code in latents.items()
-        }
         with (
             torch_defaults(),
             torch.inference_mode(),
             autocast(compute_dtype(precision, device), device),
             cudnn.flags(benchmark=False, deterministic=True),
-            registry.faults_of(self._backend, "generate", may_exit=True),
+            registry.faults_of(self._backend, what, may_exit=True),
         ):
-            made = self._backend.generate(self._nets, on_device, None if labels is None else labels.to(device))
-            if not isinstance(made, Tensor):
-                raise TypeError(f"expected a tensor, got {type(made).__name__}")
-        if tuple(made.shape[1:]) != self.spec.shape:
-            raise PluginError(
-                f"backend {self.backend_name!r} made images of shape {tuple(made.shape[1:])}; "
-                f"its spec says {self.spec.shape}."
-            )
-        images = made[: len(out)].float()
-        if not bool(images.sum().isfinite()) and not bool(images.isfinite().all()):  # the sum is the cheaper question
+            yield
+
+    def _look(self, method: str, samples: Tensor, *labels: Tensor | None) -> Any:
+        """What an optional method of the backend returns for raw samples, chunk by chunk, in float32."""
+        if not self.offers(method):
             raise InputError(
-                "the generator made images with NaN or infinite values; expected finite ones in [-1, 1]. Use "
-                "precision='float32' and latents of ordinary size; if it still does, train it again."
+                f"backend {self.backend_name!r} can't {method} samples. Of the installed backends these can: "
+                f"{', '.join(registry.offering(method)) or 'none'}."
             )
-        unit = images.add(1).mul(0.5).clamp(0, 1)
-        out.copy_(unit.mul(255).round() if out.dtype == torch.uint8 else unit)
+        samples = self.spec.sample.check(samples, len(samples), "the caller")
+        parts = []
+        for rows in torch.arange(len(samples), device=samples.device).split(chunk_size(self.spec, self.device)):
+            x = self._on_device(self.spec.sample.encode(samples[rows]))
+            own = [None if wanted is None else self._on_device(wanted[rows.cpu()]) for wanted in labels]
+            with self._running(method, "float32"):
+                parts.append(getattr(self._backend, method)(self._nets, x, *own))
+        return tree_map(lambda *values: torch.cat(values), *parts)
 
     def _count(self, n: int | None) -> int:
         if n is None:
@@ -337,64 +439,27 @@ class Generator:
     def _fixed_latents(self, values: Mapping[str, Any], count: int) -> dict[str, Tensor]:
         """The latents that ``sample`` was given, as (count, size) floats or (count,) int64."""
         known = {latent.name: latent for latent in self.spec.latents}
-        fixed = {}
-        for name, value in values.items():
+        for name in values:
             if name not in known:
                 raise InputError(f"sample has no option or latent {name!r}; this generator's latents: {sorted(known)}.")
-            latent = known[name]
-            shape = (count,) if latent.kind == "categorical" else (count, latent.size)
-            try:
-                given = value if isinstance(value, Tensor) else torch.as_tensor(native_order(value), device="cpu")
-                if latent.kind != "categorical":
-                    given = _column(given.float()) if latent.size == 1 else given.float()
-                fixed[name] = given.expand(shape)
-            except (RuntimeError, TypeError, ValueError) as error:
-                raise InputError(f"latent {name!r} must be a number or a tensor that fits {shape}: {error}.") from error
-        self._check_latents(fixed)
-        return fixed
+        return {name: known[name].check(known[name].expand(value, count)) for name, value in values.items()}
 
-    def _check_codes(self, codes: Mapping[str, Tensor]) -> int:
-        expected = {latent.name for latent in self.spec.latents}
-        if set(codes) != expected:
-            raise InputError(f"decode expects the latents {sorted(expected)}, got {sorted(codes)}.")
-        return self._check_latents(codes)
-
-    def _check_latents(self, codes: Mapping[str, Tensor]) -> int:
-        """Raise where a latent doesn't fit the spec; their common length."""
-        expected = {latent.name: latent for latent in self.spec.latents}
-        counts = set()
-        for name, code in codes.items():
-            latent = expected[name]
-            if not isinstance(code, Tensor) or code.is_floating_point() == (latent.kind == "categorical"):
-                want = "an int64" if latent.kind == "categorical" else "a float"
-                got = code.dtype if isinstance(code, Tensor) else type(code).__name__
-                raise InputError(f"latent {name!r} must be {want} tensor, got {got}.")
-            good = code.ndim == 1 if latent.kind == "categorical" else code.ndim == 2 and code.shape[1] == latent.size
-            if not good:
-                want = "(N,) int64" if latent.kind == "categorical" else f"(N, {latent.size})"
-                raise InputError(f"latent {name!r} must have shape {want}, got {tuple(code.shape)}.")
-            if latent.kind == "categorical" and len(code) and not 0 <= int(code.min()) <= int(code.max()) < latent.size:
-                raise InputError(f"latent {name!r} must hold categories in [0, {latent.size}).")
-            if code.is_floating_point() and not bool(code.isfinite().all()):
-                raise InputError(f"latent {name!r} holds NaN or infinite values; expected finite numbers.")
-            counts.add(len(code))
-        if len(counts) > 1:
-            raise InputError(f"decode got latents of different lengths: {sorted(counts)}.")
-        return counts.pop() if counts else 0
+    def _labels_for(self, count: int, labels: Any, method: str) -> Tensor | None:
+        """Labels for ``count`` samples that are there already."""
+        wanted = self._wanted_labels(None, labels)
+        if self.spec.takes_labels and wanted is None:
+            raise InputError(f"{method} needs labels: this generator takes {self.spec.describe_classes()}.")
+        if wanted is not None and len(wanted) != count:
+            raise InputError(f"{method} got {len(wanted)} labels for {count} samples; it needs one for each.")
+        return wanted
 
 
 def chunk_size(spec: Spec, device: torch.device) -> int:
     """Samples that run through the network at once, a power of two: fixed, so that memory is flat and results don't
     depend on how many are asked for."""
-    _, height, width = spec.shape
-    budget, most = _CHUNK_PIXELS["cpu" if device.type == "cpu" else "cuda"]
-    fitting = max(1, budget // (height * width))
+    budget, most = _CHUNK["cpu" if device.type == "cpu" else "cuda"]
+    fitting = max(1, budget // spec.sample.positions)
     return int(min(most, 2 ** (fitting.bit_length() - 1)))
-
-
-def _column(values: Tensor) -> Tensor:
-    """(N,) as (N, 1); anything else as it is."""
-    return values[:, None] if isinstance(values, Tensor) and values.ndim == 1 else values
 
 
 def _padded(rows: Tensor, length: int) -> Tensor:

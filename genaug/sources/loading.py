@@ -53,8 +53,8 @@ def load_folder(folder: Path, device: str | torch.device | None = None, again: s
             f"{first_problem(error)}. {origin}"
         ) from error
     tensors = read_weights(folder, manifest.weights, again)
-    network = _restore(manifest, backend, config, tensors, folder, origin)
-    generator = Generator(manifest.backend, backend, config, manifest.spec, network, manifest.training)
+    nets = _restore(manifest, backend, config, tensors, folder, origin)
+    generator = Generator(manifest.backend, backend, config, manifest.spec, nets, manifest.training)
     return generator.to(pick_device(device))
 
 
@@ -116,8 +116,8 @@ def _restore(
     tensors: Mapping[str, Tensor],
     folder: Path,
     origin: str,
-) -> nn.Module:
-    """Build the network without memory, check every name, shape, dtype and value, and only then put the weights in.
+) -> nn.ModuleDict:
+    """Build the kept networks without memory, check every name, shape, dtype and value, then put the weights in.
 
     ``origin`` ends the message where something doesn't fit: what wrote the folder, and what to do.
     """
@@ -130,8 +130,8 @@ def _restore(
         )
     with torch.random.fork_rng(devices=[]):
         with torch.device("meta"), _SkipInitialisation():
-            network = _asked(lambda: registry.built(backend, config, spec)["generator"], manifest, folder, origin)
-        expected = network.state_dict()
+            nets = _asked(lambda: registry.kept(backend, config, spec), manifest, folder, origin)
+        expected = nets.state_dict()
         for name in sorted(set(expected) ^ set(tensors)):
             problem = "lacks" if name in expected else "holds the unknown tensor"
             raise FormatError(
@@ -150,9 +150,7 @@ def _restore(
                 f"{folder / WEIGHTS_FILE}: tensor {broken!r} holds NaN or infinite values; expected finite "
                 f"numbers only, as save() writes them. {origin}"
             )
-        if any(buffer.is_meta for name, buffer in network.named_buffers() if name not in expected):
-            network = registry.built(backend, config, spec)[
-                "generator"
-            ]  # buffers that aren't saved have to be computed
-        network.load_state_dict(tensors, strict=True, assign=True)
-    return network
+        if any(buffer.is_meta for name, buffer in nets.named_buffers() if name not in expected):
+            nets = registry.kept(backend, config, spec)  # buffers that aren't saved have to be computed
+        nets.load_state_dict(tensors, strict=True, assign=True)
+    return nets

@@ -16,11 +16,11 @@ from genaug.checks import as_whole
 from genaug.data.apportion import Ints, largest_remainder
 from genaug.data.classes import class_index
 from genaug.data.labels import as_labels
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.errors import InputError
 from genaug.randomness import check_seed, mix, uniform_rows
 from genaug.sources.shared import FileArray, SharedArray, check_new
-from genaug.sources.source import Source, check_source, checked_sample, image_bytes
+from genaug.sources.source import Source, check_source, checked_sample, supply_of
 
 _BATCH = 4096
 _BATCH_BYTES = 2**26
@@ -69,15 +69,15 @@ class SamplePool:
         """
         if path is not None:
             check_new(path)  # before the dataset is read
-        found = read_images(dataset, image_size, what="the pool's dataset")
-        counts = np.array([len(found.images)], dtype=np.int64)
-        order = torch.arange(len(found.images), device="cpu")
+        found = read_samples(dataset, image_size, what="the pool's dataset")
+        counts = np.array([len(found.x)], dtype=np.int64)
+        order = torch.arange(len(found.x), device="cpu")
         if found.labels is not None:
             counts = found.labels.bincount(minlength=found.spec.num_classes).numpy()
             order = found.labels.argsort(stable=True)
         pool = cls.__new__(cls)
         with pool._allocated(None, found.spec, counts, path):
-            np.take(found.images.numpy(), order.numpy(), axis=0, out=pool._images.array, mode="clip")  # no copy
+            np.take(found.x.numpy(), order.numpy(), axis=0, out=pool._images.array, mode="clip")  # no copy
         return pool
 
     @classmethod
@@ -104,10 +104,10 @@ class SamplePool:
         self._filled = SharedArray((1,))
         self._images: FileArray | SharedArray
         if path is None:
-            self._images = SharedArray(shape, torch.uint8)
+            self._images = SharedArray(shape, spec.sample.dtype)
             yield
             return
-        self._images = FileArray(shape, path)
+        self._images = FileArray(shape, path, spec.sample.dtype)
         try:
             yield
             self._images.publish()
@@ -126,9 +126,14 @@ class SamplePool:
         return self._training
 
     @property
+    def supply(self) -> list[int]:
+        """How many samples of each class it holds; one entry for a source without labels."""
+        return [int(count) for count in self.counts]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all the images: size · C · H · W, known before the first is generated."""
-        return len(self) * image_bytes(self._spec)
+        return len(self) * self._spec.sample.nbytes
 
     @property
     def seed(self) -> int | None:
@@ -147,8 +152,10 @@ class SamplePool:
         return int(self.counts.sum())
 
     def __repr__(self) -> str:
-        shape = "x".join(map(str, self._spec.shape))
-        return f"SamplePool({len(self):,} of {shape}, {self._spec.describe_classes()}, {self.nbytes:,} bytes)"
+        spec = self._spec
+        return (
+            f"SamplePool({len(self):,} of {spec.sample.describe()}, {spec.describe_classes()}, {self.nbytes:,} bytes)"
+        )
 
     def refill(self, seed: int) -> None:
         """Generate all images anew, in place; the same seed gives the same images. In the main process only.
@@ -172,9 +179,9 @@ class SamplePool:
 
     def _fill(self, source: Source, seed: int) -> None:
         labels = self.labels
-        batch = max(1, min(_BATCH, _BATCH_BYTES // image_bytes(self._spec)))
-        if isinstance(source, SamplePool):
-            batch = len(self)  # no image comes twice in one call
+        batch = max(1, min(_BATCH, _BATCH_BYTES // self._spec.sample.nbytes))
+        if supply_of(source) is not None:
+            batch = len(self)  # no sample comes twice in one call
         batches = -(-len(self) // batch)
         done = 0
         for number in range(batches):
@@ -226,27 +233,6 @@ class SamplePool:
         images = torch.from_numpy(self._images.array[slots])
         return images, torch.from_numpy(wanted) if self._spec.takes_labels else None
 
-    def check_holds(self, classes: Sequence[int] | Ints) -> None:
-        """Raises ``InputError`` where the pool has no image of one of these classes."""
-        for label in classes:
-            if self.counts[label] == 0:
-                called = f" ({self._spec.classes[label]!r})" if self._spec.classes is not None else ""
-                raise InputError(f"the pool holds no sample of class {label}{called}, and some are needed.")
-
-    def distinct(self, labels: Tensor, match: Tensor) -> Tensor:
-        """As many labels, int64, as the pool can answer with an image each that no other gets: all of ``labels``, or
-        fewer of each class in the same shares (by largest remainder). ``match`` gives the pool's class for a label.
-        """
-        weights = labels.bincount(minlength=len(match)).numpy()
-        asked = np.flatnonzero(weights)
-        held = self.counts[match.numpy()[asked]]
-        size = int(min(len(labels), *(held * len(labels) // weights[asked] + 1)))
-        while (largest_remainder(size, weights.tolist())[asked] > held).any():
-            size -= 1
-        if size == len(labels):
-            return labels
-        return torch.from_numpy(np.repeat(np.arange(len(match)), largest_remainder(size, weights.tolist())))
-
     def _wanted(self, n: int | None, labels: Any) -> Ints | None:
         if (n is None) == (labels is None):
             raise InputError("sample takes either n= (how many) or labels= (one for each sample).")
@@ -295,7 +281,7 @@ def _class_counts(spec: Spec, size: int, shares: Mapping[Any, float] | Sequence[
     elif isinstance(shares, Mapping):
         weights = [0] * spec.num_classes
         for key, share in shares.items():
-            weights[class_index(key, spec.classes, spec.num_classes, "labels=")] = share
+            weights[class_index(key, spec.class_names, spec.num_classes, "labels=")] = share
     else:
         weights = [share.item() if isinstance(share, (Tensor, np.generic)) else share for share in shares]
     good = len(weights) == spec.num_classes and all(

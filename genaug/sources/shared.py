@@ -51,19 +51,20 @@ class SharedArray:
 
 
 class FileArray:
-    """A uint8 array, ``.array``, in a memory-mapped file that workers map as well.
+    """An array, ``.array``, in a memory-mapped file that workers map as well.
 
     The file is written under a temporary name beside ``path`` until ``publish``. Raises ``OutputExistsError`` where
     ``path`` exists, ``SaveError`` where the disk is full or can't be written, before anything is mapped.
     """
 
-    def __init__(self, shape: tuple[int, ...], path: str | Path) -> None:
+    def __init__(self, shape: tuple[int, ...], path: str | Path, dtype: torch.dtype) -> None:
         check_new(path)
         self.path = resolve(path)
-        self._shape = shape
+        empty: NDArray[Any] = torch.empty(0, dtype=dtype).numpy()
+        self._shape, self._dtype = shape, empty.dtype
         sweep(self.path.parent)  # killed processes leave files of any size
         self._temporary = self.path.with_name(f".{temporary_name()}")
-        nbytes = int(np.prod(shape, dtype=np.int64))
+        nbytes = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
         try:
             with open(self._temporary, "xb") as file:
                 _reserve(file.fileno(), nbytes)
@@ -73,7 +74,7 @@ class FileArray:
                 f"can't write the pool's {nbytes:,} bytes to {self.path} ({error.strerror or error}). "
                 "Free some space, choose another path or a smaller size."
             ) from error
-        self.array: NDArray[Any] = np.memmap(self._temporary, dtype=np.uint8, mode="r+", shape=shape)
+        self.array: NDArray[Any] = np.memmap(self._temporary, dtype=self._dtype, mode="r+", shape=shape)
 
     def publish(self) -> None:
         """Give the file its name."""
@@ -99,12 +100,12 @@ class FileArray:
         """Remove the temporary file."""
         self._temporary.unlink(missing_ok=True)
 
-    def __getstate__(self) -> tuple[Path, tuple[int, ...]]:
-        return self.path, self._shape
+    def __getstate__(self) -> tuple[Path, tuple[int, ...], "np.dtype[Any]"]:
+        return self.path, self._shape, self._dtype
 
-    def __setstate__(self, state: tuple[Path, tuple[int, ...]]) -> None:
-        self.path, self._shape = state
-        self.array = np.memmap(self.path, dtype=np.uint8, mode="r", shape=self._shape)
+    def __setstate__(self, state: tuple[Path, tuple[int, ...], "np.dtype[Any]"]) -> None:
+        self.path, self._shape, self._dtype = state
+        self.array = np.memmap(self.path, dtype=self._dtype, mode="r", shape=self._shape)
 
 
 def check_new(path: str | Path) -> None:

@@ -1,17 +1,20 @@
 """What every use asks of a source of samples, and what it checks of what it gets."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from genaug.backends.spec import Spec
+from genaug.data.apportion import largest_remainder
 from genaug.errors import InputError
+from genaug.modalities.image import Image
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Anything that a blend can draw from: a ``Generator``, a ``SamplePool``, somebody's own pipeline."""
+    """Anything that samples can be drawn from: a ``Generator``, a ``SamplePool``, somebody's own pipeline."""
 
     @property
     def spec(self) -> Spec: ...
@@ -20,24 +23,58 @@ class Source(Protocol):
         self,
         n: int | None = None,
         *,
-        labels: "torch.Tensor | None" = None,
+        labels: Tensor | None = None,
         seed: int | None = None,
-    ) -> "tuple[torch.Tensor, torch.Tensor | None]":
+    ) -> tuple[Tensor, Tensor | None]:
         """Draw ``n`` samples, or one for each of ``labels``.
 
-        Returns images, uint8 in [0, 255] of shape (N, C, H, W), and int64 labels of shape (N,), or None for
-        a source without labels. The same seed gives the same samples.
+        Returns raw samples, shape (N, ``*spec.shape``) (images are uint8 in [0, 255], channels first), and int64 labels
+        of shape (N,), or None for a source without labels. The same seed gives the same samples.
         """
         ...
 
 
-def image_bytes(spec: Spec) -> int:
-    channels, height, width = spec.shape
-    return channels * height * width
+def supply_of(source: Any) -> Sequence[int] | None:
+    """How many distinct samples a source has per class (one entry if it takes no labels); None: endless.
+
+    A source says so in its attribute ``supply``; one without such an attribute is endless.
+    """
+    supply: Sequence[int] | None = getattr(source, "supply", None)
+    return supply
+
+
+def check_supply(source: Any, classes: Sequence[int] | Any) -> None:
+    """Raises ``InputError`` if a source has no sample of one of these classes."""
+    supply = supply_of(source)
+    for label in classes if supply is not None else ():
+        if supply is not None and supply[label] == 0:
+            names = source.spec.class_names
+            name = f" ({names[label]!r})" if names is not None else ""
+            raise InputError(f"{type(source).__name__} holds no sample of class {label}{name}, and some are needed.")
+
+
+def distinct_labels(source: Any, labels: Tensor, match: Tensor) -> Tensor:
+    """As many labels, int64, as a source can answer with a sample each that no other gets.
+
+    All of ``labels`` from an endless source; else all, or fewer of each class in the same shares (by largest
+    remainder). ``match`` gives the source's class for a label.
+    """
+    supply = supply_of(source)
+    if supply is None:
+        return labels
+    weights = labels.bincount(minlength=len(match))
+    asked = torch.nonzero(weights)[:, 0]
+    held = torch.as_tensor(supply)[match[asked]]
+    size = int(min(len(labels), *(held * len(labels) // weights[asked] + 1).tolist()))
+    while (torch.from_numpy(largest_remainder(size, weights.tolist()))[asked] > held).any():
+        size -= 1
+    if size == len(labels):
+        return labels
+    return torch.arange(len(match)).repeat_interleave(torch.from_numpy(largest_remainder(size, weights.tolist())))
 
 
 def check_source(source: Any) -> Spec:
-    """The spec of a source of images. Raises ``InputError`` for anything else."""
+    """The spec of a source. Raises ``InputError`` for anything else."""
     if isinstance(source, str):
         raise InputError(
             f"source must be an object with spec and sample, got the string {source!r}: genaug.load({source!r})? "
@@ -48,24 +85,20 @@ def check_source(source: Any) -> Spec:
         raise InputError(
             f"source must have spec and sample (see genaug.sources.source.Source), got {type(source).__name__}."
         )
-    if spec.kind != "image":
-        raise InputError(f"images can't be blended with a source of kind {spec.kind!r}.")
     return spec
 
 
+def image_shape(spec: Spec, what: str) -> tuple[int, int, int]:
+    """The shape (channels, height, width) of the images that a spec describes.
+
+    Raises ``InputError``, saying that ``what`` works on images, for another modality.
+    """
+    if not isinstance(spec.sample, Image):
+        raise InputError(f"{what} works on images, and these are {spec.sample.noun}.")
+    return spec.sample.shape
+
+
 def checked_sample(source: Source, n: int, labels: Tensor | None, seed: int) -> Tensor:
-    """``n`` images from a source, on its device. Raises ``InputError`` where they aren't what its spec says."""
-    images, _ = source.sample(n, seed=seed) if labels is None else source.sample(labels=labels, seed=seed)
-    return check_images(source, images, n)
-
-
-def check_images(source: Source, images: Any, n: int) -> Tensor:
-    """What a source gave for ``n`` images. Raises ``InputError`` if it isn't what the source's spec says."""
-    expected = (n, *source.spec.shape)
-    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or tuple(images.shape) != expected:
-        got = f"{images.dtype} of shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        nan = ""
-        if isinstance(images, Tensor) and images.is_floating_point() and not bool(torch.isfinite(images).all()):
-            nan = " It holds NaN or infinity: has its generator's training diverged?"
-        raise InputError(f"{type(source).__name__}.sample gave {got}; expected torch.uint8 of shape {expected}.{nan}")
-    return images
+    """``n`` raw samples from a source, on its device. Raises ``InputError`` if they aren't what its spec says."""
+    samples, _ = source.sample(n, seed=seed) if labels is None else source.sample(labels=labels, seed=seed)
+    return source.spec.sample.check(samples, n, f"{type(source).__name__}.sample")

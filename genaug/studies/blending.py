@@ -13,8 +13,7 @@ from genaug.data.apportion import largest_remainder
 from genaug.data.classes import match_classes
 from genaug.modalities.image import to_float
 from genaug.randomness import mix
-from genaug.sources.pool import SamplePool
-from genaug.sources.source import Source, checked_sample
+from genaug.sources.source import Source, checked_sample, distinct_labels, supply_of
 from genaug.studies.splits import Images
 
 NOISE_STD = 0.1
@@ -57,9 +56,8 @@ def generate(source: Source, like: Images, size: int, seed: int) -> Images:
     match = torch.from_numpy(match_classes(present, like.classes, source.spec))
     shares = largest_remainder(size, like.labels.bincount().tolist())
     labels = torch.from_numpy(shares).new_tensor(range(len(shares))).repeat_interleave(torch.from_numpy(shares))
-    at_once = _AT_ONCE
-    if isinstance(source, SamplePool):
-        labels, at_once = source.distinct(labels, match), size
+    labels = distinct_labels(source, labels, match)
+    at_once = _AT_ONCE if supply_of(source) is None else size
     parts = [
         checked_sample(source, len(part), match[part], mix(seed, "pool", number)).cpu()
         for number, part in enumerate(labels.split(at_once))

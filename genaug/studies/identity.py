@@ -18,7 +18,7 @@ _TRIED = 16  # images that tell one transform from another
 _DIGITS = 3  # of what is made of them: the last bits differ between machines
 
 
-def classifier_told(what: Any, shape: tuple[int, int, int], num_classes: int) -> str:
+def classifier_told(what: Any, shape: tuple[int, ...], num_classes: int) -> str:
     """A classifier in words, the same in every process; a factory with a hash of the architecture that it makes."""
     if isinstance(what, str):
         return what

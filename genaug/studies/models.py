@@ -10,7 +10,7 @@ from genaug.errors import InputError
 from genaug.nn.classifier import small_cnn
 from genaug.randomness import check_seed, mix
 
-Factory = Callable[[tuple[int, int, int], int], nn.Module]
+Factory = Callable[[tuple[int, ...], int], nn.Module]
 SMALL_WIDTH = 16  # channels of the small CNN's first block
 
 
@@ -25,7 +25,7 @@ class _Centred(nn.Module):
         return self.model(images * 2 - 1)  # type: ignore[no-any-return]
 
 
-def make_classifier(what: Any, shape: tuple[int, int, int], num_classes: int, seed: int) -> nn.Module:
+def make_classifier(what: Any, shape: tuple[int, ...], num_classes: int, seed: int) -> nn.Module:
     """A freshly initialised classifier, the same weights for the same seed, whatever ran before.
 
     ``what`` is "small", "timm:NAME" (without pretrained weights; images reach it in [-1, 1]), or a factory, called as
@@ -46,7 +46,7 @@ def make_classifier(what: Any, shape: tuple[int, int, int], num_classes: int, se
     raise InputError(f"classifier must be 'small', 'timm:NAME' or a factory of (shape, num_classes), got {what!r}.")
 
 
-def check_classifier(what: Any, shape: tuple[int, int, int], num_classes: int) -> None:
+def check_classifier(what: Any, shape: tuple[int, ...], num_classes: int) -> None:
     """Make one and run it on two images. Raises ``InputError`` where that fails or gives no logits."""
     model = make_classifier(what, shape, num_classes, 0)
     try:
@@ -63,7 +63,7 @@ def check_classifier(what: Any, shape: tuple[int, int, int], num_classes: int) -
         raise InputError(f"the classifier must give logits of shape (2, {num_classes}) for two images, got {got}.")
 
 
-def _timm(name: str, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+def _timm(name: str, shape: tuple[int, ...], num_classes: int) -> nn.Module:
     try:
         import timm
     except ImportError as error:

@@ -14,14 +14,14 @@ from genaug.backends import registry
 from genaug.backends.backend import parse_config
 from genaug.backends.spec import Spec
 from genaug.data.classes import match_classes
-from genaug.data.reading import TrainingImages, fingerprint, shared_images
+from genaug.data.reading import Samples, fingerprint, shared_images
 from genaug.errors import FormatError, GenaugError, InputError, OutputExistsError, SaveError, TrainingWarning
 from genaug.labelling.source import LabelledSource
 from genaug.nn.diffaugment import check_policy
 from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
 from genaug.sources.pool import SamplePool
-from genaug.sources.source import Source, check_source, checked_sample
+from genaug.sources.source import Source, check_source, check_supply, checked_sample, supply_of
 from genaug.studies.arms import RESERVED
 from genaug.studies.cells import run_folder
 from genaug.studies.splits import Images
@@ -94,9 +94,8 @@ def _recipe(name: str, what: Any, spec: Spec) -> Recipe:
 def _ready(name: str, source: Any, spec: Spec, present: list[int]) -> Source:
     try:
         made = check_source(source)
-        match = match_classes(present, spec.classes, made)
-        if isinstance(source, SamplePool):
-            source.check_holds(match[present])
+        match = match_classes(present, spec.class_names, made)
+        check_supply(source, match[present])
     except InputError as error:
         raise InputError(f"source {name!r}: {error}") from error
     if made.shape != spec.shape:
@@ -108,7 +107,7 @@ def _ready(name: str, source: Any, spec: Spec, present: list[int]) -> Source:
     return ready
 
 
-def check_saw(sources: Mapping[str, Recipe | Source], test: TrainingImages) -> None:
+def check_saw(sources: Mapping[str, Recipe | Source], test: Samples) -> None:
     """Raises ``InputError`` for a source whose record says that it was trained on the test set itself, and for a pool
     that holds a test image, to the byte."""
     for name, source in sources.items():
@@ -116,7 +115,7 @@ def check_saw(sources: Mapping[str, Recipe | Source], test: TrainingImages) -> N
             raise InputError(f"source {name!r} was trained on the test set, its record says: it can't be judged on it.")
         held = _pool_within(source)
         if held is not None:
-            shared = len(shared_images(test.images, held.images))
+            shared = len(shared_images(test.x, held.images))
             if shared:
                 raise InputError(
                     f"{shared:,} of the {len(held):,} images of source {name!r} are test images, to the byte: it can't "
@@ -131,7 +130,7 @@ def _pool_within(source: Any) -> SamplePool | None:
     return source if isinstance(source, SamplePool) else None
 
 
-def told(source: Recipe | Source, train: TrainingImages) -> dict[str, Any]:
+def told(source: Recipe | Source, train: Samples) -> dict[str, Any]:
     """What the report says of a source, and what makes it the same one when a study is resumed."""
     if isinstance(source, Recipe):
         return {"trained": "for every seed, on that seed's training images only", **asdict(source)}
@@ -147,9 +146,14 @@ def told(source: Recipe | Source, train: TrainingImages) -> dict[str, Any]:
         "trained": "before the study (declared pretrained); it may have seen more than the seeds' training images",
         "saw": saw,
         "record": record,
-        "type": f"SamplePool of {len(source):,} images" if isinstance(source, SamplePool) else type(source).__name__,
+        "type": _kind(source),
         "samples_sha256": _samples_sha256(source),
     }
+
+
+def _kind(source: Source) -> str:
+    supply = supply_of(source)
+    return type(source).__name__ + ("" if supply is None else f" of {sum(supply):,} images")
 
 
 def _record(source: Any) -> dict[str, Any]:

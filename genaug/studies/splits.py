@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from genaug.data.classes import renumbered
-from genaug.data.reading import TrainingImages
+from genaug.data.reading import Samples
 from genaug.errors import InputError
 from genaug.randomness import mix
 
@@ -35,11 +35,11 @@ class Images(Dataset[Any]):
         return Images(self.images[rows], self.labels[rows], self.classes)
 
 
-def labelled(data: TrainingImages, what: str) -> Images:
+def labelled(data: Samples, what: str) -> Images:
     """Raises ``InputError`` for a set without labels."""
     if data.labels is None:
         raise InputError(f"{what} carries no labels: expected (image, label) items.")
-    return Images(data.images, data.labels, data.spec.classes)
+    return Images(data.x, data.labels, data.spec.class_names)
 
 
 def check_sets(train: Images, test: Images) -> Images:

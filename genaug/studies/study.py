@@ -16,7 +16,7 @@ from genaug.backends.spec import Spec
 from genaug.blend.plan import as_number
 from genaug.checks import as_whole
 from genaug.data.classes import matched_by_number
-from genaug.data.reading import TrainingImages, fingerprint, read_images
+from genaug.data.reading import Samples, fingerprint, read_samples
 from genaug.device import pick_device
 from genaug.errors import InputError
 from genaug.progress import Progress
@@ -184,11 +184,11 @@ def prepare(
     updates, batch_size = as_whole(updates, "updates", 1), as_whole(batch_size, "batch_size", 1, checks.BATCH)
     if not 0 < lr < float("inf"):
         raise InputError(f"lr must be above 0, got {lr!r}.")
-    train = read_images(train_set, image_size, what="the training set")
-    test = read_images(test_set, image_size, what="the test set")
+    train = read_samples(train_set, image_size, what="the training set")
+    test = read_samples(test_set, image_size, what="the test set")
     own = labelled(train, "the training set")
     other = check_sets(own, labelled(test, "the test set"))
-    spec = Spec(shape=train.spec.shape, num_classes=train.spec.num_classes, classes=train.spec.classes)
+    spec = train.spec.model_copy(update={"conditions": ()})
     subsets = draw_subsets(own.labels, labels_per_class, chosen_seeds)
     found = source_module.resolve(sources, spec, own.labels.unique().tolist())
     source_module.check_saw(found, test)
@@ -237,10 +237,10 @@ def prepare(
 def _notes(own: Images, train: Spec, test: Spec, sources: Mapping[str, Recipe | Source]) -> tuple[str, ...]:
     """What the report's reader should know about the classes: those without images, and numbers in place of names."""
     notes = [without_images(own, train.num_classes)]
-    notes.append(matched_by_number(train.classes, test, "the training set", "the test set"))
+    notes.append(matched_by_number(train.class_names, test, "the training set", "the test set"))
     for name, source in sources.items():
         if not isinstance(source, Recipe):
-            notes.append(matched_by_number(train.classes, source.spec, "the training set", f"source {name!r}"))
+            notes.append(matched_by_number(train.class_names, source.spec, "the training set", f"source {name!r}"))
     return tuple(f"{note[0].upper()}{note[1:]}" for note in notes if note)
 
 
@@ -339,6 +339,6 @@ def _ratios(ratios: Any) -> list[float]:
     return sorted(shares)
 
 
-def _told_data(data: TrainingImages) -> dict[str, Any]:
+def _told_data(data: Samples) -> dict[str, Any]:
     shape = "x".join(map(str, data.spec.shape))
-    return {"images": len(data.images), "shape": shape, "sha256": fingerprint(data)}
+    return {"images": len(data.x), "shape": shape, "sha256": fingerprint(data)}

@@ -45,7 +45,7 @@ class Result:
 def check_backend(backend: str, *, config: Mapping[str, Any] | None = None) -> list[Result]:
     """Run all checks on the installed backend of that name, on small data and for a few steps, and return the results.
 
-    ``config`` holds options of the backend's own to check it under, beside those in its ``small``.
+    ``config`` holds options of the backend's own to check it under, beside those in its ``tiny``.
 
     Raises ``ConformanceError`` naming every check that failed and why, ``PluginError`` where there is no such backend,
     ``InputError`` for options that it doesn't have.
@@ -62,8 +62,10 @@ def check_backend(backend: str, *, config: Mapping[str, Any] | None = None) -> l
 def run_checks(backend: str, *, config: Mapping[str, Any] | None = None) -> Iterator[Result]:
     """The results of the checks one by one, as ``check_backend`` collects them; nothing is raised for a failed one."""
     recipe = registry.resolve(backend)
-    parse_config(backend, recipe.Config, {**recipe.small, **(config or {})})
+    parse_config(backend, recipe.Config, {**recipe.tiny, **(config or {})})
     for check in CHECKS:
+        if not check.applies(recipe):
+            continue
         try:
             check(backend, config)
         except SkipTest as reason:
@@ -92,9 +94,18 @@ def parametrize_with_checks(
     cases = [
         pytest.param(name, partial(check, config=config) if config else check, id=f"{name}-{check.__name__}")
         for name in backends
-        for check in CHECKS
+        for check in checks_of(name)
     ]
     return pytest.mark.parametrize(("backend", "check"), cases)
+
+
+def checks_of(backend: str) -> list[Check]:
+    """The checks that apply to an installed backend by what it declares; all of them if it can't be imported."""
+    try:
+        recipe = registry.resolve(backend)
+    except PluginError:  # whose checks say why
+        return CHECKS
+    return [check for check in CHECKS if check.applies(recipe)]
 
 
 def _place(error: BaseException, backend: type) -> str:

@@ -3,6 +3,7 @@
 import json
 import random
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -12,16 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from genaug.backends.backend import BackendConfig
+from genaug.backends.latents import Categorical
 from genaug.backends.spec import Spec
 from genaug.device import autocast
 from genaug.errors import InputError
 from genaug.hub.load import load
 from genaug.sources.generator import Generator
-from genaug.testing.listing import check
-from genaug.testing.subject import CPU, ODD_SHAPE, SHAPE, ConformanceError, Subject
+from genaug.testing.listing import check, of_images, offering
+from genaug.testing.subject import CPU, ODD_SHAPE, SHAPE, Case, ConformanceError, Subject
 
 
-@check
+@check()
 def check_config_is_serialisable(subject: Subject) -> None:
     """The config survives JSON, as which it is saved beside the weights."""
     config = subject.case().config
@@ -36,7 +38,7 @@ def check_config_is_serialisable(subject: Subject) -> None:
         raise ConformanceError(f"the config comes back from JSON as {back!r}; it was {config!r}. {remedy}")
 
 
-@check
+@check()
 def check_spec_is_stable(subject: Subject) -> None:
     """``describe`` keeps the data's shape, and gives its own result again: loading relies on it."""
     case = subject.case()
@@ -51,7 +53,7 @@ def check_spec_is_stable(subject: Subject) -> None:
         raise ConformanceError(f"describe gives {case.spec.num_classes} classes for {case.data.spec.num_classes}.")
 
 
-@check
+@check(of_images)
 def check_image_shape(subject: Subject) -> None:
     """Images have the spec's shape, (N, C, H, W), also for odd sizes such as 3x9x7, and one of them too."""
     for shape in (SHAPE, ODD_SHAPE):
@@ -67,10 +69,10 @@ def check_image_shape(subject: Subject) -> None:
             if tuple(images.shape) != (n, *case.spec.shape):
                 raise ConformanceError(f"generate made {tuple(images.shape)}; expected {(n, *case.spec.shape)}.")
         if case.is_trainable:
-            case.play(case.game(), range(1))
+            case.train(case.trainer(), range(1))
 
 
-@check
+@check()
 def check_image_dtype(subject: Subject) -> None:
     """Images are float32, or bfloat16 under autocast."""
     case = subject.case()
@@ -85,14 +87,14 @@ def check_image_dtype(subject: Subject) -> None:
         )
 
 
-@check
+@check(of_images)
 def check_image_range(subject: Subject) -> None:
     """Images are finite and lie in [-1, 1], whatever the latents, and use both signs: they aren't in [0, 1]."""
     case = subject.case()
     untrained, nets = case.samples(case.build(), 32), case.networks
     images = torch.cat([untrained, case.samples(nets, 32)])
     far = {name: code * 100 if code.is_floating_point() else code for name, code in case.latents(32).items()}
-    extreme = case.generate(nets, far, case.labels(32))
+    extreme = case.generate(nets, replace(case.inputs(32), latents=far))
     if not images.isfinite().all():
         raise ConformanceError("generate made images that aren't finite.")
     low, high = float(torch.cat([images, extreme]).min()), float(torch.cat([images, extreme]).max())
@@ -106,46 +108,46 @@ def check_image_range(subject: Subject) -> None:
         )
 
 
-@check
+@check()
 def check_labels_reach_images(subject: Subject) -> None:
     """Where the spec takes labels, the same latents give another image for another label."""
     case = subject.case()
     if not case.spec.takes_labels:
         raise SkipTest("its spec takes no labels")
     first = torch.zeros(6, dtype=torch.int64)
-    made = [case.generate(case.networks, case.latents(6), first + label) for label in range(case.spec.num_classes)]
+    inputs, labels = case.inputs(6), range(case.spec.num_classes)
+    made = [case.generate(case.networks, replace(inputs, labels=first + label)) for label in labels]
     for label, images in enumerate(made[1:], 1):
         if torch.equal(images, made[0]):
             raise ConformanceError(
                 f"labels 0 and {label} give the same images, so labels are ignored. Use them in the generator, or say "
-                "in describe that it takes none (num_classes=0, classes=None)."
+                "in describe that it takes none (classes=None)."
             )
 
 
-@check
+@check()
 def check_latents_reach_images(subject: Subject) -> None:
     """Other latents give other images, of every latent that the spec has."""
     case = subject.case()
-    before, other, labels = case.latents(6), case.latents(6, seed=1), case.labels(6)
-    made = case.generate(case.networks, before, labels)
+    inputs, other = case.inputs(6), case.latents(6, seed=1)
+    made = case.generate(case.networks, inputs)
     for latent in case.spec.latents:
-        changed = {**before, latent.name: other[latent.name]}
-        if torch.equal(case.generate(case.networks, changed, labels), made):
+        changed = replace(inputs, latents={**inputs.latents, latent.name: other[latent.name]})
+        if torch.equal(case.generate(case.networks, changed), made):
             raise ConformanceError(f"the images don't depend on the latent {latent.name!r}. Use it, or take it out.")
 
 
-@check
+@check()
 def check_samples_are_independent(subject: Subject) -> None:
     """An image depends on its own latents and label only, not on what else is in the batch."""
     case = subject.case()
-    latents, others = case.latents(6), case.latents(6, seed=1)
-    labels = case.labels(6)
-    alone = case.generate(case.networks, latents, labels)[0]
-    for name, code in latents.items():
-        code[1:] = others[name][1:]
-    if labels is not None:
-        labels[1:] = 0
-    among = case.generate(case.networks, latents, labels)[0]
+    inputs, others = case.inputs(6), case.inputs(6, seed=1)
+    alone = case.generate(case.networks, inputs)[0]
+    for name, code in inputs.latents.items():
+        code[1:] = others.latents[name][1:]
+    if inputs.labels is not None:
+        inputs.labels[1:] = 0
+    among = case.generate(case.networks, inputs)[0]
     if not torch.allclose(alone, among, atol=1e-3):
         raise ConformanceError(
             f"an image changed by up to {float((alone - among).abs().max()):.3g} with its batch: sample i would depend "
@@ -153,37 +155,54 @@ def check_samples_are_independent(subject: Subject) -> None:
         )
 
 
-@check
+@check()
 def check_generator_suffices(subject: Subject) -> None:
-    """``generate`` needs ``nets["generator"]`` only, and leaves it as it was."""
+    """``generate`` needs the networks that are kept only, and leaves them as they were."""
     case = subject.case()
-    nets = case.build()
-    if "generator" not in nets:
-        raise ConformanceError(f'build must return a "generator"; it returned {sorted(nets)}.')
-    before = {name: tensor.clone() for name, tensor in nets["generator"].state_dict().items()}
-    whole = case.samples(nets)
+    nets, roles = case.build(), case.backend.keeps
+    missing = [role for role in roles if role not in nets]
+    if missing or not roles:
+        raise ConformanceError(f"build must return the networks that are kept, {roles}; it returned {sorted(nets)}.")
+    before = {name: tensor.clone() for name, tensor in nets.state_dict().items()}
+    with torch.no_grad():
+        complete = case.backend.generate(nets.eval(), case.inputs(6))
     try:
-        alone = case.samples(nn.ModuleDict({"generator": nets["generator"]}))
+        alone = case.samples(nets)
     except (KeyError, AttributeError) as error:
         raise ConformanceError(
-            f'generate fails where only nets["generator"] is there, as in a loaded one: {error}'
+            f"generate fails if only {roles} are there, as in a loaded generator: {error}. Add what it needs to keeps."
         ) from error
-    if not torch.equal(whole, alone):
-        raise ConformanceError('generate makes other images where only nets["generator"] is there, as in a loaded one.')
-    _same_weights(before, nets["generator"].state_dict(), "generate changes the weights or buffers of the generator")
+    if not torch.equal(complete, alone):
+        raise ConformanceError(f"generate makes other samples if only {roles} are there, as in a loaded generator.")
+    _same_weights(before, nets.state_dict(), "generate changes weights or buffers of the networks")
 
 
-@check
+@check(lambda backend: bool(backend.conditions))
+def check_conditions_reach_samples(subject: Subject) -> None:
+    """Other conditions give other samples, of every condition that the backend declares."""
+    case = subject.case()
+    if {condition.name for condition in case.spec.conditions} != set(case.backend.conditions):
+        raise ConformanceError(f"describe must keep the conditions {case.backend.conditions} of the data.")
+    inputs = case.inputs(6)
+    made = case.generate(case.networks, inputs)
+    for name, values in inputs.conditions.items():
+        changed = replace(inputs, conditions={**inputs.conditions, name: values.roll(1, 0)})
+        if torch.equal(case.generate(case.networks, changed), made):
+            raise ConformanceError(f"the samples don't depend on the condition {name!r}. Use it, or take it out.")
+
+
+@check()
 def check_save_and_load(subject: Subject) -> None:
     """A generator that was saved and loaded makes the same images: all of it is in parameters and buffers."""
     case = subject.case()
-    generator = Generator(subject.name, case.backend, case.config, case.spec, case.networks["generator"], {})
-    wanted, _ = generator.sample(5, seed=0, precision="float32")
+    nets = nn.ModuleDict({role: case.networks[role] for role in case.backend.keeps})
+    generator = Generator(subject.name, case.backend, case.config, case.spec, nets, {})
+    wanted = _five(generator, case)
     with tempfile.TemporaryDirectory() as folder:
         generator.save(Path(folder) / "saved")
         loaded = load(Path(folder) / "saved", device="cpu")
     try:
-        got, _ = loaded.sample(5, seed=0, precision="float32")
+        got = _five(loaded, case)
     except (NotImplementedError, RuntimeError) as error:
         raise ConformanceError(
             f"a loaded generator can't generate: {error} Keep tensors as parameters or buffers (register_buffer)."
@@ -194,7 +213,53 @@ def check_save_and_load(subject: Subject) -> None:
         )
 
 
-@check
+def _five(generator: Generator, case: Case) -> Tensor:
+    if case.spec.conditions:
+        samples, labels = case.data.conditions[case.spec.conditions[0].name][:5], case.labels(5)
+        return generator.translate(samples, labels, seed=0, precision="float32")
+    return generator.sample(5, seed=0, precision="float32")[0]
+
+
+@check(offering("encode"))
+def check_encode(subject: Subject) -> None:
+    """``encode`` gives values of the spec's latents, one for each sample, of the kept networks alone."""
+    case = subject.case()
+    codes = case.look("encode", case.labels(6))
+    latents = {latent.name: latent for latent in case.spec.latents}
+    if not isinstance(codes, dict) or not codes or not set(codes) <= set(latents):
+        raise ConformanceError(f"encode must return values of the latents {sorted(latents)} by name, got {codes!r}.")
+    for name, values in codes.items():
+        try:
+            count = len(latents[name].check(values))
+        except InputError as error:
+            raise ConformanceError(f"encode: {error}") from error
+        if count != 6:
+            raise ConformanceError(f"encode returned {count} values of {name!r} for 6 samples.")
+
+
+@check(offering("classify"))
+def check_classify(subject: Subject) -> None:
+    """``classify`` gives finite logits of all classes, or of the categories of the first categorical latent."""
+    case = subject.case()
+    logits = case.look("classify")
+    sizes = [latent.size for latent in case.spec.latents if isinstance(latent, Categorical)]
+    expected = (6, case.spec.num_classes or (sizes or [0])[0])
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != expected or not bool(logits.isfinite().all()):
+        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise ConformanceError(f"classify must return finite logits of shape {expected}, got {got}.")
+
+
+@check(offering("score"))
+def check_score(subject: Subject) -> None:
+    """``score`` gives a finite number for each sample."""
+    case = subject.case()
+    scores = case.look("score", case.labels(6))
+    if not isinstance(scores, Tensor) or tuple(scores.shape) != (6,) or not bool(scores.isfinite().all()):
+        got = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+        raise ConformanceError(f"score must return finite numbers of shape (6,), got {got}.")
+
+
+@check()
 def check_global_rng_is_untouched(subject: Subject) -> None:
     """``generate`` and ``loss`` draw nothing from global random streams, and ``build`` none but torch's.
 
@@ -209,8 +274,7 @@ def check_global_rng_is_untouched(subject: Subject) -> None:
     case.samples(nets)
     _no_draw(before, "generate")
     if case.is_trainable:
-        step = case.step()
-        step.begin(0)
+        step = case.step(nets)
         before = _streams()
         list(case.turns(nets, step, case.batch()))
         _no_draw(before, "loss")

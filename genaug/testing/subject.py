@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from genaug.backends import registry
-from genaug.backends.backend import Backend, Batch, Loss, parse_config
-from genaug.backends.latents import latent_rows
-from genaug.backends.spec import Spec
-from genaug.data.reading import TrainingImages
+from genaug.backends.backend import Backend, Batch, Inputs, Loss, parse_config
+from genaug.backends.latents import latent_rows, noise_rows
+from genaug.backends.spec import Condition, Spec
+from genaug.data.reading import Samples
+from genaug.modalities.known import MODALITIES
 from genaug.training.distributed import Share
-from genaug.training.game import Game
-from genaug.training.streams import BatchStream, TrainingStep
+from genaug.training.streams import Batches, TrainingStep
+from genaug.training.trainer import Trainer
 
 SHAPE = (1, 8, 8)
 ODD_SHAPE = (3, 9, 7)
@@ -39,39 +40,35 @@ class Subject:
     def case(self, shape: tuple[int, int, int] = SHAPE, *, labelled: bool = True) -> "Case":
         """A fresh instance of the backend on a small data set."""
         backend = registry.resolve(self.name)
-        config = parse_config(self.name, backend.Config, {**backend.small, **self.options})
-        return Case(backend, config, small_images(shape, labelled))
+        config = parse_config(self.name, backend.Config, {**backend.tiny, **self.options})
+        return Case(backend, config, small_data(backend, shape, labelled))
 
 
 class Case:
     """One instance of a backend on one data set. Everything random in it follows from seeds."""
 
-    def __init__(self, backend: Backend, config: Any, data: TrainingImages) -> None:
+    def __init__(self, backend: Backend, config: Any, data: Samples) -> None:
         self.backend, self.config, self.data = backend, config, data
         self.spec: Spec = backend.describe(config, data.spec)
 
     @property
     def is_trainable(self) -> bool:
-        return type(self.backend).players is not Backend.players
+        return self.backend.offers("players")
 
     def build(self) -> nn.ModuleDict:
         """Fresh networks; always the same ones, where the backend is reproducible."""
         torch.manual_seed(0)
         return self.backend.build(self.config, self.spec)
 
-    def game(self, seed: int = 0) -> Game:
-        return Game(self.backend, self.config, self.spec, seed, CPU, Share())
+    def trainer(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Trainer:
+        return Trainer(self.backend, self.config, self.data, seed=seed, batch_size=BATCH, dtype=dtype)
 
-    def step(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> TrainingStep:
-        return TrainingStep(self.config, self.spec, seed=seed, device=CPU, dtype=dtype, share=Share(), policy=())
-
-    def play(self, game: Game, steps: range, seed: int = 0, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """Play these steps of a training run; returns what the last one logged."""
-        step, batches, log = self.step(seed, dtype), BatchStream(self.data, BATCH, seed, CPU, Share()), {}
-        game.nets.train()
+    def train(self, trainer: Trainer, steps: range) -> dict[str, Tensor]:
+        """Make these steps of a training; returns what the last one logged."""
+        log: dict[str, Tensor] = {}
+        trainer.nets.train()
         for index in steps:
-            step.begin(index)
-            log = game.play(step, batches)
+            log = trainer.step(index)
         return log
 
     @cached_property
@@ -79,9 +76,9 @@ class Case:
         """Networks after a few steps of training, where the backend can be trained; in evaluation mode."""
         if not self.is_trainable:
             return self.build().eval()
-        game = self.game()
-        self.play(game, range(STEPS))
-        return game.nets.eval().requires_grad_(False)
+        trainer = self.trainer()
+        self.train(trainer, range(STEPS))
+        return trainer.nets.eval().requires_grad_(False)
 
     def latents(self, n: int, seed: int = 0) -> dict[str, Tensor]:
         return {latent.name: latent_rows(latent, seed, 0, n) for latent in self.spec.latents}
@@ -89,17 +86,39 @@ class Case:
     def labels(self, n: int) -> Tensor | None:
         return torch.arange(n) % self.spec.num_classes if self.spec.takes_labels else None
 
-    def batch(self) -> Batch:
-        return BatchStream(self.data, BATCH, 0, CPU, Share()).batch(0)
+    def step(self, nets: nn.ModuleDict, index: int = 0) -> TrainingStep:
+        """What the trainer would lend to the losses in a step."""
+        parameters = list(nets.parameters())
+        step = TrainingStep(
+            self.config, self.spec, parameters, seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=()
+        )
+        step.begin(index)
+        return step
 
-    def generate(self, nets: nn.ModuleDict, latents: Mapping[str, Tensor], labels: Tensor | None) -> Tensor:
-        """What the backend makes of these, in evaluation mode."""
+    def look(self, method: str, *labels: Tensor | None) -> Any:
+        """What an optional method returns for six of the data's samples, with the kept networks after some training."""
+        kept = nn.ModuleDict({role: self.networks[role] for role in self.backend.keeps})
         with torch.no_grad():
-            return self.backend.generate(nets.eval(), latents, labels)
+            return getattr(self.backend, method)(kept.eval(), self.spec.sample.encode(self.data.x[:6]), *labels)
+
+    def batch(self) -> Batch:
+        return Batches(self.data, self.spec, BATCH, 0, CPU, Share()).batch(0)
+
+    def inputs(self, n: int, seed: int = 0) -> Inputs:
+        """Inputs of ``n`` samples, always the same ones, of all classes in turn, with the data's conditions."""
+        rows = torch.arange(n) % len(self.data.x)
+        conditions = {c.name: c.sample.encode(self.data.conditions[c.name][rows]) for c in self.spec.conditions}
+        return Inputs(self.latents(n, seed), self.labels(n), noise_rows(seed, 0, n, CPU), conditions)
+
+    def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
+        """What the backend makes of these, in evaluation mode, with no other networks than those that it keeps."""
+        kept = nn.ModuleDict({role: nets[role] for role in self.backend.keeps})
+        with torch.no_grad():
+            return self.backend.generate(kept.eval(), inputs)
 
     def samples(self, nets: nn.ModuleDict, n: int = 6) -> Tensor:
-        """``n`` images, always of the same latents, and of all classes in turn."""
-        return self.generate(nets, self.latents(n), self.labels(n))
+        """``n`` samples, always of the same inputs, and of all classes in turn."""
+        return self.generate(nets, self.inputs(n))
 
     def turns(
         self, nets: nn.ModuleDict, step: TrainingStep, batch: Batch
@@ -110,15 +129,16 @@ class Case:
             nets.requires_grad_(False)
             for parameter in group:
                 parameter.requires_grad_(True)
-            yield player.name, self.backend.loss(player.name, nets, batch, step), group
+            yield player.name, player.loss(nets, batch, step), group
 
 
-def small_images(shape: tuple[int, int, int], labelled: bool) -> TrainingImages:
-    """48 noisy images of three patterns, one for each class, over the whole range of grey levels."""
-    drawn = torch.Generator().manual_seed(0)
-    labels = torch.arange(48) % CLASSES
-    patterns = torch.randint(0, 256, (CLASSES, *shape), generator=drawn)
-    noise = torch.randint(-16, 17, (48, *shape), generator=drawn)
-    images = (patterns[labels] + noise).clamp(0, 255).to(torch.uint8)
-    spec = Spec(shape=shape, num_classes=CLASSES if labelled else 0)
-    return TrainingImages(images, labels if labelled else None, spec)
+def small_data(backend: Backend, shape: tuple[int, ...], labelled: bool) -> Samples:
+    """48 noisy samples of three patterns, one for each class, with whatever conditions the backend needs.
+
+    ``shape`` is that of images; other modalities have examples of one shape.
+    """
+    modality, labels = MODALITIES[backend.modalities[0]], torch.arange(48) % CLASSES
+    x = modality.examples(labels, shape)
+    conditions = tuple(Condition(name=name, sample=modality.of(x[0])) for name in backend.conditions)
+    spec = Spec(sample=modality.of(x[0]), classes=CLASSES if labelled else None, conditions=conditions)
+    return Samples(x, labels if labelled else None, spec, None, {c.name: x.roll(CLASSES, 0) for c in conditions})

@@ -3,6 +3,7 @@
 import gc
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from textwrap import shorten
 from typing import Any
 from unittest import SkipTest
@@ -11,7 +12,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from genaug.backends.backend import Batch, Loss
+from genaug.backends.backend import Batch, Inputs, Loss
 from genaug.errors import InputError
 from genaug.testing.listing import check
 from genaug.testing.subject import CPU, STEPS, Case, ConformanceError, Subject
@@ -27,7 +28,7 @@ def _trainable(subject: Subject) -> Case:
     return case
 
 
-@check
+@check()
 def check_players(subject: Subject) -> None:
     """Players have distinct names, and parameters that belong to the networks."""
     case = _trainable(subject)
@@ -43,25 +44,26 @@ def check_players(subject: Subject) -> None:
             raise ConformanceError(
                 f"player {player.name!r} must have parameters, all of them of the networks from build."
             )
-        if player.steps < 1:
-            raise ConformanceError(f"player {player.name!r} must take a step or more, got {player.steps}.")
+        if player.updates < 1:
+            raise ConformanceError(
+                f"player {player.name!r} must have an update per step or more, got {player.updates}."
+            )
 
 
-@check
+@check()
 def check_losses(subject: Subject) -> None:
     """Losses are finite scalars with a gradient for their player; logs are detached; the batch is left as it was."""
     case = _trainable(subject)
-    nets, step, batch = case.build().train(), case.step(), case.batch()
+    nets, batch = case.build().train(), case.batch()
     moved: dict[str, bool] = {}
     for index in range(STEPS):
-        step.begin(index)
-        images = batch.images.clone()
-        for name, loss, group in case.turns(nets, step, batch):
+        x = batch.x.clone()
+        for name, loss, group in case.turns(nets, case.step(nets, index), batch):
             moved[name] = _check_loss(f"the loss of player {name!r} in step {index}", loss, group) or moved.get(
                 name, False
             )
-        if not torch.equal(batch.images, images) or batch.images.requires_grad:
-            raise ConformanceError("loss changes the batch's images in place; work on a copy.")
+        if not torch.equal(batch.x, x) or batch.x.requires_grad:
+            raise ConformanceError("a loss changes the batch in place; work on a copy.")
     if not all(moved.values()):
         raise ConformanceError(f"players whose losses never have a gradient: {[n for n in moved if not moved[n]]}.")
 
@@ -83,7 +85,7 @@ def _check_loss(where: str, loss: Any, group: list[nn.Parameter]) -> bool:
     return any(bool(gradient.any()) for gradient in gradients)
 
 
-@check
+@check()
 def check_labels_reach_losses(subject: Subject) -> None:
     """Where the spec takes labels, it matters to a loss which image has which label."""
     case = _trainable(subject)
@@ -91,10 +93,9 @@ def check_labels_reach_losses(subject: Subject) -> None:
         raise SkipTest("its spec takes no labels")
     batch, values = case.batch(), []
     nets = case.networks  # in evaluation mode: dropout would make a difference of its own
-    for images in (batch.images, batch.images.roll(1, 0)):
-        step = case.step()
-        step.begin(0)
-        values.append([loss.value.detach() for _, loss, _ in case.turns(nets, step, Batch(images, batch.labels))])
+    for x in (batch.x, batch.x.roll(1, 0)):
+        losses = case.turns(nets, case.step(nets), replace(batch, x=x))
+        values.append([loss.value.detach() for _, loss, _ in losses])
     if torch.allclose(torch.stack(values[0]), torch.stack(values[1]), rtol=1e-5, atol=1e-7):
         raise ConformanceError(
             "the losses are the same when the images' labels are exchanged, so nothing is learnt about classes. Give "
@@ -102,20 +103,43 @@ def check_labels_reach_losses(subject: Subject) -> None:
         )
 
 
-@check
+@check()
 def check_training_changes_the_generator(subject: Subject) -> None:
-    """A few steps change the generator's weights, and leave them finite."""
+    """A few steps change the weights of the network that samples, and leave them finite."""
     case = _trainable(subject)
-    game = case.game()
-    before = [parameter.detach().clone() for parameter in game.nets["generator"].parameters()]
-    case.play(game, range(STEPS))
-    if not game.is_finite():
+    trainer, role = case.trainer(), case.backend.keeps[0]
+    before = [parameter.detach().clone() for parameter in trainer.nets[role].parameters()]
+    case.train(trainer, range(STEPS))
+    if not trainer.is_finite():
         raise ConformanceError(f"after {STEPS} steps a weight is NaN or infinite.")
-    if all(torch.equal(a, b) for a, b in zip(before, game.nets["generator"].parameters(), strict=True)):
-        raise ConformanceError(f'{STEPS} steps leave nets["generator"] as it was: give its parameters to a player.')
+    if all(torch.equal(a, b) for a, b in zip(before, trainer.nets[role].parameters(), strict=True)):
+        raise ConformanceError(f"{STEPS} steps leave nets[{role!r}] as it was: give its parameters to a player.")
 
 
-@check
+@check(lambda backend: len(backend.keeps) > 1)
+def check_all_kept_networks_are_trained(subject: Subject) -> None:
+    """Every network that is kept has parameters that some player trains."""
+    case = _trainable(subject)
+    nets = case.build()
+    trained = {id(parameter) for player in case.backend.players(case.config, nets) for parameter in player.parameters}
+    for role in case.backend.keeps:
+        if not any(id(parameter) in trained for parameter in nets[role].parameters()):
+            raise ConformanceError(f"nets[{role!r}] is kept, but no player trains its parameters.")
+
+
+@check(lambda backend: backend.takes_unlabelled)
+def check_unlabelled_samples(subject: Subject) -> None:
+    """Labels of -1, for samples without a label, give finite losses."""
+    case = _trainable(subject)
+    batch, nets = case.batch(), case.build().train()
+    assert batch.labels is not None
+    for labels in (batch.labels.where(torch.arange(len(batch.x)) % 2 == 0, -1), torch.full_like(batch.labels, -1)):
+        for name, loss, _ in case.turns(nets, case.step(nets), replace(batch, labels=labels)):
+            if not loss.value.isfinite():
+                raise ConformanceError(f"the loss of player {name!r} is {loss.value.item()} with unlabeled samples.")
+
+
+@check()
 def check_unlabelled_data(subject: Subject) -> None:
     """Data without labels train as well, or ``describe`` refuses them with an ``InputError``."""
     try:
@@ -125,23 +149,23 @@ def check_unlabelled_data(subject: Subject) -> None:
     if case.spec.takes_labels:
         raise ConformanceError(f"describe gives {case.spec.num_classes} classes for data that have none.")
     if case.is_trainable:
-        case.play(case.game(), range(2))
+        case.train(case.trainer(), range(2))
     case.samples(case.networks)
 
 
-@check
+@check()
 def check_bfloat16(subject: Subject) -> None:
     """Training under bfloat16 autocast, genaug's default where it is faster, gives finite losses and weights."""
     case = _trainable(subject)
-    game = case.game()
-    log = case.play(game, range(2), dtype=torch.bfloat16)
-    if not all(bool(value.isfinite()) for value in log.values()) or not game.is_finite():
+    trainer = case.trainer(dtype=torch.bfloat16)
+    log = case.train(trainer, range(2))
+    if not all(bool(value.isfinite()) for value in log.values()) or not trainer.is_finite():
         raise ConformanceError(
             "a loss or a weight isn't finite. Take penalties in `with step.float32()`, scores .float()."
         )
 
 
-@check
+@check()
 def check_reproducible(subject: Subject) -> None:
     """The same seed gives the same weights and images, bit for bit, on a CPU."""
     one, other = subject.case(), subject.case()
@@ -156,23 +180,23 @@ def check_reproducible(subject: Subject) -> None:
             )
 
 
-@check
+@check()
 def check_state_lives_in_networks(subject: Subject) -> None:
     """A run that is interrupted and resumed elsewhere goes on exactly: the backend itself remembers nothing."""
     case = _trainable(subject)
-    whole = case.game()
-    case.play(whole, range(2 * STEPS))
+    whole = case.trainer()
+    case.train(whole, range(2 * STEPS))
     images = case.samples(whole.nets)
-    half, file = case.game(), io.BytesIO()
-    case.play(half, range(STEPS))
+    half, file = case.trainer(), io.BytesIO()
+    case.train(half, range(STEPS))
     torch.save(half.state(), file)
-    case.play(case.game(seed=1), range(STEPS), seed=1)  # what another run leaves behind must not matter
+    case.train(case.trainer(seed=1), range(STEPS))  # what another run leaves behind must not matter
 
     elsewhere = subject.case()
-    resumed = elsewhere.game(seed=2)
+    resumed = elsewhere.trainer()
     file.seek(0)
     resumed.restore(torch.load(file, weights_only=True))
-    elsewhere.play(resumed, range(STEPS, 2 * STEPS))
+    elsewhere.train(resumed, range(STEPS, 2 * STEPS))
     same = all(torch.equal(a, b) for a, b in zip(_tensors(whole.nets), _tensors(resumed.nets), strict=True))
     if not same or not torch.equal(elsewhere.samples(resumed.nets), images):
         raise ConformanceError(
@@ -185,15 +209,15 @@ def _tensors(nets: nn.Module) -> list[Tensor]:
     return list(nets.state_dict().values())
 
 
-@check
+@check()
 def check_memory_is_flat(subject: Subject) -> None:
     """The memory that is held doesn't grow from step to step, nor from one ``generate`` to the next."""
     case = subject.case()
     nets = case.networks
     _check_flat("generate", lambda _: case.samples(nets))
     if case.is_trainable:
-        game = case.game()
-        _check_flat("a training step", lambda index: case.play(game, range(index, index + 1)))
+        trainer = case.trainer()
+        _check_flat("a training step", lambda index: case.train(trainer, range(index, index + 1)))
 
 
 def _check_flat(what: str, action: Callable[[int], object], times: int = 12) -> None:
@@ -209,7 +233,7 @@ def _check_flat(what: str, action: Callable[[int], object], times: int = 12) -> 
         if live.count() > max(held[:-4]):
             raise ConformanceError(
                 f"{what} leaves more memory held each time: {held[0]:,} bytes after the first, {held[-1]:,} after the "
-                f"last of {times}. Keep no tensors, and detach what is logged; step.cache lasts for one step."
+                f"last of {times}. Keep no tensors, and detach what is logged."
             )
 
 
@@ -222,7 +246,7 @@ class _MetaStep(TrainingStep):
     uniform = normal
 
 
-@check
+@check()
 def check_one_device(subject: Subject) -> None:
     """Everything happens on the device of the networks and latents: nothing is created elsewhere.
 
@@ -230,11 +254,16 @@ def check_one_device(subject: Subject) -> None:
     """
     case = subject.case()
     nets = case.build().to("meta")
-    latents = {name: code.to("meta") for name, code in case.latents(6).items()}
-    labels = case.labels(6)
+    inputs = case.inputs(6)
+    there = Inputs(
+        {name: values.to("meta") for name, values in inputs.latents.items()},
+        None if inputs.labels is None else inputs.labels.to("meta"),
+        lambda *shape: torch.empty((6, *shape), device="meta"),
+        {name: values.to("meta") for name, values in inputs.conditions.items()},
+    )
     try:
         with OneDevice(), _autocast_off():
-            images = case.backend.generate(nets, latents, None if labels is None else labels.to("meta"))
+            images = case.backend.generate(nets, there)
             _on_meta("generate makes images", images)
             if case.is_trainable:
                 _check_losses_on_meta(case, nets)
@@ -245,10 +274,17 @@ def check_one_device(subject: Subject) -> None:
 
 
 def _check_losses_on_meta(case: Case, nets: nn.ModuleDict) -> None:
-    step = _MetaStep(case.config, case.spec, seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=())
+    parameters = list(nets.parameters())
+    step = _MetaStep(
+        case.config, case.spec, parameters, seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=()
+    )
     step.begin(0)
     batch = case.batch()
-    there = Batch(batch.images.to("meta"), None if batch.labels is None else batch.labels.to("meta"))
+    there = Batch(
+        batch.x.to("meta"),
+        None if batch.labels is None else batch.labels.to("meta"),
+        {name: values.to("meta") for name, values in batch.conditions.items()},
+    )
     for name, loss, _ in case.turns(nets, step, there):
         _on_meta(f"the loss of player {name!r} is", loss.value)
 

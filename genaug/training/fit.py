@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,26 @@ from genaug import checks
 from genaug.artifacts.paths import reading_from
 from genaug.backends import registry
 from genaug.backends.backend import Backend, parse_config
-from genaug.backends.spec import Spec
+from genaug.backends.spec import Classes, Spec
 from genaug.checks import as_whole
-from genaug.data.reading import TrainingImages, fingerprint, read_images
+from genaug.data.reading import Samples, fingerprint, read_samples
 from genaug.device import compute_dtype, pick_device, torch_defaults
 from genaug.errors import GenaugError, InputError, TrainingWarning
 from genaug.nn.diffaugment import check_policy
 from genaug.progress import Progress
 from genaug.randomness import check_seed
 from genaug.sources.generator import Generator
+from genaug.training.callbacks import Callback
 from genaug.training.checkpoint import newest_step
 from genaug.training.distributed import is_first, joined
 from genaug.training.plan import Budget, Plan
-from genaug.training.run import TrainingRun
+from genaug.training.run import RunSettings, TrainingRun
 from genaug.training.run_folder import RunFolder, refuse_changes
 from genaug.training.threads import pick_threads, running_on
+from genaug.training.trainer import Trainer
 from genaug.version import __version__
 
+_OF_THE_DATA = ("data", "images", "data_sha256")
 _command: ContextVar[Mapping[str, Any] | None] = ContextVar("command", default=None)
 
 
@@ -63,6 +67,7 @@ def fit(
     threads: int | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    callbacks: Sequence[Callback] = (),
     progress: bool = True,
 ) -> Generator:
     """Train a backend's generator on a dataset and return it, with the averaged (EMA) weights.
@@ -96,6 +101,9 @@ def fit(
         resume: Go on with the run in ``out`` from its last checkpoint, exactly. Arguments that are left out are the
             run's own. Only ``steps`` (more of them), ``device``, ``threads``, ``checkpoint_every`` and ``max_minutes``
             may be others; learning rates that decay over the run then follow the longer run from there on.
+        callbacks: Functions of a ``Snapshot`` (``genaug.training.callbacks``: step, metrics, generator, ...), called at
+            the steps that are logged (every 50, and at each checkpoint), in the process of rank 0. What one raises ends
+            the training; the checkpoints so far stay.
         progress: Show progress on stderr.
 
     The state is also saved on SIGINT and SIGTERM, after the current step; a second one ends the process at once.
@@ -138,22 +146,23 @@ def fit(
     target = _device(device, record)
     dtype = compute_dtype(argument("precision", precision, "auto"), target)
     policy = check_policy(argument("augment", augment, ()))
-    asked = {
-        "backend": backend,
-        "config": options.model_dump(mode="json"),
-        "steps": plan.steps,
-        "batch_size": batch_size,
-        "seed": check_seed(argument("seed", seed, 0)),
-        "precision": str(dtype).removeprefix("torch."),
-        "augment": list(policy),
-        "image_size": image_size,
-        "torch": str(torch.__version__),
-        "genaug": __version__,
-        "plugin": f"{plugin.distribution} {plugin.version}",
-    }
+    settings = RunSettings(
+        backend=backend,
+        config=options.model_dump(mode="json"),
+        steps=plan.steps,
+        batch_size=batch_size,
+        seed=check_seed(argument("seed", seed, 0)),
+        precision=str(dtype).removeprefix("torch."),
+        augment=list(policy),
+        image_size=image_size,
+        torch=str(torch.__version__),
+        genaug=__version__,
+        plugin=f"{plugin.distribution} {plugin.version}",
+    )
     if record:
-        refuse_changes(folder.path, record, asked, asked)
-    what = f"a training run ({backend}, seed {asked['seed']})"
+        known = {name: value for name, value in settings.record().items() if name not in _OF_THE_DATA}
+        refuse_changes(folder.path, record, known, known)
+    what = f"a training run ({backend}, seed {settings.seed})"
     with ExitStack() as held:
 
         def hold() -> None:
@@ -169,16 +178,23 @@ def fit(
 
             def tell(count: int) -> None:
                 shown.advance(count)
-                shown.tell("images")
+                shown.tell("items")
 
-            data = read_images(dataset, image_size, tell, needs_labels=False)
+            unlabelled = recipe.takes_unlabelled
+            data = read_samples(dataset, image_size, tell, needs_labels=False, unlabelled=unlabelled)
+        if data.spec.sample.kind not in recipe.modalities:
+            raise InputError(
+                f"backend {backend!r} can't be trained on {data.spec.sample.noun}: it is for samples of kind "
+                f"{' or '.join(recipe.modalities)}. `genaug plugins` lists the backends."
+            )
+        data = _with_conditions(backend, recipe, data)
         if _uses_labels(recipe, options, data.spec):
             data.check_labels()
         if registry.described(recipe, options, data.spec).takes_labels:
             _warn_of_absent_classes(data)
-        asked |= {"data": _name(dataset), "images": len(data.images), "data_sha256": fingerprint(data)}
+        settings = replace(settings, data=_name(dataset), images=len(data.x), data_sha256=fingerprint(data))
         limited = max_minutes is not None
-        same = {**asked, "checkpoint_every": checkpoint_every, "resume": resume, "a time limit": limited}
+        same = {**settings.record(), "checkpoint_every": checkpoint_every, "resume": resume, "a time limit": limited}
         with (
             torch_defaults(),
             joined(target, batch_size, {**same, "out": str(folder.path)}, progress) as (share, place),
@@ -187,12 +203,22 @@ def fit(
         ):
             if share.first and not folder.is_claimed:  # in a process group of the caller's, of a run of its own
                 hold()
-            run = TrainingRun(
+            trainer = Trainer(
                 recipe,
                 options,
                 data,
+                seed=settings.seed,
+                batch_size=batch_size,
+                device=place,
+                dtype=dtype,
+                augment=policy,
+                share=share,
+                steps=plan.steps,
+            )
+            run = TrainingRun(
+                trainer,
+                settings,
                 folder,
-                asked,
                 plan=plan,
                 private={
                     "device": place.type,
@@ -200,10 +226,7 @@ def fit(
                     "checkpoint_every": checkpoint_every,
                     "command": _command.get() or record.get("command"),
                 },
-                policy=policy,
-                device=place,
-                dtype=dtype,
-                share=share,
+                callbacks=callbacks,
                 show_progress=progress,
             )
             budget = Budget(max_minutes, began)
@@ -212,9 +235,23 @@ def fit(
     return generator
 
 
+def _with_conditions(name: str, recipe: Backend, data: Samples) -> Samples:
+    """The data with the conditions that the backend needs, and no others. Raises ``InputError`` if one is missing."""
+    known = {condition.name: condition for condition in data.spec.conditions}
+    missing = [condition for condition in recipe.conditions if condition not in known]
+    if missing:
+        raise InputError(
+            f"backend {name!r} needs {', '.join(map(repr, missing))} with every sample, and the dataset's items have "
+            f"{', '.join(map(repr, known)) or 'nothing of the kind'}. Items must be (sample, label, "
+            f"{{{missing[0]!r}: sample}}); the label may be None."
+        )
+    conditions = tuple(known[condition] for condition in recipe.conditions)
+    return replace(data, spec=data.spec.model_copy(update={"conditions": conditions}))
+
+
 def _uses_labels(recipe: Backend, options: Any, spec: Spec) -> bool:
     """Whether a backend would train on labels if there were any."""
-    return registry.described(recipe, options, spec.model_copy(update={"num_classes": 2, "classes": None})).takes_labels
+    return registry.described(recipe, options, spec.model_copy(update={"classes": Classes(count=2)})).takes_labels
 
 
 def _check_backend(backend: Any) -> None:
@@ -267,11 +304,11 @@ def _threads(threads: int | None, record: Mapping[str, Any], device: torch.devic
     return pick_threads(threads, device, show)
 
 
-def _warn_of_absent_classes(data: TrainingImages) -> None:
+def _warn_of_absent_classes(data: Samples) -> None:
     assert data.labels is not None
     absent = sorted(set(range(data.spec.num_classes)) - set(data.labels.unique().tolist()))
     if absent:
-        names = data.spec.classes
+        names = data.spec.class_names
         called = ", ".join(str(label) if names is None else repr(names[label]) for label in absent[:8])
         warnings.warn(
             f"no training image is of class {called}{', …' if absent[8:] else ''}, for which the generator will make "

@@ -1,32 +1,28 @@
-"""A training run: the loop around the game, with checkpoints, logs, a clean end and an exact resumption."""
+"""A training run: the loop around the trainer, with checkpoints, logs, a clean end and an exact resumption."""
 
 import math
 import signal
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from genaug.artifacts.manifest import encode_generator
-from genaug.backends.backend import Backend
-from genaug.backends.registry import described
-from genaug.data.reading import TrainingImages
-from genaug.errors import InputError, SaveError, TrainingError, TrainingWarning
+from genaug.errors import TrainingError, TrainingWarning
 from genaug.progress import Progress
 from genaug.sources.generator import Generator
+from genaug.training.callbacks import Callback, DiscriminatorGuard, SampleGrids, Snapshot
 from genaug.training.checkpoint import newest_checkpoint, newest_step, write_checkpoint
-from genaug.training.distributed import Share, any_of, from_first, wait_for_all
-from genaug.training.game import EMA_DECAY, Game
-from genaug.training.guards import DiscriminatorGuard
-from genaug.training.monitor import Monitor
+from genaug.training.distributed import any_of, from_first, wait_for_all
 from genaug.training.plan import TRIAL, WARM_UP, Budget, Plan
 from genaug.training.run_folder import RunFolder
 from genaug.training.signals import caught_signals, leave
-from genaug.training.streams import BatchStream, TrainingStep
+from genaug.training.trainer import EMA_DECAY, Trainer
 
 LOG_EVERY = 50
 FIRST_LOGGED = (1, 5, 10)  # steps, so that there is something to see soon
@@ -34,37 +30,54 @@ _ASK_EVERY = 10  # steps between two questions to the other processes whether to
 _LINE_EVERY = 15.0  # seconds between lines of progress where there is no terminal
 
 
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run was called with and on which data: most of ``run.json``, and of the generator's ``training``."""
+
+    backend: str
+    config: dict[str, Any]
+    steps: int | None
+    batch_size: int
+    seed: int
+    precision: str
+    augment: list[str]
+    image_size: int | None
+    torch: str
+    genaug: str
+    plugin: str
+    data: str = ""
+    images: int = 0
+    data_sha256: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """The settings by name, as JSON has them."""
+        return asdict(self)
+
+
 class TrainingRun:
-    """One process's side of a run; the process of rank 0 writes and shows."""
+    """One process's side of a run; the process of rank 0 writes and shows.
+
+    ``private`` goes into ``run.json`` beside the settings, and not into the generator's record.
+    """
 
     def __init__(
         self,
-        backend: Backend,
-        config: Any,
-        data: TrainingImages,
+        trainer: Trainer,
+        settings: RunSettings,
         folder: RunFolder,
-        asked: dict[str, Any],
         *,
         plan: Plan,
         private: Mapping[str, Any],
-        policy: tuple[str, ...],
-        device: torch.device,
-        dtype: torch.dtype,
-        share: Share,
+        callbacks: Sequence[Callback],
         show_progress: bool,
     ) -> None:
-        self._spec = described(backend, config, data.spec)
-        seed = asked["seed"]
-        self._game = Game(backend, config, self._spec, seed, device, share, plan.steps)
-        self._step = TrainingStep(config, self._spec, seed=seed, device=device, dtype=dtype, share=share, policy=policy)
-        self._batches = BatchStream(data, asked["batch_size"], seed, device, share)
-        self._backend, self._config, self._folder, self._asked = backend, config, folder, asked
-        self._device, self._share = device, share
-        self._labels = data.labels
+        self._trainer, self._settings, self._folder = trainer, settings, folder
+        self._device, self._share = trainer.device, trainer.share
         self._newest: Generator | None = None
-        self._monitor = Monitor(data, self._spec, folder)
-        self._means, self._guard = _RunningMeans(), DiscriminatorGuard()
-        self._shows = show_progress and share.first
+        self._means = _RunningMeans()
+        grids = [SampleGrids(trainer.data, trainer.spec, folder)] if self._share.first else []
+        self._callbacks: list[Callback] = [DiscriminatorGuard(), *grids, *callbacks]
+        self._shows = show_progress and self._share.first
         self._plan, self._private = plan, private
         self._progress = Progress("training", plan.end, self._shows, _LINE_EVERY)
 
@@ -76,7 +89,7 @@ class TrainingRun:
             done = first = self._restore(changed) if resume else 0
             self._progress.start_at(first)
             while self._plan.end is None or done < self._plan.end:
-                self.play(done)
+                self.step(done)
                 done += 1
                 over = time.monotonic() > budget.ends(self._plan.planned is not None)
                 stopping = self._agreed(bool(signals) or over, done)
@@ -104,11 +117,10 @@ class TrainingRun:
             wait_for_all(self._share)
         return generator
 
-    def play(self, index: int) -> None:
+    def step(self, index: int) -> None:
         """One training step, without waiting for its losses."""
-        self._game.steps = self._plan.length(index)
-        self._step.begin(index)
-        self._means.add(self._game.play(self._step, self._batches))
+        self._trainer.steps = self._plan.length(index)
+        self._means.add(self._trainer.step(index))
         self._progress.advance()
 
     def _is_on_trial(self, budget: Budget) -> bool:
@@ -141,49 +153,41 @@ class TrainingRun:
             torch.cuda.synchronize(self._device)
 
     def _open(self, resume: bool) -> str | None:
-        return self._folder.open({**self._asked, **self._plan.record(), **self._private}, resume)
+        return self._folder.open({**self._settings.record(), **self._plan.record(), **self._private}, resume)
 
     def generator(self, done: int) -> Generator:
         """The averaged generator after ``done`` steps, which have just been played; made once per step."""
         if self._newest is None or self._newest.training["steps"] != done:
-            record = {**self._asked, "steps": done, "ema_decay": EMA_DECAY}
-            network = self._game.averaged_generator(self._labels, quick=done != self._plan.end)
-            self._newest = Generator(self._asked["backend"], self._backend, self._config, self._spec, network, record)
+            record = {**self._settings.record(), "steps": done, "ema_decay": EMA_DECAY}
+            trainer, nets = self._trainer, self._trainer.averaged(quick=done != self._plan.end)
+            name = self._settings.backend
+            self._newest = Generator(name, trainer.backend, trainer.config, trainer.spec, nets, record)
         return self._newest
 
     def _take_stock(self, done: int, saving: bool) -> None:
-        """Read the losses, look at the generator, log, save the state. Nothing that isn't finite is ever saved.
+        """Read the losses, call the callbacks, log, save the state. Nothing that isn't finite is ever saved.
 
         The state comes last: a run that is killed on the way does all of this again, so that no log line is lost.
         """
         metrics = self._means.read()
         self._check_finite(metrics, done, saving)
-        rate = self._progress.units_per_second() * self._asked["batch_size"]
+        rate = self._progress.units_per_second() * self._settings.batch_size
         if not self._share.first:
             return
-        self._guard.look(metrics, done, self._progress.say)
-        if saving:
-            metrics |= self._look(done)
+        snapshot = Snapshot(done, metrics, saving, lambda: self.generator(done), self._folder.path, self._progress.say)
+        for callback in self._callbacks:
+            callback(snapshot)
         speed = {"images_per_s": round(rate, 1), "seconds": round(self._progress.seconds(), 1)}
         self._folder.log(done, {**metrics, **speed})
         losses = [f"{name.removeprefix('loss/')} {v:.3g}" for name, v in metrics.items() if name.startswith("loss/")]
         self._progress.tell("  ".join([f"step {done}", f"{rate:,.0f} images/s", *losses]), now=done in FIRST_LOGGED)
         if saving:
-            write_checkpoint(self._folder, done, {"step": done, **self._game.state()})
+            write_checkpoint(self._folder, done, {"step": done, **self._trainer.state()})
             self._export(done)
-
-    def _look(self, done: int) -> dict[str, float]:
-        """A look that fails, for lack of memory or disk space or at images that aren't finite, must not cost the
-        state."""
-        try:
-            return self._monitor.look(self.generator(done), done, self._progress.say)
-        except (RuntimeError, InputError, SaveError) as error:
-            self._progress.say(f"warning: no look at the generator after step {done}: {error}")
-            return {}
 
     def _check_finite(self, metrics: dict[str, float], done: int, saving: bool) -> None:
         broken = [name for name, value in metrics.items() if not math.isfinite(value)]
-        if saving and not broken and not self._game.is_finite():  # a finite loss can have a gradient that isn't
+        if saving and not broken and not self._trainer.is_finite():  # a finite loss can have a gradient that isn't
             broken = ["a weight"]
         if broken:
             good = newest_step(self._folder.checkpoints)
@@ -196,7 +200,7 @@ class TrainingRun:
 
     def _export(self, done: int) -> None:
         generator = self.generator(done)
-        self._folder.write(encode_generator(generator.manifest_fields(), generator.network.state_dict()))
+        self._folder.write(encode_generator(generator.manifest_fields(), generator.nets.state_dict()))
 
     def _restore(self, changed: str | None) -> int:
         if changed is not None:
@@ -209,7 +213,7 @@ class TrainingRun:
             self._warn(f"{self._folder.path} holds no complete checkpoint: starting at step 0.")
         else:
             first = int(state.pop("step"))
-            self._game.restore(state)
+            self._trainer.restore(state)
             self._progress.say(f"resuming at step {first}.")
         if self._share.first:
             for sentence in self._folder.forget_after(first):

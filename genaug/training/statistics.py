@@ -8,7 +8,8 @@ first see something else than they do in sampling, fails where a layer gets a si
 dropout on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from math import prod
 from typing import Any
 
 import torch
@@ -18,8 +19,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.quasirandom import SobolEngine
 
-from genaug.backends.backend import Backend
+from genaug.backends.backend import Backend, Inputs
+from genaug.backends.latents import noise_rows
 from genaug.backends.spec import Spec
+from genaug.data.reading import Samples
 from genaug.device import autocast
 from genaug.randomness import mix, seeded
 from genaug.sources.generator import chunk_size
@@ -31,35 +34,56 @@ _SETTLED = 1e-3  # standard deviations
 
 @torch.no_grad()
 def recompute_statistics(
-    backend: Backend, spec: Spec, network: nn.Module, labels: Tensor | None, seed: int, quick: bool = False
+    backend: Backend, spec: Spec, nets: nn.ModuleDict, data: Samples, seed: int, quick: bool = False
 ) -> None:
-    """Set the running mean and variance of every batch-norm layer of ``network`` to those of its inputs, in place.
+    """Set the running mean and variance of the kept networks' batch-norm layers to those of their inputs, in place.
 
-    They are taken over latents from the spec's prior, and over labels that are as frequent as in ``labels`` (int64
-    (N,); all classes are equally likely if it is None), in float32 with float64 sums. All layers normalise by the
-    running statistics meanwhile, as in sampling, so the first sweep is right for the first layer, the second for the
-    second as well, and so on until nothing moves by a thousandth of a standard deviation: sweeps of few samples find
-    about the right place, sweeps of ``SAMPLES`` (a quarter of them if ``quick``) the right one. The result depends on
-    the weights, the labels, ``seed`` and ``quick`` only; modes and torch's global random state are left as they were.
+    For the network that samples they are taken over latents from the spec's prior, with labels as frequent as in the
+    data and conditions from it; for the others over real samples, by whatever the backend has of ``encode``,
+    ``classify`` and ``score``. Networks run in float32 with float64 sums. All layers normalize by the running
+    statistics meanwhile, as in sampling, so the first sweep is right for the first layer, the second for the second as
+    well, and so on until nothing moves by a thousandth of a standard deviation: sweeps of few samples find about the
+    right place, sweeps of ``SAMPLES`` (a quarter of them if ``quick``) the right one. The result depends on the
+    weights, the data, ``seed`` and ``quick`` only; modes and torch's global random state are left as they were.
     """
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    sampler, *others = backend.keeps
+    device = next((tensor.device for tensor in nets.state_dict().values()), torch.device("cpu"))
+
+    def generate(count: int) -> None:
+        for inputs in _draws(spec, data, seed, device, count):
+            backend.generate(nets, inputs)
+
+    def look(count: int) -> None:
+        methods = [getattr(backend, name) for name in ("encode", "score") if backend.offers(name)]
+        for rows in torch.arange(min(count, len(data.x))).split(chunk_size(spec, device)):
+            x = spec.sample.encode(data.x[rows].to(device))
+            labels = data.labels[rows].to(device) if spec.takes_labels and data.labels is not None else None
+            for method in methods:
+                method(nets, x, labels)
+            if not methods and backend.offers("classify"):
+                backend.classify(nets, x)
+
+    full = SAMPLES // 4 if quick else SAMPLES
+    _settle([nets[sampler]], generate, full, seed, device)
+    _settle([nets[role] for role in others], look, full, seed, device)
+
+
+def _settle(networks: list[nn.Module], run: Callable[[int], None], full: int, seed: int, device: torch.device) -> None:
+    """Recompute the statistics of these networks, which ``run(count)`` shows so many samples."""
+    modules = [module for network in networks for module in network.modules()]
+    norms = [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
     if not norms:
         return
-    modes = {module: module.training for module in network.modules()}
-    network.train()  # a MAD-GAN's generators then see their samples once each
-    for module in modes:
-        if isinstance(module, (_BatchNorm, _DropoutNd)):
-            module.eval()
+    modes = {module: module.training for module in modules}
+    for module in modules:  # a MAD-GAN's generators see their samples once each in training mode
+        module.training = not isinstance(module, (_BatchNorm, _DropoutNd))
     moments = {norm: _Moments(norm) for norm in norms}
     hooks = [norm.register_forward_pre_hook(moments[norm].add, with_kwargs=True) for norm in norms]
-    device = moments[norms[0]].mean.device
     try:
         with seeded(mix(seed, "layers"), device), autocast(torch.float32, device), cudnn.flags(deterministic=True):
-            full = SAMPLES // 4 if quick else SAMPLES
             for count in dict.fromkeys((min(_FEW, full), full)):
                 for _ in norms:
-                    for latents, part in _draws(spec, labels, seed, device, count):
-                        backend.generate(nn.ModuleDict({"generator": network}), latents, part)
+                    run(count)
                     if max([moments[norm].store() for norm in norms]) <= _SETTLED:
                         break
     finally:
@@ -108,31 +132,40 @@ class _Moments:
         return float(torch.maximum(moved, spread).max())
 
 
-def _draws(
-    spec: Spec, labels: Tensor | None, seed: int, device: torch.device, count: int
-) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
-    """``count`` latents and labels in chunks, from a scrambled Sobol sequence (Owen 1998).
+class _Columns:
+    """Draws from columns of evenly spread points (N, width) in (0, 1), one after another."""
+
+    def __init__(self, points: Tensor) -> None:
+        self._points, self._next = points, 0
+
+    def uniform(self, *shape: int) -> Tensor:
+        width = prod(shape[1:])
+        self._next += width
+        return self._points[:, self._next - width : self._next].reshape(shape)
+
+    def normal(self, *shape: int) -> Tensor:
+        quantiles: Tensor = torch.special.ndtri(self.uniform(*shape))
+        return quantiles
+
+
+def _draws(spec: Spec, data: Samples, seed: int, device: torch.device, count: int) -> Iterator[Inputs]:
+    """Inputs of ``count`` samples in chunks, from a scrambled Sobol sequence (Owen 1998).
 
     Its points fill the prior so evenly that 4,096 give a mean and a variance that take 100,000 random ones and more.
     """
-    widths = [1 if latent.kind == "categorical" else latent.size for latent in spec.latents]
-    width = sum(widths) + spec.takes_labels
+    width = sum(prod(latent.shape) for latent in spec.latents) + spec.takes_labels
     points = SobolEngine(min(max(1, width), SobolEngine.MAXDIM), scramble=True, seed=mix(seed, "statistics"))
     others = torch.Generator("cpu").manual_seed(mix(seed, "further statistics"))  # no sequence has more dimensions
-    frequent = torch.arange(spec.num_classes) if labels is None else labels.cpu().sort().values
+    known = None if data.labels is None else data.labels[data.labels >= 0].sort().values
+    frequent = torch.arange(spec.num_classes) if known is None or not len(known) else known
     chunk = min(count, chunk_size(spec, device))
-    for _ in range(0, count, chunk):
+    for start in range(0, count, chunk):
         even = points.draw(chunk, dtype=torch.float64) + 2.0 ** -(SobolEngine.MAXBIT + 1)  # in (0, 1)
         more = max(0, width - points.dimension)
         rest = torch.rand(chunk, more, dtype=torch.float64, device="cpu", generator=others)
-        first, *columns = torch.cat([even, rest], 1)[:, :width].split([int(spec.takes_labels), *widths], 1)
-        drawn = {}
-        for latent, column in zip(spec.latents, columns, strict=True):
-            if latent.kind == "normal":
-                drawn[latent.name] = torch.special.ndtri(column).float()
-            elif latent.kind == "uniform":
-                drawn[latent.name] = (2 * column - 1).float()
-            else:
-                drawn[latent.name] = (column[:, 0] * latent.size).long()
-        part = frequent[(first[:, 0] * len(frequent)).long()].to(device) if spec.takes_labels else None
-        yield {name: code.to(device) for name, code in drawn.items()}, part
+        columns = _Columns(torch.cat([even, rest], 1)[:, :width])
+        labels = frequent[(columns.uniform(chunk) * len(frequent)).long()].to(device) if spec.takes_labels else None
+        latents = {latent.name: latent.draw(columns, chunk).to(device) for latent in spec.latents}
+        rows = torch.arange(start, start + chunk) % len(data.x)
+        conditions = {c.name: c.sample.encode(data.conditions[c.name][rows].to(device)) for c in spec.conditions}
+        yield Inputs(latents, labels, noise_rows(seed, start, chunk, device), conditions)

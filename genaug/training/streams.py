@@ -4,41 +4,45 @@ So a resumed run draws what an uninterrupted one would have, and nothing of it h
 the global batch and cut to this process's share, so that it doesn't depend on the number of processes either.
 """
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from genaug.backends.backend import Batch
+from genaug.backends.backend import Batch, Fakes, Inputs
 from genaug.backends.spec import Spec
-from genaug.data.reading import TrainingImages
+from genaug.data.reading import Samples
 from genaug.device import autocast
 from genaug.nn.diffaugment import augment
 from genaug.randomness import mix
 from genaug.training.distributed import Share
 
 
-class BatchStream:
+class Batches:
     """Real batches in an endless, seeded order: one permutation of the data after another, cut into batches."""
 
-    def __init__(self, data: TrainingImages, batch_size: int, seed: int, device: torch.device, share: Share) -> None:
-        self._images, self._labels = data.images.to(device), data.labels
-        if self._labels is not None:
-            self._labels = self._labels.to(device)
+    def __init__(
+        self, data: Samples, spec: Spec, batch_size: int, seed: int, device: torch.device, share: Share
+    ) -> None:
+        self._sample, self._x = spec.sample, data.x.to(device)
+        self._labels = data.labels.to(device) if spec.takes_labels and data.labels is not None else None
+        self._conditions = {c.name: (c.sample, data.conditions[c.name].to(device)) for c in spec.conditions}
         self._batch_size, self._seed, self._share = batch_size, seed, share
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def batch(self, index: int) -> Batch:
-        """The ``index``-th batch of the run: this process's share, images in [-1, 1]."""
+        """The ``index``-th batch of the run: this process's share."""
         rows = self._share.of(self._rows(index))
-        images = self._images[rows].to(torch.float32).div_(127.5).sub_(1)
         return Batch(
-            images.contiguous(memory_format=torch.channels_last), None if self._labels is None else self._labels[rows]
+            self._sample.encode(self._x[rows]),
+            None if self._labels is None else self._labels[rows],
+            {name: sample.encode(x[rows]) for name, (sample, x) in self._conditions.items()},
         )
 
     def _rows(self, index: int) -> Tensor:
-        count, first = len(self._images), index * self._batch_size
+        count, first = len(self._x), index * self._batch_size
         wanted, parts = self._batch_size, []
         while wanted:
             epoch, offset = divmod(first, count)
@@ -50,18 +54,19 @@ class BatchStream:
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(mix(self._seed, "order", epoch))
-            order = torch.randperm(len(self._images), generator=generator)
-            self._epoch, self._order = epoch, order.to(self._images.device)  # once an epoch: no step waits for it
+            order = torch.randperm(len(self._x), generator=generator)
+            self._epoch, self._order = epoch, order.to(self._x.device)  # once an epoch: no step waits for it
         return self._order
 
 
 class TrainingStep:
-    """The engine's side of ``genaug.backends.backend.Step``; one object serves all steps of a run."""
+    """The trainer's side of ``genaug.backends.Step``; one object serves all steps of a run."""
 
     def __init__(
         self,
         config: Any,
         spec: Spec,
+        parameters: Sequence[nn.Parameter],
         *,
         seed: int,
         device: torch.device,
@@ -70,29 +75,37 @@ class TrainingStep:
         policy: tuple[str, ...],
     ) -> None:
         self.config, self.spec, self.index = config, spec, 0
-        self.cache: dict[str, Any] = {}
+        self._parameters = parameters
+        self._fakes: Fakes | None = None
         self._seed, self._device, self._share, self._policy = seed, device, share, policy
         self._dtype = dtype
         self._generator = torch.Generator(device)
 
     def begin(self, index: int) -> None:
-        """Start step ``index`` with an empty cache and its own random streams; torch's global RNG is seeded too,
-        for layers such as dropout, differently in each process."""
-        self.index = index
-        self.cache.clear()
+        """Start step ``index`` with its own random streams; torch's global RNG is seeded too, for layers such as
+        dropout, differently in each process."""
+        self.index, self._fakes = index, None
         self._generator.manual_seed(mix(self._seed, "step", index))
         seed_layers(mix(self._seed, "layers", index, self._share.rank), self._device)
 
     def latents(self, n: int) -> dict[str, Tensor]:
-        drawn = {}
-        for latent in self.spec.latents:
-            if latent.kind == "normal":
-                drawn[latent.name] = self.normal(n, latent.size)
-            elif latent.kind == "uniform":
-                drawn[latent.name] = self.uniform(n, latent.size) * 2 - 1
-            else:
-                drawn[latent.name] = (self.uniform(n) * latent.size).long().clamp_(max=latent.size - 1)
-        return drawn
+        return {latent.name: latent.draw(self, n) for latent in self.spec.latents}
+
+    def inputs(self, batch: Batch) -> Inputs:
+        n = len(batch.x)
+        return Inputs(self.latents(n), batch.labels, lambda *shape: self.normal(n, *shape), batch.conditions)
+
+    def fakes(self, make: Callable[[], Fakes]) -> Fakes:
+        if self._fakes is None:
+            frozen = [parameter for parameter in self._parameters if not parameter.requires_grad]
+            for parameter in frozen:
+                parameter.requires_grad_(True)
+            try:
+                self._fakes = make()
+            finally:
+                for parameter in frozen:
+                    parameter.requires_grad_(False)
+        return self._fakes
 
     def normal(self, *shape: int) -> Tensor:
         return self._share.of(torch.randn(self._global(shape), generator=self._generator, device=self._device))

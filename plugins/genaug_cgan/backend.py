@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, cat, nn
 from torch.nn.functional import cross_entropy
 
-from genaug.backends import Backend, BackendConfig, Batch, Latent, Loss, Player, Spec, Step
+from genaug.backends import Backend, BackendConfig, Batch, Fakes, Inputs, Loss, Player, Spec, Step, adam
 from genaug.errors import InputError
 from genaug.nn.blocks import ConvGenerator
 from genaug.nn.objectives import OBJECTIVES, score_log, zero_centred_penalty
@@ -71,7 +71,7 @@ class CGAN(Backend):
     """
 
     Config = CGANConfig
-    small: ClassVar[Mapping[str, Any]] = {"latent_size": 4, "width": 4, "max_width": 8}
+    tiny: ClassVar[Mapping[str, Any]] = {"latent_size": 4, "width": 4, "max_width": 8}
 
     def describe(self, config: CGANConfig, data: Spec) -> Spec:
         if config.classifier_weight and not data.takes_labels:
@@ -79,8 +79,8 @@ class CGAN(Backend):
                 "classifier_weight is for labelled images, and these have no labels. Hand over a dataset of (image, "
                 "label), or leave it at 0."
             )
-        spec = data.model_copy(update={"latents": (Latent(size=config.latent_size),)})
-        return spec if config.conditional else spec.model_copy(update={"num_classes": 0, "classes": None})
+        spec = super().describe(config, data)
+        return spec if config.conditional else spec.model_copy(update={"classes": None})
 
     def build(self, config: CGANConfig, spec: Spec) -> nn.ModuleDict:
         shape, classes, sizes = spec.shape, spec.num_classes, (config.width, config.max_width)
@@ -93,38 +93,36 @@ class CGAN(Backend):
             }
         )
 
-    def generate(self, nets: nn.ModuleDict, latents: Mapping[str, Tensor], labels: Tensor | None) -> Tensor:
-        images: Tensor = nets["generator"](latents["z"], labels)
+    def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
+        images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels)
         return images
 
     def players(self, config: CGANConfig, nets: nn.ModuleDict) -> list[Player]:
-        betas = (0.0, config.beta2)
+        optimizer = adam(config.lr, (0.0, config.beta2), decay=config.decay)
         return [
-            Player("generator", nets["generator"].parameters(), config.lr, betas, decay=config.decay),
-            Player("discriminator", nets["discriminator"].parameters(), config.lr, betas, decay=config.decay),
+            Player("generator", nets["generator"].parameters(), self.generator_loss, optimizer),
+            Player("discriminator", nets["discriminator"].parameters(), self.discriminator_loss, optimizer),
         ]
 
-    def loss(self, player: str, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
-        labels = batch.labels if step.spec.takes_labels else None
-        if player == "generator":
-            return self._generator_loss(nets, batch.images, labels, step)
-        return self._discriminator_loss(nets, batch.images, labels, step)
+    def _fakes(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Fakes:
+        """One pass of the generator per step, for both players."""
+        inputs = step.inputs(batch)
+        return Fakes(self.generate(nets, inputs), inputs)
 
-    def _generator_loss(self, nets: nn.ModuleDict, real: Tensor, labels: Tensor | None, step: Step) -> Loss:
-        """The fakes are kept for the discriminator's turn: one pass of the generator a step serves both."""
+    def generator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         objective = OBJECTIVES[step.config.loss]
-        fake = self.generate(nets, step.latents(len(real)), labels)
-        step.cache["fake"] = fake.detach()
-        score, logits = nets["discriminator"](step.augment(fake), labels)
-        real_score = nets["discriminator"](step.augment(real), labels)[0] if objective.pairs else score
-        return Loss(objective.generator(real_score.float(), score.float()) + _class_loss(logits, labels, step))
+        fake = step.fakes(lambda: self._fakes(nets, batch, step)).x
+        score, logits = nets["discriminator"](step.augment(fake), batch.labels)
+        real_score = nets["discriminator"](step.augment(batch.x), batch.labels)[0] if objective.pairs else score
+        return Loss(objective.generator(real_score.float(), score.float()) + _class_loss(logits, batch.labels, step))
 
-    def _discriminator_loss(self, nets: nn.ModuleDict, real: Tensor, labels: Tensor | None, step: Step) -> Loss:
-        config, objective = step.config, OBJECTIVES[step.config.loss]
-        real, fake = step.augment(real), step.augment(step.cache["fake"])
+    def discriminator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
+        config, objective, labels = step.config, OBJECTIVES[step.config.loss], batch.labels
+        fake = step.fakes(lambda: self._fakes(nets, batch, step)).x.detach()
+        real, fake = step.augment(batch.x), step.augment(fake)
         both = None if labels is None else cat([labels, labels])
-        penalise = config.gamma > 0 and step.index % config.penalty_every == 0
-        if not penalise:
+        penalize = config.gamma > 0 and step.index % config.penalty_every == 0
+        if not penalize:
             scores, logits = nets["discriminator"](cat([real, fake]), both)
             real_score, fake_score = scores.float().chunk(2)
             value = objective.discriminator(real_score, fake_score) + 2 * _class_loss(logits, both, step)

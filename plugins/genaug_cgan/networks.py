@@ -18,7 +18,7 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         num_classes: int,
         base: int,
         widest: int,

@@ -6,7 +6,22 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn, stack
 
-from genaug.backends import Backend, BackendConfig, Batch, Latent, Loss, Player, Spec, Step
+from genaug.backends import (
+    Backend,
+    BackendConfig,
+    Batch,
+    Categorical,
+    Fakes,
+    Inputs,
+    Latent,
+    Loss,
+    Normal,
+    Player,
+    Spec,
+    Step,
+    Uniform,
+    adam,
+)
 from genaug.errors import InputError
 from genaug.nn.objectives import OBJECTIVES, score_log
 from genaug_infogan.information import codes_of, information
@@ -78,13 +93,14 @@ class InfoGAN(Backend):
     """
 
     Config = InfoGANConfig
-    small: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "hidden": 16, "latent_size": 4}
+    keeps = ("generator", "discriminator")
+    tiny: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "hidden": 16, "latent_size": 4}
 
     def describe(self, config: InfoGANConfig, data: Spec) -> Spec:
-        latents = [Latent(size=config.latent_size)]
-        latents += [Latent(name=f"c{i}", kind="categorical", size=k) for i, k in enumerate(config.categories, 1)]
-        latents += [Latent(name=f"u{i}", kind="uniform", size=1) for i in range(1, config.continuous + 1)]
-        return data.model_copy(update={"latents": tuple(latents), "num_classes": 0, "classes": None})
+        latents: list[Latent] = [Normal(size=config.latent_size)]
+        latents += [Categorical(name=f"c{i}", size=k) for i, k in enumerate(config.categories, 1)]
+        latents += [Uniform(name=f"u{i}", size=1) for i in range(1, config.continuous + 1)]
+        return data.model_copy(update={"latents": tuple(latents), "classes": None})
 
     def build(self, config: InfoGANConfig, spec: Spec) -> nn.ModuleDict:
         sizes = (config.hidden, config.width, config.max_width)
@@ -95,54 +111,73 @@ class InfoGAN(Backend):
             }
         )
 
-    def generate(self, nets: nn.ModuleDict, latents: Mapping[str, Tensor], labels: Tensor | None) -> Tensor:
-        images: Tensor = nets["generator"](latents)
+    def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
+        images: Tensor = nets["generator"](inputs.latents)
         return images
+
+    def encode(self, nets: nn.ModuleDict, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """The codes that Q finds likeliest; it doesn't read the noise ``z``."""
+        outputs: dict[str, Tensor] = nets["discriminator"](x)[1]
+        categories = {name: logits.argmax(1) for name, logits in outputs.items() if name.startswith("c")}
+        means = {name: values[:, :1].clamp(-1, 1) for name, values in outputs.items() if name not in categories}
+        return {**categories, **means}
+
+    def classify(self, nets: nn.ModuleDict, x: Tensor) -> Tensor:
+        """Q's logits of the first categorical code."""
+        logits: Tensor = nets["discriminator"](x)[1]["c1"]
+        return logits
+
+    def score(self, nets: nn.ModuleDict, x: Tensor, labels: Tensor | None) -> Tensor:
+        scores: Tensor = nets["discriminator"](x)[0][:, 0]
+        return scores
 
     def players(self, config: InfoGANConfig, nets: nn.ModuleDict) -> list[Player]:
         """Q belongs to the discriminator: the parameters of its head and of the body that it shares have one optimizer,
         whose loss holds both the adversarial term and the information."""
-        rates = {"generator": config.generator_lr, "discriminator": config.discriminator_lr}
-        return [Player(name, nets[name].parameters(), lr, (config.beta1, _BETA2)) for name, lr in rates.items()]
+        rates = config.generator_lr, config.discriminator_lr
+        slow, fast = (adam(lr, (config.beta1, _BETA2)) for lr in reversed(rates))
+        return [
+            Player("generator", nets["generator"].parameters(), self.generator_loss, fast),
+            Player("discriminator", nets["discriminator"].parameters(), self.discriminator_loss, slow),
+        ]
 
-    def loss(self, player: str, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
-        """V(D, G) - lambda L_I(G, Q): Chen et al. 2016, eq. 6, for either player's part in V."""
-        if len(batch.images) < 2:
+    def _fakes(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Fakes:
+        """One pass of the generator per step, for both players."""
+        if len(batch.x) < 2:
             raise InputError(
-                "infogan's networks normalise over the batch and need 2 images at least: use a larger batch_size"
+                "infogan's networks normalize over the batch and need at least 2 images: use a larger batch_size"
             )
-        if player == "generator":
-            return self._generator_loss(nets, batch.images, step)
-        return self._discriminator_loss(nets, batch.images, step)
+        inputs = step.inputs(batch)
+        return Fakes(self.generate(nets, inputs), inputs)
 
-    def _generator_loss(self, nets: nn.ModuleDict, real: Tensor, step: Step) -> Loss:
-        """The fakes and their codes are kept for the discriminator's turn: one pass of the generator serves both."""
+    def generator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
+        """The generator's part of V(D, G) - lambda L_I(G, Q): Chen et al. 2016, eq. 6."""
         objective = OBJECTIVES[step.config.loss]
-        latents = step.latents(len(real))
-        fake = self.generate(nets, latents, None)
-        step.cache["fake"], step.cache["latents"] = fake.detach(), latents
-        score, outputs = nets["discriminator"](step.augment(fake))
-        real_score = nets["discriminator"](step.augment(real))[0] if objective.pairs else score
-        told = _told(step, outputs, latents)
-        return Loss(objective.generator(real_score.float(), score.float()) - _weighted(step, told))
+        fakes = step.fakes(lambda: self._fakes(nets, batch, step))
+        score, outputs = nets["discriminator"](step.augment(fakes.x))
+        real_score = nets["discriminator"](step.augment(batch.x))[0] if objective.pairs else score
+        bounds = _information(step, outputs, fakes.inputs.latents)
+        return Loss(objective.generator(real_score.float(), score.float()) - _weighted(step, bounds))
 
-    def _discriminator_loss(self, nets: nn.ModuleDict, real: Tensor, step: Step) -> Loss:
+    def discriminator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
+        """The discriminator's part of V(D, G) - lambda L_I(G, Q): Chen et al. 2016, eq. 6."""
         objective, discriminator = OBJECTIVES[step.config.loss], nets["discriminator"]
-        real_score, _ = discriminator(step.augment(real))
-        fake_score, outputs = discriminator(step.augment(step.cache["fake"]))
-        told = _told(step, outputs, step.cache["latents"])
-        value = objective.discriminator(real_score.float(), fake_score.float()) - _weighted(step, told)
-        log = {f"information/{name}": bound.detach() for name, bound in told.items()}
+        fakes = step.fakes(lambda: self._fakes(nets, batch, step))
+        real_score, _ = discriminator(step.augment(batch.x))
+        fake_score, outputs = discriminator(step.augment(fakes.x.detach()))
+        bounds = _information(step, outputs, fakes.inputs.latents)
+        value = objective.discriminator(real_score.float(), fake_score.float()) - _weighted(step, bounds)
+        log = {f"information/{name}": bound.detach() for name, bound in bounds.items()}
         return Loss(value, {**score_log(real_score, fake_score), **log})
 
 
-def _told(step: Step, outputs: Mapping[str, Tensor], latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _information(step: Step, outputs: Mapping[str, Tensor], latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What the images tell about each code, in nats."""
     return {code.name: information(code, outputs[code.name], latents[code.name]) for code in codes_of(step.spec)}
 
 
-def _weighted(step: Step, told: Mapping[str, Tensor]) -> Tensor:
+def _weighted(step: Step, bounds: Mapping[str, Tensor]) -> Tensor:
     """lambda L_I, summed over the codes."""
     weights = {"categorical": step.config.category_weight, "uniform": step.config.continuous_weight}
-    terms = [weights[code.kind] * told[code.name] for code in codes_of(step.spec)]
+    terms = [weights[code.kind] * bounds[code.name] for code in codes_of(step.spec)]
     return stack(terms).sum()

@@ -9,22 +9,27 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, gaussian_nll_loss, softplus
 
-from genaug.backends import Latent, Spec
+from genaug.backends import Categorical, Normal, Spec, Uniform
 
 _LEAST_VARIANCE = 1e-3  # of a predicted variance: a code may be read off an image exactly
 
 
-def codes_of(spec: Spec) -> list[Latent]:
+Code = Categorical | Uniform
+
+
+def codes_of(spec: Spec) -> list[Code]:
     """The latents that the images are to tell: all but the noise ``z``."""
-    return [latent for latent in spec.latents if latent.kind != "normal"]
+    return [latent for latent in spec.latents if not isinstance(latent, Normal)]
 
 
-def outputs_of(code: Latent, variance: str) -> int:
+def outputs_of(code: Code, variance: str) -> int:
     """How many numbers describe Q(c|x): logits, or means, followed by raw variances where these are predicted."""
-    return code.size * (2 if code.kind == "uniform" and variance == "predicted" else 1)
+    if isinstance(code, Categorical):
+        return code.size
+    return code.dimensions * (2 if variance == "predicted" else 1)
 
 
-def log_likelihood(code: Latent, outputs: Tensor, drawn: Tensor) -> Tensor:
+def log_likelihood(code: Code, outputs: Tensor, drawn: Tensor) -> Tensor:
     """log Q(c|x) in nats, shape (N,).
 
     ``outputs`` are (N, ``outputs_of(...)``), ``drawn`` is int64 (N,) for a categorical code and (N, size) for a
@@ -32,18 +37,18 @@ def log_likelihood(code: Latent, outputs: Tensor, drawn: Tensor) -> Tensor:
     section 6), of variance 1 where only means are given.
     """
     outputs = outputs.float()
-    if code.kind == "categorical":
+    if isinstance(code, Categorical):
         return -cross_entropy(outputs, drawn, reduction="none")
-    mean, *raw = outputs.split(code.size, dim=1)
+    mean, *raw = outputs.split(code.dimensions, dim=1)
     variance = softplus(raw[0]) + _LEAST_VARIANCE if raw else torch.ones_like(mean)
     return -gaussian_nll_loss(mean, drawn, variance, full=True, reduction="none").sum(1)
 
 
-def entropy(code: Latent) -> float:
+def entropy(code: Code) -> float:
     """H(c) of the prior in nats: log(size) of a category, log 2 for each dimension of U(-1, 1)."""
-    return math.log(code.size) if code.kind == "categorical" else code.size * math.log(2)
+    return math.log(code.size) if isinstance(code, Categorical) else code.dimensions * math.log(2)
 
 
-def information(code: Latent, outputs: Tensor, drawn: Tensor) -> Tensor:
+def information(code: Code, outputs: Tensor, drawn: Tensor) -> Tensor:
     """L_I of one code in nats, a scalar to maximise: Chen et al. 2016, eq. 5."""
     return log_likelihood(code, outputs, drawn).mean() + entropy(code)

@@ -5,12 +5,13 @@ normalisation everywhere but at the images' side.
 """
 
 from collections.abc import Mapping
+from math import prod
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from genaug.backends import Spec
+from genaug.backends import Categorical, Latent, Spec, Uniform
 from genaug.nn.blocks import SLOPE, ConvFeatures, ConvGenerator
 from genaug_infogan.information import codes_of, outputs_of
 
@@ -26,24 +27,31 @@ class CodeGenerator(nn.Module):
 
     def __init__(self, spec: Spec, modulation: bool, hidden: int, base: int, widest: int) -> None:
         super().__init__()
-        late = [latent for latent in spec.latents if modulation and latent.kind == "uniform"]
+        late = [latent for latent in spec.latents if modulation and isinstance(latent, Uniform)]
         self.input = [latent for latent in spec.latents if latent not in late]
         self.late = [latent.name for latent in late]
-        self.hidden = dense(sum(latent.size for latent in self.input), hidden)
+        self.hidden = dense(sum(map(_width, self.input)), hidden)
         self.network = ConvGenerator(spec.shape, 0, hidden, base, widest)
         self.modulation: Modulation | None = None
         if late:
-            self.modulation = Modulation(sum(latent.size for latent in late), self.network.image.in_channels)
+            self.modulation = Modulation(sum(latent.dimensions for latent in late), self.network.image.in_channels)
 
     def forward(self, latents: Mapping[str, Tensor]) -> Tensor:
         parts = [
-            one_hot(latents[latent.name], latent.size).float() if latent.kind == "categorical" else latents[latent.name]
+            one_hot(latents[latent.name], latent.size).float()
+            if isinstance(latent, Categorical)
+            else latents[latent.name]
             for latent in self.input
         ]
         features = self.network.features(self.hidden(torch.cat(parts, dim=1)), None)
         if self.modulation is not None:
             features = self.modulation(features, torch.cat([latents[name] for name in self.late], dim=1))
         return self.network.draw(features)
+
+
+def _width(latent: Latent) -> int:
+    """How many of the generator's inputs are a latent's."""
+    return latent.size if isinstance(latent, Categorical) else prod(latent.shape)
 
 
 class Modulation(nn.Module):

@@ -1,35 +1,30 @@
 """MAD-GAN (Ghosh et al. 2018), with or without labels: k generators kept apart by a discriminator that names them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, cat, nn
 
-from genaug.backends import Backend, BackendConfig, Batch, Latent, Loss, Player, Spec, Step
-from genaug.errors import InputError
+from genaug.backends import (
+    Backend,
+    BackendConfig,
+    Batch,
+    Categorical,
+    Fakes,
+    Inputs,
+    Loss,
+    Normal,
+    Player,
+    Spec,
+    Step,
+    adam,
+)
 from genaug.nn.objectives import score_log, zero_centred_penalty
 from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, shared_generators
 from genaug_mad_gan.objectives import APART, JOINT, madgan_discriminator, naming_loss, real_score
-from genaug_mad_gan.thesis import SHAPE, ThesisDiscriminator, thesis_generators
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "thesis": {
-        "generators": 5,
-        "latent_size": 256,
-        "loss": "madgan",
-        "full_batch": True,
-        "gamma": 0.0,
-        "lr": 2e-4,
-        "decay": 0.0,
-        "beta1": 0.5,
-        "beta2": 0.999,
-        "conditional": False,
-    }
-}
-"""Options by preset, all but ``conditional`` free to be given otherwise. The kick-off leaves the optimizer open."""
 
 
 def _refuse(loss: Any) -> Any:
@@ -44,10 +39,6 @@ def _refuse(loss: Any) -> Any:
 class MADGANConfig(BackendConfig):
     """Options of the ``mad-gan`` backend."""
 
-    preset: Annotated[
-        Literal["none", "thesis"],
-        Field(description="thesis: the networks of the thesis's kick-off, 28x28x1, nothing shared"),
-    ] = "none"
     generators: Annotated[int, Field(ge=1, le=64, description="number of generators, k")] = 4
     latent_size: Annotated[int, Field(ge=1, le=1024, description="dimensions of the normal latent z")] = 64
     width: Annotated[int, Field(ge=4, le=256, description="channels at the image's side; doubled at each halving")] = 32
@@ -72,37 +63,14 @@ class MADGANConfig(BackendConfig):
     beta2: Annotated[float, Field(ge=0, lt=1, description="Adam's beta2")] = 0.99
     conditional: Annotated[bool, Field(description="use the labels; off: an unconditional MAD-GAN")] = True
 
-    @model_validator(mode="before")
-    @classmethod
-    def _start_from_preset(cls, given: Any) -> Any:
-        return {**PRESETS.get(str(given.get("preset")), {}), **given} if isinstance(given, Mapping) else given
-
-    @model_validator(mode="after")
-    def _thesis_takes_no_labels(self) -> "MADGANConfig":
-        if self.preset == "thesis" and self.conditional:
-            raise ValueError("the networks of preset='thesis' take no labels: leave conditional out, or the preset")
-        return self
-
     @model_validator(mode="after")
     def _nothing_is_without_effect(self) -> "MADGANConfig":
-        fields = type(self).model_fields
-        if self.loss in JOINT and self.diversity != fields["diversity"].default:
+        if self.loss in JOINT and self.diversity != type(self).model_fields["diversity"].default:
             raise ValueError(
                 f"loss={self.loss!r} names an image's generator by itself: diversity has no effect on it. Leave it "
                 "out, or take another loss"
             )
-        if self.preset == "thesis" and any(getattr(self, n) != fields[n].default for n in ("width", "max_width")):
-            raise ValueError("the networks of preset='thesis' have widths of their own: leave width and max_width out")
         return self
-
-
-@dataclass(frozen=True)
-class _Fakes:
-    """One step's generated images, the labels they were made for and who made them."""
-
-    images: Tensor
-    labels: Tensor | None
-    members: Tensor
 
 
 class MADGAN(Backend):
@@ -114,23 +82,15 @@ class MADGAN(Backend):
     """
 
     Config = MADGANConfig
-    small: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "latent_size": 4}
+    tiny: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "latent_size": 4}
 
     def describe(self, config: MADGANConfig, data: Spec) -> Spec:
-        if config.preset == "thesis" and data.shape != SHAPE:
-            raise InputError(
-                f"preset='thesis' has networks for images of shape {SHAPE}, got {data.shape}. Leave the preset out: "
-                "the other networks adapt to any shape."
-            )
-        latents = (Latent(size=config.latent_size), Latent(name="member", kind="categorical", size=config.generators))
+        latents = (Normal(size=config.latent_size), Categorical(name="member", size=config.generators))
         spec = data.model_copy(update={"latents": latents})
-        return spec if config.conditional else spec.model_copy(update={"num_classes": 0, "classes": None})
+        return spec if config.conditional else spec.model_copy(update={"classes": None})
 
     def build(self, config: MADGANConfig, spec: Spec) -> nn.ModuleDict:
         k, sizes = config.generators, (config.width, config.max_width)
-        if config.preset == "thesis":
-            generator, discriminator = thesis_generators(k, config.latent_size), ThesisDiscriminator(k)
-            return nn.ModuleDict({"generator": generator, "discriminator": discriminator})
         return nn.ModuleDict(
             {
                 "generator": shared_generators(k, spec.shape, spec.num_classes, config.latent_size, *sizes),
@@ -138,92 +98,84 @@ class MADGAN(Backend):
             }
         )
 
-    def generate(self, nets: nn.ModuleDict, latents: Mapping[str, Tensor], labels: Tensor | None) -> Tensor:
-        images: Tensor = nets["generator"](latents["z"], labels, latents["member"])
+    def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
+        images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels, inputs.latents["member"])
         return images
 
     def players(self, config: MADGANConfig, nets: nn.ModuleDict) -> list[Player]:
-        betas = (config.beta1, config.beta2)
+        optimizer = adam(config.lr, (config.beta1, config.beta2), decay=config.decay)
         return [
-            Player("generator", nets["generator"].parameters(), config.lr, betas, decay=config.decay),
-            Player("discriminator", nets["discriminator"].parameters(), config.lr, betas, decay=config.decay),
+            Player("generator", nets["generator"].parameters(), self.generator_loss, optimizer),
+            Player("discriminator", nets["discriminator"].parameters(), self.discriminator_loss, optimizer),
         ]
 
-    def loss(self, player: str, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
-        labels = batch.labels if step.spec.takes_labels else None
-        if player == "generator":
-            return self._generator_loss(nets, batch.images, labels, step)
-        return self._discriminator_loss(nets, batch.images, labels, step)
-
-    def _generator_loss(self, nets: nn.ModuleDict, real: Tensor, labels: Tensor | None, step: Step) -> Loss:
-        """The fakes are kept for the discriminator's turn: one pass of the generators a step serves both."""
-        config, fakes = step.config, self._make(nets, labels, len(real), step)
-        step.cache["fakes"] = replace(fakes, images=fakes.images.detach())
-        outputs = nets["discriminator"](step.augment(fakes.images), fakes.labels).float()
+    def generator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
+        config, fakes = step.config, step.fakes(lambda: self.fakes(nets, batch, step))
+        outputs = nets["discriminator"](step.augment(fakes.x), fakes.inputs.labels).float()
         fake_score = real_score(outputs, config.loss)
         if config.loss in JOINT:
             return Loss(JOINT[config.loss].generator(fake_score, fake_score))
         objective, score = APART[config.loss], fake_score
         if objective.pairs:
-            real_outputs = nets["discriminator"](step.augment(real), labels).float()
+            real_outputs = nets["discriminator"](step.augment(batch.x), batch.labels).float()
             score = _paired(real_score(real_outputs, config.loss), fake_score)
-        return Loss(objective.generator(score, fake_score) + config.diversity * naming_loss(outputs, fakes.members))
+        naming = naming_loss(outputs, fakes.inputs.latents["member"])
+        return Loss(objective.generator(score, fake_score) + config.diversity * naming)
 
-    def _discriminator_loss(self, nets: nn.ModuleDict, real: Tensor, labels: Tensor | None, step: Step) -> Loss:
+    def discriminator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         """With full batches R2 is the mean over as many fakes as there are real images, to which all generators add."""
-        config, fakes, discriminator = step.config, step.cache["fakes"], nets["discriminator"]
-        real, fake, n = step.augment(real), step.augment(fakes.images), len(real)
-        penalise = config.gamma > 0 and step.index % config.penalty_every == 0
-        if penalise:
+        config, discriminator, labels, n = step.config, nets["discriminator"], batch.labels, len(batch.x)
+        fakes = step.fakes(lambda: self.fakes(nets, batch, step))
+        fake_labels, members = fakes.inputs.labels, fakes.inputs.latents["member"]
+        real, fake = step.augment(batch.x), step.augment(fakes.x.detach())
+        penalize = config.gamma > 0 and step.index % config.penalty_every == 0
+        if penalize:
             with step.float32():
                 real, some, rest = (images.detach().float() for images in (real, fake[:n], fake[n:]))
-                for penalised in (real, some):
-                    penalised.requires_grad_()
+                for penalized in (real, some):
+                    penalized.requires_grad_()
                 real_outputs, fake_outputs = discriminator(real, labels), discriminator(some, labels)
                 penalty = zero_centred_penalty(real_score(real_outputs, config.loss), real)
                 penalty = penalty + zero_centred_penalty(real_score(fake_outputs, config.loss), some)
                 if len(rest):
-                    others = discriminator(rest, None if fakes.labels is None else fakes.labels[n:])
+                    others = discriminator(rest, None if fake_labels is None else fake_labels[n:])
                     fake_outputs = cat([fake_outputs, others])
         else:
-            both = None if labels is None else cat([labels, fakes.labels])
+            both = None if labels is None or fake_labels is None else cat([labels, fake_labels])
             real_outputs, fake_outputs = discriminator(cat([real, fake]), both).float().split([len(real), len(fake)])
         scores = real_score(real_outputs, config.loss), real_score(fake_outputs, config.loss)
         paired = _paired(*scores), scores[1]
         if config.loss in JOINT:
-            value = madgan_discriminator(real_outputs, fake_outputs, fakes.members)
+            value = madgan_discriminator(real_outputs, fake_outputs, members)
         else:
-            naming = naming_loss(fake_outputs, fakes.members)
+            naming = naming_loss(fake_outputs, members)
             value = APART[config.loss].discriminator(*paired) + config.diversity * naming
-        named = (fake_outputs.detach()[:, :-1].argmax(1) == fakes.members).float().mean()
+        named = (fake_outputs.detach()[:, :-1].argmax(1) == members).float().mean()
         log = {**score_log(*paired), "generators_named": named}
-        if penalise:
+        if penalize:
             value = value + config.gamma / 2 * config.penalty_every * penalty
             log["penalty"] = penalty.detach()
         return Loss(value, log)
 
-    def _make(self, nets: nn.ModuleDict, labels: Tensor | None, n: int, step: Step) -> _Fakes:
-        """``n`` images by all generators together, or by each from the same latents: the trunk runs once.
+    def fakes(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Fakes:
+        """As many images as the batch has by all generators together, or by each from the same latents: one pass of the
+        trunk per step, for both players.
 
         Full batches are dealt out: each ``n`` rows have all the latents in order, and the generators by turns.
         """
-        config, z = step.config, step.latents(n)["z"]
-        generator, k = cast(MultiGenerator, nets["generator"]), config.generators
-        sizes = [n] * k if config.full_batch else shares(n, k, step.index)
-        if config.preset == "thesis" and min(sizes) < 2:
-            raise InputError(
-                f"a generator of preset='thesis' normalises over its own samples and needs 2 at least, got "
-                f"{min(sizes)} (batch of {n}, {k} generators). Use a larger batch_size, or full_batch=true."
-            )
+        config, inputs, labels, n = step.config, step.inputs(batch), batch.labels, len(batch.x)
+        z, generator, k = inputs.latents["z"], cast(MultiGenerator, nets["generator"]), config.generators
         members = torch.arange(k, device=z.device)
         if config.full_batch:
             latent = torch.arange(n, device=z.device)
             members = (members[:, None] + latent) % k
             images = generator.every(z, labels).unflatten(0, (k, n))[members, latent].flatten(0, 1)
-            return _Fakes(images, None if labels is None else labels.repeat(k), members.flatten())
-        counts = torch.tensor(sizes, device=z.device)
-        images = generator.split(z, labels, sizes)
-        return _Fakes(images, labels, members.repeat_interleave(counts, output_size=n))
+            labels, members = None if labels is None else labels.repeat(k), members.flatten()
+        else:
+            sizes = shares(n, k, step.index)
+            images = generator.split(z, labels, sizes)
+            members = members.repeat_interleave(torch.tensor(sizes, device=z.device), output_size=n)
+        return Fakes(images, replace(inputs, latents={"z": z, "member": members}, labels=labels))
 
 
 def shares(n: int, generators: int, turn: int) -> list[int]:

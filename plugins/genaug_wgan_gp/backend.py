@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from genaug.backends import Backend, BackendConfig, Batch, Latent, Loss, Player, Spec, Step
+from genaug.backends import Backend, BackendConfig, Batch, Inputs, Loss, Player, Spec, Step, adam
 from genaug.nn.blocks import ConvGenerator, ProjectionDiscriminator
 from genaug.nn.objectives import OBJECTIVES, interpolation_penalty
 
@@ -56,11 +56,11 @@ class WGANGP(Backend):
     """
 
     Config = WGANGPConfig
-    small: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "latent_size": 4}
+    tiny: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "latent_size": 4}
 
     def describe(self, config: WGANGPConfig, data: Spec) -> Spec:
-        spec = data.model_copy(update={"latents": (Latent(size=config.latent_size),)})
-        return spec if config.conditional else spec.model_copy(update={"num_classes": 0, "classes": None})
+        spec = super().describe(config, data)
+        return spec if config.conditional else spec.model_copy(update={"classes": None})
 
     def build(self, config: WGANGPConfig, spec: Spec) -> nn.ModuleDict:
         sizes = (config.width, config.max_width)
@@ -71,33 +71,27 @@ class WGANGP(Backend):
             }
         )
 
-    def generate(self, nets: nn.ModuleDict, latents: Mapping[str, Tensor], labels: Tensor | None) -> Tensor:
-        images: Tensor = nets["generator"](latents["z"], labels)
+    def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
+        images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels)
         return images
 
     def players(self, config: WGANGPConfig, nets: nn.ModuleDict) -> list[Player]:
         """The critic first (algorithm 1): the generator follows one that has just caught up with it."""
-        betas = (0.0, config.beta2)
+        optimizer = adam(config.lr, (0.0, config.beta2))
         return [
-            Player("critic", nets["critic"].parameters(), config.lr, betas, steps=config.n_critic),
-            Player("generator", nets["generator"].parameters(), config.lr, betas),
+            Player("critic", nets["critic"].parameters(), self.critic_loss, optimizer, updates=config.n_critic),
+            Player("generator", nets["generator"].parameters(), self.generator_loss, optimizer),
         ]
 
-    def loss(self, player: str, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
-        labels = batch.labels if step.spec.takes_labels else None
-        if player == "critic":
-            return self._critic_loss(nets, batch.images, labels, step)
-        return self._generator_loss(nets, batch.images, labels, step)
-
-    def _critic_loss(self, nets: nn.ModuleDict, real: Tensor, labels: Tensor | None, step: Step) -> Loss:
+    def critic_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         """E D(G(z)) - E D(x) + lambda E (|grad D| - 1)^2: Gulrajani et al. 2017, eq. 3, or another first part.
 
         Logs E D(x) - E D(G(z)). With the Wasserstein objective it is the estimate of the distance.
         """
-        config, critic = step.config, nets["critic"]
+        config, critic, labels = step.config, nets["critic"], batch.labels
         with torch.no_grad():
-            fake = self.generate(nets, step.latents(len(real)), labels)
-        real, fake = step.augment(real), step.augment(fake)
+            fake = self.generate(nets, step.inputs(batch))
+        real, fake = step.augment(batch.x), step.augment(fake)
         both = None if labels is None else torch.cat([labels, labels])
         real_score, fake_score = critic(torch.cat([real, fake]), both).float().chunk(2)
         weight = step.uniform(len(real), 1, 1, 1)
@@ -108,9 +102,9 @@ class WGANGP(Backend):
         log = {gap: (real_score.mean() - fake_score.mean()).detach(), "gradient_penalty": penalty.detach()}
         return Loss(value, log)
 
-    def _generator_loss(self, nets: nn.ModuleDict, real: Tensor, labels: Tensor | None, step: Step) -> Loss:
+    def generator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         objective, critic = OBJECTIVES[step.config.loss], nets["critic"]
-        fake = self.generate(nets, step.latents(len(real)), labels)
-        score = critic(step.augment(fake), labels)
-        real_score = critic(step.augment(real), labels) if objective.pairs else score
+        fake = self.generate(nets, step.inputs(batch))
+        score = critic(step.augment(fake), batch.labels)
+        real_score = critic(step.augment(batch.x), batch.labels) if objective.pairs else score
         return Loss(objective.generator(real_score.float(), score.float()))

@@ -3,14 +3,16 @@
 import pytest
 from pydantic import ValidationError
 
-from genaug.backends import Latent, Spec
+from genaug.modalities.image import Image
+
+from genaug.backends import Normal, Spec
 from genaug.sources.generator import Generator
 from genaug.sources.source import Source
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (4, 2048, 2048), (3, 1, 2048)])
 def test_shapes_within_bounds(shape):
-    assert Spec(shape=shape).shape == shape
+    assert Spec(sample=Image(*shape)).shape == shape
 
 
 @pytest.mark.parametrize(
@@ -18,7 +20,7 @@ def test_shapes_within_bounds(shape):
 )
 def test_shapes_out_of_bounds(shape):
     with pytest.raises(ValidationError):
-        Spec(shape=shape)
+        Spec(sample=Image(*shape))
 
 
 @pytest.mark.parametrize(
@@ -30,15 +32,15 @@ def test_shapes_out_of_bounds(shape):
         ({"num_classes": 0, "classes": ("a",)}, "1 class names for 0 classes"),
         ({"num_classes": 2, "classes": ("a", "a")}, "class names repeat"),
         ({"num_classes": 1, "classes": ("a" * 201,)}, "classes.0"),
-        ({"latents": (Latent(size=1), Latent(size=2))}, "latent names repeat"),
-        ({"latents": tuple(Latent(name=f"z{i}", size=1) for i in range(65))}, "latents"),
+        ({"latents": (Normal(size=1), Normal(size=2))}, "latent names repeat"),
+        ({"latents": tuple(Normal(name=f"z{i}", size=1) for i in range(65))}, "latents"),
         ({"kind": "sound"}, "kind"),
         ({"colour": "red"}, "colour"),
     ],
 )
 def test_specs_that_cannot_be(fields, message):
     with pytest.raises(ValidationError, match=message):
-        Spec(shape=(1, 8, 8), **fields)
+        Spec(sample=Image(1, 8, 8), **fields)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +59,11 @@ def test_specs_that_cannot_be(fields, message):
 )
 def test_latents_that_cannot_be(fields):
     with pytest.raises(ValidationError):
-        Latent(**fields)
+        Normal()
 
 
 def test_specs_are_values():
-    one, other = (Spec(shape=(1, 8, 8), num_classes=2, classes=("a", "b"), latents=(Latent(size=4),)) for _ in range(2))
+    one, other = (Spec(sample=Image(1, 8, 8), classes=("a", "b"), latents=(Normal(size=4),)) for _ in range(2))
     assert one == other
     assert hash(one) == hash(other)
     with pytest.raises(ValidationError):
@@ -81,7 +83,7 @@ def test_specs_are_values():
     ],
 )
 def test_classes_are_described_in_words(num_classes, classes, text):
-    spec = Spec(shape=(1, 8, 8), num_classes=num_classes, classes=classes)
+    spec = Spec(sample=Image(1, 8, 8), classes=classes or num_classes)
     assert spec.describe_classes() == text
     assert spec.takes_labels == (num_classes > 0)
 

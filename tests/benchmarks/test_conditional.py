@@ -118,13 +118,14 @@ class Digits:
     """Real digits as if they were generated; generator 1 draws upside down."""
 
     def __init__(self, members):
-        from genaug.backends import Latent, Spec
-        from genaug.data.reading import read_images
+        from genaug.modalities.image import Image
+        from genaug.backends import Categorical, Spec
+        from genaug.data.reading import read_samples
 
-        data = read_images(load_data("digits"))
+        data = read_samples(load_data("digits"))
         self.images, self.labels = data.images, data.labels
-        latents = (Latent(name="member", kind="categorical", size=members),) if members > 1 else ()
-        self.spec = Spec(shape=(1, 8, 8), num_classes=10, latents=latents)
+        latents = (Categorical(name="member", size=members),) if members > 1 else ()
+        self.spec = Spec(sample=Image(1, 8, 8), classes=10, latents=latents)
 
     def sample(self, n=None, *, labels=None, seed=None, member=None):
         draws, images = torch.Generator().manual_seed(seed), torch.empty(len(labels), 1, 8, 8, dtype=torch.uint8)
@@ -139,11 +140,11 @@ class Digits:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
-    from genaug.data.reading import read_images
+    from genaug.data.reading import read_samples
 
     options = conditional.parse(["--data", "digits", "--judge-updates", "150", "--updates", "150", "--steps", "1"])
     options.samples, options.pool = 1000, 2000
-    train, test = (read_images(load_data("digits", split=split)) for split in ("train", "test"))
+    train, test = (read_samples(load_data("digits", split=split)) for split in ("train", "test"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measures, "fid", lambda a, b: float((a.mean(0) - b.mean(0)).norm()))
         judge = measures.fixed_judge(train, test, options, tmp_path_factory.mktemp("judge"))
@@ -175,11 +176,11 @@ def test_generators_that_differ_are_told_apart(judged):
 
 
 def test_the_fixed_classifier_is_trained_once_for_all_machines(tmp_path, monkeypatch):
-    from genaug.data.reading import read_images
+    from genaug.data.reading import read_samples
 
     options = conditional.parse(["--data", "digits", "--judge-updates", "5"])
     monkeypatch.setattr(measures, "fid", lambda a, b: 0.0)
-    sets = [read_images(load_data("digits", split=split)) for split in ("train", "test")]
+    sets = [read_samples(load_data("digits", split=split)) for split in ("train", "test")]
     first = measures.fixed_judge(*sets, options, tmp_path)
     (weights,) = tmp_path.iterdir()
     with monkeypatch.context() as trained:

@@ -7,9 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from genaug.backends import Latent, Spec
+from genaug.modalities.image import Image
+
+from genaug.backends import Categorical, Spec
 from genaug.data import load_data
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 
 TINY = ["--data", "digits", "--seeds", "1", "--json"]
 ORDER = torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])  # the digit of each category
@@ -25,8 +27,8 @@ class PerfectInfoGAN:
     """Real digits as if they were generated, each category a digit."""
 
     def __init__(self):
-        self.spec = Spec(shape=(1, 8, 8), latents=(Latent(name="c1", kind="categorical", size=10),))
-        data = read_images(load_data("digits"))
+        self.spec = Spec(sample=Image(1, 8, 8), latents=(Categorical(name="c1", size=10),))
+        data = read_samples(load_data("digits"))
         self.images, self.labels = data.images, data.labels
 
     def sample(self, n=None, *, labels=None, seed=None, c1=None):

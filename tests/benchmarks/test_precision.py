@@ -42,7 +42,7 @@ def test_the_bound_is_students_one_sided():
 def test_bfloat16_is_another_training():
     """It would pass in vain if both were float32."""
     options = argparse.Namespace(steps=4, looks=1, width=4, samples=200)
-    train = precision.read_images(precision.load_data("digits"))
+    train = precision.read_samples(precision.load_data("digits"))
     features = precision.Features("pixels", lambda images: images.float().flatten(1))
     real = features.of(train.images)
     a, b = (precision.follow(train, features, real, 0, dtype, options) for dtype in (torch.float32, torch.bfloat16))

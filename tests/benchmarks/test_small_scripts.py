@@ -13,7 +13,7 @@ import training
 import training_time
 
 from genaug.data import load_data
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 
 HERE = Path(__file__).parent
 BENCHMARKS = HERE.parents[1] / "benchmarks"
@@ -132,7 +132,7 @@ def test_training_time_leaves_the_warm_up_out(monkeypatch, tmp_path):
     monkeypatch.setattr(training_time.TrainingRun, "play", play)
     monkeypatch.setattr(training_time.time, "perf_counter", lambda: seconds[0])
     monkeypatch.setattr(training_time.time, "process_time", lambda: seconds[0] / 2)
-    data = read_images(load_data("digits"))
+    data = read_samples(load_data("digits"))
     assert training_time.timed("cgan", data, 5, 2, tmp_path / "run") == (5, 2.5)
     assert played == list(range(7))
 

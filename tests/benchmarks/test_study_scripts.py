@@ -239,9 +239,9 @@ class TestVerdict:
 
 
 def verdict_images():
-    from genaug.data.reading import read_images
+    from genaug.data.reading import read_samples
 
-    data = read_images(load_data("digits"))
+    data = read_samples(load_data("digits"))
     return data.images, data.labels
 
 

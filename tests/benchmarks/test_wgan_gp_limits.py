@@ -7,8 +7,10 @@ import torch
 import wgan_gp_curve
 import wgan_gp_limits
 
+from genaug.modalities.image import Image
+
 from genaug.backends import Spec, registry
-from genaug.data.reading import TrainingImages, read_images
+from genaug.data.reading import Samples, read_samples
 
 TINY = {"IMAGE_SIZE": 8, "WIDTH": 4, "BATCH": 16, "SAMPLES": 200, "SUBSETS": 2, "POINTS": 3}
 
@@ -67,7 +69,7 @@ def test_the_estimate_on_held_out_images_is_the_critics_gap_to_the_latest_sample
     monkeypatch.setattr(wgan_gp_curve, "kid", lambda *_, **__: next(kids))
     config = registry.resolve("wgan-gp").Config(width=4, max_width=8, conditional=False)
     key = {"seed": 0, "batch_size": 4, "window": 2, "points": [1, 2, 3], "samples": 20, "subsets": 1}
-    data = TrainingImages(images, None, Spec(shape=(1, 8, 8)))
+    data = Samples(images, None, Spec(sample=Image(1, 8, 8)))
     features = type("Flat", (), {"of": staticmethod(lambda images: images.flatten(1).float())})()
     curves = wgan_gp_curve.follow(key, config, data, features, features.of(images), images)
     assert curves["held_out"] == pytest.approx([2.0] * 3)
@@ -87,7 +89,7 @@ def test_the_steps_own_correlation_is_1_where_kid_only_falls():
 
 
 def test_fewer_images_are_drawn_by_the_seed(tiny_set):
-    data = read_images(tiny_set)
+    data = read_samples(tiny_set)
     first, again, other = (wgan_gp_limits.some_of(data, 5, seed).images for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -18,7 +18,7 @@ from torch.utils.data import (
 )
 
 from genaug import GenerativeAugment, MixedDataset, SamplePool
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.errors import BlendWarning, InputError
 
 LABELS = [0] * 8 + [1] * 5 + [2] * 4 + [3] * 3
@@ -416,7 +416,7 @@ def test_an_item_that_carries_another_label_than_targets_say_is_found_wherever_i
     with pytest.raises(InputError, match=rf"item {wrong} of the real set"):
         list(DataLoader(mixed, batch_size=8, collate_fn=list))
     with pytest.raises(InputError, match=rf"item {wrong} of the dataset carries the label {LABELS[wrong]}"):
-        read_images(real)
+        read_samples(real)
 
 
 @pytest.mark.parametrize("label", [[3], (3,), [np.int64(3)], np.array([3]), torch.tensor(3, dtype=torch.uint8)])

@@ -134,7 +134,7 @@ class TestMatching:
         assert find_classes(["a/b", "a_b"], ["a_b", "x"]) == [-1, 0]
 
     def test_a_match_gives_the_sources_numbers(self):
-        spec = Spec(shape=(1, 2, 2), num_classes=2, classes=("b_", "a"))
+        spec = Spec(sample=Image(1, 2, 2), classes=("b_", "a"))
         assert match_classes([0, 1], ["a", "b?"], spec).tolist() == [1, 0]
 
     @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ class TestMatching:
         ],
     )
     def test_numbers_in_place_of_names_are_reported(self, names, classes, told):
-        spec = Spec(shape=(1, 6, 6), num_classes=2, classes=classes)
+        spec = Spec(sample=Image(1, 6, 6), classes=classes or 2)
         found = matched_by_number(names, spec)
         assert (found is None) == (told is None)
         if told is not None:

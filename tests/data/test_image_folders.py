@@ -13,7 +13,7 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from genaug.data import load_data
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.data.split_folders import split_kind
 from genaug.errors import DataWarning, InputError, MissingSplitError
 from genaug.sources.export import write_class_folders
@@ -132,7 +132,7 @@ class TestFormats:
         data = load_data(f"folder:{tmp_path}")
         assert set(names(data)) == expected
         assert len(expected) >= 9
-        assert read_images(data).images.shape[0] == len(expected)
+        assert read_samples(data).images.shape[0] == len(expected)
 
     def test_one_line_says_what_was_read_and_what_was_left_out(self, tmp_path):
         data = sets(tmp_path, "cat", "dog")
@@ -255,7 +255,7 @@ class TestReadingErrors:
         if kind == "program" and not ours:
             pytest.skip("torchvision's loader opens whatever Pillow knows")
         with pytest.raises(InputError) as caught:
-            read_images(load_data(data) if ours else ImageFolder(str(tmp_path)))
+            read_samples(load_data(data) if ours else ImageFolder(str(tmp_path)))
         assert str(tmp_path / "cat" / "1.png") in str(caught.value)
         assert remedy in str(caught.value)
 
@@ -267,7 +267,7 @@ class TestReadingErrors:
         (tmp_path / "dog" / "0.png").write_bytes(b"x")
         photos = ImageFolder(str(tmp_path))
         with pytest.raises(InputError, match=r"item 3 of the dataset \(.*dog/0\.png\)"):
-            read_images(ConcatDataset([Subset(photos, [0, 1]), Subset(photos, [3, 2])]))
+            read_samples(ConcatDataset([Subset(photos, [0, 1]), Subset(photos, [3, 2])]))
 
 
 class TestWithoutClasses:
@@ -276,7 +276,7 @@ class TestWithoutClasses:
             picture(tmp_path / f"{i}.jpg", i)
         data = load_data(f"folder:{tmp_path}")
         assert data[0].mode == "L"
-        read = read_images(data)
+        read = read_samples(data)
         assert (read.labels, read.spec.num_classes, len(read.images)) == (None, 0, 3)
         assert "3 images without classes" in data.summary
 
@@ -410,4 +410,4 @@ class TestHoldout:
 def test_reading_warns_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        read_images(load_data(sets(tmp_path, "a", "b")))
+        read_samples(load_data(sets(tmp_path, "a", "b")))

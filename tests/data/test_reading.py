@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.utils.data import ConcatDataset, IterableDataset, Subset, TensorDataset
 
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.errors import InputError
 
 
@@ -49,7 +49,7 @@ UINT8 = torch.full((1, 4, 6), 7, dtype=torch.uint8)
     ids=["pil", "uint8", "uint8 2d", "array 2d", "array", "float", "double", "float array"],
 )
 def test_images_as_they_come(image):
-    data = read_images(Items([(image, 0), (image, 1)]))
+    data = read_samples(Items([(image, 0), (image, 1)]))
     assert data.images.dtype == torch.uint8
     assert data.images.shape == (2, 1, 4, 6)
     assert bool((data.images == 7).all())
@@ -60,42 +60,42 @@ def test_images_as_they_come(image):
 
 @pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4), ("1", 1), ("P", 3)])
 def test_pil_modes(mode, channels):
-    assert read_images(Items([pil(mode)])).spec.shape == (channels, 4, 6)
+    assert read_samples(Items([pil(mode)])).spec.shape == (channels, 4, 6)
 
 
 class TestImageSize:
     def test_the_shorter_side_is_resized_and_the_centre_cropped(self):
         image = torch.zeros(1, 8, 24, dtype=torch.uint8)
         image[..., 8:16] = 200  # the middle third is the centre square
-        data = read_images(Items([image, image.transpose(1, 2)]), image_size=4)
+        data = read_samples(Items([image, image.transpose(1, 2)]), image_size=4)
         assert data.images.shape == (2, 1, 4, 4)
         assert bool((data.images[:, :, 1:3, 1:3] == 200).all())
         assert float(data.images.float().mean()) > 180
 
     def test_smaller_images_are_enlarged(self):
-        assert read_images(Items([pil(size=(3, 5))]), image_size=16).images.shape == (1, 1, 16, 16)
+        assert read_samples(Items([pil(size=(3, 5))]), image_size=16).images.shape == (1, 1, 16, 16)
 
     def test_sizes_that_vary_are_refused_without_it(self):
         items = Items([pil(), pil(), pil(size=(6, 5))])
         with pytest.raises(
             InputError, match=r"image 2 has shape \(1, 5, 6\), the ones before it \(1, 4, 6\).*image_size="
         ):
-            read_images(items)
-        assert read_images(items, image_size=4).images.shape == (3, 1, 4, 4)
+            read_samples(items)
+        assert read_samples(items, image_size=4).images.shape == (3, 1, 4, 4)
 
     def test_channels_that_vary_are_refused_with_it_too(self):
         with pytest.raises(InputError, match=r"image 1 has shape \(3, 4, 4\)"):
-            read_images(Items([pil(), pil("RGB")]), image_size=4)
+            read_samples(Items([pil(), pil("RGB")]), image_size=4)
 
     def test_images_too_large_are_refused(self):
         with pytest.raises(InputError, match="2049x4 are too large"):
-            read_images(Items([pil(size=(2049, 4))]))
+            read_samples(Items([pil(size=(2049, 4))]))
 
 
 class TestRefused:
     def test_an_empty_dataset(self):
         with pytest.raises(InputError, match="the dataset is empty"):
-            read_images(Items([]))
+            read_samples(Items([]))
 
     def test_a_dataset_that_can_only_be_iterated(self):
         class Stream(IterableDataset):
@@ -103,26 +103,26 @@ class TestRefused:
                 return iter([])
 
         with pytest.raises(InputError, match="expected a map-style dataset"):
-            read_images(Stream())
+            read_samples(Stream())
 
     @pytest.mark.parametrize("image", [UINT8 / 127.5 - 1, UINT8 * 1.0, torch.full((1, 4, 4), float("nan"))])
     def test_normalised_floats_name_the_item(self, image):
         with pytest.raises(InputError, match=r"item 1 of the dataset: float images must lie in \[0, 1\]"):
-            read_images(Items([UINT8, image]))
+            read_samples(Items([UINT8, image]))
 
     @pytest.mark.parametrize(
         "image", [torch.zeros(5, 4, 4), torch.zeros(1, 1, 4, 4), torch.zeros(1, 0, 4), "x", {}, None]
     )
     def test_what_is_no_image_names_the_item(self, image):
         with pytest.raises(InputError, match="item 1 of the dataset: expected an image"):
-            read_images(Items([UINT8, image]))
+            read_samples(Items([UINT8, image]))
 
     @pytest.mark.parametrize("error", [OSError("truncated file"), KeyError("x"), AssertionError()])
     def test_an_item_that_raises_names_the_item_and_keeps_the_cause(self, error):
         with pytest.raises(
             InputError, match=rf"item 1 of the dataset can't be read \({type(error).__name__}"
         ) as caught:
-            read_images(Items([UINT8, error]))
+            read_samples(Items([UINT8, error]))
         assert caught.value.__cause__ is error
 
     def test_ctrl_c_is_not_taken_for_a_bad_item(self):
@@ -131,20 +131,20 @@ class TestRefused:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            read_images(Interrupted([1]))
+            read_samples(Interrupted([1]))
 
     @pytest.mark.parametrize("label", [0.5, "cat", -1, torch.tensor([0.2, 0.8]), True])
     def test_labels_that_are_no_integers(self, label):
         with pytest.raises(InputError, match="the dataset's labels must be"):
-            read_images(Items([(UINT8, label), (UINT8, label)]))
+            read_samples(Items([(UINT8, label), (UINT8, label)]))
 
     def test_labels_that_are_sometimes_missing(self):
         with pytest.raises(InputError, match="the dataset's labels must be integers"):
-            read_images(Items([(UINT8, 1), UINT8]))
+            read_samples(Items([(UINT8, 1), UINT8]))
 
     def test_labels_beyond_all_bounds(self):
         with pytest.raises(InputError, match=r"labels go up to 100000; at most 100,000 classes.*Number them from 0"):
-            read_images(Items([(UINT8, 100_000)]))
+            read_samples(Items([(UINT8, 100_000)]))
 
 
 class TestLabels:
@@ -152,23 +152,23 @@ class TestLabels:
         "label", [3, np.int64(3), torch.tensor(3), torch.tensor(3, dtype=torch.int32), np.uint8(3)]
     )
     def test_integers_of_all_kinds(self, label):
-        data = read_images(Items([(UINT8, label)] * 2))
+        data = read_samples(Items([(UINT8, label)] * 2))
         assert data.labels.dtype == torch.int64
         assert data.labels.tolist() == [3, 3]
         assert data.spec.num_classes == 4
 
     @pytest.mark.parametrize("item", [UINT8, (UINT8,), [UINT8], (UINT8, None)])
     def test_unlabelled_datasets(self, item):
-        data = read_images(Items([item, item]))
+        data = read_samples(Items([item, item]))
         assert data.labels is None
         assert data.spec.num_classes == 0
         assert data.images.shape == (2, 1, 4, 6)
 
     def test_a_tensor_dataset_of_images_alone(self):
-        assert read_images(TensorDataset(torch.zeros(3, 1, 4, 4, dtype=torch.uint8))).labels is None
+        assert read_samples(TensorDataset(torch.zeros(3, 1, 4, 4, dtype=torch.uint8))).labels is None
 
     def test_further_fields_are_left_out(self):
-        assert read_images(Items([(UINT8, 1, "more", 5)])).labels.tolist() == [1]
+        assert read_samples(Items([(UINT8, 1, "more", 5)])).labels.tolist() == [1]
 
 
 LABELLED = ((UINT8, 0), (UINT8, 1))
@@ -176,23 +176,23 @@ LABELLED = ((UINT8, 0), (UINT8, 1))
 
 class TestClassNames:
     def test_names_come_along_also_of_classes_without_images(self):
-        data = read_images(Items(LABELLED, classes=["cat", "dog", "owl"]))
+        data = read_samples(Items(LABELLED, classes=["cat", "dog", "owl"]))
         assert data.spec.classes == ("cat", "dog", "owl")
         assert data.spec.num_classes == 3
 
     def test_through_subset_and_concat(self):
         items = Items(LABELLED, classes=["cat", "dog"])
-        assert read_images(Subset(items, [0])).spec.classes == ("cat", "dog")
-        assert read_images(ConcatDataset([items, items])).spec.classes == ("cat", "dog")
+        assert read_samples(Subset(items, [0])).spec.classes == ("cat", "dog")
+        assert read_samples(ConcatDataset([items, items])).spec.classes == ("cat", "dog")
 
     @pytest.mark.parametrize(("names", "classes"), [(["cat"], 2), (["cat", "cat", "owl"], 3), (["a" * 201, "b"], 2)])
     def test_names_that_do_not_tell_classes_apart_are_left_out(self, names, classes):
-        spec = read_images(Items(LABELLED, classes=names)).spec
+        spec = read_samples(Items(LABELLED, classes=names)).spec
         assert spec.classes is None
         assert spec.num_classes == classes
 
     def test_an_unlabelled_dataset_has_none(self):
-        assert read_images(Items([UINT8], classes=["cat"])).spec.classes is None
+        assert read_samples(Items([UINT8], classes=["cat"])).spec.classes is None
 
 
 def test_every_item_is_read_once_and_told_of():
@@ -204,6 +204,6 @@ def test_every_item_is_read_once_and_told_of():
             return super().__getitem__(index)
 
     told = []
-    read_images(Counted([UINT8] * 205), on_items=told.append)
+    read_samples(Counted([UINT8] * 205), on_items=told.append)
     assert Counted.reads == 205
     assert told == [100, 100, 5]

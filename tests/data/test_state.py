@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 
 from genaug import MixedDataset, SamplePool
 from genaug.data.labels import labels_of
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.data.state import state_kept
 
 
@@ -88,7 +88,7 @@ def test_a_blend_leaves_the_archive_to_its_workers(archive, place, wrap, labelle
 @pytest.mark.parametrize("place", ["attribute", "list", "dictionary"])
 def test_reading_a_set_leaves_it_as_it_was(archive, place):
     real = Zipped(archive, place)
-    assert read_images(real).images[:, 0, 0, 0].tolist() == list(range(40))
+    assert read_samples(real).images[:, 0, 0, 0].tolist() == list(range(40))
     assert len(SamplePool.from_dataset(real)) == 40
     assert labels_of(Zipped(archive, place, labelled=False)).tolist() == real.targets
     assert real.untouched

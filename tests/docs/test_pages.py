@@ -63,9 +63,9 @@ class WithoutLabels:
     """Stands for a generator that was trained without labels: digits of all classes, or of the category ``c1``."""
 
     def __init__(self, generator):
-        from genaug.backends import Latent
+        from genaug.backends import Categorical
 
-        codes = (*generator.spec.latents, Latent(name="c1", kind="categorical", size=10))
+        codes = (*generator.spec.latents, Categorical(name="c1", size=10))
         self.generator = generator
         self.spec = generator.spec.model_copy(update={"num_classes": 0, "classes": None, "latents": codes})
 

@@ -14,7 +14,7 @@ from genaug.artifacts.figures import read_evaluation
 from genaug.backends import Spec
 from genaug.cli import app
 from genaug.data import load_data
-from genaug.data.reading import TrainingImages, fingerprint, read_images
+from genaug.data.reading import Samples, fingerprint, read_samples
 from genaug.errors import InputError, OutputExistsError, TrainingError
 from genaug.evaluation import Features
 from genaug.evaluation.subject import new_subject, read_split
@@ -31,7 +31,7 @@ class Drawer:
 
     def __init__(self, images, labels, classes=DIGITS):
         self.images, self.labels = images, labels
-        self.spec = Spec(shape=tuple(images.shape[1:]), num_classes=len(classes or ()), classes=classes)
+        self.spec = Spec(sample=Image(*tuple(images.shape[1:])), classes=classes or len(classes or ()))
 
     def sample(self, n=None, *, labels=None, seed=None):
         draws = torch.Generator().manual_seed(seed)
@@ -264,7 +264,7 @@ def test_held_out_images_are_numbered_as_the_real_ones_are(digits):
 
 def test_sources_without_labels_take_real_sets_whose_labels_are_none():
     class Drawn:
-        spec = Spec(shape=(1, 8, 8))
+        spec = Spec(sample=Image(1, 8, 8))
 
         def sample(self, n=None, *, labels=None, seed=None):
             return torch.randint(0, 255, (n, 1, 8, 8), generator=torch.Generator().manual_seed(seed)).byte(), None
@@ -320,7 +320,7 @@ def test_of_a_pool_each_image_is_compared_once(digits):
     train, _, fresh = digits
     rows = torch.cat([torch.nonzero(fresh[1] == label)[:, 0][: 30 + 3 * label] for label in range(10)])
     pool = genaug.SamplePool.from_dataset(TensorDataset(fresh[0][rows], fresh[1][rows]))
-    real, options = read_images(TensorDataset(*train)), {**FAST, "n": None}
+    real, options = read_samples(TensorDataset(*train)), {**FAST, "n": None}
     subject = new_subject(pool, real, None, None, 0)
     assert 200 <= len(subject.fake) <= len(pool)
     assert len({bytes(image) for image in subject.fake.numpy()}) == len(subject.fake)
@@ -330,7 +330,7 @@ def test_of_a_pool_each_image_is_compared_once(digits):
     assert genaug.evaluate(pool, TensorDataset(*train), **options).header["samples"] == len(subject.fake)
     with pytest.raises(InputError, match=r"the pool of 422 images is enough for (\d+) .* 430 .* n= of 200 to \1 or"):
         genaug.evaluate(pool, TensorDataset(*train), **{**FAST, "n": 430})
-    unlabelled = new_subject(pool, read_images(list(train[0])), None, None, 0)
+    unlabelled = new_subject(pool, read_samples(list(train[0])), None, None, 0)
     assert len({bytes(image) for image in unlabelled.fake.numpy()}) == len(unlabelled.fake) == 422
     again, labels = subject.generate(real.labels, 3)
     assert len({bytes(image) for image in again.numpy()}) == len(again) == len(labels) < len(real.labels)
@@ -377,7 +377,7 @@ def test_the_command_on_images_made_before(digits, tmp_path):
 def test_copies_are_not_looked_for_among_images_that_the_generator_has_not_seen(digits):
     (images, labels), unseen, _ = digits
     drawer = Drawer(images, labels)
-    for record in (fingerprint(TrainingImages(images, labels, drawer.spec)), None):
+    for record in (fingerprint(Samples(images, labels, drawer.spec)), None):
         drawer.training = {"data_sha256": record} if record else {}
         found = genaug.evaluate(drawer, TensorDataset(images, labels), held_out=TensorDataset(*unseen), **FAST)
         assert found.metrics["copying"].value < 0

@@ -15,7 +15,7 @@ class FakeSource:
     """Deterministic images: pixel (0, 0) is MARK, (0, 1) the label, the rest a hash of (seed, index, place)."""
 
     def __init__(self, num_classes=4, shape=(1, 6, 6), classes=None):
-        self.spec = Spec(shape=shape, num_classes=num_classes, classes=classes)
+        self.spec = Spec(sample=Image(*shape), classes=classes or num_classes)
         self.calls = 0
 
     def sample(self, n=None, *, labels=None, seed=None):

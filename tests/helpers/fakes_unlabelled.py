@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.utils.data import TensorDataset
 
-from genaug.backends import Latent, Spec
+from genaug.modalities.image import Image
+
+from genaug.backends import Categorical, Normal, Spec
 from genaug.randomness import uniform_rows
 
 SHAPE = (1, 4, 4)
@@ -54,7 +56,7 @@ class World:
     """Samples of given kinds: (true class, looks like, how sure, weight)."""
 
     def __init__(self, *kinds):
-        self.spec = Spec(shape=SHAPE, latents=(Latent(size=2),))
+        self.spec = Spec(sample=Image(*SHAPE), latents=(Normal(size=2),))
         self.kinds = torch.tensor([kind[:3] for kind in kinds])
         weights = torch.tensor([kind[3] for kind in kinds], dtype=torch.float64)
         self.edges = (weights / weights.sum()).cumsum(0)
@@ -72,8 +74,8 @@ class CodeWorld:
     """Samples with a categorical latent ``c1``: category k makes images of class ``classes[k]`` that look like k."""
 
     def __init__(self, *classes, latents=("c1",)):
-        codes = tuple(Latent(name=name, kind="categorical", size=len(classes)) for name in latents)
-        self.spec = Spec(shape=SHAPE, latents=(Latent(size=2), *codes))
+        codes = tuple(Categorical(name=name, size=len(classes)) for name in latents)
+        self.spec = Spec(sample=Image(*SHAPE), latents=(Normal(size=2), *codes))
         self.classes = torch.tensor(classes)
         self.asked = []
 

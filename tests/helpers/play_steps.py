@@ -6,8 +6,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from genaug.modalities.image import Image
+
 from genaug.backends import Spec
-from genaug.data.reading import TrainingImages
+from genaug.data.reading import Samples
 from genaug.training.distributed import joined
 from genaug.training.game import Game
 from genaug.training.streams import BatchStream, TrainingStep
@@ -42,7 +44,7 @@ class PlainGenerator(WGANGP):
 def play(steps: int, batch_norm: bool) -> dict[str, torch.Tensor]:
     """Gradients of all turns, and the final weights, each flattened."""
     images = torch.randint(0, 256, (50, 1, 8, 8), generator=torch.Generator().manual_seed(5)).to(torch.uint8)
-    data = TrainingImages(images, None, Spec(shape=(1, 8, 8)))
+    data = Samples(images, None, Spec(sample=Image(1, 8, 8)))
     config = Tiny(batch_norm=batch_norm, latent_size=6, width=4, max_width=8, n_critic=2, lr=1e-3)
     backend, gradients = PlainGenerator(), []
     spec = backend.describe(config, data.spec)

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from genaug.modalities.image import Image
+
 from genaug.backends import Spec
 
 SHAPE = (1, 4, 4)
@@ -34,7 +36,7 @@ class ToySource:
     """Images of the wanted classes; ``shift`` makes them of wrong ones, ``fails_after`` makes it break."""
 
     def __init__(self, shift=0, noise=0.6, fails_after=None):
-        self.spec = Spec(shape=SHAPE, num_classes=CLASSES)
+        self.spec = Spec(sample=Image(*SHAPE), classes=CLASSES)
         self.shift, self.noise, self.fails_after, self.calls = shift, noise, fails_after, 0
 
     def sample(self, n=None, *, labels=None, seed=None):

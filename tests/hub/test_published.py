@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 import genaug
 from genaug.backends import registry
 from genaug.data import load_data
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.hub.card import read_card
 from genaug.hub.pull import PUBLISHED
 from genaug.training.statistics import recompute_statistics
@@ -43,7 +43,7 @@ def test_the_statistics_are_those_of_the_weights():
     """What ``model_cards/recipe.py`` gives, to rounding."""
     generator = genaug.load(CARDS / "digits-cgan", device="cpu")
     published = {name: tensor.clone() for name, tensor in generator.network.named_buffers() if "running" in name}
-    labels = read_images(load_data("digits", split="train")).labels
+    labels = read_samples(load_data("digits", split="train")).labels
     recompute_statistics(
         registry.resolve("cgan"), generator.spec, generator.network, labels, generator.training["seed"]
     )

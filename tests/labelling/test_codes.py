@@ -7,7 +7,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import genaug
-from genaug.backends import Backend, BackendConfig, Latent, Spec, registry
+from genaug.modalities.image import Image
+from genaug.backends import Backend, BackendConfig, Categorical, Normal, Spec, registry
 from genaug.errors import InputError
 from genaug.sources.generator import Generator
 
@@ -146,7 +147,7 @@ class Stripes(Backend):
     Config = BackendConfig
 
     def describe(self, config, data):
-        latents = (Latent(size=16), Latent(name="c1", kind="categorical", size=3))
+        latents = (Normal(size=16), Categorical(name="c1", size=3))
         return data.model_copy(update={"latents": latents, "num_classes": 0, "classes": None})
 
     def build(self, config, spec):
@@ -161,7 +162,7 @@ class Stripes(Backend):
 def test_a_real_generator_and_a_real_classifier(register_backend):
     register_backend("stripes", Stripes)
     backend = registry.resolve("stripes")
-    spec = backend.describe(None, Spec(shape=SHAPE))
+    spec = backend.describe(None, Spec(sample=Image(*SHAPE)))
     generator = Generator("stripes", backend, BackendConfig(), spec, nn.Linear(1, 1), {})
     rows = torch.arange(3).repeat_interleave(3)
     images = torch.randint(100, (9, *SHAPE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)

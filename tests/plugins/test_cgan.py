@@ -6,8 +6,10 @@ from helpers.playing import CPU, batch_of, check_losses, check_penalties_are_flo
 from pydantic import ValidationError
 from torch import nn
 
-from genaug.backends import Latent, Spec, registry
-from genaug.data.reading import TrainingImages
+from genaug.modalities.image import Image
+
+from genaug.backends import Normal, Spec, registry
+from genaug.data.reading import Samples
 from genaug.errors import InputError
 from genaug.training.distributed import Share
 from genaug.training.game import Game
@@ -34,7 +36,7 @@ class TestShapes:
     @pytest.mark.parametrize("classes", [3, 0])
     def test_build_generate_loss_backward(self, backend, configure, shape, classes):
         config = configure()
-        spec = backend.describe(config, Spec(shape=shape, num_classes=classes))
+        spec = backend.describe(config, Spec(sample=Image(*shape), classes=classes))
         nets, step = backend.build(config, spec), step_of(config, spec)
         labels = torch.arange(4) % 3 if classes else None
         images = backend.generate(nets, step.latents(4), labels)
@@ -53,23 +55,23 @@ class TestShapes:
 
 class TestLabels:
     def test_the_spec_takes_the_datas_classes(self, backend, configure):
-        data = Spec(shape=(1, 8, 8), num_classes=2, classes=("a", "b"))
-        assert backend.describe(configure(), data) == data.model_copy(update={"latents": (Latent(size=4),)})
+        data = Spec(sample=Image(1, 8, 8), classes=("a", "b"))
+        assert backend.describe(configure(), data) == data.model_copy(update={"latents": (Normal(size=4),)})
         off = backend.describe(configure(conditional=False), data)
         assert (off.num_classes, off.classes, off.takes_labels) == (0, None, False)
 
     def test_an_unconditional_gan_ignores_the_labels_of_the_data(self, backend, configure):
         config = configure(conditional=False)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         labelled, unlabelled = batch_of((1, 8, 8)), batch_of((1, 8, 8), classes=0)
         values = [play(backend, config, spec, batch)[0] for batch in (labelled, unlabelled)]
         assert all(torch.equal(values[0][name].value, values[1][name].value) for name in values[0])
 
     def test_the_label_changes_the_image_of_the_same_latent(self, backend, configure):
         config = configure()
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         images = torch.stack([torch.full((8, 8), value) for value in (0, 128, 255)]).to(torch.uint8)[:, None]
-        data = TrainingImages(images.repeat(8, 1, 1, 1), torch.arange(24) % 3, spec)
+        data = Samples(images.repeat(8, 1, 1, 1), torch.arange(24) % 3, spec)
         game = Game(backend, config, spec, 0, CPU, Share())
         step, batches = step_of(config, spec), BatchStream(data, 12, 0, CPU, Share())
         for index in range(20):
@@ -82,7 +84,7 @@ class TestLabels:
     @pytest.mark.parametrize("conditioning", ["projection", "embedding", "concatenation"])
     def test_labels_reach_the_score(self, backend, configure, conditioning):
         config = configure(conditioning=conditioning)
-        nets = backend.build(config, backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3)))
+        nets = backend.build(config, backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3)))
         images = batch_of((1, 8, 8)).images
         scores = [nets["discriminator"](images, torch.full((4,), label))[0] for label in range(3)]
         assert not torch.allclose(scores[0], scores[1])
@@ -92,7 +94,7 @@ class TestLabels:
         with pytest.raises(ValidationError, match='conditioning "none" needs classifier_weight above 0'):
             configure(conditioning="none")
         config = configure(conditioning="none", classifier_weight=1.0)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         nets, batch = backend.build(config, spec), batch_of((1, 8, 8))
         one, other = (nets["discriminator"](batch.images, torch.full((4,), label)) for label in (0, 1))
         assert torch.equal(one[0], other[0])
@@ -106,20 +108,20 @@ class TestLabels:
             configure(conditional=False, **options)
         if "classifier_weight" in options:
             with pytest.raises(InputError, match="these have no labels"):
-                backend.describe(configure(**options), Spec(shape=(1, 8, 8)))
+                backend.describe(configure(**options), Spec(sample=Image(1, 8, 8)))
 
     @pytest.mark.parametrize("conditioning", ["embedding", "concatenation"])
     @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 13, 40)])
     def test_planes_fit_every_shape(self, backend, configure, shape, conditioning):
         config = configure(conditioning=conditioning, classifier_weight=1.0)
-        spec = backend.describe(config, Spec(shape=shape, num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(*shape), classes=3))
         losses, gradients = play(backend, config, spec, batch_of(shape))
         assert all(loss.value.isfinite() for loss in losses.values())
         assert all(gradient.isfinite().all() for name in gradients for gradient in gradients[name])
 
     def test_latents_reach_the_image(self, backend, configure):
         config = configure()
-        nets = backend.build(config, backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3)))
+        nets = backend.build(config, backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3)))
         z = torch.zeros(2, 4, requires_grad=True)
         backend.generate(nets.eval(), {"z": z}, torch.tensor([0, 1])).square().sum().backward()
         assert bool((z.grad != 0).all())
@@ -147,7 +149,7 @@ class TestLoss:
 
         def losses(index=0, kind="discriminator", **options):
             config = configure(loss="relativistic", **options)
-            spec = CGAN().describe(config, Spec(shape=(1, 2, 2), num_classes=3))
+            spec = CGAN().describe(config, Spec(sample=Image(1, 2, 2), classes=3))
             nets = nn.ModuleDict({"generator": Stub("generator"), "discriminator": Stub(kind)})
             batch = batch_of((1, 2, 2))
             z = step_of(config, spec, index).latents(4)["z"]
@@ -199,7 +201,7 @@ class TestLoss:
     @pytest.mark.parametrize("loss", LOSSES)
     def test_without_gamma_there_is_no_penalty(self, backend, configure, loss):
         config = configure(loss=loss, gamma=0.0, penalty_every=1)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         losses, _ = play(backend, config, spec, batch_of((1, 8, 8)))
         assert set(losses["discriminator"].log) == {"real_score", "fake_score", "real_above_fake"}
 
@@ -211,7 +213,7 @@ class TestLoss:
 
     def test_the_batch_is_left_as_it_was(self, backend, configure):
         config = configure(penalty_every=1)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         batch = batch_of((1, 8, 8))
         before = batch.images.clone()
         play(backend, config, spec, batch)
@@ -222,7 +224,7 @@ class TestLoss:
     @pytest.mark.parametrize("policy", [(), ("translation", "affine", "color", "cutout")])
     def test_every_objective_runs_and_a_step_helps_its_player(self, backend, configure, loss, policy):
         config = configure(loss=loss)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         for index in (0, 1):  # with and without penalty
             losses, gradients = play(backend, config, spec, batch_of((1, 8, 8)), index, policy)
             assert all(loss.value.isfinite() for loss in losses.values())
@@ -230,7 +232,7 @@ class TestLoss:
 
     def test_penalties_are_taken_in_float32(self, backend, configure):
         config = configure(penalty_every=1, gamma=1.0)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         check_penalties_are_float32(backend, config, spec, "score")
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from genaug.modalities.image import Image
+
 from genaug.backends import Spec
 from genaug.backends.registry import discover, resolve
 from genaug.testing import parametrize_with_checks
@@ -20,7 +22,7 @@ def test_ours(backend, check):
 
 @pytest.mark.parametrize("name", OURS)
 def test_the_checks_run_on_small_networks(name):
-    backend, data = resolve(name), Spec(shape=(1, 8, 8), num_classes=3)
+    backend, data = resolve(name), Spec(sample=Image(1, 8, 8), classes=3)
 
     def weights(config):
         return sum(p.numel() for p in backend.build(config, backend.describe(config, data)).parameters())

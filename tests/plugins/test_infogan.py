@@ -12,8 +12,9 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import genaug
-from genaug.backends import Batch, Latent, Spec, registry
-from genaug.data.reading import TrainingImages
+from genaug.modalities.image import Image
+from genaug.backends import Batch, Categorical, Spec, Uniform, registry
+from genaug.data.reading import Samples
 from genaug.errors import InputError
 from genaug.training.checkpoint import newest_checkpoint
 from genaug.training.distributed import Share
@@ -32,7 +33,7 @@ CODES = [
     {"continuous_as": "modulation"},
     {"continuous": 0, "continuous_as": "modulation"},
 ]
-C, U = Latent(name="c1", kind="categorical", size=5), Latent(name="u1", kind="uniform", size=2)
+C, U = Categorical(name="c1", size=5), Uniform(name="u1", size=2)
 TINY = {"width": 4, "max_width": 8, "hidden": 16, "latent_size": 4}
 
 
@@ -46,7 +47,7 @@ def configure(**options):
 
 
 def spec_of(config, shape=(1, 8, 8), classes=3):
-    return InfoGAN().describe(config, Spec(shape=shape, num_classes=classes))
+    return InfoGAN().describe(config, Spec(sample=Image(*shape), classes=classes))
 
 
 def fit(out, dataset, steps=4, **options):
@@ -92,7 +93,7 @@ class TestShapes:
 class TestSpec:
     def test_codes_have_names_and_there_are_no_labels(self):
         config = configure(categories=[10, 3], continuous=2, latent_size=7)
-        spec = InfoGAN().describe(config, Spec(shape=(1, 8, 8), num_classes=2, classes=("a", "b")))
+        spec = InfoGAN().describe(config, Spec(sample=Image(1, 8, 8), classes=("a", "b")))
         assert (spec.num_classes, spec.classes, spec.takes_labels) == (0, None, False)
         assert [(latent.name, latent.kind, latent.size) for latent in spec.latents] == [
             ("z", "normal", 7),
@@ -251,7 +252,7 @@ class TestInformationTrains:
         """The networks before and after one step of the engine's game."""
         config = configure(**options)
         spec = spec_of(config)
-        data = TrainingImages(torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8), None, spec)
+        data = Samples(torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8), None, spec)
         game = Game(InfoGAN(), config, spec, 0, CPU, Share())
         nn.init.zeros_(game.nets["discriminator"].score.weight)
         before = {name: weight.clone() for name, weight in game.nets.named_parameters()}

@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import leaky_relu
 
 import genaug
+from genaug.modalities.image import Image
 from genaug.backends import Spec, registry
 from genaug_infogan.backend import InfoGANConfig
 
@@ -15,7 +16,7 @@ TINY = {"width": 4, "max_width": 8, "hidden": 16, "latent_size": 4, "continuous_
 def network():
     backend, config = registry.resolve("infogan"), InfoGANConfig(**TINY, categories=[3], continuous=2)
     torch.manual_seed(0)
-    return backend.build(config, backend.describe(config, Spec(shape=(1, 16, 16))))["generator"].eval()
+    return backend.build(config, backend.describe(config, Spec(sample=Image(1, 16, 16))))["generator"].eval()
 
 
 @pytest.fixture

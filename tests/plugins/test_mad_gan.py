@@ -7,8 +7,9 @@ from pydantic import ValidationError
 from torch import nn
 
 import genaug
-from genaug.backends import Latent, Spec, registry
-from genaug.data.reading import TrainingImages
+from genaug.modalities.image import Image
+from genaug.backends import Categorical, Normal, Spec, registry
+from genaug.data.reading import Samples
 from genaug.errors import InputError
 from genaug.sources.generator import Generator
 from genaug.training.distributed import Share
@@ -39,7 +40,7 @@ def made(backend, configure):
 
     def make(shape=(1, 8, 8), num_classes=3, **options):
         config = configure(**options)
-        spec = backend.describe(config, Spec(shape=shape, num_classes=num_classes))
+        spec = backend.describe(config, Spec(sample=Image(*shape), classes=num_classes))
         torch.manual_seed(0)
         network = backend.build(config, spec)["generator"]
         return Generator("mad-gan", backend, config, spec, network, {})
@@ -53,7 +54,7 @@ class TestShapes:
     @pytest.mark.parametrize("full", [False, True])
     def test_build_generate_loss_backward(self, backend, configure, shape, classes, full):
         config = configure(full_batch=full)
-        spec = backend.describe(config, Spec(shape=shape, num_classes=classes))
+        spec = backend.describe(config, Spec(sample=Image(*shape), classes=classes))
         nets, step = backend.build(config, spec).eval(), step_of(config, spec)
         labels = torch.arange(7) % 3 if classes else None
         images = backend.generate(nets, step.latents(7), labels)
@@ -75,7 +76,7 @@ class TestShapes:
 
     def test_more_generators_than_samples(self, backend, configure):
         config = configure(generators=10)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         for index in range(4):
             _, gradients = play(backend, config, spec, batch_of((1, 8, 8), 4), index)
             assert all(gradient is not None for gradient in gradients["generator"])  # or ranks would drift apart
@@ -129,8 +130,8 @@ class Head(nn.Module):
 
 class TestGenerators:
     def test_the_spec_has_a_latent_for_the_generator(self, backend, configure):
-        data = Spec(shape=(1, 8, 8), num_classes=2, classes=("a", "b"))
-        latents = (Latent(size=4), Latent(name="member", kind="categorical", size=3))
+        data = Spec(sample=Image(1, 8, 8), classes=("a", "b"))
+        latents = (Normal(size=4), Categorical(name="member", size=3))
         assert backend.describe(configure(), data) == data.model_copy(update={"latents": latents})
         off = backend.describe(configure(conditional=False), data)
         assert (off.num_classes, off.classes, off.takes_labels) == (0, None, False)
@@ -202,7 +203,7 @@ class TestGenerators:
 
     def test_latents_reach_the_image(self, backend, configure):
         config = configure()
-        nets = backend.build(config, backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3)))
+        nets = backend.build(config, backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3)))
         z = torch.zeros(2, 4, requires_grad=True)
         latents = {"z": z, "member": torch.tensor([2, 0])}
         backend.generate(nets.eval(), latents, torch.tensor([0, 1])).square().sum().backward()
@@ -213,7 +214,7 @@ class TestTurns:
     @pytest.mark.parametrize("full", [False, True])
     def test_the_trunk_runs_once_a_step_and_heads_for_their_own_samples(self, backend, configure, full):
         config = configure(full_batch=full, penalty_every=1)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         nets, step, seen = backend.build(config, spec), step_of(config, spec), []
         generator = nets["generator"]
         generator.trunk.register_forward_hook(lambda module, inputs, out: seen.append(("trunk", len(out))))
@@ -227,7 +228,7 @@ class TestTurns:
     @pytest.mark.parametrize(("gamma", "judged"), [(0.0, [24]), (1.0, [6, 6, 12])])
     def test_the_discriminator_sees_every_generators_full_batch(self, backend, configure, gamma, judged):
         config = configure(full_batch=True, gamma=gamma, penalty_every=1)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         nets, step, seen = backend.build(config, spec), step_of(config, spec), []
         nets["discriminator"].register_forward_hook(lambda module, inputs, out: seen.append(len(out)))
         for player in ("generator", "discriminator"):
@@ -237,7 +238,7 @@ class TestTurns:
     @pytest.mark.parametrize("options", [{}, {"conditional": False}])
     def test_r2_is_of_a_batch_to_which_all_generators_add(self, backend, configure, options):
         config = configure(full_batch=True, penalty_every=1, **options)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         nets, step, batch = backend.build(config, spec), step_of(config, spec), batch_of((1, 8, 8), 6)
         labels = batch.labels if config.conditional else None
         backend.loss("generator", nets, batch, step)
@@ -258,9 +259,9 @@ class TestTurns:
 
     def test_the_label_and_the_member_change_the_image_after_training(self, backend, configure):
         config = configure(generators=2, diversity=1.0)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         images = torch.stack([torch.full((8, 8), value) for value in (0, 128, 255)]).to(torch.uint8)[:, None]
-        data = TrainingImages(images.repeat(8, 1, 1, 1), torch.arange(24) % 3, spec)
+        data = Samples(images.repeat(8, 1, 1, 1), torch.arange(24) % 3, spec)
         game = Game(backend, config, spec, 0, CPU, Share())
         step, batches = step_of(config, spec), BatchStream(data, 12, 0, CPU, Share())
         for index in range(60):
@@ -275,9 +276,9 @@ class TestTurns:
         named = {}
         for weight in (0.0, 5.0):
             config = configure(generators=2, diversity=weight, conditional=False)
-            spec = backend.describe(config, Spec(shape=(1, 8, 8)))
+            spec = backend.describe(config, Spec(sample=Image(1, 8, 8)))
             torch.manual_seed(0)
-            data = TrainingImages(torch.randint(0, 256, (64, 1, 8, 8)).to(torch.uint8), None, spec)
+            data = Samples(torch.randint(0, 256, (64, 1, 8, 8)).to(torch.uint8), None, spec)
             game = Game(backend, config, spec, 0, CPU, Share())
             step, batches = step_of(config, spec), BatchStream(data, 16, 0, CPU, Share())
             values = []
@@ -358,7 +359,7 @@ class TestLoss:
 
         def losses(index=0, **options):
             config = configure(generators=3, **options)
-            spec = MADGAN().describe(config, Spec(shape=(1, 2, 2), num_classes=3))
+            spec = MADGAN().describe(config, Spec(sample=Image(1, 2, 2), classes=3))
             weights = [0.3, -0.5, 0.9]
             generator = MultiGenerator(3, Ignoring(nn.Identity()), SeparateHeads([Scale(w) for w in weights]))
             nets = nn.ModuleDict({"generator": generator, "discriminator": Stub(3)})
@@ -459,7 +460,7 @@ class TestLoss:
     @pytest.mark.parametrize("full", [False, True])
     def test_every_objective_runs_augmented_too(self, backend, configure, loss, full):
         config = configure(loss=loss, full_batch=full)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         for index in (0, 1):  # with and without penalty
             losses, gradients = play(
                 backend, config, spec, batch_of((1, 8, 8)), index, ("translation", "affine", "color", "cutout")
@@ -469,7 +470,7 @@ class TestLoss:
 
     def test_the_batch_is_left_as_it_was(self, backend, configure):
         config = configure(penalty_every=1)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         batch = batch_of((1, 8, 8))
         before = batch.images.clone()
         play(backend, config, spec, batch)
@@ -478,20 +479,20 @@ class TestLoss:
 
     def test_an_unconditional_madgan_ignores_the_labels_of_the_data(self, backend, configure):
         config = configure(conditional=False)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         values = [play(backend, config, spec, batch_of((1, 8, 8), classes=classes))[0] for classes in (3, 0)]
         assert all(torch.equal(values[0][name].value, values[1][name].value) for name in values[0])
 
     def test_penalties_are_taken_in_float32(self, backend, configure):
         config = configure(penalty_every=1, gamma=1.0)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         check_penalties_are_float32(backend, config, spec, "outputs")
 
 
 class TestThesis:
     def test_its_networks_have_the_counts_of_the_kick_off(self, backend):
         config = MADGANConfig(preset="thesis")
-        spec = backend.describe(config, Spec(shape=(1, 28, 28), num_classes=10))
+        spec = backend.describe(config, Spec(sample=Image(1, 28, 28), classes=10))
         assert [latent.size for latent in spec.latents] == [256, 5]
         nets = backend.build(config, spec)
         networks = nets["generator"].heads.networks
@@ -531,7 +532,7 @@ class TestThesis:
     @pytest.mark.parametrize("full", [False, True])
     def test_it_trains(self, backend, full):
         config = MADGANConfig(preset="thesis", generators=2, latent_size=8, full_batch=full)
-        spec = backend.describe(config, Spec(shape=(1, 28, 28), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 28, 28), classes=3))
         losses, gradients = play(backend, config, spec, batch_of((1, 28, 28)))
         assert all(loss.value.isfinite() for loss in losses.values())
         assert all(float(g.abs().sum()) > 0 for name in losses for g in gradients[name])
@@ -539,8 +540,8 @@ class TestThesis:
     def test_what_it_cannot_take_is_refused_with_a_reason(self, backend):
         config = MADGANConfig(preset="thesis", full_batch=False)
         with pytest.raises(InputError, match=r"\(1, 28, 28\), got \(3, 32, 32\)"):
-            backend.describe(config, Spec(shape=(3, 32, 32)))
-        spec = backend.describe(config, Spec(shape=(1, 28, 28)))
+            backend.describe(config, Spec(sample=Image(3, 32, 32)))
+        spec = backend.describe(config, Spec(sample=Image(1, 28, 28)))
         with pytest.raises(InputError, match=r"needs 2 at least, got 1 \(batch of 7, 5 generators\)"):
             play(backend, config, spec, batch_of((1, 28, 28), 7))
         with pytest.raises(ValidationError, match="take no labels"):

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from torch import nn
 
 import genaug
-from genaug.backends import Batch, Latent, Spec, registry
+from genaug.modalities.image import Image
+from genaug.backends import Batch, Normal, Spec, registry
 from genaug.errors import InputError
 from genaug_wgan_gp.backend import WGANGP, WGANGPConfig
 
@@ -33,7 +34,7 @@ class TestShapes:
     @pytest.mark.parametrize("classes", [3, 0])
     def test_build_generate_loss_backward(self, backend, configure, shape, classes):
         config = configure()
-        spec = backend.describe(config, Spec(shape=shape, num_classes=classes))
+        spec = backend.describe(config, Spec(sample=Image(*shape), classes=classes))
         nets, step = backend.build(config, spec), step_of(config, spec)
         labels = torch.arange(4) % 3 if classes else None
         assert backend.generate(nets, step.latents(4), labels).shape == (4, *shape)
@@ -42,14 +43,14 @@ class TestShapes:
 
 class TestLabels:
     def test_the_spec_takes_the_datas_classes(self, backend, configure):
-        data = Spec(shape=(1, 8, 8), num_classes=2, classes=("a", "b"))
-        assert backend.describe(configure(), data) == data.model_copy(update={"latents": (Latent(size=4),)})
+        data = Spec(sample=Image(1, 8, 8), classes=("a", "b"))
+        assert backend.describe(configure(), data) == data.model_copy(update={"latents": (Normal(size=4),)})
         off = backend.describe(configure(conditional=False), data)
         assert (off.num_classes, off.classes, off.takes_labels) == (0, None, False)
 
     def test_without_conditional_the_labels_of_the_data_are_ignored(self, backend, configure):
         config = configure(conditional=False)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         labelled, unlabelled = batch_of((1, 8, 8)), batch_of((1, 8, 8), classes=0)
         values = [play(backend, config, spec, batch)[0] for batch in (labelled, unlabelled)]
         assert all(torch.equal(values[0][name].value, values[1][name].value) for name in values[0])
@@ -57,7 +58,7 @@ class TestLabels:
     @pytest.mark.parametrize("player", ["critic", "generator"])
     def test_labels_reach_both_players_losses(self, backend, configure, player):
         config = configure()
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         batch = batch_of((1, 8, 8))
         other = Batch(batch.images, (batch.labels + 1) % 3)
         values = [play(backend, config, spec, one)[0][player].value for one in (batch, other)]
@@ -103,7 +104,7 @@ class TestLoss:
 
         def turns(critic, **options):
             config = WGANGPConfig(latent_size=4, **options)
-            spec = WGANGP().describe(config, Spec(shape=(1, 2, 2), num_classes=3))
+            spec = WGANGP().describe(config, Spec(sample=Image(1, 2, 2), classes=3))
             nets, batch = nn.ModuleDict({"generator": Generator(), "critic": critic}), batch_of((1, 2, 2))
             draws = step_of(config, spec)
             z, weight, later = draws.latents(4)["z"], draws.uniform(4, 1, 1, 1), draws.latents(4)["z"]
@@ -156,7 +157,7 @@ class TestLoss:
 
     def test_each_turn_has_latents_of_its_own(self, backend):
         config = WGANGPConfig(latent_size=4)
-        spec = backend.describe(config, Spec(shape=(1, 2, 2), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 2, 2), classes=3))
         nets = nn.ModuleDict({"generator": Generator(), "critic": LinearCritic()})
         step = step_of(config, spec)
         for player in ["critic"] * 5 + ["generator"]:
@@ -174,7 +175,7 @@ class TestLoss:
     def test_the_batch_is_left_as_it_was(self, backend, configure):
         config, batch = configure(), batch_of((1, 8, 8))
         before = batch.images.clone()
-        play(backend, config, backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3)), batch)
+        play(backend, config, backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3)), batch)
         assert torch.equal(batch.images, before)
         assert not batch.images.requires_grad
 
@@ -182,14 +183,14 @@ class TestLoss:
     @pytest.mark.parametrize("policy", [(), ("translation", "affine", "color", "cutout")])
     def test_every_objective_runs_with_and_without_augmentation(self, backend, configure, loss, policy):
         config = configure(loss=loss)
-        spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         losses, gradients = play(backend, config, spec, batch_of((1, 8, 8)), policy=policy)
         assert all(value.value.isfinite() for value in losses.values())
         assert all(any(float(g.abs().sum()) > 0 for g in gradients[name]) for name in losses)
 
     def test_only_the_penalty_leaves_bfloat16(self, backend):
         config = WGANGPConfig(latent_size=4)
-        spec = backend.describe(config, Spec(shape=(1, 2, 2), num_classes=3))
+        spec = backend.describe(config, Spec(sample=Image(1, 2, 2), classes=3))
         nets = nn.ModuleDict({"generator": Generator(), "critic": LinearCritic()})
         step = step_of(config, spec, dtype=torch.bfloat16)
         with step.networks():
@@ -203,7 +204,7 @@ def test_the_estimate_of_a_trained_critic_is_the_distance(backend):
     """All real images are 0.5 and all generated ones 0, so that the distance is |0.5 - 0| over 16 pixels: 2."""
     torch.manual_seed(0)
     config = WGANGPConfig(width=8, max_width=16, latent_size=4)
-    spec = backend.describe(config, Spec(shape=(1, 4, 4)))
+    spec = backend.describe(config, Spec(sample=Image(1, 4, 4)))
     nets, step = backend.build(config, spec), step_of(config, spec)
     for parameter in nets["generator"].image.parameters():
         nn.init.zeros_(parameter)
@@ -220,7 +221,7 @@ def test_the_estimate_of_a_trained_critic_is_the_distance(backend):
 class TestOptions:
     def test_the_defaults_are_the_papers(self, backend):
         config = WGANGPConfig()
-        nets = backend.build(config, backend.describe(config, Spec(shape=(1, 8, 8))))
+        nets = backend.build(config, backend.describe(config, Spec(sample=Image(1, 8, 8))))
         critic, generator = backend.players(config, nets)
         assert (critic.name, critic.lr, critic.betas, critic.steps) == ("critic", 1e-4, (0.0, 0.9), 5)
         assert (generator.name, generator.lr, generator.betas, generator.steps) == ("generator", 1e-4, (0.0, 0.9), 1)

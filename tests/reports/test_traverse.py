@@ -13,18 +13,19 @@ from torch.nn.functional import pad
 from typer.testing import CliRunner
 
 import genaug.reports.traverse
-from genaug.backends import Backend, BackendConfig, Latent, Spec
+from genaug.modalities.image import Image
+from genaug.backends import Backend, BackendConfig, Categorical, Normal, Spec, Uniform
 from genaug.cli import app
 from genaug.errors import InputError, OutputExistsError, SaveError
 from genaug.reports.traverse import slerp
 from genaug.sources.generator import Generator
 
-Z3 = Latent(size=3)
-MEMBER = Latent(name="member", kind="categorical", size=3)
+Z3 = Normal(size=3)
+MEMBER = Categorical(name="member", size=3)
 INFO = (
     Z3,
-    Latent(name="c1", kind="categorical", size=4),
-    *(Latent(name=f"u{i}", kind="uniform", size=1) for i in (1, 2)),
+    Categorical(name="c1", size=4),
+    *(Uniform(name=f"u{i}", size=1) for i in (1, 2)),
 )
 STEP = 2.1 / 255  # what a pixel's rounding may cost, in [-1, 1]
 
@@ -52,7 +53,7 @@ def show(monkeypatch):
     """``show(latents, num_classes)``: a generator, and by sheet name the numbers its images were made from."""
 
     def made(latents, num_classes=0, classes=None, **options):
-        spec = Spec(shape=(1, 8, 8), num_classes=num_classes, classes=classes, latents=latents)
+        spec = Spec(sample=Image(1, 8, 8), classes=classes or num_classes, latents=latents)
         generator = Generator("show", Show(), BackendConfig(), spec, nn.Identity(), {})
         blocks, draw = [], genaug.reports.traverse.draw_sheet
 
@@ -100,7 +101,7 @@ class TestGrid:
             assert close(seen["grid_u1_u2"]["z"], sample[:, 3:6].expand(100, 3))
 
     def test_three_codes_make_three_pairs_with_the_third_at_0(self, show):
-        _, _, seen = show((Z3, Latent(name="u", kind="uniform", size=3)))
+        _, _, seen = show((Z3, Uniform(name="u", size=3)))
         assert [name for name in seen if name.startswith("grid")] == ["grid_u.0_u.1", "grid_u.0_u.2", "grid_u.1_u.2"]
         assert close(seen["grid_u.0_u.2"]["u"][:, 1], torch.zeros(100))
         assert close(seen["grid_u.0_u.2"]["u"][:10, 0], torch.linspace(-1, 1, 10))
@@ -118,7 +119,7 @@ class TestGrid:
         assert close(seen["grid_z.2_u1"]["u2"], torch.zeros(100, 1))
 
     def test_a_single_axis_has_a_row_for_each_of_several_samples(self, show):
-        generator, _, seen = show((Z3, Latent(name="u1", kind="uniform", size=1)), steps=4)
+        generator, _, seen = show((Z3, Uniform(name="u1", size=1)), steps=4)
         grid = seen["grid_u1"]
         assert close(grid["u1"][:, 0], torch.linspace(-1, 1, 4).repeat(4))
         samples = generator.sample(4, seed=0)[0].flatten(1).float() / 127.5 - 1
@@ -161,7 +162,7 @@ class TestCategories:
         assert close(seen["category_member_1"]["member"], torch.full((12, 1), 1 / 3))
 
     def test_of_many_categories_twenty(self, show):
-        _, sheets, _ = show((Z3, Latent(name="c1", kind="categorical", size=300)), steps=2)
+        _, sheets, _ = show((Z3, Categorical(name="c1", size=300)), steps=2)
         names = [name for name in sheets if name.startswith("category")]
         assert len(names) == 20
         assert names == sorted(names)

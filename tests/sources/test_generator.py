@@ -12,7 +12,7 @@ from torch import nn
 
 import genaug
 from genaug.artifacts.figures import read_evaluation, write_evaluation
-from genaug.backends import Latent
+from genaug.backends import Categorical, Normal, Uniform
 from genaug.backends.latents import latent_rows
 from genaug.errors import FormatError, InputError, PluginError
 from genaug.sources.generator import Generator, chunk_size
@@ -162,7 +162,7 @@ class TestMemory:
 class TestDecode:
     def test_the_latents_of_a_seed_give_its_samples(self, generator):
         images, labels = generator.sample(20, seed=SEED)
-        z = latent_rows(Latent(size=4), SEED, 0, 20)
+        z = latent_rows(Normal(size=4), SEED, 0, 20)
         assert torch.equal(generator.decode(z, labels), images)
         assert torch.equal(generator.decode(z=z, labels=labels.tolist()), images)
         assert torch.equal(generator.decode(z.double(), labels), images)
@@ -171,7 +171,7 @@ class TestDecode:
         assert torch.equal(floats, generator.sample(20, seed=SEED, dtype=torch.float32)[0])
 
     def test_without_labels(self, unlabelled):
-        z = latent_rows(Latent(size=4), SEED, 0, 6)
+        z = latent_rows(Normal(size=4), SEED, 0, 6)
         assert torch.equal(unlabelled.decode(z), unlabelled.sample(6, seed=SEED)[0])
 
     def test_latents_that_carry_a_gradient(self, generator):
@@ -212,9 +212,9 @@ class TestCodes:
     def coded(self, make_generator):
         generator = make_generator(num_classes=0)
         latents = (
-            Latent(size=4),
-            Latent(name="c", kind="categorical", size=3),
-            Latent(name="u", kind="uniform", size=2),
+            Normal(size=4),
+            Categorical(name="c", size=3),
+            Uniform(name="u", size=2),
         )
         generator._spec = generator.spec.model_copy(update={"latents": latents})
 
@@ -420,7 +420,7 @@ class TestSaveAndLoad:
 
         register_backend("ramp", Ramp)
         config = Ramp.Config(offset=None)
-        spec = Ramp().describe(config, genaug.Spec(shape=(1, 8, 8)))
+        spec = Ramp().describe(config, Spec(sample=Image(1, 8, 8)))
         generator = Generator("ramp", Ramp(), config, spec, Network(), {})
         before = torch.random.get_rng_state()
         loaded = genaug.load(generator.save(tmp_path / "g"), device="cpu")

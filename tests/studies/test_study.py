@@ -19,7 +19,7 @@ from helpers.toy import SHAPE, ToySet, ToySource, linear
 from torchvision.transforms import v2
 
 import genaug
-from genaug.data.reading import fingerprint, read_images
+from genaug.data.reading import fingerprint, read_samples
 from genaug.errors import FormatError, InputError, OutputExistsError, PluginError, SaveError
 from genaug.labelling.source import LabelledSource
 from genaug.studies import OnBatches, Recipe
@@ -532,7 +532,7 @@ def test_what_cant_be_studied_is_refused(changes, told, tmp_path):
 
 def test_a_source_that_was_trained_on_the_test_set_is_refused_also_inside_another():
     source = ToySource()
-    source.training = {"data_sha256": fingerprint(read_images(TEST)), "images": len(TEST)}
+    source.training = {"data_sha256": fingerprint(read_samples(TEST)), "images": len(TEST)}
     for found in (source, genaug.SamplePool(source, size=30)):
         with pytest.raises(InputError, match="'leak' was trained on the test set"):
             study(sources={"leak": found})
@@ -562,14 +562,14 @@ def test_labels_are_told_of_also_those_of_a_pool():
     source = ToySource()
     source.training = {"images": 500}
     labelled = Labelled(source, source.spec)
-    train = read_images(TRAIN)
+    train = read_samples(TRAIN)
     for found in (labelled, genaug.SamplePool(labelled, size=30)):
         saw = sources_module.told(found, train)["saw"]
         assert saw == "500 images, and its labels come from 30 labelled images"
 
 
 def test_a_pool_is_told_by_all_its_images_and_gives_each_once_a_seed():
-    train = read_images(TRAIN)
+    train = read_samples(TRAIN)
     images, labels = train.images.clone(), train.labels
     told, made = [], []
     for _ in range(2):
@@ -585,7 +585,7 @@ def test_a_pool_is_told_by_all_its_images_and_gives_each_once_a_seed():
 
 
 def test_a_pool_that_lacks_a_class_is_refused_before_anything_is_trained():
-    some = read_images(TRAIN)
+    some = read_samples(TRAIN)
     rows = torch.nonzero(some.labels != 1).flatten()
     pool = genaug.SamplePool.from_dataset(torch.utils.data.TensorDataset(some.images[rows], some.labels[rows]))
     with pytest.raises(InputError, match=r"source 'made'.* class"):
@@ -669,13 +669,13 @@ def test_classes_matched_by_number_are_reported(good):
 
 
 def test_a_source_that_was_trained_on_the_test_set_is_refused():
-    from genaug.data.reading import fingerprint, read_images
+    from genaug.data.reading import fingerprint, read_samples
 
     source = ToySource()
-    source.training = {"images": len(TEST), "data_sha256": fingerprint(read_images(TEST))}
+    source.training = {"images": len(TEST), "data_sha256": fingerprint(read_samples(TEST))}
     with pytest.raises(InputError, match="trained on the test set"):
         study(sources={"x": source})
-    source.training = {"images": len(TRAIN), "data_sha256": fingerprint(read_images(TRAIN))}
+    source.training = {"images": len(TRAIN), "data_sha256": fingerprint(read_samples(TRAIN))}
     report = study(sources={"x": source}, updates=1, seeds=2)
     assert report.details["settings"]["sources"]["x"]["saw"].startswith("60 images, the whole training set")
 

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from genaug.modalities.image import Image
+
 from genaug.backends import Backend, BackendConfig, Loss, Player, Spec
-from genaug.data.reading import TrainingImages
+from genaug.data.reading import Samples
 from genaug.training.distributed import Share
 from genaug.training.game import Game
 from genaug.training.streams import BatchStream, TrainingStep
@@ -38,9 +40,9 @@ def start():
     """A game of ``Pull``, and a function that plays the step of an index."""
 
     def begin(told=None):
-        config, spec, share = Pull.Config(), Spec(shape=(1, 2, 2)), Share()
+        config, spec, share = Pull.Config(), Spec(sample=Image(1, 2, 2)), Share()
         game = Game(Pull(), config, spec, 0, CPU, share, told)
-        data = TrainingImages(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), None, spec)
+        data = Samples(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), None, spec)
         batches = BatchStream(data, 2, 0, CPU, share)
         step = TrainingStep(config, spec, seed=0, device=CPU, dtype=torch.float32, share=share, policy=())
 

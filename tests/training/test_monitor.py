@@ -3,13 +3,15 @@
 import pytest
 import torch
 
-from genaug.backends import Latent, Spec
-from genaug.data.reading import TrainingImages
+from genaug.modalities.image import Image
+
+from genaug.backends import Categorical, Normal, Spec
+from genaug.data.reading import Samples
 from genaug.training.monitor import Monitor
 from genaug.training.run_folder import RunFolder
 
 SHAPE, CLASSES = (1, 4, 4), 3
-LATENTS = (Latent(size=2), Latent(name="member", kind="categorical", size=4))
+LATENTS = (Normal(size=2), Categorical(name="member", size=4))
 
 
 class Noise:
@@ -33,10 +35,10 @@ class Noise:
 def look(tmp_path, kind, num_classes=CLASSES, latents=LATENTS):
     images = torch.randint(0, 256, (90, *SHAPE), generator=torch.Generator().manual_seed(7)).to(torch.uint8)
     labels = torch.arange(90) % CLASSES if num_classes else None
-    spec = Spec(shape=SHAPE, num_classes=num_classes, latents=latents)
+    spec = Spec(sample=Image(*SHAPE), classes=num_classes, latents=latents)
     folder, told = RunFolder(tmp_path / "run"), []
     with folder.claimed("a test", overwrite=False, resume=False):
-        return Monitor(TrainingImages(images, labels, spec), spec, folder).look(Noise(kind), 5, told.append), told
+        return Monitor(Samples(images, labels, spec), spec, folder).look(Noise(kind), 5, told.append), told
 
 
 @pytest.mark.parametrize("num_classes", [0, CLASSES])
@@ -55,7 +57,7 @@ def test_generators_with_one_picture_each(tmp_path):
 
 
 def test_one_picture_a_class(tmp_path):
-    found, told = look(tmp_path, "one a class", latents=(Latent(size=2),))
+    found, told = look(tmp_path, "one a class", latents=(Normal(size=2),))
     assert found == {"diversity": 0}
     assert len(told) == 1
     assert "samples of one class differ 0% as much as real ones" in told[0]

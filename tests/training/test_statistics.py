@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 import genaug
-from genaug.backends import Backend, BackendConfig, Latent, Spec, registry
+from genaug.modalities.image import Image
+from genaug.backends import Backend, BackendConfig, Categorical, Normal, Spec, Uniform, registry
 from genaug.data import load_data
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.training import statistics
 from genaug.training.statistics import recompute_statistics
 
@@ -70,7 +71,7 @@ def check_backend(name, folder, config, steps):
     generator = genaug.fit(
         name, digits, out=folder, steps=steps, config=config, device="cpu", precision="float32", progress=False
     )
-    backend, labels = registry.resolve(name), read_images(digits).labels
+    backend, labels = registry.resolve(name), read_samples(digits).labels
     network = genaug.load(folder, device="cpu").network
     inputs = random_inputs(generator.spec, labels, RECOMPUTED_FROM, seed=99)
     recomputed = in_one_batch(backend, network, *inputs)
@@ -141,7 +142,7 @@ def network():
         return made
 
 
-SPEC = Spec(shape=(1, 2, 2), num_classes=2, latents=(Latent(size=6),))
+SPEC = Spec(sample=Image(1, 2, 2), classes=2, latents=(Normal(size=6),))
 
 
 def state(network):
@@ -217,7 +218,7 @@ def test_modes_and_random_numbers_are_left_as_they_were(network):
 def test_more_latents_than_the_sequence_has_dimensions(monkeypatch):
     """``z`` has more dimensions than a Sobol sequence."""
     monkeypatch.setattr(statistics.SobolEngine, "MAXDIM", 4)
-    latents = (Latent(size=6), Latent(name="c", kind="categorical", size=3), Latent(name="u", kind="uniform", size=2))
+    latents = (Normal(size=6), Categorical(name="c", size=3), Uniform(name="u", size=2))
     spec = SPEC.model_copy(update={"latents": latents})
     parts = list(statistics._draws(spec, None, 0, torch.device("cpu"), statistics.SAMPLES))
     z, c, u = (torch.cat([drawn[name] for drawn, _ in parts]) for name in ("z", "c", "u"))

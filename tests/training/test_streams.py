@@ -3,23 +3,25 @@
 import pytest
 import torch
 
-from genaug.backends import Latent, Spec
-from genaug.data.reading import TrainingImages
+from genaug.modalities.image import Image
+
+from genaug.backends import Categorical, Normal, Spec, Uniform
+from genaug.data.reading import Samples
 from genaug.training.distributed import Share
 from genaug.training.streams import BatchStream, TrainingStep
 
 CPU = torch.device("cpu")
 LATENTS = (
-    Latent(size=3),
-    Latent(name="u", kind="uniform", size=2),
-    Latent(name="c", kind="categorical", size=5),
+    Normal(size=3),
+    Uniform(name="u", size=2),
+    Categorical(name="c", size=5),
 )
 
 
 def data_of(n, labelled=True):
     """Image i has the value i everywhere and the label i."""
     images = torch.arange(n, dtype=torch.uint8)[:, None, None, None].expand(n, 1, 2, 3).contiguous()
-    return TrainingImages(images, torch.arange(n) if labelled else None, Spec(shape=(1, 2, 3), num_classes=n))
+    return Samples(images, torch.arange(n) if labelled else None, Spec(sample=Image(1, 2, 3), classes=n))
 
 
 def stream(n=10, batch_size=4, seed=0, share=None):
@@ -29,7 +31,7 @@ def stream(n=10, batch_size=4, seed=0, share=None):
 def step_of(seed=0, index=0, share=None, policy=()):
     step = TrainingStep(
         None,
-        Spec(shape=(1, 8, 8), latents=LATENTS),
+        Spec(sample=Image(1, 8, 8), latents=LATENTS),
         seed=seed,
         device=CPU,
         dtype=torch.float32,
@@ -68,7 +70,7 @@ class TestBatchStream:
         assert batch.images.shape == (255, 1, 2, 3)
         assert torch.allclose(batch.images[:, 0, 0, 0], batch.labels / 127.5 - 1)
         extremes = BatchStream(
-            TrainingImages(torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None], None, Spec(shape=(1, 1, 1))),
+            Samples(torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None], None, Spec(sample=Image(1, 1, 1))),
             2,
             0,
             CPU,
@@ -157,7 +159,7 @@ class TestTrainingStep:
 
     def test_float32_switches_autocast_off(self):
         step = TrainingStep(
-            None, Spec(shape=(1, 8, 8)), seed=0, device=CPU, dtype=torch.bfloat16, share=Share(), policy=()
+            None, Spec(sample=Image(1, 8, 8)), seed=0, device=CPU, dtype=torch.bfloat16, share=Share(), policy=()
         )
         left = torch.ones(2, 2)
         with step.networks():

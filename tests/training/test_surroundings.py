@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 import genaug
 from genaug.data import load_data
-from genaug.data.reading import read_images
+from genaug.data.reading import read_samples
 from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.progress import Progress
@@ -75,7 +75,7 @@ def test_arrays_of_any_byte_order(dtype):
     pixels = np.arange(16).reshape(4, 4)
     images = [(pixels if dtype == "|u1" else pixels / 255).astype(dtype)] * 3
     labels = np.array([2, 0, 1], ">i8")
-    data = read_images([(image, labels[index : index + 1].reshape(())) for index, image in enumerate(images)])
+    data = read_samples([(image, labels[index : index + 1].reshape(())) for index, image in enumerate(images)])
     assert data.images[2, 0].tolist() == pixels.tolist()
     assert data.labels.tolist() == [2, 0, 1]
 

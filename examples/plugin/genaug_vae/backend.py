@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from genaug.backends import Backend, BackendConfig, Batch, Loss, Player, Spec, Step
+from genaug.backends import Backend, BackendConfig, Batch, Inputs, Loss, Player, Spec, Step, adam
 from genaug.nn.blocks import ConvFeatures, ConvGenerator
 
 
@@ -22,7 +22,7 @@ class VAEConfig(BackendConfig):
 class Encoder(nn.Module):
     """Images (N, C, H, W) and labels (N,), or None, to the mean and the log-variance of z, each (N, latent_size)."""
 
-    def __init__(self, shape: tuple[int, int, int], num_classes: int, latent_size: int, width: int) -> None:
+    def __init__(self, shape: tuple[int, ...], num_classes: int, latent_size: int, width: int) -> None:
         super().__init__()
         self.body = ConvFeatures(shape, width, 8 * width)
         self.embed = nn.Embedding(num_classes, self.body.width) if num_classes else None
@@ -37,10 +37,11 @@ class Encoder(nn.Module):
 
 
 class VAE(Backend):
-    """One player, which trains the encoder and the decoder together; the decoder is the generator."""
+    """One player, which trains encoder and decoder together. The decoder is the generator; both are kept."""
 
     Config = VAEConfig
-    small: ClassVar[Mapping[str, Any]] = {"latent_size": 3, "width": 4}
+    keeps = ("generator", "encoder")
+    tiny: ClassVar[Mapping[str, Any]] = {"latent_size": 3, "width": 4}
 
     def build(self, config: VAEConfig, spec: Spec) -> nn.ModuleDict:
         size, width = config.latent_size, config.width
@@ -51,22 +52,25 @@ class VAE(Backend):
             }
         )
 
-    def generate(self, nets: nn.ModuleDict, latents: Mapping[str, Tensor], labels: Tensor | None) -> Tensor:
-        images: Tensor = nets["generator"](latents["z"], labels)
+    def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
+        images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels)
         return images
 
-    def players(self, config: VAEConfig, nets: nn.ModuleDict) -> list[Player]:
-        return [Player("vae", nets.parameters(), config.lr, betas=(0.9, 0.999))]
+    def encode(self, nets: nn.ModuleDict, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """The mean of q(z | x)."""
+        return {"z": nets["encoder"](x, labels)[0]}
 
-    def loss(self, player: str, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
+    def players(self, config: VAEConfig, nets: nn.ModuleDict) -> list[Player]:
+        return [Player("vae", nets.parameters(), self.loss, adam(config.lr, (0.9, 0.999)))]
+
+    def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         """The negative evidence lower bound of an image (Kingma & Welling 2014, eq. 10), without its constants.
 
-        Not of ``step.augment(batch.images)``: an autoencoder would learn to make augmented images.
+        Not of ``step.augment(batch.x)``: an autoencoder would learn to make augmented images.
         """
-        labels = batch.labels if step.spec.takes_labels else None
-        mean, log_variance = nets["encoder"](batch.images, labels)
+        mean, log_variance = nets["encoder"](batch.x, batch.labels)
         z = mean + (log_variance / 2).exp() * step.normal(*mean.shape)
-        decoded = self.generate(nets, {"z": z}, labels).float()
-        misfit = (batch.images - decoded).square().flatten(1).sum(1).mean() / (2 * step.config.noise**2)
+        decoded = nets["generator"](z, batch.labels).float()
+        misfit = (batch.x - decoded).square().flatten(1).sum(1).mean() / (2 * step.config.noise**2)
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean() / 2
         return Loss(misfit + divergence, {"misfit": misfit.detach(), "divergence": divergence.detach()})

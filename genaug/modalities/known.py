@@ -1,0 +1,24 @@
+"""The modalities by kind."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from genaug.modalities.base import Modality
+from genaug.modalities.image import Image
+
+MODALITIES: dict[str, type[Modality]] = {"image": Image}
+
+
+def parse(value: Any) -> Any:
+    """A mapping with a known ``kind`` as the modality that it describes; anything else unchanged."""
+    if not isinstance(value, Mapping):
+        return value
+    kind = value.get("kind")
+    if kind not in MODALITIES:
+        raise ValueError(f"unknown kind of sample {str(kind)[:100]!r}; known are {', '.join(MODALITIES)}")
+    return MODALITIES[str(kind)].model_validate(value)
+
+
+def modality_of(item: Any) -> type[Modality]:
+    """The modality that an item of a user's dataset belongs to; images if none accepts it, whose reader says why."""
+    return next((modality for modality in MODALITIES.values() if modality.accepts(item)), Image)

@@ -1,0 +1,134 @@
+"""Callbacks of a training: what looks at it now and then, at the steps that are logged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genaug.backends.latents import Categorical, latent_rows
+from genaug.backends.spec import Spec
+from genaug.data.reading import Samples
+from genaug.errors import InputError, SaveError
+from genaug.modalities.distance import first_per_class, pair_distance, within_class_distance
+from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
+from genaug.sources.generator import Generator
+from genaug.training.run_folder import RunFolder
+
+_DISCRIMINATOR_HAS_WON = 0.99
+_STEPS = 500
+_PER_CLASS = 64
+_UNLABELED = 512
+_CLASSES = 20
+_COLLAPSED = 0.5
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A training after ``step`` steps.
+
+    ``metrics`` are means since the last snapshot, by name, such as "loss/generator"; what a callback adds to them is
+    logged. ``saving`` tells whether a checkpoint follows. ``generator()`` returns the averaged generator, which takes a
+    moment. ``folder`` is the run's. ``say(text)`` prints a line.
+    """
+
+    step: int
+    metrics: dict[str, float]
+    saving: bool
+    generator: Callable[[], Generator]
+    folder: Path
+    say: Callable[[str], None]
+
+
+Callback = Callable[[Snapshot], None]
+"""Called in the process of rank 0 at every logged step, before its checkpoint; what it raises ends the training."""
+
+
+class DiscriminatorGuard:
+    """Warns once if the discriminator has won for 500 steps, for backends that log ``real_above_fake``.
+
+    That is the share of pairs whose real sample scores higher; 0.5 is a draw.
+    """
+
+    def __init__(self) -> None:
+        self._since: int | None = None  # the first snapshot of this session, or the last at which it hadn't won
+        self._warned = False
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        share, step = snapshot.metrics.get("real_above_fake"), snapshot.step
+        if share is None:
+            return
+        if share < _DISCRIMINATOR_HAS_WON or self._since is None:
+            self._since = step
+        elif step - self._since >= _STEPS and not self._warned:
+            self._warned = True
+            snapshot.say(
+                f"warning: since step {self._since} the discriminator tells real from generated in {share:.1%} of "
+                "pairs: it has won, and the generator learns little from it. Try --augment (few images), a stronger "
+                "gradient penalty or a lower learning rate (--set; the backend's README has its options)."
+            )
+
+
+class SampleGrids:
+    """At every checkpoint: a grid of samples from fixed latents, and their diversity against the training samples'.
+
+    ``diversity`` is the mean distance between samples of one class (of all, without labels) over that between training
+    samples: near 0 if each class has become one sample and the latents are ignored, about 1 if samples differ as real
+    ones do. ``diversity_same_category``, for generators with categorical latents, is the same between samples that
+    share those as well: near 0 if each of several generators has one sample per class, which the first figure doesn't
+    show. A generator with conditions has no grid.
+    """
+
+    def __init__(self, data: Samples, spec: Spec, folder: RunFolder) -> None:
+        self._folder, self._spec = folder, spec
+        labels = data.labels if spec.takes_labels and data.labels is not None else torch.zeros(len(data.x))
+        compared = torch.nonzero(torch.isin(labels, labels[labels >= 0].unique()[:_CLASSES])).flatten()
+        few = compared[first_per_class(labels[compared], _PER_CLASS if spec.takes_labels else _UNLABELED)]
+        self._labels = labels[few]
+        self._real_distance = 0.0
+        if len(few) and int(self._labels.unique(return_counts=True)[1].max()) >= 2:
+            self._real_distance = within_class_distance(spec.sample.flatten(data.x[few]), self._labels)
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        if not snapshot.saving or self._spec.conditions:
+            return
+        try:
+            self._draw(snapshot.generator(), snapshot.step)
+            self._measure(snapshot)
+        except (RuntimeError, InputError, SaveError) as error:  # must not prevent the checkpoint
+            snapshot.say(f"warning: no sample grid after step {snapshot.step}: {error}")
+
+    def _draw(self, generator: Generator, step: int) -> None:
+        wanted = sheet_labels(self._spec.num_classes) if self._spec.takes_labels else torch.zeros(100)
+        samples = self._sample(generator, wanted, seed=0)
+        block = Block(samples, wanted if self._spec.takes_labels else None)
+        grid = draw_sheet(block, classes=self._spec.class_names, sample=self._spec.sample)
+        self._folder.write({f"samples/step-{step:08d}.png": encode_png(grid)})
+
+    def _measure(self, snapshot: Snapshot) -> None:
+        if self._real_distance == 0:
+            return
+        generator, flatten = snapshot.generator(), self._spec.sample.flatten
+        categories = [latent for latent in self._spec.latents if isinstance(latent, Categorical) and latent.size > 1]
+        shared = {latent.name: latent_rows(latent, 1, 0, len(self._labels)) for latent in categories}
+        samples = flatten(self._sample(generator, self._labels, seed=1, **shared))
+        found = {"diversity": within_class_distance(samples, self._labels) / self._real_distance}
+        if shared:
+            others = flatten(self._sample(generator, self._labels, seed=2, **shared))
+            found["diversity_same_category"] = pair_distance(samples, others) / self._real_distance
+        least = min(found, key=lambda name: found[name])
+        if found[least] < _COLLAPSED:
+            which = "one class" if least == "diversity" else f"one class and one {' and '.join(shared)}"
+            snapshot.say(
+                f"warning: at step {snapshot.step} samples of {which} differ {found[least]:.0%} as much as real ones: "
+                "the generator repeats itself. Such samples add little; train longer, or try --augment or another loss."
+            )
+        snapshot.metrics.update({name: round(value, 4) for name, value in found.items()})
+
+    def _sample(self, generator: Generator, labels: Tensor, seed: int, **latents: Any) -> Tensor:
+        """As many samples as ``labels``, with these labels if the generator takes them, on the CPU."""
+        if self._spec.takes_labels:
+            return generator.sample(labels=labels, seed=seed, **latents)[0].cpu()
+        return generator.sample(len(labels), seed=seed, **latents)[0].cpu()

@@ -1,0 +1,165 @@
+"""One training: networks, players with their optimizers, batches, and the averaged networks that are kept."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from genaug.backends.backend import Backend
+from genaug.backends.registry import built, described, faults_of
+from genaug.data.reading import Samples
+from genaug.errors import TrainingError
+from genaug.randomness import mix
+from genaug.training.distributed import Share, average_gradients
+from genaug.training.statistics import recompute_statistics
+from genaug.training.streams import Batches, TrainingStep, seed_layers
+
+EMA_DECAY = 0.999
+
+
+class Trainer:
+    """Trains a backend's networks step by step: ``step`` makes one, ``state`` and ``restore`` are exact.
+
+    Args:
+        backend: The recipe.
+        config: Its options, an instance of its ``Config``.
+        data: The real samples, in memory.
+        seed: Decides everything random.
+        batch_size: Samples per step, of all processes together.
+        device: Where the networks are.
+        dtype: float32, or bfloat16 for autocast.
+        augment: Differentiable augmentation of what discriminators see.
+        share: This process's share of every batch.
+        steps: The length of the run, by which learning rates decay; without it they stay as they are. It may change
+            between two steps.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        config: Any,
+        data: Samples,
+        *,
+        seed: int = 0,
+        batch_size: int = 64,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+        augment: tuple[str, ...] = (),
+        share: Share | None = None,
+        steps: int | None = None,
+    ) -> None:
+        self.backend, self.config, self.data, self.steps = backend, config, data, steps
+        self.spec = described(backend, config, data.spec)
+        self.device, self.share, self._seed = device or torch.device("cpu"), share or Share(), seed
+        seed_layers(mix(seed, "initial weights"), self.device)
+        self.nets = built(backend, config, self.spec)
+        self.nets.to(device=self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self._parameters = list(self.nets.parameters())
+        with faults_of(backend, "players"):
+            self.players = backend.players(config, self.nets)
+            if not self.players or len({player.name for player in self.players}) != len(self.players):
+                raise ValueError("expected at least one player, with distinct names")
+            self.groups = [list(player.parameters) for player in self.players]
+            self.optimizers = [
+                torch.optim.Adam(
+                    group,
+                    lr=player.optimizer.lr,
+                    betas=player.optimizer.betas,
+                    fused=self.device.type in ("cpu", "cuda"),
+                )
+                for player, group in zip(self.players, self.groups, strict=True)
+            ]
+        self.updates = max(player.updates for player in self.players)
+        self.batches = Batches(data, self.spec, batch_size, seed, self.device, self.share)
+        self.draws = TrainingStep(
+            config,
+            self.spec,
+            self._parameters,
+            seed=seed,
+            device=self.device,
+            dtype=dtype,
+            share=self.share,
+            policy=augment,
+        )
+        self._weight = 1.0
+        self._kept = nn.ModuleDict({role: self.nets[role] for role in backend.keeps})
+        self.ema = AveragedModel(self._kept, multi_avg_fn=self._average)
+        self.ema.eval().requires_grad_(False)
+
+    def step(self, index: int) -> dict[str, Tensor]:
+        """Training step ``index``: every player's updates in order, then the average. Doesn't wait for its scalars."""
+        log: dict[str, Tensor] = {}
+        self.draws.begin(index)
+        batches = [self.batches.batch(index * self.updates + update) for update in range(self.updates)]
+        for seat, player in enumerate(self.players):
+            self._set_rate(seat, index)
+            for batch in batches[: player.updates]:
+                with faults_of(self.backend, f"loss of player {player.name!r}"):
+                    self.train_only(seat)
+                    with self.draws.networks():
+                        loss = player.loss(self.nets, batch, self.draws)
+                    self.optimizers[seat].zero_grad(set_to_none=True)
+                    loss.value.backward()
+                average_gradients(self.groups[seat], self.share)
+                self.optimizers[seat].step()
+                log[f"loss/{player.name}"] = loss.value.detach()
+                log.update(loss.log)
+        self._weight = 1 - min(EMA_DECAY, (1 + index) / (10 + index))
+        self.ema.update_parameters(self._kept)
+        return log
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed training needs, besides the arguments and the number of steps made."""
+        return {
+            "nets": self.nets.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a ``state``. Raises ``TrainingError`` if it is that of other networks."""
+        try:
+            self.nets.load_state_dict(state["nets"])
+            self.ema.load_state_dict(state["ema"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise TrainingError(
+                "the checkpoint doesn't fit the backend's networks or optimizers: another version of its plugin made "
+                f"it? run.json says which. ({' '.join(str(error).split())[:300]})"
+            ) from error
+
+    def is_finite(self) -> bool:
+        """Whether all weights are: a finite loss may have had a gradient that wasn't."""
+        return all(bool(tensor.isfinite().all()) for tensor in self.nets.state_dict().values())
+
+    def averaged(self, quick: bool = False) -> nn.ModuleDict:
+        """A copy of the averaged kept networks, in evaluation mode, with batch-norm statistics of their own.
+
+        ``quick`` takes fewer samples for the statistics.
+        """
+        nets = copy.deepcopy(self.ema.module)
+        assert isinstance(nets, nn.ModuleDict)
+        recompute_statistics(self.backend, self.spec, nets, self.data, self._seed, quick)
+        return nets
+
+    def train_only(self, seat: int) -> None:
+        """Freeze all but one player's parameters: players may share some, and some may belong to none."""
+        for parameter in self._parameters:
+            parameter.requires_grad_(False)
+        for parameter in self.groups[seat]:
+            parameter.requires_grad_(True)
+
+    def _set_rate(self, seat: int, index: int) -> None:
+        optimizer = self.players[seat].optimizer
+        if self.steps is not None and optimizer.decay:
+            remaining = min(1.0, (self.steps - index) / (optimizer.decay * self.steps))
+            for group in self.optimizers[seat].param_groups:
+                group["lr"] = optimizer.lr * remaining
+
+    def _average(self, averaged: Any, current: Any, _: Any) -> None:
+        """EMA with warm-up: the decay is min(0.999, (1 + t) / (10 + t)), so that early steps are soon forgotten."""
+        torch._foreach_lerp_(averaged, current, self._weight)
