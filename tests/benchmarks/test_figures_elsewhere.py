@@ -170,7 +170,7 @@ def test_no_page_says_that_a_generator_adds_nothing_but_up_to_which_gain_that_is
 
 def test_how_long_a_training_takes():
     row = Record(RESULTS / "training_time.jsonl").rows({"backend": "cgan", "data": "torchvision:MNIST"})[-1]
-    minutes = f"{row['run_processor_minutes_extrapolated']:.0f} minutes of one"
+    minutes = f"{row['run_processor_minutes_extrapolated']:.0f} minutes on one"
     assert row["run_steps"] == 3000
     assert f"3,000 steps on MNIST take about {minutes} CPU core" in text(ROOT / "README.md")
     said = text(DOCS / "results.md")
