@@ -158,9 +158,9 @@ def test_no_page_says_that_a_generator_adds_nothing_but_up_to_which_gain_that_is
     alone, beside = ({arm: d for arm, d in found.items() if arm.classic == classic} for classic in (False, True))
     said, figure = text(DOCS / "results.md"), f"{100 * thesis_tables.highest_end(alone):.1f}"
     assert f"So with 100 digits no gain above {figure} points could be shown" in said
-    assert f"a gain of {100 * thesis_tables.detectable_gain(alone):.1f} points would have shown" in said
+    assert f"a gain of {100 * thesis_tables.detectable_gain(alone):.1f} points would have been detected" in said
     upper = f"{100 * thesis_tables.highest_end(beside):+.1f}".replace("-", "−")
-    assert f"On top of classic augmentation the upper ends reach {upper} points" in said
+    assert f"On top of classic augmentation, the upper ends reach {upper} points" in said
     assert f"[no gain above {figure} points could be shown]" in text(DOCS / "how-to" / "few-labels.md")
     pages = [ROOT / "README.md", *DOCS.rglob("*.md"), *(ROOT / "plugins").rglob("README.md")]
     for page in pages:
@@ -174,11 +174,11 @@ def test_how_long_a_training_takes():
     assert row["run_steps"] == 3000
     assert f"3,000 steps on MNIST take about {minutes} CPU core" in text(ROOT / "README.md")
     said = text(DOCS / "results.md")
-    assert f"{row['steps']} steps of {row['batch_size']} images, after {row['warm_up']} to warm up" in said
-    assert f"{row['images_per_processor_second']:.0f} images per second of processor time" in said
+    assert f"{row['steps']} steps of {row['batch_size']} images, after {row['warm_up']} warm-up steps" in said
+    assert f"{row['images_per_processor_second']:.0f} images per second of CPU time" in said
     assert f"3,000 steps take about {minutes} core" in said
-    assert f"({row['load_before']:.0f} processes for two cores): on the clock it was" in said
-    assert f"on the clock it was {row['images_per_second']:.0f} images per second" in said
+    assert f"({row['load_before']:.0f} processes for two cores), so the wall-clock rate was" in said
+    assert f"so the wall-clock rate was {row['images_per_second']:.0f} images per second" in said
     rows = Record(RESULTS / "mnist_low_label.jsonl").rows({"study": "10 a class", "phase": "test"})
     generator, classifier = (
         mean(row["seconds"] for row in rows if (row["name"] == "training cgan") == of_generator)
