@@ -111,8 +111,9 @@ def test_pushing(case, world, table, make_generator):
 HEAD = """# Hub errors and their outcomes
 
 This page lists how `genaug.load` and `genaug push` handle every fault that the tests inject into a Hub on the loopback
-interface, with the real `huggingface_hub` client. Each row is the recorded outcome of a test, which fails if the outcome changes.
-Unless stated otherwise, the cache is empty at the start, and everything works again once the fault is over.
+interface, with the real `huggingface_hub` client. Each row is the recorded outcome of a test, which fails if the
+outcome changes. Unless stated otherwise, the cache is empty at the start, and everything works again once the fault is
+over.
 
 To regenerate this page: `GENAUG_WRITE_FAULTS=1 .venv/bin/python -m pytest -n 0 tests/hub/test_faults.py`
 """
