@@ -41,23 +41,23 @@ def conditional():
 
 def test_cgan(conditional):
     said = readme("cgan")
-    assert f"requested label is recognised in {conditional['cgan: requested label recognised']}" in said
-    assert f"samples alone scores {conditional['cgan: accuracy from samples alone']}" in said
+    assert f"requested label is recognized in {conditional['cgan: requested label recognised']}" in said
+    assert f"only on samples scores {conditional['cgan: accuracy from samples alone']}" in said
 
 
 def test_wgan_gp():
     said, curve, mixtures = readme("wgan_gp"), found("wgan_gp_curve"), found("mixtures_2d")
     latest = curve["Spearman, critic's estimate and KID"]
-    assert f"over the training is {latest}" in said
-    assert f"averaged generator's KID {curve['the same, KID of the averaged generator']}" in said
-    assert f"minus the step itself has {curve['Spearman, minus the step and KID']} with it" in said
+    assert f"over the course of training is {latest}" in said
+    assert f"KID of the averaged generator, it is {curve['the same, KID of the averaged generator']}" in said
+    assert f"negated step number alone has a correlation of {curve['Spearman, minus the step and KID']} with it" in said
     limits = found("wgan_gp_limits")
-    for name, words in (("few images", "100 training images"), ("high rate", "a rate of 1e-2")):
+    for name, words in (("few images", "100 training images"), ("high rate", "a learning rate of 1e-2")):
         labels = ("Spearman, critic's estimate and KID", "Spearman, the estimate on held-out images and KID")
         cells = [limits[f"{name}: {label}"] for label in (*labels, "KID rises, as a multiple of the lowest before")]
         assert f"| {words} | {' | '.join(cells)} |" in said
     assert f"it finds {mixtures['grid, wgan-gp: modes of 25']} of the 25" in said
-    assert f"of the 8 of a ring {mixtures['ring, wgan-gp: modes of 8']}" in said
+    assert f"of the 8 modes of a ring, it finds {mixtures['ring, wgan-gp: modes of 8']}" in said
 
 
 def test_mad_gan(conditional):
@@ -66,12 +66,12 @@ def test_mad_gan(conditional):
         labels = [f"mad-gan-{k}: {of}" for of in ("requested label recognised", "accuracy from samples alone")]
         labels.append(f"k = {k}: generator named by a fresh CNN")
         assert f"| {' | '.join([str(k), *(conditional[label] for label in labels)])} |" in said
-    assert f"FID at k = 10 is {conditional['FID at k = 10 over that at k = 3']} of that at k = 3." in said
+    assert f"FID at k = 10 is {conditional['FID at k = 10 over that at k = 3']} times that at k = 3." in said
 
 
 def test_mad_gan_in_the_plane():
     said, mixtures = readme("mad_gan"), found("mixtures_2d")
-    for name, method in (("`relativistic`", "mad-gan"), ("`madgan`, its rate not tuned", "mad-gan-paper")):
+    for name, method in (("`relativistic`", "mad-gan"), ("`madgan`, learning rate not tuned", "mad-gan-paper")):
         labels = [
             f"{mixture}, {method}: {of}"
             for mixture, modes in (("ring", 8), ("grid", 25))
