@@ -19,15 +19,20 @@ def script_of(title):
     return next(script for script in paper_tables.SCRIPTS if title in (script.name, script.title))
 
 
+def closed(text):
+    """``text`` with percentages written as in the docs, without a space."""
+    return re.sub(r"(?<=\d) %", "%", text)
+
+
 def found(title):
     """The measures of a script, by label, as the page writes them."""
     script = script_of(title)
-    return {measure.label: middle(measure) for measure in script.measures(rows_of(script, RESULTS))}
+    return {measure.label: closed(middle(measure)) for measure in script.measures(rows_of(script, RESULTS))}
 
 
 def text(path):
     """A page with its lines joined."""
-    return " ".join(path.read_text(encoding="utf-8").split())
+    return closed(" ".join(path.read_text(encoding="utf-8").split()))
 
 
 def readme(plugin):
@@ -93,7 +98,7 @@ def test_mad_gan_with_the_naming_to_the_end_and_half_of_the_way():
     of_four = [row for row in latest if row["k"] == 4 and "named" in row]
     kls = [row["kl"] for row in of_four]
     assert f"{min(kls):.3f} to {max(kls):.3f} over the {len(kls)}" in said
-    missed = f"{100 * median(row['elsewhere'] for row in of_four):.2f} %"
+    missed = f"{100 * median(row['elsewhere'] for row in of_four):.2f}%"
     assert f"leaves out {missed} of the samples at k = 4 (median)" in said
 
 
@@ -110,13 +115,13 @@ def test_infogan():
         if "fresh" in m.label
     )
     if fresh.values:
-        assert f"| the same, on fresh seeds | {len(fresh.values)} | {middle(fresh)} |" in said
+        assert f"| the same, on fresh seeds | {len(fresh.values)} | {closed(middle(fresh))} |" in said
     beside_noise = {**recorded[-1]["config"], "continuous_as": "input"}
     earlier = [row for row in recorded if row["config"] == beside_noise and row["seed"] < TUNING]
     beside = next(
         measure for measure in script_of("infogan_coloured_mnist").measures(earlier) if measure.label == first
     )
-    assert f"`continuous_as=input` | {len(beside.values)} | {middle(beside)} |" in said
+    assert f"`continuous_as=input` | {len(beside.values)} | {closed(middle(beside))} |" in said
 
 
 def test_what_the_note_on_coloured_digits_tells_of_other_runs():
@@ -191,8 +196,8 @@ def test_how_long_a_training_takes():
 
 def test_the_demo_and_the_small_studies():
     tracked = TrackedCells(small_studies.RESULTS)
-    results, demo = (DOCS / "results.md").read_text(encoding="utf-8"), tracked.result(small_studies.DEMO)
-    assert small_studies.demo_table(demo) in results
+    results, demo = closed((DOCS / "results.md").read_text(encoding="utf-8")), tracked.result(small_studies.DEMO)
+    assert closed(small_studies.demo_table(demo)) in results
     alone, beside = (
         f"above {100 * demo['differences'][name]['high']:.1f} points"
         for name in ("generated - none", "classic + generated - classic")
@@ -206,13 +211,13 @@ def test_the_demo_and_the_small_studies():
         small_studies.report_of(*tracked.cells(name)) for name in (small_studies.OWN, small_studies.PRETRAINED)
     )
     for report in (own, pretrained):
-        assert small_studies.study_table(report) in results
-        assert report.sentence.partition(" It costs ")[0] in re.sub(r"\s+(> )?", " ", results)
+        assert closed(small_studies.study_table(report)) in results
+        assert closed(report.sentence.partition(" It costs ")[0]) in re.sub(r"\s+(> )?", " ", results)
         ratio = report.details["chosen"]["ratio"]
         for arm in (f"{report.source} {ratio:g}", f"classic + {report.source} {ratio:g}"):
             found = paired_difference(report.accuracies(arm), report.accuracies("classic"), resolution=1 / 500)
             told = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})".replace("-", "−")
-            assert f"| {100 * mean(report.accuracies(arm)):.1f} % | {told}" in helps.replace("**", "")
-    tutorial = (DOCS / "tutorial.md").read_text(encoding="utf-8")
-    assert small_studies.study_table(own) in tutorial
-    assert own.sentence.partition(" It costs ")[0] in re.sub(r"\s+(> )?", " ", tutorial)
+            assert f"| {100 * mean(report.accuracies(arm)):.1f}% | {told}" in helps.replace("**", "")
+    tutorial = closed((DOCS / "tutorial.md").read_text(encoding="utf-8"))
+    assert closed(small_studies.study_table(own)) in tutorial
+    assert closed(own.sentence.partition(" It costs ")[0]) in re.sub(r"\s+(> )?", " ", tutorial)
