@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import read_samples
 from genaug.evaluation import copying
 from genaug.evaluation.features import pixel_features

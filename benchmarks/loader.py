@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 import genaug
 from genaug.modalities.image import Image
 from genaug.backends import Spec
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.sources.source import Source
 
 BATCH = 128

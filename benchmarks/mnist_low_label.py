@@ -24,7 +24,7 @@ from torch.utils.data import Subset
 from tracked_cells import TrackedCells, hours
 
 import genaug
-from genaug.data import few_per_class, load_data
+from genaug.data.datasets import few_per_class, load_data
 from genaug.studies import Recipe
 from genaug.studies.arms import all_arms, arms_to_test
 from genaug.studies.cells import Ledger

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from genaug.backends import registry
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import Samples, read_samples
 from genaug.evaluation import kid
 from genaug.evaluation.features import Features, classifier_features

@@ -22,7 +22,7 @@ from mnist_low_label import report_of
 from tracked_cells import TrackedCells
 
 import genaug
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.demo.report import demo_rows
 from genaug.demo.run import DemoSettings, run_demo
 from genaug.studies import Recipe

@@ -33,7 +33,7 @@ from thesis_tables import COUNTS, LOSSES, NAME, PAPER, RATIOS, cells_of, draw, q
 from tracked_cells import TrackedCells, hours
 
 import genaug
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.evaluation import kid
 from genaug.evaluation.features import Features, classifier_features
 from genaug.evaluation.scores import train_scorer

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 import genaug
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import read_samples
 from genaug.modalities.distance import distance_ratio, first_per_class
 from genaug.nn.classifier import SmallCNN, accuracy, shuffled_batches, train_classifier

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from genaug.backends import registry
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import Samples, read_samples
 from genaug.device import compute_dtype, pick_device
 from genaug.training.distributed import Share

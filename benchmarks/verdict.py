@@ -32,7 +32,7 @@ from tracked_cells import TrackedCells, hours
 import genaug
 from genaug.modalities.image import Image
 from genaug.backends import Spec
-from genaug.data import few_per_class, load_data
+from genaug.data.datasets import few_per_class, load_data
 from genaug.data.labels import labels_of
 from genaug.data.reading import read_samples
 from genaug.progress import Progress

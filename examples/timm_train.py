@@ -1,9 +1,9 @@
-"""Train a timm model on class folders, with generated images blended in: timm's recipe and a few words of genaug.
+"""Train a timm model on class folders with generated images blended in.
 
     genaug train cgan --data folder:photos --image-size 64 --out runs/photos
     python timm_train.py photos runs/photos --model resnet18 --img-size 224
 
-``photos`` has ``train/`` and ``val/`` with the class folders in them.
+``photos`` contains ``train/`` and ``val/``, each with one folder per class.
 """
 
 import argparse
@@ -23,8 +23,8 @@ import genaug
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
-    parser.add_argument("generator", help="a generator's folder")
-    parser.add_argument("--ratio", type=float, default=0.3, help="the generated share of the training images")
+    parser.add_argument("generator", help="folder of a generator")
+    parser.add_argument("--ratio", type=float, default=0.3, help="share of generated images in the training set")
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--img-size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=50)
@@ -49,7 +49,7 @@ def main(argv=None):
     scheduler, epochs = create_scheduler_v2(optimizer, num_epochs=args.epochs, warmup_epochs=args.epochs // 10)
 
     for epoch in range(epochs):
-        train_set.set_epoch(epoch)  # new generated images; leave it out to see the same ones again
+        train_set.set_epoch(epoch)  # new generated images; omit this to use the same ones in every epoch
         model.train()
         losses = AverageMeter()
         for images, labels in train_loader:

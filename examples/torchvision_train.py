@@ -1,9 +1,9 @@
-"""Train a classifier on CIFAR-10 as torchvision's reference scripts do, with generated images blended in.
+"""Train a classifier on CIFAR-10 with generated images blended in, in the style of torchvision's reference scripts.
 
     genaug train cgan --data torchvision:CIFAR10 --root data --steps 50000 --out runs/cifar10
     python torchvision_train.py data runs/cifar10
 
-``data`` holds CIFAR-10's files; nothing is downloaded.
+``data`` is the directory with the CIFAR-10 files; nothing is downloaded.
 """
 
 import argparse
@@ -41,8 +41,8 @@ def evaluate(model, loader, device):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
-    parser.add_argument("generator", help="a generator's folder")
-    parser.add_argument("--ratio", type=float, default=0.3, help="the generated share of each training batch")
+    parser.add_argument("generator", help="folder of a generator")
+    parser.add_argument("--ratio", type=float, default=0.3, help="share of generated images in each training batch")
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--epochs", type=int, default=90)
     parser.add_argument("--batch-size", type=int, default=128)

@@ -14,7 +14,7 @@ from typing import Any
 import genaug
 from genaug import Generator
 from genaug.backends import registry
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import read_samples
 from genaug.hub.card import write_card
 from genaug.training.statistics import recompute_statistics

@@ -40,7 +40,7 @@ from torch.utils.data import TensorDataset
 
 import genaug
 from genaug.backends import Spec
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import Samples, read_samples
 from genaug.evaluation.scores import train_scorer
 from genaug.reports.sheet import Block, draw_sheet, save_sheet, sheet_labels

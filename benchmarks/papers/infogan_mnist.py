@@ -32,7 +32,7 @@ from codes import (
 )
 from torch import Tensor
 
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import Samples, read_samples
 
 NAME = "infogan_mnist"

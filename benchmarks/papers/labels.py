@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 import genaug
 from genaug.artifacts import manifest
 from genaug.cli.train import parse_settings
-from genaug.data import few_per_class, load_data
+from genaug.data.datasets import few_per_class, load_data
 from genaug.data.reading import Samples, read_samples
 from genaug.errors import InputError
 from genaug.labelling.source import LabelledSource

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from genaug.backends import registry
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import Samples, read_samples
 from genaug.device import compute_dtype, pick_device
 from genaug.evaluation import kid

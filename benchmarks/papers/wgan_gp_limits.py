@@ -28,7 +28,7 @@ from scipy.stats import spearmanr
 from wgan_gp_curve import TARGET, follow, of_the_step, train_judge
 
 from genaug.backends import registry
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import Samples, read_samples
 from genaug.evaluation.features import classifier_features
 from genaug.nn.classifier import accuracy

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.evaluation import kid
 
 TINY = ["--data", "digits", "--seeds", "1", "--steps", "3", "--judge-updates", "20", "--updates", "3", "--json"]

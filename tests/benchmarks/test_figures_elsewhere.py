@@ -19,15 +19,20 @@ def script_of(title):
     return next(script for script in paper_tables.SCRIPTS if title in (script.name, script.title))
 
 
+def closed(text):
+    """``text`` with percentages written as in the docs, without a space."""
+    return re.sub(r"(?<=\d) %", "%", text)
+
+
 def found(title):
     """The measures of a script, by label, as the page writes them."""
     script = script_of(title)
-    return {measure.label: middle(measure) for measure in script.measures(rows_of(script, RESULTS))}
+    return {measure.label: closed(middle(measure)) for measure in script.measures(rows_of(script, RESULTS))}
 
 
 def text(path):
     """A page with its lines joined."""
-    return " ".join(path.read_text(encoding="utf-8").split())
+    return closed(" ".join(path.read_text(encoding="utf-8").split()))
 
 
 def readme(plugin):
@@ -41,23 +46,23 @@ def conditional():
 
 def test_cgan(conditional):
     said = readme("cgan")
-    assert f"requested label is recognised in {conditional['cgan: requested label recognised']}" in said
-    assert f"samples alone scores {conditional['cgan: accuracy from samples alone']}" in said
+    assert f"requested label is recognized in {conditional['cgan: requested label recognised']}" in said
+    assert f"only on samples scores {conditional['cgan: accuracy from samples alone']}" in said
 
 
 def test_wgan_gp():
     said, curve, mixtures = readme("wgan_gp"), found("wgan_gp_curve"), found("mixtures_2d")
     latest = curve["Spearman, critic's estimate and KID"]
-    assert f"over the training is {latest}" in said
-    assert f"averaged generator's KID {curve['the same, KID of the averaged generator']}" in said
-    assert f"minus the step itself has {curve['Spearman, minus the step and KID']} with it" in said
+    assert f"over the course of training is {latest}" in said
+    assert f"KID of the averaged generator, it is {curve['the same, KID of the averaged generator']}" in said
+    assert f"negated step number alone has a correlation of {curve['Spearman, minus the step and KID']} with it" in said
     limits = found("wgan_gp_limits")
-    for name, words in (("few images", "100 training images"), ("high rate", "a rate of 1e-2")):
+    for name, words in (("few images", "100 training images"), ("high rate", "a learning rate of 1e-2")):
         labels = ("Spearman, critic's estimate and KID", "Spearman, the estimate on held-out images and KID")
         cells = [limits[f"{name}: {label}"] for label in (*labels, "KID rises, as a multiple of the lowest before")]
         assert f"| {words} | {' | '.join(cells)} |" in said
     assert f"it finds {mixtures['grid, wgan-gp: modes of 25']} of the 25" in said
-    assert f"of the 8 of a ring {mixtures['ring, wgan-gp: modes of 8']}" in said
+    assert f"of the 8 modes of a ring, it finds {mixtures['ring, wgan-gp: modes of 8']}" in said
 
 
 def test_mad_gan(conditional):
@@ -66,12 +71,12 @@ def test_mad_gan(conditional):
         labels = [f"mad-gan-{k}: {of}" for of in ("requested label recognised", "accuracy from samples alone")]
         labels.append(f"k = {k}: generator named by a fresh CNN")
         assert f"| {' | '.join([str(k), *(conditional[label] for label in labels)])} |" in said
-    assert f"FID at k = 10 is {conditional['FID at k = 10 over that at k = 3']} of that at k = 3." in said
+    assert f"FID at k = 10 is {conditional['FID at k = 10 over that at k = 3']} times that at k = 3." in said
 
 
 def test_mad_gan_in_the_plane():
     said, mixtures = readme("mad_gan"), found("mixtures_2d")
-    for name, method in (("`relativistic`", "mad-gan"), ("`madgan`, its rate not tuned", "mad-gan-paper")):
+    for name, method in (("`relativistic`", "mad-gan"), ("`madgan`, learning rate not tuned", "mad-gan-paper")):
         labels = [
             f"{mixture}, {method}: {of}"
             for mixture, modes in (("ring", 8), ("grid", 25))
@@ -93,7 +98,7 @@ def test_mad_gan_with_the_naming_to_the_end_and_half_of_the_way():
     of_four = [row for row in latest if row["k"] == 4 and "named" in row]
     kls = [row["kl"] for row in of_four]
     assert f"{min(kls):.3f} to {max(kls):.3f} over the {len(kls)}" in said
-    missed = f"{100 * median(row['elsewhere'] for row in of_four):.2f} %"
+    missed = f"{100 * median(row['elsewhere'] for row in of_four):.2f}%"
     assert f"leaves out {missed} of the samples at k = 4 (median)" in said
 
 
@@ -110,13 +115,13 @@ def test_infogan():
         if "fresh" in m.label
     )
     if fresh.values:
-        assert f"| the same, on fresh seeds | {len(fresh.values)} | {middle(fresh)} |" in said
+        assert f"| the same, on fresh seeds | {len(fresh.values)} | {closed(middle(fresh))} |" in said
     beside_noise = {**recorded[-1]["config"], "continuous_as": "input"}
     earlier = [row for row in recorded if row["config"] == beside_noise and row["seed"] < TUNING]
     beside = next(
         measure for measure in script_of("infogan_coloured_mnist").measures(earlier) if measure.label == first
     )
-    assert f"`continuous_as=input` | {len(beside.values)} | {middle(beside)} |" in said
+    assert f"`continuous_as=input` | {len(beside.values)} | {closed(middle(beside))} |" in said
 
 
 def test_what_the_note_on_coloured_digits_tells_of_other_runs():
@@ -158,9 +163,9 @@ def test_no_page_says_that_a_generator_adds_nothing_but_up_to_which_gain_that_is
     alone, beside = ({arm: d for arm, d in found.items() if arm.classic == classic} for classic in (False, True))
     said, figure = text(DOCS / "results.md"), f"{100 * thesis_tables.highest_end(alone):.1f}"
     assert f"So with 100 digits no gain above {figure} points could be shown" in said
-    assert f"a gain of {100 * thesis_tables.detectable_gain(alone):.1f} points would have shown" in said
+    assert f"a gain of {100 * thesis_tables.detectable_gain(alone):.1f} points would have been detected" in said
     upper = f"{100 * thesis_tables.highest_end(beside):+.1f}".replace("-", "−")
-    assert f"On top of classic augmentation the upper ends reach {upper} points" in said
+    assert f"On top of classic augmentation, the upper ends reach {upper} points" in said
     assert f"[no gain above {figure} points could be shown]" in text(DOCS / "how-to" / "few-labels.md")
     pages = [ROOT / "README.md", *DOCS.rglob("*.md"), *(ROOT / "plugins").rglob("README.md")]
     for page in pages:
@@ -170,15 +175,15 @@ def test_no_page_says_that_a_generator_adds_nothing_but_up_to_which_gain_that_is
 
 def test_how_long_a_training_takes():
     row = Record(RESULTS / "training_time.jsonl").rows({"backend": "cgan", "data": "torchvision:MNIST"})[-1]
-    minutes = f"{row['run_processor_minutes_extrapolated']:.0f} minutes of one"
+    minutes = f"{row['run_processor_minutes_extrapolated']:.0f} minutes on one"
     assert row["run_steps"] == 3000
     assert f"3,000 steps on MNIST take about {minutes} CPU core" in text(ROOT / "README.md")
     said = text(DOCS / "results.md")
-    assert f"{row['steps']} steps of {row['batch_size']} images, after {row['warm_up']} to warm up" in said
-    assert f"{row['images_per_processor_second']:.0f} images per second of processor time" in said
+    assert f"{row['steps']} steps of {row['batch_size']} images, after {row['warm_up']} warm-up steps" in said
+    assert f"{row['images_per_processor_second']:.0f} images per second of CPU time" in said
     assert f"3,000 steps take about {minutes} core" in said
-    assert f"({row['load_before']:.0f} processes for two cores): on the clock it was" in said
-    assert f"on the clock it was {row['images_per_second']:.0f} images per second" in said
+    assert f"({row['load_before']:.0f} processes for two cores), so the wall-clock rate was" in said
+    assert f"so the wall-clock rate was {row['images_per_second']:.0f} images per second" in said
     rows = Record(RESULTS / "mnist_low_label.jsonl").rows({"study": "10 a class", "phase": "test"})
     generator, classifier = (
         mean(row["seconds"] for row in rows if (row["name"] == "training cgan") == of_generator)
@@ -191,8 +196,8 @@ def test_how_long_a_training_takes():
 
 def test_the_demo_and_the_small_studies():
     tracked = TrackedCells(small_studies.RESULTS)
-    results, demo = (DOCS / "results.md").read_text(encoding="utf-8"), tracked.result(small_studies.DEMO)
-    assert small_studies.demo_table(demo) in results
+    results, demo = closed((DOCS / "results.md").read_text(encoding="utf-8")), tracked.result(small_studies.DEMO)
+    assert closed(small_studies.demo_table(demo)) in results
     alone, beside = (
         f"above {100 * demo['differences'][name]['high']:.1f} points"
         for name in ("generated - none", "classic + generated - classic")
@@ -206,13 +211,13 @@ def test_the_demo_and_the_small_studies():
         small_studies.report_of(*tracked.cells(name)) for name in (small_studies.OWN, small_studies.PRETRAINED)
     )
     for report in (own, pretrained):
-        assert small_studies.study_table(report) in results
-        assert report.sentence.partition(" It costs ")[0] in re.sub(r"\s+(> )?", " ", results)
+        assert closed(small_studies.study_table(report)) in results
+        assert closed(report.sentence.partition(" It costs ")[0]) in re.sub(r"\s+(> )?", " ", results)
         ratio = report.details["chosen"]["ratio"]
         for arm in (f"{report.source} {ratio:g}", f"classic + {report.source} {ratio:g}"):
             found = paired_difference(report.accuracies(arm), report.accuracies("classic"), resolution=1 / 500)
             told = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})".replace("-", "−")
-            assert f"| {100 * mean(report.accuracies(arm)):.1f} % | {told}" in helps.replace("**", "")
-    tutorial = (DOCS / "tutorial.md").read_text(encoding="utf-8")
-    assert small_studies.study_table(own) in tutorial
-    assert own.sentence.partition(" It costs ")[0] in re.sub(r"\s+(> )?", " ", tutorial)
+            assert f"| {100 * mean(report.accuracies(arm)):.1f}% | {told}" in helps.replace("**", "")
+    tutorial = closed((DOCS / "tutorial.md").read_text(encoding="utf-8"))
+    assert closed(small_studies.study_table(own)) in tutorial
+    assert closed(own.sentence.partition(" It costs ")[0]) in re.sub(r"\s+(> )?", " ", tutorial)

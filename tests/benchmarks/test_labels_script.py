@@ -10,7 +10,7 @@ from PIL import Image
 from genaug.modalities.image import Image
 
 from genaug.backends import Categorical, Spec
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import read_samples
 
 TINY = ["--data", "digits", "--seeds", "1", "--json"]

@@ -12,7 +12,7 @@ import synthetic_only
 import training
 import training_time
 
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import read_samples
 
 HERE = Path(__file__).parent

@@ -17,7 +17,7 @@ import tracked_cells
 import verdict
 
 import genaug
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.demo.run import DemoSettings
 from genaug.studies import Recipe, jobs
 from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE, StudyFolder
@@ -208,7 +208,7 @@ class TestVerdict:
         assert (result["settings_that_plainly_help"], result["of_these_told_to_use"]) == (1, 0)
 
     def test_the_fresh_seeds_are_judged_on_the_half_that_the_study_did_not_see(self):
-        from genaug.data import load_data
+        from genaug.data.datasets import load_data
         from genaug.data.labels import labels_of
 
         test = load_data("digits", split="test")

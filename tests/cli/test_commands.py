@@ -112,7 +112,7 @@ def test_a_run_goes_on_without_any_argument_but_its_folder(tmp_path):
 
 
 def test_a_run_of_a_script_goes_on_with_its_data_named(tmp_path, tiny_config):
-    from genaug.data import load_data
+    from genaug.data.datasets import load_data
 
     genaug.fit("cgan", load_data("digits"), out=tmp_path / "run", steps=1, batch_size=4, config=tiny_config)
     refused = run("train", "--resume", "--out", tmp_path / "run")

@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.utils.data import Subset
 
-from genaug.data import few_per_class, load_data
+from genaug.data.datasets import few_per_class, load_data
 from genaug.data.datasets import Digits, public_name
 from genaug.errors import DataWarning, InputError
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import read_samples
 from genaug.data.split_folders import split_kind
 from genaug.errors import DataWarning, InputError, MissingSplitError

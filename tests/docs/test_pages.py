@@ -80,7 +80,7 @@ class WithoutLabels:
 def names_of_labels(folder):
     """The page about labels says what its names stand for, and leaves it to the reader to have that."""
     import genaug
-    from genaug.data import few_per_class, load_data
+    from genaug.data.datasets import few_per_class, load_data
 
     train_set, gan = load_data("digits"), WithoutLabels(genaug.load(folder / "model_cards" / CARDS[0], device="cpu"))
     sets = {

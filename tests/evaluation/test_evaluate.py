@@ -13,7 +13,7 @@ import genaug
 from genaug.artifacts.figures import read_evaluation
 from genaug.backends import Spec
 from genaug.cli import app
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import Samples, fingerprint, read_samples
 from genaug.errors import InputError, OutputExistsError, TrainingError
 from genaug.evaluation import Features

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 import genaug
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.errors import InputError
 from genaug.training import rendezvous
 from genaug.training.plan import Budget

@@ -108,13 +108,14 @@ def test_pushing(case, world, table, make_generator):
     table("pushing", case.what, for_the_page(world, error) or "published, in one commit")
 
 
-HEAD = """# What can go wrong on the way
+HEAD = """# Hub errors and their outcomes
 
-What `genaug.load` and `genaug push` make of every fault that the tests inject into a Hub on the loopback, with the
-real `huggingface_hub` client. Each line is what came out of a test, which fails when it no longer does. Where nothing
-else is said, the cache is empty before, and all works again as soon as the fault is over.
+This page lists how `genaug.load` and `genaug push` handle every fault that the tests inject into a Hub on the loopback
+interface, with the real `huggingface_hub` client. Each row is the recorded outcome of a test, which fails if the
+outcome changes. Unless stated otherwise, the cache is empty at the start, and everything works again once the fault is
+over.
 
-To write this page anew: `GENAUG_WRITE_FAULTS=1 .venv/bin/python -m pytest -n 0 tests/hub/test_faults.py`
+To regenerate this page: `GENAUG_WRITE_FAULTS=1 .venv/bin/python -m pytest -n 0 tests/hub/test_faults.py`
 """
 TITLES = {"loading": "Loading", "pushing": "Pushing"}
 

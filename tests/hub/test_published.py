@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 
 import genaug
 from genaug.backends import registry
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import read_samples
 from genaug.hub.card import read_card
 from genaug.hub.pull import PUBLISHED

@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 
 import genaug
 from genaug import GenerativeAugment, MixedDataset
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 
 LABELS = [0] * 12 + [1] * 6 + [2] * 4 + [3] * 2
 FLOATS = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])

@@ -17,7 +17,7 @@ from torchvision.datasets import ImageFolder
 
 import genaug.sources.shared as shared
 from genaug import MixedDataset, SamplePool
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.errors import InputError, OutputExistsError, SaveError
 from genaug.sources.pool import draw_without_repeats
 from genaug.sources.source import Source

@@ -11,7 +11,7 @@ from torch import nn
 import genaug
 from genaug.modalities.image import Image
 from genaug.backends import Backend, BackendConfig, Categorical, Normal, Spec, Uniform, registry
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import read_samples
 from genaug.training import statistics
 from genaug.training.statistics import recompute_statistics

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import genaug
-from genaug.data import load_data
+from genaug.data.datasets import load_data
 from genaug.data.reading import read_samples
 from genaug.device import torch_defaults
 from genaug.errors import InputError
