@@ -13,7 +13,7 @@ from genaug.escaping import one_line
 
 TIME_LIMIT = 10.0  # seconds in which a plugin has to say what it brings
 
-_log = logging.getLogger("genaug.backends.registry")
+_log = logging.getLogger(__name__)
 
 
 class TooSlowError(BaseException):
@@ -28,7 +28,7 @@ def is_interrupt(error: BaseException) -> bool:
 
 @contextmanager
 def quiet(owner: str) -> Iterator[None]:
-    """Keep what the block prints from the console; it goes to the log "genaug.backends.registry", which ``--debug`` shows.
+    """Keep what the block prints from the console; it goes to this module's log, which ``--debug`` shows.
 
     What doesn't go through Python (a library in C, another process) is sent from stdout to stderr, so that stdout holds
     only what the command says.

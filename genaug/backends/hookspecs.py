@@ -1,4 +1,7 @@
-"""All that a plugin can do. A plugin implements one of these functions and marks it with ``@hookimpl``."""
+"""All that a plugin can do: it implements one or more of these functions and marks them with ``@hookimpl``.
+
+Every target is a string, so that listing what is installed imports nothing heavy.
+"""
 
 from typing import Protocol
 
@@ -14,7 +17,22 @@ class Register(Protocol):
 
 @hookspec
 def genaug_register_backends(register: Register) -> None:
-    """Call ``register("name", "package.module:Class", summary="one line")`` once for each backend.
+    """Call ``register("name", "package.module:Class", summary="one line")`` for each backend, a ``genaug.Backend``."""
 
-    The target is a string, so that listing backends imports nothing heavy.
+
+@hookspec
+def genaug_register_sources(register: Register) -> None:
+    """Call ``register("scheme", "package.module:function", summary="one line")`` for each kind of source.
+
+    ``genaug.load("scheme:REST", device=..., **options)`` then calls ``function("REST", device=..., **options)``, which
+    returns a ``genaug.sources.source.Source``.
+    """
+
+
+@hookspec
+def genaug_register_datasets(register: Register) -> None:
+    """Call ``register("name", "package.module:function", summary="one line")`` for each kind of dataset.
+
+    ``load_data("name:REST", split=..., root=...)`` (``--data name:REST``) then calls ``function("REST", split=...,
+    root=...)``, which returns a map-style dataset; ``split`` is "train" or "test", ``root`` a ``Path`` or None.
     """

@@ -2,37 +2,35 @@
 
 import os
 import re
-import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
-from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
-from pathlib import Path
+from importlib.metadata import EntryPoint, entry_points
 from textwrap import shorten
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
 from genaug.backends import hookspecs
 from genaug.backends.foreign_code import TIME_LIMIT, TooSlowError, is_interrupt, limited_to, quiet
-from genaug.errors import GenaugError, PluginError, is_out_of_memory
+from genaug.errors import PluginError
 from genaug.escaping import escaped, one_line
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from genaug.backends.backend import Backend
-    from genaug.backends.spec import Spec
+
+Kind = Literal["backend", "source", "dataset"]
 
 GROUP = "genaug"
 DISABLE = "GENAUG_DISABLE_PLUGINS"
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_added: "dict[str, type[Backend]]" = {}
 
 
 class PluginWarning(UserWarning):
@@ -40,14 +38,18 @@ class PluginWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class BackendInfo:
-    """A backend and who brought it. ``target`` is where its class lives, "package.module:Class"."""
+class Info:
+    """A backend, a kind of source or a kind of dataset (``kind``), and who brought it.
+
+    ``target`` is where its class or function lives, "package.module:name".
+    """
 
     name: str
     target: str
     summary: str
     distribution: str
     version: str
+    kind: Kind = "backend"
 
 
 @dataclass(frozen=True)
@@ -74,48 +76,74 @@ class Blocked:
 
 @dataclass(frozen=True)
 class Discovery:
-    """What is installed. ``backends`` are those that can be used; a name registered twice is in ``duplicates``."""
+    """What is installed and can be used, by name; a name registered twice is in ``duplicates``."""
 
-    backends: Mapping[str, BackendInfo]
-    duplicates: Mapping[str, tuple[BackendInfo, ...]]
+    backends: Mapping[str, Info]
+    sources: Mapping[str, Info]
+    datasets: Mapping[str, Info]
+    duplicates: Mapping[str, tuple[Info, ...]]
     problems: tuple[Problem, ...]
     blocked: tuple[Blocked, ...]
 
 
 def discover(*, refresh: bool = False) -> Discovery:
-    """All installed backends and all problems of plugins, by backend name.
+    """All that plugins register, and all of their problems.
 
     Reads entry points once per process (and per value of GENAUG_DISABLE_PLUGINS); ``refresh`` reads them again.
     Never raises for a plugin's fault, and imports no backend.
     """
     if refresh:
         _discover.cache_clear()
-    return _discover(os.environ.get(DISABLE, ""))
+    return _discover(os.environ.get(DISABLE, ""), tuple(_added))
+
+
+@contextmanager
+def added(name: str, backend: "type[Backend]") -> Iterator[None]:
+    """A backend class without a package, known under ``name`` inside the block: for tests and notebooks."""
+    _check("backend", name, "added:here", "")
+    before = dict(_added)
+    _added[name] = backend
+    try:
+        yield
+    finally:
+        _added.clear()
+        _added.update(before)
 
 
 def resolve(name: str, *, guess: bool = True) -> "Backend":
     """The backend of that name, imported now.
 
-    Raises ``PluginError`` where it is unknown, blocked, registered twice or broken; ``guess`` is whether the message
-    may guess at the distribution that brings an unknown one. Problems of other plugins are warned about, once per
-    process.
+    Raises ``PluginError`` if it is unknown, blocked, registered twice or broken; ``guess`` is whether the message may
+    guess at the distribution that brings an unknown one. Problems of other plugins are warned about, once per process.
     """
+    if name in _added:
+        return _added[name]()
     found = discover()
     for problem in found.problems:
         _warn_once(problem)
     if name in found.duplicates:
-        raise PluginError(_duplicate(name, found.duplicates[name]))
+        raise PluginError(_duplicate(found.duplicates[name]))
     if name not in found.backends:
         raise PluginError(_unknown(name, found, guess))
     return _instance(found.backends[name])
 
 
+def function_of(info: Info) -> Callable[..., Any]:
+    """The function that a plugin registered for a kind of source or dataset. Raises ``PluginError`` if it is broken."""
+    function: Callable[..., Any] = _imported(info)
+    if not callable(function):
+        raise PluginError(f"{owner_of(info)}: {info.target!r} must be a function, got {function!r}. {remedy_for(info)}")
+    return function
+
+
 @cache
-def _discover(disabled: str) -> Discovery:
+def _discover(disabled: str, extra: tuple[str, ...]) -> Discovery:
     off = {_normal(word) for word in disabled.split(",") if word.strip()}
-    registered: dict[str, list[BackendInfo]] = {}
+    registered: dict[Kind, dict[str, list[Info]]] = {"backend": {}, "source": {}, "dataset": {}}
     problems: list[Problem] = []
     blocked: list[Blocked] = []
+    for name in extra:
+        registered["backend"][name] = [Info(name, "added:here", "", "this-process", "0")]
     for entry_point, owner, version in sorted(_entry_points(problems), key=lambda found: (found[1], found[0].name)):
         if off & {_normal(entry_point.name), _normal(owner)}:
             blocked.append(Blocked(entry_point.name, owner))
@@ -124,11 +152,18 @@ def _discover(disabled: str) -> Discovery:
             infos, messages = _load(entry_point, owner, version)
         problems += (Problem(owner, message) for message in messages)
         for info in infos:
-            registered.setdefault(info.name, []).append(info)
-    duplicates = {name: tuple(infos) for name, infos in sorted(registered.items()) if len(infos) > 1}
-    problems += (Problem(_owners(infos), _duplicate(name, infos)) for name, infos in duplicates.items())
+            registered[info.kind].setdefault(info.name, []).append(info)
+    usable: dict[Kind, Mapping[str, Info]] = {}
+    duplicates: dict[str, tuple[Info, ...]] = {}
+    for kind, names in registered.items():
+        usable[kind] = MappingProxyType({name: infos[0] for name, infos in sorted(names.items()) if len(infos) == 1})
+        twice = {name: tuple(infos) for name, infos in sorted(names.items()) if len(infos) > 1}
+        problems += (Problem(_owners(infos), _duplicate(infos)) for infos in twice.values())
+        duplicates |= twice if kind == "backend" else {}
     return Discovery(
-        backends=MappingProxyType({name: infos[0] for name, infos in sorted(registered.items()) if len(infos) == 1}),
+        backends=usable["backend"],
+        sources=usable["source"],
+        datasets=usable["dataset"],
         duplicates=MappingProxyType(duplicates),
         problems=tuple(problems),
         blocked=tuple(blocked),
@@ -138,45 +173,23 @@ def _discover(disabled: str) -> Discovery:
 def _entry_points(problems: list[Problem]) -> list[tuple[EntryPoint, str, str]]:
     """Our group's entry points with their distribution's name and version."""
     try:
-        return [(entry_point, *_identity(entry_point.dist)) for entry_point in entry_points(group=GROUP)]
-    except Exception:  # one distribution's damaged metadata hides all others: read them one by one
-        pass
-    found: list[tuple[EntryPoint, str, str]] = []
-    seen: set[str] = set()
-    for distribution in distributions():
-        owner, version = _identity(distribution)
-        if owner in seen:  # another copy further down sys.path, which the first one shadows
-            continue
-        seen.add(owner)
-        try:
-            found += ((entry_point, owner, version) for entry_point in distribution.entry_points.select(group=GROUP))
-        except Exception as error:
-            problems.append(Problem(owner, f"its entry points can't be read ({_brief(error)}). Reinstall {owner}."))
-    return found
+        found = [(point, point.dist) for point in entry_points(group=GROUP)]
+        return [(point, owner.name, owner.version or "unknown") for point, owner in found if owner is not None]
+    except Exception as error:  # one distribution's damaged metadata hides all others'
+        problems.append(Problem("an installed package", f"its metadata can't be read ({brief(error)}). Run pip check."))
+        return []
 
 
-def _identity(distribution: Distribution | None) -> tuple[str, str]:
-    """Name and version; a half-removed distribution has lost the file that holds them, but not its folder's name."""
-    name = version = None
-    with suppress(Exception):
-        if distribution is not None:
-            name, version = distribution.metadata["Name"], distribution.metadata["Version"]
-    if not name:
-        folder: Path | None = getattr(distribution, "_path", None)
-        name, _, version = folder.stem.partition("-") if folder else ("unknown distribution", "", None)
-    return name, version or "unknown"
-
-
-def _load(entry_point: EntryPoint, owner: str, version: str) -> tuple[list[BackendInfo], list[str]]:
+def _load(entry_point: EntryPoint, owner: str, version: str) -> tuple[list[Info], list[str]]:
     """What one plugin registers, and what is wrong with it. A manager for each, so that an error has one owner."""
-    infos: list[BackendInfo] = []
+    infos: list[Info] = []
     problems: list[str] = []
 
-    def register(name: str, target: str, *, summary: str = "") -> None:
-        _check(name, target, summary)
-        if any(info.name == name for info in infos):
-            raise PluginError(f"backend {name!r} is registered twice here. Give each backend its own name.")
-        infos.append(BackendInfo(name, target, one_line(summary), owner, version))
+    def register(kind: Kind, name: str, target: str, *, summary: str = "") -> None:
+        _check(kind, name, target, summary)
+        if any((info.kind, info.name) == (kind, name) for info in infos):
+            raise PluginError(f"{kind} {name!r} is registered twice here. Give each {kind} its own name.")
+        infos.append(Info(name, target, one_line(summary), owner, version, kind))
 
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
@@ -190,7 +203,7 @@ def _load(entry_point: EntryPoint, owner: str, version: str) -> tuple[list[Backe
         remedy = f"Reinstall or update {owner}"
         if isinstance(error, TooSlowError):
             remedy += f", tell its authors, or block it by its name in {DISABLE}"
-        return [], [f"{entry_point.value!r} can't be loaded ({_brief(error)}). {remedy}."]
+        return [], [f"{entry_point.value!r} can't be loaded ({brief(error)}). {remedy}."]
     known = ", ".join(hook for hook in vars(hookspecs) if hook.startswith("genaug_"))
     try:
         manager.check_pending()
@@ -198,40 +211,46 @@ def _load(entry_point: EntryPoint, owner: str, version: str) -> tuple[list[Backe
         problems.append(f"{error}. The hooks that genaug knows: {known}.")
     if not manager.get_hookcallers(plugin):
         problems.append(f"{entry_point.value!r} implements no hook. Mark {known} with @hookimpl.")
-    try:
-        with limited_to(TIME_LIMIT):
-            manager.hook.genaug_register_backends(register=register)
-    except BaseException as error:
-        if is_interrupt(error):
-            raise
-        problems.append(f"registering its backends failed: {_brief(error)}")
+    kinds: tuple[Kind, ...] = ("backend", "source", "dataset")
+    for kind in kinds:
+        try:
+            with limited_to(TIME_LIMIT):
+                getattr(manager.hook, f"genaug_register_{kind}s")(register=partial(register, kind))
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            problems.append(f"registering its {kind}s failed: {brief(error)}")
     return infos, problems
 
 
-def _check(name: Any, target: Any, summary: Any) -> None:
+def _check(kind: Kind, name: Any, target: Any, summary: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise PluginError(
-            f"{name!r} is no name for a backend. Use lower-case letters, digits, '_' and '-', a letter first."
+            f"{name!r} is not a name for a {kind}. Use lower-case letters, digits, '_' and '-', a letter first."
         )
     if not isinstance(target, str) or not _TARGET.fullmatch(target):
         raise PluginError(
-            f"the target of backend {name!r} must be a string such as 'genaug_{name.replace('-', '_')}.backend:"
+            f"the target of {kind} {name!r} must be a string such as 'genaug_{name.replace('-', '_')}.backend:"
             f"MyBackend' (package.module:Class), got {target!r}."
         )
     if not isinstance(summary, str):
-        raise PluginError(f"the summary of backend {name!r} must be a string, got {type(summary).__name__}.")
+        raise PluginError(f"the summary of {kind} {name!r} must be a string, got {type(summary).__name__}.")
 
 
-def _instance(info: BackendInfo) -> "Backend":
-    owner, remedy = _owner(info), _remedy(info)
+def _imported(info: Info) -> Any:
     module, _, attribute = info.target.partition(":")
     try:
         with quiet(info.distribution):
-            cls = getattr(import_module(module), attribute)
+            return getattr(import_module(module), attribute)
     except BaseException as error:
         if is_interrupt(error):
             raise
-        raise PluginError(f"{owner} can't be imported from {info.target!r} ({_brief(error)}). {remedy}") from error
+        problem = f"{owner_of(info)} can't be imported from {info.target!r} ({brief(error)})"
+        raise PluginError(f"{problem}. {remedy_for(info)}") from error
+
+
+def _instance(info: Info) -> "Backend":
+    owner, remedy, cls = owner_of(info), remedy_for(info), _imported(info)
 
     from genaug.backends.backend import Backend, BackendConfig
 
@@ -248,60 +267,7 @@ def _instance(info: BackendInfo) -> "Backend":
     except BaseException as error:
         if is_interrupt(error):
             raise
-        raise PluginError(f"{owner}: {info.target!r} can't be instantiated ({_brief(error)}). {remedy}") from error
-
-
-@contextmanager
-def faults_of(backend: "Backend", doing: str, *, may_exit: bool = False) -> Iterator[None]:
-    """Around a call of a backend: whatever it raises becomes a ``PluginError`` that names its distribution.
-
-    ``doing`` is what failed then, such as "build". Errors of genaug's own, too little memory and Ctrl-C pass; with
-    ``may_exit`` SystemExit does, too, which somebody's handler of a signal may raise during a long call.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if isinstance(error, GenaugError) or is_interrupt(error) or is_out_of_memory(error):
-            raise
-        if may_exit and isinstance(error, SystemExit):
-            raise
-        info = _info_of(backend)
-        if info is None:
-            owner, remedy = f"backend {type(backend).__name__}", "Tell its authors."
-        else:
-            owner, remedy = _owner(info), _remedy(info)
-        raise PluginError(f"{owner}: {doing} failed ({_brief(error)}). {remedy}") from error
-
-
-def described(backend: "Backend", config: Any, data: "Spec") -> "Spec":
-    """What ``backend.describe`` gives. Raises ``PluginError`` if it fails, or gives anything but a spec."""
-    from genaug.backends.spec import Spec
-
-    with faults_of(backend, "describe"):
-        spec: Any = backend.describe(config, data)
-        if not isinstance(spec, Spec):
-            raise TypeError(f"expected a Spec, got {type(spec).__name__}")
-    return spec
-
-
-def built(backend: "Backend", config: Any, spec: "Spec") -> "nn.ModuleDict":
-    """What ``backend.build`` gives. Raises ``PluginError`` if it fails, or lacks a network that the backend keeps."""
-    from torch import nn
-
-    with faults_of(backend, "build"):
-        nets = backend.build(config, spec)
-        missing = [role for role in backend.keeps if not isinstance(nets, nn.ModuleDict) or role not in nets]
-        if missing:
-            raise TypeError(f"expected an nn.ModuleDict with {', '.join(map(repr, missing))} in it")
-    return nets
-
-
-def kept(backend: "Backend", config: Any, spec: "Spec") -> "nn.ModuleDict":
-    """Freshly built networks, those alone that the backend keeps, in the order of its ``keeps``."""
-    from torch import nn
-
-    nets = built(backend, config, spec)
-    return nn.ModuleDict({role: nets[role] for role in backend.keeps})
+        raise PluginError(f"{owner}: {info.target!r} can't be instantiated ({brief(error)}). {remedy}") from error
 
 
 def offering(method: str) -> list[str]:
@@ -314,26 +280,18 @@ def offering(method: str) -> list[str]:
     return names
 
 
-def _info_of(backend: "Backend") -> BackendInfo | None:
-    """Who brought a backend; None for one that no plugin did."""
-    for info in discover().backends.values():
-        module, _, attribute = info.target.partition(":")
-        if getattr(sys.modules.get(module), attribute, None) is type(backend):
-            return info
-    return None
+def owner_of(info: Info) -> str:
+    return f"{info.kind} {info.name!r} of {info.distribution} {info.version}"
 
 
-def _owner(info: BackendInfo) -> str:
-    return f"backend {info.name!r} of {info.distribution} {info.version}"
-
-
-def _remedy(info: BackendInfo) -> str:
+def remedy_for(info: Info) -> str:
     return f"Reinstall or update {info.distribution}, or tell its authors."
 
 
-def _duplicate(name: str, infos: tuple[BackendInfo, ...]) -> str:
+def _duplicate(infos: tuple[Info, ...]) -> str:
+    name, kind = infos[0].name, infos[0].kind
     claims = " and ".join(f"{info.distribution} {info.version} ({info.target})" for info in infos)
-    return f"backend {name!r} is registered by {claims}. Uninstall all but one, or block them by name in {DISABLE}."
+    return f"{kind} {name!r} is registered by {claims}. Uninstall all but one, or block them by name in {DISABLE}."
 
 
 def _unknown(name: str, found: Discovery, guess: bool) -> str:
@@ -370,11 +328,11 @@ def _warn_once(problem: Problem) -> None:
     warnings.warn(f"a plugin doesn't work: {problem}", PluginWarning, stacklevel=4)
 
 
-def _owners(infos: tuple[BackendInfo, ...]) -> str:
+def _owners(infos: tuple[Info, ...]) -> str:
     return " and ".join(info.distribution for info in infos)
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
     """An error in one line: its class, unless it is our own, and the beginning of its message."""
     message = escaped(shorten(str(error), 300, placeholder=" …"))
     return (

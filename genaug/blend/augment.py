@@ -18,7 +18,7 @@ from genaug.blend.plan import as_number
 from genaug.data.labels import as_labels
 from genaug.errors import InputError
 from genaug.modalities.image import check_unit_range
-from genaug.sources.source import Source, check_source, checked_sample
+from genaug.sources.source import Source, check_source, checked_sample, image_shape
 
 _REFUSED = (tv_tensors.BoundingBoxes, tv_tensors.Mask, tv_tensors.KeyPoints, tv_tensors.Video)
 _NORMALISE = "pass normalize=(mean, std) as the batch was normalised, or place GenerativeAugment before Normalize."
@@ -58,6 +58,7 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
     ) -> None:
         super().__init__()
         spec = check_source(source)
+        channels, _, _ = image_shape(spec, "GenerativeAugment")
         if not spec.takes_labels:
             raise InputError(
                 "GenerativeAugment replaces images with others of the same label, and this source has no labels. Give "
@@ -71,7 +72,7 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
         self.ratio = float(ratio)
         self.labels_getter = labels_getter
         self._held = (source,)  # in a tuple, or it would become a submodule: in state_dict, parameters and to
-        self._normalize = None if normalize is None else _check_normalize(normalize, spec.shape[0])
+        self._normalize = None if normalize is None else _check_normalize(normalize, channels)
 
     @property
     def source(self) -> Source:

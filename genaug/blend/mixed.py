@@ -18,7 +18,7 @@ from genaug.blend.batches import MixedBatchSampler
 from genaug.blend.detail import enlarged, recoloured
 from genaug.blend.items import check_alike, check_labels, check_map_style, sizes_agree
 from genaug.blend.plan import Mode, Plan, draw_places, draw_slots, make_plan
-from genaug.blend.transform import Pipeline, look_in, rng_kept
+from genaug.blend.transform import adapter_for, look_in, rng_kept
 from genaug.checks import as_whole
 from genaug.data.apportion import Ints, largest_remainder
 from genaug.data.classes import class_names, given_counts, match_classes, matched_by_number
@@ -114,7 +114,7 @@ class MixedDataset(Dataset[Any]):
             self._plan: Plan = make_plan(counts.tolist(), ratio=ratio, mode=mode, balance=balance)
             self._made_labels: Ints = np.repeat(np.arange(len(match)), self._plan.added)
             self._names = names
-            self._pipeline = Pipeline(real, generated_transform)
+            self._pipeline = adapter_for(spec.sample, real, generated_transform)
             self._check_items(source, match)
         self.pool, self._owned = self._open_pool(source, match, max_pool_bytes)
         self._match = match

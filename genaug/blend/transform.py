@@ -19,6 +19,8 @@ from genaug.blend.formats import Look, dress, is_grey, look_of
 from genaug.data.items import read_item
 from genaug.data.state import state_kept
 from genaug.errors import InputError
+from genaug.modalities import image as images
+from genaug.modalities.base import Modality
 from genaug.modalities.image import to_pil
 
 _OVERRIDE = "Pass generated_transform=, which takes a PIL image and returns what the real set's items hold."
@@ -159,6 +161,23 @@ class Pipeline:
                     f"{type(holder).__name__} has a joint transform of image and target (transforms=), which can't "
                     f"run on generated images. Use transform= instead. {_OVERRIDE}"
                 )
+
+
+class PlainAdapter(Pipeline):
+    """For samples that aren't images: they are items as they are, tensors, or what ``generated_transform`` returns."""
+
+    def __call__(self, sample: NDArray[Any]) -> Any:
+        tensor = torch.from_numpy(sample)
+        return tensor if self._generated_transform is None else self._generated_transform(tensor)
+
+    def _learn(self, real: Any, indices: list[int]) -> list[Any]:
+        return [read_item(real, index, "the real set") for index in indices]
+
+
+def adapter_for(sample: Modality, real: Any, generated_transform: Callable[[Any], Any] | None) -> Pipeline:
+    """What makes items like the real set's of raw samples."""
+    kind = Pipeline if isinstance(sample, images.Image) else PlainAdapter
+    return kind(real, generated_transform)
 
 
 def _holders(dataset: Any) -> list[Any]:

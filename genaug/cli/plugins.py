@@ -8,13 +8,13 @@ import typer
 from genaug.cli.printing import say
 
 if TYPE_CHECKING:
-    from genaug.backends.registry import BackendInfo, Discovery
+    from genaug.backends.registry import Discovery, Info
 
 
 def plugins(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """List the installed backends, and the plugins that don't work."""
+    """List what is installed (backends, kinds of sources and datasets) and the plugins that don't work."""
     from genaug.backends.registry import discover
 
     found = discover()
@@ -26,6 +26,8 @@ def _as_json(found: "Discovery") -> str:
 
     told = {
         "backends": [asdict(info) for info in found.backends.values()],
+        "sources": [asdict(info) for info in found.sources.values()],
+        "datasets": [asdict(info) for info in found.datasets.values()],
         "problems": [asdict(problem) for problem in found.problems],
         "blocked": [asdict(blocked) for blocked in found.blocked],
     }
@@ -34,6 +36,10 @@ def _as_json(found: "Discovery") -> str:
 
 def _as_text(found: "Discovery") -> str:
     blocks = [_table(list(found.backends.values())) if found.backends else "No backends are installed."]
+    if found.sources:
+        blocks.append("Sources, named SCHEME:REST:\n" + _table(list(found.sources.values())))
+    if found.datasets:
+        blocks.append("Datasets, named --data NAME:REST:\n" + _table(list(found.datasets.values())))
     if found.blocked:
         blocks.append("Blocked by GENAUG_DISABLE_PLUGINS: " + ", ".join(map(str, found.blocked)))
     if found.problems:
@@ -41,7 +47,7 @@ def _as_text(found: "Discovery") -> str:
     return "\n\n".join(blocks)
 
 
-def _table(infos: "list[BackendInfo]") -> str:
+def _table(infos: "list[Info]") -> str:
     rows = [("NAME", "SUMMARY", "DISTRIBUTION", "VERSION")]
     rows += [(info.name, info.summary, info.distribution, info.version) for info in infos]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

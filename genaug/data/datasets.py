@@ -14,6 +14,7 @@ from PIL import Image
 from torch.utils.data import Dataset, Subset
 
 from genaug.artifacts.paths import reading_from, user_path
+from genaug.backends.registry import discover, function_of
 from genaug.checks import as_whole
 from genaug.data.classes import class_names
 from genaug.data.labels import labels_of
@@ -63,6 +64,8 @@ def load_data(
     ``digits`` is the 1,797 digits of scikit-learn, see ``Digits``. ``torchvision:NAME`` is one of torchvision's data
     sets of labelled images, whose files lie under ``root`` already.
 
+    ``NAME:REST`` is what an installed plugin makes of REST that registered NAME.
+
     ``folder:PATH`` is a folder of pictures: split folders with class folders in them, class folders, or pictures alone,
     whose items are images without labels. Folders are taken for splits only if every folder with images at that level
     has the name of a split (train, training, test, testing, val, valid, validation, also "Training Set" or
@@ -99,6 +102,10 @@ def load_data(
         return Digits(split)
     if kind == "torchvision" and rest:
         return _torchvision(rest, split, root)
+    if kind in discover().datasets and colon:
+        place = None if root is None else user_path(root)
+        dataset: Dataset[Any] = function_of(discover().datasets[kind])(rest, split=split, root=place)
+        return dataset
     if not colon and user_path(name).is_dir():
         raise InputError(f"unknown data {name!r}. For a folder of class folders, say 'folder:{name}'.")
     if kind in ("folder", "torchvision"):

@@ -21,7 +21,7 @@ from genaug.evaluation.scores import train_scorer
 from genaug.evaluation.subject import FEWEST_SAMPLES, new_subject, not_what_it_saw, read_split
 from genaug.progress import Progress
 from genaug.randomness import check_seed, mix
-from genaug.sources.source import Source, check_source
+from genaug.sources.source import Source, check_source, image_shape
 from genaug.version import __version__
 
 _CLASSIFIER_COST = 10  # of training one, in replicates: for the progress bar only
@@ -75,7 +75,7 @@ def evaluate(
     Raises ``InputError`` for a source or a data set that can't be used, shapes or classes that differ, fewer than 200
     samples asked for, held-out images that are training images, and features that can't be had.
     """
-    check_source(source)
+    image_shape(check_source(source), "evaluate")
     seed = check_seed(seed)
     classifiers = as_whole(classifiers, "classifiers", 0, checks.CLASSIFIERS)
     updates, replicates = as_whole(updates, "updates", 1), as_whole(replicates, "replicates", 0, checks.REPLICATES)

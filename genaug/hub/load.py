@@ -1,33 +1,47 @@
-"""``genaug.load``: a generator from a folder or from the Hub."""
+"""``genaug.load``: a source from a folder, from the Hub, or by a scheme that a plugin registered."""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from genaug.artifacts.manifest import CONFIG_FILE, WEIGHTS_FILE
 from genaug.artifacts.paths import reading_from, user_path
-from genaug.errors import FormatError, InputError, NotOnHubError
+from genaug.backends.registry import discover, function_of
+from genaug.errors import FormatError, InputError, NotOnHubError, PluginError
 from genaug.hub.pull import pull
 from genaug.hub.redaction import credentials_redacted
 from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
+from genaug.sources.source import check_source
 
+_SCHEME = re.compile(r"[a-z][a-z0-9_-]+")  # a single letter may be a drive
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
-def load(where: str | Path, *, revision: str | None = None, device: str | torch.device | None = None) -> Generator:
+def load(
+    where: str | Path, *, revision: str | None = None, device: str | torch.device | None = None, **options: Any
+) -> Generator | Any:
     """Load a generator from a local folder that ``save`` or ``fit`` wrote, or from the Hub; on the GPU if there is one.
 
-    ``where`` is a folder, or a Hub id "owner/name" where no such folder exists. ``revision`` is a branch, a tag or a
+    ``where`` is a folder, or a Hub id "owner/name" if no such folder exists. ``revision`` is a branch, a tag or a
     commit's hash on the Hub. A generator that was loaded before comes from huggingface_hub's cache, also if the Hub
-    can't be reached (with a ``HubWarning``) or HF_HUB_OFFLINE=1 is set.
+    can't be reached (with a ``HubWarning``) or HF_HUB_OFFLINE=1 is set. Returns a ``Generator``.
+
+    "SCHEME:REST", with a scheme that an installed plugin registered, returns the source that the plugin makes of REST;
+    ``revision`` and ``options`` are handed to it.
 
     Nothing is unpickled and no code that came with the weights is run. Raises ``FormatError`` for a damaged,
     truncated or foreign folder, ``ReadError`` for one that can't be read, ``PluginError`` if the backend isn't
     installed or is too old (saying what to install), ``HubError`` if no complete copy is available from the Hub.
     """
     folder = user_path(where)
+    scheme, colon, rest = str(where).partition(":")
+    if colon and isinstance(where, str) and _SCHEME.fullmatch(scheme) and not folder.exists():
+        return _from_plugin(scheme, rest, device, options if revision is None else {**options, "revision": revision})
+    if options:
+        raise InputError(f"load has no option {next(iter(options))!r} for a folder or a Hub id.")
     with reading_from(folder):
         local = folder.exists() or isinstance(where, Path) or not _HUB_ID.fullmatch(where)
         if local and not folder.is_dir():
@@ -48,3 +62,19 @@ def load(where: str | Path, *, revision: str | None = None, device: str | torch.
     again = f"`genaug pull {where} --force` downloads it again; if that doesn't help, its owner has to push it again."
     with credentials_redacted():  # the files are text from a server too
         return load_folder(folder, device, again)
+
+
+def _from_plugin(scheme: str, rest: str, device: str | torch.device | None, options: dict[str, Any]) -> Any:
+    known = discover().sources
+    if scheme not in known:
+        installed = ", ".join(f"{name}:…" for name in known) or "none"
+        raise PluginError(
+            f"there is no folder {scheme}:{rest} here, and no plugin for sources {scheme}:… is installed (installed: "
+            f"{installed}). Expected a folder, a Hub id (owner/name), or one of these."
+        )
+    try:
+        source = function_of(known[scheme])(rest, device=device, **options)
+    except TypeError as error:
+        raise InputError(f"{scheme}:… doesn't take these options: {error}.") from error
+    check_source(source)
+    return source

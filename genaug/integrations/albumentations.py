@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from genaug.blend.formats import dress, look_of
 from genaug.data.labels import as_labels
 from genaug.errors import InputError
-from genaug.sources.source import Source, check_source, checked_sample
+from genaug.sources.source import Source, check_source, checked_sample, image_shape
 
 try:
     from albumentations import ImageOnlyTransform
@@ -54,7 +54,9 @@ class GenerativeReplace(ImageOnlyTransform):  # type: ignore[misc]  # albumentat
     _targets = (Targets.IMAGE,)
 
     def __init__(self, source: Source, label_key: str = "label", p: float = 0.5) -> None:
-        if not check_source(source).takes_labels:
+        spec = check_source(source)
+        image_shape(spec, type(self).__name__)
+        if not spec.takes_labels:
             raise InputError(
                 "GenerativeReplace replaces images by others of the same label, and this source has no labels. "
                 "Give it some with genaug.with_labels(source, labelled_set), or use one that was trained with labels."

@@ -14,7 +14,7 @@ from genaug.data.labels import as_labels
 from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.randomness import category_rows, check_seed
-from genaug.sources.source import Source, check_source
+from genaug.sources.source import Source, check_source, image_shape
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,7 @@ class LabelledSource(ABC):
 def check_unlabelled(source: Any) -> Source:
     """A source of images without labels. Raises ``InputError`` for anything else."""
     spec = check_source(source)
+    image_shape(spec, "with_labels")
     if spec.takes_labels:
         raise InputError(
             f"this source takes labels already ({spec.describe_classes()}) and needs no with_labels: use it as it is."

@@ -17,6 +17,7 @@ from genaug.artifacts.manifest import write_generator
 from genaug.artifacts.paths import reading_from
 from genaug.backends import registry
 from genaug.backends.backend import Backend, Inputs
+from genaug.backends.calls import faults_of
 from genaug.backends.latents import latent_rows, noise_rows
 from genaug.backends.spec import Spec
 from genaug.checks import as_whole, memory
@@ -396,7 +397,7 @@ class Generator:
             torch.inference_mode(),
             autocast(compute_dtype(precision, device), device),
             cudnn.flags(benchmark=False, deterministic=True),
-            registry.faults_of(self._backend, what, may_exit=True),
+            faults_of(self._backend, what, may_exit=True),
         ):
             yield
 

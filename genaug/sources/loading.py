@@ -21,6 +21,7 @@ from genaug.artifacts.manifest import (
 )
 from genaug.backends import registry
 from genaug.backends.backend import Backend
+from genaug.backends.calls import described, kept
 from genaug.checks import first_problem
 from genaug.device import pick_device, torch_defaults
 from genaug.errors import FormatError, PluginError
@@ -123,14 +124,14 @@ def _restore(
     """
     spec = manifest.spec
     plain = spec.model_copy(update={"latents": ()})
-    if _asked(lambda: registry.described(backend, config, plain), manifest, folder, origin) != spec:
+    if _asked(lambda: described(backend, config, plain), manifest, folder, origin) != spec:
         raise FormatError(
             f"{folder / CONFIG_FILE}: its spec isn't the one that backend {manifest.backend!r} gives for its "
             f"config and shape. The file was changed or damaged, or the backend did. {origin}"
         )
     with torch.random.fork_rng(devices=[]):
         with torch.device("meta"), _SkipInitialisation():
-            nets = _asked(lambda: registry.kept(backend, config, spec), manifest, folder, origin)
+            nets = _asked(lambda: kept(backend, config, spec), manifest, folder, origin)
         expected = nets.state_dict()
         for name in sorted(set(expected) ^ set(tensors)):
             problem = "lacks" if name in expected else "holds the unknown tensor"
@@ -151,6 +152,6 @@ def _restore(
                 f"numbers only, as save() writes them. {origin}"
             )
         if any(buffer.is_meta for name, buffer in nets.named_buffers() if name not in expected):
-            nets = registry.kept(backend, config, spec)  # buffers that aren't saved have to be computed
+            nets = kept(backend, config, spec)  # buffers that aren't saved have to be computed
         nets.load_state_dict(tensors, strict=True, assign=True)
     return nets

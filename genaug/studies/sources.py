@@ -21,7 +21,7 @@ from genaug.nn.diffaugment import check_policy
 from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
 from genaug.sources.pool import SamplePool
-from genaug.sources.source import Source, check_source, check_supply, checked_sample, supply_of
+from genaug.sources.source import Source, check_source, check_supply, checked_sample, image_shape, supply_of
 from genaug.studies.arms import RESERVED
 from genaug.studies.cells import run_folder
 from genaug.studies.splits import Images
@@ -94,6 +94,7 @@ def _recipe(name: str, what: Any, spec: Spec) -> Recipe:
 def _ready(name: str, source: Any, spec: Spec, present: list[int]) -> Source:
     try:
         made = check_source(source)
+        image_shape(made, "study")
         match = match_classes(present, spec.class_names, made)
         check_supply(source, match[present])
     except InputError as error:

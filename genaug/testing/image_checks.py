@@ -115,8 +115,8 @@ def check_labels_reach_images(subject: Subject) -> None:
     if not case.spec.takes_labels:
         raise SkipTest("its spec takes no labels")
     first = torch.zeros(6, dtype=torch.int64)
-    inputs, labels = case.inputs(6), range(case.spec.num_classes)
-    made = [case.generate(case.networks, replace(inputs, labels=first + label)) for label in labels]
+    labels = range(case.spec.num_classes)
+    made = [case.generate(case.networks, replace(case.inputs(6), labels=first + label)) for label in labels]
     for label, images in enumerate(made[1:], 1):
         if torch.equal(images, made[0]):
             raise ConformanceError(
@@ -129,9 +129,9 @@ def check_labels_reach_images(subject: Subject) -> None:
 def check_latents_reach_images(subject: Subject) -> None:
     """Other latents give other images, of every latent that the spec has."""
     case = subject.case()
-    inputs, other = case.inputs(6), case.latents(6, seed=1)
-    made = case.generate(case.networks, inputs)
+    other, made = case.latents(6, seed=1), case.samples(case.networks)
     for latent in case.spec.latents:
+        inputs = case.inputs(6)
         changed = replace(inputs, latents={**inputs.latents, latent.name: other[latent.name]})
         if torch.equal(case.generate(case.networks, changed), made):
             raise ConformanceError(f"the images don't depend on the latent {latent.name!r}. Use it, or take it out.")
@@ -142,7 +142,7 @@ def check_samples_are_independent(subject: Subject) -> None:
     """An image depends on its own latents and label only, not on what else is in the batch."""
     case = subject.case()
     inputs, others = case.inputs(6), case.inputs(6, seed=1)
-    alone = case.generate(case.networks, inputs)[0]
+    alone = case.generate(case.networks, case.inputs(6))[0]
     for name, code in inputs.latents.items():
         code[1:] = others.latents[name][1:]
     if inputs.labels is not None:
@@ -183,9 +183,9 @@ def check_conditions_reach_samples(subject: Subject) -> None:
     case = subject.case()
     if {condition.name for condition in case.spec.conditions} != set(case.backend.conditions):
         raise ConformanceError(f"describe must keep the conditions {case.backend.conditions} of the data.")
-    inputs = case.inputs(6)
-    made = case.generate(case.networks, inputs)
-    for name, values in inputs.conditions.items():
+    made = case.samples(case.networks)
+    for name, values in case.inputs(6).conditions.items():
+        inputs = case.inputs(6)
         changed = replace(inputs, conditions={**inputs.conditions, name: values.roll(1, 0)})
         if torch.equal(case.generate(case.networks, changed), made):
             raise ConformanceError(f"the samples don't depend on the condition {name!r}. Use it, or take it out.")

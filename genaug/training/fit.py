@@ -16,6 +16,7 @@ from genaug import checks
 from genaug.artifacts.paths import reading_from
 from genaug.backends import registry
 from genaug.backends.backend import Backend, parse_config
+from genaug.backends.calls import described
 from genaug.backends.spec import Classes, Spec
 from genaug.checks import as_whole
 from genaug.data.reading import Samples, fingerprint, read_samples
@@ -190,7 +191,7 @@ def fit(
         data = _with_conditions(backend, recipe, data)
         if _uses_labels(recipe, options, data.spec):
             data.check_labels()
-        if registry.described(recipe, options, data.spec).takes_labels:
+        if described(recipe, options, data.spec).takes_labels:
             _warn_of_absent_classes(data)
         settings = replace(settings, data=_name(dataset), images=len(data.x), data_sha256=fingerprint(data))
         limited = max_minutes is not None
@@ -251,7 +252,7 @@ def _with_conditions(name: str, recipe: Backend, data: Samples) -> Samples:
 
 def _uses_labels(recipe: Backend, options: Any, spec: Spec) -> bool:
     """Whether a backend would train on labels if there were any."""
-    return registry.described(recipe, options, spec.model_copy(update={"classes": Classes(count=2)})).takes_labels
+    return described(recipe, options, spec.model_copy(update={"classes": Classes(count=2)})).takes_labels
 
 
 def _check_backend(backend: Any) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from genaug.backends.backend import Backend
-from genaug.backends.registry import built, described, faults_of
+from genaug.backends.calls import built, described, faults_of
 from genaug.data.reading import Samples
 from genaug.errors import TrainingError
 from genaug.randomness import mix
