@@ -26,8 +26,15 @@ class Progress:
         self._started = self._last_line = time.monotonic()
         if self._shown and _on_a_terminal():
             from rich.console import Console
-            from rich.progress import BarColumn, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeElapsedColumn
-            from rich.progress import Progress as Bar
+            from rich.progress import (
+                BarColumn,
+                Progress as Bar,
+                ProgressColumn,
+                Task,
+                TaskProgressColumn,
+                TextColumn,
+                TimeElapsedColumn,
+            )
             from rich.table import Column
             from rich.text import Text
 

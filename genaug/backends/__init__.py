@@ -5,22 +5,24 @@ from typing import TYPE_CHECKING
 from genaug.lazy import lazy
 
 if TYPE_CHECKING:
-    from genaug.backends.backend import Backend as Backend
-    from genaug.backends.backend import BackendConfig as BackendConfig
-    from genaug.backends.backend import Batch as Batch
-    from genaug.backends.backend import Fakes as Fakes
-    from genaug.backends.backend import Inputs as Inputs
-    from genaug.backends.backend import Loss as Loss
-    from genaug.backends.backend import Player as Player
-    from genaug.backends.backend import Step as Step
-    from genaug.backends.backend import adam as adam
-    from genaug.backends.latents import Categorical as Categorical
-    from genaug.backends.latents import Latent as Latent
-    from genaug.backends.latents import Normal as Normal
-    from genaug.backends.latents import Uniform as Uniform
-    from genaug.backends.spec import Classes as Classes
-    from genaug.backends.spec import Condition as Condition
-    from genaug.backends.spec import Spec as Spec
+    from genaug.backends.backend import (
+        Backend as Backend,
+        BackendConfig as BackendConfig,
+        Batch as Batch,
+        Fakes as Fakes,
+        Inputs as Inputs,
+        Loss as Loss,
+        Player as Player,
+        Step as Step,
+        adam as adam,
+    )
+    from genaug.backends.latents import (
+        Categorical as Categorical,
+        Latent as Latent,
+        Normal as Normal,
+        Uniform as Uniform,
+    )
+    from genaug.backends.spec import Classes as Classes, Condition as Condition, Spec as Spec
 
 _HOMES = {
     "backend": ("Backend", "BackendConfig", "Batch", "Fakes", "Inputs", "Loss", "Player", "Step", "adam"),

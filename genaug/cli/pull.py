@@ -23,8 +23,7 @@ def pull(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Download a generator into the cache, checked, with its card and its sample sheet."""
-    from genaug.hub.pull import claim_copy, write_copy
-    from genaug.hub.pull import pull as fetch
+    from genaug.hub.pull import claim_copy, pull as fetch, write_copy
 
     with nullcontext() if out is None else claim_copy(out, force) as place:
         folder = fetch(repo, revision, extras=True, force=force)

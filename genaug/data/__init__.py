@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from genaug.lazy import lazy
 
 if TYPE_CHECKING:
-    from genaug.data.datasets import few_per_class as few_per_class
-    from genaug.data.datasets import load_data as load_data
+    from genaug.data.datasets import few_per_class as few_per_class, load_data as load_data
 
 __getattr__ = lazy(__name__, {"few_per_class": "genaug.data.datasets", "load_data": "genaug.data.datasets"})

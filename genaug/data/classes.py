@@ -138,6 +138,17 @@ def same_form(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def class_label(label: int, names: Sequence[str] | None) -> str:
+    """A class for messages, after the word "class": "3", or "3 ('cat')" if it has a name."""
+    return f"{label} ({names[label]!r})" if names is not None and label < len(names) else str(label)
+
+
+def class_labels(labels: Sequence[int], names: Sequence[str] | None, most: int = 8) -> str:
+    """Classes for messages: "0 ('cat'), 3 ('dog'), …"."""
+    shown = [class_label(label, names) for label in labels[:most]]
+    return ", ".join([*shown, *(["…"] if len(labels) > most else [])])
+
+
 def find_classes(names: Sequence[str], among: Sequence[str]) -> list[int]:
     """For each of ``names`` its place in ``among``, -1 if it isn't there."""
     places = {same_form(name): place for place, name in enumerate(among)}
@@ -180,11 +191,10 @@ def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spe
     match[match >= spec.num_classes] = -1
     unknown = [c for c in present if match[c] < 0]
     if unknown:
-        called = [_called(c, names) for c in unknown[:_SHOWN]]
         remedy = " Where they mean the same, rename the real set's (its .classes) as the source's." if by_name else ""
         raise InputError(
-            f"the source doesn't know the real set's class{'es' if len(unknown) > 1 else ''} {', '.join(called)}: "
-            f"the real set has {_described(max(present) + 1, names)}, the source {spec.describe_classes()}; "
+            f"the source doesn't know the real set's class{'es' if len(unknown) > 1 else ''} "
+            f"{class_labels(unknown, names, _SHOWN)}: the real set has {_described(max(present) + 1, names)}, the source {spec.describe_classes()}; "
             f"they are matched by {'name' if by_name else 'number'}.{remedy}"
         )
     return match
@@ -221,9 +231,9 @@ def renumbered(labels: Tensor, names: Sequence[str] | None, target: Sequence[str
     match = torch.tensor(places, dtype=torch.int64, device="cpu")
     unknown = [label for label in labels.unique().tolist() if match[label] < 0]
     if unknown:
-        called = ", ".join(_called(label, names) for label in unknown[:_SHOWN])
         raise InputError(
-            f"{what} has classes that the other set lacks: {called}; that one has {_described(len(target), target)}. "
+            f"{what} has classes that the other set lacks: {class_labels(unknown, names, _SHOWN)}; "
+            f"that one has {_described(len(target), target)}. "
             "Call the same classes alike."
         )
     return match[labels]
@@ -245,7 +255,7 @@ def given_counts(balance: Mapping[Any, Any], match: Ints, names: Sequence[str] |
             raise InputError(f"balance= names one class twice, as {seen[label]!r} and {key!r}.")
         if count and match[label] < 0:
             raise InputError(
-                f"the source doesn't know class {_called(label, names)}; it has {spec.describe_classes()}."
+                f"the source doesn't know class {class_label(label, names)}; it has {spec.describe_classes()}."
             )
         seen[label], counts[label] = key, count
     return counts
@@ -261,10 +271,6 @@ def class_index(key: Any, names: Sequence[str] | None, num_classes: int, what: s
         return int(key)
     known = f"0 to {num_classes - 1}" + (f" or {', '.join(list(names)[:_SHOWN])}" if names is not None else "")
     raise InputError(f"{what} names the unknown class {key!r}; known are {known}.")
-
-
-def _called(label: int, names: Sequence[str] | None) -> str:
-    return f"{label} ({names[label]!r})" if names is not None and label < len(names) else str(label)
 
 
 def _described(size: int, names: Sequence[str] | None) -> str:

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Subset
 from genaug.artifacts.paths import reading_from, user_path
 from genaug.backends.registry import discover, function_of
 from genaug.checks import as_whole
-from genaug.data.classes import class_names
+from genaug.data.classes import class_label, class_names
 from genaug.data.labels import labels_of
 from genaug.data.split_folders import Split
 from genaug.errors import DataWarning, InputError, MissingSplitError
@@ -134,7 +134,7 @@ def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":
     generator = torch.Generator().manual_seed(seed)
     chosen, empty = [], []
     for label in range(count):
-        called = f"class {label}" + (f" ({names[label]!r})" if names is not None else "")
+        called = f"class {class_label(label, names)}"
         members = torch.nonzero(labels == label).flatten()
         if len(members) == 0:
             empty.append(called)

@@ -199,9 +199,14 @@ def fingerprint(data: Samples) -> str:
     return digest.hexdigest()
 
 
-def shared_images(train: Tensor, test: Tensor) -> Tensor:
-    """Indices, int64, of the test images that the training set holds too, pixel for pixel; both uint8 (N, C, H, W)."""
-    if train.shape[1:] != test.shape[1:]:
-        return torch.empty(0, dtype=torch.int64)
-    seen = {image.tobytes() for image in train.numpy()}
-    return torch.tensor([i for i, image in enumerate(test.numpy()) if image.tobytes() in seen], dtype=torch.int64)
+def sample_digests(x: Tensor) -> list[bytes]:
+    """A hash of each raw sample."""
+    return [hashlib.blake2b(sample.tobytes(), digest_size=16).digest() for sample in x.numpy()]
+
+
+def shared_samples(one: Tensor, other: Tensor) -> list[tuple[int, int]]:
+    """Raw samples that two sets both hold, to the byte: the index in ``one`` of each such sample, and in ``other``."""
+    if one.shape[1:] != other.shape[1:]:
+        return []
+    places = {digest: index for index, digest in enumerate(sample_digests(other))}
+    return [(index, places[digest]) for index, digest in enumerate(sample_digests(one)) if digest in places]

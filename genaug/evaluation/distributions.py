@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from genaug.evaluation.arrays import Interval, half_sample_intervals
-from genaug.evaluation.fid import LEAST as FID_LEAST
-from genaug.evaluation.fid import frechet_distance
-from genaug.evaluation.kid import LEAST as KID_LEAST
-from genaug.evaluation.kid import kernel_distance
-from genaug.evaluation.prdc import LEAST as PRDC_LEAST
-from genaug.evaluation.prdc import manifold_overlap
+from genaug.evaluation.fid import LEAST as FID_LEAST, frechet_distance
+from genaug.evaluation.kid import LEAST as KID_LEAST, kernel_distance
+from genaug.evaluation.prdc import LEAST as PRDC_LEAST, manifold_overlap
 from genaug.randomness import mix
 
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from genaug.evaluation import distributions, scores
 from genaug.evaluation.arrays import Interval, check_features, half_sample_intervals
-from genaug.evaluation.copying import LEAST as LEAST_FOR_COPYING
-from genaug.evaluation.copying import RULE, copying_and_nearness
+from genaug.evaluation.copying import LEAST as LEAST_FOR_COPYING, RULE, copying_and_nearness
 from genaug.evaluation.features import Features
 from genaug.evaluation.neighbours import nearest
 from genaug.evaluation.report import Measure, measure

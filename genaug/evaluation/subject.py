@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genaug.data.classes import match_classes, renumbered
-from genaug.data.reading import Samples, fingerprint, read_samples, shared_images
+from genaug.data.reading import Samples, fingerprint, read_samples, shared_samples
 from genaug.errors import InputError
 from genaug.randomness import mix
 from genaug.sources.export import sample_parts
@@ -82,7 +82,7 @@ def read_split(source: Source, real_set: Any, held_out: Any, image_size: int | N
         labels = renumbered(unseen.labels, unseen.spec.class_names, real.spec.class_names, "held_out")
         classes = {"num_classes": real.spec.num_classes, "classes": real.spec.class_names}
         unseen = replace(unseen, labels=labels, spec=unseen.spec.model_copy(update=classes))
-    shared = len(shared_images(real.x, unseen.x))
+    shared = len(shared_samples(unseen.x, real.x))
     if shared > _MOST_SHARED * len(unseen.x):
         raise InputError(
             f"{shared:,} of the {len(unseen.x):,} held-out images are in real_set too, pixel for pixel: they say "

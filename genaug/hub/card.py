@@ -14,8 +14,7 @@ from genaug.artifacts.figures import claim_generator, read_evaluation
 from genaug.artifacts.manifest import Manifest, read_manifest
 from genaug.artifacts.paths import user_path
 from genaug.errors import InputError
-from genaug.hub import figures as measurements
-from genaug.hub import prose, sections
+from genaug.hub import figures as measurements, prose, sections
 from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, SHEET_FILE
 from genaug.hub.sections import Facts
 from genaug.hub.training_data import KEY, TrainingData, check_training_data, known_data, merged, parse_training_data

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from genaug.backends.latents import Categorical
 from genaug.backends.spec import Spec
+from genaug.data.classes import class_labels
 from genaug.errors import InputError
 from genaug.labelling.calibration import upper_bound
-from genaug.labelling.labelled_set import LabelledImages, called
+from genaug.labelling.labelled_set import LabelledImages
 from genaug.labelling.learner import BATCH, Learner, logits_of
 from genaug.labelling.matching import UNUSED, count_wrong, match_categories, tabulate
 from genaug.labelling.source import LabelledSource, LabelReport
@@ -132,7 +133,7 @@ class CodeSource(LabelledSource):
         lost = [label for label in range(self.spec.num_classes) if not counts[match == label, label].any()]
         if lost:
             raise InputError(
-                f"no category of {self._latent.name!r} stands for {', '.join(called(label, names) for label in lost)}: "
+                f"no category of {self._latent.name!r} stands for class {class_labels(lost, names)}: "
                 "every category in which its labelled images were found stands for another class. Use "
                 "method='classifier', or train with more categories or another seed."
             )

@@ -1,7 +1,5 @@
 """The labelled images that labels are learned from: read, held against what they must not contain, cut into folds."""
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +7,8 @@ import torch
 from torch import Tensor
 
 from genaug.backends.spec import Spec
-from genaug.data.reading import Samples, read_samples
+from genaug.data.classes import class_label
+from genaug.data.reading import Samples, read_samples, sample_digests, shared_samples
 from genaug.errors import InputError
 from genaug.randomness import mix
 
@@ -43,11 +42,10 @@ def read_labelled(
     if data.labels is None:
         raise InputError("labelled_set has images without labels: expected items (image, label) with an integer label.")
     _check_shape(data.spec.shape, shape)
-    digests = _digests(data.x)
     if exclude is not None:
-        _check_apart(digests, data.spec.shape, exclude, image_size)
+        _check_apart(data, exclude, image_size)
     first: dict[tuple[bytes, int], int] = {}
-    for index, key in enumerate(zip(digests, data.labels.tolist(), strict=True)):
+    for index, key in enumerate(zip(sample_digests(data.x), data.labels.tolist(), strict=True)):
         first.setdefault(key, index)
     kept = torch.tensor(list(first.values()))
     _check_classes(data, data.labels[kept])
@@ -88,7 +86,9 @@ def _check_classes(data: Samples, labels: Tensor) -> None:
     counts = torch.bincount(labels, minlength=spec.num_classes)
     few = torch.nonzero(counts < _LEAST_PER_CLASS).flatten().tolist()
     if few:
-        shown = ", ".join(f"{called(label, spec.class_names)} has {int(counts[label])}" for label in few[:_SHOWN])
+        shown = ", ".join(
+            f"class {class_label(label, spec.class_names)} has {int(counts[label])}" for label in few[:_SHOWN]
+        )
         raise InputError(
             f"labelled_set has too few different images of {len(few)} of its {spec.describe_classes()}: {shown}"
             f"{', …' if len(few) > _SHOWN else ''}. Cross-fitting needs {_LEAST_PER_CLASS} of each at least, one to "
@@ -96,31 +96,20 @@ def _check_classes(data: Samples, labels: Tensor) -> None:
         )
 
 
-def _check_apart(digests: Sequence[bytes], shape: tuple[int, ...], exclude: Any, image_size: int | None) -> None:
+def _check_apart(data: Samples, exclude: Any, image_size: int | None) -> None:
     others = read_samples(_ImagesOnly(exclude), image_size, what="exclude")
-    if others.spec.shape != shape:
+    if others.spec.shape != data.spec.shape:
         raise InputError(
-            f"exclude has images of shape {others.spec.shape} (C, H, W) and labelled_set of {shape}, so a picture that "
+            f"exclude has images of shape {others.spec.shape} (C, H, W) and labelled_set of {data.spec.shape}, so a picture that "
             "both have would not be found. Give both the same transform, or image_size=."
         )
-    known = set(_digests(others.x))
-    both = [index for index, digest in enumerate(digests) if digest in known]
+    both = [index for index, _ in shared_samples(data.x, others.x)]
     if both:
         shown = ", ".join(map(str, both[:_SHOWN])) + (", …" if len(both) > _SHOWN else "")
         raise InputError(
-            f"{len(both)} of the {len(digests)} images of labelled_set are in exclude too (items {shown} of "
+            f"{len(both)} of the {len(data.x)} images of labelled_set are in exclude too (items {shown} of "
             "labelled_set): labels learned from them would leak into what is held out. Remove them from labelled_set."
         )
-
-
-def _digests(images: Tensor) -> list[bytes]:
-    """A hash of each image's pixels."""
-    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images.numpy()]
-
-
-def called(label: int, names: Sequence[str] | None) -> str:
-    """A class for messages: "class 3", "class 3 ('cat')"."""
-    return f"class {label}" + (f" ({names[label]!r})" if names is not None else "")
 
 
 class _ImagesOnly:

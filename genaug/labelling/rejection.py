@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from genaug.data.classes import class_label
 from genaug.errors import InputError
 from genaug.labelling.calibration import (
     count_wrong,
@@ -11,7 +12,7 @@ from genaug.labelling.calibration import (
     require_threshold,
     upper_bound,
 )
-from genaug.labelling.labelled_set import LabelledImages, called
+from genaug.labelling.labelled_set import LabelledImages
 from genaug.labelling.learner import Learner, logits_of
 from genaug.labelling.source import LabelledSource, LabelReport
 from genaug.randomness import mix
@@ -143,10 +144,10 @@ class RejectionSource(LabelledSource):
     def _starved(self, label: int, tries: int, found: Tensor) -> str:
         rates, names = self._rates(found), self.spec.class_names
         rarest = sorted(range(len(rates)), key=rates.__getitem__)[:_SHOWN]
-        shown = ", ".join(f"{called(other, names)} {rates[other]:.2%}" for other in rarest)
+        shown = ", ".join(f"class {class_label(other, names)} {rates[other]:.2%}" for other in rarest)
         return (
-            f"{called(label, names)} wasn't found among the last {tries:,} samples of the generator. Of {len(found):,} "
-            f"samples {sum(rates):.1%} were accepted, rarest first: {shown}{', …' * (len(rates) > _SHOWN)}. Either the "
+            f"class {class_label(label, names)} wasn't found among the last {tries:,} samples of the generator. "
+            f"Of {len(found):,} samples {sum(rates):.1%} were accepted, rarest first: {shown}{', …' * (len(rates) > _SHOWN)}. Either the "
             "generator doesn't make that class, or the classifier is never sure of it: look at some samples, label "
             "more images, allow a larger max_wrong= or max_tries=, or do without that class."
         )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genaug.backends.spec import Spec
 from genaug.data.apportion import largest_remainder
+from genaug.data.classes import class_label
 from genaug.errors import InputError
 from genaug.modalities.image import Image
 
@@ -48,9 +49,8 @@ def check_supply(source: Any, classes: Sequence[int] | Any) -> None:
     supply = supply_of(source)
     for label in classes if supply is not None else ():
         if supply is not None and supply[label] == 0:
-            names = source.spec.class_names
-            name = f" ({names[label]!r})" if names is not None else ""
-            raise InputError(f"{type(source).__name__} holds no sample of class {label}{name}, and some are needed.")
+            shown = class_label(label, source.spec.class_names)
+            raise InputError(f"{type(source).__name__} holds no sample of class {shown}, and some are needed.")
 
 
 def distinct_labels(source: Any, labels: Tensor, match: Tensor) -> Tensor:

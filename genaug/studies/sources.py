@@ -14,7 +14,7 @@ from genaug.backends import registry
 from genaug.backends.backend import parse_config
 from genaug.backends.spec import Spec
 from genaug.data.classes import match_classes
-from genaug.data.reading import Samples, fingerprint, shared_images
+from genaug.data.reading import Samples, fingerprint, shared_samples
 from genaug.errors import FormatError, GenaugError, InputError, OutputExistsError, SaveError, TrainingWarning
 from genaug.labelling.source import LabelledSource
 from genaug.nn.diffaugment import check_policy
@@ -116,7 +116,7 @@ def check_saw(sources: Mapping[str, Recipe | Source], test: Samples) -> None:
             raise InputError(f"source {name!r} was trained on the test set, its record says: it can't be judged on it.")
         held = _pool_within(source)
         if held is not None:
-            shared = len(shared_images(test.x, held.images))
+            shared = len(shared_samples(held.images, test.x))
             if shared:
                 raise InputError(
                     f"{shared:,} of the {len(held):,} images of source {name!r} are test images, to the byte: it can't "

@@ -1,6 +1,5 @@
 """Which images a seed trains on, which it holds back to choose by, and whether the sets may be used together."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from genaug.data.classes import renumbered
-from genaug.data.reading import Samples
+from genaug.data.classes import class_labels, renumbered
+from genaug.data.reading import Samples, shared_samples
 from genaug.errors import InputError
 from genaug.randomness import mix
 
@@ -58,10 +57,9 @@ def check_sets(train: Images, test: Images) -> Images:
     present = [set(s.labels.unique().tolist()) for s in (train, test)]
     for what, lacking in (("training", present[1] - present[0]), ("test", present[0] - present[1])):
         if lacking:
-            called = ", ".join(_called(label, train.classes) for label in sorted(lacking)[:8])
+            called = class_labels(sorted(lacking), train.classes)
             raise InputError(f"the {what} set has no image of class {called}; both sets need images of every class.")
-    place = {_digest(image): index for index, image in enumerate(train.images)}
-    found = [(index, place[d]) for index, d in enumerate(map(_digest, test.images)) if d in place]
+    found = shared_samples(test.images, train.images)
     if found:
         raise InputError(
             f"{len(found)} of {len(test):,} test images are in the training set too, to the byte (first: test image "
@@ -76,8 +74,7 @@ def without_images(train: Images, num_classes: int) -> str | None:
     absent = sorted(set(range(num_classes)) - set(train.targets))
     if not absent:
         return None
-    called = ", ".join(_called(label, train.classes) for label in absent[:8]) + (", …" if absent[8:] else "")
-    return f"No image is of class {called}, so the study says nothing about it."
+    return f"No image is of class {class_labels(absent, train.classes)}, so the study says nothing about it."
 
 
 @dataclass(frozen=True)
@@ -138,11 +135,3 @@ def inner_split(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         held.append(members[:cut])
         kept.append(members[cut:])
     return torch.cat(kept).sort().values, torch.cat(held).sort().values
-
-
-def _called(label: int, names: Sequence[str] | None) -> str:
-    return f"{label} ({names[label]!r})" if names is not None and label < len(names) else str(label)
-
-
-def _digest(image: Tensor) -> bytes:
-    return hashlib.sha256(image.numpy().tobytes()).digest()

@@ -22,8 +22,10 @@ from unittest import SkipTest
 from genaug.backends import registry
 from genaug.backends.backend import parse_config
 from genaug.errors import InputError, PluginError
-from genaug.testing import image_checks as image_checks  # importing them registers their checks
-from genaug.testing import training_checks as training_checks
+from genaug.testing import (
+    image_checks as image_checks,  # importing them registers their checks
+    training_checks as training_checks,
+)
 from genaug.testing.listing import CHECKS, Check
 from genaug.testing.subject import ConformanceError
 

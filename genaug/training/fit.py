@@ -19,6 +19,7 @@ from genaug.backends.backend import Backend, parse_config
 from genaug.backends.calls import described
 from genaug.backends.spec import Classes, Spec
 from genaug.checks import as_whole
+from genaug.data.classes import class_labels
 from genaug.data.reading import Samples, fingerprint, read_samples
 from genaug.device import compute_dtype, pick_device, torch_defaults
 from genaug.errors import GenaugError, InputError, TrainingWarning
@@ -309,11 +310,9 @@ def _warn_of_absent_classes(data: Samples) -> None:
     assert data.labels is not None
     absent = sorted(set(range(data.spec.num_classes)) - set(data.labels.unique().tolist()))
     if absent:
-        names = data.spec.class_names
-        called = ", ".join(str(label) if names is None else repr(names[label]) for label in absent[:8])
         warnings.warn(
-            f"no training image is of class {called}{', …' if absent[8:] else ''}, for which the generator will make "
-            "something all the same. Don't draw that class, or number the classes from 0 without gaps.",
+            f"no training sample is of class {class_labels(absent, data.spec.class_names)}, for which the "
+            "generator will make something all the same. Don't draw that class, or number the classes from 0 without gaps.",
             TrainingWarning,
             stacklevel=3,
         )
