@@ -194,8 +194,8 @@ def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spe
         remedy = " Where they mean the same, rename the real set's (its .classes) as the source's." if by_name else ""
         raise InputError(
             f"the source doesn't know the real set's class{'es' if len(unknown) > 1 else ''} "
-            f"{class_labels(unknown, names, _SHOWN)}: the real set has {_described(max(present) + 1, names)}, the source {spec.describe_classes()}; "
-            f"they are matched by {'name' if by_name else 'number'}.{remedy}"
+            f"{class_labels(unknown, names, _SHOWN)}: the real set has {_described(max(present) + 1, names)}, "
+            f"the source {spec.describe_classes()}; they are matched by {'name' if by_name else 'number'}.{remedy}"
         )
     return match
 

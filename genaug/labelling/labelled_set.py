@@ -100,8 +100,8 @@ def _check_apart(data: Samples, exclude: Any, image_size: int | None) -> None:
     others = read_samples(_ImagesOnly(exclude), image_size, what="exclude")
     if others.spec.shape != data.spec.shape:
         raise InputError(
-            f"exclude has images of shape {others.spec.shape} (C, H, W) and labelled_set of {data.spec.shape}, so a picture that "
-            "both have would not be found. Give both the same transform, or image_size=."
+            f"exclude has images of shape {others.spec.shape} (C, H, W) and labelled_set of {data.spec.shape}, so a "
+            "picture that both have would not be found. Give both the same transform, or image_size=."
         )
     both = [index for index, _ in shared_samples(data.x, others.x)]
     if both:

@@ -312,7 +312,7 @@ def _warn_of_absent_classes(data: Samples) -> None:
     if absent:
         warnings.warn(
             f"no training sample is of class {class_labels(absent, data.spec.class_names)}, for which the "
-            "generator will make something all the same. Don't draw that class, or number the classes from 0 without gaps.",
+            "generator makes something all the same. Don't draw it, or number the classes from 0 without gaps.",
             TrainingWarning,
             stacklevel=3,
         )
