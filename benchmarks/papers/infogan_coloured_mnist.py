@@ -17,12 +17,14 @@ import statistics
 from typing import Any
 
 import torch
-from codes import RESULTS, arguments, every_seed, montage, settings, table, train
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 from torch import Tensor
 
+from benchmarks.common.console import parse_settings, table
+from benchmarks.common.figures import montage
+from benchmarks.papers.codes import RESULTS, arguments, every_seed, train
 from genaug.data import load_data
 from genaug.generator import Generator
 from genaug.training.reading import read_images
@@ -44,8 +46,8 @@ COLOUR_SEED = 0
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = arguments(__doc__.split("\n")[0], seeds=6).parse_args(argv)
-    config = settings(CONFIG, options.set)
+    options = arguments(__doc__, seeds=6).parse_args(argv)
+    config = CONFIG | parse_settings(options.set)
     read: list[Tensor] = []
 
     def one(seed: int) -> dict[str, Any]:

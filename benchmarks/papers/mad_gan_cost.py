@@ -22,19 +22,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import Record, cost, say
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.common.console import arguments, cost, say
+from benchmarks.common.engine import CPU, on_images
+from benchmarks.common.figures import save
+from benchmarks.common.record import RESULTS, Record
 from genaug.precision import compute_dtype
 from genaug.spec import Spec
-from genaug.training.game import Game
-from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages
-from genaug.training.streams import BatchStream, TrainingStep
 from genaug_mad_gan.backend import MADGAN, MADGANConfig
-from genaug_mad_gan.networks import unshared_part
+from genaug_mad_gan.networks import MultiGenerator
 
-RESULTS = Path(__file__).parents[1] / "results"
-CPU = torch.device("cpu")
 BATCH, SHAPE, CLASSES = 64, (1, 28, 28), 10
 MODES = ("split", "full")
 TARGETS = {"split": 1.5, "full": 7.0}
@@ -44,44 +45,51 @@ class Run:
     """A training of k generators that goes on for as long as it is asked to."""
 
     def __init__(self, k: int, mode: str, width: int) -> None:
-        backend = MADGAN()
         config = MADGANConfig(generators=k, full_batch=mode == "full", width=width, max_width=8 * width)
-        spec = backend.describe(config, Spec(shape=SHAPE, num_classes=CLASSES))
-        self.game = Game(backend, config, spec, 0, CPU, Share())
-        dtype = compute_dtype("auto", CPU)
-        self._step = TrainingStep(config, spec, seed=0, device=CPU, dtype=dtype, share=Share(), policy=())
         images = torch.randint(0, 256, (2 * BATCH, *SHAPE), dtype=torch.uint8)
-        data = TrainingImages(images, torch.arange(2 * BATCH) % CLASSES, spec)
-        self._stream = BatchStream(data, BATCH, 0, CPU, Share())
+        data = TrainingImages(images, torch.arange(2 * BATCH) % CLASSES, Spec(shape=SHAPE, num_classes=CLASSES))
+        self.training = on_images(MADGAN(), config, data, BATCH, seed=0, dtype=compute_dtype("auto", CPU))
         self._index = 0
 
     def seconds(self, steps: int) -> float:
         """Of so many steps more."""
         start = time.perf_counter()
         for _ in range(steps):
-            self._step.begin(self._index)
-            self.game.play(self._step, self._stream)
+            self.training.play(self._index)
             self._index += 1
         return time.perf_counter() - start
 
     def parameters(self) -> dict[str, int]:
-        return {name: sum(p.numel() for p in self.game.nets[name].parameters()) for name in self.game.nets}
+        nets = self.training.game.nets
+        return {name: sum(p.numel() for p in nets[name].parameters()) for name in nets}
 
     def unshared(self) -> float:
         """The share of one generator's multiply-adds that isn't the trunk's."""
-        latents, labels = self._step.latents(1), torch.zeros(1, dtype=torch.int64)
-        return unshared_part(self.game.nets["generator"], latents["z"], labels)
+        latents, labels = self.training.step.latents(1), torch.zeros(1, dtype=torch.int64)
+        return unshared_part(self.training.game.nets["generator"], latents["z"], labels)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=5, help="rounds")
+@torch.no_grad()
+def unshared_part(generator: MultiGenerator, z: Tensor, labels: Tensor | None) -> float:
+    """The share of one generator's multiply-adds that lies in its head, for the latents given."""
+    trained = generator.training
+    generator.eval()  # nothing is to be left behind in the normalisation's statistics
+    with FlopCounterMode(display=False) as in_trunk:
+        features = generator.trunk(z, labels)
+    with FlopCounterMode(display=False) as in_head:
+        generator.heads([features], [0], labels)
+    generator.train(trained)
+    head, trunk = int(in_head.get_total_flops()), int(in_trunk.get_total_flops())
+    return head / (trunk + head)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments(__doc__, seeds=5)
     parser.add_argument("--k", type=int, nargs="+", default=[1, 2, 5, 10], help="numbers of generators, 1 first")
     parser.add_argument("--steps", type=int, default=4, help="of each configuration in a round")
     parser.add_argument("--width", type=int, default=32, help="channels at the image's side; 8 times as many at most")
     parser.add_argument("--memory", action="store_true", help="measure memory alone, and print it in MiB")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     if options.memory:
         print(json.dumps(memory_of_forks(options)))
         return
@@ -176,18 +184,14 @@ def summary(rows: list[dict[str, Any]], ks: list[int]) -> dict[str, Any]:
 
 
 def draw(result: dict[str, Any], ks: list[int], path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(8, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
     for axis, what in zip(figure.subplots(1, 2), ("time", "memory"), strict=True):
         axis.plot(ks, ks, "--", color="0.6", label="linear")
         for mode in MODES:
             axis.plot(ks, [result[f"{what}_{mode}_k{k}"] for k in ks], "o-", label=f"{mode} batch")
         axis.set(xlabel="generators, k", ylabel=f"{what} of a step, over k = 1", xticks=ks)
         axis.legend()
-    figure.savefig(path, dpi=130)
+    save(figure, path, dpi=130)
 
 
 if __name__ == "__main__":

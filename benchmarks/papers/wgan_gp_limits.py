@@ -15,7 +15,6 @@ runs, those at settings that were not taken included, are in the record.
     OMP_NUM_THREADS=1 python benchmarks/papers/wgan_gp_limits.py --root MNIST_ROOT --seeds 3 --json
 """
 
-import argparse
 import json
 import statistics
 from pathlib import Path
@@ -23,17 +22,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from record import Record, cost, say
+from matplotlib.figure import Figure
 from scipy.stats import spearmanr
-from wgan_gp_curve import TARGET, follow, of_the_step, train_judge
 
+from benchmarks.common.console import arguments, cost, say
+from benchmarks.common.figures import save
+from benchmarks.common.judge import read
+from benchmarks.common.record import RESULTS, Record
+from benchmarks.papers.wgan_gp_curve import TARGET, follow, judge_for, of_the_step
 from genaug import plugins
-from genaug.data import load_data
-from genaug.evaluation.features import classifier_features
-from genaug.studies.classifier import accuracy
-from genaug.training.reading import TrainingImages, read_images
+from genaug.training.reading import TrainingImages
 
-RESULTS = Path(__file__).parents[1] / "results"
 IMAGE_SIZE, WIDTH = 14, 16
 BATCH, WINDOW, SAMPLES, SUBSETS = 64, 50, 2000, 10
 POINTS = 16
@@ -44,32 +43,23 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="torchvision:MNIST")
-    parser.add_argument("--root", help="where torchvision's files lie")
-    parser.add_argument("--seeds", type=int, default=3)
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments(__doc__, data="torchvision:MNIST", seeds=3)
     parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
 
     record = Record(RESULTS / "wgan_gp_limits.jsonl")
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     keys = [key_of(name, options.data, seed) for seed in seeds for name in options.settings]
     missing = [key for key in keys if record.done(key) is None]
     if missing:
-        train, test = (
-            read_images(load_data(options.data, split=split, root=options.root), IMAGE_SIZE)
-            for split in ("train", "test")
-        )
-        judge = train_judge(train)
-        features = classifier_features(judge, "the real training set", train.images)
-        real, found = features.of(test.images), {"judge_accuracy": accuracy(judge, test.images, test.labels)}
+        train, test = read(options.data, options.root, IMAGE_SIZE)
+        judge = judge_for(train, test)
         for key in missing:
             config = plugins.resolve("wgan-gp").Config(**key["config"])
             few = some_of(train, key["images"], key["seed"])
-            record.add(key, {**found, **follow(key, config, few, features, real, test.images)})
+            record.add(key, {"judge_accuracy": judge.accuracy, **follow(key, config, few, judge, test.images)})
 
     rows = [record.done(key) for key in keys]
     head = f"{'setting':<12}{'seed':>5}{'KID rises to':>14}{'estimate':>10}{'held out':>10}{'minus the step':>16}"
@@ -141,13 +131,9 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """A row of panels for each setting, one for each seed: both estimates and KID over the steps."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = list(dict.fromkeys(row["setting"] for row in rows))
     seeds = sorted({row["seed"] for row in rows})
     figure = Figure(figsize=(4.5 * len(seeds), 3.2 * len(names)), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(len(names), len(seeds), squeeze=False)
     for row in rows:
         axis = axes[names.index(row["setting"]), seeds.index(row["seed"])]
@@ -162,7 +148,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axis.set_ylabel("critic's estimate of the distance", color="C0", fontsize=8)
         other.set_ylabel("KID", color="C1", fontsize=8)
         axis.legend(fontsize=6)
-    figure.savefig(path, dpi=110)
+    save(figure, path, dpi=110)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 import json
 
-import labels as script
 import pytest
 import torch
 from PIL import Image
 
+from benchmarks.papers import labels as script
 from genaug.data import load_data
 from genaug.spec import Latent, Spec
 from genaug.training.reading import read_images
@@ -61,7 +61,7 @@ def test_a_perfect_generator_is_labelled_well(tmp_path, capsys, monkeypatch):
     codes = next(row for row in rows if row["method"] == "codes")
     assert codes["categories"] == ORDER.tolist()
     before = (tmp_path / "labels.jsonl").read_bytes()
-    monkeypatch.setattr(script, "train_judge", lambda *_: pytest.fail("what was run is run again"))
+    monkeypatch.setattr(script, "judge_for", lambda *_: pytest.fail("what was run is run again"))
     assert run(capsys, *settings, "--max-wrong", 0.3)[0] == result
     assert (tmp_path / "labels.jsonl").read_bytes() == before
 

@@ -3,12 +3,10 @@
 import json
 import sys
 
-import mad_gan_1d
-import mad_gan_cost
-import mixtures_2d
 import pytest
 import torch
 
+from benchmarks.papers import mad_gan_1d, mad_gan_cost, mixtures_2d
 from genaug import plugins
 
 
@@ -21,7 +19,7 @@ def call(tmp_path, monkeypatch, capsys):
         result = json.loads(out.splitlines()[-1])
         assert all(isinstance(value, int | float | bool | None) for value in result.values())
         assert " h" in err
-        name = script.__name__
+        name = script.__name__.rpartition(".")[2]
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         lines = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
         return result, lines, err

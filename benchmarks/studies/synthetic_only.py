@@ -5,22 +5,20 @@ the pixel distance between samples of one class over that between real ones, and
 is trained on generated samples alone. The last one can't be had by a generator that repeats itself.
 
     genaug train cgan --data torchvision:MNIST --root MNIST_ROOT --steps 3000 --out runs/mnist
-    python benchmarks/synthetic_only.py runs/mnist --data torchvision:MNIST --root MNIST_ROOT --seeds 3 --json
+    python benchmarks/studies/synthetic_only.py runs/mnist --data torchvision:MNIST --root MNIST_ROOT --seeds 3 --json
 """
 
-import argparse
 import json
 import statistics
-import sys
 
 import torch
 from torch import Tensor
 
 import genaug
-from genaug.data import load_data
+from benchmarks.common.console import arguments, say
+from benchmarks.common.judge import labelled, read, train_judge
 from genaug.evaluation.diversity import distance_ratio, first_per_class
-from genaug.studies.classifier import SmallCNN, accuracy, shuffled_batches, train_classifier
-from genaug.training.reading import read_images
+from genaug.studies.classifier import SmallCNN, accuracy, shuffled_batches
 
 BATCH = 128
 POOL = 60_000
@@ -30,9 +28,8 @@ DISTANCE_PER_CLASS = 200
 
 def train_cnn(images: Tensor, labels: Tensor, classes: int, updates: int, seed: int) -> SmallCNN:
     torch.manual_seed(seed)
-    model = SmallCNN(tuple(images.shape[1:]), classes, width=16)
-    train_classifier(model, shuffled_batches(images, labels, BATCH, seed), updates=updates, seed=seed, lr=2e-3)
-    return model
+    model, order = SmallCNN(tuple(images.shape[1:]), classes, width=16), shuffled_batches(images, labels, BATCH, seed)
+    return train_judge(images, labels, classes, updates=updates, seed=seed, model=model, order=order)
 
 
 def balanced(classes: int, count: int) -> Tensor:
@@ -40,33 +37,26 @@ def balanced(classes: int, count: int) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = arguments(__doc__, data="digits", seeds=3)
     parser.add_argument("source", help="a folder that genaug.load takes")
-    parser.add_argument("--data", default="digits")
-    parser.add_argument("--root", help="where torchvision's files lie")
     parser.add_argument("--updates", type=int, default=1500, help="of every classifier, at batch size 128")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
     generator = genaug.load(options.source, device="cpu")
     classes = generator.spec.num_classes
-    train = read_images(load_data(options.data, split="train", root=options.root))
-    test = read_images(load_data(options.data, split="test", root=options.root))
-    assert train.labels is not None
-    assert test.labels is not None
+    train, test = map(labelled, read(options.data, options.root))
 
-    judge = train_cnn(train.images, train.labels, classes, options.updates, seed=1000)
-    judge_accuracy = accuracy(judge, test.images, test.labels)
+    judge = train_cnn(*train, classes, options.updates, seed=1000)
+    judge_accuracy = accuracy(judge, *test)
     say(f"a classifier trained on real images: {judge_accuracy:.2%} of the real test set")
 
     asked = balanced(classes, AGREEMENT_SAMPLES)
     agreement = accuracy(judge, generator.sample(labels=asked, seed=1)[0], asked)
     say(f"it recognises the requested label in {agreement:.2%} of {AGREEMENT_SAMPLES} samples")
 
-    real = first_per_class(test.labels, DISTANCE_PER_CLASS)
-    labels = test.labels[real]
-    diversity = distance_ratio(test.images[real], labels, generator.sample(labels=labels, seed=2)[0], labels)
+    rows = first_per_class(test[1], DISTANCE_PER_CLASS)
+    real, labels = (part[rows] for part in test)
+    diversity = distance_ratio(real, labels, generator.sample(labels=labels, seed=2)[0], labels)
     say(f"samples of one class differ {diversity:.1%} as much as real ones")
 
     pool_labels = balanced(classes, POOL)
@@ -74,7 +64,7 @@ def main() -> None:
     scores = []
     for seed in range(options.seeds):
         model = train_cnn(pool, pool_labels, classes, options.updates, seed)
-        scores.append(accuracy(model, test.images, test.labels))
+        scores.append(accuracy(model, *test))
         say(f"a CNN trained on generated samples alone, seed {seed}: {scores[-1]:.2%} of the real test set")
     result = {
         "judge_accuracy": judge_accuracy,
@@ -88,10 +78,6 @@ def main() -> None:
     }
     if options.json:
         print(json.dumps(result))
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Finished runs of a script, one flat JSON object a line in a tracked file, so that a second run goes on from there."""
+"""Finished runs of a script, one JSON object per line of a tracked file, so that a second run goes on from there."""
 
 import json
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+RESULTS = Path(__file__).parents[1] / "results"  # tracked: records, and the figures drawn from them
 TUNING = 100  # seeds from here on were for tuning
 
 
@@ -27,21 +28,24 @@ class Record:
 
     def rows(self, match: dict[str, Any]) -> list[dict[str, Any]]:
         """The lines with all of these settings, in order. What was cut off by a crash is passed over."""
-        wanted = json.loads(json.dumps(match))  # as it reads in the file: a tuple is a list there
-        found = (_parsed(line) for line in self._text().splitlines())
-        return [row for row in found if row and all(name in row and row[name] == wanted[name] for name in wanted)]
+        return self._split(match)[0]
+
+    def replace(self, match: dict[str, Any], rows: Iterable[dict[str, Any]]) -> None:
+        """Put ``rows`` in place of the lines with all of the settings ``match``, at the end, in one step."""
+        lines = [*self._split(match)[1], *({**match, **row} for row in rows)]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.path.with_suffix(".new")
+        new.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        new.replace(self.path)
+
+    def _split(self, match: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The lines with all of these settings, and the others."""
+        settings = json.loads(json.dumps(match)).items()  # as they read in the file: a tuple is a list there
+        rows = [row for line in self._text().splitlines() if (row := _parsed(line))]
+        return [row for row in rows if settings <= row.items()], [row for row in rows if not settings <= row.items()]
 
     def _text(self) -> str:
         return self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def cost(seconds_per_unit: float, units: float) -> str:
-    """How long so many units of work take, in hours."""
-    return f"{seconds_per_unit * units / 3600:.1f} h"
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
