@@ -9,28 +9,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, cat, nn
 
 from genaug.backend import Backend, BackendConfig, Batch, Loss, Player, Step
-from genaug.errors import InputError
 from genaug.spec import Latent, Spec
 from genaug.training.objectives import score_log, zero_centred_penalty
 from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, shared_generators
 from genaug_mad_gan.objectives import APART, JOINT, madgan_discriminator, naming_loss, real_score
-from genaug_mad_gan.thesis import SHAPE, ThesisDiscriminator, thesis_generators
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "thesis": {
-        "generators": 5,
-        "latent_size": 256,
-        "loss": "madgan",
-        "full_batch": True,
-        "gamma": 0.0,
-        "lr": 2e-4,
-        "decay": 0.0,
-        "beta1": 0.5,
-        "beta2": 0.999,
-        "conditional": False,
-    }
-}
-"""Options by preset, all but ``conditional`` free to be given otherwise. The kick-off leaves the optimizer open."""
 
 
 def _refuse(loss: Any) -> Any:
@@ -45,10 +27,6 @@ def _refuse(loss: Any) -> Any:
 class MADGANConfig(BackendConfig):
     """Options of the ``mad-gan`` backend."""
 
-    preset: Annotated[
-        Literal["none", "thesis"],
-        Field(description="thesis: the networks of the thesis's kick-off, 28x28x1, nothing shared"),
-    ] = "none"
     generators: Annotated[int, Field(ge=1, le=64, description="number of generators, k")] = 4
     latent_size: Annotated[int, Field(ge=1, le=1024, description="dimensions of the normal latent z")] = 64
     width: Annotated[int, Field(ge=4, le=256, description="channels at the image's side; doubled at each halving")] = 32
@@ -75,25 +53,19 @@ class MADGANConfig(BackendConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _start_from_preset(cls, given: Any) -> Any:
-        return {**PRESETS.get(str(given.get("preset")), {}), **given} if isinstance(given, Mapping) else given
-
-    @model_validator(mode="after")
-    def _thesis_takes_no_labels(self) -> "MADGANConfig":
-        if self.preset == "thesis" and self.conditional:
-            raise ValueError("the networks of preset='thesis' take no labels: leave conditional out, or the preset")
-        return self
+    def _without_a_preset(cls, options: Any) -> Any:
+        """Generators saved before say ``preset: none``: there was an option of this name."""
+        if isinstance(options, Mapping) and options.get("preset") == "none":
+            return {name: value for name, value in options.items() if name != "preset"}
+        return options
 
     @model_validator(mode="after")
     def _nothing_is_without_effect(self) -> "MADGANConfig":
-        fields = type(self).model_fields
-        if self.loss in JOINT and self.diversity != fields["diversity"].default:
+        if self.loss in JOINT and self.diversity != type(self).model_fields["diversity"].default:
             raise ValueError(
                 f"loss={self.loss!r} names an image's generator by itself: diversity has no effect on it. Leave it "
                 "out, or take another loss"
             )
-        if self.preset == "thesis" and any(getattr(self, n) != fields[n].default for n in ("width", "max_width")):
-            raise ValueError("the networks of preset='thesis' have widths of their own: leave width and max_width out")
         return self
 
 
@@ -118,20 +90,12 @@ class MADGAN(Backend):
     small: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "latent_size": 4}
 
     def describe(self, config: MADGANConfig, data: Spec) -> Spec:
-        if config.preset == "thesis" and data.shape != SHAPE:
-            raise InputError(
-                f"preset='thesis' has networks for images of shape {SHAPE}, got {data.shape}. Leave the preset out: "
-                "the other networks adapt to any shape."
-            )
         latents = (Latent(size=config.latent_size), Latent(name="member", kind="categorical", size=config.generators))
         spec = data.model_copy(update={"latents": latents})
         return spec if config.conditional else spec.model_copy(update={"num_classes": 0, "classes": None})
 
     def build(self, config: MADGANConfig, spec: Spec) -> nn.ModuleDict:
         k, sizes = config.generators, (config.width, config.max_width)
-        if config.preset == "thesis":
-            generator, discriminator = thesis_generators(k, config.latent_size), ThesisDiscriminator(k)
-            return nn.ModuleDict({"generator": generator, "discriminator": discriminator})
         return nn.ModuleDict(
             {
                 "generator": shared_generators(k, spec.shape, spec.num_classes, config.latent_size, *sizes),
@@ -211,11 +175,6 @@ class MADGAN(Backend):
         config, z = step.config, step.latents(n)["z"]
         generator, k = cast(MultiGenerator, nets["generator"]), config.generators
         sizes = [n] * k if config.full_batch else shares(n, k, step.index)
-        if config.preset == "thesis" and min(sizes) < 2:
-            raise InputError(
-                f"a generator of preset='thesis' normalises over its own samples and needs 2 at least, got "
-                f"{min(sizes)} (batch of {n}, {k} generators). Use a larger batch_size, or full_batch=true."
-            )
         members = torch.arange(k, device=z.device)
         if config.full_batch:
             latent = torch.arange(n, device=z.device)

@@ -125,20 +125,6 @@ class ConvHeads(nn.Module):
         )
 
 
-class SeparateHeads(nn.Module):
-    """A head of any kind for each generator: ``networks[i](features, labels)``."""
-
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, parts: Sequence[Tensor], members: Sequence[int], labels: Tensor | None) -> Tensor:
-        sizes = [len(part) for part in parts]
-        labels_of = [None] * len(parts) if labels is None else labels.split(sizes)
-        made = zip(members, parts, labels_of, strict=True)
-        return torch.cat([self.networks[member](part, of) for member, part, of in made])
-
-
 def shared_generators(
     generators: int, shape: tuple[int, int, int], num_classes: int, latent_size: int, base: int, widest: int
 ) -> MultiGenerator:
@@ -179,18 +165,3 @@ class MultiDiscriminator(nn.Module):
             return outputs
         projection = (self.embed(labels) * features).sum(1, keepdim=True)
         return torch.cat([outputs[:, :-1], outputs[:, -1:] + projection], dim=1)
-
-
-def unshared_part(generator: MultiGenerator, z: Tensor, labels: Tensor | None) -> float:
-    """The share of one generator's multiply-adds that lies in its head, for the latents given."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    trained = generator.training
-    generator.eval()  # nothing is to be left behind in the normalisation's statistics
-    with torch.no_grad(), FlopCounterMode(display=False) as in_trunk:
-        features = generator.trunk(z, labels)
-    with torch.no_grad(), FlopCounterMode(display=False) as in_head:
-        generator.heads([features], [0], labels)
-    generator.train(trained)
-    head, trunk = int(in_head.get_total_flops()), int(in_trunk.get_total_flops())
-    return head / (trunk + head)

@@ -5,9 +5,11 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
-from benchmarks.papers import mad_gan_1d, mad_gan_cost, mixtures_2d
+from benchmarks.papers import mad_gan_1d, mad_gan_cost, mixtures_2d, points
 from genaug import plugins
+from genaug_mad_gan.networks import MultiGenerator, shared_generators
 
 
 @pytest.fixture
@@ -130,3 +132,17 @@ def test_ratios_of_mad_gan_cost_are_taken_within_rounds():
     assert result["target_time_full_met"]
     assert result["memory_full_k10"] == 2.5
     assert result["target_memory_met"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 8, 8), (1, 28, 28), (2, 13, 40), (3, 64, 64)])
+@pytest.mark.parametrize("generators", [1, 10])
+def test_at_least_three_tenths_of_a_generators_multiply_adds_are_its_own(shape, generators):
+    network = shared_generators(generators, shape, 0, 64, 32, 256)
+    assert mad_gan_cost.unshared_part(network, torch.randn(1, 64), None) >= 0.3
+    assert any(p.numel() for p in network.trunk.parameters())
+
+
+def test_multiply_adds_by_hand():
+    """Two layers of 4 to 6 and 6 to 2 numbers: 24 and 12 multiply-adds."""
+    trunk, heads = points.Unlabelled(nn.Linear(4, 6)), points.DenseHeads(1, (6, 2), nn.Identity(), nn.Linear)
+    assert mad_gan_cost.unshared_part(MultiGenerator(1, trunk, heads), torch.randn(1, 4), None) == 12 / 36

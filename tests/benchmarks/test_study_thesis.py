@@ -1,4 +1,4 @@
-"""benchmarks/studies/study_thesis.py on the embedded digits, with two losses, two numbers of generators and a few steps."""
+"""study_thesis.py on the embedded digits, with two losses, two numbers of generators and a few steps."""
 
 import json
 import shutil

@@ -8,7 +8,6 @@ from torch import nn
 
 import genaug
 from genaug import plugins
-from genaug.errors import InputError
 from genaug.generator import Generator
 from genaug.spec import Latent, Spec
 from genaug.training.game import Game
@@ -16,9 +15,8 @@ from genaug.training.ranks import Share
 from genaug.training.reading import TrainingImages
 from genaug.training.streams import BatchStream
 from genaug_mad_gan.backend import MADGAN, MADGANConfig, shares
-from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, SeparateHeads, shared_generators, unshared_part
+from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, shared_generators
 from genaug_mad_gan.objectives import APART, JOINT, madgan_discriminator, naming_loss, real_score
-from genaug_mad_gan.thesis import ThesisDiscriminator, ThesisGenerator
 
 SHAPES = [(1, 1, 1), (1, 4, 4), (1, 8, 8), (1, 28, 28), (1, 27, 27), (2, 13, 40), (3, 32, 32), (3, 64, 64), (4, 5, 9)]
 LOSSES = [*JOINT, *APART]
@@ -62,18 +60,6 @@ class TestShapes:
         assert float(images.detach().abs().max()) <= 1
         check_losses(backend, config, spec, batch_of(shape, 7, classes))
 
-    @pytest.mark.parametrize("shape", SHAPES)
-    @pytest.mark.parametrize("generators", [1, 10])
-    def test_at_least_three_tenths_of_a_generators_multiply_adds_are_its_own(self, shape, generators):
-        network = shared_generators(generators, shape, 0, 64, 32, 256)
-        assert unshared_part(network, torch.randn(1, 64), None) >= 0.3
-        assert any(p.numel() for p in network.trunk.parameters())
-
-    def test_multiply_adds_by_hand(self):
-        """Two layers of 4 to 6 and 6 to 2 numbers: 24 and 12 multiply-adds."""
-        trunk, heads = nn.Linear(4, 6), SeparateHeads([Head(6, 2)])
-        assert unshared_part(MultiGenerator(1, Ignoring(trunk), heads), torch.randn(1, 4), None) == 12 / 36
-
     def test_more_generators_than_samples(self, backend, configure):
         config = configure(generators=10)
         spec = backend.describe(config, Spec(shape=(1, 8, 8), num_classes=3))
@@ -100,10 +86,21 @@ class TestShapes:
 def test_options_that_would_have_no_effect_are_refused():
     with pytest.raises(ValidationError, match="diversity has no effect"):
         MADGANConfig(loss="madgan", diversity=0.5)
-    with pytest.raises(ValidationError, match="have widths of their own"):
-        MADGANConfig(preset="thesis", conditional=False, width=64)
-    for config in (MADGANConfig(loss="madgan"), MADGANConfig(preset="thesis")):
-        assert MADGANConfig(**config.model_dump(mode="json")) == config, "as a saved generator's is read"
+    config = MADGANConfig(loss="madgan")
+    assert MADGANConfig(**config.model_dump(mode="json")) == config, "as a saved generator's is read"
+
+
+def test_a_generator_saved_without_a_preset_is_read():
+    saved = {**MADGANConfig(generators=3).model_dump(mode="json"), "preset": "none"}
+    assert MADGANConfig(**saved) == MADGANConfig(generators=3)
+    with pytest.raises(ValidationError, match="preset"):
+        MADGANConfig(preset="thesis")
+
+
+def test_the_rates_fall(backend):
+    nets = nn.ModuleDict({"generator": nn.Linear(1, 1), "discriminator": nn.Linear(1, 1)})
+    for config, decay in ((MADGANConfig(), 0.5), (MADGANConfig(decay=0.2), 0.2)):
+        assert [player.decay for player in backend.players(config, nets)] == [decay, decay]
 
 
 class Ignoring(nn.Module):
@@ -115,6 +112,13 @@ class Ignoring(nn.Module):
 
     def forward(self, x, labels):
         return self.module(x)
+
+
+class SeparateHeads(nn.ModuleList):
+    """A head of any kind for each generator."""
+
+    def forward(self, parts, members, labels):
+        return torch.cat([self[member](part, None) for member, part in zip(members, parts, strict=True)])
 
 
 class Head(nn.Module):
@@ -180,7 +184,7 @@ class TestGenerators:
         torch.manual_seed(0)
         trunk, heads = Ignoring(nn.Linear(4, 6)), SeparateHeads([Head(6, 2) for _ in range(3)])
         network, z, member = MultiGenerator(3, trunk, heads), torch.randn(50, 4), torch.arange(50) * 7 % 3
-        by_hand = torch.stack([heads.networks[m](trunk(z, None), None)[i] for i, m in enumerate(member.tolist())])
+        by_hand = torch.stack([heads[m](trunk(z, None), None)[i] for i, m in enumerate(member.tolist())])
         assert torch.allclose(network.train()(z, None, member), by_hand, atol=1e-6)
         assert torch.allclose(network.eval()(z, None, member), by_hand, atol=1e-6)
 
@@ -489,65 +493,6 @@ class TestLoss:
         check_penalties_are_float32(backend, config, spec, "outputs")
 
 
-class TestThesis:
-    def test_its_networks_have_the_counts_of_the_kick_off(self, backend):
-        config = MADGANConfig(preset="thesis")
-        spec = backend.describe(config, Spec(shape=(1, 28, 28), num_classes=10))
-        assert [latent.size for latent in spec.latents] == [256, 5]
-        nets = backend.build(config, spec)
-        networks = nets["generator"].heads.networks
-        assert [sum(p.numel() for p in network.parameters()) for network in networks] == [4_262_336] * 5
-        assert sum(p.numel() for p in nets["generator"].parameters()) == 5 * 4_262_336
-        assert sum(b.numel() for n, b in networks[0].named_buffers() if "running" in n) == 25_472
-        assert sum(p.numel() for p in nets["discriminator"].parameters()) == 244_230
-
-    def test_its_layers_have_the_shapes_of_the_kick_off(self):
-        def shapes(network, x):
-            seen = []
-            for layer in network.layers:
-                x = layer(x)
-                if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Flatten | nn.Unflatten):
-                    seen.append(tuple(x.shape[1:]))
-            return seen
-
-        made = shapes(ThesisGenerator(256), torch.randn(2, 256))
-        assert made == [(12544,), (256, 7, 7), (128, 7, 7), (64, 14, 14), (1, 28, 28)]
-        assert shapes(ThesisDiscriminator(5), torch.randn(2, 1, 28, 28)) == [(64, 14, 14), (128, 7, 7), (6272,), (6,)]
-
-    def test_the_rates_fall_but_for_the_preset_whose_optimizer_is_constant(self, backend):
-        nets = nn.ModuleDict({"generator": nn.Linear(1, 1), "discriminator": nn.Linear(1, 1)})
-        for config, decay in (
-            (MADGANConfig(), 0.5),
-            (MADGANConfig(decay=0.2), 0.2),
-            (MADGANConfig(preset="thesis"), 0),
-        ):
-            assert [player.decay for player in backend.players(config, nets)] == [decay, decay]
-
-    def test_a_preset_sets_options_that_may_be_given_otherwise(self):
-        config = MADGANConfig(preset="thesis")
-        assert (config.generators, config.loss, config.full_batch, config.gamma) == (5, "madgan", True, 0)
-        assert MADGANConfig(preset="thesis", generators=3, loss="hinge").loss == "hinge"
-        assert MADGANConfig.model_validate(config.model_dump(mode="json")) == config
-
-    @pytest.mark.parametrize("full", [False, True])
-    def test_it_trains(self, backend, full):
-        config = MADGANConfig(preset="thesis", generators=2, latent_size=8, full_batch=full)
-        spec = backend.describe(config, Spec(shape=(1, 28, 28), num_classes=3))
-        losses, gradients = play(backend, config, spec, batch_of((1, 28, 28)))
-        assert all(loss.value.isfinite() for loss in losses.values())
-        assert all(float(g.abs().sum()) > 0 for name in losses for g in gradients[name])
-
-    def test_what_it_cannot_take_is_refused_with_a_reason(self, backend):
-        config = MADGANConfig(preset="thesis", full_batch=False)
-        with pytest.raises(InputError, match=r"\(1, 28, 28\), got \(3, 32, 32\)"):
-            backend.describe(config, Spec(shape=(3, 32, 32)))
-        spec = backend.describe(config, Spec(shape=(1, 28, 28)))
-        with pytest.raises(InputError, match=r"needs 2 at least, got 1 \(batch of 7, 5 generators\)"):
-            play(backend, config, spec, batch_of((1, 28, 28), 7))
-        with pytest.raises(ValidationError, match="take no labels"):
-            MADGANConfig(preset="thesis", conditional=True)
-
-
 def test_a_wasserstein_loss_is_refused_with_a_reason():
     with pytest.raises(ValidationError, match=r"R1 \+ R2 don't bound its slope.*wgan-gp"):
         MADGANConfig(loss="wasserstein")
@@ -560,7 +505,6 @@ def test_a_wasserstein_loss_is_refused_with_a_reason():
         {"generators": 65},
         {"diversity": -1},
         {"full_batch": "perhaps"},
-        {"preset": ["thesis"]},
         {"latent_size": 0},
         {"loss": "wgan"},
         {"gamma": -1},

@@ -1,14 +1,33 @@
-"""The networks of a thesis's kick-off on generative data augmentation with MAD-GAN: 28x28x1, no layers shared.
+"""The networks of a thesis's kick-off on generative data augmentation with MAD-GAN: 28x28x1, nothing shared, no labels.
 
+``with_thesis_networks()`` is the plugin with these networks, and ``OPTIONS`` are those of the kick-off.
 Its tables give layers and parameter counts. What they leave open is that of the Keras DCGAN example whose layers they
 are: slope 0.3, dropout 0.3, batch normalisation with epsilon 1e-3 and momentum 0.99.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
-from genaug_mad_gan.networks import MultiGenerator, SeparateHeads
+from benchmarks.papers.points import with_networks
+from genaug.backend import Backend
+from genaug_mad_gan.networks import MultiGenerator
 
 SHAPE = (1, 28, 28)
+OPTIONS: dict[str, Any] = {
+    "generators": 5,
+    "latent_size": 256,
+    "loss": "madgan",
+    "full_batch": True,
+    "gamma": 0.0,
+    "lr": 2e-4,  # the kick-off leaves the optimizer open
+    "decay": 0.0,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "conditional": False,
+}
 
 _SLOPE = 0.3
 
@@ -66,7 +85,26 @@ class NoTrunk(nn.Module):
         return z
 
 
-def thesis_generators(generators: int, latent_size: int) -> MultiGenerator:
-    return MultiGenerator(
-        generators, NoTrunk(), SeparateHeads([ThesisGenerator(latent_size) for _ in range(generators)])
-    )
+class SeparateHeads(nn.Module):
+    """A head of any kind for each generator: ``networks[i](features, labels)``."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, parts: Sequence[Tensor], members: Sequence[int], labels: Tensor | None) -> Tensor:
+        return torch.cat([self.networks[member](part, None) for member, part in zip(members, parts, strict=True)])
+
+
+def with_thesis_networks(generators: int = OPTIONS["generators"], latent_size: int = OPTIONS["latent_size"]) -> Backend:
+    """``mad-gan`` with the kick-off's networks, for images of ``SHAPE`` and as many generators as its config says.
+
+    A generator normalises over its own samples, so it needs two of them at least in each step.
+    """
+
+    def heads() -> nn.Module:
+        return MultiGenerator(
+            generators, NoTrunk(), SeparateHeads([ThesisGenerator(latent_size) for _ in range(generators)])
+        )
+
+    return with_networks("mad-gan", heads, lambda: ThesisDiscriminator(generators), latent_kind="normal")
