@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -38,6 +38,12 @@ def _value(text: str) -> Any:
 def say(text: str) -> None:
     """Progress and tables, on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def end(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
+    """The line of JSON, if there is to be one."""
+    if options.json:
+        print(json.dumps(result))
 
 
 def cost(seconds_per_unit: float, units: float) -> str:

@@ -97,13 +97,9 @@ def every_seed(
             "augment": AUGMENT,
             "config": every_option,
         }
-        row = record.done(key)
-        if row is None:
-            result = one(seed)
-            record.add(key, result)
-            row = {**key, **result}
-        rows.append(row)
-        say(f"seed {seed}: " + ", ".join(f"{k} {v}" for k, v in row.items() if k not in key and isinstance(v, float)))
+        rows += record.finish([key], lambda key: one(key["seed"]))
+        figures = {k: v for k, v in rows[-1].items() if k not in key and isinstance(v, float)}
+        say(f"seed {seed}: " + ", ".join(f"{k} {v}" for k, v in figures.items()))
         seconds = [row["seconds"] for row in rows if row["seconds"] is not None]
         price = cost(statistics.median(seconds), options.seeds) if seconds else "an unknown time"
         say(f"a full run of {options.seeds} seeds takes {price}")

@@ -28,6 +28,7 @@ import hashlib
 import json
 import tempfile
 import time
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from torch.utils.data import TensorDataset
 
 import genaug
 from benchmarks.common import console
-from benchmarks.common.console import cost, parse_settings, say, table
+from benchmarks.common.console import cost, end, parse_settings, say, table
 from benchmarks.common.figures import save
 from benchmarks.common.judge import read, train_judge
 from benchmarks.common.record import RESULTS, TUNING, Record
@@ -67,19 +68,23 @@ SHORT, LONG = 10, 30  # steps of two trainings whose difference tells what a ste
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
-    record, real, judge = Record(RESULTS / f"{NAME}.jsonl"), None, None
+    record = Record(RESULTS / f"{NAME}.jsonl")
     if options.estimate:
         say(f"a full run takes about {estimate(options)} on {torch.get_num_threads()} threads")
         return
     rows: dict[str, list[dict[str, Any]]] = {method: [] for method in options.methods}
+
+    @cache
+    def material() -> tuple[TrainingImages, TrainingImages, FixedJudge]:
+        train, test = read_sets(options)
+        return train, test, fixed_judge(train, test, options, RESULTS)
+
+    def one(key: dict[str, Any]) -> dict[str, Any]:
+        return run(key["method"], key["seed"], *material(), options)
+
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         for method in options.methods:
-            key = key_of(method, seed, options)
-            if record.done(key) is None:
-                real = real or read_sets(options)
-                judge = judge or fixed_judge(*real, options, RESULTS)
-                record.add(key, run(method, seed, *real, judge, options))
-            rows[method].append(record.done(key) or {})
+            rows[method] += record.finish([key_of(method, seed, options)], one)
         seconds = sum(row["seconds"] for of_method in rows.values() for row in of_method[-1:])
         say(f"{options.seeds} seeds like this take {cost(seconds, options.seeds)}")
     tell(rows, options)
@@ -300,8 +305,7 @@ def tell(rows: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> 
             lines.append([method, str(row["seed"]), *shown, papers.get(method, "-")])
     print(table(["method", "seed", *columns.values(), "published (other features)"], lines))
     result = summary(rows, targets)
-    if options.json:
-        print(json.dumps({**result, "seeds": options.seeds, "steps": judged["steps_made"], "data": options.data}))
+    end(options, {**result, "seeds": options.seeds, "steps": judged["steps_made"], "data": options.data})
 
 
 def draw(rows: dict[str, list[dict[str, Any]]], path: Path, targets: Targets) -> None:

@@ -12,7 +12,6 @@ The seeds from 3 on were run afterwards, with nothing changed.
 """
 
 import argparse
-import json
 import statistics
 from typing import Any
 
@@ -22,7 +21,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 from torch import Tensor
 
-from benchmarks.common.console import parse_settings, table
+from benchmarks.common.console import end, parse_settings, table
 from benchmarks.common.figures import montage
 from benchmarks.papers.codes import RESULTS, arguments, every_seed, train
 from genaug.data import load_data
@@ -136,8 +135,7 @@ def tell(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
         "steps": options.steps,
         "data": options.data,
     }
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ discriminator and Q see all images turned, scaled and shifted at random.
 """
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks.common.console import parse_settings, table
+from benchmarks.common.console import end, parse_settings, table
 from benchmarks.common.figures import montage, save
 from benchmarks.common.judge import labelled, read
 from benchmarks.papers.codes import RESULTS, Trained, arguments, categories_of, every_seed, train
@@ -119,8 +118,7 @@ def tell(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
         "steps": options.steps,
         "data": options.data,
     }
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ No paper gives figures for this.
 """
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
@@ -23,7 +22,7 @@ from torch.utils.data import Dataset, Subset
 
 import genaug
 from benchmarks.common import console
-from benchmarks.common.console import cost, parse_settings, say
+from benchmarks.common.console import cost, end, parse_settings, say
 from benchmarks.common.judge import labelled, loaded, train_judge
 from benchmarks.common.record import RESULTS, Record
 from genaug import storage
@@ -268,8 +267,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, value in result.items():
         print(f"{name}: {value}")
     print("the papers: none")
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 if __name__ == "__main__":

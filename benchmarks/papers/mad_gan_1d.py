@@ -17,9 +17,9 @@ A mode counts as found with at least 20 % of its mass within three standard devi
 Finished runs are kept, so that several processes may share the work: --k 1 4 in one, --k 2 8 in another, then all.
 """
 
-import json
 import statistics
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 from scipy.stats import entropy, ttest_rel
 from torch import Tensor, nn
 
-from benchmarks.common.console import arguments, cost, say
+from benchmarks.common.console import arguments, cost, end, say
 from benchmarks.common.figures import save
 from benchmarks.common.record import RESULTS, Record
 from benchmarks.papers.points import DenseHeads, Mixture, Training, Unlabelled, falling, with_networks
@@ -63,11 +63,8 @@ def main(argv: list[str] | None = None) -> None:
     settings: dict[str, Any] = {"steps": options.steps, "batch_size": BATCH, "samples": options.samples}
     settings |= {"config": OPTIONS, "named": NAMED}
     keys = {k: [{**settings, "k": k, "seed": seed} for seed in range(options.seeds)] for k in options.k}
-    for of_seed in zip(*keys.values(), strict=True):
-        for key in of_seed:
-            if record.done(key) is None:
-                record.add(key, run(key))
-    rows = {k: [record.done(key) for key in of_k] for k, of_k in keys.items()}
+    record.finish(chain.from_iterable(zip(*keys.values(), strict=True)), run)
+    rows = {k: record.finish(of_k, run) for k, of_k in keys.items()}
 
     say("not counted: samples in bins without real points or beyond the bins, which KL leaves out (medians)")
     say("paper: as quoted by another publication, not read in the paper itself")
@@ -86,8 +83,7 @@ def main(argv: list[str] | None = None) -> None:
         for k in sorted({*K, *options.k})
     }
     draw({k: of_k for k, of_k in recorded.items() if of_k}, RESULTS / "mad_gan_1d.png")
-    if options.json:
-        print(json.dumps({**summary(rows), "seeds": options.seeds, "steps": options.steps}))
+    end(options, {**summary(rows), "seeds": options.seeds, "steps": options.steps})
 
 
 def run(key: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.common.console import arguments, cost, say
+from benchmarks.common.console import arguments, cost, end, say
 from benchmarks.common.engine import CPU, on_images
 from benchmarks.common.figures import save
 from benchmarks.common.record import RESULTS, Record
@@ -94,26 +95,27 @@ def main(argv: list[str] | None = None) -> None:
         print(json.dumps(memory_of_forks(options)))
         return
 
-    record = Record(RESULTS / "mad_gan_cost.jsonl")
+    @cache
+    def runs() -> dict[tuple[int, str], Run]:
+        made = {(k, mode): Run(k, mode, options.width) for mode in MODES for k in options.k}
+        for run in made.values():
+            run.seconds(options.steps)  # to warm up
+        return made
+
+    def measured(key: dict[str, Any]) -> dict[str, Any]:
+        sides, start = runs(), time.perf_counter()
+        found: dict[str, Any] = {f"ms_{mode}_k{k}": each_ms(run, options.steps) for (k, mode), run in sides.items()}
+        found |= memory(options)
+        for k in options.k:
+            found |= {f"{name}_k{k}": count for name, count in sides[k, "split"].parameters().items()}
+        found |= {"unshared": sides[1, "split"].unshared(), "seconds": round(time.perf_counter() - start, 1)}
+        say(f"round {key['round']}: {found['seconds']} s")
+        return found
+
     threads = torch.get_num_threads()
     settings = {"k": options.k, "steps": options.steps, "width": options.width, "batch_size": BATCH, "threads": threads}
     keys = [{**settings, "round": number} for number in range(options.seeds)]
-    missing = [key for key in keys if record.done(key) is None]
-    if missing:
-        runs = {(k, mode): Run(k, mode, options.width) for mode in MODES for k in options.k}
-        for run in runs.values():
-            run.seconds(options.steps)  # to warm up
-        for key in missing:
-            start = time.perf_counter()
-            found: dict[str, Any] = {f"ms_{mode}_k{k}": each_ms(run, options.steps) for (k, mode), run in runs.items()}
-            found |= memory(options)
-            for k in options.k:
-                found |= {f"{name}_k{k}": count for name, count in runs[k, "split"].parameters().items()}
-            found |= {"unshared": runs[1, "split"].unshared(), "seconds": round(time.perf_counter() - start, 1)}
-            record.add(key, found)
-            say(f"round {key['round']}: {found['seconds']} s")
-
-    rows = [row for row in map(record.done, keys) if row is not None]
+    rows = Record(RESULTS / "mad_gan_cost.jsonl").finish(keys, measured)
     result = summary(rows, options.k)
     say(f"multiply-adds of a generator that aren't shared: {result['unshared']:.0%} (at least 30 %)")
     say(f"{'k':<5}{'time, split':>12}{'full':>8}{'memory, split':>15}{'full':>8}{'generators':>12}{'k apart':>11}")
@@ -125,8 +127,7 @@ def main(argv: list[str] | None = None) -> None:
     each = statistics.mean(row["seconds"] for row in rows)
     say(f"{options.seeds} rounds like these take {cost(each, options.seeds)}")
     draw(result, options.k, RESULTS / "mad_gan_cost.png")
-    if options.json:
-        print(json.dumps({**result, "rounds": len(rows), "threads": threads}))
+    end(options, {**result, "rounds": len(rows), "threads": threads})
 
 
 def each_ms(run: Run, steps: int) -> float:

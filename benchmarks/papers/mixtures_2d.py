@@ -13,10 +13,9 @@ relativistic GAN has the same rate and penalty. A backend that isn't installed i
     OMP_NUM_THREADS=1 python benchmarks/papers/mixtures_2d.py --seeds 5 --json
 """
 
-import json
 import statistics
 import time
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from benchmarks.common.console import arguments, cost, say
+from benchmarks.common.console import arguments, cost, end, say
 from benchmarks.common.figures import save
 from benchmarks.common.record import RESULTS, Record
 from benchmarks.papers.points import DenseHeads, Mixture, Training, Unlabelled, falling, with_networks
@@ -74,11 +73,8 @@ def main(argv: list[str] | None = None) -> None:
         for mixture in MIXTURES
         for method in methods
     }
-    for of_seed in zip(*keys.values(), strict=True):
-        for key in of_seed:
-            if record.done(key) is None:
-                record.add(key, run(key))
-    rows = {name: [record.done(key) for key in of_name] for name, of_name in keys.items()}
+    record.finish(chain.from_iterable(zip(*keys.values(), strict=True)), run)
+    rows = {name: record.finish(of_name, run) for name, of_name in keys.items()}
 
     for mixture, gaussians in MIXTURES.items():
         every = len(gaussians.means)
@@ -92,8 +88,7 @@ def main(argv: list[str] | None = None) -> None:
     seconds = sum(statistics.mean(row["seconds"] for row in found) for found in rows.values())
     say(f"{options.seeds} seeds like these take {cost(seconds, options.seeds)}")
     draw(rows, RESULTS / "mixtures_2d.png")
-    if options.json:
-        print(json.dumps({**summary(rows), "seeds": options.seeds, "steps": options.steps}))
+    end(options, {**summary(rows), "seeds": options.seeds, "steps": options.steps})
 
 
 def installed(name: str) -> bool:

@@ -15,9 +15,9 @@ correlates with it, too, by how much is told; trainings in which KID also rises 
 """
 
 import copy
-import json
 import statistics
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from matplotlib.ticker import NullLocator
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from benchmarks.common.console import arguments, cost, say
+from benchmarks.common.console import arguments, cost, end, say
 from benchmarks.common.engine import on_images
 from benchmarks.common.figures import save
 from benchmarks.common.judge import Judge, judge_of, labelled, loaded, read, train_judge
@@ -71,17 +71,16 @@ def main(argv: list[str] | None = None) -> None:
         "subsets": SUBSETS,
         "judge_updates": JUDGE_UPDATES,
     }
-    record = Record(RESULTS / "wgan_gp_curve.jsonl")
-    keys = [{**settings, "seed": seed} for seed in range(options.seeds)]
-    missing = [key for key in keys if record.done(key) is None]
-    if missing:
+
+    @cache
+    def material() -> tuple[TrainingImages, Judge]:
         train, test = read(options.data, options.root)
         judge = judge_for(train, test)
         say(f"the classifier labels {judge.accuracy:.2%} of the real test set rightly")
-        for key in missing:
-            record.add(key, {"judge_accuracy": judge.accuracy, **follow(key, config, train, judge)})
+        return train, judge
 
-    rows = [record.done(key) for key in keys]
+    keys = [{**settings, "seed": seed} for seed in range(options.seeds)]
+    rows = Record(RESULTS / "wgan_gp_curve.jsonl").finish(keys, lambda key: follow(key, config, *material()))
     say(f"{'seed':<8}{'Spearman':>9}{'averaged generator':>20}{'minus the step':>16}   aim: {TARGET} in every seed")
     for row in rows:
         say(f"{row['seed']:<8}{row['spearman']:>9.3f}{row['spearman_averaged']:>20.3f}{of_the_step(row):>16.3f}")
@@ -102,8 +101,7 @@ def main(argv: list[str] | None = None) -> None:
         "points": len(points),
         "judge_accuracy": rows[0]["judge_accuracy"],
     }
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 def of_the_step(row: dict[str, Any]) -> float:
@@ -169,6 +167,7 @@ def follow(
             whole = cost(seconds / (index + 1), key["points"][-1])
             say(f"seed {seed}, step {index + 1}: {said}  (a seed takes about {whole})")
     return {
+        "judge_accuracy": judge.accuracy,
         "spearman": float(spearmanr(curves["estimate"], curves["kid"]).statistic),
         "spearman_averaged": float(spearmanr(curves["estimate"], curves["kid_averaged"]).statistic),
         **curves,

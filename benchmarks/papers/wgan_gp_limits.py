@@ -15,8 +15,8 @@ runs, those at settings that were not taken included, are in the record.
     OMP_NUM_THREADS=1 python benchmarks/papers/wgan_gp_limits.py --root MNIST_ROOT --seeds 3 --json
 """
 
-import json
 import statistics
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ import torch
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from benchmarks.common.console import arguments, cost, say
+from benchmarks.common.console import arguments, cost, end, say
 from benchmarks.common.figures import save
-from benchmarks.common.judge import read
+from benchmarks.common.judge import Judge, read
 from benchmarks.common.record import RESULTS, Record
 from benchmarks.papers.wgan_gp_curve import TARGET, follow, judge_for, of_the_step
 from genaug import plugins
@@ -49,19 +49,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     options = parser.parse_args(argv)
 
-    record = Record(RESULTS / "wgan_gp_limits.jsonl")
+    @cache
+    def material() -> tuple[TrainingImages, TrainingImages, Judge]:
+        train, test = read(options.data, options.root, IMAGE_SIZE)
+        return train, test, judge_for(train, test)
+
+    def run(key: dict[str, Any]) -> dict[str, Any]:
+        train, test, judge = material()
+        config = plugins.resolve("wgan-gp").Config(**key["config"])
+        return follow(key, config, some_of(train, key["images"], key["seed"]), judge, test.images)
+
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     keys = [key_of(name, options.data, seed) for seed in seeds for name in options.settings]
-    missing = [key for key in keys if record.done(key) is None]
-    if missing:
-        train, test = read(options.data, options.root, IMAGE_SIZE)
-        judge = judge_for(train, test)
-        for key in missing:
-            config = plugins.resolve("wgan-gp").Config(**key["config"])
-            few = some_of(train, key["images"], key["seed"])
-            record.add(key, {"judge_accuracy": judge.accuracy, **follow(key, config, few, judge, test.images)})
-
-    rows = [record.done(key) for key in keys]
+    rows = Record(RESULTS / "wgan_gp_limits.jsonl").finish(keys, run)
     head = f"{'setting':<12}{'seed':>5}{'KID rises to':>14}{'estimate':>10}{'held out':>10}{'minus the step':>16}"
     say(f"Spearman's correlations with KID\n{head}")
     for row in rows:
@@ -70,8 +70,7 @@ def main(argv: list[str] | None = None) -> None:
     say(f"{len(rows)} runs like these take {cost(statistics.mean(row['seconds'] for row in rows), len(rows))}")
     if options.first_seed == 0:
         draw(rows, RESULTS / "wgan_gp_limits.png")
-    if options.json:
-        print(json.dumps(summary(rows)))
+    end(options, summary(rows))
 
 
 def key_of(name: str, data: str, seed: int) -> dict[str, Any]:

@@ -21,7 +21,6 @@ classifier itself, which the theorem doesn't speak of, is reported beside the ga
 A seed is 100 draws of a training set, for each of which all gammas are tried.
 """
 
-import json
 import math
 import statistics
 import time
@@ -33,7 +32,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks.common.console import arguments, cost, say, table
+from benchmarks.common.console import arguments, cost, end, say, table
 from benchmarks.common.figures import save
 from benchmarks.common.record import RESULTS, Record
 
@@ -52,17 +51,13 @@ def main(argv: list[str] | None = None) -> None:
     parser = arguments(__doc__, seeds=10)
     parser.add_argument("--draws", type=int, default=DRAWS, help="of a training set, in each seed")
     options = parser.parse_args(argv)
-    record, rows = Record(RESULTS / f"{NAME}.jsonl"), []
-    for seed in range(options.seeds):
-        key = {"seed": seed, "draws": options.draws, "gammas": list(GAMMAS), "sigma": SIGMA}
-        if record.done(key) is None:
-            record.add(key, run(seed, options.draws))
-        rows.append(record.done(key) or {})
+    settings = {"draws": options.draws, "gammas": list(GAMMAS), "sigma": SIGMA}
+    keys = [{"seed": seed, **settings} for seed in range(options.seeds)]
+    rows = Record(RESULTS / f"{NAME}.jsonl").finish(keys, lambda key: run(key["seed"], key["draws"]))
     say(f"{options.seeds} seeds like these take {cost(statistics.mean(row['seconds'] for row in rows), options.seeds)}")
     tell(rows)
     draw(rows, RESULTS / f"{NAME}.png")
-    if options.json:
-        print(json.dumps({**summary(rows), "seeds": options.seeds, "draws": options.draws}))
+    end(options, {**summary(rows), "seeds": options.seeds, "draws": options.draws})
 
 
 def run(seed: int, draws: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ filled before the clock starts. Each figure is the median over alternating pairs
     python benchmarks/speed/loader.py --root MNIST_ROOT --json
 """
 
-import json
 import statistics
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 import genaug
-from benchmarks.common.console import arguments
+from benchmarks.common.console import arguments, end
 from genaug import plugins
 from genaug.data import load_data
 from genaug.generator import Generator
@@ -105,8 +104,7 @@ def main() -> None:
         }
     result["pool_fill_images_per_s"] = round(fill_rate(source))
     print(f"pool: {result['pool_fill_images_per_s']:,} images/s filled")
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 if __name__ == "__main__":

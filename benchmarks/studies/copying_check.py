@@ -7,14 +7,13 @@ The training set is cut by chance into what the generators saw, held-out images,
 held-out images from the data's own test set instead, which in MNIST other people wrote.
 """
 
-import json
 import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from benchmarks.common.console import arguments, say
+from benchmarks.common.console import arguments, end, say
 from benchmarks.common.judge import labelled, read
 from genaug.evaluation import copying
 from genaug.evaluation.features import pixel_features
@@ -113,8 +112,7 @@ def main() -> None:
         )
     result["wrong"] = wrong
     result |= failing_shares(images, few, options.cuts, options.seed)
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 if __name__ == "__main__":

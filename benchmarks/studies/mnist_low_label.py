@@ -12,14 +12,13 @@ torch and processor. --table tells of what is finished, from these cells alone.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from torch.utils.data import Subset
 
 import genaug
-from benchmarks.common.console import arguments, say
+from benchmarks.common.console import arguments, end, say
 from benchmarks.common.record import RESULTS, Record
 from benchmarks.studies.lenet import LeNet
 from benchmarks.studies.tracked import hours, recorded, report_of, rest_of, tracked
@@ -54,8 +53,7 @@ def main() -> None:
                 print(
                     *("; ".join(row).replace("\n", " ") for row in [[name], *study_rows(report.details)[1]]), sep="\n"
                 )
-        if options.json:
-            print(json.dumps(found))
+        end(options, found)
         return
     if not options.root:
         parser.error("--root is needed to run the studies: a folder with torchvision's MNIST")
@@ -79,8 +77,8 @@ def main() -> None:
         say(f"{name}: a full run costs about {hours((images, test), settings, 2):.1f} hours of one core here")
         if not options.estimate:
             result |= run(name, images, test, settings, options)
-    if options.json and not options.estimate:
-        print(json.dumps(result))
+    if not options.estimate:
+        end(options, result)
 
 
 def pretrained(train: Any, used: Subset[Any], options: argparse.Namespace) -> genaug.Generator:

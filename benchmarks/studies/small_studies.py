@@ -11,13 +11,12 @@ the last one stopped. --table prints what is finished as Markdown, from these li
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import genaug
-from benchmarks.common.console import arguments, markdown, plain, say
+from benchmarks.common.console import arguments, end, markdown, plain, say
 from benchmarks.common.record import RESULTS, Record
 from benchmarks.studies.tracked import recorded, report_of, tracked
 from genaug.data import load_data
@@ -54,8 +53,7 @@ def main(argv: list[str] | None = None) -> None:
         study = report_of(*recorded(record, name))
         if study is not None:
             result |= tell_study(name, study)
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 def measured_demo(options: argparse.Namespace) -> dict[str, Any]:

@@ -19,7 +19,6 @@ what is finished.
 """
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from typing import Any
 import torch
 
 import genaug
-from benchmarks.common.console import arguments, say
+from benchmarks.common.console import arguments, end, say
 from benchmarks.common.judge import Judge, judge_of, labelled, train_judge
 from benchmarks.common.record import RESULTS, Record
 from benchmarks.studies.lenet import LeNet
@@ -110,8 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             return
     cells = cells_of(record, options.data)
     print(tables(cells))
-    if options.json:
-        print(json.dumps(summary(cells)))
+    end(options, summary(cells))
 
 
 def answer(options: argparse.Namespace, record: Record) -> None:

@@ -8,14 +8,13 @@ is trained on generated samples alone. The last one can't be had by a generator 
     python benchmarks/studies/synthetic_only.py runs/mnist --data torchvision:MNIST --root MNIST_ROOT --seeds 3 --json
 """
 
-import json
 import statistics
 
 import torch
 from torch import Tensor
 
 import genaug
-from benchmarks.common.console import arguments, say
+from benchmarks.common.console import arguments, end, say
 from benchmarks.common.judge import labelled, read, train_judge
 from genaug.evaluation.diversity import distance_ratio, first_per_class
 from genaug.studies.classifier import SmallCNN, accuracy, shuffled_batches
@@ -76,8 +75,7 @@ def main() -> None:
         "seeds": options.seeds,
         "generator_steps": generator.training.get("steps"),
     }
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ finished as Markdown.
 """
 
 import argparse
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 
 import genaug
-from benchmarks.common.console import arguments, markdown, say
+from benchmarks.common.console import arguments, end, markdown, say
 from benchmarks.common.judge import labelled
 from benchmarks.common.record import RESULTS, Record
 from benchmarks.studies.lenet import LeNet
@@ -144,8 +143,7 @@ def main() -> None:
             return
     finished = results_of(record, wanted)
     print(table_of(finished)) if options.table else say(table_of(finished))
-    if options.json:
-        print(json.dumps(summary(finished)))
+    end(options, summary(finished))
 
 
 def results_of(record: Record, settings: Iterable[Setting]) -> dict[Setting, dict[str, Any]]:
