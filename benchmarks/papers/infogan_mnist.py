@@ -52,16 +52,10 @@ def main(argv: list[str] | None = None) -> None:
 def measure(trained: Trained, train: TrainingImages, test: TrainingImages) -> dict[str, Any]:
     """The category as a classifier: matched to digits on the training images, scored on the test images."""
     size = next(latent.size for latent in trained.generator.spec.latents if latent.name == "c1")
-    categories = [categories_of(trained.discriminator, data.images) for data in (train, test)]
-    counts = [
-        tabulate(found, labelled(data)[1], size, data.spec.num_classes)
-        for found, data in zip(categories, (train, test), strict=True)
-    ]
-    digits = torch.from_numpy(match_categories(counts[0]))
-    train_error, error = (
-        round(float((digits[found] != labelled(data)[1]).double().mean()), 4)
-        for found, data in zip(categories, (train, test), strict=True)
-    )
+    sets = [(categories_of(trained.discriminator, data.images), labelled(data)[1]) for data in (train, test)]
+    counts, test_counts = (tabulate(*found, size, train.spec.num_classes) for found in sets)
+    digits = torch.from_numpy(match_categories(counts))
+    train_error, error = (round(float((digits[found] != true).double().mean()), 4) for found, true in sets)
     asked = torch.arange(READ_BACK) % size
     images, _ = trained.generator.sample(READ_BACK, seed=1, c1=asked)
     read_back = categories_of(trained.discriminator, images.cpu())
@@ -70,7 +64,7 @@ def measure(trained: Trained, train: TrainingImages, test: TrainingImages) -> di
         "train_error": train_error,
         "error_on_generated": round(float((read_back != asked).float().mean()), 4),
         "digits": digits.tolist(),
-        "test_counts": counts[1].tolist(),
+        "test_counts": test_counts.tolist(),
         "seconds": trained.seconds,
     }
 

@@ -33,6 +33,10 @@ from genaug.sheet import Block, draw_sheet, save_sheet
 from genaug.studies.classifier import SmallCNN, accuracy
 from genaug.training.reading import TrainingImages, read_images
 
+METHODS = ("classifier", "codes")
+SMALL = ["width=16", "max_width=128"]  # wgan-gp's five turns a step take long enough
+# At its default rate a ninth of what wgan-gp draws after 1,500 steps is accepted, and hardly an eight.
+OWN = {"wgan-gp": ["lr=0.0005"]}
 JUDGE_BATCH = 128
 SHEET_AMONG = 200
 
@@ -174,12 +178,6 @@ def run_seed(seed: int, record: Record, options: argparse.Namespace) -> None:
             shared_seconds = 0.0
             record.add(todo[what, method], row)
             say(f"seed {seed}, {name}, {method}: {told(row)}")
-
-
-METHODS = ("classifier", "codes")
-SMALL = ["width=16", "max_width=128"]  # wgan-gp's five turns a step take long enough
-# At its default rate a ninth of what wgan-gp draws after 1,500 steps is accepted, and hardly an eight.
-OWN = {"wgan-gp": ["lr=0.0005"]}
 
 
 def settings_of(name: str, options: argparse.Namespace) -> list[str]:
