@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.papers.points import with_networks
+from benchmarks.papers.points import Unlabelled, with_networks
 from genaug.backend import Backend
 from genaug_mad_gan.networks import MultiGenerator
 
@@ -32,57 +32,36 @@ OPTIONS: dict[str, Any] = {
 _SLOPE = 0.3
 
 
-class ThesisGenerator(nn.Module):
+def thesis_generator(latent_size: int) -> Unlabelled:
     """Latents (N, latent_size) to images (N, 1, 28, 28): 4,262,336 trainable parameters for 256 latent dimensions."""
-
-    def __init__(self, latent_size: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(latent_size, 256 * 7 * 7, bias=False),
-            nn.BatchNorm1d(256 * 7 * 7, eps=1e-3, momentum=0.01),
-            nn.LeakyReLU(_SLOPE),
-            nn.Unflatten(1, (256, 7, 7)),
-            nn.ConvTranspose2d(256, 128, 5, padding=2, bias=False),
-            nn.BatchNorm2d(128, eps=1e-3, momentum=0.01),
-            nn.LeakyReLU(_SLOPE),
-            nn.ConvTranspose2d(128, 64, 5, stride=2, padding=2, output_padding=1, bias=False),
-            nn.BatchNorm2d(64, eps=1e-3, momentum=0.01),
-            nn.LeakyReLU(_SLOPE),
-            nn.ConvTranspose2d(64, 1, 5, stride=2, padding=2, output_padding=1, bias=False),
-            nn.Tanh(),
-        )
-
-    def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        images: Tensor = self.layers(z)
-        return images
+    return Unlabelled(
+        nn.Linear(latent_size, 256 * 7 * 7, bias=False),
+        nn.BatchNorm1d(256 * 7 * 7, eps=1e-3, momentum=0.01),
+        nn.LeakyReLU(_SLOPE),
+        nn.Unflatten(1, (256, 7, 7)),
+        nn.ConvTranspose2d(256, 128, 5, padding=2, bias=False),
+        nn.BatchNorm2d(128, eps=1e-3, momentum=0.01),
+        nn.LeakyReLU(_SLOPE),
+        nn.ConvTranspose2d(128, 64, 5, stride=2, padding=2, output_padding=1, bias=False),
+        nn.BatchNorm2d(64, eps=1e-3, momentum=0.01),
+        nn.LeakyReLU(_SLOPE),
+        nn.ConvTranspose2d(64, 1, 5, stride=2, padding=2, output_padding=1, bias=False),
+        nn.Tanh(),
+    )
 
 
-class ThesisDiscriminator(nn.Module):
+def thesis_discriminator(generators: int) -> Unlabelled:
     """Images (N, 1, 28, 28) to k + 1 raw outputs: 244,230 parameters for k = 5."""
-
-    def __init__(self, generators: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(1, 64, 5, stride=2, padding=2),
-            nn.LeakyReLU(_SLOPE),
-            nn.Dropout(0.3),
-            nn.Conv2d(64, 128, 5, stride=2, padding=2),
-            nn.LeakyReLU(_SLOPE),
-            nn.Dropout(0.3),
-            nn.Flatten(),
-            nn.Linear(128 * 7 * 7, generators + 1),
-        )
-
-    def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        outputs: Tensor = self.layers(images)
-        return outputs
-
-
-class NoTrunk(nn.Module):
-    """Nothing shared but the latents."""
-
-    def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        return z
+    return Unlabelled(
+        nn.Conv2d(1, 64, 5, stride=2, padding=2),
+        nn.LeakyReLU(_SLOPE),
+        nn.Dropout(0.3),
+        nn.Conv2d(64, 128, 5, stride=2, padding=2),
+        nn.LeakyReLU(_SLOPE),
+        nn.Dropout(0.3),
+        nn.Flatten(),
+        nn.Linear(128 * 7 * 7, generators + 1),
+    )
 
 
 class SeparateHeads(nn.Module):
@@ -103,8 +82,7 @@ def with_thesis_networks(generators: int = OPTIONS["generators"], latent_size: i
     """
 
     def heads() -> nn.Module:
-        return MultiGenerator(
-            generators, NoTrunk(), SeparateHeads([ThesisGenerator(latent_size) for _ in range(generators)])
-        )
+        networks = [thesis_generator(latent_size) for _ in range(generators)]
+        return MultiGenerator(generators, Unlabelled(), SeparateHeads(networks))
 
-    return with_networks("mad-gan", heads, lambda: ThesisDiscriminator(generators), latent_kind="normal")
+    return with_networks("mad-gan", heads, lambda: thesis_discriminator(generators), latent_kind="normal")

@@ -106,8 +106,7 @@ def tell_study(name: str, report: Report) -> dict[str, Any]:
 
 
 def demo_table(report: dict[str, Any]) -> str:
-    head, rows = demo_rows(report)
-    return markdown(head, rows)
+    return markdown(*demo_rows(report))
 
 
 def study_table(report: Report) -> str:

@@ -31,10 +31,6 @@ def train_cnn(images: Tensor, labels: Tensor, classes: int, updates: int, seed: 
     return train_judge(images, labels, classes, updates=updates, seed=seed, model=model, order=order)
 
 
-def balanced(classes: int, count: int) -> Tensor:
-    return torch.arange(count) % classes
-
-
 def main() -> None:
     parser = arguments(__doc__, data="digits", seeds=3)
     parser.add_argument("source", help="a folder that genaug.load takes")
@@ -49,7 +45,7 @@ def main() -> None:
     judge_accuracy = accuracy(judge, *test)
     say(f"a classifier trained on real images: {judge_accuracy:.2%} of the real test set")
 
-    asked = balanced(classes, AGREEMENT_SAMPLES)
+    asked = torch.arange(AGREEMENT_SAMPLES) % classes
     agreement = accuracy(judge, generator.sample(labels=asked, seed=1)[0], asked)
     say(f"it recognises the requested label in {agreement:.2%} of {AGREEMENT_SAMPLES} samples")
 
@@ -58,7 +54,7 @@ def main() -> None:
     diversity = distance_ratio(real, labels, generator.sample(labels=labels, seed=2)[0], labels)
     say(f"samples of one class differ {diversity:.1%} as much as real ones")
 
-    pool_labels = balanced(classes, POOL)
+    pool_labels = torch.arange(POOL) % classes
     pool, _ = generator.sample(labels=pool_labels, seed=3)
     scores = []
     for seed in range(options.seeds):

@@ -7,8 +7,8 @@ from benchmarks.common.engine import on_images
 from benchmarks.papers.thesis_networks import (
     OPTIONS,
     SHAPE,
-    ThesisDiscriminator,
-    ThesisGenerator,
+    thesis_discriminator,
+    thesis_generator,
     with_thesis_networks,
 )
 from genaug.spec import Spec
@@ -31,15 +31,15 @@ def test_they_have_the_parameters_of_the_kick_off():
 def test_their_layers_have_the_shapes_of_the_kick_off():
     def shapes(network, x):
         seen = []
-        for layer in network.layers:
+        for layer in network:
             x = layer(x)
             if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Flatten | nn.Unflatten):
                 seen.append(tuple(x.shape[1:]))
         return seen
 
-    generated = shapes(ThesisGenerator(256), torch.randn(2, 256))
+    generated = shapes(thesis_generator(256), torch.randn(2, 256))
     assert generated == [(12544,), (256, 7, 7), (128, 7, 7), (64, 14, 14), (1, 28, 28)]
-    assert shapes(ThesisDiscriminator(5), torch.randn(2, *SHAPE)) == [(64, 14, 14), (128, 7, 7), (6272,), (6,)]
+    assert shapes(thesis_discriminator(5), torch.randn(2, *SHAPE)) == [(64, 14, 14), (128, 7, 7), (6272,), (6,)]
 
 
 def test_the_plugin_trains_them():
