@@ -44,17 +44,17 @@ docs: .venv/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/.installed
-	$(BIN)/python benchmarks/loader.py --json
+	$(BIN)/python benchmarks/speed/loader.py --json
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .venv/torchgan torchgan==0.1.0
-	PYTHONPATH=.venv/torchgan $(BIN)/python benchmarks/training.py --json
+	PYTHONPATH=.venv/torchgan $(BIN)/python benchmarks/speed/training.py --json
 
 papers: .venv/.installed
 	$(BIN)/python benchmarks/papers/run_all.py
 
 study-thesis: .venv/.installed
-	$(BIN)/python benchmarks/study_thesis.py --data digits --json
+	$(BIN)/python benchmarks/studies/study_thesis.py --data digits --json
 ifdef MNIST_ROOT
-	$(BIN)/python benchmarks/study_thesis.py --root $(MNIST_ROOT) --json
+	$(BIN)/python benchmarks/studies/study_thesis.py --root $(MNIST_ROOT) --json
 endif
 	$(BIN)/python benchmarks/papers/results_page.py
 

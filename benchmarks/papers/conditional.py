@@ -28,21 +28,33 @@ import hashlib
 import json
 import tempfile
 import time
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from codes import RESULTS, RUNS, save, settings, table
-from conditional_measures import TARGETS, Judge, Targets, fixed_judge, measure, member_latents, summary
-from record import TUNING, Record, cost, say
+from matplotlib.figure import Figure
 from torch.utils.data import TensorDataset
 
 import genaug
+from benchmarks.common import console
+from benchmarks.common.console import cost, end, parse_settings, say, table
+from benchmarks.common.figures import save
+from benchmarks.common.judge import read, train_judge
+from benchmarks.common.record import RESULTS, TUNING, Record
+from benchmarks.papers.codes import RUNS
+from benchmarks.papers.conditional_measures import (
+    TARGETS,
+    FixedJudge,
+    Targets,
+    fixed_judge,
+    measure,
+    member_latents,
+    summary,
+)
 from genaug.backends import Spec
-from genaug.data.datasets import load_data
-from genaug.data.reading import Samples, read_samples
-from genaug.evaluation.scores import train_scorer
+from genaug.data.reading import Samples
 from genaug.reports.sheet import Block, draw_sheet, save_sheet, sheet_labels
 from genaug.sources.generator import Generator
 
@@ -56,19 +68,23 @@ SHORT, LONG = 10, 30  # steps of two trainings whose difference tells what a ste
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
-    record, real, judge = Record(RESULTS / f"{NAME}.jsonl"), None, None
+    record = Record(RESULTS / f"{NAME}.jsonl")
     if options.estimate:
         say(f"a full run takes about {estimate(options)} on {torch.get_num_threads()} threads")
         return
     rows: dict[str, list[dict[str, Any]]] = {method: [] for method in options.methods}
+
+    @cache
+    def material() -> tuple[Samples, Samples, FixedJudge]:
+        train, test = read_sets(options)
+        return train, test, fixed_judge(train, test, options, RESULTS)
+
+    def one(key: dict[str, Any]) -> dict[str, Any]:
+        return run(key["method"], key["seed"], *material(), options)
+
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         for method in options.methods:
-            key = key_of(method, seed, options)
-            if record.done(key) is None:
-                real = real or read(options)
-                judge = judge or fixed_judge(*real, options, RESULTS)
-                record.add(key, run(method, seed, *real, judge, options))
-            rows[method].append(record.done(key) or {})
+            rows[method] += record.finish([key_of(method, seed, options)], one)
         seconds = sum(row["seconds"] for of_method in rows.values() for row in of_method[-1:])
         say(f"{options.seeds} seeds like this take {cost(seconds, options.seeds)}")
     tell(rows, options)
@@ -78,9 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="torchvision:MNIST", help="cifar10, or what genaug's --data takes")
-    parser.add_argument("--root", type=Path, help="where the files lie")
+    parser = console.arguments(__doc__, data="torchvision:MNIST")
     parser.add_argument("--methods", nargs="+", type=method_name, help=f"by default {' '.join(METHODS)}; CIFAR-10 cgan")
     parser.add_argument("--seeds", type=int, help="by default 3; CIFAR-10 1")
     parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
@@ -97,7 +111,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=10_000, help="that are judged")
     parser.add_argument("--pool", type=int, default=192_000, help="samples that the CNNs are trained on: each once")
     parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     cifar = options.data == "cifar10"
     options.methods = options.methods or (["cgan"] if cifar else list(METHODS))
@@ -159,18 +172,17 @@ def beside_the_record(options: argparse.Namespace, ending: str) -> Path:
     return RESULTS / f"{NAME}_{Path(options.data.rpartition(':')[2]).name.lower()}{ending}"
 
 
-def read(options: argparse.Namespace) -> tuple[Samples, Samples]:
+def read_sets(options: argparse.Namespace) -> tuple[Samples, Samples]:
     """The training and the test set."""
     data = options.data
     if data == "cifar10":
-        folders = options.root is not None and (options.root / "train").is_dir()
+        folders = options.root is not None and (Path(options.root) / "train").is_dir()
         data = f"folder:{options.root}" if folders else "torchvision:CIFAR10"
-    train, test = (read_samples(load_data(data, split=split, root=options.root)) for split in ("train", "test"))
-    return train, test
+    return read(data, options.root)
 
 
 def run(
-    method: str, seed: int, train: Samples, test: Samples, judge: Judge, options: argparse.Namespace
+    method: str, seed: int, train: Samples, test: Samples, judge: FixedJudge, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Train one generator, measure it, and draw a sheet of the first seed's."""
     out = RUNS / NAME / f"{options.data.replace(':', '-')}-{method}-seed{seed}-{settings_hash(method, options)}"
@@ -204,7 +216,7 @@ def trained(out: Path, method: str, seed: int, data: Samples, options: argparse.
         if minutes <= 0.01 * options.max_minutes:
             return genaug.load(out)
     backend, config = backend_of(method)
-    steps, config = options.steps, settings(config, options.set)
+    steps, config = options.steps, config | parse_settings(options.set)
     if steps is None and resume:
         steps = json.loads((out / "run.json").read_text())["steps"]
     elif steps is None:
@@ -245,10 +257,10 @@ def seconds_a_step(backend: str, config: dict[str, Any], data: Samples) -> float
 
 def estimate(options: argparse.Namespace) -> str:
     """What a full run costs: its trainings, its CNNs (three for a MAD-GAN), and the judge; the sampling is left out."""
-    train, _ = read(options)
+    train, _ = read_sets(options)
     few = Samples(train.images[:2048], train.labels[:2048], train.spec)
     began = time.monotonic()
-    train_scorer(few.images, few.labels, few.spec.num_classes, updates=LONG, seed=0, device=torch.device("cpu"))
+    train_judge(few.images, few.labels, few.spec.num_classes, updates=LONG, seed=0)
     update = (time.monotonic() - began) / LONG
     seconds = options.judge_updates * update
     for method in options.methods:
@@ -256,7 +268,7 @@ def estimate(options: argparse.Namespace) -> str:
         if options.steps is None:
             training = 60 * options.max_minutes
         else:
-            training = options.steps * seconds_a_step(backend, settings(config, options.set), few)
+            training = options.steps * seconds_a_step(backend, config | parse_settings(options.set), few)
         seconds += options.seeds * (training + options.updates * update * (2 if method == "cgan" else 3))
     return cost(seconds, 1)
 
@@ -293,14 +305,11 @@ def tell(rows: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> 
             lines.append([method, str(row["seed"]), *shown, papers.get(method, "-")])
     print(table(["method", "seed", *columns.values(), "published (other features)"], lines))
     result = summary(rows, targets)
-    if options.json:
-        print(json.dumps({**result, "seeds": options.seeds, "steps": judged["steps_made"], "data": options.data}))
+    end(options, {**result, "seeds": options.seeds, "steps": judged["steps_made"], "data": options.data})
 
 
 def draw(rows: dict[str, list[dict[str, Any]]], path: Path, targets: Targets) -> None:
     """A panel for each measure: every seed a dot, the targets as lines."""
-    from matplotlib.figure import Figure
-
     shown = {"agreement": "label recognised", "synthetic_only": "synthetic only, accuracy", "fid": "FID (own features)"}
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     for axis, (name, title) in zip(figure.subplots(1, len(shown)), shown.items(), strict=True):

@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import say
 from safetensors.torch import load_model, save_model
 from torch import Tensor
 
+from benchmarks.common.console import say
+from benchmarks.common.judge import Judge, judge_of, labelled, train_judge
 from genaug.data.reading import Samples, fingerprint
 from genaug.evaluation import fid, kid, module_features
-from genaug.evaluation.features import Features, classifier_features
-from genaug.evaluation.scores import WIDTH, train_scorer
+from genaug.evaluation.scores import WIDTH
 from genaug.modalities.distance import distance_ratio, first_per_class
-from genaug.nn.classifier import SmallCNN, accuracy, new_classifier
+from genaug.nn.classifier import accuracy, new_classifier
 from genaug.sources.generator import Generator
 from genaug.studies.classic import classic_augmentation
 from genaug.studies.jobs import one_thread
 
-CPU = torch.device("cpu")
 JUDGE_SEED, DISTANCE_PER_CLASS = 1000, 200
 Targets = Mapping[str, Mapping[str, float]]
 TARGETS: Targets = {"agreement": {"cgan": 0.98, "mad": 0.97}, "synthetic_only": {"cgan": 0.98, "mad": 0.97}}
@@ -30,52 +29,40 @@ MOST_FID_RATIO = 1.5
 
 
 @dataclass(frozen=True)
-class Judge:
-    """A classifier of real images, its features, and those of the real test set."""
+class FixedJudge:
+    """A classifier of real images, and what every row says of it."""
 
-    model: SmallCNN
-    features: Features
-    real: Tensor
+    judge: Judge
     told: dict[str, Any]
 
 
-def fixed_judge(train: Samples, test: Samples, options: argparse.Namespace, folder: Path) -> Judge:
+def fixed_judge(train: Samples, test: Samples, options: argparse.Namespace, folder: Path) -> FixedJudge:
     """The same for all methods, seeds and machines, so that their FID can be compared.
 
     Its weights are kept in ``folder`` under the name of its training images, since other processors train others.
     """
     weights = folder / f"conditional_judge_{fingerprint(train)[:12]}_{options.judge_updates}.safetensors"
-    images, labels = labelled(train)
-    test_images, test_labels = labelled(test)
-    channels, height, width = images.shape[1:]
+    (images, labels), classes = labelled(train), train.spec.num_classes
     if weights.is_file():
-        model = new_classifier((channels, height, width), train.spec.num_classes, JUDGE_SEED, WIDTH)
+        model = new_classifier(train.spec.shape, classes, JUDGE_SEED, WIDTH)
         load_model(model, weights)
     else:
         say(f"the fixed classifier is trained: {options.judge_updates:,} updates, some minutes")
         with one_thread():
-            model = train_scorer(
-                images, labels, train.spec.num_classes, updates=options.judge_updates, seed=JUDGE_SEED, device=CPU
-            )
+            model = train_judge(images, labels, classes, updates=options.judge_updates, seed=JUDGE_SEED)
         unfinished = weights.with_suffix(".part")
         folder.mkdir(parents=True, exist_ok=True)
         save_model(model, str(unfinished))
         unfinished.replace(weights)
-    features = classifier_features(model, "the real training set", images)
-    real = features.of(test_images)
+    judge = judge_of(model, train, test)
     some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: options.samples]
     told = {
         "judge": module_features(model).description,
-        "judge_accuracy": accuracy(model, test_images, test_labels),
-        "fid_of_real": fid(real, features.of(images[some])),
+        "judge_accuracy": judge.accuracy,
+        "fid_of_real": fid(judge.real, judge.features.of(images[some])),
     }
-    say(f"the fixed classifier labels {told['judge_accuracy']:.2%} of the real test set rightly")
-    return Judge(model, features, real, told)
-
-
-def labelled(data: Samples) -> tuple[Tensor, Tensor]:
-    assert data.labels is not None
-    return data.images, data.labels
+    say(f"the fixed classifier labels {judge.accuracy:.2%} of the real test set rightly")
+    return FixedJudge(judge, told)
 
 
 def members_of(generator: Generator) -> int:
@@ -98,8 +85,9 @@ def draw_samples(generator: Generator, count: int, seed: int) -> tuple[Tensor, T
     return images.cpu(), labels, members
 
 
-def measure(generator: Generator, judge: Judge, test: Samples, options: argparse.Namespace) -> dict[str, Any]:
+def measure(generator: Generator, fixed: FixedJudge, test: Samples, options: argparse.Namespace) -> dict[str, Any]:
     """All measures of one generator."""
+    judge = fixed.judge
     k, classes, updates = members_of(generator), generator.spec.num_classes, options.updates
     images, asked, members = draw_samples(generator, options.samples, seed=1)
     features = judge.features.of(images)
@@ -109,11 +97,11 @@ def measure(generator: Generator, judge: Judge, test: Samples, options: argparse
     like = test_labels[some]
     pool, pool_labels, pool_members = draw_samples(generator, options.pool, seed=3)
     learner, augmented = (
-        train_scorer(pool, pool_labels, classes, updates=updates, seed=0, device=CPU, augment=augment)
+        train_judge(pool, pool_labels, classes, updates=updates, seed=0, augment=augment)
         for augment in (None, classic_augmentation)
     )
     row = {
-        **judge.told,
+        **fixed.told,
         "agreement": accuracy(judge.model, images, asked),
         "agreement_of_worst_member": min(of_members),
         "synthetic_only": accuracy(learner, test_images, test_labels),
@@ -129,7 +117,7 @@ def measure(generator: Generator, judge: Judge, test: Samples, options: argparse
         "class_mean_distance_by_chance": None,
     }
     if k > 1:
-        namer = train_scorer(pool, pool_members, k, updates=updates, seed=1, device=CPU)
+        namer = train_judge(pool, pool_members, k, updates=updates, seed=1)
         row["named_by_cnn"] = accuracy(namer, images, members)
         row["class_mean_distance"] = class_mean_distance(pool, pool_labels, pool_members)
         dealt = pool_members[torch.randperm(len(pool), generator=torch.Generator().manual_seed(0))]

@@ -12,18 +12,19 @@ The seeds from 3 on were run afterwards, with nothing changed.
 """
 
 import argparse
-import json
 import statistics
 from typing import Any
 
 import torch
-from codes import RESULTS, arguments, every_seed, montage, settings, table, train
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 from torch import Tensor
 
-from genaug.data.datasets import load_data
+from benchmarks.common.console import end, parse_settings, table
+from benchmarks.common.figures import montage
+from benchmarks.papers.codes import RESULTS, arguments, every_seed, train
+from genaug.data import load_data
 from genaug.data.reading import read_samples
 from genaug.sources.generator import Generator
 
@@ -44,8 +45,8 @@ COLOUR_SEED = 0
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = arguments(__doc__.split("\n")[0], seeds=6).parse_args(argv)
-    config = settings(CONFIG, options.set)
+    options = arguments(__doc__, seeds=6).parse_args(argv)
+    config = CONFIG | parse_settings(options.set)
     read: list[Tensor] = []
 
     def one(seed: int) -> dict[str, Any]:
@@ -134,8 +135,7 @@ def tell(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
         "steps": options.steps,
         "data": options.data,
     }
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 if __name__ == "__main__":

@@ -9,31 +9,19 @@ discriminator and Q see all images turned, scaled and shifted at random.
 """
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
 
 import torch
-from codes import (
-    RESULTS,
-    Trained,
-    agreement,
-    arguments,
-    categories_of,
-    counts,
-    every_seed,
-    matched,
-    montage,
-    save,
-    settings,
-    table,
-    train,
-)
-from torch import Tensor
+from matplotlib.figure import Figure
 
-from genaug.data.datasets import load_data
-from genaug.data.reading import Samples, read_samples
+from benchmarks.common.console import end, parse_settings, table
+from benchmarks.common.figures import montage, save
+from benchmarks.common.judge import labelled, read
+from benchmarks.papers.codes import RESULTS, Trained, arguments, categories_of, every_seed, train
+from genaug.data.reading import Samples
+from genaug.labelling.matching import match_categories, tabulate
 
 NAME = "infogan_mnist"
 CONFIG = {"categories": [10], "continuous": 2, "latent_size": 62, "width": 16}
@@ -42,15 +30,14 @@ READ_BACK = 2_000  # generated images of which Q is asked for the category they 
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = arguments(__doc__.split("\n")[0], seeds=5).parse_args(argv)
-    config = settings(CONFIG, options.set)
-    real: dict[str, Samples] = {}
+    options = arguments(__doc__, seeds=5).parse_args(argv)
+    config = CONFIG | parse_settings(options.set)
+    real: list[Samples] = []
 
     def one(seed: int) -> dict[str, Any]:
-        for split in ("train", "test"):
-            real.setdefault(split, read_samples(load_data(options.data, split=split, root=options.root)))
-        trained = train(real["train"].images, NAME, steps=options.steps, seed=seed, config=config)
-        result = measure(trained, real)
+        real[:] = real or read(options.data, options.root)
+        trained = train(real[0].images, NAME, steps=options.steps, seed=seed, config=config)
+        result = measure(trained, *real)
         sheets = trained.generator.traverse(seed=seed, steps=8)
         drawn = sorted(name for name in sheets if name.startswith("category_c1_"))  # the first ones, of very many
         digits = {f"category {k}: digit {result['digits'][k]}": sheets[name] for k, name in enumerate(drawn)}
@@ -62,37 +49,30 @@ def main(argv: list[str] | None = None) -> None:
     tell(rows, options)
 
 
-def measure(trained: Trained, real: dict[str, Samples]) -> dict[str, Any]:
+def measure(trained: Trained, train: Samples, test: Samples) -> dict[str, Any]:
     """The category as a classifier: matched to digits on the training images, scored on the test images."""
     size = next(latent.size for latent in trained.generator.spec.latents if latent.name == "c1")
-    tables: dict[str, Tensor] = {}
-    for split, data in real.items():
-        assert data.labels is not None
-        tables[split] = counts(
-            categories_of(trained.discriminator, data.images), data.labels, (size, data.spec.num_classes)
-        )
-    digits = matched(tables["train"])
+    sets = [(categories_of(trained.discriminator, data.images), labelled(data)[1]) for data in (train, test)]
+    counts, test_counts = (tabulate(*found, size, train.spec.num_classes) for found in sets)
+    digits = torch.from_numpy(match_categories(counts))
+    train_error, error = (round(float((digits[found] != true).double().mean()), 4) for found, true in sets)
     asked = torch.arange(READ_BACK) % size
     images, _ = trained.generator.sample(READ_BACK, seed=1, c1=asked)
-    read = categories_of(trained.discriminator, images.cpu())
+    read_back = categories_of(trained.discriminator, images.cpu())
     return {
-        "error": round(1 - agreement(tables["test"], digits), 4),
-        "train_error": round(1 - agreement(tables["train"], digits), 4),
-        "error_on_generated": round(float((read != asked).float().mean()), 4),
+        "error": error,
+        "train_error": train_error,
+        "error_on_generated": round(float((read_back != asked).float().mean()), 4),
         "digits": digits.tolist(),
-        "test_counts": tables["test"].tolist(),
+        "test_counts": test_counts.tolist(),
         "seconds": trained.seconds,
     }
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """The error of every seed, and how the median seed's categories hold the digits."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 4))
+    figure = Figure(figsize=(9, 4))
+    left, right = figure.subplots(1, 2)
     left.bar([str(row["seed"]) for row in rows], [100 * row["error"] for row in rows], color="#4477aa")
     left.axhline(100 * TARGET, color="#cc6677", linestyle="--", label=f"target {TARGET:.0%}")
     left.axhline(100 * PAPER, color="#228833", linestyle=":", label=f"paper {PAPER:.0%} (seeds picked)")
@@ -132,8 +112,7 @@ def tell(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
         "steps": options.steps,
         "data": options.data,
     }
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 if __name__ == "__main__":

@@ -11,28 +11,33 @@ No paper gives figures for this.
 """
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from record import Record, cost, say
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torch.utils.data import Dataset, Subset
 
 import genaug
+from benchmarks.common import console
+from benchmarks.common.console import cost, end, parse_settings, say
+from benchmarks.common.judge import labelled, loaded, train_judge
+from benchmarks.common.record import RESULTS, Record
 from genaug.artifacts import manifest
-from genaug.cli.train import parse_settings
-from genaug.data.datasets import few_per_class, load_data
+from genaug.data import few_per_class, load_data
 from genaug.data.reading import Samples, read_samples
 from genaug.errors import InputError
 from genaug.labelling.source import LabelledSource
-from genaug.nn.classifier import SmallCNN, accuracy, batches, new_classifier, train_classifier
+from genaug.nn.classifier import SmallCNN, accuracy
 from genaug.reports.sheet import Block, draw_sheet, save_sheet
 
-JUDGE_WIDTH, JUDGE_BATCH, JUDGE_LR = 16, 128, 2e-3
+METHODS = ("classifier", "codes")
+SMALL = ["width=16", "max_width=128"]  # wgan-gp's five turns a step take long enough
+# At its default rate a ninth of what wgan-gp draws after 1,500 steps is accepted, and hardly an eight.
+OWN = {"wgan-gp": ["lr=0.0005"]}
+JUDGE_BATCH = 128
 SHEET_AMONG = 200
 
 
@@ -74,17 +79,13 @@ def generator_of(name: str, folder: Path | None, train: Any, seed: int, options:
     )
 
 
-def train_judge(data: Samples, labelled: list[int], seed: int, updates: int) -> SmallCNN:
-    """A classifier trained on all images but the labelled ones."""
-    assert data.labels is not None
-    others = torch.ones(len(data.labels), dtype=torch.bool)
-    others[labelled] = False
-    judge = new_classifier(data.spec.shape, data.spec.num_classes, seed, JUDGE_WIDTH)
-    order = torch.Generator().manual_seed(seed)
-    pairs = TensorDataset(data.images[others], data.labels[others])
-    loader = DataLoader(pairs, JUDGE_BATCH, shuffle=True, drop_last=True, generator=order)
-    train_classifier(judge, batches(loader), updates=updates, seed=seed, lr=JUDGE_LR)
-    return judge
+def judge_for(data: Samples, few: list[int], seed: int, updates: int) -> SmallCNN:
+    """A classifier trained on all images but the few labelled ones."""
+    others = torch.ones(len(data.images), dtype=torch.bool)
+    others[few] = False
+    images, labels = (part[others] for part in labelled(data))
+    order = loaded(images, labels, JUDGE_BATCH, seed)
+    return train_judge(images, labels, data.spec.num_classes, updates=updates, seed=seed, order=order)
 
 
 def measure(source: LabelledSource, judge: SmallCNN, samples: int, seed: int) -> dict[str, Any]:
@@ -152,10 +153,8 @@ def run_seed(seed: int, record: Record, options: argparse.Namespace) -> None:
     few = few_per_class(train, options.per_class, seed)
     assert isinstance(few, Subset)
     started = time.perf_counter()
-    judge = train_judge(read_samples(train), list(few.indices), seed, options.judge_updates)
-    held_out = read_samples(test)
-    assert held_out.labels is not None
-    judge_accuracy = accuracy(judge, held_out.images, held_out.labels)
+    judge = judge_for(read_samples(train), list(few.indices), seed, options.judge_updates)
+    judge_accuracy = accuracy(judge, *labelled(read_samples(test)))
     judge_seconds = time.perf_counter() - started
     say(f"seed {seed}: the judge recognises {judge_accuracy:.2%} of the test images")
     for what in options.generators:
@@ -179,12 +178,6 @@ def run_seed(seed: int, record: Record, options: argparse.Namespace) -> None:
             shared_seconds = 0.0
             record.add(todo[what, method], row)
             say(f"seed {seed}, {name}, {method}: {told(row)}")
-
-
-METHODS = ("classifier", "codes")
-SMALL = ["width=16", "max_width=128"]  # wgan-gp's five turns a step take long enough
-# At its default rate a ninth of what wgan-gp draws after 1,500 steps is accepted, and hardly an eight.
-OWN = {"wgan-gp": ["lr=0.0005"]}
 
 
 def settings_of(name: str, options: argparse.Namespace) -> list[str]:
@@ -237,11 +230,8 @@ def summary(what: str, method: str, record: Record, options: argparse.Namespace)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = console.arguments(__doc__, data="torchvision:MNIST", seeds=5)
     parser.add_argument("generators", nargs="*", help="backends to train, or folders that genaug.load takes")
-    parser.add_argument("--data", default="torchvision:MNIST")
-    parser.add_argument("--root", type=Path, help="where torchvision's files lie")
-    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=1500, help="of each generator that is trained here")
     parser.add_argument("--batch-size", type=int, default=64)
     said = f"an option of the backends', in place of {', '.join([*SMALL, *OWN['wgan-gp']])} (wgan-gp)"
@@ -253,8 +243,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--device")
     parser.add_argument("--runs", type=Path, default=Path("runs/papers/labels"), help="folder of what is trained here")
-    parser.add_argument("--results", type=Path, default=Path(__file__).parents[1] / "results")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     options.generators = options.generators or ["infogan", "wgan-gp"]
     return options
@@ -276,8 +265,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, value in result.items():
         print(f"{name}: {value}")
     print("the papers: none")
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 if __name__ == "__main__":

@@ -17,24 +17,25 @@ A mode counts as found with at least 20 % of its mass within three standard devi
 Finished runs are kept, so that several processes may share the work: --k 1 4 in one, --k 2 8 in another, then all.
 """
 
-import argparse
-import json
 import statistics
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from points import DenseHeads, Mixture, Training, Unlabelled, falling, with_networks
-from record import Record, cost, say
+from matplotlib.figure import Figure
 from scipy.stats import entropy, ttest_rel
 from torch import Tensor, nn
 
+from benchmarks.common.console import arguments, cost, end, say
+from benchmarks.common.figures import save
+from benchmarks.common.record import RESULTS, Record
+from benchmarks.papers.points import DenseHeads, Mixture, Training, Unlabelled, falling, with_networks
 from genaug.backends import Backend
 from genaug_mad_gan.networks import MultiGenerator
 
-RESULTS = Path(__file__).parents[1] / "results"
 DATA = Mixture(torch.tensor([[10.0], [20.0], [60.0], [80.0], [110.0]]), torch.tensor([3.0, 3.0, 2.0, 2.0, 1.0]))
 BINS = np.arange(-10, 130, 0.5)
 BATCH, HIDDEN, FOUND = 128, 128, 0.2
@@ -51,24 +52,19 @@ TARGET_K, TARGET_KL = 4, 0.28
 K = [1, 2, 4, 8]
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=16)
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments(__doc__, seeds=16)
     parser.add_argument("--k", type=int, nargs="+", default=K, help="numbers of generators")
     parser.add_argument("--steps", type=int, default=16_000)
     parser.add_argument("--samples", type=int, default=2**20)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
 
     record = Record(RESULTS / "mad_gan_1d.jsonl")
     settings: dict[str, Any] = {"steps": options.steps, "batch_size": BATCH, "samples": options.samples}
     settings |= {"config": OPTIONS, "named": NAMED}
     keys = {k: [{**settings, "k": k, "seed": seed} for seed in range(options.seeds)] for k in options.k}
-    for of_seed in zip(*keys.values(), strict=True):
-        for key in of_seed:
-            if record.done(key) is None:
-                record.add(key, run(key))
-    rows = {k: [record.done(key) for key in of_k] for k, of_k in keys.items()}
+    record.finish(chain.from_iterable(zip(*keys.values(), strict=True)), run)
+    rows = {k: record.finish(of_k, run) for k, of_k in keys.items()}
 
     say("not counted: samples in bins without real points or beyond the bins, which KL leaves out (medians)")
     say("paper: as quoted by another publication, not read in the paper itself")
@@ -87,8 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
         for k in sorted({*K, *options.k})
     }
     draw({k: of_k for k, of_k in recorded.items() if of_k}, RESULTS / "mad_gan_1d.png")
-    if options.json:
-        print(json.dumps({**summary(rows), "seeds": options.seeds, "steps": options.steps}))
+    end(options, {**summary(rows), "seeds": options.seeds, "steps": options.steps})
 
 
 def run(key: dict[str, Any]) -> dict[str, Any]:
@@ -180,15 +175,11 @@ def summary(rows: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
 
 def draw(rows: dict[int, list[dict[str, Any]]], path: Path) -> None:
     """A panel for each k: the densities of all seeds over that of the data."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     centres = (BINS[:-1] + BINS[1:]) / 2
     density = torch.zeros(len(centres), dtype=torch.float64)
     for mean, std in zip(DATA.means.flatten().tolist(), DATA.stds.tolist(), strict=True):
         density += torch.distributions.Normal(mean, std).log_prob(torch.from_numpy(centres)).exp() / len(DATA.means)
     figure = Figure(figsize=(7, 1.9 * len(rows) + 0.4), layout="constrained")
-    FigureCanvasAgg(figure)
     for axis, (k, of_k) in zip(
         figure.subplots(len(rows), 1, squeeze=False, sharex=True)[:, 0], rows.items(), strict=True
     ):
@@ -198,7 +189,7 @@ def draw(rows: dict[int, list[dict[str, Any]]], path: Path) -> None:
             axis.plot(centres, made, linewidth=0.7, label=f"seed {row['seed']}: KL {row['kl']:.2f}")
         axis.set(title=f"k = {k}", ylim=(0, 2.5 * float(density.max())), yticks=[])
         axis.legend(fontsize=4, ncols=4)
-    figure.savefig(path, dpi=130)
+    save(figure, path, dpi=130)
 
 
 if __name__ == "__main__":

@@ -18,25 +18,26 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from record import Record, cost, say
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from genaug.modalities.image import Image
-
+from benchmarks.common.console import arguments, cost, end, say
+from benchmarks.common.engine import CPU, on_images
+from benchmarks.common.figures import save
+from benchmarks.common.record import RESULTS, Record
 from genaug.backends import Spec
 from genaug.data.reading import Samples
 from genaug.device import compute_dtype
-from genaug.training.distributed import Share
-from genaug.training.game import Game
-from genaug.training.streams import BatchStream, TrainingStep
+from genaug.modalities.image import Image
 from genaug_mad_gan.backend import MADGAN, MADGANConfig
-from genaug_mad_gan.networks import unshared_part
+from genaug_mad_gan.networks import MultiGenerator
 
-RESULTS = Path(__file__).parents[1] / "results"
-CPU = torch.device("cpu")
 BATCH, SHAPE, CLASSES = 64, (1, 28, 28), 10
 MODES = ("split", "full")
 TARGETS = {"split": 1.5, "full": 7.0}
@@ -46,68 +47,76 @@ class Run:
     """A training of k generators that goes on for as long as it is asked to."""
 
     def __init__(self, k: int, mode: str, width: int) -> None:
-        backend = MADGAN()
         config = MADGANConfig(generators=k, full_batch=mode == "full", width=width, max_width=8 * width)
-        spec = backend.describe(config, Spec(sample=Image(*SHAPE), classes=CLASSES))
-        self.game = Game(backend, config, spec, 0, CPU, Share())
-        dtype = compute_dtype("auto", CPU)
-        self._step = TrainingStep(config, spec, seed=0, device=CPU, dtype=dtype, share=Share(), policy=())
         images = torch.randint(0, 256, (2 * BATCH, *SHAPE), dtype=torch.uint8)
-        data = Samples(images, torch.arange(2 * BATCH) % CLASSES, spec)
-        self._stream = BatchStream(data, BATCH, 0, CPU, Share())
+        data = Samples(images, torch.arange(2 * BATCH) % CLASSES, Spec(sample=Image(*SHAPE), classes=CLASSES))
+        self.training = on_images(MADGAN(), config, data, BATCH, seed=0, dtype=compute_dtype("auto", CPU))
         self._index = 0
 
     def seconds(self, steps: int) -> float:
         """Of so many steps more."""
         start = time.perf_counter()
         for _ in range(steps):
-            self._step.begin(self._index)
-            self.game.play(self._step, self._stream)
+            self.training.play(self._index)
             self._index += 1
         return time.perf_counter() - start
 
     def parameters(self) -> dict[str, int]:
-        return {name: sum(p.numel() for p in self.game.nets[name].parameters()) for name in self.game.nets}
+        nets = self.training.game.nets
+        return {name: sum(p.numel() for p in nets[name].parameters()) for name in nets}
 
     def unshared(self) -> float:
         """The share of one generator's multiply-adds that isn't the trunk's."""
-        latents, labels = self._step.latents(1), torch.zeros(1, dtype=torch.int64)
-        return unshared_part(self.game.nets["generator"], latents["z"], labels)
+        latents, labels = self.training.step.latents(1), torch.zeros(1, dtype=torch.int64)
+        return unshared_part(self.training.game.nets["generator"], latents["z"], labels)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=5, help="rounds")
+@torch.no_grad()
+def unshared_part(generator: MultiGenerator, z: Tensor, labels: Tensor | None) -> float:
+    """The share of one generator's multiply-adds that lies in its head, for the latents given."""
+    trained = generator.training
+    generator.eval()  # nothing is to be left behind in the normalisation's statistics
+    with FlopCounterMode(display=False) as in_trunk:
+        features = generator.trunk(z, labels)
+    with FlopCounterMode(display=False) as in_head:
+        generator.heads([features], [0], labels)
+    generator.train(trained)
+    head, trunk = int(in_head.get_total_flops()), int(in_trunk.get_total_flops())
+    return head / (trunk + head)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments(__doc__, seeds=5)
     parser.add_argument("--k", type=int, nargs="+", default=[1, 2, 5, 10], help="numbers of generators, 1 first")
     parser.add_argument("--steps", type=int, default=4, help="of each configuration in a round")
     parser.add_argument("--width", type=int, default=32, help="channels at the image's side; 8 times as many at most")
     parser.add_argument("--memory", action="store_true", help="measure memory alone, and print it in MiB")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     if options.memory:
         print(json.dumps(memory_of_forks(options)))
         return
 
-    record = Record(RESULTS / "mad_gan_cost.jsonl")
+    @cache
+    def runs() -> dict[tuple[int, str], Run]:
+        made = {(k, mode): Run(k, mode, options.width) for mode in MODES for k in options.k}
+        for run in made.values():
+            run.seconds(options.steps)  # to warm up
+        return made
+
+    def measured(key: dict[str, Any]) -> dict[str, Any]:
+        sides, start = runs(), time.perf_counter()
+        found: dict[str, Any] = {f"ms_{mode}_k{k}": each_ms(run, options.steps) for (k, mode), run in sides.items()}
+        found |= memory(options)
+        for k in options.k:
+            found |= {f"{name}_k{k}": count for name, count in sides[k, "split"].parameters().items()}
+        found |= {"unshared": sides[1, "split"].unshared(), "seconds": round(time.perf_counter() - start, 1)}
+        say(f"round {key['round']}: {found['seconds']} s")
+        return found
+
     threads = torch.get_num_threads()
     settings = {"k": options.k, "steps": options.steps, "width": options.width, "batch_size": BATCH, "threads": threads}
     keys = [{**settings, "round": number} for number in range(options.seeds)]
-    missing = [key for key in keys if record.done(key) is None]
-    if missing:
-        runs = {(k, mode): Run(k, mode, options.width) for mode in MODES for k in options.k}
-        for run in runs.values():
-            run.seconds(options.steps)  # to warm up
-        for key in missing:
-            start = time.perf_counter()
-            found: dict[str, Any] = {f"ms_{mode}_k{k}": each_ms(run, options.steps) for (k, mode), run in runs.items()}
-            found |= memory(options)
-            for k in options.k:
-                found |= {f"{name}_k{k}": count for name, count in runs[k, "split"].parameters().items()}
-            found |= {"unshared": runs[1, "split"].unshared(), "seconds": round(time.perf_counter() - start, 1)}
-            record.add(key, found)
-            say(f"round {key['round']}: {found['seconds']} s")
-
-    rows = [row for row in map(record.done, keys) if row is not None]
+    rows = Record(RESULTS / "mad_gan_cost.jsonl").finish(keys, measured)
     result = summary(rows, options.k)
     say(f"multiply-adds of a generator that aren't shared: {result['unshared']:.0%} (at least 30 %)")
     say(f"{'k':<5}{'time, split':>12}{'full':>8}{'memory, split':>15}{'full':>8}{'generators':>12}{'k apart':>11}")
@@ -119,8 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
     each = statistics.mean(row["seconds"] for row in rows)
     say(f"{options.seeds} rounds like these take {cost(each, options.seeds)}")
     draw(result, options.k, RESULTS / "mad_gan_cost.png")
-    if options.json:
-        print(json.dumps({**result, "rounds": len(rows), "threads": threads}))
+    end(options, {**result, "rounds": len(rows), "threads": threads})
 
 
 def each_ms(run: Run, steps: int) -> float:
@@ -178,18 +186,14 @@ def summary(rows: list[dict[str, Any]], ks: list[int]) -> dict[str, Any]:
 
 
 def draw(result: dict[str, Any], ks: list[int], path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(8, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
     for axis, what in zip(figure.subplots(1, 2), ("time", "memory"), strict=True):
         axis.plot(ks, ks, "--", color="0.6", label="linear")
         for mode in MODES:
             axis.plot(ks, [result[f"{what}_{mode}_k{k}"] for k in ks], "o-", label=f"{mode} batch")
         axis.set(xlabel="generators, k", ylabel=f"{what} of a step, over k = 1", xticks=ks)
         axis.legend()
-    figure.savefig(path, dpi=130)
+    save(figure, path, dpi=130)
 
 
 if __name__ == "__main__":

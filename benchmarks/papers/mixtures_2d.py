@@ -13,24 +13,24 @@ relativistic GAN has the same rate and penalty. A backend that isn't installed i
     OMP_NUM_THREADS=1 python benchmarks/papers/mixtures_2d.py --seeds 5 --json
 """
 
-import argparse
-import json
 import statistics
 import time
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from points import DenseHeads, Mixture, Training, Unlabelled, falling, with_networks
-from record import Record, cost, say
+from matplotlib.figure import Figure
 from torch import nn
 
+from benchmarks.common.console import arguments, cost, end, say
+from benchmarks.common.figures import save
+from benchmarks.common.record import RESULTS, Record
+from benchmarks.papers.points import DenseHeads, Mixture, Training, Unlabelled, falling, with_networks
 from genaug.backends import Backend, registry
 from genaug.errors import PluginError
 from genaug_mad_gan.networks import MultiGenerator
 
-RESULTS = Path(__file__).parents[1] / "results"
 ANGLES = torch.arange(8) * torch.pi / 4
 GRID = torch.cartesian_prod(*[torch.arange(-4.0, 5.0, 2.0)] * 2)
 MIXTURES = {
@@ -55,15 +55,13 @@ PAPER = {
 TARGET = 0.92
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=5)
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments(__doc__, seeds=5)
     parser.add_argument("--steps", type=int, default=15_000)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
 
-    record, rows = Record(RESULTS / "mixtures_2d.jsonl"), {}
+    record = Record(RESULTS / "mixtures_2d.jsonl")
     methods = [method for method in options.methods if installed(METHODS[method][0])]
     settings = {"steps": options.steps, "batch_size": BATCH, "samples": SAMPLES}
     keys = {
@@ -74,11 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
         for mixture in MIXTURES
         for method in methods
     }
-    for of_seed in zip(*keys.values(), strict=True):
-        for key in of_seed:
-            if record.done(key) is None:
-                record.add(key, run(key))
-    rows = {name: [record.done(key) for key in of_name] for name, of_name in keys.items()}
+    record.finish(chain.from_iterable(zip(*keys.values(), strict=True)), run)
+    rows = {name: record.finish(of_name, run) for name, of_name in keys.items()}
 
     for mixture, gaussians in MIXTURES.items():
         every = len(gaussians.means)
@@ -92,8 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     seconds = sum(statistics.mean(row["seconds"] for row in found) for found in rows.values())
     say(f"{options.seeds} seeds like these take {cost(seconds, options.seeds)}")
     draw(rows, RESULTS / "mixtures_2d.png")
-    if options.json:
-        print(json.dumps({**summary(rows), "seeds": options.seeds, "steps": options.steps}))
+    end(options, {**summary(rows), "seeds": options.seeds, "steps": options.steps})
 
 
 def installed(name: str) -> bool:
@@ -166,12 +160,8 @@ def summary(rows: dict[tuple[str, str], list[dict[str, Any]]]) -> dict[str, Any]
 
 def draw(rows: dict[tuple[str, str], list[dict[str, Any]]], path: Path) -> None:
     """A panel for each mixture and method, seed 0: samples over the modes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     across = len(rows) // len(MIXTURES)
     figure = Figure(figsize=(3 * across, 3 * len(MIXTURES)), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(len(MIXTURES), across, squeeze=False).flat
     for axis, ((mixture, method), found) in zip(axes, rows.items(), strict=True):
         means, points = MIXTURES[mixture].means, torch.tensor(found[0]["points"])
@@ -179,7 +169,7 @@ def draw(rows: dict[tuple[str, str], list[dict[str, Any]]], path: Path) -> None:
         axis.scatter(*points.T, s=2)
         reach = 1.3 * float(means.abs().max())
         axis.set(title=f"{mixture}, {method}", xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
-    figure.savefig(path, dpi=130)
+    save(figure, path, dpi=130)
 
 
 if __name__ == "__main__":

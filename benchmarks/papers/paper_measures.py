@@ -1,25 +1,24 @@
 """What the records of the papers' scripts say, as measures with targets."""
 
 import statistics
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-import conditional_measures
-import infogan_coloured_mnist as coloured
-import infogan_mnist as infogan
-import mad_gan_1d as line
-import mad_gan_cost as price
-import mixtures_2d as plane
-import wgan_gp_curve as curve
-import wgan_gp_limits as limits
-import zheng_toy as toy
 from scipy.stats import ttest_1samp
 
-sys.path.append(str(Path(__file__).parents[1]))  # where the studies' scripts lie
-import thesis_tables
+from benchmarks.papers import (
+    conditional_measures,
+    infogan_coloured_mnist as coloured,
+    infogan_mnist as infogan,
+    mad_gan_1d as line,
+    mad_gan_cost as price,
+    mixtures_2d as plane,
+    wgan_gp_curve as curve,
+    wgan_gp_limits as limits,
+    zheng_toy as toy,
+)
+from benchmarks.studies import thesis_tables
 
 Row = dict[str, Any]
 Of = Literal["median", "every seed", "paired t-test"]

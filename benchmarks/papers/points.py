@@ -11,15 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genaug.modalities.image import Image
-
+from benchmarks.common import engine
 from genaug.backends import Backend, Batch, Latent, Spec, registry
+from genaug.modalities.image import Image
 from genaug.randomness import mix
-from genaug.training.distributed import Share
-from genaug.training.game import Game
-from genaug.training.streams import TrainingStep
 
-CPU = torch.device("cpu")
 MakeLinear = Callable[[int, int], nn.Linear]
 CHUNK = 2**16  # samples made at once
 
@@ -118,36 +114,32 @@ def with_networks(
             return spec.model_copy(update={"latents": tuple(latents)})
 
         def build(self, config: Any, spec: Spec) -> nn.ModuleDict:
-            names = super().build(config, spec)
-            judge = ScoresOnly(critic()) if original.__module__.startswith("genaug_cgan") else critic()
-            return nn.ModuleDict({name: generator() if name == "generator" else judge for name in names})
+            roles = super().build(config, spec)
+            judge = ScoresOnly(critic()) if name == "cgan" else critic()
+            return nn.ModuleDict({role: generator() if role == "generator" else judge for role in roles})
 
     backend: Backend = OnPoints()
     return backend
 
 
-class Training:
+class Training(engine.Training):
     """One run of a backend on a mixture, step by step."""
 
     def __init__(
         self, backend: Backend, options: Mapping[str, Any], mixture: Mixture, batch_size: int, seed: int
     ) -> None:
-        config = backend.Config(**options)
-        spec = backend.describe(config, Spec(sample=Image(mixture.means.shape[1], 1, 1)))
-        self.game = Game(backend, config, spec, seed, CPU, Share())
-        self._step = TrainingStep(config, spec, seed=seed, device=CPU, dtype=torch.float32, share=Share(), policy=())
-        self._stream = PointStream(mixture, batch_size, seed)
+        data = Spec(sample=Image(mixture.means.shape[1], 1, 1))
+        super().__init__(backend, backend.Config(**options), data, PointStream(mixture, batch_size, seed), seed=seed)
 
     def play(self, index: int, lr: float | None = None, **options: Any) -> dict[str, Tensor]:
         """One training step; ``lr`` replaces the players' learning rates, and options the config's, from now on."""
         if options:
-            self._step.config = self._step.config.model_copy(update=options)
+            self.step.config = self.step.config.model_copy(update=options)
         if lr is not None:
             self.game.players = [replace(player, lr=lr) for player in self.game.players]  # of those whose rate decays
             for group in (group for optimizer in self.game.optimizers for group in optimizer.param_groups):
                 group["lr"] = lr
-        self._step.begin(index)
-        return self.game.play(self._step, self._stream)  # type: ignore[arg-type]
+        return super().play(index)
 
     @torch.inference_mode()
     def sample(self, n: int, *, averaged: bool) -> Tensor:
@@ -157,9 +149,9 @@ class Training:
         nets.eval()
         for start in range(0, n, CHUNK):
             count = min(CHUNK, n - start)
-            self._step.begin(_SAMPLING + start)
-            latents = self._step.latents(count)
-            for latent in self._step.spec.latents:
+            self.step.begin(_SAMPLING + start)
+            latents = self.step.latents(count)
+            for latent in self.step.spec.latents:
                 if latent.kind == "categorical":
                     latents[latent.name] = torch.arange(count) % latent.size
             made.append(self.game.backend.generate(nets, latents, None).flatten(1))

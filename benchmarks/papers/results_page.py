@@ -11,13 +11,12 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from paper_measures import Measure, Row
-from paper_tables import SCRIPTS, Script
-from record import TUNING, Record, say
+from benchmarks.common.console import markdown, say
+from benchmarks.common.record import RESULTS, TUNING, Record
+from benchmarks.papers.paper_measures import Measure, Row
+from benchmarks.papers.paper_tables import SCRIPTS, Script
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "benchmarks" / "results"
-DOCS = ROOT / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- papers: begin, written by results_page.py -->", "<!-- papers: end -->"
 SIGNS = {">=": "≥", "<=": "≤", "<": "<"}
 
@@ -65,25 +64,25 @@ def with_targets(text: str, results: Path) -> str:
 def targets(found: list[Found]) -> str:
     """The commands of what has measures, and a row for each of these that has a target."""
     commands = [command(script, rows) for script, rows, _ in found if not script.text]
-    lines = ["<!-- not run: takes minutes -->", "```bash", *commands, "```\n"]
-    lines += ["| script | measure | seeds | median (range) | target | met |", "|---|---|---|---|---|---|"]
+    rows = []
     for script, _, measures in found:
         for measure in (measure for measure in measures if measure.bound):
             seeds = f"{len(measure.values)} of {measure.seeds or script.seeds}"
             cells = [f"`{script.name}`", measure.label, seeds, middle(measure)]
-            lines.append(f"| {' | '.join([*cells, target(measure), verdict(measure, script.seeds)])} |")
-    return "\n".join(lines)
+            rows.append([*cells, target(measure), verdict(measure, script.seeds)])
+    table = markdown(["script", "measure", "seeds", "median (range)", "target", "met"], rows)
+    return "\n".join(["<!-- not run: takes minutes -->", "```bash", *commands, "```\n", table])
 
 
 def page(results: Path) -> str:
     """The whole page, as Markdown."""
-    found = all_found(results)
-    lines = ["| script | what | seeds | targets met |", "|---|---|---|---|"]
+    found, lines = all_found(results), []
     for script, rows, measures in found:
         judged = [measure.met for measure in measures if measure.bound]
         met = f"{sum(m is True for m in judged)} of {len(judged)}" if rows and judged else "–"
-        lines.append(f"| `{script.file}` | {script.title} | {progress(script, rows, measures)} | {met} |")
-    return "\n".join([HEAD, *lines, *(section(*each, results) for each in found)]) + "\n"
+        lines.append([f"`{script.file}`", script.title, progress(script, rows, measures), met])
+    overview = markdown(["script", "what", "seeds", "targets met"], lines)
+    return "\n".join([HEAD, overview, *(section(*each, results) for each in found)]) + "\n"
 
 
 def rows_of(script: Script, results: Path) -> list[Row]:
@@ -135,18 +134,17 @@ def section(script: Script, rows: list[Row], measures: list[Measure], results: P
     if script.text:
         lines.append(script.text(rows))
     else:
-        lines += ["| measure | every seed | median (range) | target | paper | met |", "|---|---|---|---|---|---|"]
-        lines += [table_row(measure, script.seeds) for measure in measures]
+        head = ["measure", "every seed", "median (range)", "target", "paper", "met"]
+        lines.append(markdown(head, [table_row(measure, script.seeds) for measure in measures]))
     lines += [f"\n{script.note}"] if script.note else []
     pictures = sorted(results.glob(f"{script.figures or script.name}*.png"))
     lines += [f"\n![{picture.stem}](../benchmarks/results/{picture.name})" for picture in pictures]
     return "\n".join(lines)
 
 
-def table_row(measure: Measure, asked: int) -> str:
+def table_row(measure: Measure, asked: int) -> list[str]:
     each = ", ".join(told(value, measure.form) for value in measure.values.values()) or "–"
-    cells = [measure.label, each, middle(measure), target(measure), measure.paper, verdict(measure, asked)]
-    return f"| {' | '.join(cells)} |"
+    return [measure.label, each, middle(measure), target(measure), measure.paper, verdict(measure, asked)]
 
 
 def middle(measure: Measure) -> str:

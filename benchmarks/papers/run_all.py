@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import results_page
-from paper_tables import SCRIPTS, Script
-from record import say
+from benchmarks.common.console import say
+from benchmarks.papers import results_page
+from benchmarks.papers.paper_tables import SCRIPTS, Script
 
 BENCHMARKS = Path(__file__).parents[1]
 DOWNLOADS = Path("data")

@@ -14,36 +14,32 @@ correlates with it, too, by how much is told; trainings in which KID also rises 
     python benchmarks/papers/wgan_gp_curve.py --root MNIST_ROOT --seeds 3 --json
 """
 
-import argparse
 import copy
-import json
 import statistics
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from record import Record, cost, say
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from scipy.stats import spearmanr
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.common.console import arguments, cost, end, say
+from benchmarks.common.engine import on_images
+from benchmarks.common.figures import save
+from benchmarks.common.judge import Judge, judge_of, labelled, loaded, read, train_judge
+from benchmarks.common.record import RESULTS, Record
 from genaug.backends import registry
-from genaug.data.datasets import load_data
-from genaug.data.reading import Samples, read_samples
+from genaug.data.reading import Samples
 from genaug.device import compute_dtype, pick_device
 from genaug.evaluation import kid
-from genaug.evaluation.features import Features, classifier_features
 from genaug.modalities.image import to_float
-from genaug.nn.classifier import SmallCNN, accuracy, batches, new_classifier, train_classifier
-from genaug.sources.generator import Generator
-from genaug.training.distributed import Share
-from genaug.training.game import Game
 from genaug.training.statistics import recompute_statistics
-from genaug.training.streams import BatchStream, TrainingStep
 
-RESULTS = Path(__file__).parents[1] / "results"
 FIRST = 200  # the critic has to catch up with its task before its estimate means anything
 WINDOW = 50  # as a line of metrics.jsonl
 BATCH = 64
@@ -53,16 +49,12 @@ JUDGE_UPDATES = 600
 TARGET = 0.8
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="torchvision:MNIST")
-    parser.add_argument("--root", help="where torchvision's files lie")
-    parser.add_argument("--seeds", type=int, default=3)
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments(__doc__, data="torchvision:MNIST", seeds=3)
     parser.add_argument("--steps", type=int, default=3000, help="of the generator; the critic takes five turns in each")
     parser.add_argument("--points", type=int, default=20)
     parser.add_argument("--width", type=int, default=16, help="channels at the image's side; 8 times as many at most")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
 
     recipe = registry.resolve("wgan-gp")
     config = recipe.Config(width=options.width, max_width=8 * options.width, conditional=False)
@@ -79,19 +71,16 @@ def main(arguments: list[str] | None = None) -> None:
         "subsets": SUBSETS,
         "judge_updates": JUDGE_UPDATES,
     }
-    record = Record(RESULTS / "wgan_gp_curve.jsonl")
-    keys = [{**settings, "seed": seed} for seed in range(options.seeds)]
-    missing = [key for key in keys if record.done(key) is None]
-    if missing:
-        train, test = (read_samples(load_data(options.data, split=s, root=options.root)) for s in ("train", "test"))
-        judge = train_judge(train)
-        features = classifier_features(judge, "the real training set", train.images)
-        found = {"judge_accuracy": accuracy(judge, test.images, test.labels)}
-        say(f"the classifier labels {found['judge_accuracy']:.2%} of the real test set rightly")
-        for key in missing:
-            record.add(key, {**found, **follow(key, config, train, features, features.of(test.images))})
 
-    rows = [record.done(key) for key in keys]
+    @cache
+    def material() -> tuple[Samples, Judge]:
+        train, test = read(options.data, options.root)
+        judge = judge_for(train, test)
+        say(f"the classifier labels {judge.accuracy:.2%} of the real test set rightly")
+        return train, judge
+
+    keys = [{**settings, "seed": seed} for seed in range(options.seeds)]
+    rows = Record(RESULTS / "wgan_gp_curve.jsonl").finish(keys, lambda key: follow(key, config, *material()))
     say(f"{'seed':<8}{'Spearman':>9}{'averaged generator':>20}{'minus the step':>16}   aim: {TARGET} in every seed")
     for row in rows:
         say(f"{row['seed']:<8}{row['spearman']:>9.3f}{row['spearman_averaged']:>20.3f}{of_the_step(row):>16.3f}")
@@ -112,8 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
         "points": len(points),
         "judge_accuracy": rows[0]["judge_accuracy"],
     }
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 def of_the_step(row: dict[str, Any]) -> float:
@@ -126,24 +114,15 @@ def log_spaced(first: int, last: int, count: int) -> list[int]:
     return np.unique(np.geomspace(first, last, count).round().astype(int)).tolist()
 
 
-def train_judge(data: Samples) -> SmallCNN:
+def judge_for(train: Samples, test: Samples) -> Judge:
     """The same for all seeds, so that their KID can be compared."""
-    shuffled = torch.Generator().manual_seed(0)
-    rows = DataLoader(
-        TensorDataset(data.images, data.labels), batch_size=128, shuffle=True, drop_last=True, generator=shuffled
-    )
-    judge = new_classifier(data.spec.shape, data.spec.num_classes, seed=1000, width=16)
-    train_classifier(judge, batches(rows), updates=JUDGE_UPDATES, seed=0, lr=2e-3)
-    return judge
+    (images, labels), order = labelled(train), loaded(*labelled(train), 128, 0)
+    model = train_judge(images, labels, train.spec.num_classes, updates=JUDGE_UPDATES, seed=1000, order=order)
+    return judge_of(model, train, test)
 
 
 def follow(
-    key: dict[str, Any],
-    config: Any,
-    data: Samples,
-    features: Features,
-    real: Tensor,
-    held_out: Tensor | None = None,
+    key: dict[str, Any], config: Any, data: Samples, judge: Judge, held_out: Tensor | None = None
 ) -> dict[str, Any]:
     """Train one generator; the estimate and KID at each of the key's points.
 
@@ -151,17 +130,15 @@ def follow(
     ``"statistics": "recomputed"``, the latest generator gets batch-norm statistics of its weights before it is judged.
     """
     backend, seed, device = registry.resolve("wgan-gp"), key["seed"], pick_device(None)
-    spec = backend.describe(config, data.spec)
-    game = Game(backend, config, spec, seed, device, Share())
     dtype = compute_dtype("auto", device)
-    step = TrainingStep(config, spec, seed=seed, device=device, dtype=dtype, share=Share(), policy=())
-    stream = BatchStream(data, key["batch_size"], seed, device, Share())
+    training = on_images(backend, config, data, key["batch_size"], seed=seed, device=device, dtype=dtype)
+    game = training.game
 
     def samples_of(network: nn.Module) -> Tensor:
-        return Generator("wgan-gp", backend, config, spec, network, {}).sample(key["samples"], seed=seed)[0]
+        return training.generator("wgan-gp", network).sample(key["samples"], seed=seed)[0]
 
     def distance(images: Tensor) -> float:
-        return kid(real, features.of(images), subsets=key["subsets"])
+        return kid(judge.real, judge.features.of(images), subsets=key["subsets"])
 
     @torch.inference_mode()
     def mean_score(images: Tensor) -> float:
@@ -174,13 +151,12 @@ def follow(
         curves["held_out"] = []
     start = time.perf_counter()
     for index in range(key["points"][-1]):
-        step.begin(index)
-        latest = [*latest[1 - key["window"] :], game.play(step, stream)["wasserstein_estimate"]]
+        latest = [*latest[1 - key["window"] :], training.play(index)["wasserstein_estimate"]]
         if index + 1 in key["points"]:
             curves["estimate"].append(float(torch.stack(latest).mean()))
             latest_generator = copy.deepcopy(game.nets["generator"])
             if key.get("statistics") == "recomputed":
-                recompute_statistics(backend, spec, latest_generator, data.labels, seed)
+                recompute_statistics(backend, training.spec, latest_generator, data.labels, seed)
             latest_images = samples_of(latest_generator)
             curves["kid"].append(distance(latest_images))
             curves["kid_averaged"].append(distance(samples_of(game.averaged_generator(data.labels))))
@@ -191,6 +167,7 @@ def follow(
             whole = cost(seconds / (index + 1), key["points"][-1])
             say(f"seed {seed}, step {index + 1}: {said}  (a seed takes about {whole})")
     return {
+        "judge_accuracy": judge.accuracy,
         "spearman": float(spearmanr(curves["estimate"], curves["kid"]).statistic),
         "spearman_averaged": float(spearmanr(curves["estimate"], curves["kid_averaged"]).statistic),
         **curves,
@@ -200,12 +177,7 @@ def follow(
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """One panel a seed: the estimate and KID over the steps; KID on a logarithmic scale, since it falls by so much."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import NullLocator
-
     figure = Figure(figsize=(4.5 * len(rows), 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     for axis, row in zip(figure.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
         other = axis.twinx()
         axis.plot(row["points"], row["estimate"], "o-", color="C0", markersize=3)
@@ -217,7 +189,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         other.set_yscale("log", nonpositive="clip")
         axis.set_ylabel("critic's estimate of the distance", color="C0")
         other.set_ylabel("KID", color="C1")
-    figure.savefig(path, dpi=130)
+    save(figure, path, dpi=130)
 
 
 if __name__ == "__main__":

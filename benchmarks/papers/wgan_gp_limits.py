@@ -15,25 +15,24 @@ runs, those at settings that were not taken included, are in the record.
     OMP_NUM_THREADS=1 python benchmarks/papers/wgan_gp_limits.py --root MNIST_ROOT --seeds 3 --json
 """
 
-import argparse
-import json
 import statistics
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from record import Record, cost, say
+from matplotlib.figure import Figure
 from scipy.stats import spearmanr
-from wgan_gp_curve import TARGET, follow, of_the_step, train_judge
 
+from benchmarks.common.console import arguments, cost, end, say
+from benchmarks.common.figures import save
+from benchmarks.common.judge import Judge, read
+from benchmarks.common.record import RESULTS, Record
+from benchmarks.papers.wgan_gp_curve import TARGET, follow, judge_for, of_the_step
 from genaug.backends import registry
-from genaug.data.datasets import load_data
-from genaug.data.reading import Samples, read_samples
-from genaug.evaluation.features import classifier_features
-from genaug.nn.classifier import accuracy
+from genaug.data.reading import Samples
 
-RESULTS = Path(__file__).parents[1] / "results"
 IMAGE_SIZE, WIDTH = 14, 16
 BATCH, WINDOW, SAMPLES, SUBSETS = 64, 50, 2000, 10
 POINTS = 16
@@ -44,34 +43,25 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="torchvision:MNIST")
-    parser.add_argument("--root", help="where torchvision's files lie")
-    parser.add_argument("--seeds", type=int, default=3)
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments(__doc__, data="torchvision:MNIST", seeds=3)
     parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
 
-    record = Record(RESULTS / "wgan_gp_limits.jsonl")
+    @cache
+    def material() -> tuple[Samples, Samples, Judge]:
+        train, test = read(options.data, options.root, IMAGE_SIZE)
+        return train, test, judge_for(train, test)
+
+    def run(key: dict[str, Any]) -> dict[str, Any]:
+        train, test, judge = material()
+        config = registry.resolve("wgan-gp").Config(**key["config"])
+        return follow(key, config, some_of(train, key["images"], key["seed"]), judge, test.images)
+
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     keys = [key_of(name, options.data, seed) for seed in seeds for name in options.settings]
-    missing = [key for key in keys if record.done(key) is None]
-    if missing:
-        train, test = (
-            read_samples(load_data(options.data, split=split, root=options.root), IMAGE_SIZE)
-            for split in ("train", "test")
-        )
-        judge = train_judge(train)
-        features = classifier_features(judge, "the real training set", train.images)
-        real, found = features.of(test.images), {"judge_accuracy": accuracy(judge, test.images, test.labels)}
-        for key in missing:
-            config = registry.resolve("wgan-gp").Config(**key["config"])
-            few = some_of(train, key["images"], key["seed"])
-            record.add(key, {**found, **follow(key, config, few, features, real, test.images)})
-
-    rows = [record.done(key) for key in keys]
+    rows = Record(RESULTS / "wgan_gp_limits.jsonl").finish(keys, run)
     head = f"{'setting':<12}{'seed':>5}{'KID rises to':>14}{'estimate':>10}{'held out':>10}{'minus the step':>16}"
     say(f"Spearman's correlations with KID\n{head}")
     for row in rows:
@@ -80,8 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     say(f"{len(rows)} runs like these take {cost(statistics.mean(row['seconds'] for row in rows), len(rows))}")
     if options.first_seed == 0:
         draw(rows, RESULTS / "wgan_gp_limits.png")
-    if options.json:
-        print(json.dumps(summary(rows)))
+    end(options, summary(rows))
 
 
 def key_of(name: str, data: str, seed: int) -> dict[str, Any]:
@@ -141,13 +130,9 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """A row of panels for each setting, one for each seed: both estimates and KID over the steps."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = list(dict.fromkeys(row["setting"] for row in rows))
     seeds = sorted({row["seed"] for row in rows})
     figure = Figure(figsize=(4.5 * len(seeds), 3.2 * len(names)), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(len(names), len(seeds), squeeze=False)
     for row in rows:
         axis = axes[names.index(row["setting"]), seeds.index(row["seed"])]
@@ -162,7 +147,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axis.set_ylabel("critic's estimate of the distance", color="C0", fontsize=8)
         other.set_ylabel("KID", color="C1", fontsize=8)
         axis.legend(fontsize=6)
-    figure.savefig(path, dpi=110)
+    save(figure, path, dpi=110)
 
 
 if __name__ == "__main__":

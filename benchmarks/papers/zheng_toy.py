@@ -21,8 +21,6 @@ classifier itself, which the theorem doesn't speak of, is reported beside the ga
 A seed is 100 draws of a training set, for each of which all gammas are tried.
 """
 
-import argparse
-import json
 import math
 import statistics
 import time
@@ -31,9 +29,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from codes import RESULTS, save, table
-from record import Record, cost, say
+from matplotlib.figure import Figure
 from torch import Tensor
+
+from benchmarks.common.console import arguments, cost, end, say, table
+from benchmarks.common.figures import save
+from benchmarks.common.record import RESULTS, Record
 
 NAME = "zheng_toy"
 SIGMA, DRAWS = 0.6, 100
@@ -46,23 +47,17 @@ SETTINGS = [WIDE, NARROW, *DIMENSIONS, *SIZES]
 MOST_WIDE, LEAST_NARROW, RATES_APART = 0.5, 0.95, 0.05
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=10)
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments(__doc__, seeds=10)
     parser.add_argument("--draws", type=int, default=DRAWS, help="of a training set, in each seed")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    record, rows = Record(RESULTS / f"{NAME}.jsonl"), []
-    for seed in range(options.seeds):
-        key = {"seed": seed, "draws": options.draws, "gammas": list(GAMMAS), "sigma": SIGMA}
-        if record.done(key) is None:
-            record.add(key, run(seed, options.draws))
-        rows.append(record.done(key) or {})
+    options = parser.parse_args(argv)
+    settings = {"draws": options.draws, "gammas": list(GAMMAS), "sigma": SIGMA}
+    keys = [{"seed": seed, **settings} for seed in range(options.seeds)]
+    rows = Record(RESULTS / f"{NAME}.jsonl").finish(keys, lambda key: run(key["seed"], key["draws"]))
     say(f"{options.seeds} seeds like these take {cost(statistics.mean(row['seconds'] for row in rows), options.seeds)}")
     tell(rows)
     draw(rows, RESULTS / f"{NAME}.png")
-    if options.json:
-        print(json.dumps({**summary(rows), "seeds": options.seeds, "draws": options.draws}))
+    end(options, {**summary(rows), "seeds": options.seeds, "draws": options.draws})
 
 
 def run(seed: int, draws: int) -> dict[str, Any]:
@@ -168,8 +163,6 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """The gap over gamma where theory says gain and where it says none, and over m with and without."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     axes = figure.subplots(1, 3)
     for axis, (d, m), word in zip(axes, (WIDE, NARROW), ("gain", "none"), strict=False):

@@ -97,7 +97,8 @@ def copying(
       has a distribution of its own, Beta(m, n + 1 - m), whatever the data; ``near_limit`` is its 97.5 % quantile.
     * ``passed``: false if the whole interval of ``exact`` or of ``near`` lies above its limit and at least two
       samples are meant, if that of ``copied`` lies above .05 or that of the ratio below .85, and if any of these
-      figures is NaN. These limits are our own choice; ``benchmarks/copying_check.py`` shows what they tell apart.
+      figures is NaN. These limits are our own choice; ``benchmarks/studies/copying_check.py`` shows what they tell
+      apart.
 
     Held-out samples must be drawn as the training samples were: where they come from other cameras, patients or
     writers, they lie nearer to each other than to the training set, and a generator that copies nobody looks bad.

@@ -2,13 +2,12 @@
 
 import json
 
-import conditional
-import conditional_measures as measures
 import pytest
 import torch
 from PIL import Image
 
-from genaug.data.datasets import load_data
+from benchmarks.papers import conditional, conditional_measures as measures
+from genaug.data import load_data
 from genaug.evaluation import kid
 
 TINY = ["--data", "digits", "--seeds", "1", "--steps", "3", "--judge-updates", "20", "--updates", "3", "--json"]
@@ -86,7 +85,7 @@ def test_cifar10_runs_for_some_minutes_on_class_folders(run, tmp_path, monkeypat
             broken.setattr(conditional, "measure", lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 run(*tiny)
-        for name in ("seconds_a_step", "settings"):
+        for name in ("seconds_a_step", "parse_settings"):
             monkeypatch.setattr(conditional, name, lambda *_: pytest.fail("its minutes are used up"))
         monkeypatch.setattr(conditional, "log_of", lambda _: {"seconds": 0.06, "generators_named": None})
     result, (line,), said = run(*tiny)
@@ -118,9 +117,9 @@ class Digits:
     """Real digits as if they were generated; generator 1 draws upside down."""
 
     def __init__(self, members):
-        from genaug.modalities.image import Image
-        from genaug.backends import Categorical, Spec
+        from genaug.backends import Spec
         from genaug.data.reading import read_samples
+        from genaug.modalities.image import Image
 
         data = read_samples(load_data("digits"))
         self.images, self.labels = data.images, data.labels
@@ -184,7 +183,7 @@ def test_the_fixed_classifier_is_trained_once_for_all_machines(tmp_path, monkeyp
     first = measures.fixed_judge(*sets, options, tmp_path)
     (weights,) = tmp_path.iterdir()
     with monkeypatch.context() as trained:
-        trained.setattr(measures, "train_scorer", lambda *_, **__: pytest.fail("it was trained already"))
+        trained.setattr(measures, "train_judge", lambda *_, **__: pytest.fail("it was trained already"))
         assert measures.fixed_judge(*sets, options, tmp_path).told == first.told
     other = measures.fixed_judge(*reversed(sets), options, tmp_path)
     assert other.told["judge"] != first.told["judge"], "of other images"

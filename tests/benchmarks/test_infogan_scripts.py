@@ -2,11 +2,10 @@
 
 import json
 
-import codes
-import infogan_coloured_mnist
-import infogan_mnist
 import pytest
 import torch
+
+from benchmarks.papers import codes, infogan_coloured_mnist, infogan_mnist
 
 TINY = ["--data", "digits", "--steps", "3", "--set", "width=4", "--set", "max_width=8", "--json"]
 
@@ -99,16 +98,6 @@ def test_q_comes_from_the_last_checkpoint_and_an_interrupted_run_goes_on(run, ti
         codes.categories_of(half.discriminator, images), codes.categories_of(whole.discriminator, images)
     )
     assert codes.train(images, "whole", steps=4, seed=0, config=config).seconds is None
-
-
-def test_categories_are_matched_one_to_one_for_the_most_agreement():
-    categories, labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2]), torch.tensor([1, 1, 0, 1, 1, 2, 2, 0])
-    table = codes.counts(categories, labels, (3, 3))
-    assert table.tolist() == [[1, 2, 0], [0, 2, 0], [1, 0, 2]]
-    classes = codes.matched(table)
-    assert classes.tolist() == [0, 1, 2]  # both 0 and 1 hold mostly class 1, and only one of them gets it
-    assert codes.agreement(table, classes) == 5 / 8
-    assert codes.matched(torch.tensor([[4, 0], [0, 3], [0, 2]])).tolist() == [0, 1, 1]
 
 
 class TestColours:

@@ -2,16 +2,15 @@
 
 import json
 
-import labels as script
 import pytest
 import torch
 from PIL import Image
 
-from genaug.modalities.image import Image
-
-from genaug.backends import Categorical, Spec
-from genaug.data.datasets import load_data
+from benchmarks.papers import labels as script
+from genaug.backends import Spec
+from genaug.data import load_data
 from genaug.data.reading import read_samples
+from genaug.modalities.image import Image
 
 TINY = ["--data", "digits", "--seeds", "1", "--json"]
 ORDER = torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])  # the digit of each category
@@ -63,7 +62,7 @@ def test_a_perfect_generator_is_labelled_well(tmp_path, capsys, monkeypatch):
     codes = next(row for row in rows if row["method"] == "codes")
     assert codes["categories"] == ORDER.tolist()
     before = (tmp_path / "labels.jsonl").read_bytes()
-    monkeypatch.setattr(script, "train_judge", lambda *_: pytest.fail("what was run is run again"))
+    monkeypatch.setattr(script, "judge_for", lambda *_: pytest.fail("what was run is run again"))
     assert run(capsys, *settings, "--max-wrong", 0.3)[0] == result
     assert (tmp_path / "labels.jsonl").read_bytes() == before
 

@@ -3,13 +3,13 @@
 import json
 import sys
 
-import mad_gan_1d
-import mad_gan_cost
-import mixtures_2d
 import pytest
 import torch
+from torch import nn
 
+from benchmarks.papers import mad_gan_1d, mad_gan_cost, mixtures_2d, points
 from genaug.backends import registry
+from genaug_mad_gan.networks import MultiGenerator, shared_generators
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def call(tmp_path, monkeypatch, capsys):
         result = json.loads(out.splitlines()[-1])
         assert all(isinstance(value, int | float | bool | None) for value in result.values())
         assert " h" in err
-        name = script.__name__
+        name = script.__name__.rpartition(".")[2]
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         lines = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
         return result, lines, err
@@ -132,3 +132,17 @@ def test_ratios_of_mad_gan_cost_are_taken_within_rounds():
     assert result["target_time_full_met"]
     assert result["memory_full_k10"] == 2.5
     assert result["target_memory_met"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 8, 8), (1, 28, 28), (2, 13, 40), (3, 64, 64)])
+@pytest.mark.parametrize("generators", [1, 10])
+def test_at_least_three_tenths_of_a_generators_multiply_adds_are_its_own(shape, generators):
+    network = shared_generators(generators, shape, 0, 64, 32, 256)
+    assert mad_gan_cost.unshared_part(network, torch.randn(1, 64), None) >= 0.3
+    assert any(p.numel() for p in network.trunk.parameters())
+
+
+def test_multiply_adds_by_hand():
+    """Two layers of 4 to 6 and 6 to 2 numbers: 24 and 12 multiply-adds."""
+    trunk, heads = points.Unlabelled(nn.Linear(4, 6)), points.DenseHeads(1, (6, 2), nn.Identity(), nn.Linear)
+    assert mad_gan_cost.unshared_part(MultiGenerator(1, trunk, heads), torch.randn(1, 4), None) == 12 / 36

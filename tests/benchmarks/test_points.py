@@ -1,12 +1,11 @@
 """Training on mixtures of Gaussians, and the measures of the scripts that do it."""
 
-import mad_gan_1d
-import mixtures_2d
 import pytest
 import torch
-from points import CHUNK, DenseHeads, Mixture, PointStream, Training, Unlabelled, with_networks
 from torch import nn
 
+from benchmarks.papers import mad_gan_1d, mixtures_2d
+from benchmarks.papers.points import CHUNK, DenseHeads, Mixture, PointStream, Training, Unlabelled, with_networks
 from genaug.backends import registry
 
 LINE = mad_gan_1d.DATA

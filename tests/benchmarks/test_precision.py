@@ -1,11 +1,14 @@
-"""benchmarks/precision.py from end to end, tiny, and its bound on numbers worked out by hand."""
+"""benchmarks/speed/precision.py from end to end, tiny, and its bound on numbers worked out by hand."""
 
 import argparse
 import json
 
-import precision
 import pytest
 import torch
+
+from benchmarks.speed import precision
+from genaug.data import load_data
+from genaug.data.reading import read_samples
 
 
 def test_it_runs(capsys):
@@ -42,7 +45,7 @@ def test_the_bound_is_students_one_sided():
 def test_bfloat16_is_another_training():
     """It would pass in vain if both were float32."""
     options = argparse.Namespace(steps=4, looks=1, width=4, samples=200)
-    train = precision.read_samples(precision.load_data("digits"))
+    train = read_samples(load_data("digits"))
     features = precision.Features("pixels", lambda images: images.float().flatten(1))
     real = features.of(train.images)
     a, b = (precision.follow(train, features, real, 0, dtype, options) for dtype in (torch.float32, torch.bfloat16))

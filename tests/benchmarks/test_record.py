@@ -3,7 +3,9 @@
 import json
 
 import pytest
-from record import Record, cost, say
+
+from benchmarks.common.console import cost, say
+from benchmarks.common.record import Record
 
 KEY = {"steps": 100, "seed": 0, "sizes": (3, 4), "lr": 1e-4}
 
@@ -40,6 +42,14 @@ def test_one_object_a_line_with_key_and_result(record):
     lines = record.path.read_text().splitlines()
     assert json.loads(lines[0]) == {"steps": 100, "seed": 0, "sizes": [3, 4], "lr": 1e-4, "kid": [0.1, 0.2]}
     assert len(lines) == 2
+
+
+def test_lines_are_replaced_by_others_at_the_end(record):
+    for seed in (0, 1, 0):
+        record.add({**KEY, "seed": seed}, {"kid": 0.1})
+    record.replace({"seed": 0}, [{"kid": 0.2}, {"kid": 0.3}])
+    assert [(row["seed"], row["kid"]) for row in record.rows({})] == [(1, 0.1), (0, 0.2), (0, 0.3)]
+    assert [path.name for path in record.path.parent.iterdir()] == ["runs.jsonl"]
 
 
 @pytest.mark.parametrize("rest", ['{"steps": 1', "[1, 2]\n", "\n\n"])

@@ -3,11 +3,10 @@
 import json
 from dataclasses import replace
 
-import paper_tables
 import pytest
-import results_page
-import run_all
-from paper_measures import Bound, Measure, by_seed
+
+from benchmarks.papers import paper_tables, results_page, run_all
+from benchmarks.papers.paper_measures import Bound, Measure, by_seed
 
 LINE = next(script for script in paper_tables.SCRIPTS if script.name == "mad_gan_1d")
 

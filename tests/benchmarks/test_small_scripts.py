@@ -5,15 +5,13 @@ import json
 import sys
 from pathlib import Path
 
-import copying_check
-import loader
 import pytest
-import synthetic_only
-import training
-import training_time
 
-from genaug.data.datasets import load_data
+from benchmarks.speed import loader, training, training_time
+from benchmarks.studies import copying_check, synthetic_only
+from genaug.data import load_data
 from genaug.data.reading import read_samples
+from genaug.training.run import TrainingRun
 
 HERE = Path(__file__).parent
 BENCHMARKS = HERE.parents[1] / "benchmarks"
@@ -129,7 +127,7 @@ def test_training_time_leaves_the_warm_up_out(monkeypatch, tmp_path):
         played.append(index)
         seconds[0] += 100 if index < 2 else 1
 
-    monkeypatch.setattr(training_time.TrainingRun, "play", play)
+    monkeypatch.setattr(TrainingRun, "play", play)
     monkeypatch.setattr(training_time.time, "perf_counter", lambda: seconds[0])
     monkeypatch.setattr(training_time.time, "process_time", lambda: seconds[0] / 2)
     data = read_samples(load_data("digits"))
@@ -138,7 +136,7 @@ def test_training_time_leaves_the_warm_up_out(monkeypatch, tmp_path):
 
 
 def scripts():
-    files = [*BENCHMARKS.glob("*.py"), *BENCHMARKS.glob("papers/*.py")]
+    files = BENCHMARKS.glob("*/*.py")
     return sorted(file for file in files if 'if __name__ == "__main__":' in file.read_text())
 
 
@@ -150,7 +148,7 @@ def test_every_script_has_a_test_that_runs_it(script):
         names = {
             alias.asname or alias.name
             for node in ast.walk(tree)
-            if isinstance(node, ast.Import)
+            if isinstance(node, ast.ImportFrom)
             for alias in node.names
             if alias.name == script.stem
         }

@@ -9,15 +9,13 @@ import time
 from functools import partial
 from pathlib import Path
 
-import mnist_low_label
 import pytest
-import small_studies
 import torch
-import tracked_cells
-import verdict
 
 import genaug
-from genaug.data.datasets import load_data
+from benchmarks.common.record import RESULTS, Record
+from benchmarks.studies import mnist_low_label, small_studies, tracked, verdict
+from genaug.data import load_data
 from genaug.demo.run import DemoSettings
 from genaug.studies import Recipe, jobs
 from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE, StudyFolder
@@ -30,8 +28,8 @@ SMALL = {"width": 4, "max_width": 8, "latent_size": 4}
 def run(tmp_path, monkeypatch, capsys):
     """Calls a script with its runs and its record under ``tmp_path``: what it printed, and what it said beside."""
 
-    monkeypatch.setattr(tracked_cells, "TRIED_UPDATES", 1)
-    monkeypatch.setattr(tracked_cells, "TRIED_STEPS", 1)
+    monkeypatch.setattr(tracked, "TRIED_UPDATES", 1)
+    monkeypatch.setattr(tracked, "TRIED_STEPS", 1)
 
     def call(script, *arguments):
         words = ["--out", tmp_path / "runs", "--results", tmp_path / "cells.jsonl", *arguments]
@@ -63,18 +61,17 @@ def scored(monkeypatch):
 
 
 def test_the_table_in_the_docs_is_that_of_the_record():
-    cells = tracked_cells.TrackedCells(verdict.RESULTS)
-    found = {s: result for s in verdict.SETTINGS if (result := cells.result(f"{s.name}: result"))}
+    found = verdict.results_of(Record(RESULTS / "verdict.jsonl"), verdict.SETTINGS)
     assert found
-    assert verdict.markdown(found) in (ROOT / "docs" / "results.md").read_text()
+    assert verdict.table_of(found) in (ROOT / "docs" / "results.md").read_text()
 
 
 def test_a_study_that_is_told_to_end_leaves_its_cells_in_the_tracked_file(tmp_path):
-    cells, folder = tracked_cells.TrackedCells(tmp_path / "cells.jsonl"), tmp_path / "study"
+    record, folder = Record(tmp_path / "cells.jsonl"), tmp_path / "study"
     before = signal.getsignal(signal.SIGTERM)
 
     def study():
-        with cells.study("mine", folder):
+        with tracked.tracked(record, "mine", folder):
             folder.mkdir()
             (folder / SETTINGS_FILE).write_text('{"seeds": 2}')
             (folder / CELLS_FILE).write_text(json.dumps(cell("none")) + '\n{"name": "cla')
@@ -85,9 +82,9 @@ def test_a_study_that_is_told_to_end_leaves_its_cells_in_the_tracked_file(tmp_pa
         study()
     assert ended.value.code == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == before
-    assert lines_of(cells.path) == [{"study": "mine", "settings": {"seeds": 2}}, {"study": "mine", **cell("none")}]
+    assert record.rows({}) == [{"study": "mine", "settings": {"seeds": 2}}, {"study": "mine", **cell("none")}]
     shutil.rmtree(folder)
-    with cells.study("mine", folder):
+    with tracked.tracked(record, "mine", folder):
         assert lines_of(folder / CELLS_FILE) == [cell("none")]
 
 
@@ -95,18 +92,18 @@ def cell(name, **result):
     return {"phase": "test", "seed": 0, "name": name, **(result or {"accuracy": 0.5})}
 
 
-class TestTrackedCells:
-    """A folder and the tracked file, each with cells that the other one lacks."""
+class TestTracked:
+    """A folder and the record, each with cells that the other one lacks."""
 
     FAILED, DONE = cell("noise", error="no memory"), cell("noise", accuracy=0.4)
 
     @pytest.fixture
-    def cells(self, tmp_path):
+    def record(self, tmp_path):
         lines = [{"study": "mine", "settings": {"seeds": 2}}, {"study": "other", "result": {}}]
         lines += [{"study": "mine", **each} for each in (cell("none"), cell("classic"), self.DONE)]
-        path = tmp_path / "cells.jsonl"
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        return tracked_cells.TrackedCells(path)
+        record = Record(tmp_path / "cells.jsonl")
+        record.replace({}, lines)
+        return record
 
     @pytest.fixture
     def folder(self, tmp_path):
@@ -117,19 +114,19 @@ class TestTrackedCells:
             folder.write({SETTINGS_FILE: b'{"seeds": 2}', CELLS_FILE: lines.encode()})
         return folder.path
 
-    def test_both_have_all_cells_inside_and_afterwards(self, cells, folder):
+    def test_both_have_all_cells_inside_and_afterwards(self, record, folder):
         every = [cell("classic"), self.DONE, cell("generated"), cell("none")]
-        with cells.study("mine", folder):
+        with tracked.tracked(record, "mine", folder):
             assert lines_of(folder / CELLS_FILE) == every
-        assert cells.cells("mine") == ({"seeds": 2}, every)
-        assert {"study": "other", "result": {}} in lines_of(cells.path)
+        assert tracked.recorded(record, "mine") == ({"seeds": 2}, every)
+        assert {"study": "other", "result": {}} in record.rows({})
 
-    def test_a_folder_of_other_settings_touches_nothing(self, cells, folder):
+    def test_a_folder_of_other_settings_touches_nothing(self, record, folder):
         (folder / SETTINGS_FILE).write_text('{"seeds": 3}')
-        before = cells.path.read_text(), (folder / CELLS_FILE).read_text()
-        with cells.study("mine", folder):
+        before = record.path.read_text(), (folder / CELLS_FILE).read_text()
+        with tracked.tracked(record, "mine", folder):
             pass
-        assert (cells.path.read_text(), (folder / CELLS_FILE).read_text()) == before
+        assert (record.path.read_text(), (folder / CELLS_FILE).read_text()) == before
 
 
 class TestVerdict:
@@ -208,7 +205,7 @@ class TestVerdict:
         assert (result["settings_that_plainly_help"], result["of_these_told_to_use"]) == (1, 0)
 
     def test_the_fresh_seeds_are_judged_on_the_half_that_the_study_did_not_see(self):
-        from genaug.data.datasets import load_data
+        from genaug.data import load_data
         from genaug.data.labels import labels_of
 
         test = load_data("digits", split="test")

@@ -1,4 +1,4 @@
-"""benchmarks/study_thesis.py on the embedded digits, with two losses, two numbers of generators and a few steps."""
+"""study_thesis.py on the embedded digits, with two losses, two numbers of generators and a few steps."""
 
 import json
 import shutil
@@ -6,14 +6,12 @@ from dataclasses import replace
 from typing import ClassVar
 
 import pytest
-import results_page
-import study_thesis
-import thesis_tables
-import tracked_cells
 
+from benchmarks.common.record import Record
+from benchmarks.papers import results_page
+from benchmarks.studies import study_thesis, thesis_tables, tracked
 from genaug.progress import Progress
-from genaug.studies import jobs
-from genaug.studies import sources as source_module
+from genaug.studies import jobs, sources as source_module
 from genaug.studies.arms import NONE, Arm
 
 SMALL = {"width": 4, "max_width": 8, "latent_size": 4}
@@ -29,7 +27,7 @@ def run(tmp_path, monkeypatch, capsys):
     tiny = replace(study_thesis.DATA["digits"], config=SMALL, judge_updates=30, samples=200)
     monkeypatch.setitem(study_thesis.DATA, "digits", tiny)
     for name in ("TRIED_UPDATES", "TRIED_STEPS"):
-        monkeypatch.setattr(tracked_cells, name, 1)
+        monkeypatch.setattr(tracked, name, 1)
 
     def call(*arguments):
         folders = ["--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
@@ -51,7 +49,7 @@ class Bar(Progress):
 
 def test_from_start_to_page_and_on_from_the_tracked_cells(run, tmp_path, monkeypatch):
     monkeypatch.setattr(Bar, "ended", [])
-    monkeypatch.setattr(study_thesis, "Progress", Bar)
+    monkeypatch.setattr(tracked, "Progress", Bar)
     first = run()
     ((done, total),) = Bar.ended
     assert done == total > 0
@@ -59,7 +57,7 @@ def test_from_start_to_page_and_on_from_the_tracked_cells(run, tmp_path, monkeyp
     assert all(value is None or isinstance(value, int | float) for value in result.values())
     assert "a full run costs about" in first.err
     record = tmp_path / "results" / "study_thesis.jsonl"
-    cells = thesis_tables.cells_of(record, "digits")
+    cells = thesis_tables.cells_of(Record(record), "digits")
     arms = {arm for question in thesis_tables.questions().values() for arm in question.arms}
     assert {(c["name"], c["seed"]) for c in cells if "accuracy" in c} == {(a.name, s) for a in arms for s in (0, 1)}
     sources = {"cgan-relativistic", "cgan-nonsaturating", "mad-gan-1", "mad-gan-5", "mad-gan-paper"}

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import verdict_simulation as simulation
+
+from benchmarks.common.record import Record
+from benchmarks.studies import verdict_simulation as simulation
 
 STUDIES = 1500
 
@@ -46,7 +48,7 @@ def test_intervals_cover_where_training_images_overlap(share, overlap):
 
 
 def test_a_run_of_a_few_studies_ends_with_a_line_of_json(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(simulation, "RESULTS", tmp_path / "rows.jsonl")
+    monkeypatch.setattr(simulation, "RECORD", Record(tmp_path / "rows.jsonl"))
     monkeypatch.setattr("sys.argv", ["verdict_simulation", "--studies", "3", "--write", "--json"])
     simulation.main()
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -56,7 +58,7 @@ def test_a_run_of_a_few_studies_ends_with_a_line_of_json(monkeypatch, tmp_path, 
 
 
 def test_the_record_holds_every_row_with_its_bound_kept():
-    rows = [json.loads(line) for line in simulation.RESULTS.read_text().splitlines()]
+    rows = simulation.RECORD.rows({})
     kinds = [row["kind"] for row in rows]
     cases = len(simulation.SEEDS) * len(simulation.SPREADS)
     assert kinds.count("error") == cases * len(simulation.ERRORS)
@@ -67,5 +69,5 @@ def test_the_record_holds_every_row_with_its_bound_kept():
 
 
 def test_the_page_about_the_study_shows_the_record():
-    rows = [json.loads(line) for line in simulation.RESULTS.read_text().splitlines()]
-    assert simulation.markdown(rows) in (Path(__file__).parents[2] / "docs" / "study.md").read_text()
+    rows = simulation.RECORD.rows({})
+    assert simulation.tables(rows) in (Path(__file__).parents[2] / "docs" / "study.md").read_text()

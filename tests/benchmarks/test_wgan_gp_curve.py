@@ -4,7 +4,9 @@ import json
 
 import pytest
 import torch
-import wgan_gp_curve
+
+from benchmarks.papers import wgan_gp_curve
+from genaug.training.game import Game
 
 TINY = ["--data", "digits", "--steps", "30", "--points", "3", "--width", "4", "--json"]
 
@@ -34,7 +36,7 @@ def test_from_start_to_figure_and_a_second_run_only_reads(run, tmp_path, monkeyp
     line = json.loads((tmp_path / "wgan_gp_curve.jsonl").read_text())
     assert (line["seed"], line["points"]) == (0, [1, 5, 30])
     assert line["kid"][-1] > 0
-    monkeypatch.setattr(wgan_gp_curve, "train_judge", lambda data: pytest.fail("everything was done already"))
+    monkeypatch.setattr(wgan_gp_curve, "judge_for", lambda *_: pytest.fail("everything was done already"))
     assert run(1)[0] == result
 
 
@@ -49,7 +51,7 @@ def test_points():
 def test_the_estimate_is_a_mean_over_the_last_steps_and_is_ranked_against_kid(run, tmp_path, monkeypatch):
     estimates, kids = iter(range(1000)), iter([0.9, 0.5, 0.4, 0.5, 0.7, 0.1] * 2)
     log = lambda *_: {"wasserstein_estimate": torch.tensor(float(next(estimates)))}  # noqa: E731
-    monkeypatch.setattr(wgan_gp_curve.Game, "play", log)
+    monkeypatch.setattr(Game, "play", log)
     monkeypatch.setattr(wgan_gp_curve, "kid", lambda *_, **__: next(kids))
     monkeypatch.setattr(wgan_gp_curve, "WINDOW", 4)
     result, _ = run(2)

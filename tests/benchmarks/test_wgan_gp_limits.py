@@ -4,13 +4,14 @@ import json
 
 import pytest
 import torch
-import wgan_gp_curve
-import wgan_gp_limits
 
-from genaug.modalities.image import Image
-
+from benchmarks.common.judge import Judge
+from benchmarks.papers import wgan_gp_curve, wgan_gp_limits
 from genaug.backends import Spec, registry
 from genaug.data.reading import Samples, read_samples
+from genaug.modalities.image import Image
+from genaug.sources.generator import Generator
+from genaug.training.game import Game
 
 TINY = {"IMAGE_SIZE": 8, "WIDTH": 4, "BATCH": 16, "SAMPLES": 200, "SUBSETS": 2, "POINTS": 3}
 
@@ -50,7 +51,7 @@ def test_from_start_to_figure_and_a_second_run_only_reads(run, tmp_path, monkeyp
     assert len(few["held_out"]) == len(few["kid"]) == len(few["estimate"]) == 3
     assert result["few_images_estimate_min"] == few["spearman"]
     assert result["few_images_held_out_median"] == pytest.approx(wgan_gp_limits.held_out(few))
-    monkeypatch.setattr(wgan_gp_limits, "train_judge", lambda data: pytest.fail("everything was done already"))
+    monkeypatch.setattr(wgan_gp_limits, "judge_for", lambda *_: pytest.fail("everything was done already"))
     assert run()[0] == result
 
 
@@ -59,19 +60,19 @@ def test_the_estimate_on_held_out_images_is_the_critics_gap_to_the_latest_sample
     estimates, kids = iter([7.0, 6.0, 5.0]), iter([0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
     images = torch.full((20, 1, 8, 8), 255, dtype=torch.uint8)
     black = torch.zeros(20, 1, 8, 8, dtype=torch.uint8)
-    monkeypatch.setattr(wgan_gp_curve.Generator, "sample", lambda *_, **__: (black, None))
+    monkeypatch.setattr(Generator, "sample", lambda *_, **__: (black, None))
 
     def play(game, *_):
         game.nets["critic"].forward = lambda x, labels: x.mean((1, 2, 3))
         return {"wasserstein_estimate": torch.tensor(next(estimates))}
 
-    monkeypatch.setattr(wgan_gp_curve.Game, "play", play)
+    monkeypatch.setattr(Game, "play", play)
     monkeypatch.setattr(wgan_gp_curve, "kid", lambda *_, **__: next(kids))
     config = registry.resolve("wgan-gp").Config(width=4, max_width=8, conditional=False)
     key = {"seed": 0, "batch_size": 4, "window": 2, "points": [1, 2, 3], "samples": 20, "subsets": 1}
     data = Samples(images, None, Spec(sample=Image(1, 8, 8)))
     features = type("Flat", (), {"of": staticmethod(lambda images: images.flatten(1).float())})()
-    curves = wgan_gp_curve.follow(key, config, data, features, features.of(images), images)
+    curves = wgan_gp_curve.follow(key, config, data, Judge(None, 1.0, features, features.of(images)), images)
     assert curves["held_out"] == pytest.approx([2.0] * 3)
     assert curves["estimate"] == [7.0, 6.5, 5.5]
     assert curves["spearman"] == pytest.approx(1)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-import zheng_toy as toy
+
+from benchmarks.papers import zheng_toy as toy
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ class AAE(Backend):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A trained autoencoder of the digits, its data, and the folder that it was saved in."""
-    data = genaug.data.load_data("digits")
+    data = genaug.data.datasets.load_data("digits")
     with added("aae", AAE):
         folder = tmp_path_factory.mktemp("aae") / "run"
         generator = genaug.fit("aae", data, out=folder, steps=300, device="cpu", progress=False)

@@ -1,6 +1,6 @@
 """Selection and verdict on simulated tables of accuracies: the functions that a study runs, without training.
 
-How often the verdict errs is measured in ``benchmarks/verdict_simulation.py`` and tested in tests/benchmarks.
+How often the verdict errs is measured in ``benchmarks/studies/verdict_simulation.py`` and tested in tests/benchmarks.
 """
 
 import numpy as np

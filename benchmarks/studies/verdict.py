@@ -7,44 +7,40 @@ and some real images of which a share has wrong labels, chosen on other seeds so
 classic or just above both. Only rows in which the advice differs from the better baseline say anything, so only these
 are counted.
 
-    python benchmarks/verdict.py --root MNIST_ROOT --json
-    python benchmarks/verdict.py --only digits --json      # the settings on the embedded digits: needs no data
+    python benchmarks/studies/verdict.py --root MNIST_ROOT --json
+    python benchmarks/studies/verdict.py --only digits --json      # the settings on the embedded digits: needs no data
 
 Finished cells are in benchmarks/results/verdict.jsonl; a run goes on where the last one stopped. --table prints what is
 finished as Markdown.
 """
 
 import argparse
-import json
-import sys
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from lenet import LeNet
 from torch import Tensor, nn
 from torch.utils.data import Subset
-from tracked_cells import TrackedCells, hours
 
 import genaug
-from genaug.modalities.image import Image
+from benchmarks.common.console import arguments, end, markdown, say
+from benchmarks.common.judge import labelled
+from benchmarks.common.record import RESULTS, Record
+from benchmarks.studies.lenet import LeNet
+from benchmarks.studies.tracked import hours, rest_of, run_arms, tracked
 from genaug.backends import Spec
-from genaug.data.datasets import few_per_class, load_data
+from genaug.data import few_per_class, load_data
 from genaug.data.labels import labels_of
 from genaug.data.reading import read_samples
-from genaug.progress import Progress
+from genaug.modalities.image import Image
 from genaug.studies import Recipe
 from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms
 from genaug.studies.cells import Ledger
 from genaug.studies.compare import holm, overlap_correction, paired_difference
-from genaug.studies.jobs import Job, left_to_do, total_cost
 from genaug.studies.study import prepare
-from genaug.studies.workers import run_jobs
 
-RESULTS = Path(__file__).parent / "results" / "verdict.jsonl"
 SMALL_GAN = {"width": 16, "max_width": 128}
 
 
@@ -127,33 +123,37 @@ SETTINGS = [
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--root", help="where torchvision's MNIST lies; without it the digits alone are run")
     parser.add_argument("--out", type=Path, default=Path("runs/verdict"))
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--results", type=Path, default=RESULTS / "verdict.jsonl")
     parser.add_argument("--only", default="", help="settings whose name holds this")
     parser.add_argument("--seeds", type=int, default=10, help="of the study, and as many fresh ones")
     parser.add_argument("--updates", type=int, default=300)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
     parser.add_argument("--table", action="store_true", help="print the table of what is finished, and end")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     wanted = [s for s in SETTINGS if options.only in s.name and (options.root or s.data == "digits" or options.table)]
-    cells = TrackedCells(options.results)
+    record = Record(options.results)
     if not options.table:
         for setting in wanted:
-            if cells.result(f"{setting.name}: result") is None:
-                follow(setting, cells, options)
+            if record.done({"study": f"{setting.name}: result"}) is None:
+                follow(setting, record, options)
         if options.estimate:
             return
-    finished = {s: r for s in wanted if (r := cells.result(f"{s.name}: result")) is not None}
-    print(markdown(finished)) if options.table else say(markdown(finished))
-    if options.json:
-        print(json.dumps(summary(finished)))
+    finished = results_of(record, wanted)
+    print(table_of(finished)) if options.table else say(table_of(finished))
+    end(options, summary(finished))
 
 
-def follow(setting: Setting, cells: TrackedCells, options: argparse.Namespace) -> None:
+def results_of(record: Record, settings: Iterable[Setting]) -> dict[Setting, dict[str, Any]]:
+    """What was found in the settings that are finished."""
+    lines = {setting: record.done({"study": f"{setting.name}: result"}) for setting in settings}
+    return {setting: line["result"] for setting, line in lines.items() if line}
+
+
+def follow(setting: Setting, record: Record, options: argparse.Namespace) -> None:
     """Run a setting's study, and its advice on fresh seeds."""
     folder = options.out / setting.name.replace(" ", "-")
     train, (test, unseen), source = task(setting, options)
@@ -165,14 +165,12 @@ def follow(setting: Setting, cells: TrackedCells, options: argparse.Namespace) -
         "updates": options.updates,
         "device": "cpu",
     }
-    with tempfile.TemporaryDirectory() as scratch:
-        work, _, _ = prepare(train, test, out=Path(scratch) / "s", seeds=options.seeds, **shared)
-        classifiers = options.seeds * (len(all_arms(["source"], setting.ratios)) + 5 + 3)
-        cost = hours(work, classifiers, 3 * options.seeds, Path(scratch))
+    classifiers = len(all_arms(["source"], setting.ratios)) + 5 + 3
+    cost = hours((train, test), {**shared, "seeds": options.seeds}, 3, classifiers)
     say(f"{setting.name}: a full run costs about {cost:.2f} hours of one core here")
     if options.estimate:
         return
-    with cells.study(setting.name, folder):
+    with tracked(record, setting.name, folder):
         report = genaug.study(
             train, test, seeds=options.seeds, out=folder, resume=True, workers=options.workers, **shared
         )
@@ -181,13 +179,10 @@ def follow(setting: Setting, cells: TrackedCells, options: argparse.Namespace) -
     arms = tuple(dict.fromkeys((NONE, CLASSIC, advised)))
     fresh = range(options.seeds, 2 * options.seeds)
     name, again = f"{setting.name}: fresh", folder.with_name(folder.name + "-fresh")
-    with cells.study(name, again):
+    with tracked(record, name, again):
         work, settings, subsets = prepare(train, unseen, out=again, seeds=fresh, **shared)
         with work.folder.claimed(resume=True, overwrite=False):
-            work.folder.open({**settings, "advised": advised.name}, work.trained(), resume=True)
-            jobs = left_to_do([Job("test", seed, arms) for seed in fresh], Ledger(work.folder.read()).done)
-            with Progress("fresh seeds", total_cost(work, jobs), line_every=10) as bar:
-                run_jobs(work, jobs, options.workers, bar)
+            run_arms(work, {**settings, "advised": advised.name}, fresh, arms, options.workers, "fresh seeds")
     ledger = Ledger(work.folder.read())
     table = {arm: [ledger.accuracies("test", arm.name)[seed] for seed in fresh] for arm in arms}
     better = max((NONE, CLASSIC), key=lambda arm: sum(table[arm]))
@@ -206,7 +201,7 @@ def follow(setting: Setting, cells: TrackedCells, options: argparse.Namespace) -
         "p": found.p,
         "seeds": len(fresh),
     }
-    cells.keep(f"{setting.name}: result", result)
+    record.add({"study": f"{setting.name}: result"}, {"result": result})
 
 
 def halves(test: Any) -> tuple[Subset[Any], Subset[Any]]:
@@ -229,14 +224,10 @@ def task(setting: Setting, options: argparse.Namespace) -> tuple[Any, tuple[Any,
     counts = labels_of(train).bincount()
     needed = setting.labels * options.seeds
     used = few_per_class(train, needed if big else max(needed, int(counts.min()) - 75))
-    others = torch.ones(len(train), dtype=torch.bool)
-    others[torch.tensor(list(used.indices))] = False
-    rest = Subset(train, torch.nonzero(others).flatten().tolist())
+    rest = rest_of(train, used)
     if setting.source.startswith("wrong"):
-        images = read_samples(rest)
-        assert images.labels is not None
         share = float(setting.source.removeprefix("wrong").removesuffix("%") or 100) / 100
-        return used, test, WrongLabels(images.images, images.labels, share)
+        return used, test, WrongLabels(*labelled(read_samples(rest)), share)
     out = options.out / f"pretrained-{setting.data}-{setting.labels if big else 'all'}"
     fit: Callable[..., Any] = genaug.fit
     return used, test, fit("cgan", rest, out=out, steps=3000, config=SMALL_GAN, device="cpu", resume=out.exists())
@@ -269,22 +260,17 @@ def summary(finished: dict[Setting, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def markdown(finished: dict[Setting, dict[str, Any]]) -> str:
-    lines = [
-        "| data | labels | source | classifier | verdict | advised | on fresh seeds, against | gain, points (95 %) |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+def table_of(finished: dict[Setting, dict[str, Any]]) -> str:
+    """The settings that are finished, as Markdown."""
+    head = ["data", "labels", "source", "classifier", "verdict", "advised", "on fresh seeds, against"]
+    rows = []
     for s, r in finished.items():
         gain = f"{100 * r['gain_on_fresh_seeds']:+.1f} ({100 * r['low']:+.1f} to {100 * r['high']:+.1f})"
         if r["advised"] == r["better_of_none_and_classic"]:
             gain = "–"  # compared with itself
-        first = f"| {s.data} | {s.labels} | {s.source} | {s.classifier} | {r['verdict']} | {r['advised']} "
-        lines.append(f"{first}| {r['better_of_none_and_classic']} | {gain.replace('-', '−')} |")
-    return "\n".join(lines)
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+        columns = [s.data, s.labels, s.source, s.classifier, r["verdict"], r["advised"]]
+        rows.append([*columns, r["better_of_none_and_classic"], gain.replace("-", "−")])
+    return markdown([*head, "gain, points (95 %)"], rows)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,12 @@
 Only the steps are timed, not the reading of the data, nor the sample sheets and checkpoints in between. The processor's
 time is that of all threads together; other load on the machine lengthens the time on the clock, but hardly this one.
 
-    OMP_NUM_THREADS=1 python benchmarks/training_time.py --root MNIST_ROOT --json
+    OMP_NUM_THREADS=1 python benchmarks/speed/training_time.py --root MNIST_ROOT --json
 """
 
-import argparse
 import json
 import os
 import platform
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,28 +16,23 @@ from typing import Any
 
 import torch
 
+from benchmarks.common.console import arguments, say
+from benchmarks.common.engine import run_in
 from genaug.backends import registry
-from genaug.data.datasets import load_data
+from genaug.data import load_data
 from genaug.data.reading import Samples, read_samples
 from genaug.device import compute_dtype, pick_device
-from genaug.training.distributed import Share
-from genaug.training.plan import Plan
-from genaug.training.run import TrainingRun
-from genaug.training.run_folder import RunFolder
 
 BATCH = 64  # the default of ``genaug train``
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments(__doc__, data="torchvision:MNIST")
     parser.add_argument("--backend", default="cgan")
-    parser.add_argument("--data", default="torchvision:MNIST")
-    parser.add_argument("--root", help="where torchvision's files lie")
     parser.add_argument("--steps", type=int, default=200, help="that are timed")
     parser.add_argument("--warm-up", type=int, default=20, help="steps before these")
     parser.add_argument("--run", type=int, default=3000, help="steps of the run that is extrapolated to")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     data = read_samples(load_data(options.data, split="train", root=options.root))
     with tempfile.TemporaryDirectory() as scratch:
@@ -65,11 +58,10 @@ def main(arguments: list[str] | None = None) -> None:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
     }
-    print(
+    say(
         f"{options.steps} steps took {clock:.0f} s, {processor:.0f} s of the processor; {options.run:,} take about "
         f"{result['run_minutes_extrapolated']:.0f} minutes here, {result['run_processor_minutes_extrapolated']:.0f} of "
-        f"the processor (extrapolated)",
-        file=sys.stderr,
+        f"the processor (extrapolated)"
     )
     print(json.dumps(result) if options.json else result)
 
@@ -77,21 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
 def timed(backend_name: str, data: Samples, steps: int, warm_up: int, folder: Path) -> tuple[float, float]:
     """Seconds on the clock, and of the processor, that so many steps of a training take after a warm-up."""
     backend, device = registry.resolve(backend_name), pick_device(None)
-    asked: dict[str, Any] = {"backend": backend_name, "seed": 0, "batch_size": BATCH, "steps": 10 * (warm_up + steps)}
-    run = TrainingRun(
-        backend,
-        backend.Config(),
-        data,
-        RunFolder(folder),
-        asked,
-        plan=Plan(asked["steps"]),
-        private={},
-        policy=(),
-        device=device,
-        dtype=compute_dtype("auto", device),
-        share=Share(),
-        show_progress=False,
-    )
+    run = run_in(folder, backend_name, backend, data, BATCH, steps=10 * (warm_up + steps), device=device)
     for index in range(warm_up):
         run.play(index)
     finish(device)

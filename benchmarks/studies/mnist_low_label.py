@@ -5,66 +5,55 @@ Three studies over paired seeds with disjoint training images: 1 % of the labels
 Each tells the verdict and how much of the error generated images remove, without and with classic augmentation. The
 classifier is LeNet.
 
-    python benchmarks/mnist_low_label.py --root MNIST_ROOT --json
+    python benchmarks/studies/mnist_low_label.py --root MNIST_ROOT --json
 
 Finished cells are in benchmarks/results/mnist_low_label.jsonl; a run goes on where the last one stopped, with the same
 torch and processor. --table tells of what is finished, from these cells alone.
 """
 
 import argparse
-import json
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
-from lenet import LeNet
 from torch.utils.data import Subset
-from tracked_cells import TrackedCells, hours
 
 import genaug
-from genaug.data.datasets import few_per_class, load_data
+from benchmarks.common.console import arguments, end, say
+from benchmarks.common.record import RESULTS, Record
+from benchmarks.studies.lenet import LeNet
+from benchmarks.studies.tracked import hours, recorded, report_of, rest_of, tracked
+from genaug.data import few_per_class, load_data
 from genaug.studies import Recipe
-from genaug.studies.arms import all_arms, arms_to_test
-from genaug.studies.cells import Ledger
-from genaug.studies.decide import judge, select
-from genaug.studies.findings import findings
-from genaug.studies.report import Report, from_details
-from genaug.studies.study import prepare
+from genaug.studies.report import Report
 from genaug.studies.study_page import study_rows
 
-RESULTS = Path(__file__).parent / "results" / "mnist_low_label.jsonl"
 SMALL_GAN = {"width": 16, "max_width": 128}  # trained for every seed; twice as wide was no better when tuned
 STUDIES = {"1 %": 60, "10 a class": 10, "10 a class, pretrained": 10}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = arguments(__doc__, seeds=10)
     parser.add_argument("--root", help="where torchvision's files lie")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist_low_label"))
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--results", type=Path, default=RESULTS / "mnist_low_label.jsonl")
     parser.add_argument("--study", choices=STUDIES, action="append", help="which studies; all by default")
-    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--updates", type=int, default=500, help="of every classifier, at batch size 64")
     parser.add_argument("--steps", type=int, default=1500, help="of the generators trained on the same few images")
     parser.add_argument("--pretrain-steps", type=int, default=3000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
     parser.add_argument("--table", action="store_true", help="tell of what is finished, and end")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.table:
         found: dict[str, Any] = {}
         for name in options.study or STUDIES:
-            report = report_of(*TrackedCells(options.results).cells(name))
+            report = report_of(*recorded(Record(options.results), name))
             if report is not None:
                 found |= told(name, report)
                 print(
                     *("; ".join(row).replace("\n", " ") for row in [[name], *study_rows(report.details)[1]]), sep="\n"
                 )
-        if options.json:
-            print(json.dumps(found))
+        end(options, found)
         return
     if not options.root:
         parser.error("--root is needed to run the studies: a folder with torchvision's MNIST")
@@ -85,55 +74,24 @@ def main() -> None:
         else:
             source = Recipe("cgan", options.steps, config=SMALL_GAN)
         settings["sources"] = {"cgan": source}
-        tell_cost(name, images, test, settings)
+        say(f"{name}: a full run costs about {hours((images, test), settings, 2):.1f} hours of one core here")
         if not options.estimate:
             result |= run(name, images, test, settings, options)
-    if options.json and not options.estimate:
-        print(json.dumps(result))
+    if not options.estimate:
+        end(options, result)
 
 
 def pretrained(train: Any, used: Subset[Any], options: argparse.Namespace) -> genaug.Generator:
     """A generator of the training images that no seed of the study uses."""
-    others = torch.ones(len(train), dtype=torch.bool)
-    others[torch.tensor(list(used.indices))] = False
-    rest = Subset(train, torch.nonzero(others).flatten().tolist())
-    out = options.out / "pretrained"
-    steps = options.pretrain_steps
+    rest, out, steps = rest_of(train, used), options.out / "pretrained", options.pretrain_steps
     return genaug.fit("cgan", rest, out=out, steps=steps, device="cpu", resume=out.exists(), precision="float32")
-
-
-def tell_cost(name: str, train: Any, test: Any, settings: dict[str, Any]) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        work, told, _ = prepare(train, test, out=Path(scratch) / "study", **settings)
-        arms = len(all_arms(list(work.sources), told["ratios"])) + 5
-        found = hours(work, arms * len(work.rows), 2 * len(work.rows), Path(scratch))
-    say(f"{name}: a full run costs about {found:.1f} hours of one core here")
 
 
 def run(name: str, train: Any, test: Any, settings: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     folder = options.out / name.replace(" ", "-").replace(",", "").replace("%", "pc")
-    with TrackedCells(options.results).study(name, folder):
+    with tracked(Record(options.results), name, folder):
         report = genaug.study(train, test, **settings, out=folder, resume=True, workers=options.workers)
     return told(name, report)
-
-
-def report_of(settings: dict[str, Any] | None, cells: list[dict[str, Any]]) -> Report | None:
-    """A study's report from its cells, without its page; None where some are missing. No two seeds share an image."""
-    if settings is None:
-        return None
-    ledger, seeds = Ledger(cells), settings["seeds"]
-    arms = all_arms(list(settings["sources"]), settings["ratios"])
-    inner = {arm: ledger.accuracies("inner", arm.name) for arm in arms}
-    if any(set(row) != set(seeds) for row in inner.values()):
-        return None
-    chosen = select(inner, seeds)
-    table = {arm: ledger.accuracies("test", arm.name) for arm in arms_to_test(chosen)}
-    if any(set(row) != set(seeds) for row in table.values()):
-        return None
-    n_test, classes = settings["test"]["images"], 10
-    judgement = judge(chosen, table, seeds, resolution=1 / n_test)
-    statistics = {"correction": 0.0, "n_test": n_test, "n_train": classes * settings["labels_per_class"]}
-    return from_details(findings(judgement, ledger, arms, settings, {**statistics, "classes": classes}))
 
 
 def told(name: str, report: Report) -> dict[str, Any]:
@@ -158,10 +116,6 @@ def told(name: str, report: Report) -> dict[str, Any]:
         errors = [100 * (1 - sum(report.accuracies(a)) / len(report.accuracies(a))) for a in (base, arm)]
         result[f"{key}_error_percent_{base}"], result[f"{key}_error_percent_{pair.split('_')[0]}"] = errors
     return result
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

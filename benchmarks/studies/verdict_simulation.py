@@ -11,26 +11,25 @@ point) and independent noise (.9 points), rounded to whole images.
   trains on a share f of all images of a class, a share v of a difference's variance comes from the choice of these),
   with v = 1 assumed, as a study does, and with the true v.
 
-    python benchmarks/verdict_simulation.py --json
+    python benchmarks/studies/verdict_simulation.py --json
 
 The record is benchmarks/results/verdict_simulation.jsonl, which --write replaces; all rows take about ten minutes.
 """
 
-import argparse
 import json
 import math
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.common.console import arguments, markdown, say
+from benchmarks.common.record import RESULTS, Record
 from genaug.studies.arms import CLASSIC, Arm, all_arms, arms_to_test
 from genaug.studies.compare import overlap_correction, paired_difference
 from genaug.studies.decide import judge, select
 
-RESULTS = Path(__file__).parent / "results" / "verdict_simulation.jsonl"
+RECORD = Record(RESULTS / "verdict_simulation.jsonl")
 IMAGES = 500
 SEED_EFFECT, NOISE_SD = 0.01, 0.009
 ARMS = all_arms(["source"], [0.25, 0.5])
@@ -115,9 +114,7 @@ def rows(studies: int) -> list[dict[str, Any]]:
 
     def add(row: dict[str, Any]) -> None:
         found.append(row)
-        print(
-            "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), file=sys.stderr
-        )
+        say("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
 
     for seeds in SEEDS:
         for spread in SPREADS:
@@ -146,7 +143,7 @@ def rows(studies: int) -> list[dict[str, Any]]:
     return found
 
 
-def markdown(found: list[dict[str, Any]]) -> str:
+def tables(found: list[dict[str, Any]]) -> str:
     """The rows as tables: errors and power by case, coverage by overlap."""
 
     def share(value: float) -> str:
@@ -156,38 +153,35 @@ def markdown(found: list[dict[str, Any]]) -> str:
         return [row for row in found if row["kind"] == kind and all(row[k] == v for k, v in only.items())]
 
     settings = [(seeds, spread) for seeds in SEEDS for spread in SPREADS]
-    head = [f"{seeds} seeds, spread {spread:g}" for seeds, spread in settings]
-    lines = [f"| truth | says | {' | '.join(head)} | bound |", "|---|---|" + "---|" * (len(head) + 1)]
+    lines = []
     cases = dict.fromkeys((row["kind"], row["case"], row["verdict"]) for row in found if row["kind"] != "coverage")
     for kind, case, verdict in cases:
         rows = [at(kind, case=case, verdict=verdict, seeds=n, spread=spread)[0] for n, spread in settings]
         bounds = {f"≤ {share(r['most'])}" if "most" in r else f"≥ {share(r['least'])}" for r in rows if "met" in r}
-        told = " and ".join(sorted(bounds)) or "–"
-        lines.append(f"| {case} | {verdict} | {' | '.join(share(row['share']) for row in rows)} | {told} |")
-    lines += ["", "| coverage of 95 % intervals (width in sd) | v assumed |"]
-    lines[-1] += "".join(f" {n} seeds, f = {f:g} |" for n in SEEDS for f in OVERLAPS)
-    lines.append("|---|---|" + "---|" * (len(SEEDS) * len(OVERLAPS)))
+        lines.append([case, verdict, *(share(row["share"]) for row in rows), " and ".join(sorted(bounds)) or "–"])
+    columns = [f"{seeds} seeds, spread {spread:g}" for seeds, spread in settings]
+    verdicts, lines = markdown(["truth", "says", *columns, "bound"], lines), []
     for v in SHARES:
         for assumed in dict.fromkeys((1.0, v)):
             rows = [at("coverage", v=v, f=f, seeds=n, **{"v assumed": assumed})[0] for n in SEEDS for f in OVERLAPS]
-            cells = " | ".join(f"{share(row['share'])} ({row['width']:.1f})" for row in rows)
-            lines.append(f"| v = {v:g} | {assumed:g} | {cells} |")
-    return "\n".join(lines)
+            cells = [f"{share(row['share'])} ({row['width']:.1f})" for row in rows]
+            lines.append([f"v = {v:g}", f"{assumed:g}", *cells])
+    columns = [f"{n} seeds, f = {f:g}" for n in SEEDS for f in OVERLAPS]
+    return f"{verdicts}\n\n{markdown(['coverage of 95 % intervals (width in sd)', 'v assumed', *columns], lines)}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--studies", type=int, default=20_000, help="in every row")
     parser.add_argument("--write", action="store_true", help="replace the record")
     parser.add_argument("--table", action="store_true", help="print the record as Markdown, and end")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.table:
-        print(markdown([json.loads(line) for line in RESULTS.read_text().splitlines()]))
+        print(tables(RECORD.rows({})))
         return
     found = rows(options.studies)
     if options.write:
-        RESULTS.write_text("".join(json.dumps(row) + "\n" for row in found))
+        RECORD.replace({}, found)
     if options.json:
         bound = [row for row in found if "met" in row]
         shares = {

@@ -1,23 +1,20 @@
 """Does the copying check tell copiers from generators that copy nobody? Made-up generators, so the answer is known.
 
-    python benchmarks/copying_check.py --json
-    python benchmarks/copying_check.py --data torchvision:MNIST --root MNIST_ROOT --json
+    python benchmarks/studies/copying_check.py --json
+    python benchmarks/studies/copying_check.py --data torchvision:MNIST --root MNIST_ROOT --json
 
 The training set is cut by chance into what the generators saw, held-out images, and fresh ones. "Other writers" takes
 held-out images from the data's own test set instead, which in MNIST other people wrote.
 """
 
-import argparse
-import json
-import sys
 import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from genaug.data.datasets import load_data
-from genaug.data.reading import read_samples
+from benchmarks.common.console import arguments, end, say
+from benchmarks.common.judge import labelled, read
 from genaug.evaluation import copying
 from genaug.evaluation.features import pixel_features
 from genaug.randomness import mix
@@ -60,23 +57,18 @@ def failing_shares(images: Tensor, few: int, cuts: int, seed: int) -> dict[str, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="digits")
-    parser.add_argument("--root", help="where torchvision's files lie")
+    parser = arguments(__doc__, data="digits")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cuts", type=int, default=50, help="random cuts that rates are counted over")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
-    data = read_samples(load_data(options.data, root=options.root))
-    test = read_samples(load_data(options.data, split="test", root=options.root)).images
-    assert data.labels is not None
+    (images, labels), (test, _) = map(labelled, read(options.data, options.root))
     draws = torch.Generator().manual_seed(mix(options.seed, "copying check"))
-    order = torch.randperm(len(data.images), generator=draws)
+    order = torch.randperm(len(images), generator=draws)
     few = min(SAMPLES, len(order) // 4)
-    held_out, fresh = data.images[order[:few]], data.images[order[few : 2 * few]]
-    seen = data.images[order[2 * few : 2 * few + SEEN]]
-    copies, fresh_labels = seen[:few], data.labels[order[few : 2 * few]]
+    held_out, fresh = images[order[:few]], images[order[few : 2 * few]]
+    seen = images[order[2 * few : 2 * few + SEEN]]
+    copies, fresh_labels = seen[:few], labels[order[few : 2 * few]]
 
     def partly(share: float, rest: Tensor) -> Tensor:
         count = round(share * few)
@@ -119,13 +111,8 @@ def main() -> None:
             f"({time.perf_counter() - began:.0f} s)"
         )
     result["wrong"] = wrong
-    result |= failing_shares(data.images, few, options.cuts, options.seed)
-    if options.json:
-        print(json.dumps(result))
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    result |= failing_shares(images, few, options.cuts, options.seed)
+    end(options, result)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,9 @@ averaged generator (EMA) on, which the other two lack, and no differentiable aug
 torchgan lies in a folder of its own, since it brings a package called ``tests`` that would hide other projects' own:
 
     pip install --no-deps --target .venv/torchgan torchgan==0.1.0
-    PYTHONPATH=.venv/torchgan python benchmarks/training.py --json
+    PYTHONPATH=.venv/torchgan python benchmarks/speed/training.py --json
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -24,19 +23,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from genaug.modalities.image import Image
-
+from benchmarks.common.console import arguments, say
+from benchmarks.common.engine import CPU, run_in
 from genaug.backends import Backend, BackendConfig, Batch, Loss, Player, Spec, Step
 from genaug.data.reading import Samples
 from genaug.device import compute_dtype
+from genaug.modalities.image import Image
 from genaug.nn.objectives import OBJECTIVES
-from genaug.training.distributed import Share
-from genaug.training.plan import Plan
-from genaug.training.run import TrainingRun
-from genaug.training.run_folder import RunFolder
 
 BATCH, LATENT, SIDE, LR, BETAS = 64, 100, 32, 2e-4, (0.5, 0.999)
-CPU = torch.device("cpu")
 
 
 def networks() -> nn.ModuleDict:
@@ -71,23 +66,7 @@ class TorchganDCGAN(Backend):
 
 
 def engine(data: Samples, precision: str, folder: Path) -> Callable[[int], None]:
-    asked: dict[str, Any] = {"backend": "torchgan-dcgan", "seed": 0, "batch_size": BATCH, "steps": 10**6}
-    backend, dtype = TorchganDCGAN(), compute_dtype(precision, CPU)
-    run = TrainingRun(
-        backend,
-        backend.Config(),
-        data,
-        RunFolder(folder),
-        asked,
-        plan=Plan(asked["steps"]),
-        private={},
-        policy=(),
-        device=CPU,
-        dtype=dtype,
-        share=Share(),
-        show_progress=False,
-    )
-    return run.play
+    return run_in(folder, "torchgan-dcgan", TorchganDCGAN(), data, BATCH, steps=10**6, precision=precision).play
 
 
 def bare_loop(data: Samples) -> Callable[[int], None]:
@@ -143,17 +122,16 @@ def torchgan_trainer(data: Samples, folder: Path) -> Callable[[int], None]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20, help="timed steps of each side in a round")
     parser.add_argument("--warm-up", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     try:
         parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in networks().items()}
     except ModuleNotFoundError:
         sys.exit("this benchmark compares with torchgan: make bench installs it in a folder of its own")
-    print(f"parameters of every side: {parameters}", file=sys.stderr)
+    say(f"parameters of every side: {parameters}")
     images = torch.randint(0, 256, (2048, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     data = Samples(images, None, Spec(sample=Image(1, SIDE, SIDE)))
     with tempfile.TemporaryDirectory() as scratch:
@@ -169,7 +147,7 @@ def main() -> None:
         return statistics.median(a / b for a, b in zip(rates[ours], rates[theirs], strict=True))
 
     for name, values in rates.items():
-        print(f"{name}: median {statistics.median(values):.1f} images/s", file=sys.stderr)
+        say(f"{name}: median {statistics.median(values):.1f} images/s")
     result = {
         "vs_torchgan_float32": ratio("float32", "torchgan"),
         "vs_torchgan_default": ratio("default", "torchgan"),

@@ -5,22 +5,19 @@ the pixel distance between samples of one class over that between real ones, and
 is trained on generated samples alone. The last one can't be had by a generator that repeats itself.
 
     genaug train cgan --data torchvision:MNIST --root MNIST_ROOT --steps 3000 --out runs/mnist
-    python benchmarks/synthetic_only.py runs/mnist --data torchvision:MNIST --root MNIST_ROOT --seeds 3 --json
+    python benchmarks/studies/synthetic_only.py runs/mnist --data torchvision:MNIST --root MNIST_ROOT --seeds 3 --json
 """
 
-import argparse
-import json
 import statistics
-import sys
 
 import torch
 from torch import Tensor
 
 import genaug
-from genaug.data.datasets import load_data
-from genaug.data.reading import read_samples
+from benchmarks.common.console import arguments, end, say
+from benchmarks.common.judge import labelled, read, train_judge
 from genaug.modalities.distance import distance_ratio, first_per_class
-from genaug.nn.classifier import SmallCNN, accuracy, shuffled_batches, train_classifier
+from genaug.nn.classifier import SmallCNN, accuracy, shuffled_batches
 
 BATCH = 128
 POOL = 60_000
@@ -30,51 +27,39 @@ DISTANCE_PER_CLASS = 200
 
 def train_cnn(images: Tensor, labels: Tensor, classes: int, updates: int, seed: int) -> SmallCNN:
     torch.manual_seed(seed)
-    model = SmallCNN(tuple(images.shape[1:]), classes, width=16)
-    train_classifier(model, shuffled_batches(images, labels, BATCH, seed), updates=updates, seed=seed, lr=2e-3)
-    return model
-
-
-def balanced(classes: int, count: int) -> Tensor:
-    return torch.arange(count) % classes
+    model, order = SmallCNN(tuple(images.shape[1:]), classes, width=16), shuffled_batches(images, labels, BATCH, seed)
+    return train_judge(images, labels, classes, updates=updates, seed=seed, model=model, order=order)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = arguments(__doc__, data="digits", seeds=3)
     parser.add_argument("source", help="a folder that genaug.load takes")
-    parser.add_argument("--data", default="digits")
-    parser.add_argument("--root", help="where torchvision's files lie")
     parser.add_argument("--updates", type=int, default=1500, help="of every classifier, at batch size 128")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 
     generator = genaug.load(options.source, device="cpu")
     classes = generator.spec.num_classes
-    train = read_samples(load_data(options.data, split="train", root=options.root))
-    test = read_samples(load_data(options.data, split="test", root=options.root))
-    assert train.labels is not None
-    assert test.labels is not None
+    train, test = map(labelled, read(options.data, options.root))
 
-    judge = train_cnn(train.images, train.labels, classes, options.updates, seed=1000)
-    judge_accuracy = accuracy(judge, test.images, test.labels)
+    judge = train_cnn(*train, classes, options.updates, seed=1000)
+    judge_accuracy = accuracy(judge, *test)
     say(f"a classifier trained on real images: {judge_accuracy:.2%} of the real test set")
 
-    asked = balanced(classes, AGREEMENT_SAMPLES)
+    asked = torch.arange(AGREEMENT_SAMPLES) % classes
     agreement = accuracy(judge, generator.sample(labels=asked, seed=1)[0], asked)
     say(f"it recognises the requested label in {agreement:.2%} of {AGREEMENT_SAMPLES} samples")
 
-    real = first_per_class(test.labels, DISTANCE_PER_CLASS)
-    labels = test.labels[real]
-    diversity = distance_ratio(test.images[real], labels, generator.sample(labels=labels, seed=2)[0], labels)
+    rows = first_per_class(test[1], DISTANCE_PER_CLASS)
+    real, labels = (part[rows] for part in test)
+    diversity = distance_ratio(real, labels, generator.sample(labels=labels, seed=2)[0], labels)
     say(f"samples of one class differ {diversity:.1%} as much as real ones")
 
-    pool_labels = balanced(classes, POOL)
+    pool_labels = torch.arange(POOL) % classes
     pool, _ = generator.sample(labels=pool_labels, seed=3)
     scores = []
     for seed in range(options.seeds):
         model = train_cnn(pool, pool_labels, classes, options.updates, seed)
-        scores.append(accuracy(model, test.images, test.labels))
+        scores.append(accuracy(model, *test))
         say(f"a CNN trained on generated samples alone, seed {seed}: {scores[-1]:.2%} of the real test set")
     result = {
         "judge_accuracy": judge_accuracy,
@@ -86,12 +71,7 @@ def main() -> None:
         "seeds": options.seeds,
         "generator_steps": generator.training.get("steps"),
     }
-    if options.json:
-        print(json.dumps(result))
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    end(options, result)
 
 
 if __name__ == "__main__":

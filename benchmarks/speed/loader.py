@@ -3,11 +3,9 @@
 Both sets go through the same transform (ToImage, ToDtype to floats). What is compared is the loading, so the pool is
 filled before the clock starts. Each figure is the median over alternating pairs of passes of the ratio within a pair.
 
-    python benchmarks/loader.py --root MNIST_ROOT --json
+    python benchmarks/speed/loader.py --root MNIST_ROOT --json
 """
 
-import argparse
-import json
 import statistics
 import time
 from pathlib import Path
@@ -18,9 +16,11 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 import genaug
+from benchmarks.common.console import arguments, end
+from genaug.backends import Spec, registry
+from genaug.data import load_data
 from genaug.modalities.image import Image
-from genaug.backends import Spec
-from genaug.data.datasets import load_data
+from genaug.sources.generator import Generator
 from genaug.sources.source import Source
 
 BATCH = 128
@@ -38,9 +38,6 @@ def real_set(root: Path | None) -> Any:
 
 def untrained(spec: Spec) -> Source:
     """A generator of the usual size with random weights: as fast as a trained one."""
-    from genaug.backends import registry
-    from genaug.sources.generator import Generator
-
     backend = registry.resolve("cgan")
     config = backend.Config()
     spec = backend.describe(config, spec)
@@ -83,10 +80,9 @@ def fill_rate(source: Source) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--root", type=Path, help="folder of torchvision's MNIST; without it, the digits")
     parser.add_argument("--source", help="folder of a saved generator; else an untrained CGAN")
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
 
     torch.manual_seed(0)
@@ -109,8 +105,7 @@ def main() -> None:
         }
     result["pool_fill_images_per_s"] = round(fill_rate(source))
     print(f"pool: {result['pool_fill_images_per_s']:,} images/s filled")
-    if options.json:
-        print(json.dumps(result))
+    end(options, result)
 
 
 if __name__ == "__main__":

@@ -6,77 +6,64 @@ half of the training: two trainings that differ in the last bit part soon, and a
 much a generator differs from itself a hundred steps later. bfloat16 passes where the upper 95 % bound (one-sided,
 Student's t) of the mean difference is at most a tenth of float32's mean KID.
 
-    python benchmarks/precision.py --root MNIST_ROOT --seeds 5 --json
+    python benchmarks/speed/precision.py --root MNIST_ROOT --seeds 5 --json
 """
 
 import argparse
 import json
 import statistics
-import sys
 from typing import Any
 
 import torch
 from scipy.stats import t as student
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.common.console import arguments, say
+from benchmarks.common.engine import on_images
+from benchmarks.common.judge import Judge, judge_of, labelled, loaded, read, train_judge
 from genaug.backends import registry
-from genaug.data.datasets import load_data
-from genaug.data.reading import Samples, read_samples
+from genaug.data.reading import Samples
 from genaug.evaluation import kid
-from genaug.evaluation.features import Features, classifier_features
-from genaug.nn.classifier import accuracy, batches, new_classifier, train_classifier
-from genaug.sources.generator import Generator
-from genaug.training.distributed import Share
-from genaug.training.game import Game
-from genaug.training.streams import BatchStream, TrainingStep
+from genaug.evaluation.features import Features
+from genaug.nn.classifier import new_classifier
 
-CPU, BATCH = torch.device("cpu"), 64
+BATCH = 64
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 BOUND, SUBSETS = 0.1, 20
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", default="torchvision:MNIST")
-    parser.add_argument("--root", help="where torchvision's files lie")
+def main(argv: list[str] | None = None) -> None:
+    parser = arguments(__doc__, data="torchvision:MNIST", seeds=5)
     parser.add_argument("--image-size", type=int, default=14, help="pixels; MNIST's 28 take four times as long")
-    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--looks", type=int, default=10)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--samples", type=int, default=2000, help="at each look")
     parser.add_argument("--judge-updates", type=int, default=600)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     if options.seeds < 2:
         parser.error("a bound needs at least 2 seeds")
 
-    train, test = (
-        read_samples(load_data(options.data, split=split, root=options.root), options.image_size)
-        for split in ("train", "test")
-    )
-    features = train_features(train, test, options.judge_updates)
-    real = features.of(test.images)
+    train, test = read(options.data, options.root, options.image_size)
+    judge = judge_for(train, test, options.judge_updates)
     scores: dict[str, list[float]] = {name: [] for name in DTYPES}
     for seed in range(options.seeds):
         for name, dtype in DTYPES.items():
-            values = follow(train, features, real, seed, dtype, options)
+            values = follow(train, judge.features, judge.real, seed, dtype, options)
             scores[name].append(statistics.mean(values))
-            told = ", ".join(f"{value:.4g}" for value in values)
-            print(f"seed {seed}, {name}: KID {scores[name][-1]:.4g} ({told})", file=sys.stderr, flush=True)
+            each = ", ".join(f"{value:.4g}" for value in values)
+            say(f"seed {seed}, {name}: KID {scores[name][-1]:.4g} ({each})")
     print(json.dumps(summary(scores)) if options.json else summary(scores))
 
 
-def train_features(train: Samples, test: Samples, updates: int) -> Features:
-    assert train.labels is not None
-    assert test.labels is not None
-    judge = new_classifier(train.spec.shape, train.spec.num_classes, seed=0)
-    order = torch.Generator().manual_seed(0)
-    loader = DataLoader(TensorDataset(train.images, train.labels), BATCH, shuffle=True, generator=order)
-    train_classifier(judge, batches(loader), updates=updates, seed=0)
-    print(f"the features' classifier: {accuracy(judge, test.images, test.labels):.1%} on test", file=sys.stderr)
-    return classifier_features(judge, "the training images", train.images)
+def judge_for(train: Samples, test: Samples, updates: int) -> Judge:
+    """A classifier that is twice as wide as the other scripts', trained at half their rate."""
+    (images, labels), classes = labelled(train), train.spec.num_classes
+    model, order = new_classifier(train.spec.shape, classes, seed=0), loaded(images, labels, BATCH, 0)
+    trained = train_judge(images, labels, classes, updates=updates, seed=0, model=model, order=order, lr=1e-3)
+    judge = judge_of(trained, train, test)
+    say(f"the features' classifier: {judge.accuracy:.1%} on test")
+    return judge
 
 
 def follow(
@@ -85,17 +72,13 @@ def follow(
     """KID of the averaged generator at evenly spaced steps of the second half of one training."""
     backend = registry.resolve("cgan")
     config: Any = backend.Config(width=options.width, max_width=8 * options.width)
-    spec = backend.describe(config, data.spec)
-    game = Game(backend, config, spec, seed, CPU, Share(), options.steps)
-    step = TrainingStep(config, spec, seed=seed, device=CPU, dtype=dtype, share=Share(), policy=())
-    stream = BatchStream(data, BATCH, seed, CPU, Share())
+    training = on_images(backend, config, data, BATCH, seed=seed, dtype=dtype, steps=options.steps)
     half, found = options.steps // 2, []
     looks = {half + (options.steps - half) * (number + 1) // options.looks for number in range(options.looks)}
     for index in range(options.steps):
-        step.begin(index)
-        game.play(step, stream)
+        training.play(index)
         if index + 1 in looks:
-            generator = Generator("cgan", backend, config, spec, game.averaged_generator(data.labels), {})
+            generator = training.generator("cgan", training.game.averaged_generator(data.labels))
             images, _ = generator.sample(options.samples, seed=index, precision="float32")
             found.append(kid(real, features.of(images), subsets=SUBSETS))
     return found

@@ -5,8 +5,8 @@
 3. ratio: how much of every batch should be generated?
 4. against: MAD-GAN against classic augmentation and the vanilla GAN (conditional, with Goodfellow's loss).
 
-    python benchmarks/study_thesis.py --data digits --json         # on the embedded digits: minutes to an hour
-    python benchmarks/study_thesis.py --root MNIST_ROOT --json     # MNIST
+    python benchmarks/studies/study_thesis.py --data digits --json         # on the embedded digits: minutes to an hour
+    python benchmarks/studies/study_thesis.py --root MNIST_ROOT --json     # MNIST
 
 A generator is trained for every seed on that seed's few labelled images alone, once for all questions; classifiers are
 paired by seed as in genaug.study, on disjoint training images, and scored on the test set. Nothing is chosen here, so
@@ -19,37 +19,42 @@ what is finished.
 """
 
 import argparse
-import json
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from lenet import LeNet
-from thesis_tables import COUNTS, LOSSES, NAME, PAPER, RATIOS, cells_of, draw, questions, summary, tables
-from tracked_cells import TrackedCells, hours
 
 import genaug
-from genaug.data.datasets import load_data
+from benchmarks.common.console import arguments, end, say
+from benchmarks.common.judge import Judge, judge_of, labelled, train_judge
+from benchmarks.common.record import RESULTS, Record
+from benchmarks.studies.lenet import LeNet
+from benchmarks.studies.thesis_tables import (
+    COUNTS,
+    LOSSES,
+    NAME,
+    PAPER,
+    RATIOS,
+    cells_of,
+    draw,
+    questions,
+    summary,
+    tables,
+)
+from benchmarks.studies.tracked import hours, run_arms, tracked
+from genaug.data import load_data
 from genaug.evaluation import kid
-from genaug.evaluation.features import Features, classifier_features
-from genaug.evaluation.scores import train_scorer
 from genaug.modalities.distance import distance_ratio, first_per_class
-from genaug.nn.classifier import SmallCNN, accuracy
-from genaug.progress import Progress
+from genaug.nn.classifier import accuracy
 from genaug.randomness import mix
 from genaug.reports.sheet import Block, draw_sheet, save_sheet
-from genaug.studies import Recipe
-from genaug.studies import sources as source_module
+from genaug.studies import Recipe, sources as source_module
 from genaug.studies.cells import Ledger
-from genaug.studies.jobs import Job, Work, left_to_do, total_cost
+from genaug.studies.jobs import Work
 from genaug.studies.study import prepare
-from genaug.studies.workers import run_jobs
 
-RESULTS = Path(__file__).parent / "results"
 SHOWN = 10  # samples in a row of a sheet
 
 
@@ -83,33 +88,30 @@ def recipes(data: Data, steps: int) -> dict[str, Recipe]:
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = arguments(__doc__, seeds=5)
     parser.add_argument("--data", choices=DATA, default="mnist")
     parser.add_argument("--root", help="where torchvision's MNIST lies")
     parser.add_argument("--out", type=Path, default=Path("runs") / NAME)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the record and the figures")
     parser.add_argument("--labels", type=int, help="a class; 10 by default")
-    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="of every generator, at batch size 32; 1500, digits 400")
     parser.add_argument("--updates", type=int, help="of every classifier, at batch size 64; 500, digits 300")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
     parser.add_argument("--table", action="store_true", help="print the tables of what is finished, and end")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    record = options.results / f"{NAME}.jsonl"
+    options = parser.parse_args(argv)
+    record = Record(options.results / f"{NAME}.jsonl")
     if not options.table:
-        answer(options, TrackedCells(record))
+        answer(options, record)
         if options.estimate:
             return
     cells = cells_of(record, options.data)
     print(tables(cells))
-    if options.json:
-        print(json.dumps(summary(cells)))
+    end(options, summary(cells))
 
 
-def answer(options: argparse.Namespace, tracked: TrackedCells) -> None:
+def answer(options: argparse.Namespace, record: Record) -> None:
     """Train and score what isn't recorded yet."""
     data, folder = DATA[options.data], options.out / options.data
     train, test = (load_data(data.name, split=split, root=options.root) for split in ("train", "test"))
@@ -124,22 +126,17 @@ def answer(options: argparse.Namespace, tracked: TrackedCells) -> None:
         "device": "cpu",
     }
     arms = tuple(dict.fromkeys(arm for question in questions().values() for arm in question.arms))
-    with tempfile.TemporaryDirectory() as scratch:
-        work, _, _ = prepare(train, test, out=Path(scratch) / "study", **settings)
-        cost = hours(work, len(arms) * options.seeds, options.seeds, Path(scratch))
+    cost = hours((train, test), settings, 1, len(arms))
     say(f"{options.data}: a full run costs about {cost:.1f} hours of one core here")
     if options.estimate:
         return
-    with tracked.study(options.data, folder):
+    with tracked(record, options.data, folder):
         work, told, _ = prepare(train, test, out=folder, **settings)
         with work.folder.claimed(resume=True, overwrite=False):
-            work.folder.open(told, work.trained(), resume=True)
-            jobs = left_to_do([Job("test", seed, arms) for seed in seeds], Ledger(work.folder.read()).done)
-            with Progress(NAME, total_cost(work, jobs), line_every=30) as bar:
-                run_jobs(work, jobs, options.workers, bar)
+            run_arms(work, told, seeds, arms, options.workers, NAME)
             judge_images(work, data, seeds)
             write_sheet(work, options.results / f"{NAME}_{options.data}_samples.png")
-    draw(cells_of(tracked.path, options.data), options.results, options.data)
+    draw(cells_of(record, options.data), options.results, options.data)
 
 
 def judge_images(work: Work, data: Data, seeds: Sequence[int]) -> None:
@@ -150,16 +147,17 @@ def judge_images(work: Work, data: Data, seeds: Sequence[int]) -> None:
             if ledger.done("images", seed, name):
                 continue
             assert isinstance(recipe, Recipe)
-            if judge is None:
-                device, classes = torch.device("cpu"), work.spec.num_classes
-                images, labels = work.train.images, work.train.labels
-                judge = train_scorer(images, labels, classes, updates=data.judge_updates, seed=1000, device=device)
-                features = classifier_features(judge, "the whole real training set", images)
+            judge = judge or judge_for(work, data.judge_updates)
             own = work.train.part(work.rows[seed])
             place = work.folder.generator(name, "test", seed)
             generator = source_module.train(recipe, own, place, mix(seed, "generator", name), work.device)
-            found = measure(generator, work, judge, features, data.samples)
+            found = measure(generator, work, judge, data.samples)
             work.folder.append({"phase": "images", "seed": seed, "name": name, **found})
+
+
+def judge_for(work: Work, updates: int) -> Judge:
+    classes, train = work.spec.num_classes, work.train
+    return judge_of(train_judge(*labelled(train), classes, updates=updates, seed=1000), train, work.test)
 
 
 def write_sheet(work: Work, path: Path) -> None:
@@ -173,20 +171,16 @@ def write_sheet(work: Work, path: Path) -> None:
     save_sheet(path, draw_sheet(Block(torch.cat(made), rows), classes=list(places), columns=SHOWN))
 
 
-def measure(generator: Any, work: Work, judge: SmallCNN, features: Features, samples: int) -> dict[str, float]:
+def measure(generator: Any, work: Work, judge: Judge, samples: int) -> dict[str, float]:
     asked = torch.arange(samples) % work.spec.num_classes
     images = generator.sample(labels=asked, seed=1)[0]
     real = first_per_class(work.test.labels, 50)
     labels, made = work.test.labels[real], first_per_class(asked, 50)
     return {
-        "kid": kid(features.of(work.test.images), features.of(images), subsets=10),
-        "agreement": accuracy(judge, images, asked),
+        "kid": kid(judge.real, judge.features.of(images), subsets=10),
+        "agreement": accuracy(judge.model, images, asked),
         "diversity": distance_ratio(work.test.images[real], labels, images[made], asked[made]),
     }
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

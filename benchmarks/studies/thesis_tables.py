@@ -1,11 +1,15 @@
 """The questions of ``study_thesis.py``, and its recorded cells as tables and figures."""
 
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
+from benchmarks.common.console import markdown, plain
+from benchmarks.common.figures import save
+from benchmarks.common.record import Record
 from genaug.studies.arms import CLASSIC, NONE, Arm
 from genaug.studies.compare import Difference, holm, paired_difference
 from genaug.studies.power import sensitivity
@@ -57,10 +61,9 @@ def questions() -> dict[str, Question]:
     }
 
 
-def cells_of(record: Path, data: str) -> list[dict[str, Any]]:
+def cells_of(record: Record, data: str) -> list[dict[str, Any]]:
     """The recorded cells of a data set."""
-    lines = [json.loads(line) for line in record.read_text().splitlines()] if record.is_file() else []
-    return [line for line in lines if line["study"] == data and "seed" in line]
+    return [line for line in record.rows({"study": data}) if "seed" in line]
 
 
 def figures(cells: list[dict[str, Any]], name: str, of: str, phase: str) -> dict[int, float]:
@@ -69,14 +72,16 @@ def figures(cells: list[dict[str, Any]], name: str, of: str, phase: str) -> dict
     return dict(sorted(found.items()))
 
 
+def compared(cells: list[dict[str, Any]], arm: Arm, base: Arm) -> Difference | None:
+    """The difference of two arms over the seeds that both have, None for fewer than two."""
+    ours, theirs = (figures(cells, a.name, "accuracy", "test") for a in (arm, base))
+    both = [seed for seed in ours if seed in theirs]
+    return paired_difference([ours[s] for s in both], [theirs[s] for s in both]) if len(both) > 1 else None
+
+
 def comparisons(cells: list[dict[str, Any]], question: Question) -> list[tuple[Arm, Arm, Difference, float]]:
     """The pairs that share two seeds or more, with Holm's p-values for their number."""
-    found = []
-    for arm, base in question.pairs:
-        ours, theirs = (figures(cells, a.name, "accuracy", "test") for a in (arm, base))
-        both = [seed for seed in ours if seed in theirs]
-        if len(both) > 1:
-            found.append((arm, base, paired_difference([ours[s] for s in both], [theirs[s] for s in both])))
+    found = [(*pair, difference) for pair in question.pairs if (difference := compared(cells, *pair))]
     adjusted = holm([d.p if d.p is not None else 1.0 for _, _, d in found])
     return [(*each, p) for each, p in zip(found, adjusted, strict=True)]
 
@@ -89,14 +94,9 @@ def tables(cells: list[dict[str, Any]]) -> str:
 
 def gains(cells: list[dict[str, Any]]) -> dict[Arm, Difference]:
     """What each arm with generated images gains on the same classifier without them, by two seeds or more."""
-    found = {}
-    for arm in dict.fromkeys(arm for question in questions().values() for arm in question.arms if arm.source):
-        base = CLASSIC if arm.classic else NONE
-        ours, theirs = (figures(cells, a.name, "accuracy", "test") for a in (arm, base))
-        both = [seed for seed in ours if seed in theirs]
-        if len(both) > 1:
-            found[arm] = paired_difference([ours[s] for s in both], [theirs[s] for s in both])
-    return found
+    arms = dict.fromkeys(arm for question in questions().values() for arm in question.arms if arm.source)
+    differences = {arm: compared(cells, arm, CLASSIC if arm.classic else NONE) for arm in arms}
+    return {arm: difference for arm, difference in differences.items() if difference}
 
 
 def highest_end(of: dict[Arm, Difference]) -> float:
@@ -130,30 +130,24 @@ def limit(cells: list[dict[str, Any]]) -> str:
 
 
 def table(cells: list[dict[str, Any]], question: Question) -> str:
-    lines = ["| classifier trained with | accuracy on every seed, % | mean | sd |", "|---|---|---|---|"]
+    rows = []
     for arm in question.arms:
         values = [100 * value for value in figures(cells, arm.name, "accuracy", "test").values()]
         shown = ", ".join(f"{value:.1f}" for value in values) or "not run yet"
         mean = f"{statistics.mean(values):.1f}" if values else "–"
-        lines.append(
-            f"| {arm.name} | {shown} | {mean} | {statistics.stdev(values):.1f} |"
-            if len(values) > 1
-            else f"| {arm.name} | {shown} | {mean} | – |"
-        )
-    compared = comparisons(cells, question)
-    if compared:
-        lines += ["", "| compared | points (95 % interval) | p (Holm) |", "|---|---|---|"]
-    for arm, base, found, p in compared:
-        assert found.low is not None
-        assert found.high is not None
+        rows.append([arm.name, shown, mean, f"{statistics.stdev(values):.1f}" if len(values) > 1 else "–"])
+    parts = [markdown(["classifier trained with", "accuracy on every seed, %", "mean", "sd"], rows)]
+    rows = []
+    for arm, base, found, p in comparisons(cells, question):
         points = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})".replace("-", "−")
-        lines.append(f"| {arm.name} against {base.name} | {points} | {p:.3f} |")
-    if question.sources:
-        lines += ["", f"| images, median (range) | {' | '.join(IMAGES.values())} |", "|---" * (1 + len(IMAGES)) + "|"]
-    for source in question.sources:
-        told = [ranged(list(figures(cells, source, name, "images").values())) for name in IMAGES]
-        lines.append(f"| {source} | {' | '.join(told)} |")
-    return "\n".join(lines)
+        rows.append([f"{arm.name} against {base.name}", points, f"{p:.3f}"])
+    parts += [markdown(["compared", "points (95 % interval)", "p (Holm)"], rows)] if rows else []
+    rows = [
+        [source, *(ranged(list(figures(cells, source, name, "images").values())) for name in IMAGES)]
+        for source in question.sources
+    ]
+    parts += [markdown(["images, median (range)", *IMAGES.values()], rows)] if rows else []
+    return "\n\n".join(parts)
 
 
 def ranged(values: list[float]) -> str:
@@ -186,14 +180,8 @@ def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def plain(name: str) -> str:
-    return name.replace(" + ", "_and_").replace(" ", "_").replace("-", "_")
-
-
 def draw(cells: list[dict[str, Any]], results: Path, data: str) -> None:
     """A figure for each question: every seed's accuracy and its mean, and KID where images are measured."""
-    from matplotlib.figure import Figure
-
     for key, question in questions().items():
         panels = [(question.arms, "accuracy", "test", "test accuracy")]
         if question.sources:
@@ -211,6 +199,4 @@ def draw(cells: list[dict[str, Any]], results: Path, data: str) -> None:
             axis.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=7)
             axis.set_ylabel(title)
         figure.suptitle(f"{question.title}, {data}", wrap=True, fontsize=11)
-        path = results / f"{NAME}_{data}_{key}.png"
-        figure.savefig(path.with_suffix(".part"), format="png", dpi=110)
-        path.with_suffix(".part").replace(path)
+        save(figure, results / f"{NAME}_{data}_{key}.png", dpi=110)

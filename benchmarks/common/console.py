@@ -1,0 +1,70 @@
+"""What scripts are asked on the command line, and how they answer."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+def arguments(doc: str | None, *, data: str | None = None, seeds: int | None = None) -> argparse.ArgumentParser:
+    """A parser with the options that most scripts have, each if its default is given."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if data is not None:
+        parser.add_argument("--data", default=data, help=f"what genaug's --data takes; by default {data}")
+        parser.add_argument("--root", help="where torchvision's files lie")
+    if seeds is not None:
+        parser.add_argument("--seeds", type=int, default=seeds, help=f"by default {seeds}")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    return parser
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` pairs as a dictionary, the last one of a key: a value that is JSON is read as JSON."""
+    for pair in pairs:
+        if "=" not in pair:
+            sys.exit(f"--set: expected KEY=VALUE, got {pair!r}")
+    return {key: _value(text) for key, _, text in (pair.partition("=") for pair in pairs)}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def say(text: str) -> None:
+    """Progress and tables, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def end(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
+    """The line of JSON, if there is to be one."""
+    if options.json:
+        print(json.dumps(result))
+
+
+def cost(seconds_per_unit: float, units: float) -> str:
+    """How long so many units of work take, in hours."""
+    return f"{seconds_per_unit * units / 3600:.1f} h"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns side by side."""
+    lines = [head, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table in Markdown. What stands on a second line of a cell goes into brackets."""
+    cells = [[re.sub(r"\n(.*)", r" (\1)", str(cell)) for cell in row] for row in (head, *rows)]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
+def plain(name: str) -> str:
+    """An arm's or a comparison's name as part of a key."""
+    return name.replace(" + ", "_and_").replace(" - ", "_less_").replace(" ", "_").replace("-", "_")

@@ -1,0 +1,1 @@
+"""Published results, measured again; ``run_all.py`` runs all scripts."""

@@ -1,0 +1,1 @@
+"""How fast genaug loads and trains."""

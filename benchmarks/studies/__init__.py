@@ -1,0 +1,1 @@
+"""Does it help, and are its checks right? Studies on real and simulated data."""
