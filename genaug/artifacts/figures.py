@@ -1,8 +1,8 @@
-"""``evaluation.json``: what was measured of a generator, beside its ``config.json``.
+"""``evaluation.json``: what was measured of a source, in a folder of its own or beside a generator's ``config.json``.
 
     {"weights_sha256": "…", "metrics": {"fid": {"value": 12.3, "uncertainty": 0.4, "samples": 10000, …}, …}}
 
-``weights_sha256`` says which weights were measured, so that figures never outlive them.
+Beside a generator, ``weights_sha256`` says which weights were measured, so that figures never outlive them.
 """
 
 import json
@@ -76,7 +76,7 @@ def _is_detail(name: Any, value: Any) -> bool:
     return number and isinstance(name, str) and name.isidentifier() and name.isascii() and len(name) <= 64
 
 
-class Evaluation(BaseModel):
+class Figures(BaseModel):
     """The content of ``evaluation.json``: figures by the metric's name ("fid", "copying", "gain", …).
 
     ``per_class`` has the same for each class, by its name.
@@ -101,10 +101,10 @@ def is_about_copying(name: str) -> bool:
     return any(word in name for word in ("copy", "copi", "duplicate"))
 
 
-def parse_evaluation(content: Any, where: str) -> Evaluation:
+def parse_evaluation(content: Any, where: str) -> Figures:
     """Validate what was read from JSON. Raises ``FormatError`` naming the first thing that is wrong."""
     try:
-        return Evaluation.model_validate(content)
+        return Figures.model_validate(content)
     except ValidationError as error:
         raise FormatError(
             f"{where} is no valid evaluation: {first_problem(error)}. Measure again, or correct it: each "
@@ -112,7 +112,7 @@ def parse_evaluation(content: Any, where: str) -> Evaluation:
         ) from error
 
 
-def read_evaluation(folder: Path) -> Evaluation | None:
+def read_evaluation(folder: Path) -> Figures | None:
     """The evaluation that lies in a generator's folder; None where there is none. Raises ``FormatError``, and
     ``ReadError`` if it can't be read."""
     path = folder / EVALUATION_FILE

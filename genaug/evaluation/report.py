@@ -11,11 +11,11 @@ from typing import Any
 from PIL import Image
 
 from genaug.artifacts.claims import Claim, claim
+from genaug.artifacts.figures import EVALUATION_FILE
 from genaug.escaping import escaped
 from genaug.evaluation.arrays import Interval
 from genaug.reports.sheet import encode_png
 
-REPORT_FILE = "evaluation.json"
 SHEET_FILE = "neighbours.png"
 FORMAT_VERSION = 1
 _MOST_CLASSES = 20  # in the printed table
@@ -136,7 +136,7 @@ class Evaluation:
     def write(self, place: Claim) -> None:
         """As ``save``, into a folder that is claimed already."""
         text = self.to_json().encode(errors="backslashreplace")
-        place.write({REPORT_FILE: text, SHEET_FILE: encode_png(self.sheet)})
+        place.write({EVALUATION_FILE: text, SHEET_FILE: encode_png(self.sheet)})
 
 
 def _copying_lines(found: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from huggingface_hub import EvalResult
 
-from genaug.artifacts.figures import Evaluation, Figure, is_about_copying
+from genaug.artifacts.figures import Figure, Figures, is_about_copying
 from genaug.hub.prose import Part
 from genaug.hub.sections import cell
 from genaug.hub.training_data import known_data
@@ -56,7 +56,7 @@ class _Row:
     basis: tuple[str, ...]
 
 
-def measured(evaluation: Evaluation | None, weights: str) -> Part:
+def measured(evaluation: Figures | None, weights: str) -> Part:
     """The part of the card. Its mark tells of which weights, and of a failed check for copies."""
     rows = list(_rows(evaluation.metrics if evaluation is not None else {}))
     bases = [row.basis for row in rows if row.value]
@@ -144,7 +144,7 @@ def _joined(basis: Iterable[str], common: Iterable[str]) -> str:
     return "; ".join(text for text in basis if text not in common)
 
 
-def _class_table(evaluation: Evaluation) -> list[str]:
+def _class_table(evaluation: Figures) -> list[str]:
     """Results of each class, with those of real images beside them where there are any."""
     classes = evaluation.per_class
     names = list(dict.fromkeys(name for figures in classes.values() for name in figures))
@@ -168,7 +168,7 @@ def _class_table(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def results(evaluation: Evaluation | None, task: str, data: str) -> list[EvalResult]:
+def results(evaluation: Figures | None, task: str, data: str) -> list[EvalResult]:
     """The figures that are numbers, for the card's model-index; ``data`` is the name of the training data.
 
     Of a check for copies these are the numbers that decide it. Features are named in the text alone.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from huggingface_hub import CommitOperationAdd, constants
 from huggingface_hub.errors import HfHubHTTPError
 
-from genaug.artifacts.figures import EVALUATION_FILE, Evaluation, parse_evaluation, read_evaluation
+from genaug.artifacts.figures import EVALUATION_FILE, Figures, parse_evaluation, read_evaluation
 from genaug.artifacts.manifest import CONFIG_FILE, WEIGHTS_FILE, encode_generator, encode_manifest, parse_manifest
 from genaug.errors import GenaugError, HubError, InputError, NotOnHubError
 from genaug.hub import cache, client
@@ -153,7 +153,7 @@ def _push(
 
 
 def _reservations(
-    license: str | None, evaluation: Evaluation | None, cards: tuple[str | None, ...], weights: str
+    license: str | None, evaluation: Figures | None, cards: tuple[str | None, ...], weights: str
 ) -> dict[str, str]:
     """What speaks against publishing, as sentences for the error or the card, each with what to do about it.
 
@@ -172,7 +172,7 @@ def _reservations(
     return found
 
 
-def _evaluation(generator: "Generator", weights: str) -> Evaluation | None:
+def _evaluation(generator: "Generator", weights: str) -> Figures | None:
     """What was measured of exactly these weights: in the generator's folder, else in its training record."""
     found = None if generator.folder is None else read_evaluation(generator.folder)
     where = EVALUATION_FILE if generator.folder is None else str(generator.folder / EVALUATION_FILE)

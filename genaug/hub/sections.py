@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from genaug.artifacts.figures import Evaluation
+from genaug.artifacts.figures import Figures
 from genaug.artifacts.manifest import Manifest
 from genaug.escaping import one_line
 from genaug.hub.prose import Part
@@ -30,7 +30,7 @@ class Facts:
 
     repo: str
     license: str | None
-    evaluation: Evaluation | None
+    evaluation: Figures | None
     reservations: tuple[str, ...] = ()  # what spoke against publishing it
     data: TrainingData = field(default_factory=TrainingData)
 
