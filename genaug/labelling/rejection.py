@@ -149,8 +149,8 @@ class RejectionSource(LabelledSource):
             f"class {class_label(label, names)} wasn't found among the last {tries:,} samples of the generator. "
             f"Of {len(found):,} samples {sum(rates):.1%} were accepted, rarest first: {shown}"
             f"{', …' * (len(rates) > _SHOWN)}. Either the "
-            "generator doesn't make that class, or the classifier is never sure of it: look at some samples, label more "
-            "images, allow a larger max_wrong= or max_tries=, or do without that class."
+            "generator doesn't make that class, or the classifier is never sure of it: look at some samples, label "
+            "more images, allow a larger max_wrong= or max_tries=, or do without that class."
         )
 
     def _move(self, device: torch.device) -> None:
