@@ -36,19 +36,20 @@ def mix(seed: int, *salts: int | str) -> int:
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """For somebody else's code, such as a transform: torch's (on the CPU and a GPU ``device``), numpy's and Python's
-    global random numbers start from ``seed`` inside; afterwards they go on as if nothing had been."""
-    theirs = random.getstate(), np.random.get_state()
+def seeded(seed: int | None, device: torch.device | None = None) -> Iterator[None]:
+    """For somebody else's code, such as a transform: the global random numbers of torch (on the CPU and a GPU
+    ``device``), NumPy and Python start from ``seed`` inside, or continue if it is None. Afterwards they are restored."""
+    states = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng([device] if device is not None and device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            random.seed(seed)
-            np.random.seed(seed % 2**32)
+            if seed is not None:
+                torch.manual_seed(seed)
+                random.seed(seed)
+                np.random.seed(seed % 2**32)
             yield
     finally:
-        random.setstate(theirs[0])
-        np.random.set_state(theirs[1])
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 def uniform_rows(seed: int, stream: str, start: int, count: int, width: int) -> NDArray[np.float64]:

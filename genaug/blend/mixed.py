@@ -18,14 +18,14 @@ from genaug.blend.batches import MixedBatchSampler
 from genaug.blend.detail import enlarged, recoloured
 from genaug.blend.items import check_alike, check_labels, check_map_style, sizes_agree
 from genaug.blend.plan import Mode, Plan, draw_places, draw_slots, make_plan
-from genaug.blend.transform import adapter_for, look_in, rng_kept
+from genaug.blend.transform import adapter_for, look_in
 from genaug.checks import as_whole
 from genaug.data.apportion import Ints, largest_remainder
 from genaug.data.classes import class_names, given_counts, match_classes, matched_by_number
 from genaug.data.items import read_item
 from genaug.data.labels import disagreement, labels_of, number_of
 from genaug.errors import BlendWarning, InputError
-from genaug.randomness import check_seed, mix, stream
+from genaug.randomness import check_seed, mix, seeded, stream
 from genaug.sources.pool import SamplePool
 from genaug.sources.shared import SharedArray
 from genaug.sources.source import Source, check_source, check_supply, checked_sample
@@ -101,7 +101,7 @@ class MixedDataset(Dataset[Any]):
                     "the real set is a blend whose labels change with every epoch (mode='replace' with balance="
                     f"{inner._balance!r}), which another blend can't build on. Make it the outer one."
                 )
-        with rng_kept():
+        with seeded(None):
             known = labels_of(real, labels)
             self._labels: Ints = known.numpy()
             names = class_names(real, known)
@@ -170,7 +170,7 @@ class MixedDataset(Dataset[Any]):
         if transform is None or not self._plan.generated:
             return
         try:
-            with rng_kept():
+            with seeded(None):
                 self._check_alike(self._image(0), int(self._made_labels[0]), stacklevel=3)
         except InputError:
             self._pipeline.assign(before)
@@ -234,7 +234,7 @@ class MixedDataset(Dataset[Any]):
         checked = [self._checked(index) for index in indices]
         made = [self._made(index) for index in checked]
         if self._sizes_open and (first := max(made, default=-1)) >= 0:
-            with rng_kept():
+            with seeded(None):
                 self._check_alike(self._image(first), int(self._made_labels[first]), in_batch=True, stacklevel=3)
             self._sizes_open = False
         real = iter(self._reals([index for index, which in zip(checked, made, strict=True) if which < 0]))

@@ -1,7 +1,6 @@
 """The way of a generated image through the real dataset's transform."""
 
 import pickle
-import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -262,15 +261,3 @@ def _same(one: Any, other: Any) -> bool:
 def look_in(item: Any) -> Look | None:
     """The look of the first image in an item."""
     return next((look for look in map(look_of, tree_leaves(item)) if look is not None), None)
-
-
-@contextmanager
-def rng_kept() -> Iterator[None]:
-    """Run random transforms without moving the global random streams of torch (CPU), numpy and Python."""
-    python, legacy = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)
