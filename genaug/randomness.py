@@ -37,8 +37,8 @@ def mix(seed: int, *salts: int | str) -> int:
 
 @contextmanager
 def seeded(seed: int | None, device: torch.device | None = None) -> Iterator[None]:
-    """For somebody else's code, such as a transform: the global random numbers of torch (on the CPU and a GPU
-    ``device``), NumPy and Python start from ``seed`` inside, or continue if it is None. Afterwards they are restored."""
+    """For somebody else's code, such as a transform: the global random states of torch (on the CPU and a GPU
+    ``device``), NumPy and Python start from ``seed`` inside, or continue if it is None, and are restored afterwards."""
     states = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng([device] if device is not None and device.type == "cuda" else []):
