@@ -31,7 +31,7 @@ BACKEND = """
             latent_size: int = 8
 
         def build(self, config, spec): ...
-        def generate(self, nets, latents, labels): ...
+        def generate(self, nets, inputs): ...
 
     class NoConfig(Acme):
         Config = None
@@ -485,7 +485,7 @@ FAULTY = """
             net.fault = config.fault
             return nn.ModuleDict({"generator": net})
 
-        def generate(self, nets, latents, labels):
+        def generate(self, nets, inputs):
             if nets["generator"].fault == "generate":
                 raise IndexError("no such layer")
             return nets["generator"](latents["z"])
@@ -500,7 +500,7 @@ FAULTY = """
                 return None
             if step.config.fault == "gradient":
                 return Loss(torch.zeros(()))
-            return Loss(nets["generator"](step.latents(len(batch.images))["z"]).square().mean())
+            return Loss(nets["generator"](step.latents(len(batch.x))["z"]).square().mean())
 """
 
 

@@ -3,9 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from genaug.modalities.image import Image
-
 from genaug.backends import Normal, Spec
+from genaug.modalities.image import Image
 from genaug.sources.generator import Generator
 from genaug.sources.source import Source
 

@@ -50,9 +50,9 @@ UINT8 = torch.full((1, 4, 6), 7, dtype=torch.uint8)
 )
 def test_images_as_they_come(image):
     data = read_samples(Items([(image, 0), (image, 1)]))
-    assert data.images.dtype == torch.uint8
-    assert data.images.shape == (2, 1, 4, 6)
-    assert bool((data.images == 7).all())
+    assert data.x.dtype == torch.uint8
+    assert data.x.shape == (2, 1, 4, 6)
+    assert bool((data.x == 7).all())
     assert data.labels.tolist() == [0, 1]
     assert data.spec.shape == (1, 4, 6)
     assert data.spec.num_classes == 2
@@ -68,9 +68,9 @@ class TestImageSize:
         image = torch.zeros(1, 8, 24, dtype=torch.uint8)
         image[..., 8:16] = 200  # the middle third is the centre square
         data = read_samples(Items([image, image.transpose(1, 2)]), image_size=4)
-        assert data.images.shape == (2, 1, 4, 4)
-        assert bool((data.images[:, :, 1:3, 1:3] == 200).all())
-        assert float(data.images.float().mean()) > 180
+        assert data.x.shape == (2, 1, 4, 4)
+        assert bool((data.x[:, :, 1:3, 1:3] == 200).all())
+        assert float(data.x.float().mean()) > 180
 
     def test_smaller_images_are_enlarged(self):
         assert read_samples(Items([pil(size=(3, 5))]), image_size=16).images.shape == (1, 1, 16, 16)
@@ -162,7 +162,7 @@ class TestLabels:
         data = read_samples(Items([item, item]))
         assert data.labels is None
         assert data.spec.num_classes == 0
-        assert data.images.shape == (2, 1, 4, 6)
+        assert data.x.shape == (2, 1, 4, 6)
 
     def test_a_tensor_dataset_of_images_alone(self):
         assert read_samples(TensorDataset(torch.zeros(3, 1, 4, 4, dtype=torch.uint8))).labels is None

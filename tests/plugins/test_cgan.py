@@ -2,18 +2,17 @@
 
 import pytest
 import torch
-from helpers.playing import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
+from helpers.players import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
 from pydantic import ValidationError
 from torch import nn
-
-from genaug.modalities.image import Image
 
 from genaug.backends import Normal, Spec, registry
 from genaug.data.reading import Samples
 from genaug.errors import InputError
+from genaug.modalities.image import Image
 from genaug.training.distributed import Share
 from genaug.training.game import Game
-from genaug.training.streams import BatchStream
+from genaug.training.streams import Batches
 from genaug_cgan.backend import CGAN, CGANConfig
 from genaug_cgan.networks import Discriminator
 
@@ -47,9 +46,9 @@ class TestShapes:
     def test_each_score_depends_on_its_own_image_only(self):
         torch.manual_seed(0)
         critic, batch = Discriminator((1, 8, 8), 3, 4, 8), batch_of((1, 8, 8), 6)
-        whole, _ = critic(batch.images, batch.labels)
+        whole, _ = critic(batch.x, batch.labels)
         assert whole.shape == (6, 1)
-        alone = torch.cat([critic(batch.images[i : i + 1], batch.labels[i : i + 1])[0] for i in range(6)])
+        alone = torch.cat([critic(batch.x[i : i + 1], batch.labels[i : i + 1])[0] for i in range(6)])
         assert torch.allclose(whole, alone, atol=1e-5)
 
 
@@ -73,7 +72,7 @@ class TestLabels:
         images = torch.stack([torch.full((8, 8), value) for value in (0, 128, 255)]).to(torch.uint8)[:, None]
         data = Samples(images.repeat(8, 1, 1, 1), torch.arange(24) % 3, spec)
         game = Game(backend, config, spec, 0, CPU, Share())
-        step, batches = step_of(config, spec), BatchStream(data, 12, 0, CPU, Share())
+        step, batches = step_of(config, spec), Batches(data, 12, 0, CPU, Share())
         for index in range(20):
             step.begin(index)
             game.play(step, batches)
@@ -96,7 +95,7 @@ class TestLabels:
         config = configure(conditioning="none", classifier_weight=1.0)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         nets, batch = backend.build(config, spec), batch_of((1, 8, 8))
-        one, other = (nets["discriminator"](batch.images, torch.full((4,), label)) for label in (0, 1))
+        one, other = (nets["discriminator"](batch.x, torch.full((4,), label)) for label in (0, 1))
         assert torch.equal(one[0], other[0])
         assert one[1].shape == (4, 3)
         _, gradients = play(backend, config, spec, batch)
@@ -155,7 +154,7 @@ class TestLoss:
             z = step_of(config, spec, index).latents(4)["z"]
             step = step_of(config, spec, index)
             got = [CGAN().loss(player, nets, batch, step) for player in ("generator", "discriminator")]
-            real = 0.3 * batch.images.flatten(1).sum(1) + batch.labels
+            real = 0.3 * batch.x.flatten(1).sum(1) + batch.labels
             fake = 0.3 * (4 * 0.3 * z[:, 0]) + batch.labels
             return got, real.detach(), fake.detach(), nets
 
@@ -215,10 +214,10 @@ class TestLoss:
         config = configure(penalty_every=1)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         batch = batch_of((1, 8, 8))
-        before = batch.images.clone()
+        before = batch.x.clone()
         play(backend, config, spec, batch)
-        assert torch.equal(batch.images, before)
-        assert not batch.images.requires_grad
+        assert torch.equal(batch.x, before)
+        assert not batch.x.requires_grad
 
     @pytest.mark.parametrize("loss", LOSSES)
     @pytest.mark.parametrize("policy", [(), ("translation", "affine", "color", "cutout")])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from helpers.playing import CPU, batch_of, check_losses, play, step_of
+from helpers.players import CPU, batch_of, check_losses, play, step_of
 from pydantic import ValidationError
 from scipy.special import log_softmax
 from scipy.stats import norm
@@ -12,15 +12,15 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import genaug
-from genaug.modalities.image import Image
 from genaug.backends import Batch, Categorical, Spec, Uniform, registry
 from genaug.data.reading import Samples
 from genaug.errors import InputError
+from genaug.modalities.image import Image
 from genaug.training.checkpoint import newest_checkpoint
 from genaug.training.distributed import Share
 from genaug.training.game import Game
 from genaug.training.run_folder import RunFolder
-from genaug.training.streams import BatchStream
+from genaug.training.streams import Batches
 from genaug_infogan.backend import InfoGAN, InfoGANConfig
 from genaug_infogan.information import codes_of, entropy, information, log_likelihood, outputs_of
 
@@ -196,7 +196,7 @@ class TestLoss:
             logits = torch.stack([total, 0 * total, 0 * total], 1).numpy()
             category = log_softmax(logits, axis=1)[range(4), drawn["c1"].numpy()].mean() + math.log(3)
             code = norm.logpdf(drawn["u1"][:, 0].double().numpy(), 2 * total.numpy()).mean() + math.log(2)
-            real = 0.3 * batch.images.double().flatten(1).sum(1)
+            real = 0.3 * batch.x.double().flatten(1).sum(1)
             return got, real, 0.3 * total, (category, code), nets
 
         return losses
@@ -256,7 +256,7 @@ class TestInformationTrains:
         game = Game(InfoGAN(), config, spec, 0, CPU, Share())
         nn.init.zeros_(game.nets["discriminator"].score.weight)
         before = {name: weight.clone() for name, weight in game.nets.named_parameters()}
-        game.play(step_of(config, spec), BatchStream(data, 8, 0, CPU, Share()))
+        game.play(step_of(config, spec), Batches(data, 8, 0, CPU, Share()))
         return before, dict(game.nets.named_parameters())
 
     @pytest.mark.parametrize("weight", ["category_weight", "continuous_weight"])

@@ -2,19 +2,19 @@
 
 import pytest
 import torch
-from helpers.playing import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
+from helpers.players import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
 from pydantic import ValidationError
 from torch import nn
 
 import genaug
-from genaug.modalities.image import Image
 from genaug.backends import Categorical, Normal, Spec, registry
 from genaug.data.reading import Samples
 from genaug.errors import InputError
+from genaug.modalities.image import Image
 from genaug.sources.generator import Generator
 from genaug.training.distributed import Share
 from genaug.training.game import Game
-from genaug.training.streams import BatchStream
+from genaug.training.streams import Batches
 from genaug_mad_gan.backend import MADGAN, MADGANConfig, shares
 from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, SeparateHeads, shared_generators, unshared_part
 from genaug_mad_gan.objectives import APART, JOINT, madgan_discriminator, naming_loss, real_score
@@ -84,9 +84,9 @@ class TestShapes:
     def test_outputs_depend_on_their_own_image_and_label_only(self):
         torch.manual_seed(0)
         critic, batch = MultiDiscriminator(3, (1, 8, 8), 3, 4, 8), batch_of((1, 8, 8), 6)
-        whole = critic(batch.images, batch.labels)
+        whole = critic(batch.x, batch.labels)
         assert whole.shape == (6, 4)
-        alone = torch.cat([critic(batch.images[i : i + 1], batch.labels[i : i + 1]) for i in range(6)])
+        alone = torch.cat([critic(batch.x[i : i + 1], batch.labels[i : i + 1]) for i in range(6)])
         assert torch.allclose(whole, alone, atol=1e-5)
 
     def test_the_label_reaches_the_output_real_and_no_other(self):
@@ -249,7 +249,7 @@ class TestTurns:
         ]
         found = backend.loss("discriminator", nets, batch, step).log["penalty"]
         discriminator, expected = nets["discriminator"].double(), 0
-        for images in (batch.images, fakes.images[:6]):
+        for images in (batch.x, fakes.images[:6]):
             images = images.double().requires_grad_()
             (slope,) = torch.autograd.grad(discriminator(images, labels)[:, -1].sum(), images)
             expected += slope.square().sum() / 6
@@ -263,7 +263,7 @@ class TestTurns:
         images = torch.stack([torch.full((8, 8), value) for value in (0, 128, 255)]).to(torch.uint8)[:, None]
         data = Samples(images.repeat(8, 1, 1, 1), torch.arange(24) % 3, spec)
         game = Game(backend, config, spec, 0, CPU, Share())
-        step, batches = step_of(config, spec), BatchStream(data, 12, 0, CPU, Share())
+        step, batches = step_of(config, spec), Batches(data, 12, 0, CPU, Share())
         for index in range(60):
             step.begin(index)
             game.play(step, batches)
@@ -280,7 +280,7 @@ class TestTurns:
             torch.manual_seed(0)
             data = Samples(torch.randint(0, 256, (64, 1, 8, 8)).to(torch.uint8), None, spec)
             game = Game(backend, config, spec, 0, CPU, Share())
-            step, batches = step_of(config, spec), BatchStream(data, 16, 0, CPU, Share())
+            step, batches = step_of(config, spec), Batches(data, 16, 0, CPU, Share())
             values = []
             for index in range(60):
                 step.begin(index)
@@ -376,7 +376,7 @@ class TestLoss:
             fake = (torch.tensor(weights)[members] * z)[:, None, None, None].expand(-1, 1, 2, 2)
             stub = nets["discriminator"].double()
             outputs = [
-                stub(images.double(), of).detach() for images, of in ((batch.images, batch.labels), (fake, labels))
+                stub(images.double(), of).detach() for images, of in ((batch.x, batch.labels), (fake, labels))
             ]
             nets.float()
             return got, *outputs, members, nets
@@ -472,10 +472,10 @@ class TestLoss:
         config = configure(penalty_every=1)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         batch = batch_of((1, 8, 8))
-        before = batch.images.clone()
+        before = batch.x.clone()
         play(backend, config, spec, batch)
-        assert torch.equal(batch.images, before)
-        assert not batch.images.requires_grad
+        assert torch.equal(batch.x, before)
+        assert not batch.x.requires_grad
 
     def test_an_unconditional_madgan_ignores_the_labels_of_the_data(self, backend, configure):
         config = configure(conditional=False)

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from helpers.playing import batch_of, check_losses, play, step_of
+from helpers.players import batch_of, check_losses, play, step_of
 from pydantic import ValidationError
 from torch import nn
 
 import genaug
-from genaug.modalities.image import Image
 from genaug.backends import Batch, Normal, Spec, registry
 from genaug.errors import InputError
+from genaug.modalities.image import Image
 from genaug_wgan_gp.backend import WGANGP, WGANGPConfig
 
 SHAPES = [(1, 1, 1), (1, 8, 8), (1, 27, 27), (2, 13, 40), (3, 32, 32), (4, 5, 9)]
@@ -60,7 +60,7 @@ class TestLabels:
         config = configure()
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         batch = batch_of((1, 8, 8))
-        other = Batch(batch.images, (batch.labels + 1) % 3)
+        other = Batch(batch.x, (batch.labels + 1) % 3)
         values = [play(backend, config, spec, one)[0][player].value for one in (batch, other)]
         assert not torch.equal(*values)
 
@@ -110,7 +110,7 @@ class TestLoss:
             z, weight, later = draws.latents(4)["z"], draws.uniform(4, 1, 1, 1), draws.latents(4)["z"]
             step = step_of(config, spec)
             got = [WGANGP().loss(player, nets, batch, step) for player in ("critic", "generator")]
-            real = batch.images.flatten(1).double().numpy()
+            real = batch.x.flatten(1).double().numpy()
             fakes = [np.repeat(0.3 * code[:, :1].double().numpy(), 4, axis=1) for code in (z, later)]
             return *got, real, *fakes, weight.flatten(1).double().numpy(), batch.labels.numpy(), nets
 
@@ -174,10 +174,10 @@ class TestLoss:
 
     def test_the_batch_is_left_as_it_was(self, backend, configure):
         config, batch = configure(), batch_of((1, 8, 8))
-        before = batch.images.clone()
+        before = batch.x.clone()
         play(backend, config, backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3)), batch)
-        assert torch.equal(batch.images, before)
-        assert not batch.images.requires_grad
+        assert torch.equal(batch.x, before)
+        assert not batch.x.requires_grad
 
     @pytest.mark.parametrize("loss", LOSSES)
     @pytest.mark.parametrize("policy", [(), ("translation", "affine", "color", "cutout")])

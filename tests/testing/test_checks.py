@@ -45,7 +45,7 @@ class Honest(Backend):
         generator.shape = spec.shape
         return nn.ModuleDict({"generator": generator, "critic": Net(pixels, 1, spec.num_classes)})
 
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         return self.unbounded(nets["generator"], latents, labels).tanh()
 
     def unbounded(self, generator, latents, labels):
@@ -58,12 +58,12 @@ class Honest(Backend):
         labels = batch.labels if step.spec.takes_labels else None
         objective = OBJECTIVES["nonsaturating"]
         if player == "generator":
-            step.cache["fake"] = self.generate(nets, step.latents(len(batch.images)), labels)
+            step.cache["fake"] = self.generate(nets, step.latents(len(batch.x)), labels)
             score = nets["critic"](step.cache["fake"], labels)
             return Loss(objective.generator(score, score))
         fake = nets["critic"](step.cache["fake"].detach(), labels)
         with step.float32():
-            images = batch.images.clone().requires_grad_()
+            images = batch.x.clone().requires_grad_()
             real = nets["critic"](images, labels)
             value = objective.discriminator(real, fake)
             if step.index % 4 == 0:
@@ -73,7 +73,7 @@ class Honest(Backend):
 
 class Unconditional(Honest):
     def describe(self, config, data):
-        return super().describe(config, data).model_copy(update={"num_classes": 0, "classes": None})
+        return super().describe(config, data).model_copy(update={"classes": None})
 
 
 class Untrained(Honest):
@@ -101,29 +101,29 @@ class TakesTurns(Honest):
 
 
 class Unbounded(Honest):
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         return self.unbounded(nets["generator"], latents, labels)
 
 
 class UnitRange(Honest):
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         return self.unbounded(nets["generator"], latents, labels).sigmoid()
 
 
 class Bytes(Honest):
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         images = super().generate(nets, latents, labels)
         return images if torch.is_grad_enabled() else (images * 127).to(torch.int8)
 
 
 class Doubles(Honest):
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         images = super().generate(nets, latents, labels)
         return images if torch.is_grad_enabled() else images.double()
 
 
 class IgnoresLabels(Honest):
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         return super().generate(nets, latents, None)
 
 
@@ -138,12 +138,12 @@ class LearnsNoLabels(Honest):
 
 class GlobalNoise(Honest):
     def loss(self, player, nets, batch, step):
-        noisy = batch.images + 0.1 * torch.randn_like(batch.images)
+        noisy = batch.x + 0.1 * torch.randn_like(batch.x)
         return super().loss(player, nets, type(batch)(noisy, batch.labels), step)
 
 
 class GlobalSeed(Honest):
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         torch.manual_seed(0)
         return super().generate(nets, latents, labels)
 
@@ -155,7 +155,7 @@ class Remembers(Honest):
         self.mean = 0
 
     def loss(self, player, nets, batch, step):
-        self.mean = 0.5 * self.mean + 0.5 * batch.images.mean(0).detach()
+        self.mean = 0.5 * self.mean + 0.5 * batch.x.mean(0).detach()
         found = super().loss(player, nets, batch, step)
         if player == "critic":
             return found
@@ -170,7 +170,7 @@ class KeepsItOffTheStateDict(Honest):
         nets["generator"].shift = torch.zeros(1)
         return nets
 
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         return (self.unbounded(nets["generator"], latents, labels) + nets["generator"].shift).tanh()
 
     def loss(self, player, nets, batch, step):
@@ -205,7 +205,7 @@ class KeepsTheGraph(Honest):
 class KeepsSamples(Honest):
     kept: list[Any] = []  # noqa: RUF012
 
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         images = super().generate(nets, latents, labels)
         if not torch.is_grad_enabled():
             self.kept.append(images)
@@ -213,7 +213,7 @@ class KeepsSamples(Honest):
 
 
 class EvenSides(Honest):
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         images = super().generate(nets, latents, labels)
         height, width = images.shape[2] // 2 * 2, images.shape[3] // 2 * 2
         return images if torch.is_grad_enabled() else images[:, :, :height, :width]
@@ -221,7 +221,7 @@ class EvenSides(Honest):
 
 class FailsOnOddSides(Honest):
     def loss(self, player, nets, batch, step):
-        if batch.images.shape[2] % 2:
+        if batch.x.shape[2] % 2:
             raise RuntimeError("The size of tensor a (9) must match the size of tensor b (8)")
         return super().loss(player, nets, batch, step)
 
@@ -241,14 +241,14 @@ class Lossy(Honest):
 class OnesOnTheCPU(Honest):
     def loss(self, player, nets, batch, step):
         found = super().loss(player, nets, batch, step)
-        score = nets["critic"](batch.images, batch.labels)
+        score = nets["critic"](batch.x, batch.labels)
         return Loss(found.value + binary_cross_entropy_with_logits(score, torch.ones(len(score), 1)))
 
 
 class NoiseOnTheCPU(Honest):
     """``linear`` is one of those that don't object on the meta device."""
 
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         shift = nn.functional.linear(latents["z"], torch.zeros(1, latents["z"].shape[1]))
         return (self.unbounded(nets["generator"], latents, labels) + shift[:, :, None, None]).tanh()
 
@@ -264,17 +264,17 @@ class Unstable(Honest):
 
 
 class IgnoresLatents(Honest):
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         return super().generate(nets, {"z": 0 * latents["z"]}, labels)
 
 
 class LooksAtTheBatch(Honest):
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         return (self.unbounded(nets["generator"], latents, labels) + latents["z"].mean()).tanh()
 
 
 class UsesTheCritic(Honest):
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         return super().generate(nets, latents, labels) * nets["critic"].last.weight.mean()
 
 
@@ -284,7 +284,7 @@ class Counts(Honest):
         nets["generator"].register_buffer("calls", torch.zeros(()))
         return nets
 
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         nets["generator"].calls += 1
         return super().generate(nets, latents, labels)
 
@@ -332,7 +332,7 @@ class NotAScalar(Honest):
 
 class InPlace(Honest):
     def loss(self, player, nets, batch, step):
-        batch.images.mul_(0.5)
+        batch.x.mul_(0.5)
         return super().loss(player, nets, batch, step)
 
 
@@ -344,7 +344,7 @@ class NeedsLabels(Honest):
 
 class Float32Only(Honest):
     def loss(self, player, nets, batch, step):
-        nets["critic"](batch.images, batch.labels).detach().numpy()
+        nets["critic"](batch.x, batch.labels).detach().numpy()
         return super().loss(player, nets, batch, step)
 
 
@@ -432,7 +432,7 @@ def test_options_reach_the_backend(register_backend):
 
     register_backend("curious", Curious)
     BY_NAME["check_image_dtype"]("curious", {"latent_size": 3})
-    Curious.small = {"latent_size": 5}
+    Curious.tiny = {"latent_size": 5}
     BY_NAME["check_image_dtype"]("curious")
     assert set(seen) == {3, 5}
     with pytest.raises(InputError, match="latent_size: Input should be a valid integer"):

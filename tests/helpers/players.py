@@ -1,8 +1,8 @@
-"""What the tests of all backends play with: a batch, a step, and one turn of every player."""
+"""What the tests of all backends use: a batch, a training step, and the loss of each player."""
 
 import torch
 
-from genaug.backends import Batch
+from genaug.backends import Batch, Inputs
 from genaug.training.distributed import Share
 from genaug.training.streams import TrainingStep
 
@@ -16,20 +16,35 @@ def batch_of(shape, n=4, classes=3):
 
 
 def step_of(config, spec, index=0, policy=(), dtype=torch.float32):
-    step = TrainingStep(config, spec, seed=0, device=CPU, dtype=dtype, share=Share(), policy=policy)
+    step = TrainingStep(config, spec, [], seed=0, device=CPU, dtype=dtype, share=Share(), policy=policy)
     step.begin(index)
     return step
 
 
-def play(backend, config, spec, batch, index=0, policy=()):
-    """The losses of both players' turns and their gradients' sums, on fresh networks."""
+def generate(backend, nets, latents, labels=None):
+    """Samples of these latents and labels, from networks that need no further noise and no conditions."""
+    return backend.generate(nets, Inputs(latents, labels, no_noise))
+
+
+def no_noise(*shape):
+    raise AssertionError("these networks draw no noise besides their latents")
+
+
+def loss_of(name, backend, nets, batch, step):
+    """The loss of one player."""
+    players = {player.name: player for player in backend.players(step.config, nets)}
+    return players[name].loss(nets, batch, step)
+
+
+def losses_of(backend, config, spec, batch, index=0, policy=()):
+    """The losses of all players of a step, and the gradients of their networks, by name; on fresh networks."""
     torch.manual_seed(0)
     nets = backend.build(config, spec)
     step = step_of(config, spec, index, policy)
     losses, gradients = {}, {}
     for player in backend.players(config, nets):
         nets.zero_grad()
-        losses[player.name] = backend.loss(player.name, nets, batch, step)
+        losses[player.name] = player.loss(nets, batch, step)
         losses[player.name].value.backward()
         gradients[player.name] = [parameter.grad for parameter in nets[player.name].parameters()]
     return losses, gradients
@@ -37,7 +52,7 @@ def play(backend, config, spec, batch, index=0, policy=()):
 
 def check_losses(backend, config, spec, batch, index=0):
     """Every player's loss is a finite number with finite gradients for all its parameters; their names."""
-    losses, gradients = play(backend, config, spec, batch, index)
+    losses, gradients = losses_of(backend, config, spec, batch, index)
     for name, loss in losses.items():
         assert loss.value.shape == ()
         assert loss.value.isfinite()
@@ -46,7 +61,7 @@ def check_losses(backend, config, spec, batch, index=0):
 
 
 def check_penalties_are_float32(backend, config, spec, last):
-    """In bfloat16 the discriminator's turn runs in float32, with its penalties, and the generator's doesn't.
+    """In bfloat16 the discriminator's loss runs in float32, with its penalties, and the generator's doesn't.
 
     ``last`` names the discriminator's last layer.
     """
@@ -55,8 +70,8 @@ def check_penalties_are_float32(backend, config, spec, last):
     getattr(nets["discriminator"], last).register_forward_hook(lambda module, inputs, out: types.append(out.dtype))
     step = step_of(config, spec, dtype=torch.bfloat16)
     with step.networks():
-        backend.loss("generator", nets, batch_of(spec.shape), step)
+        loss_of("generator", backend, nets, batch_of(spec.shape), step)
         assert set(types) == {torch.bfloat16}
         types.clear()
-        backend.loss("discriminator", nets, batch_of(spec.shape), step)
+        loss_of("discriminator", backend, nets, batch_of(spec.shape), step)
     assert set(types) == {torch.float32}
