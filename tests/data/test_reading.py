@@ -73,18 +73,19 @@ class TestImageSize:
         assert float(data.x.float().mean()) > 180
 
     def test_smaller_images_are_enlarged(self):
-        assert read_samples(Items([pil(size=(3, 5))]), image_size=16).images.shape == (1, 1, 16, 16)
+        assert read_samples(Items([pil(size=(3, 5))]), image_size=16).x.shape == (1, 1, 16, 16)
 
     def test_sizes_that_vary_are_refused_without_it(self):
         items = Items([pil(), pil(), pil(size=(6, 5))])
         with pytest.raises(
-            InputError, match=r"image 2 has shape \(1, 5, 6\), the ones before it \(1, 4, 6\).*image_size="
+            InputError,
+            match=r"item 2 of the dataset has shape \(1, 5, 6\), the ones before it \(1, 4, 6\).*image_size=",
         ):
             read_samples(items)
-        assert read_samples(items, image_size=4).images.shape == (3, 1, 4, 4)
+        assert read_samples(items, image_size=4).x.shape == (3, 1, 4, 4)
 
     def test_channels_that_vary_are_refused_with_it_too(self):
-        with pytest.raises(InputError, match=r"image 1 has shape \(3, 4, 4\)"):
+        with pytest.raises(InputError, match=r"item 1 of the dataset has shape \(3, 4, 4\)"):
             read_samples(Items([pil(), pil("RGB")]), image_size=4)
 
     def test_images_too_large_are_refused(self):
@@ -177,18 +178,18 @@ LABELLED = ((UINT8, 0), (UINT8, 1))
 class TestClassNames:
     def test_names_come_along_also_of_classes_without_images(self):
         data = read_samples(Items(LABELLED, classes=["cat", "dog", "owl"]))
-        assert data.spec.classes == ("cat", "dog", "owl")
+        assert data.spec.class_names == ("cat", "dog", "owl")
         assert data.spec.num_classes == 3
 
     def test_through_subset_and_concat(self):
         items = Items(LABELLED, classes=["cat", "dog"])
-        assert read_samples(Subset(items, [0])).spec.classes == ("cat", "dog")
-        assert read_samples(ConcatDataset([items, items])).spec.classes == ("cat", "dog")
+        assert read_samples(Subset(items, [0])).spec.class_names == ("cat", "dog")
+        assert read_samples(ConcatDataset([items, items])).spec.class_names == ("cat", "dog")
 
     @pytest.mark.parametrize(("names", "classes"), [(["cat"], 2), (["cat", "cat", "owl"], 3), (["a" * 201, "b"], 2)])
     def test_names_that_do_not_tell_classes_apart_are_left_out(self, names, classes):
         spec = read_samples(Items(LABELLED, classes=names)).spec
-        assert spec.classes is None
+        assert spec.class_names is None
         assert spec.num_classes == classes
 
     def test_an_unlabelled_dataset_has_none(self):

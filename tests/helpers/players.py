@@ -2,9 +2,12 @@
 
 import torch
 
-from genaug.backends import Batch, Inputs
+from genaug.backends import Batch, Inputs, Spec
+from genaug.data.reading import Samples
+from genaug.modalities import Image
 from genaug.training.distributed import Share
 from genaug.training.streams import TrainingStep
+from genaug.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -58,6 +61,20 @@ def check_losses(backend, config, spec, batch, index=0):
         assert loss.value.isfinite()
         assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients[name])
     return list(losses)
+
+
+def check_labels_are_ignored(backend, config, shape=(1, 8, 8)):
+    """Labeled data are trained on as unlabeled ones are."""
+    x = torch.randint(0, 256, (12, *shape), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    logs = []
+    for labels in (torch.arange(12) % 3, None):
+        spec = Spec(sample=Image(*shape), classes=3 if labels is not None else None)
+        trainer = Trainer(backend, config, Samples(x, labels, spec), batch_size=6)
+        assert trainer.batches.batch(0).labels is None
+        logs.append([trainer.step(index) for index in range(3)])
+    for one, other in zip(*logs, strict=True):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def check_penalties_are_float32(backend, config, spec, last):
