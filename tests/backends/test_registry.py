@@ -570,7 +570,7 @@ def test_networks_that_are_kept_but_not_built_are_named(install: Install) -> Non
     install("acme", plugin("register('forgets', 'genaug_acme.backend:Forgets')"), backend=MANY)
     forgets, spec = registry.resolve("forgets"), Spec(sample=Image(1, 8, 8))
     for build in (registry.built, registry.kept):
-        with pytest.raises(PluginError, match="genaug-acme .*: build failed .*with 'fourth', 'fifth' in it"):
+        with pytest.raises(PluginError, match=r"genaug-acme .*: build failed .*with 'fourth', 'fifth' in it"):
             build(forgets, forgets.Config(), spec)
 
 

@@ -1,4 +1,4 @@
-"""Run by ``test_distributed.py`` under torchrun, and imported by it: makes steps and keeps every gradient and weight."""
+"""Run by ``test_distributed.py`` under torchrun, and imported by it: makes steps, keeps all gradients and weights."""
 
 import sys
 from pathlib import Path

@@ -144,7 +144,7 @@ class TestModality:
         assert parse(image) is image
         assert list(MODALITIES) == ["image"]
         for kind in ("sound", None, 5, ["image"], {}):
-            with pytest.raises(ValueError, match="unknown kind of sample .*known are image"):
+            with pytest.raises(ValueError, match=r"unknown kind of sample .*known are image"):
                 parse({"kind": kind})
 
     def test_too_many_numbers_are_refused(self):
