@@ -38,6 +38,8 @@ class Image(Modality):
     else:
 
         def __init__(self, *size, **fields):
+            if len(size) > 3:
+                raise TypeError(f"Image takes channels, height and width, got {len(size)} numbers: {size}")
             super().__init__(**dict(zip(("channels", "height", "width"), size, strict=False)), **fields)
 
     @property

@@ -139,12 +139,14 @@ def check_latents_reach_images(subject: Subject) -> None:
 
 @check()
 def check_samples_are_independent(subject: Subject) -> None:
-    """An image depends on its own latents and label only, not on what else is in the batch."""
+    """An image depends on its own latents, label and conditions only, not on what else is in the batch."""
     case = subject.case()
     inputs, others = case.inputs(6), case.inputs(6, seed=1)
     alone = case.generate(case.networks, case.inputs(6))[0]
     for name, code in inputs.latents.items():
         code[1:] = others.latents[name][1:]
+    for values in inputs.conditions.values():
+        values[1:] = values[1:].flip(0)
     if inputs.labels is not None:
         inputs.labels[1:] = 0
     among = case.generate(case.networks, inputs)[0]

@@ -1,7 +1,7 @@
 """What a backend is checked on: small data sets, a few training steps, and the images that come of them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -111,8 +111,14 @@ class Case:
         return Inputs(self.latents(n, seed), self.labels(n), noise_rows(seed, 0, n, CPU), conditions)
 
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
-        """What the backend makes of these, in evaluation mode, with no other networks than those that it keeps."""
+        """What the backend makes of these, in evaluation mode, with no other networks than those that it keeps.
+
+        Every call draws the same noise, so that samples differ by what is passed only.
+        """
         kept = nn.ModuleDict({role: nets[role] for role in self.backend.keeps})
+        values = (*inputs.latents.values(), *inputs.conditions.values(), inputs.labels)
+        n = next((len(rows) for rows in values if rows is not None), 1)
+        inputs = replace(inputs, noise=noise_rows(0, 0, n, CPU))
         with torch.no_grad():
             return self.backend.generate(kept.eval(), inputs)
 

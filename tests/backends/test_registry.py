@@ -18,10 +18,11 @@ from typer.testing import CliRunner
 
 import genaug
 import genaug.testing
-from genaug.backends import registry
+from genaug.backends import Spec, registry
 from genaug.backends.registry import Problem, discover, resolve
 from genaug.cli import app
 from genaug.errors import PluginError
+from genaug.modalities import Image
 
 BACKEND = """
     from genaug.backends import Backend, BackendConfig
@@ -31,7 +32,7 @@ BACKEND = """
             latent_size: int = 8
 
         def build(self, config, spec): ...
-        def generate(self, nets, latents, labels): ...
+        def generate(self, nets, inputs): ...
 
     class NoConfig(Acme):
         Config = None
@@ -463,7 +464,7 @@ def test_what_a_plugin_prints_does_not_spoil_json_and_is_shown_with_debug(instal
 FAULTY = """
     import torch
     from torch import nn
-    from genaug.backends import Backend, BackendConfig, Loss, Player
+    from genaug.backends import Backend, BackendConfig, Loss, Player, adam
 
     class Acme(Backend):
         class Config(BackendConfig):
@@ -485,22 +486,22 @@ FAULTY = """
             net.fault = config.fault
             return nn.ModuleDict({"generator": net})
 
-        def generate(self, nets, latents, labels):
+        def generate(self, nets, inputs):
             if nets["generator"].fault == "generate":
                 raise IndexError("no such layer")
-            return nets["generator"](latents["z"])
+            return nets["generator"](inputs.latents["z"])
 
         def players(self, config, nets):
             if config.fault == "players":
                 return [5]
-            return [Player("one", nets["generator"].parameters(), lr=1e-3)]
+            return [Player("one", nets["generator"].parameters(), self.loss, adam(1e-3))]
 
-        def loss(self, player, nets, batch, step):
+        def loss(self, nets, batch, step):
             if step.config.fault == "loss":
                 return None
             if step.config.fault == "gradient":
                 return Loss(torch.zeros(()))
-            return Loss(nets["generator"](step.latents(len(batch.images))["z"]).square().mean())
+            return Loss(nets["generator"](step.latents(len(batch.x))["z"]).square().mean())
 """
 
 
@@ -532,3 +533,57 @@ def test_a_backend_that_fails_is_named_with_its_distribution(
         genaug.fit("acme", tiny_set, out=tmp_path / "bad", steps=1, batch_size=4, config={"fault": fault}, device="cpu")
     assert str(failed.value).startswith(f"backend 'acme' of genaug-acme 1.2: {says}")
     assert str(failed.value).endswith("Reinstall or update genaug-acme, or tell its authors.")
+
+
+MANY = """
+    from torch import nn
+    from genaug.backends import Backend, BackendConfig
+
+    class Many(Backend):
+        class Config(BackendConfig):
+            latent_size: int = 4
+
+        keeps = ("second", "first")
+
+        def build(self, config, spec):
+            return nn.ModuleDict({name: nn.Linear(1, 1) for name in ("first", "second", "third")})
+
+        def generate(self, nets, inputs):
+            raise NotImplementedError
+
+        def score(self, nets, x, labels):
+            return x.flatten(1).sum(1)
+
+    class Forgets(Many):
+        keeps = ("first", "fourth", "fifth")
+"""
+
+
+def test_kept_networks_are_those_that_the_backend_keeps_in_its_order(install: Install) -> None:
+    install("acme", plugin("register('many', 'genaug_acme.backend:Many')"), backend=MANY)
+    many, spec = registry.resolve("many"), Spec(sample=Image(1, 8, 8))
+    assert list(registry.built(many, many.Config(), spec)) == ["first", "second", "third"]
+    assert list(registry.kept(many, many.Config(), spec)) == ["second", "first"]
+
+
+def test_networks_that_are_kept_but_not_built_are_named(install: Install) -> None:
+    install("acme", plugin("register('forgets', 'genaug_acme.backend:Forgets')"), backend=MANY)
+    forgets, spec = registry.resolve("forgets"), Spec(sample=Image(1, 8, 8))
+    for build in (registry.built, registry.kept):
+        with pytest.raises(PluginError, match=r"genaug-acme .*: build failed .*with 'fourth', 'fifth' in it"):
+            build(forgets, forgets.Config(), spec)
+
+
+def test_the_backends_that_offer_an_optional_method_are_found_by_it(install: Install) -> None:
+    hook = plugin("register('many', 'genaug_acme.backend:Many'); register('broken', 'genaug_acme.nothing:Broken')")
+    install("acme", hook, backend=MANY)
+    assert registry.offering("encode") == ["infogan"]
+    assert registry.offering("classify") == ["infogan"]
+    assert registry.offering("score") == ["infogan", "many"]
+    assert "many" not in registry.offering("players")
+    assert {"cgan", "infogan", "mad-gan", "wgan-gp"} <= set(registry.offering("players"))
+    assert [registry.resolve("many").offers(method) for method in ("players", "encode", "score")] == [
+        False,
+        False,
+        True,
+    ]

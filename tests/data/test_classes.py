@@ -13,7 +13,7 @@ from genaug.backends import Spec
 from genaug.data.class_folders import folder_names
 from genaug.data.classes import class_names, find_classes, match_classes, matched_by_number, renumbered
 from genaug.errors import BlendWarning, InputError
-from genaug.modalities.image import to_uint8
+from genaug.modalities.image import Image, to_uint8
 
 LABELS = [0, 1, 2] * 4
 

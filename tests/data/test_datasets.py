@@ -8,8 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.utils.data import Subset
 
-from genaug.data.datasets import few_per_class, load_data
-from genaug.data.datasets import Digits, public_name
+from genaug.data.datasets import Digits, few_per_class, load_data, public_name
 from genaug.errors import DataWarning, InputError
 
 # Where torchvision's files of MNIST lie, for the one test that reads them.

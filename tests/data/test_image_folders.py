@@ -132,7 +132,7 @@ class TestFormats:
         data = load_data(f"folder:{tmp_path}")
         assert set(names(data)) == expected
         assert len(expected) >= 9
-        assert read_samples(data).images.shape[0] == len(expected)
+        assert read_samples(data).x.shape[0] == len(expected)
 
     def test_one_line_says_what_was_read_and_what_was_left_out(self, tmp_path):
         data = sets(tmp_path, "cat", "dog")
@@ -277,7 +277,7 @@ class TestWithoutClasses:
         data = load_data(f"folder:{tmp_path}")
         assert data[0].mode == "L"
         read = read_samples(data)
-        assert (read.labels, read.spec.num_classes, len(read.images)) == (None, 0, 3)
+        assert (read.labels, read.spec.num_classes, len(read.x)) == (None, 0, 3)
         assert "3 images without classes" in data.summary
 
     def test_flat_splits_too(self, tmp_path):

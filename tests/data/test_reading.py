@@ -50,9 +50,9 @@ UINT8 = torch.full((1, 4, 6), 7, dtype=torch.uint8)
 )
 def test_images_as_they_come(image):
     data = read_samples(Items([(image, 0), (image, 1)]))
-    assert data.images.dtype == torch.uint8
-    assert data.images.shape == (2, 1, 4, 6)
-    assert bool((data.images == 7).all())
+    assert data.x.dtype == torch.uint8
+    assert data.x.shape == (2, 1, 4, 6)
+    assert bool((data.x == 7).all())
     assert data.labels.tolist() == [0, 1]
     assert data.spec.shape == (1, 4, 6)
     assert data.spec.num_classes == 2
@@ -68,23 +68,24 @@ class TestImageSize:
         image = torch.zeros(1, 8, 24, dtype=torch.uint8)
         image[..., 8:16] = 200  # the middle third is the centre square
         data = read_samples(Items([image, image.transpose(1, 2)]), image_size=4)
-        assert data.images.shape == (2, 1, 4, 4)
-        assert bool((data.images[:, :, 1:3, 1:3] == 200).all())
-        assert float(data.images.float().mean()) > 180
+        assert data.x.shape == (2, 1, 4, 4)
+        assert bool((data.x[:, :, 1:3, 1:3] == 200).all())
+        assert float(data.x.float().mean()) > 180
 
     def test_smaller_images_are_enlarged(self):
-        assert read_samples(Items([pil(size=(3, 5))]), image_size=16).images.shape == (1, 1, 16, 16)
+        assert read_samples(Items([pil(size=(3, 5))]), image_size=16).x.shape == (1, 1, 16, 16)
 
     def test_sizes_that_vary_are_refused_without_it(self):
         items = Items([pil(), pil(), pil(size=(6, 5))])
         with pytest.raises(
-            InputError, match=r"image 2 has shape \(1, 5, 6\), the ones before it \(1, 4, 6\).*image_size="
+            InputError,
+            match=r"item 2 of the dataset has shape \(1, 5, 6\), the ones before it \(1, 4, 6\).*image_size=",
         ):
             read_samples(items)
-        assert read_samples(items, image_size=4).images.shape == (3, 1, 4, 4)
+        assert read_samples(items, image_size=4).x.shape == (3, 1, 4, 4)
 
     def test_channels_that_vary_are_refused_with_it_too(self):
-        with pytest.raises(InputError, match=r"image 1 has shape \(3, 4, 4\)"):
+        with pytest.raises(InputError, match=r"item 1 of the dataset has shape \(3, 4, 4\)"):
             read_samples(Items([pil(), pil("RGB")]), image_size=4)
 
     def test_images_too_large_are_refused(self):
@@ -162,7 +163,7 @@ class TestLabels:
         data = read_samples(Items([item, item]))
         assert data.labels is None
         assert data.spec.num_classes == 0
-        assert data.images.shape == (2, 1, 4, 6)
+        assert data.x.shape == (2, 1, 4, 6)
 
     def test_a_tensor_dataset_of_images_alone(self):
         assert read_samples(TensorDataset(torch.zeros(3, 1, 4, 4, dtype=torch.uint8))).labels is None
@@ -177,18 +178,18 @@ LABELLED = ((UINT8, 0), (UINT8, 1))
 class TestClassNames:
     def test_names_come_along_also_of_classes_without_images(self):
         data = read_samples(Items(LABELLED, classes=["cat", "dog", "owl"]))
-        assert data.spec.classes == ("cat", "dog", "owl")
+        assert data.spec.class_names == ("cat", "dog", "owl")
         assert data.spec.num_classes == 3
 
     def test_through_subset_and_concat(self):
         items = Items(LABELLED, classes=["cat", "dog"])
-        assert read_samples(Subset(items, [0])).spec.classes == ("cat", "dog")
-        assert read_samples(ConcatDataset([items, items])).spec.classes == ("cat", "dog")
+        assert read_samples(Subset(items, [0])).spec.class_names == ("cat", "dog")
+        assert read_samples(ConcatDataset([items, items])).spec.class_names == ("cat", "dog")
 
     @pytest.mark.parametrize(("names", "classes"), [(["cat"], 2), (["cat", "cat", "owl"], 3), (["a" * 201, "b"], 2)])
     def test_names_that_do_not_tell_classes_apart_are_left_out(self, names, classes):
         spec = read_samples(Items(LABELLED, classes=names)).spec
-        assert spec.classes is None
+        assert spec.class_names is None
         assert spec.num_classes == classes
 
     def test_an_unlabelled_dataset_has_none(self):

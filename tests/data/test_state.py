@@ -88,7 +88,7 @@ def test_a_blend_leaves_the_archive_to_its_workers(archive, place, wrap, labelle
 @pytest.mark.parametrize("place", ["attribute", "list", "dictionary"])
 def test_reading_a_set_leaves_it_as_it_was(archive, place):
     real = Zipped(archive, place)
-    assert read_samples(real).images[:, 0, 0, 0].tolist() == list(range(40))
+    assert read_samples(real).x[:, 0, 0, 0].tolist() == list(range(40))
     assert len(SamplePool.from_dataset(real)) == 40
     assert labels_of(Zipped(archive, place, labelled=False)).tolist() == real.targets
     assert real.untouched

@@ -3,9 +3,8 @@
 import torch
 from torch import nn
 
-from genaug.modalities.image import Image
-
 from genaug.backends import Spec
+from genaug.modalities.image import Image
 
 SHAPE = (1, 4, 4)
 CLASSES = 3

@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Picture
 from torchvision import tv_tensors
 
 from genaug.errors import InputError
+from genaug.modalities import Image
 from genaug.modalities.image import to_float, to_pil, to_uint8
+from genaug.modalities.known import MODALITIES, modality_of, parse
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -25,8 +29,8 @@ def test_every_look_comes_back(channels):
 
 
 def test_other_pil_modes_and_flat_images():
-    assert to_uint8(Image.new("1", (4, 3), 1)).tolist() == [[[255] * 4] * 3]
-    assert to_uint8(Image.new("P", (4, 3))).shape == (3, 3, 4)
+    assert to_uint8(Picture.new("1", (4, 3), 1)).tolist() == [[[255] * 4] * 3]
+    assert to_uint8(Picture.new("P", (4, 3))).shape == (3, 3, 4)
     assert to_uint8(torch.ones(3, 4)).tolist() == [[[255] * 4] * 3]
     assert to_uint8(np.zeros((3, 4), np.uint8)).shape == (1, 3, 4)
 
@@ -38,8 +42,8 @@ def test_other_pil_modes_and_flat_images():
         (torch.tensor([[float("nan"), 1.0]]), "normalised"),
         (torch.tensor([[0.0, 200.0]]), "uint8's range: divide them by 255"),
         (np.zeros((3, 8, 8), np.uint8), r"\(H, W, C\), as arrays have it, .* got one of shape \(3, 8, 8\)"),
-        (Image.new("I;16", (4, 3)), "more than 8 bits a channel .*I;16"),
-        (Image.new("F", (4, 3)), "more than 8 bits"),
+        (Picture.new("I;16", (4, 3)), "more than 8 bits a channel .*I;16"),
+        (Picture.new("F", (4, 3)), "more than 8 bits"),
         (torch.zeros(1, 2, 2, dtype=torch.int32), "int32"),
         (torch.zeros(5, 2, 2), "1 to 4 channels"),
         (torch.zeros(1, 1, 2, 2), "1 to 4 channels"),
@@ -50,3 +54,99 @@ def test_other_pil_modes_and_flat_images():
 def test_what_is_no_image(image, message):
     with pytest.raises(InputError, match=message):
         to_uint8(image)
+
+
+class TestModality:
+    """``Image`` as the rest of the package uses a modality."""
+
+    @settings(max_examples=40)
+    @given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(0, 4))
+    def test_encoded_images_decode_to_the_same_bits(self, channels, height, width, n):
+        image = Image(channels, height, width)
+        raw = torch.randint(0, 256, (n, *image.shape)).to(torch.uint8)
+        before = raw.clone()
+        encoded = image.encode(raw)
+        assert encoded.dtype == torch.float32
+        assert encoded.shape == raw.shape
+        assert torch.equal(image.decode(encoded, torch.uint8), raw)
+        assert torch.equal(raw, before)
+
+    def test_every_value_of_a_byte_comes_back(self):
+        image, raw = Image(1, 16, 16), torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+        encoded = image.encode(raw)
+        assert (float(encoded.min()), float(encoded.max())) == (-1, 1)
+        assert torch.equal(image.decode(encoded, torch.uint8), raw)
+        for dtype in image.float_dtypes:
+            floats = image.decode(encoded, dtype)
+            assert floats.dtype == dtype
+            assert torch.allclose(floats.double(), raw.double() / 255, atol=4e-3 if dtype == torch.bfloat16 else 1e-3)
+
+    def test_what_lies_outside_is_clipped(self):
+        outputs = torch.tensor([-1e6, -1.001, -1.0, 0.0, 1.0, 1.001, 1e6]).view(1, 1, 1, 7)
+        image = Image(1, 1, 7)
+        assert image.decode(outputs, torch.uint8).flatten().tolist() == [0, 0, 0, 128, 255, 255, 255]
+        assert image.decode(outputs, torch.float32).flatten().tolist() == [0, 0, 0, 0.5, 1, 1, 1]
+
+    def test_its_size(self):
+        image = Image(3, 5, 7)
+        assert image.shape == (3, 5, 7)
+        assert (image.nbytes, image.positions, image.describe()) == (105, 35, "3x5x7")
+        assert Image.of(torch.zeros(3, 5, 7, dtype=torch.uint8)) == image
+        with pytest.raises(InputError, match=r"images of 2049x1 are too large. Pass image_size="):
+            Image.of(torch.zeros(1, 1, 2049, dtype=torch.uint8))
+
+    def test_flattened_images_are_as_far_apart_as_their_pixels(self):
+        raw = torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 1, 2, 2)
+        vectors = Image(1, 2, 2).flatten(raw)
+        assert vectors.shape == (3, 4)
+        assert vectors.dtype == torch.float32
+        assert torch.pdist(vectors).tolist() == pytest.approx([0.4, 2, 1.6])
+
+    def test_raw_samples_are_checked(self):
+        image, good = Image(1, 2, 2), torch.zeros(3, 1, 2, 2, dtype=torch.uint8)
+        assert image.check(good, 3, "it") is good
+        for bad, got in (
+            (good[:2], r"torch.uint8 of shape \(2, 1, 2, 2\)"),
+            (good.float(), r"torch.float32 of shape \(3, 1, 2, 2\)"),
+            (good.numpy(), "ndarray"),
+            (None, "NoneType"),
+        ):
+            with pytest.raises(InputError, match=rf"it returned {got}; expected torch.uint8 of shape \(3, 1, 2, 2\)"):
+                image.check(bad, 3, "it")
+        with pytest.raises(InputError, match="It holds NaN or infinity: has its generator's training diverged"):
+            image.check(good.float() / 0, 3, "it")
+
+    def test_items_of_datasets_are_recognized(self):
+        for item in (Picture.new("L", (4, 3)), np.zeros((3, 4)), torch.zeros(1, 3, 4)):
+            assert Image.accepts(item)
+            assert modality_of(item) is Image
+            assert Image.read(item).shape == (1, 3, 4)
+        assert not any(Image.accepts(item) for item in ("cat.png", None, 3, torch.zeros(4)))
+        assert modality_of("cat.png") is Image  # whose reader says what is wrong
+
+    def test_examples_are_a_pattern_per_label_and_always_the_same(self):
+        labels = torch.arange(12) % 3
+        x = Image.examples(labels, (1, 4, 4))
+        assert x.dtype == torch.uint8
+        assert x.shape == (12, 1, 4, 4)
+        assert torch.equal(x, Image.examples(labels, (1, 4, 4)))
+        distances = torch.cdist(Image(1, 4, 4).flatten(x), Image(1, 4, 4).flatten(x))
+        alike = labels[:, None] == labels
+        assert float(distances[alike].max()) < float(distances[~alike].min())
+
+    def test_a_picture_shows_the_sample(self):
+        raw = torch.randint(0, 256, (3, 5, 7)).to(torch.uint8)
+        assert torch.equal(to_uint8(Image(3, 5, 7).picture(raw)), raw)
+
+    def test_it_is_read_from_its_kind(self):
+        image = Image(3, 5, 7)
+        assert parse(image.model_dump(mode="json")) == image
+        assert parse(image) is image
+        assert list(MODALITIES) == ["image"]
+        for kind in ("sound", None, 5, ["image"], {}):
+            with pytest.raises(ValueError, match=r"unknown kind of sample .*known are image"):
+                parse({"kind": kind})
+
+    def test_too_many_numbers_are_refused(self):
+        with pytest.raises(TypeError, match="takes channels, height and width, got 4 numbers"):
+            Image(1, 2, 3, 4)

@@ -2,18 +2,24 @@
 
 import pytest
 import torch
-from helpers.playing import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
+from helpers.players import (
+    batch_of,
+    check_labels_are_ignored,
+    check_losses,
+    check_penalties_are_float32,
+    generate,
+    loss_of,
+    losses_of,
+    step_of,
+)
 from pydantic import ValidationError
 from torch import nn
-
-from genaug.modalities.image import Image
 
 from genaug.backends import Normal, Spec, registry
 from genaug.data.reading import Samples
 from genaug.errors import InputError
-from genaug.training.distributed import Share
-from genaug.training.game import Game
-from genaug.training.streams import BatchStream
+from genaug.modalities.image import Image
+from genaug.training.trainer import Trainer
 from genaug_cgan.backend import CGAN, CGANConfig
 from genaug_cgan.networks import Discriminator
 
@@ -39,7 +45,7 @@ class TestShapes:
         spec = backend.describe(config, Spec(sample=Image(*shape), classes=classes))
         nets, step = backend.build(config, spec), step_of(config, spec)
         labels = torch.arange(4) % 3 if classes else None
-        images = backend.generate(nets, step.latents(4), labels)
+        images = generate(backend, nets, step.latents(4), labels)
         assert images.shape == (4, *shape)
         assert float(images.detach().abs().max()) <= 1
         check_losses(backend, config, spec, batch_of(shape, 4, classes))
@@ -47,9 +53,9 @@ class TestShapes:
     def test_each_score_depends_on_its_own_image_only(self):
         torch.manual_seed(0)
         critic, batch = Discriminator((1, 8, 8), 3, 4, 8), batch_of((1, 8, 8), 6)
-        whole, _ = critic(batch.images, batch.labels)
+        whole, _ = critic(batch.x, batch.labels)
         assert whole.shape == (6, 1)
-        alone = torch.cat([critic(batch.images[i : i + 1], batch.labels[i : i + 1])[0] for i in range(6)])
+        alone = torch.cat([critic(batch.x[i : i + 1], batch.labels[i : i + 1])[0] for i in range(6)])
         assert torch.allclose(whole, alone, atol=1e-5)
 
 
@@ -61,31 +67,25 @@ class TestLabels:
         assert (off.num_classes, off.classes, off.takes_labels) == (0, None, False)
 
     def test_an_unconditional_gan_ignores_the_labels_of_the_data(self, backend, configure):
-        config = configure(conditional=False)
-        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
-        labelled, unlabelled = batch_of((1, 8, 8)), batch_of((1, 8, 8), classes=0)
-        values = [play(backend, config, spec, batch)[0] for batch in (labelled, unlabelled)]
-        assert all(torch.equal(values[0][name].value, values[1][name].value) for name in values[0])
+        check_labels_are_ignored(backend, configure(conditional=False))
 
     def test_the_label_changes_the_image_of_the_same_latent(self, backend, configure):
         config = configure()
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         images = torch.stack([torch.full((8, 8), value) for value in (0, 128, 255)]).to(torch.uint8)[:, None]
         data = Samples(images.repeat(8, 1, 1, 1), torch.arange(24) % 3, spec)
-        game = Game(backend, config, spec, 0, CPU, Share())
-        step, batches = step_of(config, spec), BatchStream(data, 12, 0, CPU, Share())
+        trainer = Trainer(backend, config, data, batch_size=12)
         for index in range(20):
-            step.begin(index)
-            game.play(step, batches)
+            trainer.step(index)
         z = torch.randn(1, 4).repeat(3, 1)
-        made = backend.generate(game.nets.eval(), {"z": z}, torch.arange(3)).detach().flatten(1)
+        made = generate(backend, trainer.nets.eval(), {"z": z}, torch.arange(3)).detach().flatten(1)
         assert float(torch.nn.functional.pdist(made).min()) > 0.1
 
     @pytest.mark.parametrize("conditioning", ["projection", "embedding", "concatenation"])
     def test_labels_reach_the_score(self, backend, configure, conditioning):
         config = configure(conditioning=conditioning)
         nets = backend.build(config, backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3)))
-        images = batch_of((1, 8, 8)).images
+        images = batch_of((1, 8, 8)).x
         scores = [nets["discriminator"](images, torch.full((4,), label))[0] for label in range(3)]
         assert not torch.allclose(scores[0], scores[1])
         assert not torch.allclose(scores[1], scores[2])
@@ -96,10 +96,10 @@ class TestLabels:
         config = configure(conditioning="none", classifier_weight=1.0)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         nets, batch = backend.build(config, spec), batch_of((1, 8, 8))
-        one, other = (nets["discriminator"](batch.images, torch.full((4,), label)) for label in (0, 1))
+        one, other = (nets["discriminator"](batch.x, torch.full((4,), label)) for label in (0, 1))
         assert torch.equal(one[0], other[0])
         assert one[1].shape == (4, 3)
-        _, gradients = play(backend, config, spec, batch)
+        _, gradients = losses_of(backend, config, spec, batch)
         assert all(gradient is not None for name in gradients for gradient in gradients[name])
 
     @pytest.mark.parametrize("options", [{"classifier_weight": 1.0}, {"conditioning": "embedding"}])
@@ -115,7 +115,7 @@ class TestLabels:
     def test_planes_fit_every_shape(self, backend, configure, shape, conditioning):
         config = configure(conditioning=conditioning, classifier_weight=1.0)
         spec = backend.describe(config, Spec(sample=Image(*shape), classes=3))
-        losses, gradients = play(backend, config, spec, batch_of(shape))
+        losses, gradients = losses_of(backend, config, spec, batch_of(shape))
         assert all(loss.value.isfinite() for loss in losses.values())
         assert all(gradient.isfinite().all() for name in gradients for gradient in gradients[name])
 
@@ -123,7 +123,7 @@ class TestLabels:
         config = configure()
         nets = backend.build(config, backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3)))
         z = torch.zeros(2, 4, requires_grad=True)
-        backend.generate(nets.eval(), {"z": z}, torch.tensor([0, 1])).square().sum().backward()
+        generate(backend, nets.eval(), {"z": z}, torch.tensor([0, 1])).square().sum().backward()
         assert bool((z.grad != 0).all())
 
 
@@ -154,8 +154,8 @@ class TestLoss:
             batch = batch_of((1, 2, 2))
             z = step_of(config, spec, index).latents(4)["z"]
             step = step_of(config, spec, index)
-            got = [CGAN().loss(player, nets, batch, step) for player in ("generator", "discriminator")]
-            real = 0.3 * batch.images.flatten(1).sum(1) + batch.labels
+            got = [loss_of(player, CGAN(), nets, batch, step) for player in ("generator", "discriminator")]
+            real = 0.3 * batch.x.flatten(1).sum(1) + batch.labels
             fake = 0.3 * (4 * 0.3 * z[:, 0]) + batch.labels
             return got, real.detach(), fake.detach(), nets
 
@@ -202,10 +202,10 @@ class TestLoss:
     def test_without_gamma_there_is_no_penalty(self, backend, configure, loss):
         config = configure(loss=loss, gamma=0.0, penalty_every=1)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
-        losses, _ = play(backend, config, spec, batch_of((1, 8, 8)))
+        losses, _ = losses_of(backend, config, spec, batch_of((1, 8, 8)))
         assert set(losses["discriminator"].log) == {"real_score", "fake_score", "real_above_fake"}
 
-    def test_the_discriminators_turn_leaves_the_generator_alone(self, hand):
+    def test_the_discriminators_loss_leaves_the_generator_alone(self, hand):
         (_, discriminator), _, _, nets = hand(0)
         discriminator.value.backward()
         assert nets["generator"].weight.grad is None
@@ -215,10 +215,10 @@ class TestLoss:
         config = configure(penalty_every=1)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         batch = batch_of((1, 8, 8))
-        before = batch.images.clone()
-        play(backend, config, spec, batch)
-        assert torch.equal(batch.images, before)
-        assert not batch.images.requires_grad
+        before = batch.x.clone()
+        losses_of(backend, config, spec, batch)
+        assert torch.equal(batch.x, before)
+        assert not batch.x.requires_grad
 
     @pytest.mark.parametrize("loss", LOSSES)
     @pytest.mark.parametrize("policy", [(), ("translation", "affine", "color", "cutout")])
@@ -226,7 +226,7 @@ class TestLoss:
         config = configure(loss=loss)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         for index in (0, 1):  # with and without penalty
-            losses, gradients = play(backend, config, spec, batch_of((1, 8, 8)), index, policy)
+            losses, gradients = losses_of(backend, config, spec, batch_of((1, 8, 8)), index, policy)
             assert all(loss.value.isfinite() for loss in losses.values())
             assert all(any(float(g.abs().sum()) > 0 for g in gradients[name]) for name in losses)
 

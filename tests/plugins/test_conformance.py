@@ -2,10 +2,9 @@
 
 import pytest
 
-from genaug.modalities.image import Image
-
 from genaug.backends import Spec
 from genaug.backends.registry import discover, resolve
+from genaug.modalities.image import Image
 from genaug.testing import parametrize_with_checks
 
 OURS = [name for name, info in discover().backends.items() if info.distribution == "genaug"]
@@ -27,4 +26,4 @@ def test_the_checks_run_on_small_networks(name):
     def weights(config):
         return sum(p.numel() for p in backend.build(config, backend.describe(config, data)).parameters())
 
-    assert weights(backend.Config(**backend.small)) < weights(backend.Config()) / 10
+    assert weights(backend.Config(**backend.tiny)) < weights(backend.Config()) / 10

@@ -4,7 +4,15 @@ import math
 
 import pytest
 import torch
-from helpers.playing import CPU, batch_of, check_losses, play, step_of
+from helpers.players import (
+    CPU,
+    batch_of,
+    check_losses,
+    generate,
+    loss_of,
+    losses_of,
+    step_of,
+)
 from pydantic import ValidationError
 from scipy.special import log_softmax
 from scipy.stats import norm
@@ -12,15 +20,13 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import genaug
-from genaug.modalities.image import Image
-from genaug.backends import Batch, Categorical, Spec, Uniform, registry
+from genaug.backends import Batch, Categorical, Spec, Uniform, adam, registry
 from genaug.data.reading import Samples
 from genaug.errors import InputError
+from genaug.modalities.image import Image
 from genaug.training.checkpoint import newest_checkpoint
-from genaug.training.distributed import Share
-from genaug.training.game import Game
 from genaug.training.run_folder import RunFolder
-from genaug.training.streams import BatchStream
+from genaug.training.trainer import Trainer
 from genaug_infogan.backend import InfoGAN, InfoGANConfig
 from genaug_infogan.information import codes_of, entropy, information, log_likelihood, outputs_of
 
@@ -46,6 +52,10 @@ def configure(**options):
     return InfoGANConfig(**{**TINY, **options})
 
 
+def no_fakes():
+    raise AssertionError("the fakes of this step are there already")
+
+
 def spec_of(config, shape=(1, 8, 8), classes=3):
     return InfoGAN().describe(config, Spec(sample=Image(*shape), classes=classes))
 
@@ -68,7 +78,7 @@ class TestShapes:
         config = configure(**codes)
         spec = spec_of(config, shape)
         nets, step = backend.build(config, spec), step_of(config, spec)
-        images = backend.generate(nets, step.latents(4), None)
+        images = generate(backend, nets, step.latents(4), None)
         assert images.shape == (4, *shape)
         assert float(images.detach().abs().max()) <= 1
         check_losses(backend, config, spec, batch_of(shape), 0)
@@ -76,7 +86,7 @@ class TestShapes:
     def test_codes_are_read_off_an_image_by_itself_once_trained(self, backend):
         config = configure()
         torch.manual_seed(0)
-        critic, images = backend.build(config, spec_of(config))["discriminator"].eval(), batch_of((1, 8, 8), 6).images
+        critic, images = backend.build(config, spec_of(config))["discriminator"].eval(), batch_of((1, 8, 8), 6).x
         score, read = critic(images)
         assert score.shape == (6, 1)
         assert {name: tuple(numbers.shape) for name, numbers in read.items()} == {
@@ -111,10 +121,10 @@ class TestSpec:
         torch.manual_seed(0)
         nets = backend.build(config, spec).eval()
         one = {name: rows[:1] for name, rows in step_of(config, spec).latents(1).items()}
-        before = backend.generate(nets, one, None)
+        before = generate(backend, nets, one, None)
         for name, rows in one.items():
             changed = (rows + 1) % 10 if name == "c1" else rows + 0.5
-            assert not torch.allclose(backend.generate(nets, {**one, name: changed}, None), before)
+            assert not torch.allclose(generate(backend, nets, {**one, name: changed}, None), before)
 
 
 class TestBound:
@@ -191,12 +201,12 @@ class TestLoss:
             batch = batch_of((1, 2, 2))
             drawn = step_of(config, spec, index).latents(4)
             step = step_of(config, spec, index)
-            got = [InfoGAN().loss(player, nets, batch, step) for player in ("generator", "discriminator")]
+            got = [loss_of(player, InfoGAN(), nets, batch, step) for player in ("generator", "discriminator")]
             total = (4 * 0.3 * drawn["z"][:, 0]).double()
             logits = torch.stack([total, 0 * total, 0 * total], 1).numpy()
             category = log_softmax(logits, axis=1)[range(4), drawn["c1"].numpy()].mean() + math.log(3)
             code = norm.logpdf(drawn["u1"][:, 0].double().numpy(), 2 * total.numpy()).mean() + math.log(2)
-            real = 0.3 * batch.images.double().flatten(1).sum(1)
+            real = 0.3 * batch.x.double().flatten(1).sum(1)
             return got, real, 0.3 * total, (category, code), nets
 
         return losses
@@ -214,32 +224,32 @@ class TestLoss:
         assert discriminator.log["real_score"].item() == pytest.approx(float(real.mean()), rel=1e-5)
         assert not any(value.requires_grad for value in discriminator.log.values())
 
-    def test_the_discriminators_turn_leaves_the_generator_alone(self, hand):
+    def test_the_discriminators_loss_leaves_the_generator_alone(self, hand):
         (_, discriminator), _, _, _, nets = hand(0)
         discriminator.value.backward()
         assert nets["generator"].weight.grad is None
 
     def test_a_batch_of_one_is_refused(self, backend):
         config = configure()
-        with pytest.raises(InputError, match="need 2 images at least: use a larger batch_size"):
-            play(backend, config, spec_of(config), batch_of((1, 8, 8), 1))
+        with pytest.raises(InputError, match="need at least 2 images: use a larger batch_size"):
+            losses_of(backend, config, spec_of(config), batch_of((1, 8, 8), 1))
 
     def test_generated_images_are_normalised_apart_from_the_real_ones(self, backend):
         config = configure()
         spec = spec_of(config)
         torch.manual_seed(0)
-        nets, images, scores = backend.build(config, spec), batch_of((1, 8, 8)).images, []
+        nets, images, scores = backend.build(config, spec), batch_of((1, 8, 8)).x, []
         for brightness in (1.0, 0.1):
             step, batch = step_of(config, spec), Batch(images * brightness, None)
-            backend.loss("generator", nets, batch, step)
-            scores.append(backend.loss("discriminator", nets, batch, step).log["fake_score"].item())
+            loss_of("generator", backend, nets, batch, step)
+            scores.append(loss_of("discriminator", backend, nets, batch, step).log["fake_score"].item())
         assert scores[0] == pytest.approx(scores[1], abs=1e-6)
 
     @pytest.mark.parametrize("loss", LOSSES)
     @pytest.mark.parametrize("policy", [(), ("translation", "color")])
     def test_every_objective_runs(self, backend, loss, policy):
         config = configure(loss=loss)
-        losses, gradients = play(backend, config, spec_of(config), batch_of((1, 8, 8)), 0, policy)
+        losses, gradients = losses_of(backend, config, spec_of(config), batch_of((1, 8, 8)), 0, policy)
         assert all(loss.value.isfinite() for loss in losses.values())
         assert all(any(float(g.abs().sum()) > 0 for g in gradients[name]) for name in losses)
 
@@ -249,15 +259,15 @@ class TestInformationTrains:
 
     @staticmethod
     def one_step(**options):
-        """The networks before and after one step of the engine's game."""
+        """The networks before and after one step of the trainer."""
         config = configure(**options)
         spec = spec_of(config)
         data = Samples(torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8), None, spec)
-        game = Game(InfoGAN(), config, spec, 0, CPU, Share())
-        nn.init.zeros_(game.nets["discriminator"].score.weight)
-        before = {name: weight.clone() for name, weight in game.nets.named_parameters()}
-        game.play(step_of(config, spec), BatchStream(data, 8, 0, CPU, Share()))
-        return before, dict(game.nets.named_parameters())
+        trainer = Trainer(InfoGAN(), config, data, batch_size=8)
+        nn.init.zeros_(trainer.nets["discriminator"].score.weight)
+        before = {name: weight.clone() for name, weight in trainer.nets.named_parameters()}
+        trainer.step(0)
+        return before, dict(trainer.nets.named_parameters())
 
     @pytest.mark.parametrize("weight", ["category_weight", "continuous_weight"])
     def test_the_body_that_q_shares_q_and_the_generator(self, weight):
@@ -280,8 +290,8 @@ class TestInformationTrains:
         config = configure(generator_lr=0.02, discriminator_lr=0.01, beta1=0.3)
         nets = backend.build(config, spec_of(config))
         generator, discriminator = backend.players(config, nets)
-        assert (generator.name, generator.lr, generator.betas) == ("generator", 0.02, (0.3, 0.999))
-        assert (discriminator.name, discriminator.lr) == ("discriminator", 0.01)
+        assert (generator.name, generator.optimizer) == ("generator", adam(0.02, (0.3, 0.999)))
+        assert (discriminator.name, discriminator.optimizer) == ("discriminator", adam(0.01, (0.3, 0.999)))
         owned = {id(parameter) for parameter in discriminator.parameters}
         critic = nets["discriminator"]
         assert all(id(p) in owned for part in (critic.body, critic.hidden, critic.codes) for p in part.parameters())
@@ -318,8 +328,8 @@ class TestLabels:
         spec = spec_of(config)
         nets, batch = backend.build(config, spec), batch_of((1, 8, 8), 400)
         step = step_of(config, spec)
-        backend.loss("generator", nets, batch, step)
-        drawn, expected = step.cache["latents"], step_of(config, spec).latents(400)
+        loss_of("generator", backend, nets, batch, step)
+        drawn, expected = step.fakes(no_fakes).inputs.latents, step_of(config, spec).latents(400)
         assert all(torch.equal(drawn[name], expected[name]) for name in expected)
         assert float((drawn["c1"] % 3 == batch.labels).float().mean()) < 0.5
         assert drawn["c1"].bincount(minlength=10).min() > 20
@@ -327,7 +337,7 @@ class TestLabels:
 
 
 class TestGenerator:
-    def test_resuming_is_exact_to_the_bit(self, tmp_path, tiny_set):
+    def test_resuming_is_exact_bit_for_bit(self, tmp_path, tiny_set):
         fit(tmp_path / "whole", tiny_set, 6)
         fit(tmp_path / "parts", tiny_set, 3)
         fit(tmp_path / "parts", tiny_set, 6, resume=True)

@@ -5,8 +5,8 @@ import torch
 from torch.nn.functional import leaky_relu
 
 import genaug
-from genaug.modalities.image import Image
 from genaug.backends import Spec, registry
+from genaug.modalities.image import Image
 from genaug_infogan.backend import InfoGANConfig
 
 TINY = {"width": 4, "max_width": 8, "hidden": 16, "latent_size": 4, "continuous_as": "modulation"}

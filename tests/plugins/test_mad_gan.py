@@ -2,23 +2,29 @@
 
 import pytest
 import torch
-from helpers.playing import CPU, batch_of, check_losses, check_penalties_are_float32, play, step_of
+from helpers.players import (
+    batch_of,
+    check_labels_are_ignored,
+    check_losses,
+    check_penalties_are_float32,
+    generate,
+    loss_of,
+    losses_of,
+    step_of,
+)
 from pydantic import ValidationError
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import genaug
-from genaug.modalities.image import Image
 from genaug.backends import Categorical, Normal, Spec, registry
 from genaug.data.reading import Samples
-from genaug.errors import InputError
+from genaug.modalities.image import Image
 from genaug.sources.generator import Generator
-from genaug.training.distributed import Share
-from genaug.training.game import Game
-from genaug.training.streams import BatchStream
+from genaug.training.trainer import Trainer
 from genaug_mad_gan.backend import MADGAN, MADGANConfig, shares
-from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, SeparateHeads, shared_generators, unshared_part
+from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, shared_generators
 from genaug_mad_gan.objectives import APART, JOINT, madgan_discriminator, naming_loss, real_score
-from genaug_mad_gan.thesis import ThesisDiscriminator, ThesisGenerator
 
 SHAPES = [(1, 1, 1), (1, 4, 4), (1, 8, 8), (1, 28, 28), (1, 27, 27), (2, 13, 40), (3, 32, 32), (3, 64, 64), (4, 5, 9)]
 LOSSES = [*JOINT, *APART]
@@ -42,8 +48,7 @@ def made(backend, configure):
         config = configure(**options)
         spec = backend.describe(config, Spec(sample=Image(*shape), classes=num_classes))
         torch.manual_seed(0)
-        network = backend.build(config, spec)["generator"]
-        return Generator("mad-gan", backend, config, spec, network, {})
+        return Generator("mad-gan", backend, config, spec, registry.kept(backend, config, spec), {})
 
     return make
 
@@ -57,7 +62,7 @@ class TestShapes:
         spec = backend.describe(config, Spec(sample=Image(*shape), classes=classes))
         nets, step = backend.build(config, spec).eval(), step_of(config, spec)
         labels = torch.arange(7) % 3 if classes else None
-        images = backend.generate(nets, step.latents(7), labels)
+        images = generate(backend, nets, step.latents(7), labels)
         assert images.shape == (7, *shape)
         assert float(images.detach().abs().max()) <= 1
         check_losses(backend, config, spec, batch_of(shape, 7, classes))
@@ -78,20 +83,20 @@ class TestShapes:
         config = configure(generators=10)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         for index in range(4):
-            _, gradients = play(backend, config, spec, batch_of((1, 8, 8), 4), index)
+            _, gradients = losses_of(backend, config, spec, batch_of((1, 8, 8), 4), index)
             assert all(gradient is not None for gradient in gradients["generator"])  # or ranks would drift apart
 
     def test_outputs_depend_on_their_own_image_and_label_only(self):
         torch.manual_seed(0)
         critic, batch = MultiDiscriminator(3, (1, 8, 8), 3, 4, 8), batch_of((1, 8, 8), 6)
-        whole = critic(batch.images, batch.labels)
+        whole = critic(batch.x, batch.labels)
         assert whole.shape == (6, 4)
-        alone = torch.cat([critic(batch.images[i : i + 1], batch.labels[i : i + 1]) for i in range(6)])
+        alone = torch.cat([critic(batch.x[i : i + 1], batch.labels[i : i + 1]) for i in range(6)])
         assert torch.allclose(whole, alone, atol=1e-5)
 
     def test_the_label_reaches_the_output_real_and_no_other(self):
         torch.manual_seed(0)
-        critic, images = MultiDiscriminator(3, (1, 8, 8), 2, 4, 8), batch_of((1, 8, 8)).images
+        critic, images = MultiDiscriminator(3, (1, 8, 8), 2, 4, 8), batch_of((1, 8, 8)).x
         outputs = [critic(images, torch.full((4,), label)) for label in range(2)]
         assert torch.equal(outputs[0][:, :-1], outputs[1][:, :-1])
         assert not torch.allclose(outputs[0][:, -1], outputs[1][:, -1])
@@ -100,10 +105,35 @@ class TestShapes:
 def test_options_that_would_have_no_effect_are_refused():
     with pytest.raises(ValidationError, match="diversity has no effect"):
         MADGANConfig(loss="madgan", diversity=0.5)
-    with pytest.raises(ValidationError, match="have widths of their own"):
-        MADGANConfig(preset="thesis", conditional=False, width=64)
-    for config in (MADGANConfig(loss="madgan"), MADGANConfig(preset="thesis")):
-        assert MADGANConfig(**config.model_dump(mode="json")) == config, "as a saved generator's is read"
+    config = MADGANConfig(loss="madgan")
+    assert MADGANConfig(**config.model_dump(mode="json")) == config, "as a saved generator's is read"
+
+
+def no_fakes():
+    raise AssertionError("the fakes of this step are there already")
+
+
+def unshared_part(generator, z, labels):
+    """The share of one generator's multiply-adds that lies in its head, for the latents given."""
+    generator.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as in_trunk:
+        features = generator.trunk(z, labels)
+    with torch.no_grad(), FlopCounterMode(display=False) as in_head:
+        generator.heads([features], [0], labels)
+    return in_head.get_total_flops() / (in_trunk.get_total_flops() + in_head.get_total_flops())
+
+
+class SeparateHeads(nn.Module):
+    """A head of any kind for each generator: ``networks[i](features, labels)``."""
+
+    def __init__(self, networks):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, parts, members, labels):
+        labels_of = [None] * len(parts) if labels is None else labels.split([len(part) for part in parts])
+        samples = zip(members, parts, labels_of, strict=True)
+        return torch.cat([self.networks[member](part, of) for member, part, of in samples])
 
 
 class Ignoring(nn.Module):
@@ -206,11 +236,11 @@ class TestGenerators:
         nets = backend.build(config, backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3)))
         z = torch.zeros(2, 4, requires_grad=True)
         latents = {"z": z, "member": torch.tensor([2, 0])}
-        backend.generate(nets.eval(), latents, torch.tensor([0, 1])).square().sum().backward()
+        generate(backend, nets.eval(), latents, torch.tensor([0, 1])).square().sum().backward()
         assert bool((z.grad != 0).all())
 
 
-class TestTurns:
+class TestLosses:
     @pytest.mark.parametrize("full", [False, True])
     def test_the_trunk_runs_once_a_step_and_heads_for_their_own_samples(self, backend, configure, full):
         config = configure(full_batch=full, penalty_every=1)
@@ -222,7 +252,7 @@ class TestTurns:
             lambda module, inputs, out: seen.append(("heads", [len(part) for part in inputs[0]]))
         )
         for player in ("generator", "discriminator"):
-            backend.loss(player, nets, batch_of((1, 8, 8), 6), step)
+            loss_of(player, backend, nets, batch_of((1, 8, 8), 6), step)
         assert seen == [("trunk", 6), ("heads", [6, 6, 6] if full else [2, 2, 2])]
 
     @pytest.mark.parametrize(("gamma", "judged"), [(0.0, [24]), (1.0, [6, 6, 12])])
@@ -232,43 +262,44 @@ class TestTurns:
         nets, step, seen = backend.build(config, spec), step_of(config, spec), []
         nets["discriminator"].register_forward_hook(lambda module, inputs, out: seen.append(len(out)))
         for player in ("generator", "discriminator"):
-            backend.loss(player, nets, batch_of((1, 8, 8), 6), step)
+            loss_of(player, backend, nets, batch_of((1, 8, 8), 6), step)
         assert seen == [18, 6, *judged]
 
     @pytest.mark.parametrize("options", [{}, {"conditional": False}])
     def test_r2_is_of_a_batch_to_which_all_generators_add(self, backend, configure, options):
         config = configure(full_batch=True, penalty_every=1, **options)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
-        nets, step, batch = backend.build(config, spec), step_of(config, spec), batch_of((1, 8, 8), 6)
-        labels = batch.labels if config.conditional else None
-        backend.loss("generator", nets, batch, step)
-        fakes, z = step.cache["fakes"], step_of(config, spec).latents(6)["z"]
-        assert fakes.members[:6].bincount().tolist() == [2, 2, 2]
-        assert sorted(zip(fakes.members.tolist(), 3 * list(range(6)), strict=True)) == [
+        nets, step = backend.build(config, spec), step_of(config, spec)
+        batch = batch_of((1, 8, 8), 6, classes=spec.num_classes)
+        labels = batch.labels
+        loss_of("generator", backend, nets, batch, step)
+        fakes, z = step.fakes(no_fakes), step_of(config, spec).latents(6)["z"]
+        assert fakes.inputs.latents["member"][:6].bincount().tolist() == [2, 2, 2]
+        assert sorted(zip(fakes.inputs.latents["member"].tolist(), 3 * list(range(6)), strict=True)) == [
             (member, latent) for member in range(3) for latent in range(6)
         ]
-        found = backend.loss("discriminator", nets, batch, step).log["penalty"]
+        found = loss_of("discriminator", backend, nets, batch, step).log["penalty"]
         discriminator, expected = nets["discriminator"].double(), 0
-        for images in (batch.images, fakes.images[:6]):
+        for images in (batch.x, fakes.x[:6]):
             images = images.double().requires_grad_()
             (slope,) = torch.autograd.grad(discriminator(images, labels)[:, -1].sum(), images)
             expected += slope.square().sum() / 6
         assert found.item() == pytest.approx(expected.item(), rel=1e-4)
         made = nets["generator"].every(z, labels).detach()
-        assert torch.allclose(fakes.images[:6], made[fakes.members[:6] * 6 + torch.arange(6)], atol=1e-5)
+        assert torch.allclose(fakes.x[:6], made[fakes.inputs.latents["member"][:6] * 6 + torch.arange(6)], atol=1e-5)
 
     def test_the_label_and_the_member_change_the_image_after_training(self, backend, configure):
         config = configure(generators=2, diversity=1.0)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         images = torch.stack([torch.full((8, 8), value) for value in (0, 128, 255)]).to(torch.uint8)[:, None]
         data = Samples(images.repeat(8, 1, 1, 1), torch.arange(24) % 3, spec)
-        game = Game(backend, config, spec, 0, CPU, Share())
-        step, batches = step_of(config, spec), BatchStream(data, 12, 0, CPU, Share())
+        trainer = Trainer(backend, config, data, batch_size=12)
         for index in range(60):
-            step.begin(index)
-            game.play(step, batches)
+            trainer.step(index)
         z, member = torch.randn(1, 4).repeat(6, 1), torch.tensor([0, 0, 0, 1, 1, 1])
-        made = backend.generate(game.nets.eval(), {"z": z, "member": member}, torch.arange(6) % 3).detach().flatten(1)
+        made = (
+            generate(backend, trainer.nets.eval(), {"z": z, "member": member}, torch.arange(6) % 3).detach().flatten(1)
+        )
         assert float(torch.nn.functional.pdist(made).min()) > 0.1
 
     def test_naming_grows_easier_with_diversity(self, backend, configure):
@@ -279,12 +310,8 @@ class TestTurns:
             spec = backend.describe(config, Spec(sample=Image(1, 8, 8)))
             torch.manual_seed(0)
             data = Samples(torch.randint(0, 256, (64, 1, 8, 8)).to(torch.uint8), None, spec)
-            game = Game(backend, config, spec, 0, CPU, Share())
-            step, batches = step_of(config, spec), BatchStream(data, 16, 0, CPU, Share())
-            values = []
-            for index in range(60):
-                step.begin(index)
-                values.append(float(game.play(step, batches)["generators_named"]))
+            trainer = Trainer(backend, config, data, batch_size=16)
+            values = [float(trainer.step(index)["generators_named"]) for index in range(60)]
             named[weight] = sum(values[-20:]) / 20
         assert named[5.0] > 0.9
         assert named[0.0] < 0.8
@@ -366,7 +393,7 @@ class TestLoss:
             batch = batch_of((1, 2, 2), 7)
             z = step_of(config, spec, index).latents(7)["z"][:, 0]
             step = step_of(config, spec, index)
-            got = [MADGAN().loss(player, nets, batch, step) for player in ("generator", "discriminator")]
+            got = [loss_of(player, MADGAN(), nets, batch, step) for player in ("generator", "discriminator")]
             if config.full_batch:
                 rows = torch.arange(21)
                 members, z, labels = (rows // 7 + rows % 7) % 3, z.repeat(3), batch.labels.repeat(3)
@@ -375,9 +402,7 @@ class TestLoss:
                 labels = batch.labels
             fake = (torch.tensor(weights)[members] * z)[:, None, None, None].expand(-1, 1, 2, 2)
             stub = nets["discriminator"].double()
-            outputs = [
-                stub(images.double(), of).detach() for images, of in ((batch.images, batch.labels), (fake, labels))
-            ]
+            outputs = [stub(images.double(), of).detach() for images, of in ((batch.x, batch.labels), (fake, labels))]
             nets.float()
             return got, *outputs, members, nets
 
@@ -450,7 +475,7 @@ class TestLoss:
         assert "penalty" not in without.log
         assert with_penalty.value.item() - 2 * with_penalty.log["penalty"].item() == pytest.approx(without.value.item())
 
-    def test_the_discriminators_turn_leaves_the_generators_alone(self, hand):
+    def test_the_discriminators_loss_leaves_the_generators_alone(self, hand):
         (_, discriminator), *_, nets = hand(0)
         discriminator.value.backward()
         assert all(parameter.grad is None for parameter in nets["generator"].parameters())
@@ -462,7 +487,7 @@ class TestLoss:
         config = configure(loss=loss, full_batch=full)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         for index in (0, 1):  # with and without penalty
-            losses, gradients = play(
+            losses, gradients = losses_of(
                 backend, config, spec, batch_of((1, 8, 8)), index, ("translation", "affine", "color", "cutout")
             )
             assert all(loss.value.isfinite() for loss in losses.values())
@@ -472,16 +497,13 @@ class TestLoss:
         config = configure(penalty_every=1)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         batch = batch_of((1, 8, 8))
-        before = batch.images.clone()
-        play(backend, config, spec, batch)
-        assert torch.equal(batch.images, before)
-        assert not batch.images.requires_grad
+        before = batch.x.clone()
+        losses_of(backend, config, spec, batch)
+        assert torch.equal(batch.x, before)
+        assert not batch.x.requires_grad
 
     def test_an_unconditional_madgan_ignores_the_labels_of_the_data(self, backend, configure):
-        config = configure(conditional=False)
-        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
-        values = [play(backend, config, spec, batch_of((1, 8, 8), classes=classes))[0] for classes in (3, 0)]
-        assert all(torch.equal(values[0][name].value, values[1][name].value) for name in values[0])
+        check_labels_are_ignored(backend, configure(conditional=False))
 
     def test_penalties_are_taken_in_float32(self, backend, configure):
         config = configure(penalty_every=1, gamma=1.0)
@@ -489,63 +511,11 @@ class TestLoss:
         check_penalties_are_float32(backend, config, spec, "outputs")
 
 
-class TestThesis:
-    def test_its_networks_have_the_counts_of_the_kick_off(self, backend):
-        config = MADGANConfig(preset="thesis")
-        spec = backend.describe(config, Spec(sample=Image(1, 28, 28), classes=10))
-        assert [latent.size for latent in spec.latents] == [256, 5]
-        nets = backend.build(config, spec)
-        networks = nets["generator"].heads.networks
-        assert [sum(p.numel() for p in network.parameters()) for network in networks] == [4_262_336] * 5
-        assert sum(p.numel() for p in nets["generator"].parameters()) == 5 * 4_262_336
-        assert sum(b.numel() for n, b in networks[0].named_buffers() if "running" in n) == 25_472
-        assert sum(p.numel() for p in nets["discriminator"].parameters()) == 244_230
-
-    def test_its_layers_have_the_shapes_of_the_kick_off(self):
-        def shapes(network, x):
-            seen = []
-            for layer in network.layers:
-                x = layer(x)
-                if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Flatten | nn.Unflatten):
-                    seen.append(tuple(x.shape[1:]))
-            return seen
-
-        made = shapes(ThesisGenerator(256), torch.randn(2, 256))
-        assert made == [(12544,), (256, 7, 7), (128, 7, 7), (64, 14, 14), (1, 28, 28)]
-        assert shapes(ThesisDiscriminator(5), torch.randn(2, 1, 28, 28)) == [(64, 14, 14), (128, 7, 7), (6272,), (6,)]
-
-    def test_the_rates_fall_but_for_the_preset_whose_optimizer_is_constant(self, backend):
-        nets = nn.ModuleDict({"generator": nn.Linear(1, 1), "discriminator": nn.Linear(1, 1)})
-        for config, decay in (
-            (MADGANConfig(), 0.5),
-            (MADGANConfig(decay=0.2), 0.2),
-            (MADGANConfig(preset="thesis"), 0),
-        ):
-            assert [player.decay for player in backend.players(config, nets)] == [decay, decay]
-
-    def test_a_preset_sets_options_that_may_be_given_otherwise(self):
-        config = MADGANConfig(preset="thesis")
-        assert (config.generators, config.loss, config.full_batch, config.gamma) == (5, "madgan", True, 0)
-        assert MADGANConfig(preset="thesis", generators=3, loss="hinge").loss == "hinge"
-        assert MADGANConfig.model_validate(config.model_dump(mode="json")) == config
-
-    @pytest.mark.parametrize("full", [False, True])
-    def test_it_trains(self, backend, full):
-        config = MADGANConfig(preset="thesis", generators=2, latent_size=8, full_batch=full)
-        spec = backend.describe(config, Spec(sample=Image(1, 28, 28), classes=3))
-        losses, gradients = play(backend, config, spec, batch_of((1, 28, 28)))
-        assert all(loss.value.isfinite() for loss in losses.values())
-        assert all(float(g.abs().sum()) > 0 for name in losses for g in gradients[name])
-
-    def test_what_it_cannot_take_is_refused_with_a_reason(self, backend):
-        config = MADGANConfig(preset="thesis", full_batch=False)
-        with pytest.raises(InputError, match=r"\(1, 28, 28\), got \(3, 32, 32\)"):
-            backend.describe(config, Spec(sample=Image(3, 32, 32)))
-        spec = backend.describe(config, Spec(sample=Image(1, 28, 28)))
-        with pytest.raises(InputError, match=r"needs 2 at least, got 1 \(batch of 7, 5 generators\)"):
-            play(backend, config, spec, batch_of((1, 28, 28), 7))
-        with pytest.raises(ValidationError, match="take no labels"):
-            MADGANConfig(preset="thesis", conditional=True)
+@pytest.mark.parametrize("decay", [0.5, 0.2])
+def test_the_rates_of_both_players_fall_over_the_last_share_of_the_run(backend, decay):
+    nets = nn.ModuleDict({"generator": nn.Linear(1, 1), "discriminator": nn.Linear(1, 1)})
+    config = MADGANConfig(decay=decay) if decay != 0.5 else MADGANConfig()
+    assert [player.optimizer.decay for player in backend.players(config, nets)] == [decay, decay]
 
 
 def test_a_wasserstein_loss_is_refused_with_a_reason():
@@ -560,7 +530,6 @@ def test_a_wasserstein_loss_is_refused_with_a_reason():
         {"generators": 65},
         {"diversity": -1},
         {"full_batch": "perhaps"},
-        {"preset": ["thesis"]},
         {"latent_size": 0},
         {"loss": "wgan"},
         {"gamma": -1},

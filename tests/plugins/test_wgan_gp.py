@@ -5,14 +5,22 @@ import json
 import numpy as np
 import pytest
 import torch
-from helpers.playing import batch_of, check_losses, play, step_of
+from helpers.players import (
+    batch_of,
+    check_labels_are_ignored,
+    check_losses,
+    generate,
+    loss_of,
+    losses_of,
+    step_of,
+)
 from pydantic import ValidationError
 from torch import nn
 
 import genaug
-from genaug.modalities.image import Image
-from genaug.backends import Batch, Normal, Spec, registry
+from genaug.backends import Batch, Normal, Spec, adam, registry
 from genaug.errors import InputError
+from genaug.modalities.image import Image
 from genaug_wgan_gp.backend import WGANGP, WGANGPConfig
 
 SHAPES = [(1, 1, 1), (1, 8, 8), (1, 27, 27), (2, 13, 40), (3, 32, 32), (4, 5, 9)]
@@ -37,7 +45,7 @@ class TestShapes:
         spec = backend.describe(config, Spec(sample=Image(*shape), classes=classes))
         nets, step = backend.build(config, spec), step_of(config, spec)
         labels = torch.arange(4) % 3 if classes else None
-        assert backend.generate(nets, step.latents(4), labels).shape == (4, *shape)
+        assert generate(backend, nets, step.latents(4), labels).shape == (4, *shape)
         assert check_losses(backend, config, spec, batch_of(shape, 4, classes)) == ["critic", "generator"]
 
 
@@ -49,19 +57,15 @@ class TestLabels:
         assert (off.num_classes, off.classes, off.takes_labels) == (0, None, False)
 
     def test_without_conditional_the_labels_of_the_data_are_ignored(self, backend, configure):
-        config = configure(conditional=False)
-        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
-        labelled, unlabelled = batch_of((1, 8, 8)), batch_of((1, 8, 8), classes=0)
-        values = [play(backend, config, spec, batch)[0] for batch in (labelled, unlabelled)]
-        assert all(torch.equal(values[0][name].value, values[1][name].value) for name in values[0])
+        check_labels_are_ignored(backend, configure(conditional=False))
 
     @pytest.mark.parametrize("player", ["critic", "generator"])
     def test_labels_reach_both_players_losses(self, backend, configure, player):
         config = configure()
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         batch = batch_of((1, 8, 8))
-        other = Batch(batch.images, (batch.labels + 1) % 3)
-        values = [play(backend, config, spec, one)[0][player].value for one in (batch, other)]
+        other = Batch(batch.x, (batch.labels + 1) % 3)
+        values = [losses_of(backend, config, spec, one)[0][player].value for one in (batch, other)]
         assert not torch.equal(*values)
 
 
@@ -100,21 +104,21 @@ class RoundCritic(LinearCritic):
 class TestLoss:
     @pytest.fixture
     def hand(self):
-        """The turns of both players with stub networks; scores and slopes in float64, from the same draws."""
+        """The losses of both players with stub networks; scores and slopes in float64, from the same draws."""
 
-        def turns(critic, **options):
+        def losses(critic, **options):
             config = WGANGPConfig(latent_size=4, **options)
             spec = WGANGP().describe(config, Spec(sample=Image(1, 2, 2), classes=3))
             nets, batch = nn.ModuleDict({"generator": Generator(), "critic": critic}), batch_of((1, 2, 2))
             draws = step_of(config, spec)
             z, weight, later = draws.latents(4)["z"], draws.uniform(4, 1, 1, 1), draws.latents(4)["z"]
             step = step_of(config, spec)
-            got = [WGANGP().loss(player, nets, batch, step) for player in ("critic", "generator")]
-            real = batch.images.flatten(1).double().numpy()
+            losses = [loss_of(player, WGANGP(), nets, batch, step) for player in ("critic", "generator")]
+            real = batch.x.flatten(1).double().numpy()
             fakes = [np.repeat(0.3 * code[:, :1].double().numpy(), 4, axis=1) for code in (z, later)]
-            return *got, real, *fakes, weight.flatten(1).double().numpy(), batch.labels.numpy(), nets
+            return *losses, real, *fakes, weight.flatten(1).double().numpy(), batch.labels.numpy(), nets
 
-        return turns
+        return losses
 
     def test_by_hand(self, hand):
         critic, generator, real, fake, later, _, labels, _ = hand(LinearCritic(), penalty_weight=7)
@@ -155,18 +159,18 @@ class TestLoss:
         assert critic.log["score_gap"].item() == pytest.approx(real.mean() - fake.mean(), rel=1e-5)
         assert "wasserstein_estimate" not in critic.log  # the critic doesn't maximise it
 
-    def test_each_turn_has_latents_of_its_own(self, backend):
+    def test_each_update_has_latents_of_its_own(self, backend):
         config = WGANGPConfig(latent_size=4)
         spec = backend.describe(config, Spec(sample=Image(1, 2, 2), classes=3))
         nets = nn.ModuleDict({"generator": Generator(), "critic": LinearCritic()})
         step = step_of(config, spec)
         for player in ["critic"] * 5 + ["generator"]:
-            backend.loss(player, nets, batch_of((1, 2, 2)), step)
+            loss_of(player, backend, nets, batch_of((1, 2, 2)), step)
         seen = torch.stack(nets["generator"].seen)
         assert len(seen) == 6
         assert len(seen.flatten(1).unique(dim=0)) == 6
 
-    def test_the_critics_turn_leaves_the_generator_and_the_batch_alone(self, hand):
+    def test_the_critics_loss_leaves_the_generator_and_the_batch_alone(self, hand):
         critic, *_, nets = hand(LinearCritic())
         critic.value.backward()
         assert nets["generator"].weight.grad is None
@@ -174,17 +178,17 @@ class TestLoss:
 
     def test_the_batch_is_left_as_it_was(self, backend, configure):
         config, batch = configure(), batch_of((1, 8, 8))
-        before = batch.images.clone()
-        play(backend, config, backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3)), batch)
-        assert torch.equal(batch.images, before)
-        assert not batch.images.requires_grad
+        before = batch.x.clone()
+        losses_of(backend, config, backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3)), batch)
+        assert torch.equal(batch.x, before)
+        assert not batch.x.requires_grad
 
     @pytest.mark.parametrize("loss", LOSSES)
     @pytest.mark.parametrize("policy", [(), ("translation", "affine", "color", "cutout")])
     def test_every_objective_runs_with_and_without_augmentation(self, backend, configure, loss, policy):
         config = configure(loss=loss)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
-        losses, gradients = play(backend, config, spec, batch_of((1, 8, 8)), policy=policy)
+        losses, gradients = losses_of(backend, config, spec, batch_of((1, 8, 8)), policy=policy)
         assert all(value.value.isfinite() for value in losses.values())
         assert all(any(float(g.abs().sum()) > 0 for g in gradients[name]) for name in losses)
 
@@ -194,7 +198,7 @@ class TestLoss:
         nets = nn.ModuleDict({"generator": Generator(), "critic": LinearCritic()})
         step = step_of(config, spec, dtype=torch.bfloat16)
         with step.networks():
-            loss = backend.loss("critic", nets, batch_of((1, 2, 2)), step)
+            loss = loss_of("critic", backend, nets, batch_of((1, 2, 2)), step)
         assert nets["critic"].types == [torch.bfloat16, torch.float32]
         assert loss.value.dtype == torch.float32
         assert loss.log["gradient_penalty"].item() == pytest.approx(4, rel=1e-5)
@@ -211,7 +215,7 @@ def test_the_estimate_of_a_trained_critic_is_the_distance(backend):
     adam = torch.optim.Adam(nets["critic"].parameters(), 3e-3, (0.0, 0.9))
     batch = Batch(torch.full((16, 1, 4, 4), 0.5), None)
     for _ in range(150):
-        loss = backend.loss("critic", nets, batch, step)
+        loss = loss_of("critic", backend, nets, batch, step)
         adam.zero_grad()
         loss.value.backward()
         adam.step()
@@ -223,8 +227,8 @@ class TestOptions:
         config = WGANGPConfig()
         nets = backend.build(config, backend.describe(config, Spec(sample=Image(1, 8, 8))))
         critic, generator = backend.players(config, nets)
-        assert (critic.name, critic.lr, critic.betas, critic.steps) == ("critic", 1e-4, (0.0, 0.9), 5)
-        assert (generator.name, generator.lr, generator.betas, generator.steps) == ("generator", 1e-4, (0.0, 0.9), 1)
+        assert (critic.name, critic.optimizer, critic.updates) == ("critic", adam(1e-4, (0.0, 0.9)), 5)
+        assert (generator.name, generator.optimizer, generator.updates) == ("generator", adam(1e-4, (0.0, 0.9)), 1)
         assert (config.loss, config.penalty_weight) == ("wasserstein", 10)
 
     @pytest.mark.parametrize(
@@ -274,7 +278,7 @@ class TestARun:
         ]
 
     @pytest.mark.parametrize("conditional", [True, False])
-    def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(self, fit, tmp_path, conditional):
+    def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(self, fit, tmp_path, conditional):
         config = {"conditional": conditional}
         fit(tmp_path / "whole", config=config)
         fit(tmp_path / "halves", steps=3, config=config)
@@ -300,7 +304,7 @@ class TestARun:
             assert loaded.spec == generator.spec
             assert torch.equal(loaded.sample(labels=labels, seed=1)[0], images)
 
-    def test_the_estimate_is_logged_and_the_guard_of_discriminators_is_left_out(self, fit, tmp_path):
+    def test_the_estimate_is_logged_and_the_guard_of_discriminators_has_nothing_to_go_by(self, fit, tmp_path):
         fit(tmp_path / "run")
         for line in self.logged(tmp_path / "run"):
             assert {"wasserstein_estimate", "gradient_penalty", "loss/critic", "loss/generator"} <= set(line)

@@ -17,7 +17,7 @@ import genaug
 from genaug.errors import InputError
 from genaug.training.distributed import Share, joined
 
-SCRIPT = Path(__file__).parents[1] / "helpers" / "play_steps.py"
+SCRIPT = Path(__file__).parents[1] / "helpers" / "train_steps.py"
 
 
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -44,15 +44,15 @@ def two_processes(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def play():
-    spec = importlib.util.spec_from_file_location("play_steps", SCRIPT)
+def train():
+    spec = importlib.util.spec_from_file_location("train_steps", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.play
+    return module.train
 
 
-def test_two_processes_have_the_gradients_of_one(two_processes, play):
-    alone = play(3, batch_norm=False)["gradients"]
+def test_two_processes_have_the_gradients_of_one(two_processes, train):
+    alone = train(3, batch_norm=False)["gradients"]
     together = two_processes[False, 0]["gradients"]
     assert float(alone.norm()) > 0.1
     assert float((alone - together).norm() / alone.norm()) <= 1e-5
@@ -63,9 +63,9 @@ def test_all_processes_hold_the_same_weights(two_processes, norm):
     assert torch.equal(two_processes[norm, 0]["weights"], two_processes[norm, 1]["weights"])
 
 
-def test_batch_norm_sees_each_share_alone(two_processes, play):
+def test_batch_norm_sees_each_share_alone(two_processes, train):
     """As documented: statistics are those of a process's own share, so the gradients differ from one process's."""
-    alone = play(3, batch_norm=True)["gradients"]
+    alone = train(3, batch_norm=True)["gradients"]
     assert float((alone - two_processes[True, 0]["gradients"]).norm() / alone.norm()) > 1e-3
 
 

@@ -1,4 +1,4 @@
-"""``genaug.fit``: reproducible, resumable to the bit, and careful with what stands on the disk."""
+"""``genaug.fit``: reproducible, resumable bit for bit, and careful with what stands on the disk."""
 
 import errno
 import json
@@ -17,9 +17,9 @@ from torch.utils.data import Subset, TensorDataset
 
 import genaug
 from genaug.artifacts import claims
-from genaug.backends import Backend, BackendConfig, Loss, Player, registry
+from genaug.backends import Backend, BackendConfig, Loss, Player, adam, registry
 from genaug.errors import InputError, OutputExistsError, PluginError, SaveError, TrainingError, TrainingWarning
-from genaug.training.game import Game
+from genaug.training.trainer import Trainer
 from genaug_cgan.backend import CGAN
 
 STEPS = 12
@@ -40,17 +40,17 @@ def fit(tiny_config, tiny_set):
 
 @pytest.fixture
 def at_step(monkeypatch):
-    """``at_step(7, action)`` does something right after step 7 was played."""
-    play = Game.play
+    """``at_step(7, action)`` does something right after step 7."""
+    make_step = Trainer.step
 
-    def install(index, action):
-        def patched(self, step, batches):
-            log = play(self, step, batches)
-            if step.index == index:
+    def install(at, action):
+        def patched(self, index):
+            log = make_step(self, index)
+            if index == at:
                 action()
             return log
 
-        monkeypatch.setattr(Game, "play", patched)
+        monkeypatch.setattr(Trainer, "step", patched)
 
     return install
 
@@ -436,21 +436,21 @@ class TestResume:
 CHILD = """
     import json, signal, sys, time, torch, genaug
     from torch.utils.data import TensorDataset
-    from genaug.training.game import Game
+    from genaug.training.trainer import Trainer
 
     out, config, stop_at, resume = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "resume"
     signal.signal(signal.SIGINT, signal.default_int_handler)
     drawn = torch.Generator().manual_seed(0)
     data = TensorDataset(torch.randint(0, 256, (40, 1, 8, 8), generator=drawn).to(torch.uint8), torch.arange(40) % 4)
-    play = Game.play
+    make_step = Trainer.step
 
-    def waiting(self, step, batches):
-        if step.index == stop_at:
+    def waiting(self, index):
+        if index == stop_at:
             print("here", flush=True)
             time.sleep(1 if resume else 600)
-        return play(self, step, batches)
+        return make_step(self, index)
 
-    Game.play = waiting
+    Trainer.step = waiting
     genaug.fit("cgan", data, out=out, steps=12, batch_size=8, checkpoint_every=4, device="cpu", precision="float32",
                config=config, resume=resume)
 """
@@ -602,7 +602,7 @@ class Dot(nn.Module):
 
 
 class Toy(Backend):
-    """The smallest backend; tests change one thing about it."""
+    """The smallest backend; tests change one thing about it. ``loss`` is that of both players."""
 
     class Config(BackendConfig):
         latent_size: int = 2
@@ -610,11 +610,14 @@ class Toy(Backend):
     def build(self, config, spec):
         return nn.ModuleDict({"generator": Dot(), "other": Dot()})
 
-    def generate(self, nets, latents, labels):
-        return nets["generator"](latents["z"])
+    def generate(self, nets, inputs):
+        return nets["generator"](inputs.latents["z"])
+
+    def player(self, name, parameters, **options):
+        return Player(name, parameters, lambda *arguments: self.loss(name, *arguments), adam(0.01), **options)
 
     def players(self, config, nets):
-        return [Player(name, nets[name].parameters(), lr=0.01) for name in ("generator", "other")]
+        return [self.player(name, nets[name].parameters()) for name in ("generator", "other")]
 
     def loss(self, player, nets, batch, step):
         return Loss(nets[player].weight.square())
@@ -670,17 +673,17 @@ class TestLossesThatBreak:
             train_toy(Breaking)
 
 
-class TestTurns:
-    def test_several_turns_get_batches_of_their_own(self, train_toy):
+class TestPlayers:
+    def test_several_updates_per_step_get_batches_of_their_own(self, train_toy):
         seen = []
 
         class Several(Toy):
             def players(self, config, nets):
                 one, _ = super().players(config, nets)
-                return [one, Player("other", nets["other"].parameters(), lr=0.01, steps=3)]
+                return [one, self.player("other", nets["other"].parameters(), updates=3)]
 
             def loss(self, player, nets, batch, step):
-                seen.append((step.index, player, batch.images.sum().item()))
+                seen.append((step.index, player, batch.x.sum().item()))
                 return super().loss(player, nets, batch, step)
 
         train_toy(Several, steps=4)
@@ -689,7 +692,7 @@ class TestTurns:
         assert len(set(sums)) == 12
         assert [value for _, player, value in seen if player == "generator"] == sums[::3]
 
-    def test_only_the_player_whose_turn_it_is_learns(self, train_toy):
+    def test_only_the_player_that_is_updated_learns(self, train_toy):
         states = []
 
         class Watched(Toy):
@@ -712,7 +715,7 @@ class TestTurns:
         class Sharing(Toy):
             def players(self, config, nets):
                 both = [*nets["generator"].parameters(), *nets["other"].parameters()]
-                return [Player("both", both, lr=0.01), Player("other", nets["other"].parameters(), lr=0.01)]
+                return [self.player("both", both), self.player("other", nets["other"].parameters())]
 
             def loss(self, player, nets, batch, step):
                 learned.append((player, float(nets["other"].weight.detach())))
@@ -720,7 +723,7 @@ class TestTurns:
 
         train_toy(Sharing, steps=2)
         values = [value for _, value in learned]
-        assert len(set(values)) == 4  # each turn moved it
+        assert len(set(values)) == 4  # each update moved it
 
     def test_parameters_of_no_player_stay(self, train_toy, tmp_path):
         class Lonely(Toy):
@@ -758,7 +761,7 @@ class TestBackendsThatAreWrong:
             def build(self, config, spec):
                 return nn.ModuleDict({"other": Dot()})
 
-        with pytest.raises(PluginError, match='with a "generator" in it'):
+        with pytest.raises(PluginError, match="with 'generator' in it"):
             train_toy(Nameless)
         assert not (tmp_path / "toy").exists()
 
@@ -766,15 +769,15 @@ class TestBackendsThatAreWrong:
     def test_players_without_names_of_their_own(self, train_toy, names):
         class Odd(Toy):
             def players(self, config, nets):
-                return [Player(name, [nn.Parameter(torch.zeros(1))], lr=0.1) for name in names]
+                return [self.player(name, [nn.Parameter(torch.zeros(1))]) for name in names]
 
         with pytest.raises(PluginError, match="at least one player, with distinct names"):
             train_toy(Odd)
 
     def test_images_of_the_wrong_shape(self, train_toy):
         class Square(Toy):
-            def generate(self, nets, latents, labels):
-                return super().generate(nets, latents, labels)[..., :7]
+            def generate(self, nets, inputs):
+                return super().generate(nets, inputs)[..., :7]
 
         with pytest.raises(PluginError, match="made images of shape"):
             train_toy(Square)

@@ -16,12 +16,12 @@ SCRIPT = """
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * 4096 / 2**20
 
-    play = TrainingRun.play
+    step = TrainingRun.step
     def measured(self, index):
-        play(self, index)
+        step(self, index)
         if index in (500, 4999):
             print(resident())
-    TrainingRun.play = measured
+    TrainingRun.step = measured
     small = {"width": 8, "max_width": 16}
     genaug.fit("cgan", load_data("digits"), out=sys.argv[1], steps=5000, batch_size=16, config=small, device="cpu")
 """

@@ -11,8 +11,8 @@ from genaug import checks
 from genaug.errors import InputError
 from genaug.training import plan as planning
 from genaug.training import run as running
-from genaug.training.game import Game
 from genaug.training.plan import Budget, Plan
+from genaug.training.trainer import Trainer
 
 
 class Clock:
@@ -28,18 +28,18 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     """A step takes 0.5 s and a save 2 s; the start, with its reading, took 3 s."""
-    clock, play, write = Clock(), Game.play, running.write_checkpoint
+    clock, make_step, write = Clock(), Trainer.step, running.write_checkpoint
 
-    def slow_play(self, step, batches):
+    def slow_step(self, index):
         clock.now += clock.per_step
-        return play(self, step, batches)
+        return make_step(self, index)
 
     def slow_write(*arguments):
         clock.now += 2
         return write(*arguments)
 
     clock.per_step = 0.5
-    monkeypatch.setattr(Game, "play", slow_play)
+    monkeypatch.setattr(Trainer, "step", slow_step)
     monkeypatch.setattr(running, "write_checkpoint", slow_write)
     for module in (planning, running):
         monkeypatch.setattr(module, "time", clock)
@@ -122,15 +122,15 @@ def test_a_resumed_run_keeps_the_plan_to_the_bit(fit, tmp_path, thirty_steps, mo
     """Interrupted after the plan was fixed, and once more with a crash that falls back behind that step."""
     budget = {"steps": steps, "max_minutes": 60, "checkpoint_every": checkpoint_every}
     fit(tmp_path / "reference", **budget)
-    play = Game.play
+    make_step = Trainer.step
 
-    def interrupted(self, step, batches):
-        if step.index == 24:
+    def interrupted(self, index):
+        if index == 24:
             signal.raise_signal(signal.SIGTERM)
-        return play(self, step, batches)
+        return make_step(self, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Game, "play", interrupted)
+        patch.setattr(Trainer, "step", interrupted)
         with pytest.raises(SystemExit):
             fit(tmp_path / "run", **budget)
     assert record(tmp_path / "run")["planned_steps"] == 30
@@ -142,14 +142,14 @@ def test_a_resumed_run_keeps_the_plan_to_the_bit(fit, tmp_path, thirty_steps, mo
 
 
 def test_rates_decay_over_the_planned_steps(fit, tmp_path, thirty_steps, monkeypatch):
-    rates, play = {}, Game.play
+    rates, make_step = {}, Trainer.step
 
-    def noted(self, step, batches):
-        log = play(self, step, batches)
-        rates[step.index] = self.optimizers[0].param_groups[0]["lr"]
+    def noted(self, index):
+        log = make_step(self, index)
+        rates[index] = self.optimizers[0].param_groups[0]["lr"]
         return log
 
-    monkeypatch.setattr(Game, "play", noted)
+    monkeypatch.setattr(Trainer, "step", noted)
     fit(tmp_path, steps=500, max_minutes=60)
     first = rates[0]
     assert all(rates[index] == first for index in range(20))

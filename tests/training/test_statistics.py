@@ -1,4 +1,4 @@
-"""The averaged generator's batch-norm statistics are those of its own activations."""
+"""The averaged networks' batch-norm statistics are those of their own activations."""
 
 import copy
 import random
@@ -6,13 +6,14 @@ import random
 import numpy as np
 import pytest
 import torch
+from helpers.players import generate
 from torch import nn
 
 import genaug
-from genaug.modalities.image import Image
-from genaug.backends import Backend, BackendConfig, Categorical, Normal, Spec, Uniform, registry
+from genaug.backends import Backend, BackendConfig, Categorical, Condition, Normal, Spec, Uniform, registry
 from genaug.data.datasets import load_data
-from genaug.data.reading import read_samples
+from genaug.data.reading import Samples, read_samples
+from genaug.modalities.image import Image
 from genaug.training import statistics
 from genaug.training.statistics import recompute_statistics
 
@@ -45,7 +46,7 @@ def in_one_batch(backend, network, latents, labels):
     network = copy.deepcopy(network).train()
     for norm in norms(network):
         norm.momentum = 1.0
-    backend.generate(nn.ModuleDict({"generator": network}), latents, labels)
+    generate(backend, nn.ModuleDict({"generator": network}), latents, labels)
     return network
 
 
@@ -79,7 +80,8 @@ def check_backend(name, folder, config, steps):
     assert stored <= CLOSE
     state = torch.load(max((folder / "checkpoints").glob("*.pt")), weights_only=True)["ema"]
     live = copy.deepcopy(network)
-    live.load_state_dict({key.removeprefix("module."): value for key, value in state.items() if key != "n_averaged"})
+    part = "module.generator."
+    live.load_state_dict({key.removeprefix(part): value for key, value in state.items() if key.startswith(part)})
     assert all(torch.equal(a, b) for a, b in zip(live.parameters(), network.parameters(), strict=True))
     assert largest_root_mean_square(distances(live, recomputed)) > stored
     assert max(float(distance.max()) for distance in distances(live, network)) > CLOSE
@@ -88,7 +90,7 @@ def check_backend(name, folder, config, steps):
 @pytest.mark.parametrize("name", BACKENDS)
 def test_stored_statistics_are_those_of_the_averaged_weights(name, tmp_path):
     faster = {"lr": 1e-3} if name == "wgan-gp" else {}
-    check_backend(name, tmp_path / "run", {**registry.resolve(name).small, **faster}, steps=20)
+    check_backend(name, tmp_path / "run", {**registry.resolve(name).tiny, **faster}, steps=20)
 
 
 @pytest.mark.slow
@@ -129,8 +131,8 @@ class Toy(Backend):
     def build(self, config, spec):
         return nn.ModuleDict({"generator": Layers(spec.num_classes)})
 
-    def generate(self, nets, latents, labels):
-        return nets["generator"](latents["z"], labels)
+    def generate(self, nets, inputs):
+        return nets["generator"](inputs.latents["z"], inputs.labels)
 
 
 @pytest.fixture
@@ -143,6 +145,7 @@ def network():
 
 
 SPEC = Spec(sample=Image(1, 2, 2), classes=2, latents=(Normal(size=6),))
+DATA = Samples(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), None, SPEC)
 
 
 def state(network):
@@ -154,7 +157,8 @@ def same(one, other):
 
 
 def recompute(network, labels=None, seed=0):
-    recompute_statistics(Toy(), SPEC, network, labels, seed)
+    data = Samples(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), labels, SPEC)
+    recompute_statistics(Toy(), SPEC, nn.ModuleDict({"generator": network}), data, seed)
     return state(network)
 
 
@@ -188,7 +192,7 @@ def test_every_layer_sees_what_it_sees_in_sampling(network):
     latents, labels = random_inputs(SPEC, torch.arange(2), 200_000, seed=5)
     for norm in norms(network):
         norm.register_forward_pre_hook(lambda norm, args: setattr(norm, "seen", args[0].detach()))
-    Toy().generate(nn.ModuleDict({"generator": network}), latents, labels)
+    generate(Toy(), nn.ModuleDict({"generator": network}), latents, labels)
     for norm in norms(network):
         seen = norm.seen.transpose(0, 1).flatten(1)
         assert torch.allclose(norm.running_mean, seen.mean(1), atol=0.01 * float(seen.std(1).max()))
@@ -220,8 +224,8 @@ def test_more_latents_than_the_sequence_has_dimensions(monkeypatch):
     monkeypatch.setattr(statistics.SobolEngine, "MAXDIM", 4)
     latents = (Normal(size=6), Categorical(name="c", size=3), Uniform(name="u", size=2))
     spec = SPEC.model_copy(update={"latents": latents})
-    parts = list(statistics._draws(spec, None, 0, torch.device("cpu"), statistics.SAMPLES))
-    z, c, u = (torch.cat([drawn[name] for drawn, _ in parts]) for name in ("z", "c", "u"))
+    parts = list(statistics._draws(spec, DATA, 0, torch.device("cpu"), statistics.SAMPLES))
+    z, c, u = (torch.cat([inputs.latents[name] for inputs in parts]) for name in ("z", "c", "u"))
     assert z.shape == (statistics.SAMPLES, 6)
     assert torch.allclose(z.mean(0), torch.zeros(6), atol=0.06)
     assert torch.allclose(z.std(0), torch.ones(6), atol=0.06)
@@ -232,4 +236,49 @@ def test_more_latents_than_the_sequence_has_dimensions(monkeypatch):
 
 def test_a_generator_without_batch_normalisation_is_not_run():
     network = nn.Linear(6, 4)
-    recompute_statistics(Backend.__new__(Toy), SPEC, network, None, 0)
+    recompute_statistics(Backend.__new__(Toy), SPEC, nn.ModuleDict({"generator": network}), DATA, 0)
+
+
+class Reading(Toy):
+    """Keeps an encoder beside the generator, which it runs in ``encode`` only, on real samples."""
+
+    keeps = ("generator", "encoder")
+
+    def build(self, config, spec):
+        encoder = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 6))
+        return nn.ModuleDict({**super().build(config, spec), "encoder": encoder})
+
+    def encode(self, nets, x, labels):
+        return {"z": nets["encoder"](x)}
+
+
+class Conditional(Toy):
+    """Makes its samples of a condition alone."""
+
+    conditions = ("source",)
+
+    def build(self, config, spec):
+        return nn.ModuleDict({"generator": nn.Sequential(nn.BatchNorm2d(1), nn.Tanh())})
+
+    def generate(self, nets, inputs):
+        return nets["generator"](inputs.conditions["source"])
+
+
+def test_a_network_that_reads_samples_has_the_statistics_of_the_real_ones():
+    x = torch.randint(0, 256, (300, 1, 2, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    nets = Reading().build(None, SPEC)
+    recompute_statistics(Reading(), SPEC, nets, Samples(x, torch.arange(300) % 2, SPEC), 0)
+    values = SPEC.sample.encode(x).flatten(1)
+    assert torch.allclose(nets["encoder"][1].running_mean, values.mean(0), atol=1e-5)
+    assert torch.allclose(nets["encoder"][1].running_var, values.var(0, correction=0), rtol=1e-4)
+
+
+def test_a_generator_with_conditions_sees_those_of_the_data():
+    spec = Spec(sample=Image(1, 2, 2), conditions=[Condition(name="source", sample=Image(1, 2, 2))])
+    x = torch.randint(0, 256, (statistics.SAMPLES, 1, 2, 2), generator=torch.Generator().manual_seed(0))
+    data = Samples(torch.zeros_like(x).to(torch.uint8), None, spec, None, {"source": x.to(torch.uint8)})
+    nets = Conditional().build(None, spec)
+    recompute_statistics(Conditional(), spec, nets, data, 0)
+    values = spec.sample.encode(x.to(torch.uint8))
+    assert nets["generator"][0].running_mean.item() == pytest.approx(values.mean().item(), abs=1e-5)
+    assert nets["generator"][0].running_var.item() == pytest.approx(values.var(correction=0).item(), rel=1e-4)

@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from genaug.modalities.image import Image
-
-from genaug.backends import Categorical, Normal, Spec, Uniform
+from genaug.backends import Batch, Categorical, Condition, Fakes, Inputs, Normal, Spec, Uniform
 from genaug.data.reading import Samples
+from genaug.modalities.image import Image
 from genaug.training.distributed import Share
-from genaug.training.streams import BatchStream, TrainingStep
+from genaug.training.streams import Batches, TrainingStep
 
 CPU = torch.device("cpu")
 LATENTS = (
@@ -25,13 +24,15 @@ def data_of(n, labelled=True):
 
 
 def stream(n=10, batch_size=4, seed=0, share=None):
-    return BatchStream(data_of(n), batch_size, seed, CPU, share or Share())
+    data = data_of(n)
+    return Batches(data, data.spec, batch_size, seed, CPU, share or Share())
 
 
 def step_of(seed=0, index=0, share=None, policy=()):
     step = TrainingStep(
         None,
         Spec(sample=Image(1, 8, 8), latents=LATENTS),
+        [],
         seed=seed,
         device=CPU,
         dtype=torch.float32,
@@ -42,7 +43,7 @@ def step_of(seed=0, index=0, share=None, policy=()):
     return step
 
 
-class TestBatchStream:
+class TestBatches:
     @pytest.mark.parametrize(("n", "batch_size"), [(10, 4), (10, 10), (3, 8), (1, 5), (7, 1)])
     def test_every_image_is_visited_once_an_epoch(self, n, batch_size):
         batches = stream(n, batch_size)
@@ -66,17 +67,13 @@ class TestBatchStream:
 
     def test_images_and_labels_belong_together_and_images_lie_in_minus_one_to_one(self):
         batch = stream(255, 255).batch(0)
-        assert batch.images.dtype == torch.float32
-        assert batch.images.shape == (255, 1, 2, 3)
-        assert torch.allclose(batch.images[:, 0, 0, 0], batch.labels / 127.5 - 1)
-        extremes = BatchStream(
-            Samples(torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None], None, Spec(sample=Image(1, 1, 1))),
-            2,
-            0,
-            CPU,
-            Share(),
-        ).batch(0)
-        assert sorted(extremes.images.flatten().tolist()) == [-1, 1]
+        assert batch.x.dtype == torch.float32
+        assert batch.x.shape == (255, 1, 2, 3)
+        assert torch.allclose(batch.x[:, 0, 0, 0], batch.labels / 127.5 - 1)
+        spec = Spec(sample=Image(1, 1, 1))
+        data = Samples(torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None], None, spec)
+        extremes = Batches(data, spec, 2, 0, CPU, Share()).batch(0)
+        assert sorted(extremes.x.flatten().tolist()) == [-1, 1]
         assert extremes.labels is None
 
     @pytest.mark.parametrize("size", [2, 4])
@@ -87,11 +84,26 @@ class TestBatchStream:
             joined = torch.cat([part.batch(index).labels for part in parts])
             assert torch.equal(joined, whole.batch(index).labels)
 
+    def test_conditions_come_with_the_sample_that_they_belong_to(self):
+        small = Image(1, 1, 2)
+        spec = Spec(sample=Image(1, 2, 3), conditions=[Condition(name="small", sample=small)])
+        data = data_of(10)
+        others = data.x[:, :, :1, :2] + 100
+        data = Samples(data.x, None, spec, None, {"small": others})
+        batches = Batches(data, spec, 4, 0, CPU, Share())
+        for index in range(5):
+            batch = batches.batch(index)
+            assert batch.conditions["small"].shape == (4, 1, 1, 2)
+            assert batch.conditions["small"].dtype == torch.float32
+            assert torch.allclose(batch.conditions["small"][:, 0, 0, 0], batch.x[:, 0, 0, 0] + 100 / 127.5)
+        without = spec.model_copy(update={"conditions": ()})
+        assert Batches(data, without, 4, 0, CPU, Share()).batch(0).conditions == {}
+
     def test_batches_do_not_share_memory_with_the_data(self):
         data = data_of(4)
-        batches = BatchStream(data, 4, 0, CPU, Share())
-        batches.batch(0).images.fill_(9)
-        assert data.images.flatten(1)[:, 0].tolist() == [0, 1, 2, 3]
+        batches = Batches(data, data.spec, 4, 0, CPU, Share())
+        batches.batch(0).x.fill_(9)
+        assert data.x.flatten(1)[:, 0].tolist() == [0, 1, 2, 3]
 
 
 class TestTrainingStep:
@@ -150,16 +162,61 @@ class TestTrainingStep:
         step = step_of()
         assert not torch.equal(step.latents(4)["z"], step.latents(4)["z"])
 
-    def test_the_cache_is_emptied_at_a_steps_start(self):
-        step = step_of()
-        step.cache["fake"] = 1
+    def test_fakes_are_made_once_per_step(self):
+        step, made = step_of(), []
+
+        def make():
+            made.append(step.index)
+            return Fakes(torch.zeros(1), Inputs({}, None, None))
+
+        assert step.fakes(make) is step.fakes(make)
         step.begin(1)
-        assert step.cache == {}
+        step.fakes(make)
+        assert made == [0, 1]
         assert step.index == 1
+
+    def test_fakes_have_a_gradient_whoever_asks_first_and_leave_the_others_frozen(self):
+        weight, other = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+        spec = Spec(sample=Image(1, 8, 8))
+        step = TrainingStep(
+            None, spec, [weight, other], seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=()
+        )
+        step.begin(0)
+        weight.requires_grad_(False)  # it is the other player's turn, and its parameters alone are free
+        fakes = step.fakes(lambda: Fakes(3 * weight, Inputs({}, None, None)))
+        assert not weight.requires_grad
+        assert other.requires_grad
+        weight.requires_grad_(True)  # the turn of the player that trains the generator
+        fakes.x.sum().backward()
+        assert weight.grad.tolist() == [3, 3]
+
+    def test_a_failure_while_fakes_are_made_leaves_the_others_frozen_and_may_be_tried_again(self):
+        weight = torch.nn.Parameter(torch.ones(2)).requires_grad_(False)
+        spec = Spec(sample=Image(1, 8, 8))
+        step = TrainingStep(None, spec, [weight], seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=())
+        step.begin(0)
+        with pytest.raises(ZeroDivisionError):
+            step.fakes(lambda: 1 / 0)
+        assert not weight.requires_grad
+        assert step.fakes(lambda: Fakes(weight, Inputs({}, None, None))).x is weight
+
+    def test_inputs_have_the_batchs_labels_and_conditions_and_latents_of_their_own(self):
+        step, x = step_of(), torch.zeros(4, 1, 8, 8)
+        batch = Batch(x, torch.arange(4), {"source": x + 1})
+        one, other = step.inputs(batch), step.inputs(batch)
+        assert set(one.latents) == {"z", "u", "c"}
+        assert all(len(values) == 4 for values in one.latents.values())
+        assert torch.equal(one.labels, batch.labels)
+        assert torch.equal(one.conditions["source"], x + 1)
+        assert not torch.equal(one.latents["z"], other.latents["z"])
+        first, second = one.noise(3, 2), one.noise(3, 2)
+        assert first.shape == (4, 3, 2)
+        assert first.dtype == torch.float32
+        assert not torch.equal(first, second)
 
     def test_float32_switches_autocast_off(self):
         step = TrainingStep(
-            None, Spec(sample=Image(1, 8, 8)), seed=0, device=CPU, dtype=torch.bfloat16, share=Share(), policy=()
+            None, Spec(sample=Image(1, 8, 8)), [], seed=0, device=CPU, dtype=torch.bfloat16, share=Share(), policy=()
         )
         left = torch.ones(2, 2)
         with step.networks():

@@ -76,7 +76,7 @@ def test_arrays_of_any_byte_order(dtype):
     images = [(pixels if dtype == "|u1" else pixels / 255).astype(dtype)] * 3
     labels = np.array([2, 0, 1], ">i8")
     data = read_samples([(image, labels[index : index + 1].reshape(())) for index, image in enumerate(images)])
-    assert data.images[2, 0].tolist() == pixels.tolist()
+    assert data.x[2, 0].tolist() == pixels.tolist()
     assert data.labels.tolist() == [2, 0, 1]
 
 

@@ -1,0 +1,180 @@
+"""Latents: each kind draws from its prior, checks values and goes from one to another."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from genaug.backends import Categorical, Normal, Uniform
+from genaug.backends.latents import Rows, latent_rows, noise_rows, slerp
+from genaug.errors import InputError
+
+SHAPES = st.integers(1, 5) | st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
+LATENTS = (
+    st.builds(Normal, size=SHAPES) | st.builds(Uniform, size=SHAPES) | st.builds(Categorical, size=st.integers(1, 6))
+)
+FEW = settings(max_examples=40)
+
+
+def shape_of(latent):
+    if isinstance(latent, Categorical):
+        return ()
+    return (latent.size,) if isinstance(latent.size, int) else tuple(latent.size)
+
+
+class TestDraw:
+    @FEW
+    @given(LATENTS, st.integers(0, 2**63 - 1), st.integers(0, 20))
+    def test_draws_have_the_latents_shape_and_pass_its_check(self, latent, seed, n):
+        values = latent_rows(latent, seed, 0, n)
+        assert latent.shape == shape_of(latent)
+        assert tuple(values.shape) == (n, *latent.shape)
+        assert values.dtype == (torch.int64 if isinstance(latent, Categorical) else torch.float32)
+        assert torch.equal(latent.check(values), values)
+
+    @FEW
+    @given(LATENTS, st.integers(0, 2**63 - 1), st.integers(0, 40))
+    def test_a_samples_value_does_not_depend_on_how_many_are_drawn(self, latent, seed, start):
+        values = latent_rows(latent, seed, 0, start + 3)
+        assert torch.equal(latent_rows(latent, seed, start, 3), values[start:])
+
+    def test_draws_follow_their_priors(self):
+        normal = latent_rows(Normal(size=(3, 2)), 0, 0, 4000)
+        assert stats.kstest(normal.flatten().numpy(), "norm").pvalue > 0.01
+        uniform = latent_rows(Uniform(size=(3, 2)), 0, 0, 4000)
+        assert stats.kstest(uniform.flatten().numpy(), stats.uniform(-1, 2).cdf).pvalue > 0.01
+        counts = latent_rows(Categorical(size=7), 0, 0, 7000).bincount(minlength=7)
+        assert stats.chisquare(counts.numpy()).pvalue > 0.01
+
+    def test_dimensions_and_latents_of_other_names_are_independent(self):
+        z = latent_rows(Normal(size=(2, 2)), 0, 0, 4000).flatten(1)
+        other = latent_rows(Normal(name="y", size=(2, 2)), 0, 0, 4000).flatten(1)
+        correlations = torch.corrcoef(torch.cat([z, other], 1).T) - torch.eye(8)
+        assert float(correlations.abs().max()) < 0.07
+
+    def test_a_shape_takes_the_numbers_of_as_many_dimensions_in_order(self):
+        flat, shaped = latent_rows(Normal(size=6), 3, 5, 4), latent_rows(Normal(size=(2, 3)), 3, 5, 4)
+        assert torch.equal(flat.view(4, 2, 3), shaped)
+        assert Normal(size=(2, 3)).dimensions == 6
+
+    def test_a_draw_at_the_upper_end_is_the_last_category(self):
+        class Ones(Rows):
+            def uniform(self, *shape):
+                return torch.ones(shape, dtype=torch.float64)
+
+        assert Categorical(size=5).draw(Ones(0, "", 0), 2).tolist() == [4, 4]
+
+    def test_every_call_for_noise_has_a_stream_of_its_own(self):
+        one, other = noise_rows(0, 0, 6, torch.device("cpu")), noise_rows(0, 4, 2, torch.device("cpu"))
+        first, second = one(3, 2), one(3, 2)
+        assert first.shape == (6, 3, 2)
+        assert first.dtype == torch.float32
+        assert not torch.equal(first, second)
+        assert torch.equal(other(3, 2), first[4:])
+        assert torch.equal(other(3, 2), second[4:])
+
+
+class TestCheck:
+    @FEW
+    @given(LATENTS, st.integers(1, 5), st.data())
+    def test_other_shapes_are_refused_with_the_shape_expected(self, latent, n, data):
+        shape = data.draw(st.lists(st.integers(1, 4), max_size=5).map(tuple))
+        values = torch.zeros(shape, dtype=torch.int64 if isinstance(latent, Categorical) else torch.float32)
+        fits = len(shape) > 0 and (shape[1:] == latent.shape or (len(shape) == 1 and latent.shape == (1,)))
+        if fits:
+            assert tuple(latent.check(values).shape) == (shape[0], *latent.shape)
+            return
+        with pytest.raises(InputError, match=r"latent 'z' must have shape \(N,"):
+            latent.check(values)
+
+    @pytest.mark.parametrize("latent", [Normal(size=2), Uniform(size=2)])
+    def test_floats_of_any_precision_become_float32(self, latent):
+        for dtype in (torch.float16, torch.bfloat16, torch.float64):
+            assert latent.check(torch.zeros(3, 2, dtype=dtype)).dtype == torch.float32
+
+    @pytest.mark.parametrize("values", [torch.zeros(3, 2, dtype=torch.int64), [[0.0, 0.0]], None, "z", 0.5])
+    def test_what_is_no_float_tensor_is_refused(self, values):
+        with pytest.raises(InputError, match="latent 'z' must be a float tensor, got"):
+            Normal(size=2).check(values)
+
+    @pytest.mark.parametrize("values", [torch.zeros(3), [0, 1], None])
+    def test_categories_that_are_no_integer_tensor_are_refused(self, values):
+        with pytest.raises(InputError, match="latent 'c' must be an int64 tensor, got"):
+            Categorical(name="c", size=2).check(values)
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+    @pytest.mark.parametrize("latent", [Normal(size=(2, 2)), Uniform(size=(2, 2))])
+    def test_values_that_are_not_finite_are_refused(self, latent, value):
+        values = torch.zeros(3, 2, 2)
+        values[1, 0, 1] = value
+        with pytest.raises(InputError, match="holds NaN or infinite values"):
+            latent.check(values)
+
+    @pytest.mark.parametrize("category", [-1, 3, 2**40])
+    def test_categories_out_of_range_are_refused(self, category):
+        with pytest.raises(InputError, match=r"must hold categories in \[0, 3\)"):
+            Categorical(size=3).check(torch.tensor([0, category, 2]))
+
+    def test_no_values_at_all_are_values(self):
+        assert Normal(size=(2, 2)).check(torch.zeros(0, 2, 2)).shape == (0, 2, 2)
+        assert Categorical(size=3).check(torch.zeros(0, dtype=torch.int64)).shape == (0,)
+
+
+class TestExpand:
+    def test_one_value_for_all_or_one_for_each(self):
+        assert Normal(size=(2, 3)).expand(0.5, 4).shape == (4, 2, 3)
+        assert Normal(size=3).expand(torch.arange(3.0), 4)[2].tolist() == [0, 1, 2]
+        assert Uniform(size=1).expand(torch.arange(4.0), 4).tolist() == [[0], [1], [2], [3]]
+        assert Categorical(size=3).expand(2, 4).tolist() == [2, 2, 2, 2]
+
+    @pytest.mark.parametrize("value", [torch.zeros(5, 3), torch.zeros(4, 2), "many", None, [[1], [1, 2]]])
+    def test_what_does_not_fit_is_refused(self, value):
+        with pytest.raises(InputError, match=r"latent 'z' must be a number or a tensor that fits \(4, 3\)"):
+            Normal(size=3).expand(value, 4)
+
+
+class TestBetween:
+    @FEW
+    @given(LATENTS, st.integers(0, 1000), st.floats(0, 1))
+    def test_it_starts_and_ends_at_the_ends_and_stays_a_value(self, latent, seed, weight):
+        first, second = latent_rows(latent, seed, 0, 4), latent_rows(latent, seed, 4, 4)
+        between = latent.between(first, second, torch.full((4,), weight))
+        assert between.shape == first.shape
+        assert torch.equal(latent.check(between), between)
+        start, end = (latent.between(first, second, torch.full((4,), w)) for w in (0.0, 1.0))
+        assert torch.allclose(start, first, atol=1e-5)
+        assert torch.allclose(end, first if isinstance(latent, Categorical) else second, atol=1e-5)
+        if isinstance(latent, Uniform):
+            assert torch.allclose(between, first + weight * (second - first), atol=1e-6)
+            assert float(between.abs().max()) <= 1
+
+    @FEW
+    @given(st.integers(0, 1000), st.floats(0, 1))
+    def test_between_normals_the_length_goes_evenly_from_one_to_the_other(self, seed, weight):
+        latent = Normal(size=(4, 8))
+        first, second = latent_rows(latent, seed, 0, 3), latent_rows(latent, seed, 3, 3)
+        lengths = [values.flatten(1).norm(dim=1) for values in (first, second)]
+        between = latent.between(first, second, torch.full((3,), weight)).flatten(1).norm(dim=1)
+        assert torch.allclose(between, lengths[0] + weight * (lengths[1] - lengths[0]), rtol=1e-4)
+
+    def test_each_row_has_a_weight_of_its_own(self):
+        weight = torch.tensor([0.0, 0.5, 1.0])
+        for latent in (Normal(size=(2, 2)), Uniform(size=(2, 2))):
+            first, second = latent_rows(latent, 0, 0, 3), latent_rows(latent, 1, 0, 3)
+            rows = latent.between(first, second, weight)
+            alone = [latent.between(first[i : i + 1], second[i : i + 1], weight[i : i + 1]) for i in range(3)]
+            assert torch.allclose(rows, torch.cat(alone), atol=1e-6)
+
+    def test_slerp_by_hand(self):
+        first, second = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+        third = slerp(first, second, torch.tensor([1 / 3]))
+        length = 1 + 1 / 3
+        assert third[0].tolist() == pytest.approx([length * math.cos(math.pi / 6), length * math.sin(math.pi / 6)])
+
+    @pytest.mark.parametrize("second", [[2.0, 0.0], [-1.0, 0.0]])
+    def test_slerp_of_parallel_ends_is_a_straight_line(self, second):
+        first, second = torch.tensor([[1.0, 0.0]]), torch.tensor([second])
+        assert torch.allclose(slerp(first, second, torch.tensor([0.25])), torch.lerp(first, second, 0.25), atol=1e-5)

@@ -1,0 +1,193 @@
+"""Callbacks of a training: the guard of discriminators, sample grids, and functions of the user's own."""
+
+import json
+
+import pytest
+import torch
+
+import genaug
+from genaug.backends import Categorical, Condition, Normal, Spec
+from genaug.data.reading import Samples
+from genaug.errors import InputError
+from genaug.modalities import Image
+from genaug.nn.objectives import score_log
+from genaug.sources.generator import Generator
+from genaug.training.callbacks import DiscriminatorGuard, SampleGrids, Snapshot
+from genaug.training.run_folder import RunFolder
+
+SHAPE, CLASSES = (1, 4, 4), 3
+LATENTS = (Normal(size=2), Categorical(name="member", size=4))
+
+
+def snapshot(step, folder, said, generator=None, metrics=None, saving=True):
+    return Snapshot(step, {} if metrics is None else metrics, saving, lambda: generator, folder, said.append)
+
+
+class TestDiscriminatorGuard:
+    @staticmethod
+    def said(shares, tmp_path):
+        """What the guard says of these shares of pairs, one every 50 steps."""
+        said, guard = [], DiscriminatorGuard()
+        for number, share in enumerate(shares):
+            metrics = {} if share is None else {"real_above_fake": share}
+            guard(snapshot(50 * (number + 1), tmp_path, said, metrics=metrics))
+        return said
+
+    def test_it_warns_once_if_the_discriminator_has_won(self, tmp_path):
+        said = self.said([0.7] + [0.995] * 25, tmp_path)
+        assert len(said) == 1
+        assert "since step 50 " in said[0]
+        assert "--augment" in said[0]
+
+    @pytest.mark.parametrize("shares", [[0.98] * 30, [0.995] * 9, ([0.995] * 9 + [0.9]) * 3, [None] * 30])
+    def test_it_is_silent_if_the_discriminator_has_not_won(self, tmp_path, shares):
+        assert self.said(shares, tmp_path) == []
+
+    def test_the_share_of_pairs(self):
+        log = score_log(torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([0.0, 3.0, 2.0, 4.0]))
+        assert float(log["real_above_fake"]) == 0.5
+        assert float(log["real_score"]) == 2.5
+        assert float(log["fake_score"]) == 2.25
+
+
+class Noise:
+    """A generator of noise that depends on the seed, or is one image for each label and member."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def sample(self, n=None, *, labels=None, seed=None, member=None):
+        if self.kind == "broken":
+            raise RuntimeError("the network exploded.")
+        labels = torch.zeros(n, dtype=torch.int64) if labels is None else labels
+        images = torch.randint(0, 256, (len(labels), *SHAPE), generator=torch.Generator().manual_seed(0))
+        if self.kind == "varied":
+            images = torch.randint(0, 256, images.shape, generator=torch.Generator().manual_seed(seed))
+        elif self.kind == "one per class":
+            images = images[labels]
+        else:
+            images = images[labels * 4 + (member if member is not None else torch.randint(0, 4, labels.shape))]
+        return images.to(torch.uint8), labels
+
+
+class TestSampleGrids:
+    @staticmethod
+    def look(tmp_path, kind, num_classes=CLASSES, latents=LATENTS, conditions=(), saving=True):
+        """The metrics that are added, and what is said."""
+        x = torch.randint(0, 256, (90, *SHAPE), generator=torch.Generator().manual_seed(7)).to(torch.uint8)
+        labels = torch.arange(90) % CLASSES if num_classes else None
+        spec = Spec(sample=Image(*SHAPE), classes=num_classes, latents=latents, conditions=conditions)
+        folder, metrics, said = RunFolder(tmp_path / "run"), {}, []
+        with folder.claimed("a test", overwrite=False, resume=False):
+            grids = SampleGrids(Samples(x, labels, spec), spec, folder)
+            grids(snapshot(5, folder.path, said, Noise(kind), metrics, saving))
+        return metrics, said
+
+    @pytest.mark.parametrize("num_classes", [0, CLASSES])
+    def test_varied_samples(self, tmp_path, num_classes):
+        metrics, said = self.look(tmp_path, "varied", num_classes)
+        assert metrics == {"diversity": pytest.approx(1, abs=0.1), "diversity_same_category": pytest.approx(1, abs=0.1)}
+        assert not said
+        assert [path.name for path in (tmp_path / "run" / "samples").iterdir()] == ["step-00000005.png"]
+
+    def test_generators_with_one_image_each(self, tmp_path):
+        metrics, said = self.look(tmp_path, "one per member")
+        assert metrics["diversity_same_category"] == 0
+        assert metrics["diversity"] == pytest.approx(
+            0.75, abs=0.15
+        )  # two of four generators differ three times of four
+        assert len(said) == 1
+        assert "samples of one class and one member differ 0% as much as real ones" in said[0]
+
+    def test_one_image_per_class(self, tmp_path):
+        metrics, said = self.look(tmp_path, "one per class", latents=(Normal(size=2),))
+        assert metrics == {"diversity": 0}
+        assert len(said) == 1
+        assert "samples of one class differ 0% as much as real ones" in said[0]
+
+    def test_a_generator_that_fails_prevents_nothing(self, tmp_path):
+        assert self.look(tmp_path, "broken") == (
+            {},
+            ["warning: no sample grid after step 5: the network exploded."],
+        )
+
+    def test_there_is_none_between_checkpoints_and_none_of_a_generator_with_conditions(self, tmp_path):
+        conditions = [Condition(name="source", sample=Image(*SHAPE))]
+        assert self.look(tmp_path, "broken", saving=False) == ({}, [])
+        assert self.look(tmp_path / "conditions", "broken", conditions=conditions) == ({}, [])
+        assert not list(tmp_path.rglob("*.png"))
+
+
+class TestCallbacksOfFit:
+    @pytest.fixture
+    def fit(self, tiny_config, tiny_set):
+        def run(out, callbacks, steps=12, **arguments):
+            fixed = {"batch_size": 8, "checkpoint_every": 4, "device": "cpu", "precision": "float32", "progress": False}
+            settings = {**fixed, "config": tiny_config, **arguments}
+            return genaug.fit("cgan", tiny_set, out=out, steps=steps, callbacks=callbacks, **settings)
+
+        return run
+
+    @staticmethod
+    def logged(folder):
+        return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+    def test_they_are_called_in_order_at_the_steps_that_are_logged_with_their_metrics(self, fit, tmp_path):
+        snapshots, order = [], []
+
+        def first(snapshot):
+            order.append("first")
+            snapshots.append((snapshot.step, snapshot.saving, dict(snapshot.metrics), snapshot.folder))
+
+        fit(tmp_path / "run", [first, lambda snapshot: order.append("second")])
+        lines = self.logged(tmp_path / "run")
+        assert [step for step, *_ in snapshots] == [line["step"] for line in lines] == [1, 4, 5, 8, 10, 12]
+        assert [saving for _, saving, *_ in snapshots] == [False, True, False, True, False, True]
+        assert order == ["first", "second"] * 6
+        for (_, saving, metrics, folder), line in zip(snapshots, lines, strict=True):
+            assert {"loss/generator", "loss/discriminator"} <= set(metrics)
+            assert ("diversity" in metrics) == saving, "what the sample grids add is there already"
+            assert all(line[name] == value for name, value in metrics.items())
+            assert folder == tmp_path / "run"
+
+    def test_what_a_callback_adds_to_the_metrics_is_logged(self, fit, tmp_path):
+        fit(tmp_path / "run", [lambda snapshot: snapshot.metrics.update(double=2.0 * snapshot.step)])
+        assert [line["double"] for line in self.logged(tmp_path / "run")] == [2, 8, 10, 16, 20, 24]
+
+    def test_the_generator_of_a_snapshot_is_that_of_its_step_and_changes_nothing(self, fit, tmp_path):
+        samples = {}
+
+        def draw(snapshot):
+            generator = snapshot.generator()
+            assert isinstance(generator, Generator)
+            assert generator.training["steps"] == snapshot.step
+            samples[snapshot.step] = generator.sample(4, seed=0)[0]
+
+        last = fit(tmp_path / "run", [draw])
+        fit(tmp_path / "without", [])
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "without")]
+        assert weights[0] == weights[1]
+        assert torch.equal(samples[12], last.sample(4, seed=0)[0])
+        assert not torch.equal(samples[1], samples[12])
+
+    def test_what_one_says_is_printed(self, fit, tmp_path, capsys):
+        fit(tmp_path / "run", [lambda snapshot: snapshot.say(f"seen {snapshot.step}")], steps=1, progress=True)
+        assert "seen 1" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("error", [RuntimeError("no more"), KeyboardInterrupt(), InputError("no more")])
+    def test_what_one_raises_ends_the_training_and_the_checkpoints_so_far_stay(self, fit, tmp_path, error):
+        def fail(snapshot):
+            if snapshot.step == 8:
+                raise error
+
+        fit(tmp_path / "reference", [])
+        with pytest.raises(type(error)) as caught:
+            fit(tmp_path / "run", [fail])
+        assert caught.value is error
+        assert [path.name for path in (tmp_path / "run" / "checkpoints").glob("*.pt")] == ["step-00000004.pt"]
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 4
+        assert [line["step"] for line in self.logged(tmp_path / "run")] == [1, 4, 5]
+        fit(tmp_path / "run", [], resume=True)
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("reference", "run")]
+        assert weights[0] == weights[1]
+        assert [line["step"] for line in self.logged(tmp_path / "run")] == [1, 4, 5, 8, 10, 12]
