@@ -55,7 +55,8 @@ def make_generator(tiny_config):
             for module in network.modules():  # as if trained: classes differ, and pictures aren't all mid-grey
                 if isinstance(module, nn.Embedding):
                     nn.init.normal_(module.weight, 1.0, 0.5)
-        return Generator("cgan", backend, options, spec, network, {"note": "untrained", "nothing": None})
+        nets = nn.ModuleDict({"generator": network})
+        return Generator("cgan", backend, options, spec, nets, {"note": "untrained", "nothing": None})
 
     return make
 

@@ -14,9 +14,9 @@ def parse(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     kind = value.get("kind")
-    if kind not in MODALITIES:
+    if not isinstance(kind, str) or kind not in MODALITIES:
         raise ValueError(f"unknown kind of sample {str(kind)[:100]!r}; known are {', '.join(MODALITIES)}")
-    return MODALITIES[str(kind)].model_validate(value)
+    return MODALITIES[kind].model_validate(value)
 
 
 def modality_of(item: Any) -> type[Modality]:

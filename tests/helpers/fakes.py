@@ -6,7 +6,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from genaug.backends import Spec
-from genaug.modalities.image import to_pil, to_uint8
+from genaug.modalities.image import Image, to_pil, to_uint8
 
 MARK = 255  # pixel [0, 0, 0] of every fake generated image; real images of the tests have 0 there
 
