@@ -40,9 +40,8 @@ def make_generator(tiny_config):
     import torch
     from torch import nn
 
-    from genaug.modalities.image import Image
-
     from genaug.backends import Spec, registry
+    from genaug.modalities.image import Image
     from genaug.sources.generator import Generator
 
     def make(shape=(1, 8, 8), num_classes=4, classes=None, weights_seed=0, **config):

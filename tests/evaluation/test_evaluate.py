@@ -3,9 +3,9 @@
 import dataclasses
 import json
 
+import PIL.Image
 import pytest
 import torch
-import PIL.Image
 from torch.utils.data import Subset, TensorDataset
 from typer.testing import CliRunner
 
@@ -259,7 +259,8 @@ def test_held_out_images_are_numbered_as_the_real_ones_are(digits):
     real.classes, other.classes = list(DIGITS), list(DIGITS[::-1])
     found = read_split(Drawer(*fresh), real, other, None)[1]
     assert torch.equal(found.labels, held_out[1])
-    assert found.spec.class_names == tuple(DIGITS)
+    assert found.spec == read_split(Drawer(*fresh), real, None, None)[0].spec
+    assert found.spec.class_names == DIGITS
 
 
 def test_sources_without_labels_take_real_sets_whose_labels_are_none():
