@@ -50,7 +50,7 @@ def make_generator(tiny_config):
         spec = backend.describe(options, Spec(sample=Image(*shape), classes=classes or num_classes))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(weights_seed)
-            nets = registry.kept(backend, options, spec)
+            nets = calls.kept(backend, options, spec)
             for module in nets.modules():  # as if trained: classes differ, and images aren't all mid-gray
                 if isinstance(module, nn.Embedding):
                     nn.init.normal_(module.weight, 1.0, 0.5)

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
-from genaug.backends import Categorical, Latent, Uniform
+from genaug.backends import Categorical, Normal, Uniform
 from genaug.backends.latents import latent_rows
 from genaug.errors import InputError
 from genaug.randomness import category_rows, check_seed, mix, normal_rows, uniform_rows
 
-KINDS = ("normal", "uniform", "categorical")
+KINDS = (Normal, Uniform, Categorical)
 SEEDS = st.integers(0, 2**63 - 1)
 
 
@@ -27,7 +27,7 @@ def test_a_piece_is_the_piece_of_a_longer_table(seed, start, count, width, rows)
 @given(SEEDS, st.sampled_from(KINDS), st.integers(0, 100), st.integers(0, 40), st.integers(1, 9))
 @settings(max_examples=100)
 def test_a_piece_of_a_latent_is_the_piece_of_a_longer_one(seed, kind, start, count, size):
-    latent = Latent(kind=kind, size=size)
+    latent = kind(size=size)
     table = latent_rows(latent, seed, 0, start + count + 3)
     assert torch.equal(latent_rows(latent, seed, start, count), table[start : start + count])
 
@@ -64,7 +64,7 @@ def test_categories_are_equally_likely(categories):
 
 
 def test_latents_have_the_type_and_range_of_their_kind():
-    normal, uniform = (latent_rows(Latent(kind=kind, size=3), 0, 0, 5000) for kind in ("normal", "uniform"))
+    normal, uniform = (latent_rows(kind(size=3), 0, 0, 5000) for kind in (Normal, Uniform))
     categorical = latent_rows(Categorical(size=3), 0, 0, 5000)
     assert (normal.dtype, normal.shape) == (torch.float32, (5000, 3))
     assert (uniform.dtype, uniform.shape) == (torch.float32, (5000, 3))

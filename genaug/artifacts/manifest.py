@@ -157,8 +157,8 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
         )
     if version == 1:
         raise FormatError(
-            f"{where} has format version 1, of a development version of genaug. Train the generator again, or convert "
-            "it with that version's weights: docs/hub.md says how."
+            f"{where} has format version 1, which only development versions of genaug wrote and this one can't read, "
+            "so the generator has to be trained again in another folder (a run of such a version can't be resumed)."
         )
     try:
         return Manifest.model_validate(fields)

@@ -52,7 +52,8 @@ class Latent(BaseModel, ABC):
     def expand(self, value: Any, n: int) -> Tensor:
         """A value for all of ``n`` samples or one for each, as (n, ``*shape``). Raises ``InputError`` if it is none."""
         try:
-            return self._rows(torch.as_tensor(native_order(value))).expand(n, *self.shape)
+            rows = value if isinstance(value, Tensor) else torch.as_tensor(native_order(value), device="cpu")
+            return self._rows(rows).expand(n, *self.shape)
         except (RuntimeError, TypeError, ValueError) as error:
             raise InputError(
                 f"latent {self.name!r} must be a number or a tensor that fits {(n, *self.shape)}: {error}."

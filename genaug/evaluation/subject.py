@@ -80,8 +80,8 @@ def read_split(source: Source, real_set: Any, held_out: Any, image_size: int | N
     unseen = _read(source, held_out, image_size, "held_out")
     if unseen.labels is not None and unseen.spec.class_names is not None and real.spec.class_names is not None:
         labels = renumbered(unseen.labels, unseen.spec.class_names, real.spec.class_names, "held_out")
-        classes = {"num_classes": real.spec.num_classes, "classes": real.spec.class_names}
-        unseen = replace(unseen, labels=labels, spec=unseen.spec.model_copy(update=classes))
+        spec = unseen.spec.model_copy(update={"classes": real.spec.classes})
+        unseen = replace(unseen, labels=labels, spec=spec)
     shared = len(shared_samples(unseen.x, real.x))
     if shared > _MOST_SHARED * len(unseen.x):
         raise InputError(

@@ -88,7 +88,10 @@ class Modality(BaseModel, ABC):
         return "x".join(map(str, self.shape))
 
     def check(self, samples: Any, count: int, origin: str) -> Tensor:
-        """What ``origin`` returned for ``count`` raw samples. Raises ``InputError`` if it isn't that."""
+        """``count`` raw samples, or ``InputError`` if they are something else.
+
+        ``origin`` begins the message: "SamplePool.sample returned".
+        """
         expected = (count, *self.shape)
         if isinstance(samples, Tensor) and samples.dtype == self.dtype and tuple(samples.shape) == expected:
             return samples
@@ -98,4 +101,4 @@ class Modality(BaseModel, ABC):
             got = f"{samples.dtype} of shape {tuple(samples.shape)}"
             if samples.is_floating_point() and not bool(samples.isfinite().all()):
                 hint = " It holds NaN or infinity: has its generator's training diverged?"
-        raise InputError(f"{origin} returned {got}; expected {self.dtype} of shape {expected}.{hint}")
+        raise InputError(f"{origin} {got}; expected {self.dtype} of shape {expected}.{hint}")

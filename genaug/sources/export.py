@@ -35,7 +35,7 @@ def sample_parts(source: Source, wanted: int | Tensor, seed: int) -> Iterator[Pa
         else:
             images, labels = source.sample(labels=wanted[start : start + PART], seed=part_seed)
         yield (
-            source.spec.sample.check(images, size, f"{type(source).__name__}.sample").cpu(),
+            source.spec.sample.check(images, size, f"{type(source).__name__}.sample returned").cpu(),
             None if labels is None else labels.cpu(),
         )
 

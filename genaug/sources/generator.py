@@ -24,6 +24,7 @@ from genaug.checks import as_whole, memory
 from genaug.data.labels import as_labels
 from genaug.device import autocast, compute_dtype, pick_device, torch_defaults
 from genaug.errors import InputError, PluginError, is_out_of_memory
+from genaug.modalities.base import Modality
 from genaug.randomness import category_rows, check_seed
 
 if TYPE_CHECKING:
@@ -171,8 +172,8 @@ class Generator:
                 f"{len(self.spec.conditions)}. Sample it, or train a backend for image-to-image translation."
             )
         condition = self.spec.conditions[0]
+        samples = _checked(condition.sample, samples, "translate").cpu()
         count = len(samples)
-        samples = condition.sample.check(samples, count, "the caller").cpu()
         wanted = self._labels_for(count, labels, "translate")
         seed = int(torch.randint(2**62, (1,), device="cpu")) if seed is None else check_seed(seed)
         return self._generate(count, seed, {}, wanted, {condition.name: samples}, dtype, precision)
@@ -188,7 +189,7 @@ class Generator:
         Returns values (N, ...) as ``decode`` takes them, without those that the backend can't read (``sample`` draws
         these). Raises ``InputError`` if the backend has no encoder, and for samples or labels that don't fit.
         """
-        latents: dict[str, Tensor] = self._look("encode", samples, self._labels_for(len(samples), labels, "encode"))
+        latents: dict[str, Tensor] = self._look("encode", samples, labels)
         return latents
 
     def classify(self, samples: Tensor) -> Tensor:
@@ -204,7 +205,7 @@ class Generator:
 
         Raises ``InputError`` if the backend keeps no discriminator, and for samples or labels that don't fit.
         """
-        scores: Tensor = self._look("score", samples, self._labels_for(len(samples), labels, "score"))
+        scores: Tensor = self._look("score", samples, labels)
         return scores
 
     def traverse(
@@ -401,18 +402,22 @@ class Generator:
         ):
             yield
 
-    def _look(self, method: str, samples: Tensor, *labels: Tensor | None) -> Any:
-        """What an optional method of the backend returns for raw samples, chunk by chunk, in float32."""
+    def _look(self, method: str, samples: Any, *labels: Any) -> Any:
+        """What an optional method of the backend returns for raw samples, chunk by chunk, in float32.
+
+        ``labels`` are left out for a method that takes none.
+        """
         if not self.offers(method):
             raise InputError(
                 f"backend {self.backend_name!r} can't {method} samples. Of the installed backends these can: "
                 f"{', '.join(registry.offering(method)) or 'none'}."
             )
-        samples = self.spec.sample.check(samples, len(samples), "the caller")
+        samples = _checked(self.spec.sample, samples, method)
+        checked = [self._labels_for(len(samples), values, method) for values in labels]
         parts = []
         for rows in torch.arange(len(samples), device=samples.device).split(chunk_size(self.spec, self.device)):
             x = self._on_device(self.spec.sample.encode(samples[rows]))
-            own = [None if wanted is None else self._on_device(wanted[rows.cpu()]) for wanted in labels]
+            own = [None if wanted is None else self._on_device(wanted[rows.cpu()]) for wanted in checked]
             with self._running(method, "float32"):
                 parts.append(getattr(self._backend, method)(self._nets, x, *own))
         return tree_map(lambda *values: torch.cat(values), *parts)
@@ -461,6 +466,12 @@ def chunk_size(spec: Spec, device: torch.device) -> int:
     budget, most = _CHUNK["cpu" if device.type == "cpu" else "cuda"]
     fitting = max(1, budget // spec.sample.positions)
     return int(min(most, 2 ** (fitting.bit_length() - 1)))
+
+
+def _checked(modality: Modality, samples: Any, method: str) -> Tensor:
+    """Raw samples (N, ...) that somebody passed to a method. Raises ``InputError`` if they are something else."""
+    count = len(samples) if isinstance(samples, Tensor) and samples.ndim else 1
+    return modality.check(samples, count, f"{method} got")
 
 
 def _padded(rows: Tensor, length: int) -> Tensor:

@@ -64,13 +64,15 @@ def distinct_labels(source: Any, labels: Tensor, match: Tensor) -> Tensor:
         return labels
     weights = labels.bincount(minlength=len(match))
     asked = torch.nonzero(weights)[:, 0]
-    held = torch.as_tensor(supply)[match[asked]]
+    held = torch.as_tensor(supply, device="cpu")[match[asked]]
     size = int(min(len(labels), *(held * len(labels) // weights[asked] + 1).tolist()))
     while (torch.from_numpy(largest_remainder(size, weights.tolist()))[asked] > held).any():
         size -= 1
     if size == len(labels):
         return labels
-    return torch.arange(len(match)).repeat_interleave(torch.from_numpy(largest_remainder(size, weights.tolist())))
+    return torch.arange(len(match), device="cpu").repeat_interleave(
+        torch.from_numpy(largest_remainder(size, weights.tolist()))
+    )
 
 
 def check_source(source: Any) -> Spec:
@@ -101,4 +103,4 @@ def image_shape(spec: Spec, what: str) -> tuple[int, int, int]:
 def checked_sample(source: Source, n: int, labels: Tensor | None, seed: int) -> Tensor:
     """``n`` raw samples from a source, on its device. Raises ``InputError`` if they aren't what its spec says."""
     samples, _ = source.sample(n, seed=seed) if labels is None else source.sample(labels=labels, seed=seed)
-    return source.spec.sample.check(samples, n, f"{type(source).__name__}.sample")
+    return source.spec.sample.check(samples, n, f"{type(source).__name__}.sample returned")

@@ -24,6 +24,13 @@ from genaug.errors import FormatError, OutputExistsError, PluginError, SaveError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MEMORY = 192 * 2**20  # bytes that reading a hostile folder may take at most
+BIAS = "generator.image.bias"
+SAMPLE = {"kind": "image", "channels": 1, "height": 8, "width": 8}
+LARGEST = {  # spec within bounds
+    "sample": {"kind": "image", "channels": 4, "height": 2048, "width": 2048},
+    "classes": {"count": 100_000},
+    "latents": [{"kind": "normal", "name": "z", "size": 1024}],
+}
 FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -110,10 +117,13 @@ class TestWeights:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda tensors: tensors.pop("image.bias"), "lacks 'image.bias'"),
+            (lambda tensors: tensors.pop(BIAS), "lacks 'generator.image.bias'"),
             (lambda tensors: tensors.update(extra=torch.zeros(1)), "holds the unknown tensor 'extra'"),
-            (lambda tensors: tensors.update({"image.bias": tensors["image.bias"].double()}), "float64"),
-            (lambda tensors: tensors.update({"image.bias": tensors["image.bias"][None]}), r"\(1, 1\), expected"),
+            (
+                lambda tensors: tensors.update({"generator.image.bias": tensors["generator.image.bias"].double()}),
+                "float64",
+            ),
+            (lambda tensors: tensors.update({BIAS: tensors[BIAS][None]}), r"\(1, 1\), expected"),
             (lambda tensors: tensors.clear(), "lacks"),
         ],
     )
@@ -130,7 +140,7 @@ class TestWeights:
                 return os.mkdir, (str(tmp_path / "exploded"),)
 
         zipped = io.BytesIO()
-        torch.save({"image.bias": Bomb()}, zipped)
+        torch.save({"generator.image.bias": Bomb()}, zipped)
         for content in (pickle.dumps(Bomb()), zipped.getvalue()):
             seal(saved, content)
             with pytest.raises(FormatError, match="is not a safetensors file"):
@@ -159,7 +169,7 @@ class TestWeights:
     @example(header={"x": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}}, data=b"")  # torch's TypeError
     @given(
         header=st.dictionaries(
-            st.sampled_from(["image.bias", "image.weight", "__metadata__", "x"]),
+            st.sampled_from(["generator.image.bias", "generator.image.weight", "__metadata__", "x"]),
             st.fixed_dictionaries(
                 {
                     "dtype": st.sampled_from(
@@ -209,7 +219,7 @@ class TestConfig:
             (b"[]", "was not written by genaug"),
             (b'{"model_type": "bert"}', "was not written by genaug"),
             (b'{"library": "genaug"}', "not a valid generator config: backend: Field required"),
-            (b'{"library": "genaug", "format_version": 2}', "has format version 2; this genaug reads up to 1"),
+            (b'{"library": "genaug", "format_version": 3}', "has format version 3; this genaug reads up to 2"),
             (b" " * 2**21, "is larger than 1048576 bytes"),
         ],
     )
@@ -226,37 +236,55 @@ class TestConfig:
     @pytest.mark.parametrize("depth", [*range(150, 1000, 50), *range(960, 1000, 4)])
     def test_deep_nesting(self, saved, depth):
         nested = b"[" * depth + b"]" * depth
-        (saved / CONFIG).write_bytes(b'{"library": "genaug", "format_version": 1, "backend": ' + nested + b"}")
+        (saved / CONFIG).write_bytes(b'{"library": "genaug", "format_version": 2, "backend": ' + nested + b"}")
         with pytest.raises(FormatError):
             load(saved)
 
     @pytest.mark.parametrize(
-        "spec",
+        ("spec", "problem"),
         [
-            {"shape": [1, 10**9, 10**9]},
-            {"shape": [10**6, 8, 8]},
-            {"shape": [1, 8, 8], "num_classes": 10**12},
-            {"shape": [1, 8, 8], "latents": [{"size": 10**12}]},
-            {"shape": [1, 8, 8], "num_classes": 3, "classes": ["a"]},
-            {"shape": [1, 8, 8], "kind": "table"},
-            {},
-            None,
+            ({"sample": {**SAMPLE, "height": 10**9}}, "spec.sample.height: Input should be less than or equal to 2048"),
+            ({"sample": {**SAMPLE, "channels": 10**6}}, "spec.sample.channels: Input should be less than"),
+            ({"sample": {**SAMPLE, "kind": "table"}}, "spec.sample: .*unknown kind of sample 'table'; known are image"),
+            ({"sample": {"kind": ["image"]}}, "spec.sample: .*unknown kind of sample"),
+            ({"sample": {**SAMPLE, "depth": 3}}, "spec.sample.depth: Extra inputs"),
+            ({"sample": SAMPLE, "classes": {"count": 10**12}}, "spec.classes.count: Input should be less than"),
+            (
+                {"sample": SAMPLE, "classes": {"count": 3, "names": ["a"]}},
+                "spec.classes: .*1 class names for 3",
+            ),
+            ({"sample": SAMPLE, "classes": {"count": 2, "names": ["a", "a"]}}, "spec.classes: .*class names repeat"),
+            ({"sample": SAMPLE, "latents": [{"kind": "normal", "size": 10**12}]}, "spec.latents.0.normal.size"),
+            ({"sample": SAMPLE, "latents": [{"kind": "normal", "size": [2] * 5}]}, "spec.latents.0.normal.size"),
+            ({"sample": SAMPLE, "latents": [{"kind": "cauchy", "size": 2}]}, "spec.latents.0: .*'cauchy'"),
+            ({"sample": SAMPLE, "latents": [{"kind": "normal", "size": 1}] * 2}, "spec: .*latent names repeat"),
+            ({"sample": SAMPLE, "latents": [{"kind": "normal", "size": 1}] * 65}, "spec.latents: Tuple should have at"),
+            ({"sample": SAMPLE, "conditions": [{"name": "x", "sample": {}}]}, "spec.conditions.0.sample"),
+            ({"shape": [1, 8, 8]}, "spec.sample: Field required"),
+            ({}, "spec.sample: Field required"),
+            (None, "spec"),
         ],
     )
-    def test_absurd_specs(self, saved, spec):
+    def test_absurd_specs(self, saved, spec, problem):
         change_config(saved, {"spec": spec})
-        with pytest.raises(FormatError, match="not a valid generator config: spec"):
+        with pytest.raises(FormatError, match=f"not a valid generator config: {problem}"):
+            load(saved)
+
+    def test_a_folder_of_a_development_version_says_that_its_generator_has_to_be_trained_again(self, saved):
+        change_config(saved, {"format_version": 1, "spec": {"shape": [1, 8, 8], "kind": "image"}})
+        with pytest.raises(
+            FormatError, match=r"config\.json has format version 1, .*has to be trained again .* can't be resumed"
+        ):
             load(saved)
 
     def test_the_largest_spec_within_bounds_is_refused_before_anything_is_allocated(self, saved):
-        spec = {"shape": [4, 2048, 2048], "num_classes": 100_000, "latents": [{"size": 1024}]}
-        change_config(saved, {"spec": spec, "config": {"latent_size": 1024, "width": 256, "max_width": 2048}})
+        change_config(saved, {"spec": LARGEST, "config": {"latent_size": 1024, "width": 256, "max_width": 2048}})
         with pytest.raises(FormatError, match=r"doesn't fit|expected torch\.float32"):  # 6 TB of weights
             load(saved)
 
     @pytest.mark.parametrize("opening", [b"[", b'{"a":', b"[[],", b"[0,", b'{"":[', b'"\\u0000', b"1"])
     def test_a_mebibyte_of_anything_needs_little_memory(self, saved, little_memory, opening):
-        start = b'{"library": "genaug", "format_version": 1, "config": '
+        start = b'{"library": "genaug", "format_version": 2, "config": '
         (saved / CONFIG).write_bytes((start + opening * (2**20 // len(opening)))[: 2**20])
         with pytest.raises(FormatError):
             load(saved)
@@ -272,8 +300,7 @@ class TestConfig:
             load(saved)
 
     def test_the_largest_sizes_within_bounds_need_little_memory(self, saved, little_memory):
-        spec = {"shape": [4, 2048, 2048], "num_classes": 100_000, "latents": [{"size": 1024}]}
-        change_config(saved, {"spec": spec, "config": {"latent_size": 1024, "width": 256, "max_width": 2048}})
+        change_config(saved, {"spec": LARGEST, "config": {"latent_size": 1024, "width": 256, "max_width": 2048}})
         with pytest.raises(FormatError):
             load(saved)
 
@@ -486,7 +513,7 @@ class TestSaving:
         self, saved, make_generator, monkeypatch, renames, tmp_path
     ):
         old, new = load(saved), make_generator(weights_seed=1, width=8)
-        contents = manifest.encode_generator(new.manifest_fields(), new.network.state_dict())
+        contents = manifest.encode_generator(new.manifest_fields(), new.nets.state_dict())
         (left := next(saved.glob(".genaug.jsonl")).with_name(".genaug-0123456789abcdef") / "new").mkdir(parents=True)
         for name in (WEIGHTS, CONFIG):  # in this order a replacement renames them
             (left / name).write_bytes(contents[name])
@@ -518,7 +545,7 @@ class TestSaving:
 
 class TestNumbersThatAreNotFinite:
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-    @pytest.mark.parametrize("name", ["image.weight", "stem.norm.norm.running_var"])
+    @pytest.mark.parametrize("name", ["generator.image.weight", "generator.stem.norm.norm.running_var"])
     def test_one_in_the_weights_is_named_on_loading(self, saved, value, name):
         tensors = safetensors.torch.load((saved / WEIGHTS).read_bytes())
         tensors[name].view(-1)[-1] = value
@@ -531,7 +558,7 @@ class TestNumbersThatAreNotFinite:
         generator = make_generator(weights_seed=1)
         generator.network.image.weight.data[0, 0, 0, 0] = value
         before = {path.name: path.read_bytes() for path in saved.iterdir()}
-        with pytest.raises(SaveError, match=r"its tensor 'image\.weight' holds NaN or infinite values"):
+        with pytest.raises(SaveError, match=r"its tensor 'generator\.image\.weight' holds NaN or infinite values"):
             generator.save(saved, overwrite=True)
         assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
         with pytest.raises(SaveError, match="isn't saved"):

@@ -104,7 +104,7 @@ def test_classes_match_by_name():
     mixed = MixedDataset(named(), source, ratio=0.5)
     for i in range(20, 40):
         image, label = mixed[i]
-        assert source.spec.classes[label_in(pixels_of(image))] == mixed.classes[label]
+        assert source.spec.class_names[label_in(pixels_of(image))] == mixed.classes[label]
     with pytest.raises(InputError, match=r"'eel'.*ant, bee, cat, eel.*ant, bee, cat, dog"):
         MixedDataset(
             named(names=("ant", "bee", "cat", "eel")), FakeSource(classes=("ant", "bee", "cat", "dog")), ratio=0.5

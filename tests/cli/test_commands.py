@@ -79,7 +79,7 @@ def test_train_from_a_folder_of_pictures(tmp_path):
     assert "--image-size" in refused.output
     assert "Traceback" not in refused.output
     assert run("train", "cgan", *data, *TINY, "--image-size", "8").exit_code == 0
-    assert genaug.load(tmp_path / "run").spec.classes == ("cat", "dog")
+    assert genaug.load(tmp_path / "run").spec.class_names == ("cat", "dog")
 
 
 def test_a_run_goes_on_without_any_argument_but_its_folder(tmp_path):

@@ -117,7 +117,7 @@ def test_one_seed_has_no_interval_and_still_a_page(tmp_path):
 
 
 def test_the_generator_loads_and_the_same_seed_gives_the_same_report(demo, tmp_path):
-    assert genaug.load(demo[0] / "generator").spec.classes == tuple("0123456789")
+    assert genaug.load(demo[0] / "generator").spec.class_names == tuple("0123456789")
     again = run_demo(tmp_path / "again", settings=TINY, progress=False)
     assert again["arms"] == demo[1]["arms"]
 

@@ -3,9 +3,9 @@
 import dataclasses
 import json
 
+import PIL.Image
 import pytest
 import torch
-from PIL import Image
 from torch.utils.data import Subset, TensorDataset
 from typer.testing import CliRunner
 
@@ -19,7 +19,7 @@ from genaug.errors import InputError, OutputExistsError, TrainingError
 from genaug.evaluation import Features
 from genaug.evaluation.subject import new_subject, read_split
 from genaug.hub.card import write_card
-from genaug.modalities.image import to_uint8
+from genaug.modalities.image import Image, to_uint8
 from genaug.sources.export import write_class_folders
 
 FAST = {"n": 200, "updates": 30, "classifiers": 1, "replicates": 3, "device": "cpu", "progress": False}
@@ -155,7 +155,7 @@ def test_saved_whole_and_replaced_on_demand_only(found, tmp_path):
     found["copier"].save(folder)
     before = (folder / "evaluation.json").read_bytes()
     assert before.decode() == found["copier"].to_json()
-    assert Image.open(folder / "neighbours.png").format == "PNG"
+    assert PIL.Image.open(folder / "neighbours.png").format == "PNG"
     with pytest.raises(OutputExistsError, match="--overwrite"):
         found["fresh"].save(folder)
     assert (folder / "evaluation.json").read_bytes() == before
@@ -259,7 +259,8 @@ def test_held_out_images_are_numbered_as_the_real_ones_are(digits):
     real.classes, other.classes = list(DIGITS), list(DIGITS[::-1])
     found = read_split(Drawer(*fresh), real, other, None)[1]
     assert torch.equal(found.labels, held_out[1])
-    assert found.spec.classes == tuple(DIGITS)
+    assert found.spec == read_split(Drawer(*fresh), real, None, None)[0].spec
+    assert found.spec.class_names == DIGITS
 
 
 def test_sources_without_labels_take_real_sets_whose_labels_are_none():
@@ -365,7 +366,7 @@ def test_the_command_on_images_made_before(digits, tmp_path):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["source"] == "SamplePool"
     for path in (tmp_path / "made").rglob("*.png"):  # as most tools would save them
-        with Image.open(path) as image:
+        with PIL.Image.open(path) as image:
             image.convert("RGB").save(path)
     coloured = CliRunner().invoke(app, ["evaluate", f"folder:{tmp_path / 'made'}", *options])
     assert coloured.stdout == done.stdout

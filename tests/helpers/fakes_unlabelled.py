@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.utils.data import TensorDataset
 
-from genaug.modalities.image import Image
-
 from genaug.backends import Categorical, Normal, Spec
+from genaug.modalities.image import Image
 from genaug.randomness import uniform_rows
 
 SHAPE = (1, 4, 4)

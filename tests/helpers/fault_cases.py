@@ -260,7 +260,7 @@ LOADING = [
     ),
     Case(
         "a config.json of a newer format",
-        lambda world: world.publish(config_json=world.config(lambda c: c.update(format_version=2))),
+        lambda world: world.publish(config_json=world.config(lambda c: c.update(format_version=3))),
         "pip install --upgrade genaug",
         lasting=True,
     ),

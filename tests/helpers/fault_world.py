@@ -38,7 +38,7 @@ class Case:
 class World:
     def __init__(self, hub, generator, cache, monkeypatch):
         self.hub, self.generator, self.cache, self.monkeypatch = hub, generator, cache, monkeypatch
-        self.files = manifest.encode_generator(generator.manifest_fields(), generator.network.state_dict())
+        self.files = manifest.encode_generator(generator.manifest_fields(), generator.nets.state_dict())
         self.commit = hub.repo(REPO, self.files).head
         hub.repos[REPO].tags[TAG] = self.commit
         self.expected = generator.sample(20, seed=SEED)[0]

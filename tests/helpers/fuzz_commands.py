@@ -96,7 +96,7 @@ def make_files(root: Path) -> None:
         "run.json": "[" * 5000,
         "report.json": '{"kind": "study", "format_version": 1e309}',
         "report.html": "<p>mine</p>",
-        "config.json": '{"library": "genaug", "spec": {"shape": [1e309]}}',
+        "config.json": '{"library": "genaug", "spec": {"sample": {"kind": "image", "channels": 1e309}}}',
         "model.safetensors": "\x08",
         "samples.json": '{"folders": 5}',
         "evaluation.json": '{"metrics": {"fid": "low"}}',

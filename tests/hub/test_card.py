@@ -7,6 +7,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 import genaug
+from genaug import modalities
 from genaug.artifacts.figures import write_evaluation
 from genaug.errors import InputError
 from genaug.hub.card import draw_samples, write_card
@@ -65,7 +66,7 @@ def test_the_sheet_is_of_the_first_samples_and_bounded(make_generator, monkeypat
 
         return torch.zeros(asked[-1][0], 1, 8, 8, dtype=torch.uint8), labels
 
-    monkeypatch.setattr(generator, "_spec", generator.spec.model_copy(update={"shape": shape}))
+    monkeypatch.setattr(generator, "_spec", generator.spec.model_copy(update={"sample": modalities.Image(*shape)}))
     monkeypatch.setattr(generator, "sample", sample)
     picture = Image.open(io.BytesIO(draw_samples(generator)))
     assert picture.format == "PNG"

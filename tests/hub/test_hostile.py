@@ -31,7 +31,7 @@ JSON = st.recursive(
 def files(make_generator):
     """What a generator's repo holds."""
     generator = make_generator()
-    return manifest.encode_generator(generator.manifest_fields(), generator.network.state_dict())
+    return manifest.encode_generator(generator.manifest_fields(), generator.nets.state_dict())
 
 
 def check_refused(hub, files):

@@ -58,7 +58,7 @@ def test_publish_tag_and_load_in_fresh_processes(run, make_generator, tmp_path):
 @pytest.mark.slow
 def test_without_a_network(run, make_generator):
     generator = make_generator()
-    run.hub.repo("owner/digits", manifest.encode_generator(generator.manifest_fields(), generator.network.state_dict()))
+    run.hub.repo("owner/digits", manifest.encode_generator(generator.manifest_fields(), generator.nets.state_dict()))
     loaded = run("-c", SCRIPT, "main")
     run.hub.close()
     assert run("-c", SCRIPT, "main", HF_HUB_OFFLINE="1") == loaded
@@ -68,7 +68,7 @@ def test_without_a_network(run, make_generator):
 @pytest.mark.slow
 def test_a_process_that_is_killed_in_the_middle_of_a_download(run, make_generator):
     generator = make_generator()
-    run.hub.repo("owner/digits", manifest.encode_generator(generator.manifest_fields(), generator.network.state_dict()))
+    run.hub.repo("owner/digits", manifest.encode_generator(generator.manifest_fields(), generator.nets.state_dict()))
     run.hub.fault("GET /cdn/", hung_in_the_body, times=1)
 
     def kill(process):

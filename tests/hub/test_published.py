@@ -43,10 +43,8 @@ def test_the_statistics_are_those_of_the_weights():
     """What ``model_cards/recipe.py`` gives, to rounding."""
     generator = genaug.load(CARDS / "digits-cgan", device="cpu")
     published = {name: tensor.clone() for name, tensor in generator.network.named_buffers() if "running" in name}
-    labels = read_samples(load_data("digits", split="train")).labels
-    recompute_statistics(
-        registry.resolve("cgan"), generator.spec, generator.network, labels, generator.training["seed"]
-    )
+    data = read_samples(load_data("digits", split="train"))
+    recompute_statistics(registry.resolve("cgan"), generator.spec, generator.nets, data, generator.training["seed"])
     buffers = dict(generator.network.named_buffers())
     assert len(published) == 4
     for name, tensor in published.items():

@@ -25,7 +25,7 @@ def generator(make_generator):
 
 
 def contents(generator):
-    return manifest.encode_generator(generator.manifest_fields(), generator.network.state_dict())
+    return manifest.encode_generator(generator.manifest_fields(), generator.nets.state_dict())
 
 
 @pytest.fixture

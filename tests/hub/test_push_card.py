@@ -229,7 +229,7 @@ class TestPeoplesWords:
 def test_the_config_on_the_hub_says_where_it_comes_from(hub, generator):
     push(generator)
     config = json.loads(hub.repos[REPO].files["config.json"])
-    assert config["format_version"] == 1
+    assert config["format_version"] == 2
     assert (config["backend"], config["distribution"]) == ("cgan", "genaug")
     assert config["distribution_version"] == genaug.__version__
     assert config["weights"]["size"] == len(hub.repos[REPO].files["model.safetensors"])

@@ -24,7 +24,7 @@ def generator(make_generator):
 
 @pytest.fixture
 def published(hub, generator):
-    hub.repo(REPO, manifest.encode_generator(generator.manifest_fields(), generator.network.state_dict()))
+    hub.repo(REPO, manifest.encode_generator(generator.manifest_fields(), generator.nets.state_dict()))
     return hub
 
 
@@ -74,7 +74,7 @@ def test_a_new_name_with_the_token_in_it(published):
     [
         {"library": TOKEN},
         {"backend": f"{TOKEN}!"},
-        {"spec": {"kind": TOKEN}},
+        {"spec": {"sample": {"kind": TOKEN}}},
         {"backend": TOKEN, "distribution": TOKEN},
         {"config": {TOKEN: 1}},
         {"format_version": TOKEN},

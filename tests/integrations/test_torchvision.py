@@ -43,7 +43,7 @@ def test_named_sets_blend_as_they_are(named_set):
     image, label = mixed[len(real) + 3]
     assert (image.mode, image.size) == (real[0][0].mode, real[0][0].size)
     theirs = label_in(pixels_of(image))  # classes match by name: CIFAR-10's source has them in the opposite order
-    assert theirs == (9 - label if source.spec.classes else label)
+    assert theirs == (9 - label if source.spec.class_names else label)
     mixed.transform = FLOATS
     images, labels = next(iter(DataLoader(mixed, len(mixed))))
     assert images.shape == (len(mixed), *source.spec.shape)
@@ -54,7 +54,7 @@ def test_named_sets_train_a_generator_that_fits_them(named_set, tmp_path):
     real, _ = named_set
     config = {"width": 4, "max_width": 8, "latent_size": 4}
     generator = genaug.fit("cgan", real, out=tmp_path / "run", steps=1, batch_size=4, config=config, progress=False)
-    assert generator.spec.classes == tuple(real.classes)
+    assert generator.spec.class_names == tuple(real.classes)
     assert len(MixedDataset(real, generator, ratio=0.1)) == round(len(real) / 0.9)
 
 

@@ -7,9 +7,9 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import genaug
-from genaug.modalities.image import Image
 from genaug.backends import Backend, BackendConfig, Categorical, Normal, Spec, registry
 from genaug.errors import InputError
+from genaug.modalities.image import Image
 from genaug.sources.generator import Generator
 
 
@@ -148,14 +148,14 @@ class Stripes(Backend):
 
     def describe(self, config, data):
         latents = (Normal(size=16), Categorical(name="c1", size=3))
-        return data.model_copy(update={"latents": latents, "num_classes": 0, "classes": None})
+        return data.model_copy(update={"latents": latents, "classes": None})
 
     def build(self, config, spec):
         return nn.ModuleDict({"generator": nn.Linear(1, 1)})
 
-    def generate(self, nets, latents, labels):
-        images = latents["z"].reshape(-1, 1, 4, 4) / 5 - 0.5
-        images[torch.arange(len(images)), 0, latents["c1"]] = 1.0
+    def generate(self, nets, inputs):
+        images = inputs.latents["z"].reshape(-1, 1, 4, 4) / 5 - 0.5
+        images[torch.arange(len(images)), 0, inputs.latents["c1"]] = 1.0
         return images
 
 
@@ -163,7 +163,7 @@ def test_a_real_generator_and_a_real_classifier(register_backend):
     register_backend("stripes", Stripes)
     backend = registry.resolve("stripes")
     spec = backend.describe(None, Spec(sample=Image(*SHAPE)))
-    generator = Generator("stripes", backend, BackendConfig(), spec, nn.Linear(1, 1), {})
+    generator = Generator("stripes", backend, BackendConfig(), spec, backend.build(None, spec), {})
     rows = torch.arange(3).repeat_interleave(3)
     images = torch.randint(100, (9, *SHAPE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     images[torch.arange(9), 0, rows] = 240

@@ -53,7 +53,7 @@ def test_images_labels_and_names_are_read():
     real.classes = ["cat", "dog"]
     got = read(real)
     assert got.labels.tolist() == [0, 1, 0, 1]
-    assert got.spec.classes == ("cat", "dog")
+    assert got.spec.class_names == ("cat", "dog")
     assert torch.equal(got.images, torch.stack([real.pixels(index) for index in range(4)]))
     assert sum(int(here.sum()) for here in got.held_out()) == 4
 

@@ -3,21 +3,21 @@
 import math
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from torch import nn
 from torch.nn.functional import pad
 from typer.testing import CliRunner
 
 import genaug.reports.traverse
-from genaug.modalities.image import Image
 from genaug.backends import Backend, BackendConfig, Categorical, Normal, Spec, Uniform
+from genaug.backends.latents import slerp
 from genaug.cli import app
 from genaug.errors import InputError, OutputExistsError, SaveError
-from genaug.reports.traverse import slerp
+from genaug.modalities.image import Image
 from genaug.sources.generator import Generator
 
 Z3 = Normal(size=3)
@@ -39,11 +39,11 @@ class Show(Backend):
     def build(self, config, spec):
         return nn.ModuleDict({"generator": nn.Identity()})
 
-    def generate(self, nets, latents, labels):
+    def generate(self, nets, inputs):
         first = {"z": lambda z: z / 4, "c1": lambda c: c[:, None] / 4, "member": lambda c: c[:, None] / 3}
-        parts = [first.get(name, lambda u: u)(rows) for name, rows in sorted(latents.items())]
-        if labels is not None:
-            parts.append(labels[:, None] / 100)
+        parts = [first.get(name, lambda u: u)(rows) for name, rows in sorted(inputs.latents.items())]
+        if inputs.labels is not None:
+            parts.append(inputs.labels[:, None] / 100)
         flat = torch.cat([part.float() for part in parts], 1)
         return pad(flat, (0, 64 - flat.shape[1])).reshape(-1, 1, 8, 8)
 
@@ -54,7 +54,7 @@ def show(monkeypatch):
 
     def made(latents, num_classes=0, classes=None, **options):
         spec = Spec(sample=Image(1, 8, 8), classes=classes or num_classes, latents=latents)
-        generator = Generator("show", Show(), BackendConfig(), spec, nn.Identity(), {})
+        generator = Generator("show", Show(), BackendConfig(), spec, Show().build(None, spec), {})
         blocks, draw = [], genaug.reports.traverse.draw_sheet
 
         def spy(block, **kwargs):
@@ -247,7 +247,7 @@ class TestFolder:
         assert [file.name for file in files] == sorted(f"{name}.png" for name in sheets)
         assert set(sheets) == {"grid_z.0_z.1_label_0", "grid_z.0_z.1_label_1", "interpolation"}
         for file in files:
-            assert np.array_equal(np.asarray(Image.open(file)), np.asarray(sheets[file.stem]))
+            assert np.array_equal(np.asarray(PIL.Image.open(file)), np.asarray(sheets[file.stem]))
         assert [path.name for path in (tmp_path / "new").iterdir()] == ["sheets"]
 
     def test_the_same_seed_gives_the_same_sheets(self, generator):
@@ -310,7 +310,7 @@ class TestCommand:
         assert sorted(path.stem for path in out.glob("[!.]*")) == names
         assert all(name in result.output for name in names)
         expected = genaug.load(saved, device="cpu").traverse(labels=[1, 3], axes=["z.0", "z.2"], steps=3, seed=5)
-        written = np.asarray(Image.open(out / "interpolation.png"))
+        written = np.asarray(PIL.Image.open(out / "interpolation.png"))
         assert np.array_equal(written, np.asarray(expected["interpolation"]))
 
     def test_refuses_before_it_loads_anything(self, tmp_path):

@@ -12,9 +12,10 @@ from torch import nn
 
 import genaug
 from genaug.artifacts.figures import read_evaluation, write_evaluation
-from genaug.backends import Categorical, Normal, Uniform
+from genaug.backends import Categorical, Normal, Spec, Uniform
 from genaug.backends.latents import latent_rows
 from genaug.errors import FormatError, InputError, PluginError
+from genaug.modalities import Image
 from genaug.sources.generator import Generator, chunk_size
 
 SEED = 5
@@ -142,7 +143,9 @@ class TestMemory:
         sizes = []
         generate = generator._backend.generate
         monkeypatch.setattr(
-            generator._backend, "generate", lambda nets, z, y: (sizes.append(len(z["z"])), generate(nets, z, y))[1]
+            generator._backend,
+            "generate",
+            lambda nets, inputs: (sizes.append(len(inputs.latents["z"])), generate(nets, inputs))[1],
         )
         generator.sample(5000, seed=0)
         generator.sample(1, seed=0)
@@ -153,7 +156,7 @@ class TestMemory:
     @pytest.mark.parametrize("side", [1, 8, 32, 64, 512, 2048])
     def test_a_chunk_has_a_bounded_number_of_pixels(self, side, make_generator):
         generator = make_generator()
-        generator._spec = generator.spec.model_copy(update={"shape": (3, side, side)})
+        generator._spec = generator.spec.model_copy(update={"sample": Image(3, side, side)})
         chunk = chunk_size(generator.spec, generator.device)
         assert 1 <= chunk <= 1024
         assert chunk == 1 or chunk * side * side <= 2**18
@@ -188,7 +191,7 @@ class TestDecode:
             ({"z": torch.zeros(4)}, r"latent 'z' must have shape \(N, 4\), got \(4,\)"),
             ({"z": torch.zeros(2, 4, dtype=torch.int64)}, "latent 'z' must be a float tensor, got torch.int64"),
             ({"z": [[0.0] * 4] * 2}, "latent 'z' must be a float tensor, got list"),
-            ({"z": torch.zeros(3, 4)}, "3 latents and 2 labels"),
+            ({"z": torch.zeros(3, 4)}, "decode got 2 labels for 3 samples; it needs one for each"),
         ],
     )
     def test_latents_that_do_not_fit(self, generator, arguments, message):
@@ -218,7 +221,8 @@ class TestCodes:
         )
         generator._spec = generator.spec.model_copy(update={"latents": latents})
 
-        def generate(nets, latents, labels):
+        def generate(nets, inputs):
+            latents = inputs.latents
             assert latents["c"].dtype == torch.int64
             values = torch.stack([latents["c"] / 2, latents["u"][:, 0], latents["z"][:, 0].tanh()], 1)
             return values.repeat_interleave(22, 1)[:, :64].reshape(-1, 1, 8, 8)
@@ -264,7 +268,7 @@ class TestCodes:
             (torch.tensor([0, 3]), r"'c' must hold categories in \[0, 3\)"),
             (torch.tensor([-1, 0]), r"'c' must hold categories in \[0, 3\)"),
             (torch.tensor([0.0, 1.0]), "'c' must be an int64 tensor"),
-            (torch.tensor([[0], [1]]), r"'c' must have shape \(N,\) int64"),
+            (torch.tensor([[0], [1]]), r"'c' must have shape \(N,\), got \(2, 1\)"),
             (torch.tensor([0, 1, 2]), r"latents of different lengths: \[2, 3\]"),
         ],
     )
@@ -291,7 +295,11 @@ class TestResults:
             assert torch.equal(generator.sample(8, seed=0, precision="float32")[0], expected)
 
     def test_a_wrong_shape_is_the_backends_fault(self, generator, monkeypatch):
-        monkeypatch.setattr(generator._backend, "generate", lambda nets, z, y: torch.zeros(len(z["z"]), 1, 8, 9))
+        monkeypatch.setattr(
+            generator._backend,
+            "generate",
+            lambda nets, inputs: torch.zeros(len(inputs.latents["z"]), 1, 8, 9),
+        )
         with pytest.raises(PluginError, match=r"backend 'cgan' made images of shape \(1, 8, 9\); its spec says"):
             generator.sample(1)
 
@@ -408,20 +416,20 @@ class TestSaveAndLoad:
                 return (self.ramp + (z * self.weight).mean(1, keepdim=True)).clamp(-1, 1).reshape(-1, 1, 8, 8)
 
         class Ramp(genaug.Backend):
-            class Config(genaug.backends.backend.BackendConfig):
+            class Config(genaug.backends.BackendConfig):
                 latent_size: int = 4
                 offset: float | None = 1.0
 
             def build(self, config, spec):
                 return nn.ModuleDict({"generator": Network()})
 
-            def generate(self, nets, latents, labels):
-                return nets["generator"](latents["z"])
+            def generate(self, nets, inputs):
+                return nets["generator"](inputs.latents["z"])
 
         register_backend("ramp", Ramp)
         config = Ramp.Config(offset=None)
         spec = Ramp().describe(config, Spec(sample=Image(1, 8, 8)))
-        generator = Generator("ramp", Ramp(), config, spec, Network(), {})
+        generator = Generator("ramp", Ramp(), config, spec, Ramp().build(config, spec), {})
         before = torch.random.get_rng_state()
         loaded = genaug.load(generator.save(tmp_path / "g"), device="cpu")
         assert torch.equal(torch.random.get_rng_state(), before)  # building the network drew its first weights
@@ -441,7 +449,8 @@ class TestSaveAndLoad:
         content = json.loads((tmp_path / "g" / "config.json").read_text())
         assert content["backend"] == "cgan"
         assert content["library"] == "genaug"
-        assert content["spec"]["shape"] == [1, 8, 8]
+        assert content["spec"]["sample"] == {"kind": "image", "channels": 1, "height": 8, "width": 8}
+        assert content["spec"]["classes"] == {"count": 4}
         assert sorted(path.name for path in (tmp_path / "g").iterdir()) == [
             ".genaug.jsonl",
             "config.json",

@@ -20,7 +20,7 @@ from genaug import MixedDataset, SamplePool
 from genaug.data.datasets import load_data
 from genaug.errors import InputError, OutputExistsError, SaveError
 from genaug.sources.pool import draw_without_repeats
-from genaug.sources.source import Source
+from genaug.sources.source import Source, check_supply, distinct_labels
 
 
 def contents(pool):
@@ -224,7 +224,7 @@ def test_no_file_is_left_behind_by_a_failure(tmp_path):
 
 def test_what_a_killed_process_left_is_removed_by_the_next_pool(tmp_path):
     if (child := os.fork()) == 0:
-        shared.FileArray((1000,), tmp_path / "pool.bin")
+        shared.FileArray((1000,), tmp_path / "pool.bin", torch.uint8)
         os._exit(9)
     os.waitpid(child, 0)
     assert [path.stat().st_size for path in tmp_path.iterdir()] == [1000]
@@ -282,7 +282,7 @@ def made_before(tmp_path, counts=(2, 1, 3)):
 def test_of_images_that_were_generated_before(tmp_path):
     pool = SamplePool.from_dataset(load_data(f"folder:{made_before(tmp_path)}"))
     assert isinstance(pool, Source)
-    assert (pool.spec.shape, pool.spec.classes) == ((1, 6, 6), ("a", "b", "c"))
+    assert (pool.spec.shape, pool.spec.class_names) == ((1, 6, 6), ("a", "b", "c"))
     assert contents(pool)[:, 0, 0, 0].tolist() == [0, 1, 10, 20, 21, 22]
     images, labels = pool.sample(labels=torch.tensor([2, 0, 2]), seed=1)
     assert (images[:, 0, 0, 0] // 10).tolist() == [2, 0, 2] == labels.tolist()
@@ -338,10 +338,11 @@ def test_a_pool_of_a_pool_has_no_image_twice(tmp_path, monkeypatch):
 
 def test_what_a_pool_holds():
     pool = SamplePool(FakeSource(classes=("a", "b", "c", "d")), size=6, labels=[1, 2, 3, 0])
-    pool.check_holds([0, 2])
+    assert pool.supply == [1, 2, 3, 0]
+    check_supply(pool, [0, 2])
     with pytest.raises(InputError, match=r"no sample of class 3 \('d'\)"):
-        pool.check_holds([1, 3])
+        check_supply(pool, [1, 3])
     labels, same = torch.tensor([2, 0, 2, 1, 0, 2]), torch.arange(4)
-    assert pool.distinct(labels, same).tolist() == [0, 1, 2, 2]
-    assert pool.distinct(labels[3:4], same).tolist() == [1]
-    assert pool.distinct(labels - labels, torch.tensor([2])).tolist() == [0] * 3
+    assert distinct_labels(pool, labels, same).tolist() == [0, 1, 2, 2]
+    assert distinct_labels(pool, labels[3:4], same).tolist() == [1]
+    assert distinct_labels(pool, labels - labels, torch.tensor([2])).tolist() == [0] * 3

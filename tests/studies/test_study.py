@@ -188,7 +188,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mo
     resumed = study(**settings, out=tmp_path / "killed", resume=True)
     assert (tmp_path / "killed" / "cells.jsonl").read_text().splitlines()[:9] == finished, "kept as they were"
     assert without_times(resumed) == without_times(whole)
-    assert genaug.load(tmp_path / "killed" / "generators" / "made" / "inner-0").spec.classes == tuple(TRAIN.classes)
+    assert genaug.load(tmp_path / "killed" / "generators" / "made" / "inner-0").spec.class_names == tuple(TRAIN.classes)
 
 
 @pytest.mark.parametrize("damage", ["half written", "not begun", "other settings"])
