@@ -40,9 +40,9 @@ def make_generator(tiny_config):
     import torch
     from torch import nn
 
-    from genaug.modalities.image import Image
-
     from genaug.backends import Spec, registry
+    from genaug.backends.calls import kept
+    from genaug.modalities import Image
     from genaug.sources.generator import Generator
 
     def make(shape=(1, 8, 8), num_classes=4, classes=None, weights_seed=0, **config):
@@ -51,11 +51,11 @@ def make_generator(tiny_config):
         spec = backend.describe(options, Spec(sample=Image(*shape), classes=classes or num_classes))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(weights_seed)
-            network = backend.build(options, spec)["generator"]
-            for module in network.modules():  # as if trained: classes differ, and pictures aren't all mid-grey
+            nets = kept(backend, options, spec)
+            for module in nets.modules():  # as if trained: classes differ, and pictures aren't all mid-grey
                 if isinstance(module, nn.Embedding):
                     nn.init.normal_(module.weight, 1.0, 0.5)
-        return Generator("cgan", backend, options, spec, network, {"note": "untrained", "nothing": None})
+        return Generator("cgan", backend, options, spec, nets, {"note": "untrained", "nothing": None})
 
     return make
 
