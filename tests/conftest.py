@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def make_generator(tiny_config):
     import torch
     from torch import nn
 
-    from genaug.backends import Spec, registry
+    from genaug.backends import Spec, calls, registry
     from genaug.modalities.image import Image
     from genaug.sources.generator import Generator
 
@@ -60,23 +61,12 @@ def make_generator(tiny_config):
 
 
 @pytest.fixture
-def register_backend(monkeypatch):
+def register_backend():
     """Makes a backend class known under a name for one test, as an installed plugin would."""
-    from dataclasses import replace
-    from types import MappingProxyType
-
     from genaug.backends import registry
 
-    def register(name, backend_class):
-        found, resolve = registry.discover(), registry.resolve
-        info = registry.BackendInfo(name, "tests:none", "", "genaug-tests", "1.0")
-        patched = replace(found, backends=MappingProxyType({**found.backends, name: info}))
-        monkeypatch.setattr(registry, "discover", lambda **_: patched)
-        monkeypatch.setattr(
-            registry, "resolve", lambda asked, **how: backend_class() if asked == name else resolve(asked, **how)
-        )
-
-    return register
+    with ExitStack() as stack:
+        yield lambda name, backend_class: stack.enter_context(registry.added(name, backend_class))
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def read(data: str, root: str | Path | None, size: int | None = None) -> tuple[S
 def labelled(data: Samples) -> tuple[Tensor, Tensor]:
     """Images uint8 (N, C, H, W) and labels int64 (N,)."""
     assert data.labels is not None
-    return data.images, data.labels
+    return data.x, data.labels
 
 
 def train_judge(
@@ -81,7 +81,7 @@ class Judge:
     real: Tensor
 
 
-def judge_of(model: SmallCNN, train: Samples, test: Samples) -> Judge:
-    """The judge that a trained classifier makes."""
-    features = classifier_features(model, "the real training set", train.images)
-    return Judge(model, accuracy(model, *labelled(test)), features, features.of(test.images))
+def judge_of(model: SmallCNN, train: Tensor, test: Tensor, test_labels: Tensor) -> Judge:
+    """The judge that a classifier makes which was trained on the images ``train``."""
+    features = classifier_features(model, "the real training set", train)
+    return Judge(model, accuracy(model, test, test_labels), features, features.of(test))

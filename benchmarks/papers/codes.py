@@ -1,6 +1,7 @@
-"""What the InfoGAN scripts share: runs that go on where they stopped, and Q beside its generator."""
+"""What the InfoGAN scripts share: runs that go on where they stopped, and Q as it was after the last step."""
 
 import argparse
+import copy
 import hashlib
 import json
 import statistics
@@ -10,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import TensorDataset
 
 import genaug
@@ -20,7 +20,6 @@ from benchmarks.common.console import cost, say
 from benchmarks.common.record import RESULTS, Record
 from genaug.backends import registry
 from genaug.backends.backend import parse_config
-from genaug.modalities.image import to_float
 from genaug.sources.generator import Generator
 from genaug.training.checkpoint import newest_checkpoint, newest_step
 from genaug.training.run_folder import RunFolder
@@ -46,18 +45,20 @@ def whole(config: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Trained:
-    """The averaged generator, the discriminator with Q, and how long a whole training takes (None if it was done)."""
+    """The averaged generator, the same with the weights of the last step, whose Q the records tell of, and how long a
+    complete training takes (None if it was done)."""
 
     generator: Generator
-    discriminator: nn.Module
+    last: Generator
     seconds: float | None
+
+    def categories(self, images: Tensor) -> Tensor:
+        """The category of the first code that Q finds likeliest for each of uint8 images (N, C, H, W), int64 (N,)."""
+        return self.last.classify(images).argmax(1).cpu()
 
 
 def train(images: Tensor, name: str, *, steps: int, seed: int, config: Mapping[str, Any]) -> Trained:
-    """Train on images alone, no label is handed over, in a folder of ``RUNS``.
-
-    Q isn't part of a saved generator, so it is taken from the run's last checkpoint.
-    """
+    """Train on images alone, no label is handed over, in a folder of ``RUNS``."""
     digest = hashlib.sha256(json.dumps(whole(config), sort_keys=True).encode()).hexdigest()[:8]
     out = RUNS / name / f"seed-{seed}-{steps}-steps-{digest}"
     before = newest_step(out / "checkpoints") or 0
@@ -76,10 +77,9 @@ def train(images: Tensor, name: str, *, steps: int, seed: int, config: Mapping[s
     seconds = (time.monotonic() - started) * steps / (steps - before) if before < steps else None
     state, _ = newest_checkpoint(RunFolder(out), generator.device)
     assert state is not None
-    nets = registry.resolve("infogan").build(generator.config, generator.spec)
-    nets.load_state_dict(state["nets"])
-    discriminator = nets["discriminator"].to(generator.device).eval()
-    return Trained(generator, discriminator, None if seconds is None else round(seconds, 1))
+    last = copy.deepcopy(generator)
+    last.nets.load_state_dict(state["nets"])
+    return Trained(generator, last, None if seconds is None else round(seconds, 1))
 
 
 def every_seed(
@@ -104,13 +104,3 @@ def every_seed(
         price = cost(statistics.median(seconds), options.seeds) if seconds else "an unknown time"
         say(f"a full run of {options.seeds} seeds takes {price}")
     return rows
-
-
-@torch.inference_mode()
-def categories_of(discriminator: nn.Module, images: Tensor, code: str = "c1", chunk: int = 512) -> Tensor:
-    """The likeliest category of each uint8 image (N, C, H, W) by Q, int64 (N,)."""
-    device = next(discriminator.parameters()).device
-    parts = [
-        discriminator((to_float(part) * 2 - 1).to(device))[1][code].argmax(1).cpu() for part in images.split(chunk)
-    ]
-    return torch.cat(parts)

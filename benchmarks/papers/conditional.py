@@ -28,6 +28,7 @@ import hashlib
 import json
 import tempfile
 import time
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -41,7 +42,7 @@ import genaug
 from benchmarks.common import console
 from benchmarks.common.console import cost, end, parse_settings, say, table
 from benchmarks.common.figures import save
-from benchmarks.common.judge import read, train_judge
+from benchmarks.common.judge import labelled, read, train_judge
 from benchmarks.common.record import RESULTS, TUNING, Record
 from benchmarks.papers.codes import RUNS
 from benchmarks.papers.conditional_measures import (
@@ -224,7 +225,7 @@ def trained(out: Path, method: str, seed: int, data: Samples, options: argparse.
         say(f"{method}: {steps} steps should fit into {minutes:g} minutes")
     return genaug.fit(
         backend,
-        TensorDataset(data.images, data.labels),
+        TensorDataset(data.x, data.labels),
         out=out,
         steps=steps,
         batch_size=BATCH,
@@ -245,7 +246,7 @@ def log_of(out: Path) -> dict[str, Any]:
 
 def seconds_a_step(backend: str, config: dict[str, Any], data: Samples) -> float:
     """From two short trainings, so that what both have in common, such as the first step, isn't counted."""
-    few, seconds = TensorDataset(data.images[:BATCH], data.labels[:BATCH]), []
+    few, seconds = TensorDataset(data.x[:BATCH], data.labels[:BATCH]), []
     with tempfile.TemporaryDirectory() as scratch:
         for steps in (SHORT, LONG):
             began = time.monotonic()
@@ -258,9 +259,9 @@ def seconds_a_step(backend: str, config: dict[str, Any], data: Samples) -> float
 def estimate(options: argparse.Namespace) -> str:
     """What a full run costs: its trainings, its CNNs (three for a MAD-GAN), and the judge; the sampling is left out."""
     train, _ = read_sets(options)
-    few = Samples(train.images[:2048], train.labels[:2048], train.spec)
+    few = replace(train, x=train.x[:2048], labels=labelled(train)[1][:2048])
     began = time.monotonic()
-    train_judge(few.images, few.labels, few.spec.num_classes, updates=LONG, seed=0)
+    train_judge(*labelled(few), few.spec.num_classes, updates=LONG, seed=0)
     update = (time.monotonic() - began) / LONG
     seconds = options.judge_updates * update
     for method in options.methods:

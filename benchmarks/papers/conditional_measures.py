@@ -54,7 +54,7 @@ def fixed_judge(train: Samples, test: Samples, options: argparse.Namespace, fold
         folder.mkdir(parents=True, exist_ok=True)
         save_model(model, str(unfinished))
         unfinished.replace(weights)
-    judge = judge_of(model, train, test)
+    judge = judge_of(model, images, *labelled(test))
     some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: options.samples]
     told = {
         "judge": module_features(model).description,

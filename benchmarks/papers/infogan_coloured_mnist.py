@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
 
     def one(seed: int) -> dict[str, Any]:
         if not read:
-            read.append(coloured(read_samples(load_data(options.data, root=options.root)).images, COLOUR_SEED))
+            read.append(coloured(read_samples(load_data(options.data, root=options.root)).x, COLOUR_SEED))
         trained = train(read[0], NAME, steps=options.steps, seed=seed, config=config)
         draw(trained.generator, seed)
         return {**measure(trained.generator), "seconds": trained.seconds}

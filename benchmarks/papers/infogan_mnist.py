@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from benchmarks.common.console import end, parse_settings, table
 from benchmarks.common.figures import montage, save
 from benchmarks.common.judge import labelled, read
-from benchmarks.papers.codes import RESULTS, Trained, arguments, categories_of, every_seed, train
+from benchmarks.papers.codes import RESULTS, Trained, arguments, every_seed, train
 from genaug.data.reading import Samples
 from genaug.labelling.matching import match_categories, tabulate
 
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
 
     def one(seed: int) -> dict[str, Any]:
         real[:] = real or read(options.data, options.root)
-        trained = train(real[0].images, NAME, steps=options.steps, seed=seed, config=config)
+        trained = train(real[0].x, NAME, steps=options.steps, seed=seed, config=config)
         result = measure(trained, *real)
         sheets = trained.generator.traverse(seed=seed, steps=8)
         drawn = sorted(name for name in sheets if name.startswith("category_c1_"))  # the first ones, of very many
@@ -52,17 +52,16 @@ def main(argv: list[str] | None = None) -> None:
 def measure(trained: Trained, train: Samples, test: Samples) -> dict[str, Any]:
     """The category as a classifier: matched to digits on the training images, scored on the test images."""
     size = next(latent.size for latent in trained.generator.spec.latents if latent.name == "c1")
-    sets = [(categories_of(trained.discriminator, data.images), labelled(data)[1]) for data in (train, test)]
+    sets = [(trained.categories(data.x), labelled(data)[1]) for data in (train, test)]
     counts, test_counts = (tabulate(*found, size, train.spec.num_classes) for found in sets)
     digits = torch.from_numpy(match_categories(counts))
     train_error, error = (round(float((digits[found] != true).double().mean()), 4) for found, true in sets)
     asked = torch.arange(READ_BACK) % size
     images, _ = trained.generator.sample(READ_BACK, seed=1, c1=asked)
-    read_back = categories_of(trained.discriminator, images.cpu())
     return {
         "error": error,
         "train_error": train_error,
-        "error_on_generated": round(float((read_back != asked).float().mean()), 4),
+        "error_on_generated": round(float((trained.categories(images) != asked).float().mean()), 4),
         "digits": digits.tolist(),
         "test_counts": test_counts.tolist(),
         "seconds": trained.seconds,

@@ -26,6 +26,7 @@ from benchmarks.common.console import cost, end, parse_settings, say
 from benchmarks.common.judge import labelled, loaded, train_judge
 from benchmarks.common.record import RESULTS, Record
 from genaug.artifacts import manifest
+from genaug.backends import Categorical
 from genaug.data import few_per_class, load_data
 from genaug.data.reading import Samples, read_samples
 from genaug.errors import InputError
@@ -81,7 +82,7 @@ def generator_of(name: str, folder: Path | None, train: Any, seed: int, options:
 
 def judge_for(data: Samples, few: list[int], seed: int, updates: int) -> SmallCNN:
     """A classifier trained on all images but the few labelled ones."""
-    others = torch.ones(len(data.images), dtype=torch.bool)
+    others = torch.ones(len(data.x), dtype=torch.bool)
     others[few] = False
     images, labels = (part[others] for part in labelled(data))
     order = loaded(images, labels, JUDGE_BATCH, seed)
@@ -166,7 +167,7 @@ def run_seed(seed: int, record: Record, options: argparse.Namespace) -> None:
             if (what, method) not in todo:
                 continue
             started = time.perf_counter()
-            if method == "codes" and all(latent.kind != "categorical" for latent in generator.spec.latents):
+            if method == "codes" and not any(isinstance(latent, Categorical) for latent in generator.spec.latents):
                 row: dict[str, Any] = {"refused": "it has no categorical latent"}
                 source = None
             else:

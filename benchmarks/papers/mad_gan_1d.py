@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from benchmarks.common.console import arguments, cost, end, say
 from benchmarks.common.figures import save
 from benchmarks.common.record import RESULTS, Record
-from benchmarks.papers.points import DenseHeads, Mixture, Training, Unlabelled, falling, with_networks
-from genaug.backends import Backend
+from benchmarks.papers.points import DenseHeads, Mixture, PointTrainer, Unlabelled, falling, with_networks
+from genaug.backends import Backend, Uniform
 from genaug_mad_gan.networks import MultiGenerator
 
 DATA = Mixture(torch.tensor([[10.0], [20.0], [60.0], [80.0], [110.0]]), torch.tensor([3.0, 3.0, 2.0, 2.0, 1.0]))
@@ -89,16 +89,17 @@ def main(argv: list[str] | None = None) -> None:
 def run(key: dict[str, Any]) -> dict[str, Any]:
     """Train one seed with k generators, and measure them as they are after the last step."""
     start, k, steps = time.perf_counter(), key["k"], key["steps"]
-    training = Training(backend(k), {**OPTIONS, "generators": k}, DATA, BATCH, key["seed"])
+    trainer = PointTrainer(backend(k), {**OPTIONS, "generators": k}, DATA, BATCH, key["seed"])
     for index in range(steps):
         ended = {"diversity": 0.0} if index == round(key["named"] * steps) else {}
-        training.play(index, falling(OPTIONS["lr"], index, steps), **ended)
+        trainer.change(falling(OPTIONS["lr"], index, steps), **ended)
+        trainer.step(index)
         if (index + 1) % max(1, steps // 10) == 0:
             seconds = time.perf_counter() - start
             left = cost(seconds / (index + 1), steps - index - 1)
             say(f"k = {k}, seed {key['seed']}, step {index + 1}: {seconds:.0f} s, {left} to go")
     real = DATA.draw(key["samples"], torch.Generator().manual_seed(key["seed"]))
-    found = measure(training.sample(key["samples"], averaged=False), real)
+    found = measure(trainer.sample(key["samples"], averaged=False), real)
     say(f"k = {k}, seed {key['seed']}: KL {found['kl']:.3f}, {found['modes']} modes")
     return {**found, "seconds": round(time.perf_counter() - start, 1), "threads": torch.get_num_threads()}
 
@@ -114,7 +115,7 @@ def backend(k: int) -> Backend:
         first, second = (nn.LeakyReLU(0.1) for _ in range(2))
         return Unlabelled(nn.Flatten(), linear(1, HIDDEN), first, linear(HIDDEN, HIDDEN), second, linear(HIDDEN, k + 1))
 
-    return with_networks("mad-gan", generators, discriminator, latent_kind="uniform")
+    return with_networks("mad-gan", generators, discriminator, Uniform)
 
 
 def linear(before: int, after: int) -> nn.Linear:

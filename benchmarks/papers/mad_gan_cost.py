@@ -28,13 +28,13 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common.console import arguments, cost, end, say
-from benchmarks.common.engine import CPU, on_images
 from benchmarks.common.figures import save
 from benchmarks.common.record import RESULTS, Record
 from genaug.backends import Spec
 from genaug.data.reading import Samples
 from genaug.device import compute_dtype
-from genaug.modalities.image import Image
+from genaug.modalities import Image
+from genaug.training.trainer import Trainer
 from genaug_mad_gan.backend import MADGAN, MADGANConfig
 from genaug_mad_gan.networks import MultiGenerator
 
@@ -50,25 +50,25 @@ class Run:
         config = MADGANConfig(generators=k, full_batch=mode == "full", width=width, max_width=8 * width)
         images = torch.randint(0, 256, (2 * BATCH, *SHAPE), dtype=torch.uint8)
         data = Samples(images, torch.arange(2 * BATCH) % CLASSES, Spec(sample=Image(*SHAPE), classes=CLASSES))
-        self.training = on_images(MADGAN(), config, data, BATCH, seed=0, dtype=compute_dtype("auto", CPU))
+        dtype = compute_dtype("auto", torch.device("cpu"))
+        self.trainer = Trainer(MADGAN(), config, data, batch_size=BATCH, dtype=dtype)
         self._index = 0
 
     def seconds(self, steps: int) -> float:
         """Of so many steps more."""
         start = time.perf_counter()
         for _ in range(steps):
-            self.training.play(self._index)
+            self.trainer.step(self._index)
             self._index += 1
         return time.perf_counter() - start
 
     def parameters(self) -> dict[str, int]:
-        nets = self.training.game.nets
-        return {name: sum(p.numel() for p in nets[name].parameters()) for name in nets}
+        return {name: sum(p.numel() for p in net.parameters()) for name, net in self.trainer.nets.items()}
 
     def unshared(self) -> float:
         """The share of one generator's multiply-adds that isn't the trunk's."""
-        latents, labels = self.training.step.latents(1), torch.zeros(1, dtype=torch.int64)
-        return unshared_part(self.training.game.nets["generator"], latents["z"], labels)
+        z = self.trainer.draws.latents(1)["z"]
+        return unshared_part(self.trainer.nets["generator"], z, torch.zeros(1, dtype=torch.int64))
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from torch import nn
 from benchmarks.common.console import arguments, cost, end, say
 from benchmarks.common.figures import save
 from benchmarks.common.record import RESULTS, Record
-from benchmarks.papers.points import DenseHeads, Mixture, Training, Unlabelled, falling, with_networks
+from benchmarks.papers.points import DenseHeads, Mixture, PointTrainer, Unlabelled, falling, with_networks
 from genaug.backends import Backend, registry
 from genaug.errors import PluginError
 from genaug_mad_gan.networks import MultiGenerator
@@ -103,10 +103,11 @@ def run(key: dict[str, Any]) -> dict[str, Any]:
     """Train one method on one mixture, one seed, and measure its averaged generator."""
     start, steps, gaussians = time.perf_counter(), key["steps"], MIXTURES[key["mixture"]]
     name, options = METHODS[key["method"]]
-    training = Training(backend(name, options), {**options, "latent_size": LATENT}, gaussians, BATCH, key["seed"])
+    trainer = PointTrainer(backend(name, options), {**options, "latent_size": LATENT}, gaussians, BATCH, key["seed"])
     for index in range(steps):
-        training.play(index, falling(options["lr"], index, steps))
-    points = training.sample(SAMPLES, averaged=True)
+        trainer.change(falling(options["lr"], index, steps))
+        trainer.step(index)
+    points = trainer.sample(SAMPLES, averaged=True)
     shares, few = gaussians.shares(points), gaussians.shares(points[:FEW])
     seconds = round(time.perf_counter() - start, 1)
     found = {
@@ -136,7 +137,7 @@ def backend(name: str, options: dict[str, Any]) -> Backend:
         last = nn.Linear(HIDDEN, 1 if k is None else k + 1)
         return Unlabelled(nn.Flatten(), *hidden(2, HIDDEN, HIDDEN, HIDDEN), last)
 
-    return with_networks(name, generator, critic, latent_kind="normal")
+    return with_networks(name, generator, critic)
 
 
 def hidden(*sizes: int) -> list[nn.Module]:

@@ -1,6 +1,6 @@
 """Mixtures of Gaussians as data: a backend's own loss, with small networks for points in place of its own.
 
-A point of D numbers is an "image" of shape (D, 1, 1), so that the game and its steps are the training engine's.
+A point of D numbers is an "image" of shape (D, 1, 1), so that the trainer and its steps are genaug's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common import engine
-from genaug.backends import Backend, Batch, Latent, Spec, registry
-from genaug.modalities.image import Image
+from genaug.backends import Backend, Batch, Categorical, Normal, Spec, Uniform, registry
+from genaug.data.reading import Samples
+from genaug.modalities import Image
 from genaug.randomness import mix
+from genaug.training.trainer import Trainer
 
 MakeLinear = Callable[[int, int], nn.Linear]
 CHUNK = 2**16  # samples made at once
@@ -46,7 +47,7 @@ def falling(lr: float, index: int, steps: int) -> float:
 
 
 class PointStream:
-    """Batches of fresh points, in the manner of the engine's BatchStream."""
+    """Batches of fresh points, in place of a trainer's ``batches``."""
 
     def __init__(self, mixture: Mixture, batch_size: int, seed: int) -> None:
         self._mixture, self._batch_size, self._seed = mixture, batch_size, seed
@@ -99,19 +100,19 @@ class DenseHeads(nn.Module):
 
 
 def with_networks(
-    name: str, generator: Callable[[], nn.Module], critic: Callable[[], nn.Module], latent_kind: str
+    name: str,
+    generator: Callable[[], nn.Module],
+    critic: Callable[[], nn.Module],
+    latent: type[Normal | Uniform] = Normal,
 ) -> Backend:
-    """An installed backend whose networks, and whose latent's distribution, are replaced; its loss is untouched."""
+    """An installed backend whose networks, and whose latent's distribution, are replaced; its losses are untouched."""
     original = registry.resolve(name)
 
     class OnPoints(type(original)):  # type: ignore[misc]
         def describe(self, config: Any, data: Spec) -> Spec:
             spec = super().describe(config, data)
-            latents = [
-                Latent(name="z", kind=latent_kind, size=latent.size) if latent.name == "z" else latent
-                for latent in spec.latents
-            ]
-            return spec.model_copy(update={"latents": tuple(latents)})
+            first, *others = spec.latents
+            return spec.model_copy(update={"latents": (latent(size=first.size), *others)})
 
         def build(self, config: Any, spec: Spec) -> nn.ModuleDict:
             roles = super().build(config, spec)
@@ -122,38 +123,38 @@ def with_networks(
     return backend
 
 
-class Training(engine.Training):
-    """One run of a backend on a mixture, step by step."""
+class PointTrainer(Trainer):
+    """Trains a backend on a mixture."""
 
     def __init__(
         self, backend: Backend, options: Mapping[str, Any], mixture: Mixture, batch_size: int, seed: int
     ) -> None:
-        data = Spec(sample=Image(mixture.means.shape[1], 1, 1))
-        super().__init__(backend, backend.Config(**options), data, PointStream(mixture, batch_size, seed), seed=seed)
+        sample = Image(mixture.means.shape[1], 1, 1)
+        unused = Samples(torch.zeros(1, *sample.shape, dtype=sample.dtype), None, Spec(sample=sample))
+        super().__init__(backend, backend.Config(**options), unused, seed=seed)
+        self.batches = PointStream(mixture, batch_size, seed)
 
-    def play(self, index: int, lr: float | None = None, **options: Any) -> dict[str, Tensor]:
-        """One training step; ``lr`` replaces the players' learning rates, and options the config's, from now on."""
-        if options:
-            self.step.config = self.step.config.model_copy(update=options)
-        if lr is not None:
-            self.game.players = [replace(player, lr=lr) for player in self.game.players]  # of those whose rate decays
-            for group in (group for optimizer in self.game.optimizers for group in optimizer.param_groups):
-                group["lr"] = lr
-        return super().play(index)
+    def change(self, lr: float, **options: Any) -> None:
+        """Other learning rates of all players, and other options of the config, from the next step on."""
+        self.draws.config = self.draws.config.model_copy(update=options)
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            group["lr"] = lr
 
     @torch.inference_mode()
     def sample(self, n: int, *, averaged: bool) -> Tensor:
         """``n`` points (n, D), by each generator equally many, by the averaged weights or by the latest."""
-        network = self.game.averaged_generator() if averaged else self.game.nets["generator"]
-        nets, training, made = nn.ModuleDict({"generator": network}), network.training, []
-        nets.eval()
+        nets = self.averaged() if averaged else self.nets.eval()
+        parts = []
         for start in range(0, n, CHUNK):
             count = min(CHUNK, n - start)
-            self.step.begin(_SAMPLING + start)
-            latents = self.step.latents(count)
-            for latent in self.step.spec.latents:
-                if latent.kind == "categorical":
-                    latents[latent.name] = torch.arange(count) % latent.size
-            made.append(self.game.backend.generate(nets, latents, None).flatten(1))
-        nets.train(training)
-        return torch.cat(made)
+            self.draws.begin(_SAMPLING + start)
+            inputs = self.draws.inputs(Batch(torch.empty(count), None))
+            members = {
+                latent.name: torch.arange(count) % latent.size
+                for latent in self.spec.latents
+                if isinstance(latent, Categorical)
+            }
+            inputs = replace(inputs, latents={**inputs.latents, **members})
+            parts.append(self.backend.generate(nets, inputs).flatten(1))
+        self.nets.train()
+        return torch.cat(parts)

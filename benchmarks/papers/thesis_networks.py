@@ -85,4 +85,4 @@ def with_thesis_networks(generators: int = OPTIONS["generators"], latent_size: i
         networks = [thesis_generator(latent_size) for _ in range(generators)]
         return MultiGenerator(generators, Unlabelled(), SeparateHeads(networks))
 
-    return with_networks("mad-gan", heads, lambda: thesis_discriminator(generators), latent_kind="normal")
+    return with_networks("mad-gan", heads, lambda: thesis_discriminator(generators))

@@ -29,7 +29,6 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from benchmarks.common.console import arguments, cost, end, say
-from benchmarks.common.engine import on_images
 from benchmarks.common.figures import save
 from benchmarks.common.judge import Judge, judge_of, labelled, loaded, read, train_judge
 from benchmarks.common.record import RESULTS, Record
@@ -37,8 +36,9 @@ from genaug.backends import registry
 from genaug.data.reading import Samples
 from genaug.device import compute_dtype, pick_device
 from genaug.evaluation import kid
-from genaug.modalities.image import to_float
+from genaug.sources.generator import Generator
 from genaug.training.statistics import recompute_statistics
+from genaug.training.trainer import Trainer
 
 FIRST = 200  # the critic has to catch up with its task before its estimate means anything
 WINDOW = 50  # as a line of metrics.jsonl
@@ -118,7 +118,7 @@ def judge_for(train: Samples, test: Samples) -> Judge:
     """The same for all seeds, so that their KID can be compared."""
     (images, labels), order = labelled(train), loaded(*labelled(train), 128, 0)
     model = train_judge(images, labels, train.spec.num_classes, updates=JUDGE_UPDATES, seed=1000, order=order)
-    return judge_of(model, train, test)
+    return judge_of(model, images, *labelled(test))
 
 
 def follow(
@@ -131,18 +131,18 @@ def follow(
     """
     backend, seed, device = registry.resolve("wgan-gp"), key["seed"], pick_device(None)
     dtype = compute_dtype("auto", device)
-    training = on_images(backend, config, data, key["batch_size"], seed=seed, device=device, dtype=dtype)
-    game = training.game
+    trainer = Trainer(backend, config, data, seed=seed, batch_size=key["batch_size"], device=device, dtype=dtype)
 
-    def samples_of(network: nn.Module) -> Tensor:
-        return training.generator("wgan-gp", network).sample(key["samples"], seed=seed)[0]
+    def samples_of(nets: nn.ModuleDict) -> Tensor:
+        return Generator("wgan-gp", backend, config, trainer.spec, nets, {}).sample(key["samples"], seed=seed)[0]
 
     def distance(images: Tensor) -> float:
         return kid(judge.real, judge.features.of(images), subsets=key["subsets"])
 
     @torch.inference_mode()
     def mean_score(images: Tensor) -> float:
-        scores = [game.nets["critic"]((to_float(part) * 2 - 1).to(device), None) for part in images.split(500)]
+        parts = trainer.spec.sample.encode(images).to(device).split(500)
+        scores = [trainer.nets["critic"](part, None) for part in parts]
         return float(torch.cat(scores).mean())
 
     latest: list[Tensor] = []
@@ -151,15 +151,15 @@ def follow(
         curves["held_out"] = []
     start = time.perf_counter()
     for index in range(key["points"][-1]):
-        latest = [*latest[1 - key["window"] :], training.play(index)["wasserstein_estimate"]]
+        latest = [*latest[1 - key["window"] :], trainer.step(index)["wasserstein_estimate"]]
         if index + 1 in key["points"]:
             curves["estimate"].append(float(torch.stack(latest).mean()))
-            latest_generator = copy.deepcopy(game.nets["generator"])
+            nets = nn.ModuleDict({"generator": copy.deepcopy(trainer.nets["generator"])})
             if key.get("statistics") == "recomputed":
-                recompute_statistics(backend, training.spec, latest_generator, data.labels, seed)
-            latest_images = samples_of(latest_generator)
+                recompute_statistics(backend, trainer.spec, nets, data, seed)
+            latest_images = samples_of(nets)
             curves["kid"].append(distance(latest_images))
-            curves["kid_averaged"].append(distance(samples_of(game.averaged_generator(data.labels))))
+            curves["kid_averaged"].append(distance(samples_of(trainer.averaged())))
             if held_out is not None:
                 curves["held_out"].append(mean_score(held_out) - mean_score(latest_images))
             seconds = time.perf_counter() - start

@@ -16,6 +16,7 @@ runs, those at settings that were not taken included, are in the record.
 """
 
 import statistics
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.common.console import arguments, cost, end, say
 from benchmarks.common.figures import save
-from benchmarks.common.judge import Judge, read
+from benchmarks.common.judge import Judge, labelled, read
 from benchmarks.common.record import RESULTS, Record
 from benchmarks.papers.wgan_gp_curve import TARGET, follow, judge_for, of_the_step
 from genaug.backends import registry
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     def run(key: dict[str, Any]) -> dict[str, Any]:
         train, test, judge = material()
         config = registry.resolve("wgan-gp").Config(**key["config"])
-        return follow(key, config, some_of(train, key["images"], key["seed"]), judge, test.images)
+        return follow(key, config, some_of(train, key["images"], key["seed"]), judge, test.x)
 
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     keys = [key_of(name, options.data, seed) for seed in seeds for name in options.settings]
@@ -99,8 +100,8 @@ def some_of(data: Samples, count: int | None, seed: int) -> Samples:
     """So many of the images, drawn by the seed; all of them for None."""
     if count is None:
         return data
-    rows = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(seed))[:count]
-    return Samples(data.images[rows], None if data.labels is None else data.labels[rows], data.spec)
+    rows = torch.randperm(len(data.x), generator=torch.Generator().manual_seed(seed))[:count]
+    return replace(data, x=data.x[rows], labels=labelled(data)[1][rows])
 
 
 def held_out(row: dict[str, Any]) -> float:

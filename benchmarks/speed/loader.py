@@ -18,8 +18,9 @@ from torchvision.transforms import v2
 import genaug
 from benchmarks.common.console import arguments, end
 from genaug.backends import Spec, registry
+from genaug.backends.calls import kept
 from genaug.data import load_data
-from genaug.modalities.image import Image
+from genaug.modalities import Image
 from genaug.sources.generator import Generator
 from genaug.sources.source import Source
 
@@ -41,7 +42,7 @@ def untrained(spec: Spec) -> Source:
     backend = registry.resolve("cgan")
     config = backend.Config()
     spec = backend.describe(config, spec)
-    return Generator("cgan", backend, config, spec, backend.build(config, spec)["generator"], {})
+    return Generator("cgan", backend, config, spec, kept(backend, config, spec), {})
 
 
 def one_pass(loader: DataLoader[Any]) -> float:
@@ -88,11 +89,8 @@ def main() -> None:
     torch.manual_seed(0)
     real = real_set(options.root)
     image, _ = real[0]
-    classes = tuple(real.classes)
-    if options.source:
-        source: Source = genaug.load(options.source)
-    else:
-        source = untrained(Spec(sample=Image(*tuple(image.shape)), classes=classes or len(classes)))
+    spec = Spec(sample=Image(*image.shape), classes=real.classes)
+    source: Source = genaug.load(options.source) if options.source else untrained(spec)
     mixed = genaug.MixedDataset(real, source, ratio=0.5)
     print(mixed)
     result: dict[str, Any] = {"dataset": type(real).__name__}

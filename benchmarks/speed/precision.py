@@ -19,13 +19,14 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from benchmarks.common.console import arguments, say
-from benchmarks.common.engine import on_images
 from benchmarks.common.judge import Judge, judge_of, labelled, loaded, read, train_judge
 from genaug.backends import registry
 from genaug.data.reading import Samples
 from genaug.evaluation import kid
 from genaug.evaluation.features import Features
 from genaug.nn.classifier import new_classifier
+from genaug.sources.generator import Generator
+from genaug.training.trainer import Trainer
 
 BATCH = 64
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -61,7 +62,7 @@ def judge_for(train: Samples, test: Samples, updates: int) -> Judge:
     (images, labels), classes = labelled(train), train.spec.num_classes
     model, order = new_classifier(train.spec.shape, classes, seed=0), loaded(images, labels, BATCH, 0)
     trained = train_judge(images, labels, classes, updates=updates, seed=0, model=model, order=order, lr=1e-3)
-    judge = judge_of(trained, train, test)
+    judge = judge_of(trained, images, *labelled(test))
     say(f"the features' classifier: {judge.accuracy:.1%} on test")
     return judge
 
@@ -72,13 +73,13 @@ def follow(
     """KID of the averaged generator at evenly spaced steps of the second half of one training."""
     backend = registry.resolve("cgan")
     config: Any = backend.Config(width=options.width, max_width=8 * options.width)
-    training = on_images(backend, config, data, BATCH, seed=seed, dtype=dtype, steps=options.steps)
+    trainer = Trainer(backend, config, data, seed=seed, batch_size=BATCH, dtype=dtype, steps=options.steps)
     half, found = options.steps // 2, []
     looks = {half + (options.steps - half) * (number + 1) // options.looks for number in range(options.looks)}
     for index in range(options.steps):
-        training.play(index)
+        trainer.step(index)
         if index + 1 in looks:
-            generator = training.generator("cgan", training.game.averaged_generator(data.labels))
+            generator = Generator("cgan", backend, config, trainer.spec, trainer.averaged(), {})
             images, _ = generator.sample(options.samples, seed=index, precision="float32")
             found.append(kid(real, features.of(images), subsets=SUBSETS))
     return found

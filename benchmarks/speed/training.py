@@ -24,13 +24,14 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from benchmarks.common.console import arguments, say
-from benchmarks.common.engine import CPU, run_in
-from genaug.backends import Backend, BackendConfig, Batch, Loss, Player, Spec, Step
+from genaug.backends import Backend, BackendConfig, Batch, Inputs, Loss, Player, Spec, Step, adam
 from genaug.data.reading import Samples
 from genaug.device import compute_dtype
-from genaug.modalities.image import Image
+from genaug.modalities import Image
 from genaug.nn.objectives import OBJECTIVES
+from genaug.training.trainer import Trainer
 
+CPU = torch.device("cpu")
 BATCH, LATENT, SIDE, LR, BETAS = 64, 100, 32, 2e-4, (0.5, 0.999)
 
 
@@ -50,23 +51,27 @@ class TorchganDCGAN(Backend):
     def build(self, config: Any, spec: Spec) -> nn.ModuleDict:
         return networks()
 
-    def generate(self, nets: nn.ModuleDict, latents: Mapping[str, Tensor], labels: Tensor | None) -> Tensor:
-        return nets["generator"](latents["z"])
+    def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
+        images: Tensor = nets["generator"](inputs.latents["z"])
+        return images
 
     def players(self, config: Any, nets: nn.ModuleDict) -> list[Player]:
-        return [Player(name, nets[name].parameters(), LR, BETAS) for name in ("generator", "discriminator")]
+        losses = {"generator": self.generator_loss, "discriminator": self.discriminator_loss}
+        return [Player(name, nets[name].parameters(), loss, adam(LR, BETAS)) for name, loss in losses.items()]
 
-    def loss(self, player: str, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
-        objective = OBJECTIVES["nonsaturating"]
-        fake = self.generate(nets, step.latents(len(batch.images)), None)
-        fake_score = nets["discriminator"](fake).float()
-        if player == "generator":
-            return Loss(objective.generator(fake_score, fake_score))
-        return Loss(objective.discriminator(nets["discriminator"](batch.images).float(), fake_score))
+    def generator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
+        score = nets["discriminator"](self.generate(nets, step.inputs(batch))).float()
+        return Loss(OBJECTIVES["nonsaturating"].generator(score, score))
+
+    def discriminator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
+        fake_score = nets["discriminator"](self.generate(nets, step.inputs(batch))).float()
+        real_score = nets["discriminator"](batch.x).float()
+        return Loss(OBJECTIVES["nonsaturating"].discriminator(real_score, fake_score))
 
 
-def engine(data: Samples, precision: str, folder: Path) -> Callable[[int], None]:
-    return run_in(folder, "torchgan-dcgan", TorchganDCGAN(), data, BATCH, steps=10**6, precision=precision).play
+def engine(data: Samples, precision: str) -> Callable[[int], object]:
+    backend = TorchganDCGAN()
+    return Trainer(backend, backend.Config(), data, batch_size=BATCH, dtype=compute_dtype(precision, CPU)).step
 
 
 def bare_loop(data: Samples) -> Callable[[int], None]:
@@ -75,8 +80,8 @@ def bare_loop(data: Samples) -> Callable[[int], None]:
     adams = {name: torch.optim.Adam(net.parameters(), LR, BETAS, fused=True) for name, net in nets.items()}
 
     def play(index: int) -> None:
-        rows = torch.randint(len(data.images), (BATCH,))
-        real = data.images[rows].float() / 127.5 - 1
+        rows = torch.randint(len(data.x), (BATCH,))
+        real = data.x[rows].float() / 127.5 - 1
         for player, other in (("generator", "discriminator"), ("discriminator", "generator")):
             nets[player].requires_grad_(True)
             nets[other].requires_grad_(False)
@@ -114,8 +119,8 @@ def torchgan_trainer(data: Samples, folder: Path) -> Callable[[int], None]:
     trainer.batch_size = BATCH  # it is 1 when train_iter is called by hand, and the comparison would be void
 
     def play(index: int) -> None:
-        rows = torch.randint(len(data.images), (BATCH,))
-        trainer.real_inputs = data.images[rows].float() / 127.5 - 1
+        rows = torch.randint(len(data.x), (BATCH,))
+        trainer.real_inputs = data.x[rows].float() / 127.5 - 1
         trainer.train_iter()
 
     return play
@@ -138,8 +143,8 @@ def main() -> None:
         sides = {
             "torchgan": torchgan_trainer(data, Path(scratch)),
             "bare": bare_loop(data),
-            "float32": engine(data, "float32", Path(scratch) / "float32"),
-            "default": engine(data, "auto", Path(scratch) / "default"),
+            "float32": engine(data, "float32"),
+            "default": engine(data, "auto"),
         }
         rates = measure(sides, options.rounds, options.steps, options.warm_up)
 
@@ -160,7 +165,7 @@ def main() -> None:
 
 
 def measure(
-    sides: Mapping[str, Callable[[int], None]], rounds: int, steps: int, warm_up: int
+    sides: Mapping[str, Callable[[int], object]], rounds: int, steps: int, warm_up: int
 ) -> dict[str, list[float]]:
     """Images a second of each side in each round; the order is turned round every time."""
     rates: dict[str, list[float]] = {name: [] for name in sides}

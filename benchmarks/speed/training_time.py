@@ -9,19 +9,17 @@ time is that of all threads together; other load on the machine lengthens the ti
 import json
 import os
 import platform
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.common.console import arguments, say
-from benchmarks.common.engine import run_in
 from genaug.backends import registry
 from genaug.data import load_data
 from genaug.data.reading import Samples, read_samples
 from genaug.device import compute_dtype, pick_device
+from genaug.training.trainer import Trainer
 
 BATCH = 64  # the default of ``genaug train``
 
@@ -35,8 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     data = read_samples(load_data(options.data, split="train", root=options.root))
-    with tempfile.TemporaryDirectory() as scratch:
-        clock, processor = timed(options.backend, data, options.steps, options.warm_up, Path(scratch) / "run")
+    clock, processor = timed(options.backend, data, options.steps, options.warm_up)
     result: dict[str, Any] = {
         "script": "training_time",
         "backend": options.backend,
@@ -66,16 +63,17 @@ def main(argv: list[str] | None = None) -> None:
     print(json.dumps(result) if options.json else result)
 
 
-def timed(backend_name: str, data: Samples, steps: int, warm_up: int, folder: Path) -> tuple[float, float]:
+def timed(backend_name: str, data: Samples, steps: int, warm_up: int) -> tuple[float, float]:
     """Seconds on the clock, and of the processor, that so many steps of a training take after a warm-up."""
     backend, device = registry.resolve(backend_name), pick_device(None)
-    run = run_in(folder, backend_name, backend, data, BATCH, steps=10 * (warm_up + steps), device=device)
+    dtype, steps_of_run = compute_dtype("auto", device), 10 * (warm_up + steps)
+    trainer = Trainer(backend, backend.Config(), data, batch_size=BATCH, device=device, dtype=dtype, steps=steps_of_run)
     for index in range(warm_up):
-        run.play(index)
+        trainer.step(index)
     finish(device)
     clock, processor = time.perf_counter(), time.process_time()
     for index in range(warm_up, warm_up + steps):
-        run.play(index)
+        trainer.step(index)
     finish(device)
     return time.perf_counter() - clock, time.process_time() - processor
 

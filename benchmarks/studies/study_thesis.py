@@ -28,7 +28,7 @@ import torch
 
 import genaug
 from benchmarks.common.console import arguments, end, say
-from benchmarks.common.judge import Judge, judge_of, labelled, train_judge
+from benchmarks.common.judge import Judge, judge_of, train_judge
 from benchmarks.common.record import RESULTS, Record
 from benchmarks.studies.lenet import LeNet
 from benchmarks.studies.thesis_tables import (
@@ -156,8 +156,9 @@ def judge_images(work: Work, data: Data, seeds: Sequence[int]) -> None:
 
 
 def judge_for(work: Work, updates: int) -> Judge:
-    classes, train = work.spec.num_classes, work.train
-    return judge_of(train_judge(*labelled(train), classes, updates=updates, seed=1000), train, work.test)
+    train, test = work.train, work.test
+    model = train_judge(train.images, train.labels, work.spec.num_classes, updates=updates, seed=1000)
+    return judge_of(model, train.images, test.images, test.labels)
 
 
 def write_sheet(work: Work, path: Path) -> None:

@@ -34,7 +34,7 @@ from genaug.backends import Spec
 from genaug.data import few_per_class, load_data
 from genaug.data.labels import labels_of
 from genaug.data.reading import read_samples
-from genaug.modalities.image import Image
+from genaug.modalities import Image
 from genaug.studies import Recipe
 from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms
 from genaug.studies.cells import Ledger

@@ -562,14 +562,14 @@ MANY = """
 def test_kept_networks_are_those_that_the_backend_keeps_in_its_order(install: Install) -> None:
     install("acme", plugin("register('many', 'genaug_acme.backend:Many')"), backend=MANY)
     many, spec = registry.resolve("many"), Spec(sample=Image(1, 8, 8))
-    assert list(registry.built(many, many.Config(), spec)) == ["first", "second", "third"]
-    assert list(registry.kept(many, many.Config(), spec)) == ["second", "first"]
+    assert list(calls.built(many, many.Config(), spec)) == ["first", "second", "third"]
+    assert list(calls.kept(many, many.Config(), spec)) == ["second", "first"]
 
 
 def test_networks_that_are_kept_but_not_built_are_named(install: Install) -> None:
     install("acme", plugin("register('forgets', 'genaug_acme.backend:Forgets')"), backend=MANY)
     forgets, spec = registry.resolve("forgets"), Spec(sample=Image(1, 8, 8))
-    for build in (registry.built, registry.kept):
+    for build in (calls.built, calls.kept):
         with pytest.raises(PluginError, match=r"genaug-acme .*: build failed .*with 'fourth', 'fifth' in it"):
             build(forgets, forgets.Config(), spec)
 

@@ -2,13 +2,16 @@
 
 import json
 
+import PIL.Image
 import pytest
 import torch
-from PIL import Image
 
 from benchmarks.papers import conditional, conditional_measures as measures
+from genaug.backends import Categorical, Spec
 from genaug.data import load_data
+from genaug.data.reading import read_samples
 from genaug.evaluation import kid
+from genaug.modalities import Image
 
 TINY = ["--data", "digits", "--seeds", "1", "--steps", "3", "--judge-updates", "20", "--updates", "3", "--json"]
 TINY += ["--samples", "400", "--pool", "400", "--set", "width=4", "--set", "max_width=8", "--set", "latent_size=4"]
@@ -77,7 +80,7 @@ def test_cifar10_runs_for_some_minutes_on_class_folders(run, tmp_path, monkeypat
         for name in ("cat", "dog"):
             (root / split / name).mkdir(parents=True)
             for number in range(each):
-                Image.effect_noise((8, 8), 90).convert("RGB").save(root / split / name / f"{number}.png")
+                PIL.Image.effect_noise((8, 8), 90).convert("RGB").save(root / split / name / f"{number}.png")
     monkeypatch.setattr(conditional, "seconds_a_step", lambda *_: 0.02)
     tiny = ["--data", "cifar10", "--seeds", "0", "--steps", "0", "--root", str(root), "--max-minutes", "0.001"]
     if resumed:
@@ -117,12 +120,8 @@ class Digits:
     """Real digits as if they were generated; generator 1 draws upside down."""
 
     def __init__(self, members):
-        from genaug.backends import Spec
-        from genaug.data.reading import read_samples
-        from genaug.modalities.image import Image
-
         data = read_samples(load_data("digits"))
-        self.images, self.labels = data.images, data.labels
+        self.images, self.labels = data.x, data.labels
         latents = (Categorical(name="member", size=members),) if members > 1 else ()
         self.spec = Spec(sample=Image(1, 8, 8), classes=10, latents=latents)
 
@@ -139,8 +138,6 @@ class Digits:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
-    from genaug.data.reading import read_samples
-
     options = conditional.parse(["--data", "digits", "--judge-updates", "150", "--updates", "150", "--steps", "1"])
     options.samples, options.pool = 1000, 2000
     train, test = (read_samples(load_data("digits", split=split)) for split in ("train", "test"))
@@ -175,8 +172,6 @@ def test_generators_that_differ_are_told_apart(judged):
 
 
 def test_the_fixed_classifier_is_trained_once_for_all_machines(tmp_path, monkeypatch):
-    from genaug.data.reading import read_samples
-
     options = conditional.parse(["--data", "digits", "--judge-updates", "5"])
     monkeypatch.setattr(measures, "fid", lambda a, b: 0.0)
     sets = [read_samples(load_data("digits", split=split)) for split in ("train", "test")]

@@ -3,15 +3,16 @@
 import re
 from statistics import mean, median
 
-import paper_tables
 import pytest
-import small_studies
-import thesis_tables
-from record import TUNING, Record
-from results_page import DOCS, RESULTS, ROOT, middle, rows_of
-from tracked_cells import TrackedCells
 
+from benchmarks.common.record import RESULTS, TUNING, Record
+from benchmarks.papers import paper_tables
+from benchmarks.papers.results_page import DOCS, middle, rows_of
+from benchmarks.studies import small_studies, thesis_tables
+from benchmarks.studies.tracked import recorded, report_of
 from genaug.studies.compare import paired_difference
+
+ROOT = DOCS.parent
 
 
 def script_of(title):
@@ -158,7 +159,7 @@ def test_how_often_the_doubt_of_the_classifiers_was_too_little():
 
 
 def test_no_page_says_that_a_generator_adds_nothing_but_up_to_which_gain_that_is_known():
-    cells = thesis_tables.cells_of(RESULTS / "study_thesis.jsonl", "digits")
+    cells = thesis_tables.cells_of(Record(RESULTS / "study_thesis.jsonl"), "digits")
     found = thesis_tables.gains(cells)
     alone, beside = ({arm: d for arm, d in found.items() if arm.classic == classic} for classic in (False, True))
     said, figure = text(DOCS / "results.md"), f"{100 * thesis_tables.highest_end(alone):.1f}"
@@ -195,8 +196,9 @@ def test_how_long_a_training_takes():
 
 
 def test_the_demo_and_the_small_studies():
-    tracked = TrackedCells(small_studies.RESULTS)
-    results, demo = closed((DOCS / "results.md").read_text(encoding="utf-8")), tracked.result(small_studies.DEMO)
+    record = Record(RESULTS / "small_studies.jsonl")
+    demo = record.done({"study": small_studies.DEMO})["result"]
+    results = closed((DOCS / "results.md").read_text(encoding="utf-8"))
     assert closed(small_studies.demo_table(demo)) in results
     alone, beside = (
         f"above {100 * demo['differences'][name]['high']:.1f} points"
@@ -207,9 +209,7 @@ def test_the_demo_and_the_small_studies():
     )
     helps = text(DOCS / "when-it-helps.md")
     assert f"no gain {alone} could be shown either, nor {beside} on top of classic augmentation" in helps
-    own, pretrained = (
-        small_studies.report_of(*tracked.cells(name)) for name in (small_studies.OWN, small_studies.PRETRAINED)
-    )
+    own, pretrained = (report_of(*recorded(record, name)) for name in (small_studies.OWN, small_studies.PRETRAINED))
     for report in (own, pretrained):
         assert closed(small_studies.study_table(report)) in results
         assert closed(report.sentence.partition(" It costs ")[0]) in re.sub(r"\s+(> )?", " ", results)

@@ -92,11 +92,12 @@ def test_q_comes_from_the_last_checkpoint_and_an_interrupted_run_goes_on(run, ti
     half = codes.train(images, "half", steps=4, seed=0, config=config)
     whole = codes.train(images, "whole", steps=4, seed=0, config=config)
     assert half.seconds > 0
-    for name, weight in whole.discriminator.state_dict().items():
-        assert torch.equal(half.discriminator.state_dict()[name], weight)
-    assert torch.equal(
-        codes.categories_of(half.discriminator, images), codes.categories_of(whole.discriminator, images)
-    )
+    for name, weight in whole.last.nets.state_dict().items():
+        assert torch.equal(half.last.nets.state_dict()[name], weight)
+    averaged = whole.generator.nets["discriminator"].state_dict()
+    assert not all(torch.equal(averaged[name], w) for name, w in whole.last.nets["discriminator"].state_dict().items())
+    assert torch.equal(half.categories(images), whole.categories(images))
+    assert torch.equal(whole.categories(images), whole.last.encode(images)["c1"])
     assert codes.train(images, "whole", steps=4, seed=0, config=config).seconds is None
 
 

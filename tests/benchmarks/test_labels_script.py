@@ -2,15 +2,15 @@
 
 import json
 
+import PIL.Image
 import pytest
 import torch
-from PIL import Image
 
 from benchmarks.papers import labels as script
-from genaug.backends import Spec
+from genaug.backends import Categorical, Spec
 from genaug.data import load_data
 from genaug.data.reading import read_samples
-from genaug.modalities.image import Image
+from genaug.modalities import Image
 
 TINY = ["--data", "digits", "--seeds", "1", "--json"]
 ORDER = torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])  # the digit of each category
@@ -28,7 +28,7 @@ class PerfectInfoGAN:
     def __init__(self):
         self.spec = Spec(sample=Image(1, 8, 8), latents=(Categorical(name="c1", size=10),))
         data = read_samples(load_data("digits"))
-        self.images, self.labels = data.images, data.labels
+        self.images, self.labels = data.x, data.labels
 
     def sample(self, n=None, *, labels=None, seed=None, c1=None):
         draws = torch.Generator().manual_seed(seed)
@@ -50,7 +50,7 @@ def test_a_perfect_generator_is_labelled_well(tmp_path, capsys, monkeypatch):
     for method in script.METHODS:
         assert result[f"infogan_{method}_refused"] == 0
         assert result[f"infogan_{method}_wrong_share_median"] < 0.15
-        with Image.open(tmp_path / f"labels-infogan-{method}.png") as sheet:
+        with PIL.Image.open(tmp_path / f"labels-infogan-{method}.png") as sheet:
             assert sheet.width > 10 * 48
     assert result["infogan_codes_acceptance_rate_median"] == 1
     assert (

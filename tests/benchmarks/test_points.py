@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from benchmarks.papers import mad_gan_1d, mixtures_2d
-from benchmarks.papers.points import CHUNK, DenseHeads, Mixture, PointStream, Training, Unlabelled, with_networks
+from benchmarks.papers.points import CHUNK, DenseHeads, Mixture, PointStream, PointTrainer, Unlabelled, with_networks
 from genaug.backends import registry
 
 LINE = mad_gan_1d.DATA
@@ -37,27 +37,27 @@ class TestMixture:
 
     def test_the_stream_depends_on_seed_and_index_only(self):
         one, other = PointStream(LINE, 8, 0), PointStream(LINE, 8, 0)
-        first, second = one.batch(0).images, one.batch(1).images
+        first, second = one.batch(0).x, one.batch(1).x
         assert first.shape == (8, 1, 1, 1)
-        assert torch.equal(other.batch(1).images, second)
-        assert torch.equal(other.batch(0).images, first)
+        assert torch.equal(other.batch(1).x, second)
+        assert torch.equal(other.batch(0).x, first)
         assert not torch.equal(first, second)
-        assert not torch.equal(PointStream(LINE, 8, 1).batch(0).images, first)
+        assert not torch.equal(PointStream(LINE, 8, 1).batch(0).x, first)
 
 
 class TestTraining:
     @pytest.fixture
-    def training(self):
-        return Training(mad_gan_1d.backend(3), {**mad_gan_1d.OPTIONS, "generators": 3}, LINE, 16, 0)
+    def trainer(self):
+        return PointTrainer(mad_gan_1d.backend(3), {**mad_gan_1d.OPTIONS, "generators": 3}, LINE, 16, 0)
 
-    def test_the_loss_is_the_plugins_own(self, training):
+    def test_the_loss_is_the_plugins_own(self, trainer):
         plugin = type(registry.resolve("mad-gan"))
-        assert isinstance(training.game.backend, plugin)
-        for name in ("loss", "players", "generate", "_generator_loss", "_discriminator_loss", "_make"):
-            assert getattr(type(training.game.backend), name) is getattr(plugin, name)
+        assert isinstance(trainer.backend, plugin)
+        for name in ("players", "generate", "generator_loss", "discriminator_loss", "fakes"):
+            assert getattr(type(trainer.backend), name) is getattr(plugin, name)
 
-    def test_the_networks_are_those_of_the_authors(self, training):
-        nets = training.game.nets
+    def test_the_networks_are_those_of_the_authors(self, trainer):
+        nets = trainer.nets
         counts = [
             sum(p.numel() for p in part.parameters()) for part in (nets["generator"].trunk, nets["discriminator"])
         ]
@@ -69,39 +69,44 @@ class TestTraining:
         assert not any(bias.any() for bias in (*heads.biases, *(layer.bias for layer in layers)))
         assert all(torch.allclose(w.std(), torch.tensor((2 / (128 + 1)) ** 0.5), rtol=0.3) for w in heads.weights[0])
 
-    def test_latents_are_uniform_and_the_same_for_all_generators(self, training):
+    def test_latents_are_uniform_and_the_same_for_all_generators(self, trainer):
         seen = []
-        training.game.nets["generator"].trunk.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-        training.play(0)
+        trainer.nets["generator"].trunk.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        trainer.step(0)
         (z,) = seen
         assert z.shape == (16, 64)
         assert -1 <= float(z.min()) < -0.9
         assert 0.9 < float(z.max()) <= 1
 
-    def test_samples_by_each_generator_equally_many(self, training, monkeypatch):
-        heads = training.game.nets["generator"].heads
+    def test_samples_by_each_generator_equally_many(self, trainer):
+        heads = trainer.nets["generator"].heads
         nn.init.zeros_(heads.weights[0])
         heads.biases[0].data = torch.arange(3.0)[:, None, None]
         n = CHUNK + 5
-        made = training.sample(n, averaged=False).flatten()
+        made = trainer.sample(n, averaged=False).flatten()
         counts = made.long().bincount().tolist()
         assert sum(counts) == n
         assert max(counts) - min(counts) <= 2
-        assert not torch.equal(training.sample(9, averaged=True).flatten(), made[:9])
-        assert training.game.nets["generator"].training
+        assert not torch.equal(trainer.sample(9, averaged=True).flatten(), made[:9])
+        assert trainer.nets["generator"].training
 
-    def test_a_learning_rate_that_is_given_holds(self, training):
-        training.play(0, lr=0.0)
-        before = [p.clone() for p in training.game.nets.parameters()]
-        training.play(1)
-        assert all(torch.equal(p, q) for p, q in zip(before, training.game.nets.parameters(), strict=True))
-        training.play(2, lr=1e-2)
-        assert not all(torch.equal(p, q) for p, q in zip(before, training.game.nets.parameters(), strict=True))
+    def test_a_learning_rate_that_is_given_holds(self, trainer):
+        trainer.change(lr=0.0)
+        trainer.step(0)
+        before = [p.clone() for p in trainer.nets.parameters()]
+        trainer.step(1)
+        assert all(torch.equal(p, q) for p, q in zip(before, trainer.nets.parameters(), strict=True))
+        trainer.change(lr=1e-2)
+        trainer.step(2)
+        assert not all(torch.equal(p, q) for p, q in zip(before, trainer.nets.parameters(), strict=True))
 
-    def test_an_option_that_is_given_holds(self, training):
-        training.play(0, diversity=0.0, gamma=0.0)
-        assert "penalty" not in training.play(4)
-        assert "penalty" in training.play(8, gamma=0.02)
+    def test_an_option_that_is_given_holds(self, trainer):
+        trainer.change(1e-3, diversity=0.0, gamma=0.0)
+        assert "penalty" not in trainer.step(0)
+        assert "penalty" not in trainer.step(4)
+        trainer.change(1e-3, gamma=0.02)
+        assert "penalty" in trainer.step(8)
+        assert trainer.draws.config.diversity == 0
 
     def test_a_plain_gan_learns_one_gaussian(self):
         target = Mixture(torch.tensor([[2.0, -1.0]]), torch.tensor([0.5]))
@@ -112,12 +117,12 @@ class TestTraining:
         def critic():
             return Unlabelled(nn.Flatten(), nn.Linear(2, 32), nn.LeakyReLU(0.2), nn.Linear(32, 1))
 
-        backend = with_networks("cgan", generator, critic, "normal")
-        training = Training(backend, {"lr": 5e-3, "latent_size": 4, "gamma": 0.1}, target, 64, 0)
-        assert float(target.shares(training.sample(500, averaged=True)).sum()) < 0.2
+        backend = with_networks("cgan", generator, critic)
+        trainer = PointTrainer(backend, {"lr": 5e-3, "latent_size": 4, "gamma": 0.1}, target, 64, 0)
+        assert float(target.shares(trainer.sample(500, averaged=True)).sum()) < 0.2
         for index in range(300):
-            training.play(index)
-        assert float(target.shares(training.sample(500, averaged=True)).sum()) > 0.7
+            trainer.step(index)
+        assert float(target.shares(trainer.sample(500, averaged=True)).sum()) > 0.7
 
 
 def test_dense_heads_are_layers_of_their_own():

@@ -47,7 +47,7 @@ def test_bfloat16_is_another_training():
     options = argparse.Namespace(steps=4, looks=1, width=4, samples=200)
     train = read_samples(load_data("digits"))
     features = precision.Features("pixels", lambda images: images.float().flatten(1))
-    real = features.of(train.images)
+    real = features.of(train.x)
     a, b = (precision.follow(train, features, real, 0, dtype, options) for dtype in (torch.float32, torch.bfloat16))
     assert a != b
     assert a == pytest.approx(b, rel=0.1)

@@ -11,7 +11,7 @@ from benchmarks.speed import loader, training, training_time
 from benchmarks.studies import copying_check, synthetic_only
 from genaug.data import load_data
 from genaug.data.reading import read_samples
-from genaug.training.run import TrainingRun
+from genaug.training.trainer import Trainer
 
 HERE = Path(__file__).parent
 BENCHMARKS = HERE.parents[1] / "benchmarks"
@@ -120,18 +120,18 @@ def test_training_time(capsys, monkeypatch):
     assert "extrapolated" in printed.err
 
 
-def test_training_time_leaves_the_warm_up_out(monkeypatch, tmp_path):
+def test_training_time_leaves_the_warm_up_out(monkeypatch):
     seconds, played = [0.0], []
 
-    def play(run, index):
+    def step(trainer, index):
         played.append(index)
         seconds[0] += 100 if index < 2 else 1
 
-    monkeypatch.setattr(TrainingRun, "play", play)
+    monkeypatch.setattr(Trainer, "step", step)
     monkeypatch.setattr(training_time.time, "perf_counter", lambda: seconds[0])
     monkeypatch.setattr(training_time.time, "process_time", lambda: seconds[0] / 2)
     data = read_samples(load_data("digits"))
-    assert training_time.timed("cgan", data, 5, 2, tmp_path / "run") == (5, 2.5)
+    assert training_time.timed("cgan", data, 5, 2) == (5, 2.5)
     assert played == list(range(7))
 
 

@@ -239,7 +239,7 @@ def verdict_images():
     from genaug.data.reading import read_samples
 
     data = read_samples(load_data("digits"))
-    return data.images, data.labels
+    return data.x, data.labels
 
 
 class TestFewLabels:

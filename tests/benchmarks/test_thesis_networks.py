@@ -3,7 +3,6 @@
 import torch
 from torch import nn
 
-from benchmarks.common.engine import on_images
 from benchmarks.papers.thesis_networks import (
     OPTIONS,
     SHAPE,
@@ -13,7 +12,9 @@ from benchmarks.papers.thesis_networks import (
 )
 from genaug.backends import Spec
 from genaug.data.reading import Samples
-from genaug.modalities.image import Image
+from genaug.modalities import Image
+from genaug.sources.generator import Generator
+from genaug.training.trainer import Trainer
 from genaug_mad_gan.backend import MADGANConfig
 
 
@@ -47,10 +48,11 @@ def test_the_plugin_trains_them():
     config = MADGANConfig(**{**OPTIONS, "generators": 2, "latent_size": 8})
     images = torch.randint(0, 256, (4, *SHAPE), dtype=torch.uint8)
     data = Samples(images, torch.tensor([0, 1, 0, 1]), Spec(sample=Image(*SHAPE), classes=2))
-    training = on_images(with_thesis_networks(2, 8), config, data, 4, seed=0)
-    before = [p.clone() for p in training.game.nets.parameters()]
-    log = training.play(0)
+    backend = with_thesis_networks(2, 8)
+    trainer = Trainer(backend, config, data, batch_size=4)
+    before = [p.clone() for p in trainer.nets.parameters()]
+    log = trainer.step(0)
     assert all(value.isfinite() for value in log.values())
-    assert not any(torch.equal(p, q) for p, q in zip(before, training.game.nets.parameters(), strict=True))
-    samples, _ = training.generator("mad-gan", training.game.averaged_generator()).sample(3, seed=0)
+    assert not any(torch.equal(p, q) for p, q in zip(before, trainer.nets.parameters(), strict=True))
+    samples, _ = Generator("mad-gan", backend, config, trainer.spec, trainer.averaged(), {}).sample(3, seed=0)
     assert samples.shape == (3, *SHAPE)

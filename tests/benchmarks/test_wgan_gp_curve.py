@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.papers import wgan_gp_curve
-from genaug.training.game import Game
+from genaug.training.trainer import Trainer
 
 TINY = ["--data", "digits", "--steps", "30", "--points", "3", "--width", "4", "--json"]
 
@@ -51,7 +51,7 @@ def test_points():
 def test_the_estimate_is_a_mean_over_the_last_steps_and_is_ranked_against_kid(run, tmp_path, monkeypatch):
     estimates, kids = iter(range(1000)), iter([0.9, 0.5, 0.4, 0.5, 0.7, 0.1] * 2)
     log = lambda *_: {"wasserstein_estimate": torch.tensor(float(next(estimates)))}  # noqa: E731
-    monkeypatch.setattr(Game, "play", log)
+    monkeypatch.setattr(Trainer, "step", log)
     monkeypatch.setattr(wgan_gp_curve, "kid", lambda *_, **__: next(kids))
     monkeypatch.setattr(wgan_gp_curve, "WINDOW", 4)
     result, _ = run(2)

@@ -9,9 +9,9 @@ from benchmarks.common.judge import Judge
 from benchmarks.papers import wgan_gp_curve, wgan_gp_limits
 from genaug.backends import Spec, registry
 from genaug.data.reading import Samples, read_samples
-from genaug.modalities.image import Image
+from genaug.modalities import Image
 from genaug.sources.generator import Generator
-from genaug.training.game import Game
+from genaug.training.trainer import Trainer
 
 TINY = {"IMAGE_SIZE": 8, "WIDTH": 4, "BATCH": 16, "SAMPLES": 200, "SUBSETS": 2, "POINTS": 3}
 
@@ -37,7 +37,7 @@ def test_from_start_to_figure_and_a_second_run_only_reads(run, tmp_path, monkeyp
     follow = wgan_gp_limits.follow
 
     def watched(key, config, data, *others):
-        seen.append((len(data.images), config.lr, key["images"]))
+        seen.append((len(data.x), config.lr, key["images"]))
         return follow(key, config, data, *others)
 
     monkeypatch.setattr(wgan_gp_limits, "follow", watched)
@@ -62,11 +62,11 @@ def test_the_estimate_on_held_out_images_is_the_critics_gap_to_the_latest_sample
     black = torch.zeros(20, 1, 8, 8, dtype=torch.uint8)
     monkeypatch.setattr(Generator, "sample", lambda *_, **__: (black, None))
 
-    def play(game, *_):
-        game.nets["critic"].forward = lambda x, labels: x.mean((1, 2, 3))
+    def step(trainer, *_):
+        trainer.nets["critic"].forward = lambda x, labels: x.mean((1, 2, 3))
         return {"wasserstein_estimate": torch.tensor(next(estimates))}
 
-    monkeypatch.setattr(Game, "play", play)
+    monkeypatch.setattr(Trainer, "step", step)
     monkeypatch.setattr(wgan_gp_curve, "kid", lambda *_, **__: next(kids))
     config = registry.resolve("wgan-gp").Config(width=4, max_width=8, conditional=False)
     key = {"seed": 0, "batch_size": 4, "window": 2, "points": [1, 2, 3], "samples": 20, "subsets": 1}
@@ -91,7 +91,7 @@ def test_the_steps_own_correlation_is_1_where_kid_only_falls():
 
 def test_fewer_images_are_drawn_by_the_seed(tiny_set):
     data = read_samples(tiny_set)
-    first, again, other = (wgan_gp_limits.some_of(data, 5, seed).images for seed in (0, 0, 1))
+    first, again, other = (wgan_gp_limits.some_of(data, 5, seed).x for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert wgan_gp_limits.some_of(data, None, 0) is data

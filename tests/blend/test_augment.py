@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.fakes import FakeReal, FakeSource, UnlabelledSource, is_fake, label_in, pixels_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import tv_tensors

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.fakes import FailingSource, FakeReal, FakeSource, UnlabelledSource, is_fake, label_in, pixels_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch.utils.data import (
     ConcatDataset,
     DataLoader,

@@ -6,8 +6,7 @@ import pickle
 import pytest
 import torch
 from helpers.fakes import FakeReal, FakeSource, pixels_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch.utils.data import DataLoader, Dataset
 
 from genaug import MixedDataset, SamplePool

@@ -2,8 +2,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from genaug.blend.batches import generated_in_batches
 from genaug.blend.plan import draw_places, draw_slots, generated_count, level_down, level_up, make_plan

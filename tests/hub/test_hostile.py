@@ -8,8 +8,7 @@ import uuid
 import pytest
 from helpers.hub_faults import status
 from helpers.local_hub import Answer
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 import genaug
 from genaug.artifacts import manifest

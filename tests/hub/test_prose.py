@@ -1,8 +1,7 @@
 """A card's generated parts come and go; what people wrote around them stays, to the letter."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from genaug.errors import InputError
 from genaug.hub.prose import Part, choose, identity, merge, parts, prose, split

@@ -4,8 +4,7 @@ import pytest
 import torch
 from helpers.fakes import FakeReal, FakeSource
 from helpers.fakes_unlabelled import SHAPE, Reader, World, labelled, true_class
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 

@@ -1,8 +1,7 @@
 import pytest
 import torch
 from helpers.fakes_unlabelled import SHAPE, CodeWorld, Reader, World, labelled, pictures, true_class
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import nn
 from torch.utils.data import TensorDataset
 

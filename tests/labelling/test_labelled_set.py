@@ -1,8 +1,7 @@
 import pytest
 import torch
 from helpers.fakes import FakeReal
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch.utils.data import TensorDataset
 
 from genaug.errors import InputError

@@ -2,8 +2,7 @@ import itertools
 
 import numpy as np
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from genaug.labelling.matching import UNUSED, count_wrong, match_categories, tabulate
 

@@ -48,7 +48,7 @@ def made(backend, configure):
         config = configure(**options)
         spec = backend.describe(config, Spec(sample=Image(*shape), classes=num_classes))
         torch.manual_seed(0)
-        return Generator("mad-gan", backend, config, spec, registry.kept(backend, config, spec), {})
+        return Generator("mad-gan", backend, config, spec, calls.kept(backend, config, spec), {})
 
     return make
 

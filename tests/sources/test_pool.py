@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.fakes import FailingSource, FakeSource, UnlabelledSource, label_in
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from PIL import Image
 from torch.utils.data import TensorDataset
 from torchvision.datasets import ImageFolder

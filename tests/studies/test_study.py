@@ -22,10 +22,7 @@ import genaug
 from genaug.data.reading import fingerprint, read_samples
 from genaug.errors import FormatError, InputError, OutputExistsError, PluginError, SaveError
 from genaug.labelling.source import LabelledSource
-from genaug.studies import OnBatches, Recipe
-from genaug.studies import jobs as jobs_module
-from genaug.studies import sources as sources_module
-from genaug.studies import study as study_module
+from genaug.studies import OnBatches, Recipe, jobs as jobs_module, sources as sources_module, study as study_module
 from genaug.studies.arms import Arm
 from genaug.studies.blending import generate
 from genaug.studies.cells import StudyFolder, run_folder

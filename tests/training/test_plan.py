@@ -9,8 +9,7 @@ import pytest
 import genaug
 from genaug import checks
 from genaug.errors import InputError
-from genaug.training import plan as planning
-from genaug.training import run as running
+from genaug.training import plan as planning, run as running
 from genaug.training.plan import Budget, Plan
 from genaug.training.trainer import Trainer
 
