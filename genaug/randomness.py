@@ -27,7 +27,7 @@ def check_seed(seed: int) -> int:
     return int(seed)
 
 
-def mix(seed: int, *salts: int | str) -> int:
+def derive_seed(seed: int, *salts: int | str) -> int:
     """A 63-bit seed derived from a seed and what it is for; different salts give unrelated streams."""
     words = [zlib.crc32(salt.encode()) if isinstance(salt, str) else salt for salt in salts]
     # SeedSequence pads with zeros and splits large numbers: without the lengths, (1, 0) would be (1,).
@@ -55,7 +55,7 @@ def seeded(seed: int | None, device: torch.device | None = None) -> Iterator[Non
 def uniform_rows(seed: int, stream: str, start: int, count: int, width: int) -> NDArray[np.float64]:
     """Rows ``start`` to ``start + count`` of an endless table of U[0, 1) numbers, shape (count, width)."""
     blocks = -(-width // _WORDS)
-    bits = np.random.Philox(key=mix(seed, stream))
+    bits = np.random.Philox(key=derive_seed(seed, stream))
     bits.advance(start * blocks)
     return np.random.Generator(bits).random((count, blocks * _WORDS))[:, :width]
 
@@ -76,4 +76,4 @@ def category_rows(categories: int, seed: int, stream: str, start: int, count: in
 
 def stream(seed: int, *salts: int | str) -> np.random.Generator:
     """A random stream of its own for (seed, what for, epoch)."""
-    return np.random.Generator(np.random.Philox(key=mix(seed, *salts)))
+    return np.random.Generator(np.random.Philox(key=derive_seed(seed, *salts)))

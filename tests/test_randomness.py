@@ -9,7 +9,7 @@ from scipy.stats import chisquare, kstest
 from genaug.backends import Categorical, Normal, Uniform
 from genaug.backends.latents import latent_rows
 from genaug.errors import InputError
-from genaug.randomness import category_rows, check_seed, mix, normal_rows, uniform_rows
+from genaug.randomness import category_rows, check_seed, derive_seed, normal_rows, uniform_rows
 
 KINDS = (Normal, Uniform, Categorical)
 SEEDS = st.integers(0, 2**63 - 1)
@@ -84,18 +84,18 @@ def test_seeds_streams_and_latents_of_other_names_give_other_numbers():
 @given(SEEDS, SEEDS, st.lists(st.integers(0, 2**32 - 1), max_size=3), st.lists(st.integers(0, 2**32 - 1), max_size=3))
 @settings(max_examples=200)
 def test_mixed_seeds_differ_where_anything_differs(one, other, salts, more):
-    assert (mix(one, *salts) == mix(other, *more)) == ((one, salts) == (other, more))
+    assert (derive_seed(one, *salts) == derive_seed(other, *more)) == ((one, salts) == (other, more))
 
 
 def test_a_zero_or_a_word_of_the_seed_counts_as_a_salt():
     """numpy's SeedSequence alone takes (1, 0) for (1,) and 5 · 2^32 + 3 for (3, 5)."""
-    assert mix(1) != mix(1, 0) != mix(1, 0, 0)
-    assert mix(3, 5, 7) != mix(5 * 2**32 + 3, 7)
-    assert mix(1, "order") != mix(1, "order", 0)
+    assert derive_seed(1) != derive_seed(1, 0) != derive_seed(1, 0, 0)
+    assert derive_seed(3, 5, 7) != derive_seed(5 * 2**32 + 3, 7)
+    assert derive_seed(1, "order") != derive_seed(1, "order", 0)
 
 
 def test_mixed_seeds_are_seeds():
-    assert all(check_seed(mix(seed, "x", index)) >= 0 for seed in (0, 2**63 - 1) for index in range(20))
+    assert all(check_seed(derive_seed(seed, "x", index)) >= 0 for seed in (0, 2**63 - 1) for index in range(20))
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.0, "1", None, True, float("nan")])

@@ -21,7 +21,7 @@ from genaug.nn.classifier import (
     shuffled_batches,
     train_classifier,
 )
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -59,7 +59,7 @@ def train_judge(
         channels, height, width = images.shape[1:]
         model = new_classifier((channels, height, width), num_classes, seed, WIDTH)
     if order is None:
-        order = shuffled_batches(images, labels, BATCH, mix(seed, "order"))
+        order = shuffled_batches(images, labels, BATCH, derive_seed(seed, "order"))
     train_classifier(model, order, updates=updates, seed=seed, augment=augment, lr=lr)
     return model
 

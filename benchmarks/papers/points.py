@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from genaug.backends import Backend, Batch, Categorical, Normal, Spec, Uniform, registry
 from genaug.data.reading import Samples
 from genaug.modalities import Image
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 from genaug.training.trainer import Trainer
 
 MakeLinear = Callable[[int, int], nn.Linear]
@@ -54,7 +54,7 @@ class PointStream:
         self._generator = torch.Generator()
 
     def batch(self, index: int) -> Batch:
-        self._generator.manual_seed(mix(self._seed, "points", index))
+        self._generator.manual_seed(derive_seed(self._seed, "points", index))
         return Batch(self._mixture.draw(self._batch_size, self._generator)[:, :, None, None], None)
 
 

@@ -17,7 +17,7 @@ from benchmarks.common.console import arguments, end, say
 from benchmarks.common.judge import labelled, read
 from genaug.evaluation import copying
 from genaug.evaluation.features import pixel_features
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 
 SAMPLES = 3000  # held-out and generated images at most
 SEEN = 20_000
@@ -45,7 +45,7 @@ def failing_shares(images: Tensor, few: int, cuts: int, seed: int) -> dict[str, 
     shares = {"false_alarms": 0.0, "found_1_percent": 0.01, "found_5_percent": 0.05}
     failed = dict.fromkeys(shares, 0)
     for cut in range(cuts):
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(mix(seed, "cut", cut)))
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(derive_seed(seed, "cut", cut)))
         held_out, fresh, seen = pixels[order[:few]], pixels[order[few : 2 * few]], pixels[order[2 * few :][:SEEN]]
         for name, share in shares.items():
             count = round(share * few)
@@ -63,7 +63,7 @@ def main() -> None:
     options = parser.parse_args()
 
     (images, labels), (test, _) = map(labelled, read(options.data, options.root))
-    draws = torch.Generator().manual_seed(mix(options.seed, "copying check"))
+    draws = torch.Generator().manual_seed(derive_seed(options.seed, "copying check"))
     order = torch.randperm(len(images), generator=draws)
     few = min(SAMPLES, len(order) // 4)
     held_out, fresh = images[order[:few]], images[order[few : 2 * few]]

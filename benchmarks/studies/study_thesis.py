@@ -48,7 +48,7 @@ from genaug.data import load_data
 from genaug.evaluation import kid
 from genaug.modalities.distance import distance_ratio, first_per_class
 from genaug.nn.classifier import accuracy
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 from genaug.reports.sheet import Block, draw_sheet, save_sheet
 from genaug.studies import Recipe, sources as source_module
 from genaug.studies.cells import Ledger
@@ -150,7 +150,7 @@ def judge_images(work: Work, data: Data, seeds: Sequence[int]) -> None:
             judge = judge or judge_for(work, data.judge_updates)
             own = work.train.part(work.rows[seed])
             place = work.folder.generator(name, "test", seed)
-            generator = source_module.train(recipe, own, place, mix(seed, "generator", name), work.device)
+            generator = source_module.train(recipe, own, place, derive_seed(seed, "generator", name), work.device)
             found = measure(generator, work, judge, data.samples)
             work.folder.append({"phase": "images", "seed": seed, "name": name, **found})
 

@@ -20,7 +20,7 @@ from torch.utils.data import Subset
 from benchmarks.common.record import Record
 from genaug.nn.classifier import train_classifier
 from genaug.progress import Progress
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 from genaug.studies.arms import Arm, all_arms, arms_to_test
 from genaug.studies.blending import blended
 from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE, Ledger, StudyFolder
@@ -141,6 +141,6 @@ def hours(data: tuple[Any, Any], settings: dict[str, Any], trainings: int, class
                 continue
             short = Recipe(source.backend, TRIED_STEPS, source.batch_size, source.augment, source.config)
             began = time.process_time()
-            train(short, images, scratch / trained(name), mix(seed, "timing"), work.device)
+            train(short, images, scratch / trained(name), derive_seed(seed, "timing"), work.device)
             seconds += trainings * (time.process_time() - began) / TRIED_STEPS * source.steps
         return len(work.rows) * seconds / 3600

@@ -25,7 +25,7 @@ from genaug.data.classes import class_names, given_counts, match_classes, matche
 from genaug.data.items import read_item
 from genaug.data.labels import disagreement, labels_of, number_of
 from genaug.errors import BlendWarning, InputError
-from genaug.randomness import check_seed, mix, seeded, stream
+from genaug.randomness import check_seed, derive_seed, seeded, stream
 from genaug.sources.pool import SamplePool
 from genaug.sources.shared import SharedArray
 from genaug.sources.source import Source, check_source, check_supply, checked_sample
@@ -186,7 +186,7 @@ class MixedDataset(Dataset[Any]):
         for inner in _mixed_within(self.real):
             inner.set_epoch(epoch)
         if self.pool is not None and self._owned and self.refresh == "epoch":
-            fresh = mix(self.seed, "epoch", epoch)
+            fresh = derive_seed(self.seed, "epoch", epoch)
             if self.pool.seed != fresh:
                 self.pool.refill(fresh)
         self._draw(epoch)
@@ -335,14 +335,15 @@ class MixedDataset(Dataset[Any]):
             added = added + largest_remainder(room - len(wanted), self._plan.added.tolist())
         counts = np.zeros(source.spec.num_classes, dtype=np.int64)
         np.add.at(counts, match[wanted], added[wanted])
-        return SamplePool.with_counts(source, counts.tolist(), seed=mix(self.seed, "epoch", 0)), True
+        return SamplePool.with_counts(source, counts.tolist(), seed=derive_seed(self.seed, "epoch", 0)), True
 
     def _check_items(self, source: Source, match: Ints) -> None:
         """Compare one generated item with real ones, before many are generated."""
         if not self._plan.generated:
             return
         label = int(self._made_labels[0])
-        image = checked_sample(source, 1, torch.tensor([match[label]], device="cpu"), mix(self.seed, "probe"))[0]
+        labels = torch.tensor([match[label]], device="cpu")
+        image = checked_sample(source, 1, labels, derive_seed(self.seed, "probe"))[0]
         self._check_alike(image.cpu().numpy(), label, stacklevel=4)
 
     def _check_alike(self, image: NDArray[np.uint8], label: int, *, in_batch: bool = False, stacklevel: int) -> None:

@@ -29,7 +29,7 @@ from genaug.errors import InputError
 from genaug.modalities.image import to_uint8
 from genaug.nn.classifier import Augment, accuracy, batches, new_classifier, train_classifier
 from genaug.progress import Progress
-from genaug.randomness import check_seed, mix
+from genaug.randomness import check_seed, derive_seed
 from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
 from genaug.sources.generator import Generator
 from genaug.sources.pool import SamplePool
@@ -172,7 +172,7 @@ def _batches(few: Any, pool: SamplePool | None, settings: DemoSettings, seed: in
     """Full batches without end of the few real images, or of these with generated ones blended in."""
     size = min(settings.batch_size, len(few))
     if pool is None:
-        order = torch.Generator().manual_seed(mix(seed, "order"))
+        order = torch.Generator().manual_seed(derive_seed(seed, "order"))
         return batches(DataLoader(few, size, shuffle=True, drop_last=True, generator=order))
     mixed = MixedDataset(few, pool, ratio=settings.ratio, seed=seed)
     loader = DataLoader(mixed, batch_sampler=mixed.batch_sampler(size, drop_last=True))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genaug.errors import InputError
 from genaug.modalities.image import native_order
-from genaug.randomness import check_seed, mix
+from genaug.randomness import check_seed, derive_seed
 
 _KEPT = (torch.uint8, torch.float32, torch.float64)
 Z = 1.959964  # two-sided 95 % of the normal distribution
@@ -75,7 +75,7 @@ def half_sample_intervals(
     bootstrap proper draws rows twice, which a k-nearest-neighbour radius takes for a perfect copy and which adds to
     FID's bias. The interval is for the expectation at this number of samples: it doesn't take out a bias.
     """
-    draws = np.random.Generator(np.random.Philox(key=mix(check_seed(seed), "halves")))
+    draws = np.random.Generator(np.random.Philox(key=derive_seed(check_seed(seed), "halves")))
     found: dict[str, list[float]] = {name: [] for name in value}
     for _ in range(replicates if value else 0):
         halves = [torch.from_numpy(np.sort(draws.permutation(size)[: size // 2])) for size in sizes]

@@ -15,7 +15,7 @@ from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.evaluation.arrays import Interval, check_features
 from genaug.evaluation.neighbours import nearest
-from genaug.randomness import check_seed, mix
+from genaug.randomness import check_seed, derive_seed
 
 LEAST = 200
 # A cell counts where it holds at least so many generated samples (the authors' tau times their number) and so many
@@ -138,7 +138,7 @@ def copying_and_nearness(
     sides = _sides(references, unseen, made, cells, check_seed(seed))
     nearness = relative_nearness(references, unseen, made)
     whole = np.arange(len(unseen)), np.arange(len(made))
-    draws = np.random.Generator(np.random.Philox(key=mix(seed, "copying")))
+    draws = np.random.Generator(np.random.Philox(key=derive_seed(seed, "copying")))
     resampled = []
     for _ in range(bootstrap):
         rows = [np.sort(draws.integers(len(side), size=len(side))) for side in whole]
@@ -251,9 +251,9 @@ def _k_means(train: Tensor, count: int, seed: int) -> Tensor:
     """Centres of cells, found on at most 10,000 training samples: (count, d)."""
     from sklearn.cluster import KMeans
 
-    draws = torch.Generator().manual_seed(mix(seed, "cells"))
+    draws = torch.Generator().manual_seed(derive_seed(seed, "cells"))
     some = train[torch.randperm(len(train), generator=draws)[:_FOR_CELLS]].to(torch.float32)
-    model = KMeans(count, n_init=1, random_state=mix(seed, "cells") % 2**32).fit(some.numpy())
+    model = KMeans(count, n_init=1, random_state=derive_seed(seed, "cells") % 2**32).fit(some.numpy())
     return torch.from_numpy(model.cluster_centers_)
 
 

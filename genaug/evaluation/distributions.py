@@ -9,7 +9,7 @@ from genaug.evaluation.arrays import Interval, half_sample_intervals
 from genaug.evaluation.fid import LEAST as FID_LEAST, frechet_distance
 from genaug.evaluation.kid import LEAST as KID_LEAST, kernel_distance
 from genaug.evaluation.prdc import LEAST as PRDC_LEAST, manifold_overlap
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def compare(real: Tensor, fake: Tensor, names: Sequence[str], seed: int, *, kid_
     if "fid" in names:
         found["fid"] = frechet_distance(real, fake)
     if "kid" in names:
-        found["kid"] = kernel_distance(real, fake, subsets=kid_subsets, seed=mix(seed, "kid"))
+        found["kid"] = kernel_distance(real, fake, subsets=kid_subsets, seed=derive_seed(seed, "kid"))
     if set(names) - {"fid", "kid"}:
         overlap: Mapping[str, float] = manifold_overlap(real, fake)  # type: ignore[assignment]
         found |= {name: overlap[name] for name in names if name in overlap}

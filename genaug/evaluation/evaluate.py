@@ -20,7 +20,7 @@ from genaug.evaluation.report import Evaluation
 from genaug.evaluation.scores import train_scorer
 from genaug.evaluation.subject import FEWEST_SAMPLES, new_subject, not_what_it_saw, read_split
 from genaug.progress import Progress
-from genaug.randomness import check_seed, mix
+from genaug.randomness import check_seed, derive_seed
 from genaug.sources.source import Source, check_source, image_shape
 from genaug.version import __version__
 
@@ -104,7 +104,12 @@ def evaluate(
                 unseen.check_labels()
             bar.tell("training a classifier on the real images")
             judge = train_scorer(
-                real.x, real.labels, real.spec.num_classes, updates=updates, seed=mix(seed, "judge"), device=place
+                real.x,
+                real.labels,
+                real.spec.num_classes,
+                updates=updates,
+                seed=derive_seed(seed, "judge"),
+                device=place,
             )
         bar.advance(_CLASSIFIER_COST)
         name = data or type(real_set).__name__

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genaug.evaluation.arrays import Interval, Z
 from genaug.nn.classifier import Augment, SmallCNN, new_classifier, shuffled_batches, train_classifier
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 
 WIDTH, BATCH, LEARNING_RATE = 16, 128, 2e-3
 
@@ -28,7 +28,7 @@ def train_scorer(
     batch changed by ``augment`` as ``train_classifier`` has it."""
     channels, height, width = images.shape[1:]
     model = new_classifier((channels, height, width), num_classes, seed, WIDTH).to(device)
-    data = shuffled_batches(images, labels, BATCH, mix(seed, "order"))
+    data = shuffled_batches(images, labels, BATCH, derive_seed(seed, "order"))
     train_classifier(model, data, updates=updates, seed=seed, augment=augment, lr=LEARNING_RATE)
     return model
 

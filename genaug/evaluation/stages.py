@@ -18,7 +18,7 @@ from genaug.evaluation.report import Measure, measure
 from genaug.evaluation.subject import Subject
 from genaug.modalities.distance import distance_ratio, first_per_class
 from genaug.nn.classifier import SmallCNN, predict
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 from genaug.reports.sheet import Block, draw_sheet, sheet_labels
 
 _PER_CLASS, _UNLABELLED = 200, 512  # images whose pixel distances are taken
@@ -50,7 +50,7 @@ def compare_distributions(
             found.missing[name] = f"needs {kind.least:,} images on each side, there are {told}"
     reference: dict[str, float] = {}
     if subject.held_out is not None and len(subject.held_out.x) >= len(fake) == len(real):
-        draws = torch.Generator().manual_seed(mix(seed, "reference"))
+        draws = torch.Generator().manual_seed(derive_seed(seed, "reference"))
         some = torch.randperm(len(subject.held_out.x), generator=draws)[: len(fake)]
         unseen = features.of(subject.held_out.x[some])
         reference = distributions.compare(real, unseen, names, seed)
@@ -92,7 +92,9 @@ def compare_distances(subject: Subject, found: Findings, *, replicates: int, see
                 found.missing["diversity_ratio"] = "needs two real images of one class that differ"
             continue
         sizes = len(ours), len(theirs)
-        intervals = half_sample_intervals(ratio, value, sizes, replicates=replicates, seed=mix(seed, "distances"))
+        intervals = half_sample_intervals(
+            ratio, value, sizes, replicates=replicates, seed=derive_seed(seed, "distances")
+        )
         found.into(part)["diversity_ratio"] = measure(
             value["ratio"],
             intervals["ratio"],
@@ -140,7 +142,7 @@ def score_with_classifiers(
     if classifiers == 0 or unseen is None or unseen.labels is None:
         found.missing[names[1]] = "no classifiers asked for" if classifiers == 0 else "needs labelled held-out images"
         return
-    shown, labels = subject.generate(subject.real.labels, mix(seed, "shown"))
+    shown, labels = subject.generate(subject.real.labels, derive_seed(seed, "shown"))
     rights = []
     for number in range(classifiers):
         model = scores.train_scorer(
@@ -148,7 +150,7 @@ def score_with_classifiers(
             labels,
             subject.real.spec.num_classes,
             updates=updates,
-            seed=mix(seed, "synthetic only", number),
+            seed=derive_seed(seed, "synthetic only", number),
             device=device,
         )
         rights.append(predict(model, unseen.x) == unseen.labels)
@@ -200,7 +202,9 @@ def look_for_copies(
     else:
         assert unseen is not None
         images = subject.real.x, unseen.x, subject.fake
-        result, nearness = copying_and_nearness(train, held_out, fake, seed=mix(seed, "copying"), identity=images)
+        result, nearness = copying_and_nearness(
+            train, held_out, fake, seed=derive_seed(seed, "copying"), identity=images
+        )
         details = {name: value for name, value in result.items() if not name.startswith("c_t")}
         found.metrics["copying"] = measure(
             result["c_t"],

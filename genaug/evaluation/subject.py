@@ -10,7 +10,7 @@ from torch import Tensor
 from genaug.data.classes import match_classes, renumbered
 from genaug.data.reading import Samples, fingerprint, read_samples, shared_samples
 from genaug.errors import InputError
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 from genaug.sources.export import sample_parts
 from genaug.sources.source import Source, check_supply, checked_sample, distinct_labels, supply_of
 
@@ -110,7 +110,7 @@ def new_subject(source: Source, real: Samples, held_out: Samples | None, n: int 
     """
     count = len(real.x)
     wanted = min(max(count, FEWEST_SAMPLES), MOST_SAMPLES) if n is None else n
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(mix(seed, "real")))
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed(seed, "real")))
     labels, match = None, torch.empty(0, dtype=torch.int64)
     if source.spec.takes_labels and real.labels is not None:
         present = real.labels.unique()
@@ -129,7 +129,7 @@ def new_subject(source: Source, real: Samples, held_out: Samples | None, n: int 
                 f"needed. Pass {remedy}."
             )
         wanted = held
-    fake = generate(source, wanted if labels is None else match[labels], mix(seed, "compared"))
+    fake = generate(source, wanted if labels is None else match[labels], derive_seed(seed, "compared"))
     return Subject(source, real, held_out, order[:wanted], fake, labels, match)
 
 
@@ -138,7 +138,7 @@ def generate(source: Source, wanted: int | Tensor, seed: int) -> Tensor:
     if supply is None:
         return torch.cat([images for images, _ in sample_parts(source, wanted, seed)])
     if isinstance(wanted, int) and source.spec.takes_labels:  # as they are, not of all classes alike
-        order = torch.randperm(sum(supply), generator=torch.Generator().manual_seed(mix(seed, "pool")))
+        order = torch.randperm(sum(supply), generator=torch.Generator().manual_seed(derive_seed(seed, "pool")))
         wanted = torch.arange(len(supply)).repeat_interleave(torch.as_tensor(supply))[order[:wanted]]
     count, labels = (wanted, None) if isinstance(wanted, int) else (len(wanted), wanted)
     return checked_sample(source, count, labels, seed).cpu()  # at once: no image comes twice in one call

@@ -17,7 +17,7 @@ from genaug.labelling.labelled_set import LabelledImages
 from genaug.labelling.learner import BATCH, Learner, logits_of
 from genaug.labelling.matching import UNUSED, count_wrong, match_categories, tabulate
 from genaug.labelling.source import LabelledSource, LabelReport
-from genaug.randomness import category_rows, mix, uniform_rows
+from genaug.randomness import category_rows, derive_seed, uniform_rows
 from genaug.sources.source import Source
 
 _BLOCK = 16 * BATCH
@@ -123,8 +123,8 @@ class CodeSource(LabelledSource):
     def _samples(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Generated images and their categories, never the same ones twice, on the CPU."""
         for block in count():
-            categories = category_rows(self._latent.size, mix(seed, "codes", block), "category", 0, _BLOCK)
-            images = self._of_category(categories, mix(seed, "samples", block)).cpu()
+            categories = category_rows(self._latent.size, derive_seed(seed, "codes", block), "category", 0, _BLOCK)
+            images = self._of_category(categories, derive_seed(seed, "samples", block)).cpu()
             yield from zip(images.split(BATCH), categories.split(BATCH), strict=True)
 
     def _check_supported(self, counts: Any, match: Any) -> None:

@@ -10,7 +10,7 @@ from genaug.backends.spec import Spec
 from genaug.data.classes import class_label
 from genaug.data.reading import Samples, read_samples, sample_digests, shared_samples
 from genaug.errors import InputError
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 
 _LEAST_PER_CLASS = 2  # one to learn from and one to check with
 _SHOWN = 5
@@ -58,7 +58,7 @@ def deal(labels: Tensor, folds: int, seed: int) -> Tensor:
 
     Fold sizes, in all and within a class, then differ by one at most.
     """
-    draws = torch.Generator().manual_seed(mix(seed, "folds"))
+    draws = torch.Generator().manual_seed(derive_seed(seed, "folds"))
     dealt = torch.zeros_like(labels)
     start = 0
     for label in labels.unique().tolist():

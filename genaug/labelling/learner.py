@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from genaug.errors import InputError
 from genaug.nn import diffaugment
 from genaug.nn.classifier import as_unit, batches, train_classifier
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 
 BATCH = 32
 _CHUNK = 256
@@ -64,7 +64,7 @@ class Learner:
 
         Torch's global RNG is left as it was. Raises ``InputError`` where ``build`` gives no such classifier.
         """
-        seed = mix(self.seed, "labels", salt)
+        seed = derive_seed(self.seed, "labels", salt)
         augment = self._augment if self.augment else None
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)
@@ -75,7 +75,7 @@ class Learner:
 
     def learn_from(self, images: Tensor, labels: Tensor, outputs: int, salt: int) -> nn.Module:
         """A classifier trained on images that are there: full batches, shuffled anew each time through."""
-        order = torch.Generator().manual_seed(mix(self.seed, "order", salt))
+        order = torch.Generator().manual_seed(derive_seed(self.seed, "order", salt))
         size = min(BATCH, len(images))
         loader = DataLoader(TensorDataset(images, labels), size, shuffle=True, drop_last=True, generator=order)
         channels, height, width = images.shape[1:]

@@ -15,7 +15,7 @@ from genaug.labelling.calibration import (
 from genaug.labelling.labelled_set import LabelledImages
 from genaug.labelling.learner import Learner, logits_of
 from genaug.labelling.source import LabelledSource, LabelReport
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 from genaug.sources.source import Source, checked_sample
 
 MAX_WRONG = 0.05
@@ -59,7 +59,7 @@ class RejectionSource(LabelledSource):
         right = found == labelled.labels
         least = require_threshold(confidence, right, max_wrong)
         accepted, wrong = count_wrong(confidence, right, held_out, max_wrong)
-        sure, found = self._pilot(mix(learner.seed, "pilot"))
+        sure, found = self._pilot(derive_seed(learner.seed, "pilot"))
         self._thresholds = torch.tensor(
             [max(least, fit_doubt_threshold(sure[found == label], max_wrong)) for label in range(classes)]
         )
@@ -127,7 +127,9 @@ class RejectionSource(LabelledSource):
         """Candidates, few in the first block, for those who ask for few; the same ones for every request."""
         _, height, width = self.spec.shape
         first = min(256, max(1, _FIRST_BLOCK_PIXELS // (height * width)))
-        return checked_sample(self._source, first * 2 ** min(block, _DOUBLINGS), None, mix(seed, "candidates", block))
+        return checked_sample(
+            self._source, first * 2 ** min(block, _DOUBLINGS), None, derive_seed(seed, "candidates", block)
+        )
 
     def _pilot(self, seed: int) -> tuple[Tensor, Tensor]:
         """The confidence and the likeliest class of some 1,000 candidates, more where there are many classes."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from genaug.device import torch_defaults
 from genaug.errors import InputError, TrainingError
 from genaug.modalities.image import to_float
-from genaug.randomness import check_seed, mix
+from genaug.randomness import check_seed, derive_seed
 
 # Float images (N, C, H, W) in [0, 1] and a CPU generator to draw from, to images of the same shape.
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -55,7 +55,7 @@ class SmallCNN(nn.Module):
 def new_classifier(shape: tuple[int, ...], num_classes: int, seed: int, width: int = 32) -> SmallCNN:
     """A freshly initialised classifier: the same weights for the same seed, whatever ran before."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(mix(check_seed(seed), "classifier"))
+        torch.manual_seed(derive_seed(check_seed(seed), "classifier"))
         return small_cnn(shape, num_classes, width)
 
 
@@ -115,7 +115,7 @@ def train_classifier(
 
     Raises ``InputError`` if ``data`` ends too early, ``TrainingError`` if the loss is no longer finite at the end.
     """
-    draws = torch.Generator().manual_seed(mix(check_seed(seed), "augment"))
+    draws = torch.Generator().manual_seed(derive_seed(check_seed(seed), "augment"))
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)

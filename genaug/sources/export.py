@@ -11,7 +11,7 @@ from torch import Tensor
 from genaug.artifacts.claims import Claim, claim
 from genaug.data.class_folders import RECORD_FILE, folder_names
 from genaug.modalities.image import to_pil
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 from genaug.sources.source import Source
 
 PART = 1024  # images that are generated before they are written; part of what a seed means, so never to be changed
@@ -28,7 +28,7 @@ def sample_parts(source: Source, wanted: int | Tensor, seed: int) -> Iterator[Pa
     """
     count = wanted if isinstance(wanted, int) else len(wanted)
     for start in range(0, count, PART):
-        part_seed = seed if start == 0 else mix(seed, "part", start // PART)
+        part_seed = seed if start == 0 else derive_seed(seed, "part", start // PART)
         size = min(PART, count - start)
         if isinstance(wanted, int):
             images, labels = source.sample(size, seed=part_seed)

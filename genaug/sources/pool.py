@@ -18,7 +18,7 @@ from genaug.data.classes import class_index
 from genaug.data.labels import as_labels
 from genaug.data.reading import read_samples
 from genaug.errors import InputError
-from genaug.randomness import check_seed, mix, uniform_rows
+from genaug.randomness import check_seed, derive_seed, uniform_rows
 from genaug.sources.shared import FileArray, SharedArray, check_new
 from genaug.sources.source import Source, check_source, checked_sample, supply_of
 
@@ -190,7 +190,7 @@ class SamplePool:
             count = len(range(len(self))[slots])
             part = None if labels is None else labels[slots]
             try:
-                images = checked_sample(source, count, part, mix(seed, "pool", number))
+                images = checked_sample(source, count, part, derive_seed(seed, "pool", number))
             except Exception as error:
                 raise InputError(
                     f"{type(source).__name__} failed after {done:,} of {len(self):,} samples of a pool: {error} "

@@ -12,7 +12,7 @@ from genaug.backends.spec import Spec
 from genaug.data.apportion import largest_remainder
 from genaug.data.classes import match_classes
 from genaug.modalities.image import to_float
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 from genaug.sources.source import Source, checked_sample, distinct_labels, supply_of
 from genaug.studies.splits import Images
 
@@ -34,7 +34,7 @@ class NoisyCopies:
     def sample(
         self, n: int | None = None, *, labels: Tensor | None = None, seed: int | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        draws = torch.Generator().manual_seed(mix(seed or 0, "noise"))
+        draws = torch.Generator().manual_seed(derive_seed(seed or 0, "noise"))
         if labels is None:
             labels = self._real.labels[torch.randint(len(self._real), (n or 0,), generator=draws)]
         rows = torch.empty_like(labels)
@@ -59,7 +59,7 @@ def generate(source: Source, like: Images, size: int, seed: int) -> Images:
     labels = distinct_labels(source, labels, match)
     at_once = _AT_ONCE if supply_of(source) is None else size
     parts = [
-        checked_sample(source, len(part), match[part], mix(seed, "pool", number)).cpu()
+        checked_sample(source, len(part), match[part], derive_seed(seed, "pool", number)).cpu()
         for number, part in enumerate(labels.split(at_once))
     ]
     return Images(torch.cat(parts), labels, like.classes)
@@ -75,8 +75,8 @@ def blended(
     The order of the real ones depends on the seed only: with less room for them, as many updates show fewer.
     """
     share = Fraction(ratio).limit_denominator(10**9) * batch_size if made is not None else Fraction(0)
-    reals = _Shuffled(len(real), mix(seed, "real order"))
-    fakes = _Shuffled(len(made), mix(seed, "generated order")) if made is not None else None
+    reals = _Shuffled(len(real), derive_seed(seed, "real order"))
+    fakes = _Shuffled(len(made), derive_seed(seed, "generated order")) if made is not None else None
     for update in count():
         room = math.floor((update + 1) * share) - math.floor(update * share)
         rows = reals.take(batch_size - room)

@@ -11,7 +11,7 @@ from genaug.errors import InputError
 from genaug.modalities.image import check_unit_range
 from genaug.nn import diffaugment
 from genaug.nn.classifier import as_unit
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 
 Batch = tuple[Tensor, Tensor]
 
@@ -38,7 +38,7 @@ def augmented(data: Iterable[Batch], classic: Any, seed: int) -> Iterator[Batch]
     ``classic`` is None for the built-in one, an ``OnBatches``, or a transform of one image, uint8 (C, H, W), to uint8
     or float in [0, 1] of the same shape, which draws from torch's global RNG.
     """
-    draws = torch.Generator().manual_seed(mix(seed, "augment"))
+    draws = torch.Generator().manual_seed(derive_seed(seed, "augment"))
     for images, labels in data:
         if classic is None:
             yield classic_augmentation(as_unit(images), draws), labels

@@ -10,7 +10,7 @@ from torch import nn
 
 from genaug.modalities.distance import distance_ratio, first_per_class
 from genaug.nn.classifier import predict, train_classifier
-from genaug.randomness import mix, seeded
+from genaug.randomness import derive_seed, seeded
 from genaug.sources.loading import load_folder
 from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm
 from genaug.studies.blending import blended, generate
@@ -47,7 +47,7 @@ def examine(work: Work, chosen: Arm | None, classic: bool) -> dict[str, Any]:
     try:
         with one_thread():
             batches = [_samples(work, chosen.source, seed) for seed in list(work.rows)[:_SEEDS]]
-            with seeded(mix(0, "examination"), device):
+            with seeded(derive_seed(0, "examination"), device):
                 judge = make_classifier(work.classifier, work.spec.shape, work.spec.num_classes, 0).to(device)
                 data = blended(work.train, None, 0, work.batch_size, 0)
                 images = augmented(data, work.classic, 0) if classic else data
@@ -73,7 +73,7 @@ def _samples(work: Work, name: str, seed: int) -> tuple[Images, Images]:
     source = work.sources[name]
     if isinstance(source, Recipe):
         source = load_folder(work.folder.generator(name, "test", seed), device=work.device)
-    return generate(source, real, min(_SAMPLES, work.pool), mix(seed, "generated", name)), real
+    return generate(source, real, min(_SAMPLES, work.pool), derive_seed(seed, "generated", name)), real
 
 
 def _recall(judge: nn.Module, images: Images) -> float:

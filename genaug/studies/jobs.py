@@ -11,7 +11,7 @@ import torch
 from genaug.backends.spec import Spec
 from genaug.errors import OutputExistsError, SaveError
 from genaug.nn.classifier import accuracy, train_classifier
-from genaug.randomness import mix, seeded
+from genaug.randomness import derive_seed, seeded
 from genaug.sources.source import Source
 from genaug.studies import sources as source_module
 from genaug.studies.arms import NOISE, Arm
@@ -125,11 +125,11 @@ def _pool(work: Work, job: Job, name: str, fit: Images, append: Callable[[dict[s
         if isinstance(source, Recipe):
             folder = work.folder.generator(name, job.phase, job.seed)
             began, begun = time.perf_counter(), folder.is_dir() or run_folder(folder).is_dir()
-            source = source_module.train(source, fit, folder, mix(job.seed, "generator", name), work.device)
+            source = source_module.train(source, fit, folder, derive_seed(job.seed, "generator", name), work.device)
             if not begun:  # else what was spent before isn't known
                 seconds = round(time.perf_counter() - began, 3)
                 append({"phase": job.phase, "seed": job.seed, "name": trained(name), "seconds": seconds})
-        return generate(source, fit, work.pool, mix(job.seed, "generated", name))
+        return generate(source, fit, work.pool, derive_seed(job.seed, "generated", name))
     except (SaveError, OutputExistsError):
         raise
     except Exception as error:
@@ -139,7 +139,7 @@ def _pool(work: Work, job: Job, name: str, fit: Images, append: Callable[[dict[s
 def _score(work: Work, job: Job, arm: Arm, fit: Images, made: Images | None, judge: Images) -> dict[str, Any]:
     """The accuracy of one arm's classifier, and its training loss late and at the end."""
     device = torch.device(work.device)
-    with seeded(mix(job.seed, "training"), device):
+    with seeded(derive_seed(job.seed, "training"), device):
         model = make_classifier(work.classifier, work.spec.shape, work.spec.num_classes, job.seed).to(device)
         data = blended(fit, made, arm.ratio, work.batch_size, job.seed)
         batches = augmented(data, work.classic, job.seed) if arm.classic else data

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from genaug.errors import InputError
 from genaug.nn.classifier import small_cnn
-from genaug.randomness import check_seed, mix
+from genaug.randomness import check_seed, derive_seed
 
 Factory = Callable[[tuple[int, ...], int], nn.Module]
 SMALL_WIDTH = 16  # channels of the small CNN's first block
@@ -33,7 +33,7 @@ def make_classifier(what: Any, shape: tuple[int, ...], num_classes: int, seed: i
     Raises ``InputError`` for an unknown name and where timm isn't installed.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(mix(check_seed(seed), "classifier"))
+        torch.manual_seed(derive_seed(check_seed(seed), "classifier"))
         if what == "small":
             return small_cnn(shape, num_classes, SMALL_WIDTH)
         if isinstance(what, str) and what.startswith("timm:"):

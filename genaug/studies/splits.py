@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from genaug.data.classes import class_labels, renumbered
 from genaug.data.reading import Samples, shared_samples
 from genaug.errors import InputError
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 
 HELD = 0.2  # the share of each class that the inner split holds back
 
@@ -109,7 +109,7 @@ def draw_subsets(labels: Tensor, per_class: int | None, seeds: Sequence[int]) ->
     enough = (counts >= per_class * len(seeds)).tolist()
     rows: dict[int, Tensor] = {}
     for number, seed in enumerate(seeds):
-        common, own = (torch.Generator().manual_seed(mix(source, "subsets")) for source in (seeds[0], seed))
+        common, own = (torch.Generator().manual_seed(derive_seed(source, "subsets")) for source in (seeds[0], seed))
         parts = []
         for label, shared_out in enumerate(enough):
             members = torch.nonzero(labels == label).flatten()
@@ -126,7 +126,7 @@ def inner_split(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
     Each class must have two images.
     """
-    draws = torch.Generator().manual_seed(mix(seed, "inner split"))
+    draws = torch.Generator().manual_seed(derive_seed(seed, "inner split"))
     kept, held = [], []
     for label in labels.unique().tolist():
         members = torch.nonzero(labels == label).flatten()

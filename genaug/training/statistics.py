@@ -24,7 +24,7 @@ from genaug.backends.latents import noise_rows
 from genaug.backends.spec import Spec
 from genaug.data.reading import Samples
 from genaug.device import autocast
-from genaug.randomness import mix, seeded
+from genaug.randomness import derive_seed, seeded
 from genaug.sources.generator import chunk_size
 
 SAMPLES = 4096  # a power of two, as Sobol's sequence and the chunks need
@@ -80,7 +80,11 @@ def _settle(networks: list[nn.Module], run: Callable[[int], None], full: int, se
     moments = {norm: _Moments(norm) for norm in norms}
     hooks = [norm.register_forward_pre_hook(moments[norm].add, with_kwargs=True) for norm in norms]
     try:
-        with seeded(mix(seed, "layers"), device), autocast(torch.float32, device), cudnn.flags(deterministic=True):
+        with (
+            seeded(derive_seed(seed, "layers"), device),
+            autocast(torch.float32, device),
+            cudnn.flags(deterministic=True),
+        ):
             for count in dict.fromkeys((min(_FEW, full), full)):
                 for _ in norms:
                     run(count)
@@ -154,8 +158,10 @@ def _draws(spec: Spec, data: Samples, seed: int, device: torch.device, count: in
     Its points fill the prior so evenly that 4,096 give a mean and a variance that take 100,000 random ones and more.
     """
     width = sum(prod(latent.shape) for latent in spec.latents) + spec.takes_labels
-    points = SobolEngine(min(max(1, width), SobolEngine.MAXDIM), scramble=True, seed=mix(seed, "statistics"))
-    others = torch.Generator("cpu").manual_seed(mix(seed, "further statistics"))  # no sequence has more dimensions
+    points = SobolEngine(min(max(1, width), SobolEngine.MAXDIM), scramble=True, seed=derive_seed(seed, "statistics"))
+    others = torch.Generator("cpu").manual_seed(
+        derive_seed(seed, "further statistics")
+    )  # no sequence has more dimensions
     known = None if data.labels is None else data.labels[data.labels >= 0].sort().values
     frequent = torch.arange(spec.num_classes) if known is None or not len(known) else known
     chunk = min(count, chunk_size(spec, device))

@@ -16,7 +16,7 @@ from genaug.backends.spec import Spec
 from genaug.data.reading import Samples
 from genaug.device import autocast
 from genaug.nn.diffaugment import augment
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 from genaug.training.distributed import Share
 
 
@@ -53,7 +53,7 @@ class Batches:
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(mix(self._seed, "order", epoch))
+            generator = torch.Generator().manual_seed(derive_seed(self._seed, "order", epoch))
             order = torch.randperm(len(self._x), generator=generator)
             self._epoch, self._order = epoch, order.to(self._x.device)  # once an epoch: no step waits for it
         return self._order
@@ -85,8 +85,8 @@ class TrainingStep:
         """Start step ``index`` with its own random streams; torch's global RNG is seeded too, for layers such as
         dropout, differently in each process."""
         self.index, self._fakes = index, None
-        self._generator.manual_seed(mix(self._seed, "step", index))
-        seed_layers(mix(self._seed, "layers", index, self._share.rank), self._device)
+        self._generator.manual_seed(derive_seed(self._seed, "step", index))
+        seed_layers(derive_seed(self._seed, "layers", index, self._share.rank), self._device)
 
     def latents(self, n: int) -> dict[str, Tensor]:
         return {latent.name: latent.draw(self, n) for latent in self.spec.latents}

@@ -12,7 +12,7 @@ from genaug.backends.backend import Backend
 from genaug.backends.calls import built, described, faults_of
 from genaug.data.reading import Samples
 from genaug.errors import TrainingError
-from genaug.randomness import mix
+from genaug.randomness import derive_seed
 from genaug.training.distributed import Share, average_gradients
 from genaug.training.statistics import recompute_statistics
 from genaug.training.streams import Batches, TrainingStep, seed_layers
@@ -54,7 +54,7 @@ class Trainer:
         self.backend, self.config, self.data, self.steps = backend, config, data, steps
         self.spec = described(backend, config, data.spec)
         self.device, self.share, self._seed = device or torch.device("cpu"), share or Share(), seed
-        seed_layers(mix(seed, "initial weights"), self.device)
+        seed_layers(derive_seed(seed, "initial weights"), self.device)
         self.nets = built(backend, config, self.spec)
         self.nets.to(device=self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self._parameters = list(self.nets.parameters())

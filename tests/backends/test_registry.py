@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import genaug
 import genaug.testing
-from genaug.backends import Spec, registry
+from genaug.backends import Spec, calls, registry
 from genaug.backends.registry import Problem, discover, resolve
 from genaug.cli import app
 from genaug.errors import PluginError

@@ -19,13 +19,13 @@ FLOATS = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 Sample = namedtuple("Sample", "image label")
 
 
-def mix(real, source=None, **options):
+def derive_seed(real, source=None, **options):
     return MixedDataset(real, source or FakeSource(shape=getattr(real, "shape", (1, 6, 6))), ratio=0.5, **options)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_pil_keeps_its_mode(channels):
-    mixed = mix(FakeReal(LABELS, (channels, 6, 8)))
+    mixed = derive_seed(FakeReal(LABELS, (channels, 6, 8)))
     real, made = mixed[0][0], mixed[20][0]
     assert isinstance(made, Image.Image)
     assert (made.mode, made.size) == (real.mode, real.size) == (["L", "LA", "RGB", "RGBA"][channels - 1], (8, 6))
@@ -35,13 +35,13 @@ def test_pil_keeps_its_mode(channels):
 @pytest.mark.parametrize("mode", ["1", "P", "CMYK", "HSV"])
 def test_pil_of_other_modes(mode):
     base = FakeReal(LABELS, (1 if mode == "1" else 3, 6, 6))
-    mixed = mix([(image.convert(mode), label) for image, label in base], FakeSource(shape=base.shape))
+    mixed = derive_seed([(image.convert(mode), label) for image, label in base], FakeSource(shape=base.shape))
     assert mixed[25][0].mode == mode
 
 
 @pytest.mark.parametrize("kind", ["uint8", "tv", torch.float32, torch.float16, torch.float64])
 def test_tensors_keep_type_dtype_and_range(kind):
-    mixed = mix(FakeReal(LABELS, (3, 6, 6), kind))
+    mixed = derive_seed(FakeReal(LABELS, (3, 6, 6), kind))
     real, made = mixed[0][0], mixed[20][0]
     assert type(made) is type(real)
     assert (made.dtype, made.shape) == (real.dtype, real.shape)
@@ -53,23 +53,23 @@ def test_tensors_keep_type_dtype_and_range(kind):
 
 def test_tensors_without_a_channel_axis():
     flat = [(image[0], label) for image, label in FakeReal(LABELS, kind="uint8")]
-    assert mix(flat, FakeSource())[25][0].shape == (6, 6)
+    assert derive_seed(flat, FakeSource())[25][0].shape == (6, 6)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_arrays(dtype):
     scale = 1 if dtype == np.uint8 else 255
     real = [((image / scale).astype(dtype), label) for image, label in FakeReal(LABELS, (3, 6, 8), "array")]
-    made = mix(real, FakeSource(shape=(3, 6, 8)))[25][0]
+    made = derive_seed(real, FakeSource(shape=(3, 6, 8)))[25][0]
     assert (made.shape, made.dtype) == ((6, 8, 3), dtype)
     assert made.max() * scale == 255
     first = [(image.transpose(2, 0, 1), label) for image, label in real]
-    assert mix(first, FakeSource(shape=(3, 6, 8)))[25][0].shape == (3, 6, 8)
+    assert derive_seed(first, FakeSource(shape=(3, 6, 8)))[25][0].shape == (3, 6, 8)
 
 
 @pytest.mark.parametrize("container", [tuple, list, lambda pair: Sample(*pair)])
 def test_containers(container):
-    mixed = mix(FakeReal(LABELS, container=container))
+    mixed = derive_seed(FakeReal(LABELS, container=container))
     assert type(mixed[25]) is type(mixed[0])
     assert len(mixed[25]) == 2
 
@@ -78,7 +78,7 @@ def test_containers(container):
     "label_type", [int, torch.tensor, np.int32, lambda x: torch.tensor(x, dtype=torch.int32), lambda x: np.array([x])]
 )
 def test_labels_keep_their_type(label_type):
-    mixed = mix(FakeReal(LABELS, label_type=label_type))
+    mixed = derive_seed(FakeReal(LABELS, label_type=label_type))
     real, made = mixed[0][1], mixed[25][1]
     assert type(made) is type(real)
     assert getattr(made, "dtype", None) == getattr(real, "dtype", None)
@@ -93,7 +93,7 @@ def test_the_transform_runs_on_generated_images_too_and_gets_pil():
         seen.append(type(image))
         return FLOATS(image) - 3
 
-    mixed = mix(FakeReal(LABELS, transform=transform))
+    mixed = derive_seed(FakeReal(LABELS, transform=transform))
     seen.clear()
     made = mixed[25][0]
     assert issubclass(seen[0], Image.Image)
@@ -102,7 +102,7 @@ def test_the_transform_runs_on_generated_images_too_and_gets_pil():
 
 
 def test_transforms_stay_random_and_differ_by_access():
-    mixed = mix(FakeReal(LABELS, transform=v2.Compose([FLOATS, v2.GaussianNoise()])))
+    mixed = derive_seed(FakeReal(LABELS, transform=v2.Compose([FLOATS, v2.GaussianNoise()])))
     assert not torch.equal(mixed[25][0], mixed[25][0])
 
 
@@ -116,7 +116,7 @@ def test_transforms_stay_random_and_differ_by_access():
 )
 def test_transforms_are_found_inside_and_assigned_inside(wrap):
     real = FakeReal(LABELS, transform=v2.Compose([FLOATS, v2.Normalize([0.5], [0.1])]))
-    mixed = mix(wrap(real), FakeSource())
+    mixed = derive_seed(wrap(real), FakeSource())
     assert mixed.transform is real.transform
     assert mixed[-1][0].max() == pytest.approx(5)
     mixed.transform = v2.Compose([v2.Resize(9), FLOATS])
@@ -128,22 +128,22 @@ def test_transforms_are_found_inside_and_assigned_inside(wrap):
 
 def test_an_assignment_that_would_not_fit_is_taken_back():
     real = FakeReal(LABELS, kind="uint8", transform=v2.RandomHorizontalFlip(0))
-    mixed = mix(real, generated_transform=lambda image: v2.functional.pil_to_tensor(image))
+    mixed = derive_seed(real, generated_transform=lambda image: v2.functional.pil_to_tensor(image))
     with pytest.raises(InputError, match=r"tensor uint8 1x3x3.*tensor uint8 1x6x6"):
         mixed.transform = v2.CenterCrop(3)
     assert isinstance(real.transform, v2.RandomHorizontalFlip)
     with pytest.raises(InputError, match="no transform attribute"):
-        mix([(image, label) for image, label in real], FakeSource()).transform = FLOATS
+        derive_seed([(image, label) for image, label in real], FakeSource()).transform = FLOATS
 
 
 def test_parts_with_the_same_transform_built_twice_are_fine_and_different_ones_refused():
     def part(size):
         return FakeReal(LABELS, transform=v2.Compose([v2.Resize(size), FLOATS]))
 
-    assert mix(ConcatDataset([part(6), part(6)]), FakeSource())[-1][0].shape == (1, 6, 6)
+    assert derive_seed(ConcatDataset([part(6), part(6)]), FakeSource())[-1][0].shape == (1, 6, 6)
     with pytest.raises(InputError, match="different transforms"):
-        mix(ConcatDataset([part(6), part(7)]), FakeSource())
-    mix(
+        derive_seed(ConcatDataset([part(6), part(7)]), FakeSource())
+    derive_seed(
         ConcatDataset([part(6), FakeReal(LABELS, transform=part(6).transform)]),
         FakeSource(),
         generated_transform=FLOATS,
@@ -158,9 +158,9 @@ def test_transforms_that_only_look_the_same_are_refused(kind):
 
     parts = [FakeReal(LABELS, transform=made(shift)) for shift in (0, 1)]
     with pytest.raises(InputError, match="the same transform object"):
-        mix(ConcatDataset(parts), FakeSource())
+        derive_seed(ConcatDataset(parts), FakeSource())
     parts[1].transform = parts[0].transform
-    mix(ConcatDataset(parts), FakeSource())
+    derive_seed(ConcatDataset(parts), FakeSource())
 
 
 class Shift:
@@ -176,7 +176,7 @@ class Shift:
 
 def test_a_transform_may_bring_both_to_one_shape():
     real = FakeReal(LABELS, (3, 9, 7), transform=v2.Compose([v2.Grayscale(), v2.Resize((6, 6)), FLOATS]))
-    mixed = mix(real, FakeSource(shape=(1, 5, 5)))
+    mixed = derive_seed(real, FakeSource(shape=(1, 5, 5)))
     assert mixed[0][0].shape == mixed[39][0].shape == (1, 6, 6)
 
 
@@ -184,14 +184,18 @@ def test_a_transform_may_bring_both_to_one_shape():
 @pytest.mark.parametrize(("shape", "told"), [((1, 5, 5), "5x5"), ((3, 6, 6), "3x6x6")])
 def test_shapes_that_differ_are_refused_with_both_shown(kind, shape, told):
     with pytest.raises(InputError, match=f"6x6.*{told}"):  # where the first batch is made: a transform may still come
-        next(iter(DataLoader(mix(FakeReal(LABELS, (1, 6, 6), kind), FakeSource(shape=shape)), 40, collate_fn=list)))
+        next(
+            iter(
+                DataLoader(derive_seed(FakeReal(LABELS, (1, 6, 6), kind), FakeSource(shape=shape)), 40, collate_fn=list)
+            )
+        )
     with pytest.raises(InputError, match=f"6x6.*{told}"):
-        mix(FakeReal(LABELS, (1, 6, 6), transform=FLOATS), FakeSource(shape=shape))
+        derive_seed(FakeReal(LABELS, (1, 6, 6), transform=FLOATS), FakeSource(shape=shape))
 
 
 def test_pil_images_of_many_sizes_await_a_transform():
     many = [(image.resize((5 + i, 6)), label) for i, (image, label) in enumerate(FakeReal(LABELS))]
-    assert mix(many, FakeSource())[25][0].size == (6, 6)
+    assert derive_seed(many, FakeSource())[25][0].size == (6, 6)
 
 
 def test_generated_transform_overrides():
@@ -202,13 +206,13 @@ def test_generated_transform_overrides():
         return FLOATS(image) * 2
 
     normalised = v2.Compose([FLOATS, v2.Normalize([0.5] * 3, [0.5] * 3)])
-    mixed = mix(FakeReal(LABELS, (3, 6, 6), transform=normalised), generated_transform=own)
+    mixed = derive_seed(FakeReal(LABELS, (3, 6, 6), transform=normalised), generated_transform=own)
     assert mixed[25][0].max() == 2
     assert isinstance(seen[-1], Image.Image)
     with pytest.raises(InputError, match=r"tensor float32 3x6x6.*PIL RGB"):
-        mix(FakeReal(LABELS, (3, 6, 6), transform=FLOATS), generated_transform=lambda image: image)
+        derive_seed(FakeReal(LABELS, (3, 6, 6), transform=FLOATS), generated_transform=lambda image: image)
     with pytest.raises(InputError, match="boom"):
-        mix(FakeReal(LABELS), generated_transform=_fail)
+        derive_seed(FakeReal(LABELS), generated_transform=_fail)
 
 
 def _fail(image):
@@ -218,8 +222,8 @@ def _fail(image):
 def test_normalised_floats_without_a_transform_are_refused():
     real = [(image * 2 - 1, label) for image, label in FakeReal(LABELS, kind=torch.float32)]
     with pytest.raises(InputError, match="generated_transform"):
-        mix(real, FakeSource())
-    mixed = mix(real, FakeSource(), generated_transform=lambda image: FLOATS(image) * 2 - 1)
+        derive_seed(real, FakeSource())
+    mixed = derive_seed(real, FakeSource(), generated_transform=lambda image: FLOATS(image) * 2 - 1)
     assert mixed[25][0].max() == 1
 
 
@@ -231,9 +235,9 @@ class NormalisesInside(FakeReal):
 
 def test_sets_that_work_on_images_after_their_transform_are_refused():
     with pytest.raises(InputError, match=r"after its transform.*generated_transform"):
-        mix(NormalisesInside(LABELS, transform=FLOATS), FakeSource())
+        derive_seed(NormalisesInside(LABELS, transform=FLOATS), FakeSource())
     with pytest.raises(InputError, match="generated_transform"):
-        mix(NormalisesInside(LABELS, kind=torch.float32), FakeSource())
+        derive_seed(NormalisesInside(LABELS, kind=torch.float32), FakeSource())
 
 
 class IgnoresItsTransform(FakeReal):
@@ -242,12 +246,12 @@ class IgnoresItsTransform(FakeReal):
 
 
 def test_a_transform_that_is_not_called_is_not_used():
-    made = mix(IgnoresItsTransform(LABELS, kind="uint8", transform=FLOATS))[25][0]
+    made = derive_seed(IgnoresItsTransform(LABELS, kind="uint8", transform=FLOATS))[25][0]
     assert made.dtype == torch.uint8
 
 
 def test_transforms_of_tensors_get_tensors():
-    mixed = mix(FakeReal(LABELS, kind="tv", transform=v2.ToDtype(torch.float32, scale=True)))
+    mixed = derive_seed(FakeReal(LABELS, kind="tv", transform=v2.ToDtype(torch.float32, scale=True)))
     assert type(mixed[25][0]) is tv_tensors.Image
     assert mixed[25][0].max() == 1
 
@@ -261,12 +265,14 @@ class Albumented(FakeReal):
 
 
 def test_transforms_called_by_keyword():
-    made = mix(Albumented(LABELS, transform=lambda image: {"image": image[:4, :5].astype(np.float32) / 255}))[25][0]
+    made = derive_seed(Albumented(LABELS, transform=lambda image: {"image": image[:4, :5].astype(np.float32) / 255}))[
+        25
+    ][0]
     assert (made.shape, made.dtype, made.max()) == ((4, 5, 1), np.float32, 1)
 
 
 def test_lists_of_views():
-    mixed = mix(FakeReal(LABELS, transform=lambda image: [FLOATS(image), FLOATS(image)]))
+    mixed = derive_seed(FakeReal(LABELS, transform=lambda image: [FLOATS(image), FLOATS(image)]))
     assert [view.shape for view in mixed[25][0]] == [(1, 6, 6)] * 2
 
 
@@ -279,15 +285,15 @@ class Wide(FakeReal):
 def test_make_item_builds_other_items():
     real = Wide(LABELS, transform=FLOATS)
     with pytest.raises(InputError, match="make_item"):
-        mix(real)
-    mixed = mix(real, make_item=lambda image, label: {"image": image, "label": label, "id": -1})
+        derive_seed(real)
+    mixed = derive_seed(real, make_item=lambda image, label: {"image": image, "label": label, "id": -1})
     assert mixed[25]["image"].max() == 1
     assert mixed[25]["label"] == mixed.targets[25]
     assert next(iter(DataLoader(mixed, 40)))["id"].tolist()[20:] == [-1] * 20
     with pytest.raises(InputError, match=r"a tuple of 2.*a dict of image, label, id"):
-        mix(real, make_item=lambda image, label: (image, label))
+        derive_seed(real, make_item=lambda image, label: (image, label))
     with pytest.raises(InputError, match="PIL L 6x6"):
-        mix(Wide(LABELS), make_item=lambda image, label: {"image": FLOATS(image), "label": label, "id": -1})
+        derive_seed(Wide(LABELS), make_item=lambda image, label: {"image": FLOATS(image), "label": label, "id": -1})
 
 
 def test_class_folders(tmp_path):
@@ -296,7 +302,7 @@ def test_class_folders(tmp_path):
         for i in range(3):
             Image.fromarray(np.full((9, 7 + i, 3), 50 * i, np.uint8)).save(tmp_path / name / f"{i}.png")
     real = datasets.ImageFolder(str(tmp_path), transform=v2.Compose([v2.Resize((6, 6)), FLOATS]))
-    mixed = mix(real, FakeSource(2, (3, 8, 8), ("dog", "cat")))
+    mixed = derive_seed(real, FakeSource(2, (3, 8, 8), ("dog", "cat")))
     assert default_collate(list(mixed))[0].shape == (12, 3, 6, 6)
     mixed.transform = v2.Compose([v2.Resize((5, 5)), FLOATS])
     assert real.transforms.transform is mixed.transform
@@ -307,14 +313,14 @@ def test_joint_transforms_are_refused():
     real = datasets.FakeData(8, (3, 6, 6), 2)
     real.transforms = v2.Compose([v2.Identity()])
     with pytest.raises(InputError, match="transforms="):
-        mix(real, FakeSource(2, (3, 6, 6)), labels=[int(real[i][1]) for i in range(8)])
+        derive_seed(real, FakeSource(2, (3, 6, 6)), labels=[int(real[i][1]) for i in range(8)])
 
 
 @pytest.mark.parametrize("prefetcher", [True, False])
 def test_timm(prefetcher):
     timm_data = pytest.importorskip("timm.data")
     real = FakeReal(LABELS, (3, 8, 8))
-    mixed = mix(Subset(real, range(16)), FakeSource(shape=(3, 8, 8)))
+    mixed = derive_seed(Subset(real, range(16)), FakeSource(shape=(3, 8, 8)))
     loader = timm_data.create_loader(
         mixed, (3, 16, 16), 8, is_training=True, num_workers=0, use_prefetcher=prefetcher, device=torch.device("cpu"),
         persistent_workers=False,

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import genaug
-from genaug.backends import Categorical, Normal, Spec, registry
+from genaug.backends import Categorical, Normal, Spec, calls, registry
 from genaug.data.reading import Samples
 from genaug.modalities.image import Image
 from genaug.sources.generator import Generator
