@@ -1,6 +1,7 @@
 """Reading a dataset once into memory: raw samples and int64 labels."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional as F
 
-from genaug.backends.spec import MAX_CLASSES, MAX_NAME, Classes, Condition, Spec
+from genaug.backends.spec import CONDITION_NAME, MAX_CLASSES, MAX_CONDITIONS, MAX_NAME, Classes, Condition, Spec
 from genaug.checks import SIDE, as_whole
 from genaug.data.classes import class_names, same_form
 from genaug.data.items import file_of, read_item
@@ -136,6 +137,7 @@ def _read_items(
         )
         conditions = more[0] if more and isinstance(more[0], Mapping) else {}
         where = f"item {index} of {what}{_file(dataset, index)}"
+        _check_conditions(conditions, where)
         if stores and set(stores) != {"", *conditions}:
             raise InputError(
                 f"{where} has the conditions {sorted(conditions)}, the ones before it {sorted(stores)[1:]}."
@@ -151,6 +153,18 @@ def _read_items(
         if on_items is not None and ((index + 1) % _TELL_EVERY == 0 or index + 1 == count):
             on_items(index % _TELL_EVERY + 1)
     return stores, carried
+
+
+def _check_conditions(conditions: Mapping[Any, Any], where: str) -> None:
+    """Raises ``InputError`` for names that conditions can't have, and for too many of them."""
+    if len(conditions) > MAX_CONDITIONS:
+        raise InputError(f"{where} has {len(conditions)} conditions; at most {MAX_CONDITIONS} are possible.")
+    for name in conditions:
+        if not isinstance(name, str) or not re.fullmatch(CONDITION_NAME, name):
+            raise InputError(
+                f"{where} has a condition named {str(name)[:100]!r}; expected lower-case letters, digits and '_', a "
+                "letter first, such as 'source'."
+            )
 
 
 def _check_kind(dataset: Any) -> None:

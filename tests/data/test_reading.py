@@ -8,6 +8,7 @@ from torch.utils.data import ConcatDataset, IterableDataset, Subset, TensorDatas
 
 from genaug.data.reading import read_samples
 from genaug.errors import InputError
+from genaug.modalities import Image as Modality
 
 
 class Items:
@@ -208,3 +209,101 @@ def test_every_item_is_read_once_and_told_of():
     read_samples(Counted([UINT8] * 205), on_items=told.append)
     assert Counted.reads == 205
     assert told == [100, 100, 5]
+
+
+def plain(value):
+    return torch.full((1, 2, 3), value, dtype=torch.uint8)
+
+
+class TestConditions:
+    """Further samples that belong to an item, by name, in its third place."""
+
+    def test_they_are_read_beside_the_samples(self):
+        items = [(UINT8, i, {"source": pil("RGB", value=10 * i), "small": plain(i)}) for i in range(3)]
+        data = read_samples(Items(items))
+        assert data.x.shape == (3, 1, 4, 6)
+        assert data.labels.tolist() == [0, 1, 2]
+        assert set(data.conditions) == {"source", "small"}
+        assert data.conditions["source"].shape == (3, 3, 4, 6)
+        assert data.conditions["source"].dtype == torch.uint8
+        assert data.conditions["source"][:, 0, 0, 0].tolist() == [0, 10, 20]
+        assert data.conditions["small"].flatten(1)[:, 0].tolist() == [0, 1, 2]
+        assert {c.name: c.sample for c in data.spec.conditions} == {
+            "source": Modality(3, 4, 6),
+            "small": Modality(1, 2, 3),
+        }
+
+    def test_without_labels(self):
+        data = read_samples(Items([(UINT8, None, {"source": plain(i)}) for i in range(2)]))
+        assert data.labels is None
+        assert data.spec.classes is None
+        assert list(data.conditions) == ["source"]
+
+    def test_other_things_in_third_place_are_left_out_as_ever(self):
+        assert read_samples(Items([(UINT8, 0, {}), (UINT8, 0, {})])).conditions == {}
+        assert read_samples(Items([(UINT8, 0, "more"), (UINT8, 0, [1])])).conditions == {}
+
+    def test_image_size_holds_for_conditions_too(self):
+        items = [(UINT8, 0, {"source": pil(size=(9 + i, 12))}) for i in range(2)]
+        assert read_samples(Items(items), image_size=4).conditions["source"].shape == (2, 1, 4, 4)
+
+    @pytest.mark.parametrize(
+        ("second", "message"),
+        [
+            ((UINT8, 0), r"item 1 of the dataset has the conditions \[\], the ones before it \['source'\]"),
+            ((UINT8, 0, {"target": plain(0)}), r"has the conditions \['target'\], the ones before it \['source'\]"),
+            (
+                (UINT8, 0, {"source": plain(0), "more": plain(0)}),
+                r"the conditions \['more', 'source'\], the ones before",
+            ),
+            (
+                (UINT8, 0, {"source": UINT8}),
+                r"item 1 of the dataset has shape \(1, 4, 6\), the ones before it \(1, 2, 3\)",
+            ),
+            ((UINT8, 0, {"source": "cat.png"}), "item 1 of the dataset: expected an image .*got str"),
+            ((UINT8, 0, {"source": plain(0).float() - 1}), r"item 1 of the dataset: float images must lie in \[0, 1\]"),
+        ],
+    )
+    def test_inconsistent_ones_are_refused_with_the_item_named(self, second, message):
+        first = (UINT8, 0, {"source": plain(0)})
+        with pytest.raises(InputError, match=message):
+            read_samples(Items([first, second]))
+
+    def test_conditions_that_begin_later_are_refused(self):
+        with pytest.raises(
+            InputError, match=r"item 1 of the dataset has the conditions \['source'\], the ones before it"
+        ):
+            read_samples(Items([(UINT8, 0), (UINT8, 0, {"source": plain(0)})]))
+
+    @pytest.mark.parametrize("name", ["Source", "a b", "../x", "x" * 65, "", 5])
+    def test_names_that_cannot_be_are_refused(self, name):
+        with pytest.raises(InputError, match="condition"):
+            read_samples(Items([(UINT8, 0, {name: plain(0)})]))
+
+    def test_more_than_eight_are_refused(self):
+        with pytest.raises(InputError, match="condition"):
+            read_samples(Items([(UINT8, 0, {f"c{i}": plain(0) for i in range(9)})]))
+
+
+class TestUnlabeledSamples:
+    """Labels of -1 among others, for backends that take them."""
+
+    def test_they_are_refused_unless_asked_for(self):
+        items = Items([(UINT8, -1), (UINT8, 2)])
+        with pytest.raises(InputError, match="the dataset's labels must be 0 or more, got -1"):
+            read_samples(items)
+        data = read_samples(items, unlabelled=True)
+        assert data.labels.tolist() == [-1, 2]
+        assert data.spec.num_classes == 3
+
+    def test_without_any_label_there_are_no_classes(self):
+        data = read_samples(Items([(UINT8, -1), (UINT8, -1)]), unlabelled=True)
+        assert data.spec.classes is None
+
+    def test_names_of_the_classes_come_along(self):
+        data = read_samples(Items([(UINT8, -1), (UINT8, 0)], classes=["cat", "dog"]), unlabelled=True)
+        assert data.spec.class_names == ("cat", "dog")
+
+    def test_lower_numbers_are_refused_all_the_same(self):
+        with pytest.raises(InputError, match="the dataset's labels must be -1 or more, got -2"):
+            read_samples(Items([(UINT8, -2), (UINT8, 0)]), unlabelled=True)

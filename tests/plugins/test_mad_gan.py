@@ -223,13 +223,13 @@ class TestGenerators:
         split = network.split(z, labels, [2, 0, 3])
         assert torch.allclose(split, torch.cat([one[0][:2], one[2][2:]]), atol=1e-5)
 
-    def test_equal_shares_by_turns(self):
+    def test_equal_shares_over_as_many_steps_as_generators(self):
         assert shares(64, 4, 0) == [16] * 4
         assert shares(5, 3, 0) == [2, 2, 1]
         for n, k in [(64, 10), (4, 10), (7, 3), (3, 1)]:
-            turns = [shares(n, k, turn) for turn in range(k)]
-            assert all(sum(turn) == n and max(turn) - min(turn) <= 1 for turn in turns)
-            assert [sum(of) for of in zip(*turns, strict=True)] == [n] * k
+            sizes = [shares(n, k, step) for step in range(k)]
+            assert all(sum(size) == n and max(size) - min(size) <= 1 for size in sizes)
+            assert [sum(of) for of in zip(*sizes, strict=True)] == [n] * k
 
     def test_latents_reach_the_image(self, backend, configure):
         config = configure()

@@ -147,11 +147,10 @@ class Complete(Honest):
         batch = replace(batch, labels=labels)
         if player == "reader":
             inputs = step.inputs(batch)
-            return Loss(
-                (self.encode(nets, self.generate(nets, inputs), None)["z"] - inputs.latents["z"]).square().mean()
-            )
+            read = nets["reader"](self.generate(nets, inputs), None)
+            return Loss((read - inputs.latents["z"]).square().mean())
         if player == "classifier":
-            logits = self.classify(nets, batch.x)
+            logits = nets["classifier"](batch.x, None)
             if labeled is None:
                 return Loss(logits.square().mean())
             losses = cross_entropy(logits, labels, reduction="none")
@@ -492,11 +491,7 @@ class ClassifiesAsLabels(Complete):
 
 class ClassifiesNaN(Complete):
     def classify(self, nets, x):
-        return super().classify(nets, x).log() * float("nan")
-
-    def loss(self, player, nets, batch, step):
-        known = {"classifier": nets["classifier"].last.weight.square().mean()}
-        return Loss(known[player]) if player in known else super().loss(player, nets, batch, step)
+        return super().classify(nets, x) * float("nan")
 
 
 class ClassifiesTheSecondCode(Codes):
@@ -682,6 +677,28 @@ def test_a_wrong_backend_fails_the_check_that_says_why_and_no_other(register_bac
 def test_more_ways_to_be_wrong(register_backend, backend):
     register_backend("wrong", backend)
     with pytest.raises((ConformanceError, PluginError, RuntimeError, TypeError, AttributeError, LookupError)):
+        BY_NAME[OTHERS[backend]]("wrong")
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        (EncodesByPosition, r"encode must return values of the latents \['z'\] by name"),
+        (EncodesAnotherSize, r"encode: latent 'z' must have shape \(N, 4\), got \(6, 3\)"),
+        (EncodesOneForAll, "encode returned 1 values of 'z' for 6 samples"),
+        (EncodesLogits, "encode: latent 'c1' must be an int64 tensor"),
+        (ClassifiesOneClassMore, r"classify must return finite logits of shape \(6, 3\), got shape \(6, 4\)"),
+        (ClassifiesTheSecondCode, r"classify must return finite logits of shape \(6, 5\), got shape \(6, 2\)"),
+        (ScoresAsColumn, r"score must return finite numbers of shape \(6,\), got shape \(6, 1\)"),
+        (IgnoresConditions, "the samples don't depend on the condition 'source'"),
+        (InventsConditions, r"describe must keep the conditions \('source',\) of the data"),
+        (LogOfTheLabel, "the loss of player 'generator' is -?(nan|inf) with unlabeled samples"),
+        (KeepsAnUntrainedNetwork, r"nets\['classifier'\] is kept, but no player trains its parameters"),
+    ],
+)
+def test_the_checks_of_what_is_optional_say_what_is_wrong(register_backend, backend, message):
+    register_backend("wrong", backend)
+    with pytest.raises(ConformanceError, match=message):
         BY_NAME[OTHERS[backend]]("wrong")
 
 

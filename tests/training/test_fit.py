@@ -17,7 +17,7 @@ from torch.utils.data import Subset, TensorDataset
 
 import genaug
 from genaug.artifacts import claims
-from genaug.backends import Backend, BackendConfig, Loss, Player, adam, registry
+from genaug.backends import Backend, BackendConfig, Batch, Loss, Player, adam, registry
 from genaug.errors import InputError, OutputExistsError, PluginError, SaveError, TrainingError, TrainingWarning
 from genaug.training.trainer import Trainer
 from genaug_cgan.backend import CGAN
@@ -823,3 +823,115 @@ class TestArguments:
         fit(tmp_path / "run", steps=2, progress=False)
         captured = capsys.readouterr()
         assert captured.out == captured.err == ""
+
+
+class Painter(Toy):
+    """Makes its samples of a condition; ``seen`` are the batches that its losses were given."""
+
+    conditions = ("source",)
+    seen: list[Batch] = []  # noqa: RUF012
+
+    def generate(self, nets, inputs):
+        return (inputs.conditions["source"] + super().generate(nets, inputs)).tanh()
+
+    def loss(self, player, nets, batch, step):
+        self.seen.append(batch)
+        return super().loss(player, nets, batch, step)
+
+
+class TestConditions:
+    @pytest.fixture
+    def pairs(self, tiny_set):
+        """Items (x, label, {"source": x turned by a quarter}), and another condition that nobody needs."""
+        return [(x, int(label), {"other": x, "source": x.rot90(1, (1, 2))}) for x, label in tiny_set]
+
+    def test_a_backend_gets_those_that_it_needs_with_every_sample(self, train_toy, pairs):
+        Painter.seen.clear()
+        generator = train_toy(Painter, dataset=pairs, steps=2)
+        assert [condition.name for condition in generator.spec.conditions] == ["source"]
+        assert Painter.seen
+        for batch in Painter.seen:
+            assert list(batch.conditions) == ["source"]
+            assert torch.equal(batch.conditions["source"], batch.x.rot90(1, (2, 3)))
+
+    def test_one_that_is_missing_is_named_and_nothing_is_written(self, train_toy, pairs, tiny_set, tmp_path):
+        for dataset, items in (
+            (tiny_set, "nothing of the kind"),
+            ([(*i[:2], {"other": i[0]}) for i in pairs], "'other'"),
+        ):
+            with pytest.raises(InputError, match=rf"backend 'toy' needs 'source' with every sample.* have {items}\."):
+                train_toy(Painter, dataset=dataset, steps=1)
+            assert not (tmp_path / "toy").exists()
+
+    def test_a_backend_that_needs_none_trains_as_without_them(self, fit, pairs, tmp_path):
+        generator = fit(tmp_path / "run", dataset=pairs, steps=2)
+        assert generator.spec.conditions == ()
+        fit(tmp_path / "without", dataset=[item[:2] for item in pairs], steps=2)
+        assert weights(tmp_path / "run") == weights(tmp_path / "without")
+
+    def test_a_resumed_run_continues_bit_for_bit(self, train_toy, pairs, tmp_path):
+        train_toy(Painter, dataset=pairs, steps=6)
+        (tmp_path / "toy").rename(tmp_path / "reference")
+        train_toy(Painter, dataset=pairs, steps=3)
+        train_toy(Painter, dataset=pairs, steps=6, resume=True)
+        assert_same_run(tmp_path / "toy", tmp_path / "reference")
+
+
+class TestUnlabeledSamples:
+    @pytest.fixture
+    def partly(self, tiny_set):
+        x, labels = tiny_set.tensors
+        return TensorDataset(x, labels.where(torch.arange(len(labels)) % 3 > 0, -1))
+
+    def test_a_backend_that_takes_them_gets_labels_of_minus_one(self, train_toy, partly):
+        class Semi(Painter):
+            conditions = ()
+            takes_unlabelled = True
+
+            def generate(self, nets, inputs):
+                return Toy.generate(self, nets, inputs)
+
+        Semi.seen.clear()
+        generator = train_toy(Semi, dataset=partly, steps=5)
+        labels = torch.cat([batch.labels for batch in Semi.seen])
+        assert set(labels.tolist()) == {-1, 0, 1, 2, 3}
+        assert generator.spec.num_classes == 4
+        assert set(generator.sample(40, seed=0)[1].tolist()) <= {0, 1, 2, 3}
+
+    def test_any_other_refuses_them(self, train_toy, partly, tmp_path):
+        with pytest.raises(InputError, match="the dataset's labels must be 0 or more, got -1"):
+            train_toy(Toy, dataset=partly, steps=1)
+        assert not (tmp_path / "toy").exists()
+
+
+class TestModalities:
+    def test_a_backend_for_other_samples_is_refused(self, train_toy, tmp_path):
+        class Sounds(Toy):
+            modalities = ("sound", "series")
+
+        with pytest.raises(
+            InputError, match=r"backend 'toy' can't be trained on images: it is for samples of kind sound or series\."
+        ):
+            train_toy(Sounds, steps=1)
+        assert not (tmp_path / "toy").exists()
+
+    def test_a_backend_for_several_is_trained_on_each(self, train_toy):
+        class Both(Toy):
+            modalities = ("sound", "image")
+
+        assert train_toy(Both, steps=1).spec.sample.kind == "image"
+
+
+def test_all_kept_networks_are_saved_and_loaded_by_role(train_toy, tmp_path):
+    class KeepsBoth(Toy):
+        keeps = ("other", "generator")
+
+        def generate(self, nets, inputs):
+            return nets["other"](inputs.latents["z"]) * nets["generator"].weight
+
+    generator = train_toy(KeepsBoth, steps=4)
+    assert list(generator.nets) == ["other", "generator"]
+    assert generator.network is generator.nets["other"]
+    loaded = genaug.load(tmp_path / "toy", device="cpu")
+    assert list(loaded.nets) == ["other", "generator"]
+    assert torch.equal(loaded.sample(3, seed=0)[0], generator.sample(3, seed=0)[0])

@@ -182,11 +182,11 @@ class TestTrainingStep:
             None, spec, [weight, other], seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=()
         )
         step.begin(0)
-        weight.requires_grad_(False)  # it is the other player's turn, and its parameters alone are free
+        weight.requires_grad_(False)  # the other player is updated, and its parameters alone are free
         fakes = step.fakes(lambda: Fakes(3 * weight, Inputs({}, None, None)))
         assert not weight.requires_grad
         assert other.requires_grad
-        weight.requires_grad_(True)  # the turn of the player that trains the generator
+        weight.requires_grad_(True)  # now the player that trains the generator is updated
         fakes.x.sum().backward()
         assert weight.grad.tolist() == [3, 3]
 
