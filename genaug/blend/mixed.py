@@ -321,8 +321,8 @@ class MixedDataset(Dataset[Any]):
         wanted = np.flatnonzero(added)
         if len(wanted) == 0:
             return None, False
+        check_supply(source, match[wanted])
         if isinstance(source, SamplePool):
-            check_supply(source, match[wanted])
             return source, False
         room = max_bytes // source.spec.sample.nbytes
         if room < len(wanted):

@@ -35,19 +35,28 @@ class Source(Protocol):
         ...
 
 
-def supply_of(source: Any) -> Sequence[int] | None:
+def supply_of(source: Any) -> list[int] | None:
     """How many distinct samples a source has per class (one entry if it takes no labels); None: endless.
 
-    A source says so in its attribute ``supply``; one without such an attribute is endless.
+    A source says so in its attribute ``supply``; one without such an attribute is endless. Raises ``InputError`` if
+    that isn't one count per class.
     """
-    supply: Sequence[int] | None = getattr(source, "supply", None)
-    return supply
+    supply = getattr(source, "supply", None)
+    if supply is None:
+        return None
+    counts = [int(count) for count in supply]
+    if len(counts) != max(source.spec.num_classes, 1) or min(counts) < 0:
+        raise InputError(
+            f"{type(source).__name__}.supply must be one count of 0 or more for each of "
+            f"{source.spec.describe_classes()}, got {counts}."
+        )
+    return counts
 
 
 def check_supply(source: Any, classes: Sequence[int] | Any) -> None:
     """Raises ``InputError`` if a source has no sample of one of these classes."""
     supply = supply_of(source)
-    for label in classes if supply is not None else ():
+    for label in () if supply is None else classes:
         if supply is not None and supply[label] == 0:
             shown = class_label(label, source.spec.class_names)
             raise InputError(f"{type(source).__name__} holds no sample of class {shown}, and some are needed.")

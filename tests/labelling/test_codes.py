@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 import torch
 from helpers.fakes_unlabelled import SHAPE, CodeWorld, Reader, World, labelled, pictures, true_class
@@ -161,12 +163,7 @@ class Stripes(Backend):
 def test_a_real_generator_and_a_real_classifier(register_backend):
     register_backend("stripes", Stripes)
     backend = registry.resolve("stripes")
-    spec = backend.describe(None, Spec(sample=Image(*SHAPE)))
-    generator = Generator("stripes", backend, BackendConfig(), spec, backend.build(None, spec), {})
-    rows = torch.arange(3).repeat_interleave(3)
-    images = torch.randint(100, (9, *SHAPE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    images[torch.arange(9), 0, rows] = 240
-    dataset = TensorDataset(images, (rows + 1) % 3)
+    generator, dataset = stripes(backend, "stripes"), striped()
     source = genaug.with_labels(generator, dataset, method="codes", updates=60, augment=())
     assert source.report.categories == (1, 2, 0)
     assert source.report.wrong_share == 0
@@ -174,6 +171,87 @@ def test_a_real_generator_and_a_real_classifier(register_backend):
     brightest = made[:, 0].float().mean(2).argmax(1)
     assert torch.equal((brightest + 1) % 3, labels)
     assert torch.equal(source.sample(labels=torch.tensor([0, 1]), seed=0)[0], made[:2])
+
+
+class ReadingStripes(Stripes):
+    """Also says in which row an image is brightest."""
+
+    def classify(self, nets, x):
+        return x[:, 0].mean(2)[:, :3] * 50
+
+
+def no_network(*arguments):
+    raise AssertionError("a network is built although the generator reads its code itself")
+
+
+def stripes(backend, name):
+    spec = backend.describe(None, Spec(sample=Image(*SHAPE)))
+    return Generator(name, backend, BackendConfig(), spec, backend.build(None, spec), {})
+
+
+def striped(shift=1):
+    """Nine images of bright rows 0 to 2; row k shows class k + ``shift``."""
+    rows = torch.arange(3).repeat_interleave(3)
+    images = torch.randint(100, (9, *SHAPE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    images[torch.arange(9), 0, rows] = 240
+    return TensorDataset(images, (rows + shift) % 3)
+
+
+def test_a_generator_that_classifies_reads_its_code_itself():
+    generator = stripes(ReadingStripes(), "reading-stripes")
+    source = genaug.with_labels(generator, striped(), method="codes", classifier=no_network)
+    assert source.report.categories == (1, 2, 0)
+    assert source.report.wrong_share == 0
+    made, labels = source.sample(labels=torch.tensor([2, 0, 1, 1]), seed=3)
+    assert torch.equal((made[:, 0].float().mean(2).argmax(1) + 1) % 3, labels)
+    probabilities = source.class_probabilities(made)
+    assert torch.allclose(probabilities.sum(1), torch.ones(4))
+    assert torch.equal(probabilities.argmax(1), labels)
+    assert source.to("cpu") is source
+
+
+def test_a_generator_that_does_not_classify_has_a_network_learn_its_code():
+    with pytest.raises(AssertionError, match="a network is built"):
+        genaug.with_labels(stripes(Stripes(), "stripes"), striped(), method="codes", classifier=no_network)
+
+
+def test_a_code_that_the_generator_does_not_read_is_learned():
+    """``classify`` reads the first categorical latent only."""
+
+    class Two(ReadingStripes):
+        def describe(self, config, data):
+            spec = super().describe(config, data)
+            return spec.model_copy(update={"latents": (*spec.latents, Categorical(name="c2", size=3))})
+
+    generator = stripes(Two(), "two")
+    source = genaug.with_labels(generator, striped(), method="codes", code="c1", classifier=no_network)
+    assert source.report.categories == (1, 2, 0)
+    with pytest.raises(AssertionError, match="a network is built"):
+        genaug.with_labels(generator, striped(), method="codes", code="c2", classifier=no_network)
+
+
+@pytest.mark.parametrize(
+    ("backend", "config", "reads"),
+    [
+        ("infogan", {"categories": [3], "continuous": 1, "width": 4, "max_width": 8, "hidden": 16}, True),
+        ("mad-gan", {"generators": 3, "conditional": False, "width": 4, "max_width": 8}, False),
+    ],
+)
+def test_infogan_reads_its_code_itself_and_a_mad_gans_members_are_learned(backend, config, reads, tmp_path, tiny_set):
+    few = {"steps": 2, "batch_size": 8, "device": "cpu", "progress": False, "config": {"latent_size": 4, **config}}
+    generator = genaug.fit(backend, tiny_set, out=tmp_path / "run", **few)
+    assert generator.offers("classify") is reads
+    built = []
+
+    def classifier(shape, outputs, seed):
+        built.append(outputs)
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, outputs))
+
+    images, _ = generator.sample(60, seed=1)
+    dataset = TensorDataset(images, torch.arange(60) % 2)
+    with suppress(InputError):  # so short a training may leave a class without a category
+        genaug.with_labels(generator, dataset, method="codes", classifier=classifier, updates=2, augment=())
+    assert built == ([] if reads else [3])
 
 
 def test_pictures_are_told_apart():

@@ -1,9 +1,10 @@
 import numpy as np
+import PIL.Image
 import pytest
 import torch
-from PIL import Image
 
 from genaug.errors import InputError, OutputExistsError, SaveError
+from genaug.modalities import Image
 from genaug.reports.sheet import Block, check_free, draw_sheet, save_sheet, sheet_labels
 
 
@@ -53,6 +54,30 @@ def test_no_images_make_an_empty_sheet_and_bad_ones_an_error():
         draw_sheet(Block(flat(1), torch.tensor([0])), Block(flat(1)))
 
 
+class Bars(Image):
+    """Samples whose picture isn't what they hold: one grey column per channel, wider than high."""
+
+    def picture(self, sample):
+        return PIL.Image.new("L", (60, 20), int(sample.flatten()[0]))
+
+
+def test_a_modality_draws_its_own_pictures():
+    """Also of samples that are no images: float rows, whose picture has another size than their shape."""
+    rows, labels = torch.tensor([[10.0, -3.5], [20.0, 0.25]]), torch.tensor([1, 0])
+    sheet = draw_sheet(Block(rows, labels), columns=1, sample=Bars(1, 1, 2))
+    pixels = np.asarray(sheet)
+    first, second = (np.argwhere((pixels == value).all(-1)) for value in (20, 10))
+    assert first[:, 0].max() < second[:, 0].min(), "class 0 stands above class 1"
+    for place in (first, second):
+        height, width = place.max(0) - place.min(0) + 1
+        assert (width, height) == (60, 20)
+
+
+def test_images_are_drawn_alike_with_and_without_their_modality():
+    block = Block(flat(10, 20, 30), torch.tensor([1, 0, 1]))
+    assert np.array_equal(draw_sheet(block), draw_sheet(block, sample=Image(1, 8, 8)))
+
+
 def test_sheet_labels_cover_few_classes_and_sample_many():
     assert sheet_labels(3, 2).tolist() == [0, 0, 1, 1, 2, 2]
     many = sheet_labels(1000, 1, max_rows=20).tolist()
@@ -66,8 +91,8 @@ def test_a_sheet_replaces_the_old_one_and_leaves_nothing_else(tmp_path):
     for value in (1, 2):
         save_sheet(path, draw_sheet(Block(flat(value))))
     assert [p.name for p in path.parent.iterdir()] == ["sheet.png"]
-    assert 2 in np.asarray(Image.open(path))
-    assert 1 not in np.asarray(Image.open(path))
+    assert 2 in np.asarray(PIL.Image.open(path))
+    assert 1 not in np.asarray(PIL.Image.open(path))
 
 
 def test_where_a_sheet_cant_be_written_says_so(tmp_path):
