@@ -127,7 +127,13 @@ if __name__ == "__main__":
 
     from genaug.backends import registry
 
-    for module in ("torch._dynamo", "torch.utils.tensorboard", "matplotlib.pyplot", "genaug.studies.study", "helpers.toy"):
+    for module in (
+        "torch._dynamo",
+        "torch.utils.tensorboard",
+        "matplotlib.pyplot",
+        "genaug.studies.study",
+        "helpers.toy",
+    ):
         with contextlib.suppress(ImportError):
             importlib.import_module(module)  # here once rather than in every fork
     registry.resolve("cgan")
