@@ -14,7 +14,7 @@ import genaug
 from genaug.artifacts.claims import claim
 from genaug.errors import InputError, OutputExistsError
 
-KILLS = Path(__file__).parents[1] / "kills.py"
+KILLS = Path(__file__).parents[1] / "helpers" / "kills.py"
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_kill_at_any_point_costs_nothing(tmp_path, kind, stride):
     """See ``kills.py``. Every run of this test takes other points."""
     start = int.from_bytes(os.urandom(2)) % stride
     command = [sys.executable, KILLS, kind, tmp_path, str(start), str(stride)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(KILLS.parents[1])}  # for helpers.toy
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
