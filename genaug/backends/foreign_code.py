@@ -28,7 +28,7 @@ def is_interrupt(error: BaseException) -> bool:
 
 @contextmanager
 def quiet(owner: str) -> Iterator[None]:
-    """Keep what the block prints from the console; it goes to the log "genaug.backends.registry", which ``--debug`` shows.
+    """Keep what the block prints from the console; ``--debug`` shows it, as the log "genaug.backends.registry".
 
     What doesn't go through Python (a library in C, another process) is sent from stdout to stderr, so that stdout holds
     only what the command says.
