@@ -89,7 +89,7 @@ def run_demo(
     _check(settings)
     with claim(out, "demo", replace=overwrite, options="Choose another --out or pass --overwrite.") as place:
         report, generator, sheet = _run(settings, progress)
-        saved = encode_generator(generator.manifest_fields(), generator.network.state_dict())
+        saved = encode_generator(generator.manifest_fields(), generator.nets.state_dict())
         place.write(
             {
                 **{f"generator/{name}": content for name, content in saved.items()},

@@ -67,7 +67,7 @@ class WithoutLabels:
 
         codes = (*generator.spec.latents, Categorical(name="c1", size=10))
         self.generator = generator
-        self.spec = generator.spec.model_copy(update={"num_classes": 0, "classes": None, "latents": codes})
+        self.spec = generator.spec.model_copy(update={"classes": None, "latents": codes})
 
     def sample(self, n=None, *, labels=None, seed=None, c1=None):
         assert labels is None

@@ -22,6 +22,7 @@ import genaug
 from genaug.data.reading import fingerprint, read_samples
 from genaug.errors import FormatError, InputError, OutputExistsError, PluginError, SaveError
 from genaug.labelling.source import LabelledSource
+from genaug.modalities import Image
 from genaug.studies import OnBatches, Recipe, jobs as jobs_module, sources as sources_module, study as study_module
 from genaug.studies.arms import Arm
 from genaug.studies.blending import generate
@@ -567,12 +568,12 @@ def test_labels_are_told_of_also_those_of_a_pool():
 
 def test_a_pool_is_told_by_all_its_images_and_gives_each_once_a_seed():
     train = read_samples(TRAIN)
-    images, labels = train.images.clone(), train.labels
+    images, labels = train.x.clone(), train.labels
     told, made = [], []
     for _ in range(2):
         pool = genaug.SamplePool.from_dataset(torch.utils.data.TensorDataset(images, labels))
         told.append(sources_module.told(pool, train))
-        made.append(generate(pool, Images(train.images, labels, None), 5000, seed=0))
+        made.append(generate(pool, Images(train.x, labels, None), 5000, seed=0))
         images[-1] = 255 - images[-1]
     assert told[0]["type"] == f"SamplePool of {len(images):,} images"
     assert told[0]["samples_sha256"] != told[1]["samples_sha256"]
@@ -584,7 +585,7 @@ def test_a_pool_is_told_by_all_its_images_and_gives_each_once_a_seed():
 def test_a_pool_that_lacks_a_class_is_refused_before_anything_is_trained():
     some = read_samples(TRAIN)
     rows = torch.nonzero(some.labels != 1).flatten()
-    pool = genaug.SamplePool.from_dataset(torch.utils.data.TensorDataset(some.images[rows], some.labels[rows]))
+    pool = genaug.SamplePool.from_dataset(torch.utils.data.TensorDataset(some.x[rows], some.labels[rows]))
     with pytest.raises(InputError, match=r"source 'made'.* class"):
         study(sources={"made": pool})
 
@@ -634,7 +635,7 @@ def test_sets_that_dont_fit_each_other_are_refused():
     with pytest.raises(InputError, match="training images are 1x4x4, test images 1x8x8"):
         run(TRAIN, [(torch.zeros(1, 8, 8, dtype=torch.uint8), label) for label in range(3)])
     wide = ToySource()
-    wide.spec = wide.spec.model_copy(update={"shape": (1, 8, 8)})
+    wide.spec = wide.spec.model_copy(update={"sample": Image(1, 8, 8)})
     with pytest.raises(InputError, match="makes images of 1x8x8, the data are 1x4x4"):
         run(TRAIN, TEST, sources={"wide": wide})
 
