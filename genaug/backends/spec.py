@@ -12,8 +12,6 @@ from genaug.modalities.known import parse
 
 MAX_CLASSES = 100_000
 MAX_NAME = 200
-MAX_CONDITIONS = 8
-CONDITION_NAME = r"^[a-z][a-z0-9_]{0,63}$"
 
 Sample = Annotated[SerializeAsAny[Modality], BeforeValidator(parse)]
 
@@ -49,7 +47,7 @@ class Condition(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(pattern=CONDITION_NAME)]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     sample: Sample
 
 
@@ -65,7 +63,7 @@ class Spec(BaseModel):
     sample: Sample
     classes: Annotated[Classes | None, BeforeValidator(_as_classes)] = None
     latents: Annotated[tuple[AnyLatent, ...], Field(max_length=64)] = ()
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=MAX_CONDITIONS)] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
 
     if TYPE_CHECKING:
 

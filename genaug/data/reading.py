@@ -1,8 +1,7 @@
 """Reading a dataset once into memory: raw samples and int64 labels."""
 
 import hashlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import functional as F
 
-from genaug.backends.spec import CONDITION_NAME, MAX_CLASSES, MAX_CONDITIONS, MAX_NAME, Classes, Condition, Spec
+from genaug.backends.spec import MAX_CLASSES, MAX_NAME, Classes, Condition, Spec
 from genaug.checks import SIDE, as_whole
 from genaug.data.classes import class_names, same_form
 from genaug.data.items import file_of, read_item
@@ -54,11 +53,13 @@ def read_samples(
     what: str = "the dataset",
     needs_labels: bool = True,
     unlabelled: bool = False,
+    conditions: Sequence[str] = (),
 ) -> Samples:
     """Read ``dataset[i]`` for every i as it comes: a sample, alone or followed by an integer label.
 
-    Images are PIL, uint8 or float in [0, 1]; ``image_size`` resizes the shorter side and crops the center. A mapping
-    in third place holds conditions by name: further samples that belong to the item. Random transforms are drawn once.
+    Images are PIL, uint8 or float in [0, 1]; ``image_size`` resizes the shorter side and crops the center. If
+    ``conditions`` names any, an item's third field is a mapping that holds these: further samples that belong to it.
+    All other fields are left out. Random transforms are drawn once.
     ``on_items(k)`` is called now and then, after another k were read. ``what`` is the dataset's name in messages.
     Unless ``needs_labels``, labels that can't be used are left out, with the reason as ``label_problem``; if
     ``unlabelled``, labels may be -1.
@@ -73,18 +74,19 @@ def read_samples(
     if len(dataset) == 0:
         raise InputError(f"{what} is empty: expected at least one item.")
     with state_kept(dataset):
-        stores, carried = _read_items(dataset, image_size, on_items, what)
-    sample, *conditions = [(name, store.modality, store.samples) for name, store in stores.items()]
-    spec = Spec(sample=sample[1], conditions=[Condition(name=name, sample=kind) for name, kind, _ in conditions])
-    others = {name: samples for name, _, samples in conditions}
+        stores, carried = _read_items(dataset, image_size, on_items, what, conditions)
+    x = stores.pop("")
+    named = tuple(Condition(name=name, sample=store.modality) for name, store in stores.items())
+    spec = Spec(sample=x.modality, conditions=named)
+    others = {name: store.samples for name, store in stores.items()}
     try:
         with torch_defaults():
             labels, classes = _labels(dataset, carried, what, unlabelled)
     except InputError as error:
         if needs_labels:
             raise
-        return Samples(sample[2], None, spec, error, others)
-    return Samples(sample[2], labels, spec.model_copy(update={"classes": classes}), None, others)
+        return Samples(x.samples, None, spec, error, others)
+    return Samples(x.samples, labels, spec.model_copy(update={"classes": classes}), None, others)
 
 
 class _Store:
@@ -124,47 +126,39 @@ class _Store:
 
 
 def _read_items(
-    dataset: Any, image_size: int | None, on_items: Callable[[int], None] | None, what: str
+    dataset: Any,
+    image_size: int | None,
+    on_items: Callable[[int], None] | None,
+    what: str,
+    conditions: Sequence[str],
 ) -> tuple[dict[str, _Store], list[Any]]:
-    """The samples and the conditions by name, and the labels as the items carry them, None if they don't."""
+    """The samples (under "") and the conditions by name, and the labels as the items carry them, None if they don't."""
     count = len(dataset)
     stores: dict[str, _Store] = {}
     carried: list[Any] = []
     for index in range(count):
         item = read_item(dataset, index, what)
-        sample, label, *more = (
-            (*item, None)[: max(2, len(item))] if isinstance(item, (tuple, list)) and item else (item, None)
-        )
-        conditions = more[0] if more and isinstance(more[0], Mapping) else {}
+        fields = item if isinstance(item, (tuple, list)) and item else (item,)
         where = f"item {index} of {what}{_file(dataset, index)}"
-        _check_conditions(conditions, where)
-        if stores and set(stores) != {"", *conditions}:
-            raise InputError(
-                f"{where} has the conditions {sorted(conditions)}, the ones before it {sorted(stores)[1:]}."
-            )
-        for name, value in {"": sample, **conditions}.items():
+        values = {"": fields[0]}
+        for name in conditions:
+            if len(fields) < 3 or not isinstance(fields[2], Mapping) or name not in fields[2]:
+                raise InputError(
+                    f"{where} lacks the condition {name!r}, which the backend needs with every sample. Expected "
+                    f"(sample, label, {{{name!r}: sample}}); the label may be None."
+                )
+            values[name] = fields[2][name]
+        for name, value in values.items():
             try:
                 if name not in stores:
                     stores[name] = _Store(value, count, image_size, where)
                 stores[name].add(index, value, where)
             except InputError as error:
                 raise error if str(error).startswith(where) else InputError(f"{where}: {error}") from error
-        carried.append(label)
+        carried.append(fields[1] if len(fields) > 1 else None)
         if on_items is not None and ((index + 1) % _TELL_EVERY == 0 or index + 1 == count):
             on_items(index % _TELL_EVERY + 1)
     return stores, carried
-
-
-def _check_conditions(conditions: Mapping[Any, Any], where: str) -> None:
-    """Raises ``InputError`` for names that conditions can't have, and for too many of them."""
-    if len(conditions) > MAX_CONDITIONS:
-        raise InputError(f"{where} has {len(conditions)} conditions; at most {MAX_CONDITIONS} are possible.")
-    for name in conditions:
-        if not isinstance(name, str) or not re.fullmatch(CONDITION_NAME, name):
-            raise InputError(
-                f"{where} has a condition named {str(name)[:100]!r}; expected lower-case letters, digits and '_', a "
-                "letter first, such as 'source'."
-            )
 
 
 def _check_kind(dataset: Any) -> None:
@@ -206,10 +200,11 @@ def _file(dataset: Any, index: int) -> str:
 
 
 def fingerprint(data: Samples) -> str:
-    """The sha256 of all samples and labels: ``data_sha256`` in the record of a run."""
+    """The sha256 of all samples, labels and conditions: ``data_sha256`` in the record of a run."""
     digest = hashlib.sha256(data.x.numpy().data)
-    if data.labels is not None:
-        digest.update(data.labels.numpy().data)
+    for values in [data.labels, *data.conditions.values()]:
+        if values is not None:
+            digest.update(values.numpy().data)
     return digest.hexdigest()
 
 

@@ -182,14 +182,19 @@ def fit(
                 shown.advance(count)
                 shown.tell("items")
 
-            unlabelled = recipe.takes_unlabelled
-            data = read_samples(dataset, image_size, tell, needs_labels=False, unlabelled=unlabelled)
+            data = read_samples(
+                dataset,
+                image_size,
+                tell,
+                needs_labels=False,
+                unlabelled=recipe.takes_unlabelled,
+                conditions=recipe.conditions,
+            )
         if data.spec.sample.kind not in recipe.modalities:
             raise InputError(
                 f"backend {backend!r} can't be trained on {data.spec.sample.noun}: it is for samples of kind "
                 f"{' or '.join(recipe.modalities)}. `genaug plugins` lists the backends."
             )
-        data = _with_conditions(backend, recipe, data)
         if _uses_labels(recipe, options, data.spec):
             data.check_labels()
         if described(recipe, options, data.spec).takes_labels:
@@ -235,20 +240,6 @@ def fit(
             generator = run.train(resume=resume, checkpoint_every=checkpoint_every, budget=budget)
     generator.folder = folder.path
     return generator
-
-
-def _with_conditions(name: str, recipe: Backend, data: Samples) -> Samples:
-    """The data with the conditions that the backend needs, and no others. Raises ``InputError`` if one is missing."""
-    known = {condition.name: condition for condition in data.spec.conditions}
-    missing = [condition for condition in recipe.conditions if condition not in known]
-    if missing:
-        raise InputError(
-            f"backend {name!r} needs {', '.join(map(repr, missing))} with every sample, and the dataset's items have "
-            f"{', '.join(map(repr, known)) or 'nothing of the kind'}. Items must be (sample, label, "
-            f"{{{missing[0]!r}: sample}}); the label may be None."
-        )
-    conditions = tuple(known[condition] for condition in recipe.conditions)
-    return replace(data, spec=data.spec.model_copy(update={"conditions": conditions}))
 
 
 def _uses_labels(recipe: Backend, options: Any, spec: Spec) -> bool:

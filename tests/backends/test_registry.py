@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -133,7 +132,7 @@ def test_what_was_found_is_kept_until_a_refresh(install: Install, monkeypatch: p
             id="mistyped",
         ),
         pytest.param(plugin("1 / 0"), "ZeroDivisionError", id="raises"),
-        pytest.param(plugin("register('My GAN', 'm:C')"), "'My GAN' is no name for a backend. Use lower", id="name"),
+        pytest.param(plugin("register('My GAN', 'm:C')"), "'My GAN' is not a name for a backend. Use lower", id="name"),
         pytest.param(plugin("register('b', 'genaug_bad.backend')"), r"\(package.module:Class\), got 'gen", id="target"),
         pytest.param(plugin("register('b', dict)"), r"must be a string .* got <class 'dict'>", id="class"),
         pytest.param(

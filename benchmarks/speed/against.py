@@ -1,0 +1,68 @@
+"""This checkout against another one: start-up, training and the loader, in alternating pairs of processes.
+
+    git worktree add ../before COMMIT
+    python benchmarks/speed/against.py ../before --pairs 20 --json
+
+A ratio is the other checkout's time over this one's: above 1, this one is faster. The 95% interval of its median comes from
+order statistics (binomial, without assumptions on the noise).
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from scipy.stats import binom
+
+from benchmarks.common.console import arguments, end, say
+
+HERE = Path(__file__).parents[2]
+COMMON = "import sys, tempfile, time, torch, genaug\nfrom genaug.data import load_data\ntorch.set_num_threads(1)\n"
+WORK = {
+    "start-up": "import time\nbegan = time.perf_counter()\nimport genaug.cli\nprint(time.perf_counter() - began)",
+    "training": COMMON + "with tempfile.TemporaryDirectory() as out:\n"
+    "    began = time.perf_counter()\n"
+    "    settings = {'steps': 200, 'checkpoint_every': 200, 'device': 'cpu', 'threads': 1, 'progress': False}\n"
+    "    genaug.fit('cgan', load_data('digits'), out=out + '/run', **settings)\n"
+    "    print(time.perf_counter() - began)",
+    "loader": COMMON + "from torch.utils.data import DataLoader\nfrom torchvision.transforms import v2\n"
+    "real = load_data('digits')\n"
+    "real.transform = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])\n"
+    "generator = genaug.load(sys.argv[1] + '/model_cards/digits-cgan', device='cpu')\n"
+    "mixed = genaug.MixedDataset(real, generator, ratio=0.3, refresh=None)\n"
+    "loader = DataLoader(mixed, batch_sampler=mixed.batch_sampler(64))\n"
+    "began = time.perf_counter()\n"
+    "for epoch in range(4):\n"
+    "    mixed.set_epoch(epoch)\n"
+    "    for batch in loader: pass\n"
+    "print(time.perf_counter() - began)",
+}
+
+
+def seconds(name: str, checkout: Path) -> float:
+    """The time that a process of a checkout takes for its work, imports left out but for the start-up."""
+    path = os.pathsep.join(map(str, (checkout, checkout / "plugins")))
+    command = [sys.executable, "-c", WORK[name], str(checkout)]
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, cwd=checkout, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("other", type=Path, help="another checkout")
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--only", choices=WORK)
+    options = parser.parse_args()
+    result = {}
+    for name in [options.only] if options.only else WORK:
+        ratios = sorted(seconds(name, options.other.resolve()) / seconds(name, HERE) for _ in range(options.pairs))
+        outside = max(int(binom.ppf(0.025, options.pairs, 0.5)), 1)
+        result[name] = (statistics.median(ratios), ratios[outside - 1], ratios[-outside])
+        say("{}: {:.3f} ({:.3f} to {:.3f})".format(name, *result[name]))
+    end(options, {"pairs": options.pairs, "median, low, high": result})
+
+
+if __name__ == "__main__":
+    main()
