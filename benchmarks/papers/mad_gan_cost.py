@@ -98,7 +98,10 @@ def main(argv: list[str] | None = None) -> None:
 
     def measured(key: dict[str, Any]) -> dict[str, Any]:
         sides, start = runs(), time.perf_counter()
-        found: dict[str, Any] = {f"ms_{mode}_k{k}": each_ms(run, options.steps) for (k, mode), run in sides.items()}
+        found: dict[str, Any] = {
+            f"ms_{mode}_k{k}": round(1000 * run.seconds(options.steps) / options.steps, 2)
+            for (k, mode), run in sides.items()
+        }
         found |= memory(options)
         for k in options.k:
             found |= {f"{name}_k{k}": count for name, count in sides[k, "split"].parameters().items()}
@@ -122,10 +125,6 @@ def main(argv: list[str] | None = None) -> None:
     say(f"{options.seeds} rounds like these take {cost(each, options.seeds)}")
     draw(result, options.k, RESULTS / "mad_gan_cost.png")
     end(options, {**result, "rounds": len(rows), "threads": threads})
-
-
-def each_ms(run: Run, steps: int) -> float:
-    return round(1000 * run.seconds(steps) / steps, 2)
 
 
 def memory(options: argparse.Namespace) -> dict[str, float]:
