@@ -3,14 +3,15 @@
     git worktree add ../before COMMIT
     python benchmarks/speed/against.py ../before --pairs 20 --json
 
-A ratio is the other checkout's time over this one's: above 1, this one is faster. The 95% interval of its median comes from
-order statistics (binomial, without assumptions on the noise).
+A ratio is the other checkout's time over this one's: above 1, this one is faster. The 95% interval of its median comes
+from order statistics (binomial, without assumptions on the noise).
 """
 
 import os
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from scipy.stats import binom
@@ -20,7 +21,6 @@ from benchmarks.common.console import arguments, end, say
 HERE = Path(__file__).parents[2]
 COMMON = "import sys, tempfile, time, torch, genaug\nfrom genaug.data import load_data\ntorch.set_num_threads(1)\n"
 WORK = {
-    "start-up": "import time\nbegan = time.perf_counter()\nimport genaug.cli\nprint(time.perf_counter() - began)",
     "training": COMMON + "with tempfile.TemporaryDirectory() as out:\n"
     "    began = time.perf_counter()\n"
     "    settings = {'steps': 200, 'checkpoint_every': 200, 'device': 'cpu', 'threads': 1, 'progress': False}\n"
@@ -41,27 +41,29 @@ WORK = {
 
 
 def seconds(name: str, checkout: Path) -> float:
-    """The time that a process of a checkout takes for its work, imports left out but for the start-up."""
+    """The time that a checkout takes for some work: a complete process for the start-up, else without the imports."""
     path = os.pathsep.join(map(str, (checkout, checkout / "plugins")))
-    command = [sys.executable, "-c", WORK[name], str(checkout)]
+    command = [sys.executable, *(["-c", WORK[name], str(checkout)] if name in WORK else ["-m", "genaug", "--help"])]
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    began = time.perf_counter()
     done = subprocess.run(command, env=environment, cwd=checkout, check=True, capture_output=True, text=True)
-    return float(done.stdout.split()[-1])
+    return float(done.stdout.split()[-1]) if name in WORK else time.perf_counter() - began
 
 
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("other", type=Path, help="another checkout")
     parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--only", choices=WORK)
+    parser.add_argument("--only", choices=["start-up", *WORK])
     options = parser.parse_args()
-    result = {}
-    for name in [options.only] if options.only else WORK:
+    result: dict[str, float] = {"pairs": options.pairs}
+    for name in [options.only] if options.only else ["start-up", *WORK]:
         ratios = sorted(seconds(name, options.other.resolve()) / seconds(name, HERE) for _ in range(options.pairs))
         outside = max(int(binom.ppf(0.025, options.pairs, 0.5)), 1)
-        result[name] = (statistics.median(ratios), ratios[outside - 1], ratios[-outside])
-        say("{}: {:.3f} ({:.3f} to {:.3f})".format(name, *result[name]))
-    end(options, {"pairs": options.pairs, "median, low, high": result})
+        median, low, high = statistics.median(ratios), ratios[outside - 1], ratios[-outside]
+        result |= {name: median, f"{name}_low": low, f"{name}_high": high}
+        say(f"{name}: {median:.3f} ({low:.3f} to {high:.3f})")
+    end(options, result)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.speed import loader, training, training_time
+from benchmarks.speed import against, loader, training, training_time
 from benchmarks.studies import copying_check, synthetic_only
 from genaug.backends import Spec
 from genaug.data import load_data
@@ -73,6 +73,24 @@ def test_loader_reads_all_that_it_was_asked_to(monkeypatch):
     real = loader.real_set(None)
     assert loader.blend_vs_real(real, real, 0) == (1, 2, 2)
     assert read == [40] * 4  # both once to warm up, then one pair
+
+
+def test_against_another_checkout(run, monkeypatch):
+    """Its own code, "at the other checkout" half as fast as here."""
+    monkeypatch.setattr(against, "seconds", lambda name, checkout: 1.0 if checkout == BENCHMARKS.parent else 2.0)
+    result, said = run(against, BENCHMARKS, "--pairs", 20)
+    assert result == {
+        "pairs": 20,
+        **{name + end: 2.0 for name in ("start-up", *against.WORK) for end in ("", "_low", "_high")},
+    }
+    assert "training: 2.000 (2.000 to 2.000)" in said
+
+
+def test_the_work_that_is_compared_runs(run):
+    result, _ = run(against, BENCHMARKS.parent, "--pairs", 1, "--only", "start-up")
+    assert result["start-up"] > 0
+    for work in against.WORK.values():
+        compile(work, "work", "exec")
 
 
 def test_synthetic_only(run, monkeypatch, make_generator, tmp_path):
