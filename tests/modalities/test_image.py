@@ -103,7 +103,7 @@ class TestModality:
 
     def test_raw_samples_are_checked(self):
         image, good = Image(1, 2, 2), torch.zeros(3, 1, 2, 2, dtype=torch.uint8)
-        assert image.check(good, 3, "it") is good
+        assert image.check(good, 3, "it returned") is good
         for bad, got in (
             (good[:2], r"torch.uint8 of shape \(2, 1, 2, 2\)"),
             (good.float(), r"torch.float32 of shape \(3, 1, 2, 2\)"),
@@ -111,9 +111,9 @@ class TestModality:
             (None, "NoneType"),
         ):
             with pytest.raises(InputError, match=rf"it returned {got}; expected torch.uint8 of shape \(3, 1, 2, 2\)"):
-                image.check(bad, 3, "it")
+                image.check(bad, 3, "it returned")
         with pytest.raises(InputError, match="It holds NaN or infinity: has its generator's training diverged"):
-            image.check(good.float() / 0, 3, "it")
+            image.check(good.float() / 0, 3, "it returned")
 
     def test_items_of_datasets_are_recognized(self):
         for item in (Picture.new("L", (4, 3)), np.zeros((3, 4)), torch.zeros(1, 3, 4)):

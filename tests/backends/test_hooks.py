@@ -1,0 +1,133 @@
+"""Plugins add kinds of sources and of datasets, by the name before a colon."""
+
+import sys
+from importlib import invalidate_caches
+from textwrap import dedent
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import genaug
+from genaug.backends.registry import discover
+from genaug.cli import app
+from genaug.data import load_data
+from genaug.errors import FormatError, InputError, PluginError
+
+PLUGIN = """
+    from genaug import hookimpl
+
+    @hookimpl
+    def genaug_register_sources(register):
+        register("noise", "genaug_odds.parts:noise", summary="noise of a size")
+        register("broken", "genaug_odds.parts:absent")
+        register("strange", "genaug_odds.parts:strange")
+
+    @hookimpl
+    def genaug_register_datasets(register):
+        register("stripes", "genaug_odds.parts:stripes", summary="striped images")
+"""
+PARTS = """
+    import torch
+    from torch.utils.data import TensorDataset
+    from genaug.backends import Spec
+    from genaug.modalities import Image
+
+    class Noise:
+        def __init__(self, side, scale, device):
+            self.spec, self.scale, self.device = Spec(sample=Image(1, side, side), classes=2), scale, device
+
+        def sample(self, n=None, *, labels=None, seed=None):
+            labels = torch.arange(n) % 2 if labels is None else labels
+            drawn = torch.Generator().manual_seed(seed or 0)
+            return (self.scale * torch.rand(len(labels), *self.spec.shape, generator=drawn)).byte(), labels
+
+    def noise(rest, *, device=None, scale=255, revision=None):
+        return Noise(int(rest), scale, device)
+
+    def strange(rest, *, device=None):
+        return "no source"
+
+    def stripes(rest, *, split, root):
+        count = int(rest) if split == "train" else 4
+        images = torch.zeros(count, 1, 8, 8, dtype=torch.uint8)
+        images[1::2, :, ::2] = 255
+        return TensorDataset(images, torch.arange(count) % 2)
+"""
+
+
+@pytest.fixture(autouse=True)
+def plugin(tmp_path, monkeypatch):
+    """An installed package with a source and a dataset."""
+    package, info = tmp_path / "genaug_odds", tmp_path / "genaug_odds-1.0.dist-info"
+    for folder in (package, info):
+        folder.mkdir()
+    (package / "__init__.py").write_text(dedent(PLUGIN))
+    (package / "parts.py").write_text(dedent(PARTS))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: genaug-odds\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[genaug]\nodds = genaug_odds\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    invalidate_caches()
+    discover(refresh=True)
+    yield
+    monkeypatch.undo()
+    for name in [name for name in sys.modules if name.startswith("genaug_odds")]:
+        del sys.modules[name]
+    discover(refresh=True)
+
+
+def test_a_source_is_loaded_by_its_scheme_and_blended():
+    source = genaug.load("noise:8", scale=100, device="cpu")
+    assert source.sample(5, seed=0)[0].max() < 100
+    assert source.device == "cpu"
+    real = load_data("stripes:40")
+    mixed = genaug.MixedDataset(real, source, ratio=0.5)
+    assert len(mixed) == 80
+
+
+def test_what_a_scheme_cannot_do_is_one_sentence():
+    with pytest.raises(InputError, match="'noise:…' doesn't take these options: .*'size'"):
+        genaug.load("noise:8", size=3)
+    with pytest.raises(
+        PluginError, match="source 'broken' of genaug-odds 1.0 can't be imported .*no attribute 'absent'"
+    ):
+        genaug.load("broken:x")
+    with pytest.raises(InputError, match="source must have spec and sample"):
+        genaug.load("strange:x")
+    with pytest.raises(FormatError, match=r"nonesuch:x is not a directory.*Hub id.*noise:…"):
+        genaug.load("nonesuch:x")
+    with pytest.raises(InputError, match="no option 'scale'"):
+        genaug.load("owner/name", scale=3)
+
+
+def test_a_dataset_is_read_by_its_name(tmp_path):
+    assert len(load_data("stripes:40", split="test")) == 4
+    out = tmp_path / "run"
+    small = ["--set", "width=4", "--set", "max_width=8", "--set", "latent_size=4", "--device", "cpu"]
+    result = CliRunner().invoke(
+        app, ["train", "cgan", "--data", "stripes:20", "--steps", "1", "--out", str(out), *small]
+    )
+    assert result.exit_code == 0, result.output
+    assert genaug.load(out, device="cpu").spec.num_classes == 2
+
+
+def test_they_are_listed():
+    found = discover()
+    assert found.sources["noise"].summary == "noise of a size"
+    assert found.datasets["stripes"].distribution == "genaug-odds"
+    text = CliRunner().invoke(app, ["plugins"]).output
+    assert "noise of a size" in text
+    assert "striped images" in text
+    assert "genaug_odds.parts" not in sys.modules
+
+
+def test_a_source_serves_the_commands(tmp_path):
+    out = tmp_path / "samples"
+    result = CliRunner().invoke(app, ["sample", "noise:8", "--n", "4", "--out", str(out), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert len(list(out.rglob("*.png"))) == 4
+
+
+def test_its_samples_are_reproducible():
+    source = genaug.load("noise:8")
+    assert torch.equal(source.sample(4, seed=1)[0], source.sample(4, seed=1)[0])
