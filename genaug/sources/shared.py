@@ -15,10 +15,11 @@ _SHM = "/dev/shm"
 
 
 class SharedArray:
-    """A numpy array, ``.array``, in shared memory. Handed to a spawned worker it is the same memory, not a copy; a copy
-    made by ``copy.deepcopy`` or ``pickle`` has shared memory of its own.
+    """A NumPy array, ``.array``, in shared memory.
 
-    Raises ``InputError`` where the shared memory is too small, before anything is written to it.
+    A spawned worker to which it is passed uses the same memory; a copy by ``copy.deepcopy`` or ``pickle`` has its own.
+
+    Raises ``InputError`` if there is too little shared memory, before anything is written to it.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: torch.dtype = torch.int64) -> None:
@@ -45,7 +46,7 @@ class SharedArray:
         (tensor,) = state
         if tensor.is_shared():
             self._tensor, self.array = tensor, tensor.numpy()
-        else:  # pickled by something else than multiprocessing: a copy, which is to be shared with its own workers
+        else:  # not pickled by multiprocessing: a copy, to be shared with its own workers
             self.__init__(tuple(tensor.shape), tensor.dtype)  # type: ignore[misc]
             self.array[...] = tensor.numpy()
 
@@ -53,8 +54,8 @@ class SharedArray:
 class FileArray:
     """An array, ``.array``, in a memory-mapped file that workers map as well.
 
-    The file is written under a temporary name beside ``path`` until ``publish``. Raises ``OutputExistsError`` where
-    ``path`` exists, ``SaveError`` where the disk is full or can't be written, before anything is mapped.
+    Until ``publish``, the file has a temporary name in the folder of ``path``. Raises ``OutputExistsError`` if ``path``
+    exists, ``SaveError`` if the disk is full or not writable, before anything is mapped.
     """
 
     def __init__(self, shape: tuple[int, ...], path: str | Path, dtype: torch.dtype) -> None:
@@ -78,14 +79,14 @@ class FileArray:
 
     def publish(self) -> None:
         """Give the file its name."""
-        came = f"{self.path} came into being while the pool was being filled; it is unchanged."
+        exists = f"{self.path} was created by another program while the pool was being filled, and is unchanged."
         if os.path.lexists(self.path):
-            raise OutputExistsError(came)
+            raise OutputExistsError(exists)
         try:
-            os.link(self._temporary, self.path)  # unlike a rename, it fails where another was faster
+            os.link(self._temporary, self.path)  # unlike a rename, it fails if the file exists
             self.discard()
         except FileExistsError as error:
-            raise OutputExistsError(came) from error
+            raise OutputExistsError(exists) from error
         except OSError:
             self._rename()
 
@@ -109,14 +110,14 @@ class FileArray:
 
 
 def check_new(path: str | Path) -> None:
-    """Raises ``OutputExistsError`` where ``path`` exists."""
+    """Raises ``OutputExistsError`` if ``path`` exists."""
     path = resolve(path)
     if os.path.lexists(path):
         raise OutputExistsError(f"{path} exists already. Remove it or choose another path for the pool.")
 
 
 def free_bytes(folder: str) -> int | None:
-    """Bytes that can still be written under a folder; None where that can't be known."""
+    """Free bytes in the file system of a folder; None if they can't be determined."""
     try:
         stats = os.statvfs(folder)
     except (AttributeError, OSError):  # Windows has no statvfs, macOS no /dev/shm
@@ -125,7 +126,7 @@ def free_bytes(folder: str) -> int | None:
 
 
 def _reserve(file: int, nbytes: int) -> None:
-    """Allocate the blocks now: writing to a mapped hole on a full disk would kill the process."""
+    """Allocate the disk space now: writing to a mapped hole on a full disk would kill the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, nbytes)
     else:

@@ -14,7 +14,7 @@ from genaug.backends.latents import latent_rows, noise_rows
 from genaug.backends.spec import Condition, Spec
 from genaug.data.reading import Samples
 from genaug.modalities.known import MODALITIES
-from genaug.training.distributed import Share
+from genaug.training.distributed import World
 from genaug.training.streams import Batches, TrainingStep
 from genaug.training.trainer import Trainer
 
@@ -90,7 +90,7 @@ class Case:
         """What the trainer would lend to the losses in a step."""
         parameters = list(nets.parameters())
         step = TrainingStep(
-            self.config, self.spec, parameters, seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=()
+            self.config, self.spec, parameters, seed=0, device=CPU, dtype=torch.float32, world=World(), policy=()
         )
         step.begin(index)
         return step
@@ -102,7 +102,7 @@ class Case:
             return getattr(self.backend, method)(kept.eval(), self.spec.sample.encode(self.data.x[:6]), *labels)
 
     def batch(self) -> Batch:
-        return Batches(self.data, self.spec, BATCH, 0, CPU, Share()).batch(0)
+        return Batches(self.data, self.spec, BATCH, 0, CPU, World()).batch(0)
 
     def inputs(self, n: int, seed: int = 0) -> Inputs:
         """Inputs of ``n`` samples, always the same ones, of all classes in turn, with the data's conditions."""

@@ -17,7 +17,7 @@ from genaug.errors import InputError
 from genaug.testing.listing import check
 from genaug.testing.subject import CPU, STEPS, Case, ConformanceError, Subject
 from genaug.testing.watching import LiveBytes, OneDevice
-from genaug.training.distributed import Share
+from genaug.training.distributed import World
 from genaug.training.streams import TrainingStep
 
 
@@ -276,7 +276,7 @@ def check_one_device(subject: Subject) -> None:
 def _check_losses_on_meta(case: Case, nets: nn.ModuleDict) -> None:
     parameters = list(nets.parameters())
     step = _MetaStep(
-        case.config, case.spec, parameters, seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=()
+        case.config, case.spec, parameters, seed=0, device=CPU, dtype=torch.float32, world=World(), policy=()
     )
     step.begin(0)
     batch = case.batch()

@@ -69,7 +69,7 @@ class AAE(Backend):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A trained autoencoder of the digits, its data, and the folder that it was saved in."""
-    data = genaug.data.datasets.load_data("digits")
+    data = genaug.data.load_data("digits")
     with added("aae", AAE):
         folder = tmp_path_factory.mktemp("aae") / "run"
         generator = genaug.fit("aae", data, out=folder, steps=300, device="cpu", progress=False)
@@ -101,5 +101,5 @@ def test_what_it_encodes_it_decodes(trained):
 
 
 def test_its_discriminator_is_not_kept_and_says_so(trained):
-    with pytest.raises(genaug.GenaugError, match=r"'aae' can't score samples. .* these can: .*infogan"):
+    with pytest.raises(genaug.GenaugError, match=r"'aae' can't score samples. .* Installed backends that can: .*infogan"):
         trained[0].score(digits(trained[2], 4))

@@ -89,8 +89,8 @@ def test_it_keeps_the_contract():
 
 
 def test_with_ten_labels_per_class_and_all_images_it_classifies_digits(tmp_path):
-    data, test = (genaug.data.datasets.load_data("digits", split=split) for split in ("train", "test"))
-    few = set(genaug.data.datasets.few_per_class(data, 10).indices)
+    data, test = (genaug.data.load_data("digits", split=split) for split in ("train", "test"))
+    few = set(genaug.data.few_per_class(data, 10).indices)
     mixed = [(image, label if index in few else -1) for index, (image, label) in enumerate(data)]
     with added("semi", SemiSupervised):
         generator = genaug.fit("semi", mixed, out=tmp_path / "run", steps=300, device="cpu", progress=False)

@@ -64,7 +64,7 @@ class Translator(Backend):
 @pytest.fixture(scope="module")
 def pairs():
     """Digits in negative, each with the digit itself as its source."""
-    images = [to_uint8(image) for image, _ in genaug.data.datasets.load_data("digits")]
+    images = [to_uint8(image) for image, _ in genaug.data.load_data("digits")]
     return [(255 - image, None, {"source": image}) for image in images[:500]]
 
 

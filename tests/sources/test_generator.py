@@ -16,7 +16,8 @@ from genaug.backends import Categorical, Normal, Spec, Uniform
 from genaug.backends.latents import latent_rows
 from genaug.errors import FormatError, InputError, PluginError
 from genaug.modalities import Image
-from genaug.sources.generator import Generator, chunk_size
+from genaug.sources.chunks import chunk_size
+from genaug.sources.generator import Generator
 
 SEED = 5
 
@@ -87,7 +88,7 @@ class TestReproducibility:
     @pytest.fixture
     def small_chunks(self, generator, monkeypatch):
         """128 at once, so that 300 and 1000 cross borders of chunks."""
-        monkeypatch.setattr("genaug.sources.generator.chunk_size", lambda *_: 128)
+        monkeypatch.setattr("genaug.sources.chunks.chunk_size", lambda *_: 128)
         return generator
 
     def test_sample_i_is_the_same_however_many_are_asked_for(self, small_chunks):
@@ -99,7 +100,7 @@ class TestReproducibility:
         assert len({bytes(image.numpy().tobytes()) for image in images}) > 990
 
     def test_sample_i_is_the_same_without_labels(self, make_generator, monkeypatch):
-        monkeypatch.setattr("genaug.sources.generator.chunk_size", lambda *_: 64)
+        monkeypatch.setattr("genaug.sources.chunks.chunk_size", lambda *_: 64)
         unlabelled = make_generator(num_classes=0)
         assert torch.equal(unlabelled.sample(150, seed=1)[0][:70], unlabelled.sample(70, seed=1)[0])
 
@@ -156,7 +157,7 @@ class TestMemory:
     @pytest.mark.parametrize("side", [1, 8, 32, 64, 512, 2048])
     def test_a_chunk_has_a_bounded_number_of_pixels(self, side, make_generator):
         generator = make_generator()
-        generator._spec = generator.spec.model_copy(update={"sample": Image(3, side, side)})
+        generator.spec = generator.spec.model_copy(update={"sample": Image(3, side, side)})
         chunk = chunk_size(generator.spec, generator.device)
         assert 1 <= chunk <= 1024
         assert chunk == 1 or chunk * side * side <= 2**18
@@ -191,7 +192,7 @@ class TestDecode:
             ({"z": torch.zeros(4)}, r"latent 'z' must have shape \(N, 4\), got \(4,\)"),
             ({"z": torch.zeros(2, 4, dtype=torch.int64)}, "latent 'z' must be a float tensor, got torch.int64"),
             ({"z": [[0.0] * 4] * 2}, "latent 'z' must be a float tensor, got list"),
-            ({"z": torch.zeros(3, 4)}, "decode got 2 labels for 3 samples; it needs one for each"),
+            ({"z": torch.zeros(3, 4)}, "decode got 2 labels for 3 samples; it needs one per sample"),
         ],
     )
     def test_latents_that_do_not_fit(self, generator, arguments, message):
@@ -219,7 +220,7 @@ class TestCodes:
             Categorical(name="c", size=3),
             Uniform(name="u", size=2),
         )
-        generator._spec = generator.spec.model_copy(update={"latents": latents})
+        generator.spec = generator.spec.model_copy(update={"latents": latents})
 
         def generate(nets, inputs):
             latents = inputs.latents
@@ -300,7 +301,9 @@ class TestResults:
             "generate",
             lambda nets, inputs: torch.zeros(len(inputs.latents["z"]), 1, 8, 9),
         )
-        with pytest.raises(PluginError, match=r"backend 'cgan' made images of shape \(1, 8, 9\); its spec says"):
+        with pytest.raises(
+            PluginError, match=r"generate failed .*images of the spec's shape \(1, 8, 8\), got \(1, 8, 9\)"
+        ):
             generator.sample(1)
 
     def test_the_network_neither_trains_nor_asks_for_gradients(self, generator):
@@ -312,8 +315,8 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({}, "sample needs n= .* or labels="),
-            ({"n": 2, "labels": [0, 1]}, "n= or labels=, not both"),
+            ({}, r"sample expects either n= \(the number of samples\) or labels="),
+            ({"n": 2, "labels": [0, 1]}, "or labels= .*, not both"),
             ({"n": -1}, "n must be an integer of 0 or more, got -1"),
             ({"n": 2.0}, "n must be an integer of 0 or more, got 2.0"),
             ({"n": True}, "n must be an integer"),

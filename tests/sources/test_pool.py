@@ -18,7 +18,7 @@ import genaug.sources.shared as shared
 from genaug import MixedDataset, SamplePool
 from genaug.data.datasets import load_data
 from genaug.errors import InputError, OutputExistsError, SaveError
-from genaug.sources.pool import draw_without_repeats
+from genaug.sources.drawing import draw_without_repeats
 from genaug.sources.source import Source, check_supply, distinct_labels
 
 

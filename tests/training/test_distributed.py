@@ -15,7 +15,7 @@ import torch
 
 import genaug
 from genaug.errors import InputError
-from genaug.training.distributed import Share, joined
+from genaug.training.distributed import World, process_group
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "train_steps.py"
 
@@ -118,27 +118,27 @@ def process_of_rank(rank, launcher):
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     with (
-        pytest.raises(InputError, match="batch_size is 16, which 3 processes can't share"),
-        joined(torch.device("cpu"), 16),
+        pytest.raises(InputError, match="batch_size is 16, which can't be divided equally among 3 processes"),
+        process_group(torch.device("cpu"), 16),
     ):
         pass
 
 
 def test_shares_make_up_the_whole():
     rows = torch.arange(12)
-    assert torch.equal(torch.cat([Share(rank, 3).of(rows) for rank in range(3)]), rows)
+    assert torch.equal(torch.cat([World(rank, 3).local(rows) for rank in range(3)]), rows)
 
 
 ONE_SIDED = """
 import torch
-from genaug.training.distributed import average_gradients, joined
+from genaug.training.distributed import average_gradients, process_group
 
-with joined(torch.device("cpu"), 2) as (share, _):
+with process_group(torch.device("cpu"), 2) as (world, _):
     both, one, none = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
-    both.grad = torch.tensor([1.0, 2.0]) + share.rank
-    if not share.first:
+    both.grad = torch.tensor([1.0, 2.0]) + world.rank
+    if not world.is_first:
         one.grad = torch.tensor([4.0, 6.0])
-    average_gradients([both, one, none], share)
+    average_gradients([both, one, none], world)
     assert both.grad.tolist() == [1.5, 2.5], both.grad
     assert one.grad.tolist() == [2.0, 3.0], one.grad
     assert none.grad is None

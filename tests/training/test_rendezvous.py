@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 from genaug.errors import GenaugError, InputError, OutputExistsError, TrainingError
 from genaug.training import rendezvous
-from genaug.training.distributed import Share, joined, training_alone
+from genaug.training.distributed import World, process_group, training_alone
 from genaug.training.rendezvous import meet
 
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -94,7 +94,7 @@ def suppress_into(outcomes):
 
 def test_nobody_waits_for_ever(monkeypatch):
     monkeypatch.setattr(rendezvous, "PATIENCE", 0.3)
-    monkeypatch.setattr(rendezvous, "_TELL_AFTER", 0.1)
+    monkeypatch.setattr(rendezvous, "_MESSAGE_AFTER", 0.1)
     outcomes, said = attend(3, [(0, CALL), (1, CALL)], {1: 0.1})
     assert isinstance(outcomes[0], TrainingError)
     assert "process 2 of this process group didn't call fit" in str(outcomes[0])
@@ -124,7 +124,7 @@ def test_an_environment_without_a_meeting_place_is_told_of(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(InputError, match="WORLD_SIZE=2, but no RANK or MASTER_ADDR or MASTER_PORT"):
-        joined(torch.device("cpu"), 8).__enter__()
-    with training_alone(), joined(torch.device("cpu"), 8) as (share, _):
-        assert share == Share()
+    with pytest.raises(InputError, match="WORLD_SIZE=2, but not RANK or MASTER_ADDR or MASTER_PORT"):
+        process_group(torch.device("cpu"), 8).__enter__()
+    with training_alone(), process_group(torch.device("cpu"), 8) as (world, _):
+        assert world == World()

@@ -103,7 +103,7 @@ def test_a_checkpoint_of_another_run_is_passed_over(fit, tmp_path, capsys):
         (tmp_path / "run" / "checkpoints" / f"step-00000001.{ending}").write_bytes(content)
     fit(tmp_path / "run", resume=True, progress=True)
     told = capsys.readouterr().err
-    assert "step-00000001.pt is a checkpoint of another run and was passed over." in told
+    assert "step-00000001.pt is a checkpoint of another run and was skipped." in told
     assert weights(tmp_path / "run") == weights(tmp_path / "reference")
 
 

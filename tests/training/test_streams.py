@@ -6,7 +6,7 @@ import torch
 from genaug.backends import Batch, Categorical, Condition, Fakes, Inputs, Normal, Spec, Uniform
 from genaug.data.reading import Samples
 from genaug.modalities.image import Image
-from genaug.training.distributed import Share
+from genaug.training.distributed import World
 from genaug.training.streams import Batches, TrainingStep
 
 CPU = torch.device("cpu")
@@ -23,12 +23,12 @@ def data_of(n, labelled=True):
     return Samples(images, torch.arange(n) if labelled else None, Spec(sample=Image(1, 2, 3), classes=n))
 
 
-def stream(n=10, batch_size=4, seed=0, share=None):
+def stream(n=10, batch_size=4, seed=0, world=None):
     data = data_of(n)
-    return Batches(data, data.spec, batch_size, seed, CPU, share or Share())
+    return Batches(data, data.spec, batch_size, seed, CPU, world or World())
 
 
-def step_of(seed=0, index=0, share=None, policy=()):
+def step_of(seed=0, index=0, world=None, policy=()):
     step = TrainingStep(
         None,
         Spec(sample=Image(1, 8, 8), latents=LATENTS),
@@ -36,7 +36,7 @@ def step_of(seed=0, index=0, share=None, policy=()):
         seed=seed,
         device=CPU,
         dtype=torch.float32,
-        share=share or Share(),
+        world=world or World(),
         policy=policy,
     )
     step.begin(index)
@@ -72,17 +72,17 @@ class TestBatches:
         assert torch.allclose(batch.x[:, 0, 0, 0], batch.labels / 127.5 - 1)
         spec = Spec(sample=Image(1, 1, 1))
         data = Samples(torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None], None, spec)
-        extremes = Batches(data, spec, 2, 0, CPU, Share()).batch(0)
+        extremes = Batches(data, spec, 2, 0, CPU, World()).batch(0)
         assert sorted(extremes.x.flatten().tolist()) == [-1, 1]
         assert extremes.labels is None
 
     @pytest.mark.parametrize("size", [2, 4])
     def test_shares_make_up_the_global_batch(self, size):
         whole = stream(10, 8)
-        parts = [stream(10, 8, share=Share(rank, size)) for rank in range(size)]
+        parts = [stream(10, 8, world=World(rank, size)) for rank in range(size)]
         for index in range(5):
-            joined = torch.cat([part.batch(index).labels for part in parts])
-            assert torch.equal(joined, whole.batch(index).labels)
+            parts_together = torch.cat([part.batch(index).labels for part in parts])
+            assert torch.equal(parts_together, whole.batch(index).labels)
 
     def test_conditions_come_with_the_sample_that_they_belong_to(self):
         small = Image(1, 1, 2)
@@ -90,18 +90,18 @@ class TestBatches:
         data = data_of(10)
         others = data.x[:, :, :1, :2] + 100
         data = Samples(data.x, None, spec, None, {"small": others})
-        batches = Batches(data, spec, 4, 0, CPU, Share())
+        batches = Batches(data, spec, 4, 0, CPU, World())
         for index in range(5):
             batch = batches.batch(index)
             assert batch.conditions["small"].shape == (4, 1, 1, 2)
             assert batch.conditions["small"].dtype == torch.float32
             assert torch.allclose(batch.conditions["small"][:, 0, 0, 0], batch.x[:, 0, 0, 0] + 100 / 127.5)
         without = spec.model_copy(update={"conditions": ()})
-        assert Batches(data, without, 4, 0, CPU, Share()).batch(0).conditions == {}
+        assert Batches(data, without, 4, 0, CPU, World()).batch(0).conditions == {}
 
     def test_batches_do_not_share_memory_with_the_data(self):
         data = data_of(4)
-        batches = Batches(data, data.spec, 4, 0, CPU, Share())
+        batches = Batches(data, data.spec, 4, 0, CPU, World())
         batches.batch(0).x.fill_(9)
         assert data.x.flatten(1)[:, 0].tolist() == [0, 1, 2, 3]
 
@@ -122,7 +122,7 @@ class TestTrainingStep:
 
     @pytest.mark.parametrize("size", [2, 3])
     def test_shares_make_up_the_whole(self, size):
-        whole, parts = step_of(0, 5), [step_of(0, 5, Share(rank, size)) for rank in range(size)]
+        whole, parts = step_of(0, 5), [step_of(0, 5, World(rank, size)) for rank in range(size)]
         for draw in (
             lambda step, n: step.normal(n, 3),
             lambda step, n: step.uniform(n),
@@ -136,14 +136,14 @@ class TestTrainingStep:
         images = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
         policy = ("translation", "color")
         whole = step_of(0, 5, policy=policy).augment(images)
-        parts = [step_of(0, 5, Share(rank, 2), policy).augment(images[4 * rank : 4 * rank + 4]) for rank in range(2)]
+        parts = [step_of(0, 5, World(rank, 2), policy).augment(images[4 * rank : 4 * rank + 4]) for rank in range(2)]
         assert torch.allclose(torch.cat(parts), whole, atol=1e-6)
         assert not torch.equal(whole, images)
 
     def test_layers_draw_differently_in_each_process(self):
-        step_of(0, 5, Share(0, 2))
+        step_of(0, 5, World(0, 2))
         first = torch.rand(4)
-        step_of(0, 5, Share(1, 2))
+        step_of(0, 5, World(1, 2))
         assert not torch.equal(torch.rand(4), first)
 
     def test_latents_follow_the_spec(self):
@@ -179,7 +179,7 @@ class TestTrainingStep:
         weight, other = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
         spec = Spec(sample=Image(1, 8, 8))
         step = TrainingStep(
-            None, spec, [weight, other], seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=()
+            None, spec, [weight, other], seed=0, device=CPU, dtype=torch.float32, world=World(), policy=()
         )
         step.begin(0)
         weight.requires_grad_(False)  # it is the other player's turn, and its parameters alone are free
@@ -193,7 +193,7 @@ class TestTrainingStep:
     def test_a_failure_while_fakes_are_made_leaves_the_others_frozen_and_may_be_tried_again(self):
         weight = torch.nn.Parameter(torch.ones(2)).requires_grad_(False)
         spec = Spec(sample=Image(1, 8, 8))
-        step = TrainingStep(None, spec, [weight], seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=())
+        step = TrainingStep(None, spec, [weight], seed=0, device=CPU, dtype=torch.float32, world=World(), policy=())
         step.begin(0)
         with pytest.raises(ZeroDivisionError):
             step.fakes(lambda: 1 / 0)
@@ -216,7 +216,7 @@ class TestTrainingStep:
 
     def test_float32_switches_autocast_off(self):
         step = TrainingStep(
-            None, Spec(sample=Image(1, 8, 8)), [], seed=0, device=CPU, dtype=torch.bfloat16, share=Share(), policy=()
+            None, Spec(sample=Image(1, 8, 8)), [], seed=0, device=CPU, dtype=torch.bfloat16, world=World(), policy=()
         )
         left = torch.ones(2, 2)
         with step.networks():
