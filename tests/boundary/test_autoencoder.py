@@ -101,5 +101,7 @@ def test_what_it_encodes_it_decodes(trained):
 
 
 def test_its_discriminator_is_not_kept_and_says_so(trained):
-    with pytest.raises(genaug.GenaugError, match=r"'aae' can't score samples. .* Installed backends that can: .*infogan"):
+    with pytest.raises(
+        genaug.GenaugError, match=r"'aae' can't score samples\. Installed backends that can: .*infogan"
+    ):
         trained[0].score(digits(trained[2], 4))
