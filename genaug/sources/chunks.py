@@ -46,16 +46,16 @@ def generate(
     seed: int,
     latents: Mapping[str, Tensor],
     labels: Tensor | None,
-    conditions: Mapping[str, Tensor],
     dtype: torch.dtype | None,
     precision: str,
+    conditions: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """``count`` raw samples on the networks' device; latents that aren't passed are drawn from ``seed``.
 
     Raises ``InputError`` for a dtype that the modality doesn't have, for more samples than fit into memory, and if a
     sample isn't finite; ``PluginError`` if the backend fails or returns something of another shape.
     """
-    device = device_of(nets)
+    device, conditions = device_of(nets), conditions or {}
     samples = _allocate(spec.sample, count, spec.sample.dtype if dtype is None else dtype, device)
     chunk = chunk_size(spec, device)
     for start in range(0, count, chunk):
@@ -77,9 +77,10 @@ def generate(
             outputs: Any = backend.generate(nets, inputs)
             if not isinstance(outputs, Tensor):
                 raise TypeError(f"expected a tensor, got {type(outputs).__name__}")
-            if tuple(outputs.shape[1:]) != spec.shape:
-                shape = tuple(outputs.shape[1:])
-                raise ValueError(f"expected {spec.sample.noun} of the spec's shape {spec.shape}, got {shape}")
+            if outputs.shape[1:] != spec.shape:
+                raise ValueError(
+                    f"expected {spec.sample.noun} of the spec's shape {spec.shape}, got {tuple(outputs.shape[1:])}"
+                )
         _write(samples[rows], outputs, spec.sample)
     return samples
 
@@ -148,12 +149,9 @@ def _write(samples: Tensor, outputs: Tensor, modality: Modality) -> None:
 
 
 def _move(values: Tensor, device: torch.device) -> Tensor:
-    dtype = torch.float32 if values.is_floating_point() else torch.int64
-    return values.to(device, dtype, non_blocking=True)
+    return values.to(device, torch.float32 if values.is_floating_point() else torch.int64, non_blocking=True)
 
 
 def _padded(rows: Tensor, length: int) -> Tensor:
     """Rows padded with zeros to a fixed length."""
-    if len(rows) == length:
-        return rows
     return torch.cat([rows, rows.new_zeros((length - len(rows), *rows.shape[1:]))])

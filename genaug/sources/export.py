@@ -30,10 +30,8 @@ def sample_parts(source: Source, request: int | Tensor, seed: int) -> Iterator[P
     for start in range(0, count, PART):
         part_seed = seed if start == 0 else derive_seed(seed, "part", start // PART)
         size = min(PART, count - start)
-        if isinstance(request, int):
-            images, labels = source.sample(size, seed=part_seed)
-        else:
-            images, labels = source.sample(labels=request[start : start + PART], seed=part_seed)
+        part: Any = {"n": size} if isinstance(request, int) else {"labels": request[start : start + PART]}
+        images, labels = source.sample(**part, seed=part_seed)
         yield (
             source.spec.sample.check(images, size, f"{type(source).__name__}.sample returned").cpu(),
             None if labels is None else labels.cpu(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from PIL.Image import Image
@@ -101,7 +101,7 @@ class Generator:
         fixed = arguments.fixed_latents(latents, self.spec, count)
         if labels is None and self.spec.takes_labels:
             labels = category_rows(self.spec.num_classes, seed, "labels", 0, count)
-        samples = self._generate(count, seed, fixed, labels, dtype, precision)
+        samples = generate(self._backend, self.spec, self.nets, count, seed, fixed, labels, dtype, precision)
         return samples, None if labels is None else labels.to(self.device)
 
     def decode(
@@ -121,7 +121,7 @@ class Generator:
         """
         latents, count = arguments.complete_latents(codes if z is None else {"z": z, **codes}, self.spec)
         labels = arguments.labels_of_samples(labels, count, self.spec, "decode")
-        return self._generate(count, 0, latents, labels, dtype, precision)
+        return generate(self._backend, self.spec, self.nets, count, 0, latents, labels, dtype, precision)
 
     def translate(
         self,
@@ -146,8 +146,8 @@ class Generator:
         condition = self.spec.conditions[0]
         samples = arguments.raw_samples(samples, condition.sample, "translate").cpu()
         labels = arguments.labels_of_samples(labels, len(samples), self.spec, "translate")
-        conditions = {condition.name: samples}
-        return self._generate(len(samples), arguments.pick_seed(seed), {}, labels, dtype, precision, conditions)
+        count, seed, conditions = len(samples), arguments.pick_seed(seed), {condition.name: samples}
+        return generate(self._backend, self.spec, self.nets, count, seed, {}, labels, dtype, precision, conditions)
 
     def offers(self, method: str) -> bool:
         """Whether "encode", "classify" or "score" can be called."""
@@ -160,24 +160,21 @@ class Generator:
         Returns values (N, ...) as ``decode`` takes them, without the latents that the backend can't infer. Raises
         ``InputError`` if the backend has no encoder, and for samples or labels that don't fit.
         """
-        latents: dict[str, Tensor] = self._observe("encode", samples, labels)
-        return latents
+        return cast("dict[str, Tensor]", self._observe("encode", samples, labels))
 
     def classify(self, samples: Tensor) -> Tensor:
         """Class logits of samples, float32 (N, K); without classes, logits of the first categorical latent.
 
         Raises ``InputError`` if the backend has no classifier, and for samples that don't fit.
         """
-        logits: Tensor = self._observe("classify", samples)
-        return logits
+        return cast("Tensor", self._observe("classify", samples))
 
     def score(self, samples: Tensor, labels: Any = None) -> Tensor:
         """The discriminator's scores of samples, float32 (N,): higher is more realistic.
 
         Raises ``InputError`` if the backend keeps no discriminator, and for samples or labels that don't fit.
         """
-        scores: Tensor = self._observe("score", samples, labels)
-        return scores
+        return cast("Tensor", self._observe("score", samples, labels))
 
     def traverse(
         self,
@@ -283,20 +280,6 @@ class Generator:
             "spec": self.spec,
             "training": self.training,
         }
-
-    def _generate(
-        self,
-        count: int,
-        seed: int,
-        latents: Mapping[str, Tensor],
-        labels: Tensor | None,
-        dtype: torch.dtype | None,
-        precision: str,
-        conditions: Mapping[str, Tensor] | None = None,
-    ) -> Tensor:
-        return generate(
-            self._backend, self.spec, self.nets, count, seed, latents, labels, conditions or {}, dtype, precision
-        )
 
     def _observe(self, method: str, samples: Any, *labels: Any) -> Any:
         """What an optional method of the backend returns for raw samples, and for ``labels`` if it takes them."""

@@ -129,8 +129,7 @@ class SamplePool:
     @property
     def seed(self) -> int | None:
         """The seed that the pool was filled from; None while it is incomplete."""
-        seed = int(self._filled.array[0])
-        return None if seed < 0 else seed
+        return int(self._filled.array[0]) if self._filled.array[0] >= 0 else None
 
     @property
     def labels(self) -> Tensor | None:
@@ -172,7 +171,6 @@ class SamplePool:
         if supply_of(source) is not None:
             batch = len(self)  # a source with a limited supply repeats no sample within a call
         batches = -(-len(self) // batch)
-        done = 0
         for number in range(batches):
             # Each batch has all classes, in their shares: a source that labels its own samples then rejects few.
             slots = slice(number, len(self), batches)
@@ -182,11 +180,10 @@ class SamplePool:
                 images = checked_sample(source, count, part, derive_seed(seed, "pool", number))
             except Exception as error:
                 raise InputError(
-                    f"{type(source).__name__} failed after {done:,} of {len(self):,} samples of a pool: {error} "
-                    "The pool is incomplete and can't be read until a refill succeeds."
+                    f"{type(source).__name__} failed in batch {number + 1:,} of {batches:,} of a pool: {error} The "
+                    "pool is incomplete and can't be read until a refill succeeds."
                 ) from error
             self._images.array[slots] = images.cpu().numpy()
-            done += count
 
     @property
     def images(self) -> Tensor:
@@ -197,8 +194,7 @@ class SamplePool:
     def image(self, slot: int) -> NDArray[np.uint8]:
         """A copy of one image, uint8 (C, H, W)."""
         self._check_filled()
-        copy: NDArray[np.uint8] = self._images.array[slot].copy()
-        return copy
+        return np.array(self._images.array[slot])
 
     def sample(
         self, n: int | None = None, *, labels: Any = None, seed: int | None = None
@@ -217,9 +213,8 @@ class SamplePool:
             present = np.flatnonzero(self.counts)
             classes = present[(draws[:, 0] * len(present)).astype(np.int64)]
         starts = np.cumsum(self.counts) - self.counts
-        slots = starts[classes] + draw_without_repeats(classes, self.counts, draws[:, 1])
-        images = torch.from_numpy(self._images.array[slots])
-        return images, torch.from_numpy(classes) if self.spec.takes_labels else None
+        images = self._images.array[starts[classes] + draw_without_repeats(classes, self.counts, draws[:, 1])]
+        return torch.from_numpy(images), torch.from_numpy(classes) if self.spec.takes_labels else None
 
     def _known(self, labels: Ints) -> Ints:
         """The labels, if the pool has images of all of them; raises ``InputError`` otherwise."""

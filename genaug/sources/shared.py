@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genaug.artifacts.folders import resolve, sweep, temporary_name
+from genaug.artifacts.folders import resolve, saving_to, sweep, temporary_name
 from genaug.errors import InputError, OutputExistsError, SaveError
 
 _SHM = "/dev/shm"
@@ -79,23 +79,17 @@ class FileArray:
 
     def publish(self) -> None:
         """Give the file its name."""
-        exists = f"{self.path} was created by another program while the pool was being filled, and is unchanged."
-        if os.path.lexists(self.path):
-            raise OutputExistsError(exists)
-        try:
-            os.link(self._temporary, self.path)  # unlike a rename, it fails if the file exists
-            self.discard()
-        except FileExistsError as error:
-            raise OutputExistsError(exists) from error
-        except OSError:
-            self._rename()
-
-    def _rename(self) -> None:
-        """For file systems without links."""
-        try:
-            os.replace(self._temporary, self.path)
-        except OSError as error:
-            raise SaveError(f"can't rename {self._temporary} to {self.path} ({error.strerror or error}).") from error
+        with saving_to(self.path, "choose another path"):
+            try:
+                os.link(self._temporary, self.path)  # unlike a rename, it fails if the file exists
+                self.discard()
+            except FileExistsError as error:
+                raise OutputExistsError(
+                    f"{self.path} was created by another program while the pool was being filled, and is unchanged."
+                ) from error
+            except OSError:  # a file system without links
+                check_new(self.path)
+                os.replace(self._temporary, self.path)
 
     def discard(self) -> None:
         """Remove the temporary file."""

@@ -1,7 +1,7 @@
 """The interface of a source of samples, and checks of sources and their samples."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -40,8 +40,7 @@ def supply_of(source: Any) -> Sequence[int] | None:
 
     It is the source's attribute ``supply``; the supply of a source without this attribute is unlimited.
     """
-    supply: Sequence[int] | None = getattr(source, "supply", None)
-    return supply
+    return cast("Sequence[int] | None", getattr(source, "supply", None))
 
 
 def check_supply(source: Any, classes: Sequence[int] | Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -169,8 +169,7 @@ def from_first(world: World, device: torch.device, action: "Callable[[], _T]") -
         dist.broadcast_object_list(outcome, 0, group=world.link.group, device=device)
     if outcome[1] is not None:
         raise outcome[1]
-    result: _T = outcome[0]
-    return result
+    return cast("_T", outcome[0])
 
 
 def average_gradients(parameters: Sequence[nn.Parameter], world: World) -> None:

@@ -157,10 +157,10 @@ def fit(
     )
     if record:
         refuse_changes(folder.path, record, settings.record(), settings.record().keys() - _DATA_FIELDS)
-    what = f"a training run ({backend}, seed {settings.seed})"
     with ExitStack() as stack:
 
         def claim() -> None:
+            what = f"a training run ({backend}, seed {settings.seed})"
             stack.enter_context(folder.claimed(what, overwrite=overwrite, resume=resume))
 
         if is_first():  # this process writes for all
@@ -231,9 +231,8 @@ def _check_backend(backend: Any) -> None:
 
 def _device(device: str | torch.device | None, record: Mapping[str, Any]) -> torch.device:
     """``device``; by default the kind of device that the run was on, if this machine has one."""
-    kind = record.get("device")
-    if device is None and kind in ("cpu", "cuda") and (kind == "cpu" or torch.cuda.is_available()):
-        return pick_device(kind)
+    if device is None and (record.get("device") == "cpu" or torch.cuda.is_available()):
+        return pick_device(record.get("device"))
     return pick_device(device)
 
 

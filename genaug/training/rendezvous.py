@@ -7,7 +7,7 @@ instance at a barrier of its own, would respond to such an operation with the wr
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from genaug import errors
 from genaug.errors import GenaugError, InputError, TrainingError
@@ -64,8 +64,7 @@ def _verdict_of_first(store: "Store", prefix: str, say: Callable[[str], None]) -
     key = f"{prefix}/verdict"
     if not _wait(lambda: store.check([key]), PATIENCE, lambda: say(_waiting([0]))):
         raise TrainingError(_missing([0]))
-    verdict: dict[str, str] = json.loads(store.get(key))
-    return verdict
+    return cast("dict[str, str]", json.loads(store.get(key)))
 
 
 def _verdict(

@@ -4,6 +4,7 @@ import math
 import signal
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -74,7 +75,7 @@ class TrainingRun:
         self._trainer, self._settings, self._folder = trainer, settings, folder
         self._device, self._world = trainer.device, trainer.world
         self._newest: Generator | None = None
-        self._means = _RunningMeans()
+        self._scalars: defaultdict[str, list[Tensor]] = defaultdict(list)  # logged since the last snapshot
         grids = [SampleGrids(trainer.data, trainer.spec, folder)] if self._world.is_first else []
         self._callbacks: list[Callback] = [DiscriminatorGuard(), *grids, *callbacks]
         self._shows = show_progress and self._world.is_first
@@ -83,7 +84,8 @@ class TrainingRun:
 
     def train(self, *, resume: bool, checkpoint_every: int, budget: Budget) -> Generator:
         """Train up to the planned step, or until a signal or the budget ends the run, and return the generator."""
-        warning = from_first(self._world, self._device, lambda: self._open(resume))
+        record = {**self._settings.record(), **self._plan.record(), **self._private}
+        warning = from_first(self._world, self._device, lambda: self._folder.open(record, resume))
         self._progress.limit(budget.ends(False))
         with closing(self._folder), caught_signals(self._progress.say) as signals, self._progress:
             done = first = self._restore(warning) if resume else 0
@@ -115,8 +117,16 @@ class TrainingRun:
     def step(self, index: int) -> None:
         """One training step, without waiting for its losses."""
         self._trainer.steps = self._plan.length(index)
-        self._means.add(self._trainer.step(index))
+        for name, value in self._trainer.step(index).items():
+            self._scalars[name].append(value)
         self._progress.advance()
+
+    def _read_means(self) -> dict[str, float]:
+        """Means of the logged scalars since the last call; until then they stay on the device."""
+        means = torch.stack([torch.stack(values).float().mean() for values in self._scalars.values()]).tolist()
+        metrics = dict(zip(self._scalars, means, strict=True))
+        self._scalars.clear()
+        return metrics
 
     def _is_on_trial(self, budget: Budget) -> bool:
         """Whether the first steps are being timed, to find out how many fit into the budget."""
@@ -147,15 +157,12 @@ class TrainingRun:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
 
-    def _open(self, resume: bool) -> str | None:
-        return self._folder.open({**self._settings.record(), **self._plan.record(), **self._private}, resume)
-
     def generator(self, done: int) -> Generator:
         """The averaged generator, now that ``done`` steps were made; it is computed once per step."""
         if self._newest is None or self._newest.training["steps"] != done:
             record = {**self._settings.record(), "steps": done, "ema_decay": EMA_DECAY}
-            trainer, nets = self._trainer, self._trainer.averaged(quick=done != self._plan.end)
-            name = self._settings.backend
+            trainer, name = self._trainer, self._settings.backend
+            nets = trainer.averaged(quick=done != self._plan.end)
             self._newest = Generator(name, trainer.backend, trainer.config, trainer.spec, nets, record)
         return self._newest
 
@@ -164,7 +171,7 @@ class TrainingRun:
 
         The state comes last: a run that is killed before that repeats all of this, so that no log line is lost.
         """
-        metrics = self._means.read()
+        metrics = self._read_means()
         self._check_finite(metrics, done, saving)
         rate = self._progress.units_per_second() * self._settings.batch_size
         if not self._world.is_first:
@@ -201,11 +208,10 @@ class TrainingRun:
         state, skipped = newest_checkpoint(self._folder, self._device)
         for sentence in [warning, *skipped] if warning else skipped:
             self._warn(sentence)
+        first = 0 if state is None else int(state["step"])
         if state is None:
-            first = 0
             self._warn(f"{self._folder.path} holds no complete checkpoint: starting at step 0.")
         else:
-            first = int(state.pop("step"))
             self._trainer.restore(state)
             self._progress.say(f"resuming at step {first}.")
         if self._world.is_first:
@@ -238,23 +244,3 @@ class TrainingRun:
             f"stopped after step {done}: {reason}. {self._folder.path} holds the state so far: genaug.load takes it, "
             "and --resume (resume=True) continues exactly from here."
         )
-
-
-class _RunningMeans:
-    """Means of logged scalars since the last read. They stay on the device until then, so no step waits for them."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, scalars: dict[str, Tensor]) -> None:
-        for name, value in scalars.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value.float()
-            self._counts[name] = self._counts.get(name, 0) + 1
-
-    def read(self) -> dict[str, float]:
-        values = torch.stack(list(self._sums.values())).tolist() if self._sums else []
-        means = {name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)}
-        self._sums.clear()
-        self._counts.clear()
-        return means

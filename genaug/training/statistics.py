@@ -10,7 +10,7 @@ on.
 
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -148,8 +148,7 @@ class _Columns:
         return self._points[:, self._next - width : self._next].reshape(shape)
 
     def normal(self, *shape: int) -> Tensor:
-        quantiles: Tensor = torch.special.ndtri(self.uniform(*shape))
-        return quantiles
+        return cast("Tensor", torch.special.ndtri(self.uniform(*shape)))
 
 
 def _draws(spec: Spec, data: Samples, seed: int, device: torch.device, count: int) -> Iterator[Inputs]:

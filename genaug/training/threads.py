@@ -5,7 +5,6 @@ thread waits for its turn in every operation, and training on fewer threads is s
 """
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,8 +12,7 @@ import torch
 
 from genaug.progress import write_line
 
-_OPERATIONS = 100  # timed at most, for no longer than:
-_SECONDS = 0.2
+_SECONDS = 0.2  # of each measurement
 _CLEARLY = 0.8
 
 
@@ -64,11 +62,8 @@ def _fastest(threads: int) -> int:
 
 def _seconds_on(threads: int) -> float:
     """The time that a small convolution takes. On an idle processor, more threads are faster."""
-    images, weight = torch.zeros(32, 16, 32, 32), torch.zeros(16, 16, 3, 3)
-    with running_on(threads), torch.no_grad():
-        torch.nn.functional.conv2d(images, weight, padding=1)
-        began, count = time.perf_counter(), 0
-        while count < _OPERATIONS and time.perf_counter() - began < _SECONDS:
-            torch.nn.functional.conv2d(images, weight, padding=1)
-            count += 1
-        return (time.perf_counter() - began) / count
+    from torch.utils.benchmark import Timer
+
+    tensors = {"x": torch.zeros(32, 16, 32, 32), "weight": torch.zeros(16, 16, 3, 3)}
+    timer = Timer("torch.nn.functional.conv2d(x, weight, padding=1)", globals=tensors, num_threads=threads)
+    return float(timer.blocked_autorange(min_run_time=_SECONDS).mean)

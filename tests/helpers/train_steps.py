@@ -1,4 +1,4 @@
-"""Run by ``test_distributed.py`` under torchrun, and imported by it: makes steps, keeps all gradients and weights."""
+"""Run by ``test_distributed.py`` under torchrun, and imported by it: makes steps and returns gradients and weights."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ class Tiny(WGANGPConfig):
 class PlainGenerator(WGANGP):
     """The ``wgan-gp`` backend with a generator that has batch normalization only if the option says so.
 
-    A critic with a gradient penalty is the case in which wrapped modules go wrong in silence.
+    With a critic and a gradient penalty, wrapped modules would give wrong gradients silently.
     """
 
     Config = Tiny
