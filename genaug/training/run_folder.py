@@ -61,6 +61,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self._claim: Claim | None = None
         self._board: Any = None
+        self._record: Mapping[str, Any] = {}
 
     @contextmanager
     def claimed(self, what: str, *, overwrite: bool, resume: bool) -> Iterator[None]:
@@ -97,7 +98,7 @@ class RunFolder:
 
     def add_to_record(self, fields: Mapping[str, Any]) -> None:
         """Write more fields into ``run.json``."""
-        self._write_record({**(self.record() or {}), **fields})
+        self._write_record({**self._record, **fields})
 
     def open(self, settings: dict[str, Any], resume: bool) -> str | None:
         """Start a run, removing an older one, or continue the one that is there.
@@ -130,6 +131,7 @@ class RunFolder:
         return warning
 
     def _write_record(self, record: Mapping[str, Any]) -> None:
+        self._record = record
         self.write({_RUN_FILE: (json.dumps(record, indent=2) + "\n").encode()})
 
     def _check_names(self) -> None:

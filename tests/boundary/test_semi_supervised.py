@@ -62,7 +62,7 @@ class SemiSupervised(Backend):
 
     def fakes(self, nets, batch, step):
         inputs = step.inputs(batch)
-        if inputs.labels is not None:  # whatever has no label gets one by turns
+        if inputs.labels is not None:  # samples without a label get the classes in turn
             turns = torch.arange(len(batch.x), device=batch.x.device) % step.spec.num_classes
             inputs = type(inputs)(inputs.latents, inputs.labels.where(inputs.labels >= 0, turns), inputs.noise)
         return Fakes(self.generate(nets, inputs), inputs)

@@ -92,7 +92,7 @@ def test_sample_i_of_a_seed_does_not_depend_on_the_number_of_samples(trained, pa
     sources = torch.stack([item[2]["source"] for item in pairs[:300]])
     samples = trained.translate(sources, seed=3)
     assert torch.equal(trained.translate(sources[:5], seed=3), samples[:5])
-    assert not torch.equal(trained.translate(sources[:5], seed=4), samples[:5])  # by its noise
+    assert not torch.equal(trained.translate(sources[:5], seed=4), samples[:5])  # different noise
 
 
 def test_missing_conditions_are_named(trained, tmp_path):

@@ -481,7 +481,7 @@ class TestImagesThatAreNotFinite:
             generator.sample(5, seed=SEED, dtype=dtype)
         with pytest.raises(InputError, match="NaN or infinite"):
             generator.decode(torch.zeros(4, 4), labels=torch.arange(4), dtype=dtype)
-        assert generator.sample(2, seed=SEED, dtype=dtype)[0].shape[0] == 2  # the third isn't asked for
+        assert generator.sample(2, seed=SEED, dtype=dtype)[0].shape[0] == 2  # without the third one
 
     def test_large_values_are_valid(self, generator, monkeypatch):
         """Their sum overflows, and they are clamped."""

@@ -187,7 +187,7 @@ class Codes(Unconditional):
         return {"c1": self.classify(nets, x).argmax(1)}
 
 
-# The ten, some of them in two ways ------------------------------------------------------------------------------------
+# Wrong backends, some in two variants ---------------------------------------------------------------------------------
 
 
 class Unbounded(Honest):
@@ -566,7 +566,7 @@ class KeepsAnUntrainedNetwork(Complete):
         return []
 
 
-TEN = {  # and what they fail besides, since that follows from it
+MAIN = {  # with all checks that they fail
     Unbounded: {"check_image_range"},
     Doubles: {"check_image_dtype"},
     IgnoresLabels: {"check_labels_reach_images"},
@@ -667,15 +667,15 @@ def test_checks_apply_to_what_a_backend_declares(register_backend):
     register_backend("honest", Honest)
     assert {check.__name__ for check in checks_of("complete")} == set(BY_NAME)
     assert {check.__name__ for check in checks_of("honest")} == set(BY_NAME) - OPTIONAL
-    assert checks_of("nonesuch") == CHECKS  # each of which then says why there is no such backend
+    assert checks_of("nonesuch") == CHECKS  # each check then says that there is no such backend
 
 
-@pytest.mark.parametrize("backend", TEN)
+@pytest.mark.parametrize("backend", MAIN)
 def test_a_wrong_backend_fails_the_check_that_says_why_and_no_other(register_backend, backend):
     register_backend("wrong", backend)
     with pytest.raises(ConformanceError, match="backend 'wrong' fails") as caught:
         check_backend("wrong")
-    assert set(re.findall(r"^  (check_\w+): ", str(caught.value), re.MULTILINE)) == TEN[backend]
+    assert set(re.findall(r"^  (check_\w+): ", str(caught.value), re.MULTILINE)) == MAIN[backend]
 
 
 @pytest.mark.parametrize("backend", OTHERS)
@@ -686,7 +686,7 @@ def test_more_ways_to_be_wrong(register_backend, backend):
 
 
 def test_there_is_a_wrong_backend_for_every_check():
-    assert set().union(*TEN.values(), OTHERS.values()) == set(BY_NAME)
+    assert set().union(*MAIN.values(), OTHERS.values()) == set(BY_NAME)
 
 
 def test_options_reach_the_backend(register_backend):

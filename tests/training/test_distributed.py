@@ -91,7 +91,7 @@ def test_a_process_that_dies_ends_the_run_and_the_last_checkpoint_loads(tmp_path
         os.kill(process_of_rank(1, process.pid), signal.SIGKILL)
         _, errors = process.communicate(timeout=120)
     finally:
-        process.terminate()  # torchrun ends its processes; one that is gone stays so
+        process.terminate()  # torchrun ends its other processes
     assert process.returncode != 0
     assert "genaug: another process of this training has ended" in errors
     assert "Traceback" not in errors.partition("ChildFailedError")[0].partition("genaug: another process")[0]
@@ -108,7 +108,7 @@ def until(condition):
 def process_of_rank(rank, launcher):
     """The id of the launcher's child that has this rank."""
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
+        with contextlib.suppress(OSError):  # the process has ended
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
             if int(parent) == launcher and f"RANK={rank}".encode() in (folder / "environ").read_bytes().split(b"\0"):
                 return int(folder.name)

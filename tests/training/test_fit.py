@@ -492,7 +492,7 @@ class TestProcesses:
         interrupted = child(stop_at=9, resume=True)
         interrupted.send_signal(signal.SIGINT)
         _, output = interrupted.communicate(timeout=120)
-        assert interrupted.returncode == -signal.SIGINT  # as Python ends on a KeyboardInterrupt nobody caught
+        assert interrupted.returncode == -signal.SIGINT  # the exit status of Python after an uncaught KeyboardInterrupt
         assert "stopped after step 10: SIGINT received" in output
         assert "KeyboardInterrupt" in output
         assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 10

@@ -87,7 +87,7 @@ def test_the_run_ends_with_the_budget(fit, tmp_path, clock, checkpoint_every):
 def test_fast_steps_are_timed_for_longer(fit, tmp_path, clock):
     clock.per_step = 0.02
     fit(tmp_path, began=clock.began, max_minutes=1, steps=100)
-    assert record(tmp_path)["planned_after"] == 80  # the first of 20, 40, 80, … with 1.2 s behind it
+    assert record(tmp_path)["planned_after"] == 80  # the first of 20, 40, 80, … after 1.2 s
 
 
 def test_steps_are_an_upper_bound(fit, tmp_path, clock):

@@ -114,7 +114,7 @@ def test_rank_0_trains_alone_and_later_all_train_together(monkeypatch):
     store, late = dist.HashStore(), []
     assert meet(store, 0, 2, CALL, True, lines.append) is None
     thread = threading.Thread(target=lambda: late.append(meet(store, 1, 2, CALL, True, lines.append)))
-    thread.start()  # it came too late for that training, and waits for the next one
+    thread.start()  # too late for that training, so it waits for the next one
     assert meet(store, 0, 2, CALL, True, lines.append) == 1
     thread.join()
     assert late == [1]

@@ -77,7 +77,7 @@ def test_the_averaged_weights_follow_their_formula_through_the_warm_up_and_after
         decay = 0.999 if index > 9_000 else (1 + index) / (10 + index)
         average = weight if average is None else decay * average + (1 - decay) * weight
         assert trainer.averaged()["generator"].weight.item() == pytest.approx(average, rel=1e-4), index
-    assert average - weight > 5  # far behind the latest: with a decay of 0.9 it would be within one
+    assert average - weight > 5  # far from the latest weight: with a decay of 0.9 it would be within one
 
 
 def test_the_averaged_networks_are_copies():
