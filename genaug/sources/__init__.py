@@ -1,1 +1,1 @@
-"""Where samples come from: generators, pools, and what is asked of any source."""
+"""Where samples come from: generators, pools, and the interface that every source has."""

@@ -1,8 +1,9 @@
-"""A generator from its folder, checked before anything of it is used."""
+"""Loading a generator from its folder, which is checked before anything in it is used."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from packaging.version import InvalidVersion, Version
@@ -27,23 +28,20 @@ from genaug.device import pick_device, torch_defaults
 from genaug.errors import FormatError, PluginError
 from genaug.sources.generator import Generator
 
-T = TypeVar("T")
-
 
 @torch_defaults()
 def load_folder(folder: Path, device: str | torch.device | None = None, again: str = AGAIN) -> Generator:
-    """The generator in a folder that ``save`` or ``fit`` wrote. ``again`` is what to do about damaged weights.
+    """The generator in a folder that ``save`` or ``fit`` wrote.
 
-    Raises what ``genaug.load`` raises for a folder.
+    ``again`` ends messages about damaged weights with what to do about them. Raises the same errors as ``genaug.load``.
     """
     manifest = read_manifest(folder)
     try:
-        backend = registry.resolve(manifest.backend, guess=False)  # the file says what brings it
+        backend = registry.resolve(manifest.backend, guess=False)  # the manifest names the package
     except PluginError as error:
-        needed = f"{manifest.distribution} {manifest.distribution_version}"
         raise PluginError(
-            f"{folder} was written with {needed}, so `{_pip_command(manifest)}` brings what is missing, if you trust "
-            f"that package: {error}"
+            f"{folder} was written with {manifest.distribution} {manifest.distribution_version}, so "
+            f"`{_pip_command(manifest)}` installs what is missing, if you trust that package: {error}"
         ) from error
     origin = _written_with(manifest, again)
     try:
@@ -53,40 +51,40 @@ def load_folder(folder: Path, device: str | torch.device | None = None, again: s
             f"{folder / CONFIG_FILE} doesn't fit the installed backend {manifest.backend!r}: "
             f"{first_problem(error)}. {origin}"
         ) from error
-    tensors = read_weights(folder, manifest.weights, again)
-    nets = _restore(manifest, backend, config, tensors, folder, origin)
+    nets = _restore(manifest, backend, config, read_weights(folder, manifest.weights, again), folder, origin)
     generator = Generator(manifest.backend, backend, config, manifest.spec, nets, manifest.training)
     return generator.to(pick_device(device))
 
 
-def _asked(question: Callable[[], T], manifest: Manifest, folder: Path, origin: str) -> T:
-    """What a backend answers about a config that may come from anywhere, and may be what it never thought of."""
+@contextmanager
+def _backend_errors(manifest: Manifest, folder: Path, origin: str) -> Iterator[None]:
+    """Around a call of the backend with a config that may come from anywhere: its errors name the file."""
     try:
-        return question()
+        yield
     except PluginError as error:
         cause = error.__cause__ or error
         raise PluginError(
-            f"backend {manifest.backend!r} can't make what {folder / CONFIG_FILE} describes "
+            f"backend {manifest.backend!r} can't build what {folder / CONFIG_FILE} describes "
             f"({type(cause).__name__}: {str(cause)[:200]}). {origin}"
         ) from error
 
 
 def _written_with(manifest: Manifest, again: str) -> str:
-    """What wrote a generator, and what to do where that doesn't fit what is installed."""
-    told = f"It was written with {manifest.distribution} {manifest.distribution_version}"
+    """Which package wrote a generator, and what to do if it doesn't fit the installed one."""
+    origin = f"It was written with {manifest.distribution} {manifest.distribution_version}"
     info = registry.discover().backends[manifest.backend]
     if info.distribution != manifest.distribution:
         return (
-            f"{told}; installed is {info.distribution} {info.version}, which brings another {manifest.backend!r}. "
-            f"Install the one that wrote it in its place, if you trust it: {_pip_command(manifest)}"
+            f"{origin}; installed is {info.distribution} {info.version}, which has a different backend of this name. "
+            f"Install the package that wrote it instead, if you trust it: {_pip_command(manifest)}"
         )
     if _is_older(info.version, manifest.distribution_version):
-        return f"{told}; installed is {info.version}, which is too old: {_pip_command(manifest)}"
-    return f"{told}; installed is {info.version}. {again}"
+        return f"{origin}; installed is {info.version}, which is too old: {_pip_command(manifest)}"
+    return f"{origin}; installed is {info.version}. {again}"
 
 
 def _pip_command(manifest: Manifest) -> str:
-    """What installs the plugin that wrote a generator. Its name and version have been checked against a pattern."""
+    """The command that installs the plugin that wrote a generator. The manifest has validated its name and version."""
     try:
         least = f">={Version(manifest.distribution_version).public}"
     except InvalidVersion:
@@ -101,8 +99,8 @@ def _is_older(version: str, other: str) -> bool:
         return False
 
 
-class _SkipInitialisation(TorchFunctionMode):
-    """Leaves ``torch.nn.init`` out: on the meta device it does nothing but import torch's compiler, for seconds."""
+class _SkipInitialization(TorchFunctionMode):
+    """Skips ``torch.nn.init``: on the meta device it does nothing but import torch's compiler, which takes seconds."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", "") == "torch.nn.init":
@@ -118,20 +116,22 @@ def _restore(
     folder: Path,
     origin: str,
 ) -> nn.ModuleDict:
-    """Build the kept networks without memory, check every name, shape, dtype and value, then put the weights in.
+    """Build the kept networks without memory, check every name, shape, dtype and value, then assign the weights.
 
-    ``origin`` ends the message where something doesn't fit: what wrote the folder, and what to do.
+    ``origin`` ends the messages: which package wrote the folder, and what to do.
     """
     spec = manifest.spec
     plain = spec.model_copy(update={"latents": ()})
-    if _asked(lambda: described(backend, config, plain), manifest, folder, origin) != spec:
+    with _backend_errors(manifest, folder, origin):
+        expected_spec = described(backend, config, plain)
+    if expected_spec != spec:
         raise FormatError(
-            f"{folder / CONFIG_FILE}: its spec isn't the one that backend {manifest.backend!r} gives for its "
-            f"config and shape. The file was changed or damaged, or the backend did. {origin}"
+            f"{folder / CONFIG_FILE}: its spec isn't the one that backend {manifest.backend!r} returns for its config "
+            f"and shape. The file was changed or damaged, or the backend has changed. {origin}"
         )
     with torch.random.fork_rng(devices=[]):
-        with torch.device("meta"), _SkipInitialisation():
-            nets = _asked(lambda: kept(backend, config, spec), manifest, folder, origin)
+        with torch.device("meta"), _SkipInitialization(), _backend_errors(manifest, folder, origin):
+            nets = kept(backend, config, spec)
         expected = nets.state_dict()
         for name in sorted(set(expected) ^ set(tensors)):
             problem = "lacks" if name in expected else "holds the unknown tensor"

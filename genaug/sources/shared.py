@@ -8,17 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from genaug.artifacts.folders import resolve, sweep, temporary_name
+from genaug.artifacts.folders import resolve, saving_to, sweep, temporary_name
 from genaug.errors import InputError, OutputExistsError, SaveError
 
 _SHM = "/dev/shm"
 
 
 class SharedArray:
-    """A numpy array, ``.array``, in shared memory. Handed to a spawned worker it is the same memory, not a copy; a copy
-    made by ``copy.deepcopy`` or ``pickle`` has shared memory of its own.
+    """A NumPy array, ``.array``, in shared memory.
 
-    Raises ``InputError`` where the shared memory is too small, before anything is written to it.
+    A spawned worker to which it is passed uses the same memory; a copy by ``copy.deepcopy`` or ``pickle`` has its own.
+
+    Raises ``InputError`` if there is too little shared memory, before anything is written to it.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: torch.dtype = torch.int64) -> None:
@@ -45,7 +46,7 @@ class SharedArray:
         (tensor,) = state
         if tensor.is_shared():
             self._tensor, self.array = tensor, tensor.numpy()
-        else:  # pickled by something else than multiprocessing: a copy, which is to be shared with its own workers
+        else:  # not pickled by multiprocessing: a copy, to be shared with its own workers
             self.__init__(tuple(tensor.shape), tensor.dtype)  # type: ignore[misc]
             self.array[...] = tensor.numpy()
 
@@ -53,8 +54,8 @@ class SharedArray:
 class FileArray:
     """An array, ``.array``, in a memory-mapped file that workers map as well.
 
-    The file is written under a temporary name beside ``path`` until ``publish``. Raises ``OutputExistsError`` where
-    ``path`` exists, ``SaveError`` where the disk is full or can't be written, before anything is mapped.
+    Until ``publish``, the file has a temporary name in the folder of ``path``. Raises ``OutputExistsError`` if ``path``
+    exists, ``SaveError`` if the disk is full or not writable, before anything is mapped.
     """
 
     def __init__(self, shape: tuple[int, ...], path: str | Path, dtype: torch.dtype) -> None:
@@ -78,23 +79,17 @@ class FileArray:
 
     def publish(self) -> None:
         """Give the file its name."""
-        came = f"{self.path} came into being while the pool was being filled; it is unchanged."
-        if os.path.lexists(self.path):
-            raise OutputExistsError(came)
-        try:
-            os.link(self._temporary, self.path)  # unlike a rename, it fails where another was faster
-            self.discard()
-        except FileExistsError as error:
-            raise OutputExistsError(came) from error
-        except OSError:
-            self._rename()
-
-    def _rename(self) -> None:
-        """For file systems without links."""
-        try:
-            os.replace(self._temporary, self.path)
-        except OSError as error:
-            raise SaveError(f"can't rename {self._temporary} to {self.path} ({error.strerror or error}).") from error
+        with saving_to(self.path, "choose another path"):
+            try:
+                os.link(self._temporary, self.path)  # unlike a rename, it fails if the file exists
+                self.discard()
+            except FileExistsError as error:
+                raise OutputExistsError(
+                    f"{self.path} was created by another program while the pool was being filled, and is unchanged."
+                ) from error
+            except OSError:  # a file system without links
+                check_new(self.path)
+                os.replace(self._temporary, self.path)
 
     def discard(self) -> None:
         """Remove the temporary file."""
@@ -109,14 +104,14 @@ class FileArray:
 
 
 def check_new(path: str | Path) -> None:
-    """Raises ``OutputExistsError`` where ``path`` exists."""
+    """Raises ``OutputExistsError`` if ``path`` exists."""
     path = resolve(path)
     if os.path.lexists(path):
         raise OutputExistsError(f"{path} exists already. Remove it or choose another path for the pool.")
 
 
 def free_bytes(folder: str) -> int | None:
-    """Bytes that can still be written under a folder; None where that can't be known."""
+    """Free bytes in the file system of a folder; None if they can't be determined."""
     try:
         stats = os.statvfs(folder)
     except (AttributeError, OSError):  # Windows has no statvfs, macOS no /dev/shm
@@ -125,7 +120,7 @@ def free_bytes(folder: str) -> int | None:
 
 
 def _reserve(file: int, nbytes: int) -> None:
-    """Allocate the blocks now: writing to a mapped hole on a full disk would kill the process."""
+    """Allocate the disk space now: writing to a mapped hole on a full disk would kill the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, nbytes)
     else:

@@ -1,4 +1,4 @@
-"""What every use asks of a source of samples, and what it checks of what it gets."""
+"""The interface of a source of samples, and checks of sources and their samples."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -15,7 +15,7 @@ from genaug.modalities.image import Image
 
 @runtime_checkable
 class Source(Protocol):
-    """Anything that samples can be drawn from: a ``Generator``, a ``SamplePool``, somebody's own pipeline."""
+    """Anything that samples can be drawn from: a ``Generator``, a ``SamplePool``, or a class of your own."""
 
     @property
     def spec(self) -> Spec: ...
@@ -36,10 +36,10 @@ class Source(Protocol):
 
 
 def supply_of(source: Any) -> list[int] | None:
-    """How many distinct samples a source has per class (one entry if it takes no labels); None: endless.
+    """The number of distinct samples of each class (one entry without labels) that a source has, or None if unlimited.
 
-    A source says so in its attribute ``supply``; one without such an attribute is endless. Raises ``InputError`` if
-    that isn't one count per class.
+    It is the source's attribute ``supply``; the supply of a source without this attribute is unlimited. Raises
+    ``InputError`` if it isn't one count per class.
     """
     supply = getattr(source, "supply", None)
     if supply is None:
@@ -56,26 +56,26 @@ def supply_of(source: Any) -> list[int] | None:
 def check_supply(source: Any, classes: Sequence[int] | Any) -> None:
     """Raises ``InputError`` if a source has no sample of one of these classes."""
     supply = supply_of(source)
-    for label in () if supply is None else classes:
-        if supply is not None and supply[label] == 0:
-            shown = class_label(label, source.spec.class_names)
-            raise InputError(f"{type(source).__name__} holds no sample of class {shown}, and some are needed.")
+    absent = [] if supply is None else [label for label in classes if supply[label] == 0]
+    if absent:
+        name = class_label(absent[0], source.spec.class_names)
+        raise InputError(f"{type(source).__name__} has no sample of class {name}, and some are needed.")
 
 
 def distinct_labels(source: Any, labels: Tensor, match: Tensor) -> Tensor:
-    """As many labels, int64, as a source can answer with a sample each that no other gets.
+    """The most labels, int64, for which a source has distinct samples.
 
-    All of ``labels`` from an endless source; else all, or fewer of each class in the same shares (by largest
-    remainder). ``match`` gives the source's class for a label.
+    All of ``labels`` if the supply suffices or is unlimited; else fewer of each class, in the same shares (by largest
+    remainder). ``match`` maps a label to the source's class.
     """
     supply = supply_of(source)
     if supply is None:
         return labels
     weights = labels.bincount(minlength=len(match))
-    asked = torch.nonzero(weights)[:, 0]
-    held = torch.as_tensor(supply, device="cpu")[match[asked]]
-    size = int(min(len(labels), *(held * len(labels) // weights[asked] + 1).tolist()))
-    while (torch.from_numpy(largest_remainder(size, weights.tolist()))[asked] > held).any():
+    classes = torch.nonzero(weights)[:, 0]
+    available = torch.as_tensor(supply, device="cpu")[match[classes]]
+    size = int(min(len(labels), *(available * len(labels) // weights[classes] + 1).tolist()))
+    while (torch.from_numpy(largest_remainder(size, weights.tolist()))[classes] > available).any():
         size -= 1
     if size == len(labels):
         return labels
@@ -88,13 +88,14 @@ def check_source(source: Any) -> Spec:
     """The spec of a source. Raises ``InputError`` for anything else."""
     if isinstance(source, str):
         raise InputError(
-            f"source must be an object with spec and sample, got the string {source!r}: genaug.load({source!r})? "
-            "For a folder of images there is SamplePool.from_dataset."
+            f"source must be an object with spec and sample, got the string {source!r}. Pass genaug.load({source!r}), "
+            "or SamplePool.from_dataset for a folder of images."
         )
     spec = getattr(source, "spec", None)
     if not isinstance(spec, Spec) or not callable(getattr(source, "sample", None)):
         raise InputError(
-            f"source must have spec and sample (see genaug.sources.source.Source), got {type(source).__name__}."
+            f"source must be an object with spec and sample (see genaug.sources.source.Source), got "
+            f"{type(source).__name__}."
         )
     return spec
 
@@ -110,6 +111,6 @@ def image_shape(spec: Spec, what: str) -> tuple[int, int, int]:
 
 
 def checked_sample(source: Source, n: int, labels: Tensor | None, seed: int) -> Tensor:
-    """``n`` raw samples from a source, on its device. Raises ``InputError`` if they aren't what its spec says."""
+    """``n`` raw samples from a source, on its device. Raises ``InputError`` if they don't fit its spec."""
     samples, _ = source.sample(n, seed=seed) if labels is None else source.sample(labels=labels, seed=seed)
     return source.spec.sample.check(samples, n, f"{type(source).__name__}.sample returned")

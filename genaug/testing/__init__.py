@@ -1,4 +1,4 @@
-"""The contract of a backend as checks that run: every backend passes them, ours and yours.
+"""The contract of a backend as executable checks, for genaug's backends and yours.
 
 ::
 
@@ -23,7 +23,8 @@ from genaug.backends import registry
 from genaug.backends.backend import parse_config
 from genaug.errors import InputError, PluginError
 from genaug.testing import (
-    image_checks as image_checks,  # importing them registers their checks
+    sampling_checks as sampling_checks,  # importing these modules registers their checks
+    side_effect_checks as side_effect_checks,
     training_checks as training_checks,
 )
 from genaug.testing.listing import CHECKS, Check
@@ -37,7 +38,7 @@ __all__ = ["CHECKS", "Check", "ConformanceError", "Result", "check_backend", "pa
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one check; ``why`` says what was wrong, or why the check was skipped."""
+    """The result of one check; ``why`` says what is wrong, or why the check was skipped."""
 
     check: str
     outcome: Literal["passed", "failed", "skipped"]
@@ -45,11 +46,11 @@ class Result:
 
 
 def check_backend(backend: str, *, config: Mapping[str, Any] | None = None) -> list[Result]:
-    """Run all checks on the installed backend of that name, on small data and for a few steps, and return the results.
+    """Run all checks on an installed backend, on small data and for a few steps, and return the results.
 
-    ``config`` holds options of the backend's own to check it under, beside those in its ``tiny``.
+    ``config`` holds options of the backend to check it with, in addition to those in its ``tiny``.
 
-    Raises ``ConformanceError`` naming every check that failed and why, ``PluginError`` where there is no such backend,
+    Raises ``ConformanceError`` with every check that failed and why, ``PluginError`` if there is no such backend, and
     ``InputError`` for options that it doesn't have.
     """
     results = list(run_checks(backend, config=config))
@@ -62,7 +63,7 @@ def check_backend(backend: str, *, config: Mapping[str, Any] | None = None) -> l
 
 
 def run_checks(backend: str, *, config: Mapping[str, Any] | None = None) -> Iterator[Result]:
-    """The results of the checks one by one, as ``check_backend`` collects them; nothing is raised for a failed one."""
+    """Yield the result of each check as it completes, like ``check_backend``, but without raising for failures."""
     recipe = registry.resolve(backend)
     parse_config(backend, recipe.Config, {**recipe.tiny, **(config or {})})
     for check in CHECKS:
@@ -74,10 +75,10 @@ def run_checks(backend: str, *, config: Mapping[str, Any] | None = None) -> Iter
             yield Result(check.__name__, "skipped", str(reason))
         except ConformanceError as error:
             yield Result(check.__name__, "failed", str(error))
-        except (Exception, SystemExit) as error:  # whatever a backend raises
-            raised = error.__cause__ if isinstance(error, PluginError) and error.__cause__ is not None else error
-            told = shorten(str(raised), 300, placeholder=" …")
-            yield Result(check.__name__, "failed", f"{type(raised).__name__}: {told} ({_place(raised, type(recipe))})")
+        except (Exception, SystemExit) as error:  # a backend may raise anything
+            cause = error.__cause__ if isinstance(error, PluginError) and error.__cause__ is not None else error
+            message = shorten(str(cause), 300, placeholder=" …")
+            yield Result(check.__name__, "failed", f"{type(cause).__name__}: {message} ({_place(cause, type(recipe))})")
         else:
             yield Result(check.__name__, "passed")
 
@@ -85,9 +86,9 @@ def run_checks(backend: str, *, config: Mapping[str, Any] | None = None) -> Iter
 def parametrize_with_checks(
     backends: Sequence[str], *, config: Mapping[str, Any] | None = None
 ) -> "pytest.MarkDecorator":
-    """A pytest decorator for ``def test_backend(backend, check): check(backend)``: one case a check and backend.
+    """A pytest decorator for ``def test_backend(backend, check): check(backend)``, with a case per check and backend.
 
-    ``config`` is as in ``check_backend``. Raises ``InputError`` for a name that isn't in a list.
+    ``config`` is as in ``check_backend``. Raises ``InputError`` for a single name instead of a list.
     """
     if isinstance(backends, str):
         raise InputError(f"backends must be a list of names: parametrize_with_checks([{backends!r}]).")
@@ -105,13 +106,13 @@ def checks_of(backend: str) -> list[Check]:
     """The checks that apply to an installed backend by what it declares; all of them if it can't be imported."""
     try:
         recipe = registry.resolve(backend)
-    except PluginError:  # whose checks say why
+    except PluginError:  # each check then raises it
         return CHECKS
     return [check for check in CHECKS if check.applies(recipe)]
 
 
 def _place(error: BaseException, backend: type) -> str:
-    """Where in the backend's own package an error came up, else where it did at all: "networks.py, line 12"."""
+    """Where an error was raised, if possible in the backend's own package: "networks.py, line 12"."""
     frames = extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(Path(getfile(backend)).parent)]
     last = (own or frames)[-1]

@@ -1,4 +1,4 @@
-"""How a check becomes a function of a backend's name."""
+"""The list of checks, which are functions of a backend's name."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -11,10 +11,10 @@ from genaug.testing.subject import Subject
 
 
 class Check(Protocol):
-    """One promise of the contract.
+    """A check of one part of the contract.
 
-    Raises ``ConformanceError`` where the backend breaks it, ``unittest.SkipTest`` where it doesn't apply; what the
-    backend itself raises comes through as it is.
+    Raises ``ConformanceError`` if the backend breaks it and ``unittest.SkipTest`` if it doesn't apply; exceptions of
+    the backend itself are propagated.
     """
 
     __name__: str
@@ -28,9 +28,9 @@ CHECKS: list[Check] = []
 
 
 def check(applies: Callable[[Backend], bool] = lambda _: True) -> Callable[[Callable[[Subject], None]], Check]:
-    """Register a check in ``CHECKS``, for the backends that it applies to by what they declare.
+    """Register a check in ``CHECKS``; ``applies`` says whether it applies to a backend, by what that declares.
 
-    torch's global RNG is as before after it ran.
+    A check leaves torch's global RNG as it was.
     """
 
     def register(body: Callable[[Subject], None]) -> Check:
@@ -53,5 +53,5 @@ def of_images(backend: Backend) -> bool:
 
 
 def offering(method: str) -> Callable[[Backend], bool]:
-    """Whether a backend has an optional method of its own."""
+    """Whether a backend implements an optional method."""
     return lambda backend: backend.offers(method)

@@ -1,4 +1,4 @@
-"""What a backend is checked on: small data sets, a few training steps, and the images that come of them."""
+"""The subject of a check: a backend on a small dataset, with a few training steps and the resulting samples."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from genaug.backends.latents import latent_rows, noise_rows
 from genaug.backends.spec import Condition, Spec
 from genaug.data.reading import Samples
 from genaug.modalities.known import MODALITIES
-from genaug.training.distributed import Share
+from genaug.training.distributed import World
 from genaug.training.streams import Batches, TrainingStep
 from genaug.training.trainer import Trainer
 
@@ -27,12 +27,18 @@ CPU = torch.device("cpu")
 
 
 class ConformanceError(AssertionError):
-    """A backend broke its contract; the message says how, and what the contract is."""
+    """A backend breaks its contract; the message says how, and what the contract is."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises ``ConformanceError`` with this message unless the condition holds."""
+    if not condition:
+        raise ConformanceError(message)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A backend by name, with the options to check it under."""
+    """A backend by name, with the options to check it with."""
 
     name: str
     options: Mapping[str, Any]
@@ -45,7 +51,7 @@ class Subject:
 
 
 class Case:
-    """One instance of a backend on one data set. Everything random in it follows from seeds."""
+    """An instance of a backend on a dataset. Everything random in it depends on seeds."""
 
     def __init__(self, backend: Backend, config: Any, data: Samples) -> None:
         self.backend, self.config, self.data = backend, config, data
@@ -56,7 +62,7 @@ class Case:
         return self.backend.offers("players")
 
     def build(self) -> nn.ModuleDict:
-        """Fresh networks; always the same ones, where the backend is reproducible."""
+        """New networks, with the same weights each time if the backend is reproducible."""
         torch.manual_seed(0)
         return self.backend.build(self.config, self.spec)
 
@@ -64,7 +70,7 @@ class Case:
         return Trainer(self.backend, self.config, self.data, seed=seed, batch_size=BATCH, dtype=dtype)
 
     def train(self, trainer: Trainer, steps: range) -> dict[str, Tensor]:
-        """Make these steps of a training; returns what the last one logged."""
+        """Make these steps of a training; returns the log of the last one."""
         log: dict[str, Tensor] = {}
         trainer.nets.train()
         for index in steps:
@@ -73,7 +79,7 @@ class Case:
 
     @cached_property
     def networks(self) -> nn.ModuleDict:
-        """Networks after a few steps of training, where the backend can be trained; in evaluation mode."""
+        """Networks in evaluation mode, after a few steps of training if the backend can be trained."""
         if not self.is_trainable:
             return self.build().eval()
         trainer = self.trainer()
@@ -87,49 +93,51 @@ class Case:
         return torch.arange(n) % self.spec.num_classes if self.spec.takes_labels else None
 
     def step(self, nets: nn.ModuleDict, index: int = 0) -> TrainingStep:
-        """What the trainer would lend to the losses in a step."""
+        """The ``Step`` that the trainer passes to losses."""
         parameters = list(nets.parameters())
         step = TrainingStep(
-            self.config, self.spec, parameters, seed=0, device=CPU, dtype=torch.float32, share=Share(), policy=()
+            self.config, self.spec, parameters, seed=0, device=CPU, dtype=torch.float32, world=World(), policy=()
         )
         step.begin(index)
         return step
 
-    def look(self, method: str, *labels: Tensor | None) -> Any:
-        """What an optional method returns for six of the data's samples, with the kept networks after some training."""
-        kept = nn.ModuleDict({role: self.networks[role] for role in self.backend.keeps})
+    def observe(self, method: str, *labels: Tensor | None) -> Any:
+        """What an optional method returns for six samples of the data, with the kept networks after some training."""
+        nets, x = self._kept(self.networks), self.spec.sample.encode(self.data.x[:6])
         with torch.no_grad():
-            return getattr(self.backend, method)(kept.eval(), self.spec.sample.encode(self.data.x[:6]), *labels)
+            return getattr(self.backend, method)(nets, x, *labels)
 
     def batch(self) -> Batch:
-        return Batches(self.data, self.spec, BATCH, 0, CPU, Share()).batch(0)
+        return Batches(self.data, self.spec, BATCH, 0, CPU, World()).batch(0)
 
     def inputs(self, n: int, seed: int = 0) -> Inputs:
-        """Inputs of ``n`` samples, always the same ones, of all classes in turn, with the data's conditions."""
+        """The inputs of ``n`` samples for a seed, of all classes in turn, with the data's conditions."""
         rows = torch.arange(n) % len(self.data.x)
         conditions = {c.name: c.sample.encode(self.data.conditions[c.name][rows]) for c in self.spec.conditions}
         return Inputs(self.latents(n, seed), self.labels(n), noise_rows(seed, 0, n, CPU), conditions)
 
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
-        """What the backend makes of these, in evaluation mode, with no other networks than those that it keeps.
+        """The backend's samples of these inputs, in evaluation mode, with only the kept networks.
 
-        Every call draws the same noise, so that samples differ by what is passed only.
+        Every call draws the same noise, so that samples differ only if the inputs do.
         """
-        kept = nn.ModuleDict({role: nets[role] for role in self.backend.keeps})
         values = (*inputs.latents.values(), *inputs.conditions.values(), inputs.labels)
         n = next((len(rows) for rows in values if rows is not None), 1)
         inputs = replace(inputs, noise=noise_rows(0, 0, n, CPU))
         with torch.no_grad():
-            return self.backend.generate(kept.eval(), inputs)
+            return self.backend.generate(self._kept(nets), inputs)
+
+    def _kept(self, nets: nn.ModuleDict) -> nn.ModuleDict:
+        return nn.ModuleDict({role: nets[role] for role in self.backend.keeps}).eval()
 
     def samples(self, nets: nn.ModuleDict, n: int = 6) -> Tensor:
-        """``n`` samples, always of the same inputs, and of all classes in turn."""
+        """``n`` samples of the same inputs each time, of all classes in turn."""
         return self.generate(nets, self.inputs(n))
 
-    def turns(
+    def losses(
         self, nets: nn.ModuleDict, step: TrainingStep, batch: Batch
     ) -> Iterator[tuple[str, Loss, list[nn.Parameter]]]:
-        """Each player's loss of one turn, and the parameters that it is for; the others are frozen meanwhile."""
+        """Each player's name, its loss and its parameters; all other parameters are frozen at that time."""
         for player in self.backend.players(self.config, nets):
             group = list(player.parameters)
             nets.requires_grad_(False)
@@ -139,9 +147,9 @@ class Case:
 
 
 def small_data(backend: Backend, shape: tuple[int, ...], labelled: bool) -> Samples:
-    """48 noisy samples of three patterns, one for each class, with whatever conditions the backend needs.
+    """48 noisy samples of three patterns, one for each class, with the conditions that the backend needs.
 
-    ``shape`` is that of images; other modalities have examples of one shape.
+    ``shape`` is the shape of images; other modalities have examples of a fixed shape.
     """
     modality, labels = MODALITIES[backend.modalities[0]], torch.arange(48) % CLASSES
     x = modality.examples(labels, shape)

@@ -1,4 +1,4 @@
-"""Two modes under which torch runs as ever, and which see every operation that a backend calls."""
+"""Two modes that observe every torch operation of a backend without changing its results."""
 
 from typing import Any
 
@@ -9,14 +9,15 @@ from torch.utils._pytree import tree_leaves
 
 from genaug.testing.subject import ConformanceError
 
-# What may take tensors of two devices: moving from one to the other, and indexing with integers that lie elsewhere.
+# Operations on tensors of two devices: moving from one to the other, and indexing with integers on another device.
 _MAY_MIX = {"to", "type_as", "copy_", "__getitem__", "__setitem__", "index_put_"}
 
 
 class OneDevice(TorchFunctionMode):
-    """Raises ``ConformanceError`` where an operation takes tensors of several devices; scalars don't count.
+    """Raises ``ConformanceError`` if an operation gets tensors on several devices; scalars don't count.
 
-    On the meta device alone several operations (linear, conv2d, matmul, embedding, cat) accept what a GPU would refuse.
+    The meta device doesn't suffice: several operations (linear, conv2d, matmul, embedding, cat) accept what a GPU
+    wouldn't.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -25,18 +26,18 @@ class OneDevice(TorchFunctionMode):
         devices = {str(tensor.device) for tensor in tensors}
         if len(devices) > 1 and getattr(func, "__name__", "") not in _MAY_MIX:
             raise ConformanceError(
-                f"{resolve_name(func) or func} was given tensors on {' and '.join(sorted(devices))}. Create tensors on "
-                "the device of the latents or images (device=x.device, zeros_like), and keep constants in buffers."
+                f"{resolve_name(func) or func} got tensors on {' and '.join(sorted(devices))}. Create tensors on the "
+                "device of the latents or images (device=x.device, zeros_like), and keep constants in buffers."
             )
         return func(*args, **kwargs)
 
 
 class LiveBytes(TorchFunctionMode):
-    """Knows the memory of all tensors made under it, and how much of that is still held by anybody."""
+    """Tracks the memory of all tensors that are created within the mode, and how much of it is still in use."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._made: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._storages: dict[int, tuple[StorageWeakRef, int]] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -44,10 +45,10 @@ class LiveBytes(TorchFunctionMode):
             if isinstance(leaf, Tensor) and leaf.device.type == "cpu":
                 storage = leaf.untyped_storage()
                 reference = StorageWeakRef(storage)
-                self._made.setdefault(reference.cdata, (reference, storage.nbytes()))
+                self._storages.setdefault(reference.cdata, (reference, storage.nbytes()))
         return result
 
     def count(self) -> int:
-        """Bytes that are still held."""
-        self._made = {key: made for key, made in self._made.items() if not made[0].expired()}
-        return sum(size for _, size in self._made.values())
+        """Bytes that are still in use."""
+        self._storages = {key: item for key, item in self._storages.items() if not item[0].expired()}
+        return sum(size for _, size in self._storages.values())

@@ -1,4 +1,4 @@
-"""Callbacks of a training: what looks at it now and then, at the steps that are logged."""
+"""Callbacks of a training, called at the steps that are logged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
 from genaug.sources.generator import Generator
 from genaug.training.run_folder import RunFolder
 
-_DISCRIMINATOR_HAS_WON = 0.99
-_STEPS = 500
-_PER_CLASS = 64
+_DISCRIMINATOR_HAS_WON = 0.99  # share of pairs
+_STEPS = 500  # for which it has to stay above that
+_PER_CLASS = 64  # samples that are compared
 _UNLABELED = 512
 _CLASSES = 20
-_COLLAPSED = 0.5
+_COLLAPSED = 0.5  # of the distance between real samples
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Snapshot:
     """A training after ``step`` steps.
 
     ``metrics`` are means since the last snapshot, by name, such as "loss/generator"; what a callback adds to them is
-    logged. ``saving`` tells whether a checkpoint follows. ``generator()`` returns the averaged generator, which takes a
-    moment. ``folder`` is the run's. ``say(text)`` prints a line.
+    logged. ``saving`` says whether a checkpoint follows. ``generator()`` returns the averaged generator, which takes a
+    moment. ``folder`` is the run's folder. ``say(text)`` prints a line.
     """
 
     step: int
@@ -43,13 +43,13 @@ class Snapshot:
 
 
 Callback = Callable[[Snapshot], None]
-"""Called in the process of rank 0 at every logged step, before its checkpoint; what it raises ends the training."""
+"""Called in the process of rank 0 at every logged step, before its checkpoint; an exception ends the training."""
 
 
 class DiscriminatorGuard:
     """Warns once if the discriminator has won for 500 steps, for backends that log ``real_above_fake``.
 
-    That is the share of pairs whose real sample scores higher; 0.5 is a draw.
+    That is the share of pairs in which the real sample scores higher; 0.5 is chance.
     """
 
     def __init__(self) -> None:
@@ -65,31 +65,31 @@ class DiscriminatorGuard:
         elif step - self._since >= _STEPS and not self._warned:
             self._warned = True
             snapshot.say(
-                f"warning: since step {self._since} the discriminator tells real from generated in {share:.1%} of "
+                f"warning: since step {self._since} the discriminator has told real from generated in {share:.1%} of "
                 "pairs: it has won, and the generator learns little from it. Try --augment (few images), a stronger "
-                "gradient penalty or a lower learning rate (--set; the backend's README has its options)."
+                "gradient penalty or a lower learning rate (--set; see the options in the backend's README)."
             )
 
 
 class SampleGrids:
-    """At every checkpoint: a grid of samples from fixed latents, and their diversity against the training samples'.
+    """At every checkpoint, draws a grid of samples from fixed latents and measures their diversity.
 
-    ``diversity`` is the mean distance between samples of one class (of all, without labels) over that between training
-    samples: near 0 if each class has become one sample and the latents are ignored, about 1 if samples differ as real
-    ones do. ``diversity_same_category``, for generators with categorical latents, is the same between samples that
-    share those as well: near 0 if each of several generators has one sample per class, which the first figure doesn't
-    show. A generator with conditions has no grid.
+    ``diversity`` is the mean distance between samples of one class (of all, without labels), divided by that between
+    training samples: near 0 if the generator makes a single sample per class and ignores the latents, about 1 if
+    samples differ as much as real ones. ``diversity_same_category``, for generators with categorical latents, compares
+    samples with the same categories: near 0 if each of several generators makes a single sample per class, which
+    ``diversity`` doesn't show. There is no grid for a generator with conditions.
     """
 
     def __init__(self, data: Samples, spec: Spec, folder: RunFolder) -> None:
         self._folder, self._spec = folder, spec
         labels = data.labels if spec.takes_labels and data.labels is not None else torch.zeros(len(data.x))
         compared = torch.nonzero(torch.isin(labels, labels[labels >= 0].unique()[:_CLASSES])).flatten()
-        few = compared[first_per_class(labels[compared], _PER_CLASS if spec.takes_labels else _UNLABELED)]
-        self._labels = labels[few]
+        rows = compared[first_per_class(labels[compared], _PER_CLASS if spec.takes_labels else _UNLABELED)]
+        self._labels = labels[rows]
         self._real_distance = 0.0
-        if len(few) and int(self._labels.unique(return_counts=True)[1].max()) >= 2:
-            self._real_distance = within_class_distance(spec.sample.flatten(data.x[few]), self._labels)
+        if len(rows) and int(self._labels.unique(return_counts=True)[1].max()) >= 2:
+            self._real_distance = within_class_distance(spec.sample.flatten(data.x[rows]), self._labels)
 
     def __call__(self, snapshot: Snapshot) -> None:
         if not snapshot.saving or self._spec.conditions:
@@ -101,9 +101,9 @@ class SampleGrids:
             snapshot.say(f"warning: no sample grid after step {snapshot.step}: {error}")
 
     def _draw(self, generator: Generator, step: int) -> None:
-        wanted = sheet_labels(self._spec.num_classes) if self._spec.takes_labels else torch.zeros(100)
-        samples = self._sample(generator, wanted, seed=0)
-        block = Block(samples, wanted if self._spec.takes_labels else None)
+        labels = sheet_labels(self._spec.num_classes) if self._spec.takes_labels else torch.zeros(100)
+        samples = self._sample(generator, labels, seed=0)
+        block = Block(samples, labels if self._spec.takes_labels else None)
         grid = draw_sheet(block, classes=self._spec.class_names, sample=self._spec.sample)
         self._folder.write({f"samples/step-{step:08d}.png": encode_png(grid)})
 
@@ -114,21 +114,21 @@ class SampleGrids:
         categories = [latent for latent in self._spec.latents if isinstance(latent, Categorical) and latent.size > 1]
         shared = {latent.name: latent_rows(latent, 1, 0, len(self._labels)) for latent in categories}
         samples = flatten(self._sample(generator, self._labels, seed=1, **shared))
-        found = {"diversity": within_class_distance(samples, self._labels) / self._real_distance}
+        figures = {"diversity": within_class_distance(samples, self._labels) / self._real_distance}
         if shared:
             others = flatten(self._sample(generator, self._labels, seed=2, **shared))
-            found["diversity_same_category"] = pair_distance(samples, others) / self._real_distance
-        least = min(found, key=lambda name: found[name])
-        if found[least] < _COLLAPSED:
-            which = "one class" if least == "diversity" else f"one class and one {' and '.join(shared)}"
+            figures["diversity_same_category"] = pair_distance(samples, others) / self._real_distance
+        name, value = min(figures.items(), key=lambda item: item[1])
+        if value < _COLLAPSED:
+            group = "one class" if name == "diversity" else f"one class and one {' and '.join(shared)}"
             snapshot.say(
-                f"warning: at step {snapshot.step} samples of {which} differ {found[least]:.0%} as much as real ones: "
-                "the generator repeats itself. Such samples add little; train longer, or try --augment or another loss."
+                f"warning: at step {snapshot.step} samples of {group} differ {value:.0%} as much as real ones: the "
+                "generator repeats itself. Such samples add little; train longer, or try --augment or another loss."
             )
-        snapshot.metrics.update({name: round(value, 4) for name, value in found.items()})
+        snapshot.metrics.update({name: round(value, 4) for name, value in figures.items()})
 
     def _sample(self, generator: Generator, labels: Tensor, seed: int, **latents: Any) -> Tensor:
-        """As many samples as ``labels``, with these labels if the generator takes them, on the CPU."""
+        """One sample per entry of ``labels``, of that label if the generator takes labels, on the CPU."""
         if self._spec.takes_labels:
             return generator.sample(labels=labels, seed=seed, **latents)[0].cpu()
         return generator.sample(len(labels), seed=seed, **latents)[0].cpu()

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: written whole, checked by hash, the newest whole one is used."""
+"""Checkpoints of a training run: written atomically and verified by hash; the newest complete one is used."""
 
 import hashlib
 import io
@@ -6,12 +6,12 @@ import json
 import re
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from genaug.artifacts.json_files import check, read_json
+from genaug.artifacts.json_files import read_json
 from genaug.artifacts.paths import reading_from
 from genaug.errors import FormatError
 from genaug.training.run_folder import RunFolder
@@ -20,69 +20,55 @@ KEEP = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")
 
 
-class _Strict(BaseModel):
+class _Seal(BaseModel):
+    """The hash and size of a checkpoint's bytes, and the identity of its run."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
-
-class _Seal(_Strict):
-    """What a checkpoint must be, to the byte, and the run that it is of."""
-
     sha256: str
-    size: Annotated[int, Field(ge=0)]
+    size: int
     run: str
 
 
-class _State(_Strict):
-    step: Annotated[int, Field(ge=0)]
-    nets: dict[str, Any]
-    ema: dict[str, Any]
-    optimizers: list[dict[str, Any]]
-
-
-_SEAL, _STATE = TypeAdapter(_Seal), TypeAdapter(_State)
+_SEAL = TypeAdapter(_Seal)
 
 
 def write_checkpoint(folder: RunFolder, step: int, state: dict[str, Any]) -> None:
-    """Write ``step-<number>.pt`` and its seal into a run's folder, then drop all but the newest ``KEEP``.
+    """Write ``step-<number>.pt`` and its seal into a run's folder, then remove all but the newest ``KEEP``.
 
-    The seal holds the hash and the run that the checkpoint is of. Checkpoints of later steps go as well: the run fell
-    back behind them, since they are damaged.
+    Checkpoints of later steps are removed as well: they are damaged, since the run was resumed before them.
 
-    Raises ``SaveError`` where writing fails; older checkpoints are then untouched.
+    Raises ``SaveError`` if writing fails; older checkpoints are then untouched.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
     name = f"step-{step:08d}.pt"
-    place = folder.checkpoints.name
-    seal = json.dumps({**_seal(content), "run": folder.identity})
-    folder.write({f"{place}/{name}": content, f"{place}/{name}.json": seal.encode()})
-    paths = _found(folder.checkpoints)
-    this = paths.index(folder.checkpoints / name)
-    old = [f"{place}/{path.name}" for path in paths[:this] + paths[this + KEEP :]]
-    folder.remove([*old, *(f"{name}.json" for name in old)])
+    parent = folder.checkpoints.name
+    seal = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "run": folder.identity}
+    folder.write({f"{parent}/{name}": content, f"{parent}/{name}.json": json.dumps(seal).encode()})
+    paths = _checkpoints(folder.checkpoints)
+    index = paths.index(folder.checkpoints / name)
+    obsolete = [f"{parent}/{path.name}" for path in paths[:index] + paths[index + KEEP :]]
+    folder.remove([*obsolete, *(f"{name}.json" for name in obsolete)])
 
 
 def newest_checkpoint(folder: RunFolder, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
-    """The state of the run's newest complete checkpoint, or None, and a sentence for each one that was passed over.
+    """The state of the run's newest complete checkpoint, or None, and a sentence for each one that was skipped.
 
     Raises ``ReadError`` for one that can't be read, since it may be complete.
     """
-    passed_over: list[str] = []
-    for path in _found(folder.checkpoints):
+    skipped: list[str] = []
+    for path in _checkpoints(folder.checkpoints):
         seal = _read_seal(path)
-        state = None if seal is None else _read(path, seal, device)
+        state = None if seal is None else _read_state(path, seal, device)
         if seal is None or state is None:
-            passed_over.append(f"{path} is damaged and was passed over.")
+            skipped.append(f"{path} is damaged and was skipped.")
         elif seal.run != folder.identity:
-            passed_over.append(f"{path} is a checkpoint of another run and was passed over.")
+            skipped.append(f"{path} is a checkpoint of another run and was skipped.")
         else:
-            return state, passed_over
-    return None, passed_over
-
-
-def _seal(content: bytes) -> dict[str, Any]:
-    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+            return state, skipped
+    return None, skipped
 
 
 def _read_seal(path: Path) -> _Seal | None:
@@ -97,8 +83,8 @@ def _read_seal(path: Path) -> _Seal | None:
         return None
 
 
-def _read(path: Path, seal: _Seal, device: torch.device) -> dict[str, Any] | None:
-    """The state in a checkpoint; None if it isn't what its seal says, or no state of a run at that step."""
+def _read_state(path: Path, seal: _Seal, device: torch.device) -> dict[str, Any] | None:
+    """The state in a checkpoint; None if its bytes don't match its seal or aren't a state at that step."""
     with reading_from(path):
         try:
             if path.stat().st_size != seal.size:
@@ -107,12 +93,11 @@ def _read(path: Path, seal: _Seal, device: torch.device) -> dict[str, Any] | Non
             if hashlib.sha256(content).hexdigest() != seal.sha256:
                 return None
             state: Any = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-            check(state, _STATE, str(path), "")
         except torch.OutOfMemoryError:
             raise
-        except (FormatError, UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError):
+        except (UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError):
             return None
-    return dict(state) if state["step"] == _step(path) else None
+    return state if isinstance(state, dict) and state.get("step") == _step(path) else None
 
 
 def _step(path: Path) -> int:
@@ -120,12 +105,12 @@ def _step(path: Path) -> int:
 
 
 def newest_step(folder: Path) -> int | None:
-    """The step of the newest checkpoint, whole or not; None where there is none."""
-    return next(map(_step, _found(folder)), None)
+    """The step of the newest checkpoint, complete or not; None if there is none."""
+    return next(map(_step, _checkpoints(folder)), None)
 
 
-def _found(folder: Path) -> list[Path]:
-    """Checkpoints, newest first."""
+def _checkpoints(folder: Path) -> list[Path]:
+    """Paths of checkpoints, newest first."""
     with reading_from(folder):
         if not folder.is_dir():
             return []

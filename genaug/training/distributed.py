@@ -1,7 +1,7 @@
-"""Several processes on one training: launched by ``torchrun``, gradients averaged with one flat all-reduce.
+"""Training in several processes: started by ``torchrun``, gradients averaged with one flat all-reduce.
 
 Modules stay unwrapped: DistributedDataParallel gives silently wrong gradients when the adversarial loss and a gradient
-penalty run in separate backwards.
+penalty run in separate backward passes.
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _ENVIRONMENT = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 _alone: ContextVar[bool] = ContextVar("alone", default=False)
-_store: "Store | None" = None  # torchrun's, or the one that rank 0 keeps for the others while it lives
+_store: "Store | None" = None  # torchrun's; rank 0 may host it, so it lives as long as the process
 
 
 class Link:
-    """Holds the process group of a training, so that nothing else does when the training is over.
+    """The only reference to the process group of a training, so that the group is gone when the training is over.
 
-    A group that lives until the interpreter ends has threads that can abort the process then.
+    A group that lives until the interpreter exits has threads that can abort the process then.
     """
 
     group: Any = None
@@ -42,25 +42,29 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Share:
-    """This process's part of a global batch: the ``rank``-th of ``size`` equal slices."""
+class World:
+    """The processes that train together: this one's ``rank`` and their number, ``size``.
+
+    Each process gets one of ``size`` equal slices of every global batch, in the order of the ranks.
+    """
 
     rank: int = 0
     size: int = 1
     link: Link = field(default_factory=Link, compare=False, repr=False)
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         """Whether this is the process that writes."""
         return self.rank == 0
 
-    def of(self, rows: Tensor) -> Tensor:
-        each = len(rows) // self.size
-        return rows[self.rank * each : (self.rank + 1) * each]
+    def local(self, rows: Tensor) -> Tensor:
+        """This process's slice of the rows of a global batch."""
+        count = len(rows) // self.size
+        return rows[self.rank * count : (self.rank + 1) * count]
 
 
 def is_first() -> bool:
-    """Whether this is the process of rank 0, before it has joined those of the caller's process group or torchrun's."""
+    """Whether this process has rank 0 in the caller's process group or under torchrun, before a training joins it."""
     if _alone.get():
         return True
     if dist.is_available() and dist.is_initialized():
@@ -70,7 +74,7 @@ def is_first() -> bool:
 
 @contextmanager
 def training_alone() -> Iterator[None]:
-    """Inside, this process trains without the others of its process group."""
+    """In this context, the process trains without the others of its process group."""
     token = _alone.set(True)
     try:
         yield
@@ -79,137 +83,138 @@ def training_alone() -> Iterator[None]:
 
 
 @contextmanager
-def joined(
+def process_group(
     device: torch.device,
     batch_size: int,
     call: Mapping[str, Any] | None = None,
     show: bool = False,
     problem: GenaugError | None = None,
-) -> Iterator[tuple[Share, torch.device]]:
-    """Join the processes of the caller's process group, or else those that torchrun started; gives this one's share
-    and its device. ``call`` is what has to be the same in all of them, and ``problem`` why rank 0 can't train, see
-    ``meet``.
+) -> Iterator[tuple[World, torch.device]]:
+    """Join the processes of the caller's process group, or else those that torchrun started.
 
-    Raises ``InputError`` if the batch can't be cut into equal shares, and ``problem``.
+    Yields the world and this process's device. ``call`` is what has to be the same in all processes, and ``problem``
+    the reason why rank 0 can't train; see ``meet``.
+
+    Raises ``InputError`` if the batch can't be divided equally among the processes, and ``problem``.
     """
-    theirs = dist.is_available() and dist.is_initialized()
-    size = dist.get_world_size() if theirs else int(os.environ.get("WORLD_SIZE", "1"))
+    external = dist.is_available() and dist.is_initialized()
+    size = dist.get_world_size() if external else int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or _alone.get():
         if problem is not None:
             raise problem
-        yield Share(), device
+        yield World(), device
         return
-    if not theirs:
+    if not external:
         _check_divisible(batch_size, size)
-    rank, store = (dist.get_rank(), dist.distributed_c10d._get_default_store()) if theirs else _torchruns_store()
+    rank, store = (dist.get_rank(), dist.distributed_c10d._get_default_store()) if external else _torchrun_store()
     if device.type == "cuda" and device.index is None:
-        local = os.environ.get("LOCAL_RANK")
-        device = torch.device("cuda", torch.cuda.current_device() if local is None else int(local))
+        local_rank = os.environ.get("LOCAL_RANK")
+        device = torch.device("cuda", torch.cuda.current_device() if local_rank is None else int(local_rank))
     with ExitStack() as stack:
         if device.type == "cuda":
             stack.enter_context(torch.cuda.device(device))
-        with _answers():
-            call, say = {"out": "", **(call or {})}, write_line if show else _silent
-            number = meet(store, rank, size, call, theirs, say, problem)
+        with _lost_process_errors():
+            say = write_line if show else lambda _: None
+            number = meet(store, rank, size, {"out": "", **(call or {})}, external, say, problem)
         if number is None:
-            yield Share(), device
+            yield World(), device
             return
         _check_divisible(batch_size, size)
         link, backend = Link(), "nccl" if device.type == "cuda" else "gloo"
-        with _answers():
-            if theirs:  # one of our own: it fits the device, and doesn't mix with what else goes on in theirs
+        with _lost_process_errors():
+            if external:  # a separate group fits the device and doesn't interfere with the caller's operations
                 link.group = dist.new_group(backend=backend)
             else:
-                place = dist.PrefixStore(f"genaug/group/{number}", store)  # type: ignore[attr-defined]
-                dist.init_process_group(backend, store=place, rank=rank, world_size=size)
+                prefixed = dist.PrefixStore(f"genaug/group/{number}", store)  # type: ignore[attr-defined]
+                dist.init_process_group(backend, store=prefixed, rank=rank, world_size=size)
                 link.group = dist.group.WORLD
         stack.callback(link.close)
-        yield Share(rank, size, link), device
+        yield World(rank, size, link), device
 
 
 def _check_divisible(batch_size: int, size: int) -> None:
     if batch_size % size:
-        raise InputError(f"batch_size is {batch_size}, which {size} processes can't share equally. Use a multiple.")
+        raise InputError(
+            f"batch_size is {batch_size}, which can't be divided equally among {size} processes. Use a multiple of "
+            f"{size}."
+        )
 
 
-def _silent(_: str) -> None: ...
-
-
-def _torchruns_store() -> tuple[int, "Store"]:
+def _torchrun_store() -> tuple[int, "Store"]:
     """This process's rank and the store that the environment names."""
     global _store
     missing = [name for name in _ENVIRONMENT if name not in os.environ]
     if missing:
         raise InputError(
-            f"the environment has WORLD_SIZE={os.environ['WORLD_SIZE']}, but no {' or '.join(missing)}. torchrun sets "
-            "all of them; to train in a single process, unset WORLD_SIZE."
+            f"the environment sets WORLD_SIZE={os.environ['WORLD_SIZE']}, but not {' or '.join(missing)}. torchrun "
+            "sets all of them; to train in a single process, unset WORLD_SIZE."
         )
     if _store is None:
-        with _answers():
+        with _lost_process_errors():
             _store, _, _ = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
     return int(os.environ["RANK"]), _store
 
 
-def from_first(share: Share, device: torch.device, action: "Callable[[], _T]") -> _T:
-    """What ``action`` returns in the process of rank 0, in all processes; its ``GenaugError`` is raised in all."""
-    if share.size == 1:
+def from_first(world: World, device: torch.device, action: "Callable[[], _T]") -> _T:
+    """In all processes, the result of ``action`` in the process of rank 0; its ``GenaugError`` is raised in all."""
+    if world.size == 1:
         return action()
     outcome: list[Any] = [None, None]
-    if share.first:
+    if world.is_first:
         try:
             outcome[0] = action()
         except GenaugError as error:
             outcome[1] = error
-    with _answers():
-        dist.broadcast_object_list(outcome, 0, group=share.link.group, device=device)
+    with _lost_process_errors():
+        dist.broadcast_object_list(outcome, 0, group=world.link.group, device=device)
     if outcome[1] is not None:
         raise outcome[1]
-    result: _T = outcome[0]
-    return result
+    return cast("_T", outcome[0])
 
 
-def average_gradients(parameters: Sequence[nn.Parameter], share: Share) -> None:
-    """Replace each gradient by its mean over the processes, in one all-reduce of all of them.
+def average_gradients(parameters: Sequence[nn.Parameter], world: World) -> None:
+    """Replace each gradient by its mean over the processes, in a single all-reduce.
 
-    A parameter that has one in some processes only counts as having 0 in the others, and has the mean in all.
+    If only some processes have a gradient for a parameter, it counts as 0 in the others, and all get the mean.
     """
-    if share.size == 1:
+    if world.size == 1:
         return
     gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-    there = torch.tensor([p.grad is not None for p in parameters]).to(gradients[0])
-    flat = torch.cat([*(gradient.flatten() for gradient in gradients), there])
-    with _answers():
-        dist.all_reduce(flat, group=share.link.group)
-    *sums, have = flat.split([*(p.numel() for p in parameters), len(there)])
-    for parameter, gradient, total, count in zip(parameters, gradients, sums, have.tolist(), strict=True):
+    present = torch.tensor([p.grad is not None for p in parameters]).to(gradients[0])
+    flat = torch.cat([*(gradient.flatten() for gradient in gradients), present])
+    with _lost_process_errors():
+        dist.all_reduce(flat, group=world.link.group)
+    *sums, counts = flat.split([*(p.numel() for p in parameters), len(present)])
+    for parameter, gradient, total, count in zip(parameters, gradients, sums, counts.tolist(), strict=True):
         if count:
-            parameter.grad = gradient.copy_(total.view_as(parameter) / share.size)
+            parameter.grad = gradient.copy_(total.view_as(parameter) / world.size)
 
 
-def any_of(flag: bool, share: Share, device: torch.device) -> bool:
-    """Whether the flag is set in any process; all must ask."""
-    if share.size == 1:
+def any_of(flag: bool, world: World, device: torch.device) -> bool:
+    """Whether the flag is set in any process. All processes must call this."""
+    if world.size == 1:
         return flag
     votes = torch.tensor(int(flag), device=device)
-    with _answers():
-        dist.all_reduce(votes, dist.ReduceOp.MAX, group=share.link.group)
+    with _lost_process_errors():
+        dist.all_reduce(votes, dist.ReduceOp.MAX, group=world.link.group)
     return bool(votes)
 
 
-def wait_for_all(share: Share) -> None:
-    if share.size > 1:
-        with _answers():
-            dist.barrier(group=share.link.group)
+def wait_for_all(world: World) -> None:
+    if world.size > 1:
+        with _lost_process_errors():
+            dist.barrier(group=world.link.group)
 
 
 @contextmanager
-def _answers() -> Iterator[None]:
-    """Turns what gloo and nccl raise when another process is gone into a sentence that says how to go on."""
+def _lost_process_errors() -> Iterator[None]:
+    """Turn what gloo and nccl raise when another process is gone into a ``TrainingError`` that says what to do."""
     try:
         yield
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
         raise TrainingError(
-            "another process of this training has ended or doesn't answer; torchrun tells which one and why. The run's "
-            f"folder holds the last checkpoint: the same torchrun goes on from there with --resume. ({reason})"
+            "another process of this training has ended or doesn't respond; torchrun reports which one and why. The "
+            "run's folder holds the last checkpoint: run the same torchrun command with --resume to continue from it. "
+            f"({reason})"
         ) from error

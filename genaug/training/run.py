@@ -1,9 +1,10 @@
-"""A training run: the loop around the trainer, with checkpoints, logs, a clean end and an exact resumption."""
+"""A training run: the loop around the trainer, with checkpoints, logs, clean interruption and exact resumption."""
 
 import math
 import signal
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -25,14 +26,14 @@ from genaug.training.signals import caught_signals, leave
 from genaug.training.trainer import EMA_DECAY, Trainer
 
 LOG_EVERY = 50
-FIRST_LOGGED = (1, 5, 10)  # steps, so that there is something to see soon
-_ASK_EVERY = 10  # steps between two questions to the other processes whether to stop
-_LINE_EVERY = 15.0  # seconds between lines of progress where there is no terminal
+FIRST_LOGGED = (1, 5, 10)  # further logged steps, so that the log begins soon
+_AGREE_EVERY = 10  # steps after which the processes agree on whether to stop
+_LINE_EVERY = 15.0  # seconds between lines of progress without a terminal
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a run was called with and on which data: most of ``run.json``, and of the generator's ``training``."""
+    """The settings and the data of a run: most of ``run.json``, and of the generator's ``training``."""
 
     backend: str
     config: dict[str, Any]
@@ -50,14 +51,14 @@ class RunSettings:
     data_sha256: str = ""
 
     def record(self) -> dict[str, Any]:
-        """The settings by name, as JSON has them."""
+        """The settings by name, as values for JSON."""
         return asdict(self)
 
 
 class TrainingRun:
-    """One process's side of a run; the process of rank 0 writes and shows.
+    """A run as seen by one process; the process of rank 0 writes files and shows progress.
 
-    ``private`` goes into ``run.json`` beside the settings, and not into the generator's record.
+    ``private`` holds further fields of ``run.json``, which aren't part of the generator's record.
     """
 
     def __init__(
@@ -72,107 +73,108 @@ class TrainingRun:
         show_progress: bool,
     ) -> None:
         self._trainer, self._settings, self._folder = trainer, settings, folder
-        self._device, self._share = trainer.device, trainer.share
+        self._device, self._world = trainer.device, trainer.world
         self._newest: Generator | None = None
-        self._means = _RunningMeans()
-        grids = [SampleGrids(trainer.data, trainer.spec, folder)] if self._share.first else []
+        self._scalars: defaultdict[str, list[Tensor]] = defaultdict(list)  # logged since the last snapshot
+        grids = [SampleGrids(trainer.data, trainer.spec, folder)] if self._world.is_first else []
         self._callbacks: list[Callback] = [DiscriminatorGuard(), *grids, *callbacks]
-        self._shows = show_progress and self._share.first
+        self._shows = show_progress and self._world.is_first
         self._plan, self._private = plan, private
         self._progress = Progress("training", plan.end, self._shows, _LINE_EVERY)
 
     def train(self, *, resume: bool, checkpoint_every: int, budget: Budget) -> Generator:
-        """Train up to the planned step, or until a signal or the budget ends it, and return the generator."""
-        changed = from_first(self._share, self._device, lambda: self._open(resume))
+        """Train up to the planned step, or until a signal or the budget ends the run, and return the generator."""
+        record = {**self._settings.record(), **self._plan.record(), **self._private}
+        warning = from_first(self._world, self._device, lambda: self._folder.open(record, resume))
         self._progress.limit(budget.ends(False))
         with closing(self._folder), caught_signals(self._progress.say) as signals, self._progress:
-            done = first = self._restore(changed) if resume else 0
+            done = first = self._restore(warning) if resume else 0
             self._progress.start_at(first)
             while self._plan.end is None or done < self._plan.end:
                 self.step(done)
                 done += 1
-                over = time.monotonic() > budget.ends(self._plan.planned is not None)
-                stopping = self._agreed(bool(signals) or over, done)
+                time_is_up = time.monotonic() > budget.ends(self._plan.planned is not None)
+                stopping = self._agree_to_stop(bool(signals) or time_is_up, done)
                 planning = not stopping and self._trial_ends(done - first, budget)
                 saving = stopping or planning or done == self._plan.end or done % checkpoint_every == 0
                 saving |= self._is_on_trial(budget) and done - first == TRIAL // 2  # the first save is a slow one
                 if saving or done % LOG_EVERY == 0 or done in FIRST_LOGGED:
                     began = time.monotonic()
-                    self._take_stock(done, saving)
-                    budget.leave_out(time.monotonic() - began, saving)
+                    self._log_and_save(done, saving)
+                    budget.exclude(time.monotonic() - began, saving)
                 if planning:
                     self._fix_plan(done, budget.steps_that_fit(done - first, checkpoint_every))
                 if stopping and done != self._plan.end:
-                    reason = signals[0] if signals else None
-                    farewell = self._farewell(reason, done)
-                    self._progress.say(farewell)
-                    wait_for_all(self._share)
-                    leave(reason, farewell)
-                    return self.generator(done)
-            if signals:  # it came too late to stop anything
-                farewell = f"{signal.Signals(signals[0]).name} received; training is finished and saved."
-                self._progress.say(farewell)
-                leave(signals[0], farewell)
-            generator = self.generator(done)
-            wait_for_all(self._share)
-        return generator
+                    break
+            number = signals[0] if signals else None
+            message = self._last_message(number, done)
+            if message:
+                self._progress.say(message)
+            wait_for_all(self._world)
+            leave(number, message)
+            return self.generator(done)
 
     def step(self, index: int) -> None:
         """One training step, without waiting for its losses."""
         self._trainer.steps = self._plan.length(index)
-        self._means.add(self._trainer.step(index))
+        for name, value in self._trainer.step(index).items():
+            self._scalars[name].append(value)
         self._progress.advance()
 
+    def _read_means(self) -> dict[str, float]:
+        """Means of the logged scalars since the last call; until then they stay on the device."""
+        means = torch.stack([torch.stack(values).float().mean() for values in self._scalars.values()]).tolist()
+        metrics = dict(zip(self._scalars, means, strict=True))
+        self._scalars.clear()
+        return metrics
+
     def _is_on_trial(self, budget: Budget) -> bool:
-        """Whether the first steps are being timed, to plan how many fit into the budget."""
+        """Whether the first steps are being timed, to find out how many fit into the budget."""
         return budget.is_limited and self._plan.planned is None
 
-    def _trial_ends(self, played: int, budget: Budget) -> bool:
-        """Whether the steps were timed for long enough, as rank 0 finds after 20, 40, 80, … steps of this call."""
+    def _trial_ends(self, count: int, budget: Budget) -> bool:
+        """Whether the ``count`` steps of this call were timed for long enough: decided by rank 0 at 20, 40, 80, …"""
         if not self._is_on_trial(budget):
             return False
-        if played == WARM_UP:
+        if count == WARM_UP:
             self._wait_for_device()
-            budget.start_clock(played)
-        if played % TRIAL or (played // TRIAL).bit_count() != 1:
+            budget.start_clock(count)
+        if count % TRIAL or (count // TRIAL).bit_count() != 1:
             return False
         self._wait_for_device()
-        return from_first(self._share, self._device, budget.has_timed_enough)
+        return from_first(self._world, self._device, budget.has_timed_enough)
 
     def _fix_plan(self, done: int, more: int) -> None:
-        """So many more steps fit into the budget."""
-        end = done + from_first(self._share, self._device, lambda: more)
+        """Fix the plan after ``done`` steps, if ``more`` steps fit into the budget."""
+        end = done + from_first(self._world, self._device, lambda: more)
         self._plan = Plan(self._plan.steps, min(end, self._plan.steps or end), done)
-        if self._share.first:
+        if self._world.is_first:
             self._folder.add_to_record(self._plan.record())
         self._progress.set_total(self._plan.planned or done)
-        self._progress.say(f"planned: {self._plan.planned} steps in the time that is left.")
+        self._progress.say(f"planned: {self._plan.planned} steps in the remaining time.")
 
     def _wait_for_device(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
 
-    def _open(self, resume: bool) -> str | None:
-        return self._folder.open({**self._settings.record(), **self._plan.record(), **self._private}, resume)
-
     def generator(self, done: int) -> Generator:
-        """The averaged generator after ``done`` steps, which have just been played; made once per step."""
+        """The averaged generator, now that ``done`` steps were made; it is computed once per step."""
         if self._newest is None or self._newest.training["steps"] != done:
             record = {**self._settings.record(), "steps": done, "ema_decay": EMA_DECAY}
-            trainer, nets = self._trainer, self._trainer.averaged(quick=done != self._plan.end)
-            name = self._settings.backend
+            trainer, name = self._trainer, self._settings.backend
+            nets = trainer.averaged(quick=done != self._plan.end)
             self._newest = Generator(name, trainer.backend, trainer.config, trainer.spec, nets, record)
         return self._newest
 
-    def _take_stock(self, done: int, saving: bool) -> None:
-        """Read the losses, call the callbacks, log, save the state. Nothing that isn't finite is ever saved.
+    def _log_and_save(self, done: int, saving: bool) -> None:
+        """Read the losses, call the callbacks, log, and save the state if ``saving``. Only finite weights are saved.
 
-        The state comes last: a run that is killed on the way does all of this again, so that no log line is lost.
+        The state comes last: a run that is killed before that repeats all of this, so that no log line is lost.
         """
-        metrics = self._means.read()
+        metrics = self._read_means()
         self._check_finite(metrics, done, saving)
         rate = self._progress.units_per_second() * self._settings.batch_size
-        if not self._share.first:
+        if not self._world.is_first:
             return
         snapshot = Snapshot(done, metrics, saving, lambda: self.generator(done), self._folder.path, self._progress.say)
         for callback in self._callbacks:
@@ -186,79 +188,59 @@ class TrainingRun:
             self._export(done)
 
     def _check_finite(self, metrics: dict[str, float], done: int, saving: bool) -> None:
-        broken = [name for name, value in metrics.items() if not math.isfinite(value)]
-        if saving and not broken and not self._trainer.is_finite():  # a finite loss can have a gradient that isn't
-            broken = ["a weight"]
-        if broken:
-            good = newest_step(self._folder.checkpoints)
-            state = f"{self._folder.path} holds the state of step {good}"
-            state = "Nothing was saved before" if good is None else state
+        names = [name for name, value in metrics.items() if not math.isfinite(value)]
+        if saving and not names and not self._trainer.is_finite():  # a finite loss can have a gradient that isn't
+            names = ["a weight"]
+        if names:
+            saved = newest_step(self._folder.checkpoints)
+            state = "No state was saved" if saved is None else f"{self._folder.path} holds the state of step {saved}"
             raise TrainingError(
-                f"{', '.join(broken)} is no longer finite (NaN or Inf) by step {done}. {state}. Start anew with a "
-                "lower learning rate or precision='float32'."
+                f"{', '.join(names)} is no longer finite (NaN or infinite) at step {done}. {state}. Start a new run "
+                "with a lower learning rate or precision='float32'."
             )
 
     def _export(self, done: int) -> None:
         generator = self.generator(done)
         self._folder.write(encode_generator(generator.manifest_fields(), generator.nets.state_dict()))
 
-    def _restore(self, changed: str | None) -> int:
-        if changed is not None:
-            self._warn(changed)
-        state, passed_over = newest_checkpoint(self._folder, self._device)
-        for sentence in passed_over:
+    def _restore(self, warning: str | None) -> int:
+        """Restore the newest complete checkpoint; returns its step, or 0."""
+        state, skipped = newest_checkpoint(self._folder, self._device)
+        for sentence in [warning, *skipped] if warning else skipped:
             self._warn(sentence)
+        first = 0 if state is None else int(state["step"])
         if state is None:
-            first = 0
             self._warn(f"{self._folder.path} holds no complete checkpoint: starting at step 0.")
         else:
-            first = int(state.pop("step"))
             self._trainer.restore(state)
             self._progress.say(f"resuming at step {first}.")
-        if self._share.first:
+        if self._world.is_first:
             for sentence in self._folder.forget_after(first):
                 self._warn(sentence)
             if first:
-                self._export(first)  # one that was cut off is put right
-        wait_for_all(self._share)
+                self._export(first)  # the last export may have been interrupted
+        wait_for_all(self._world)
         return first
 
-    def _agreed(self, stop: bool, done: int) -> bool:
-        """Whether all processes stop after this step; alone, one stops at once."""
-        if self._share.size > 1 and done % _ASK_EVERY:
+    def _agree_to_stop(self, stop: bool, done: int) -> bool:
+        """Whether all processes stop after this step; a single process stops at once."""
+        if self._world.size > 1 and done % _AGREE_EVERY:
             return False
-        return any_of(stop, self._share, self._device)
+        return any_of(stop, self._world, self._device)
 
     def _warn(self, text: str) -> None:
-        """For ``_restore``: shown, or else a warning that points at the caller of ``fit``."""
+        """For ``_restore``: show the text, or else issue a warning that points at the caller of ``fit``."""
         if self._shows:
             self._progress.say(text)
-        elif self._share.first:
+        elif self._world.is_first:
             warnings.warn(text, TrainingWarning, stacklevel=5)
 
-    def _farewell(self, reason: int | None, done: int) -> str:
-        why = "the time is up" if reason is None else f"{signal.Signals(reason).name} received"
+    def _last_message(self, number: int | None, done: int) -> str:
+        """Why the run stops before its end, or which signal came too late for that; empty if it just finishes."""
+        reason = "the time is up" if number is None else f"{signal.Signals(number).name} received"
+        if done == self._plan.end:
+            return "" if number is None else f"{reason}; training is finished and saved."
         return (
-            f"stopped after step {done}: {why}. {self._folder.path} holds the state so far: genaug.load takes it, "
-            "and --resume (resume=True) goes on exactly from here."
+            f"stopped after step {done}: {reason}. {self._folder.path} holds the state so far: genaug.load takes it, "
+            "and --resume (resume=True) continues exactly from here."
         )
-
-
-class _RunningMeans:
-    """Means of logged scalars since the last read; they stay on the device until then, so no step waits for them."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, scalars: dict[str, Tensor]) -> None:
-        for name, value in scalars.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value.float()
-            self._counts[name] = self._counts.get(name, 0) + 1
-
-    def read(self) -> dict[str, float]:
-        values = torch.stack(list(self._sums.values())).tolist() if self._sums else []
-        means = {name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)}
-        self._sums.clear()
-        self._counts.clear()
-        return means

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during training: answered at once and acted upon after the step, when everything can be saved."""
+"""Ctrl-C and SIGTERM during training: acknowledged at once and handled after the step, when everything can be saved."""
 
 import signal
 import threading
@@ -9,60 +9,63 @@ from typing import Any
 
 @contextmanager
 def caught_signals(say: Callable[[str], None]) -> Iterator[list[int]]:
-    """Collect the first SIGINT or SIGTERM instead of dying of it; a second one acts as usual. Main thread only.
+    """Collect the first SIGINT or SIGTERM instead of ending; a second one acts as usual. Main thread only.
 
-    ``say`` tells at once that the signal was received. A signal that is ignored (nohup, a job in the background) stays
-    ignored.
+    ``say`` acknowledges the signal at once. A signal that is ignored (nohup, a job in the background) stays ignored.
     """
-    caught: list[int] = []
+    signals: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield caught
+        yield signals
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    usual = {number: handler for number, handler in usual.items() if handler not in (signal.SIG_IGN, None)}
 
-    def note(number: int, frame: Any) -> None:
-        caught.append(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        with suppress(RuntimeError):  # it interrupted a line that is just being written
+    def restore() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    def collect(number: int, frame: Any) -> None:
+        signals.append(number)
+        restore()
+        with suppress(RuntimeError):  # the signal interrupted a line that is just being written
             say(
                 f"{signal.Signals(number).name} received: finishing this step, then saving. A second one ends at once, "
                 "without saving."
             )
 
-    for number in before:
-        signal.signal(number, note)
+    for number in usual:
+        signal.signal(number, collect)
     try:
-        yield caught
+        yield signals
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
 
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into ``SystemExit``, so that what is held is released and what is being written is put right.
+    """Turn SIGTERM into ``SystemExit``, so that locks are released and unfinished files are removed.
 
-    Main thread only, and only where nobody else handles it.
+    Main thread only, and only if nobody else handles it.
     """
-    usual = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    is_default = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    )
 
     def end(number: int, frame: Any) -> None:
         raise SystemExit(128 + number)
 
-    if usual:
+    if is_default:
         signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        if usual:
+        if is_default:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def leave(reason: int | None, message: str) -> None:
-    """End as the signal would have, now that the state is saved; without one, do nothing."""
-    if reason == signal.SIGINT:
+def leave(number: int | None, message: str) -> None:
+    """End as the signal would have, now that the state is saved; without a signal, do nothing."""
+    if number == signal.SIGINT:
         raise KeyboardInterrupt(message)
-    if reason is not None:
-        raise SystemExit(128 + reason)
+    if number is not None:
+        raise SystemExit(128 + number)

@@ -1,16 +1,16 @@
-"""Batch-norm statistics of a generator, recomputed for the weights that it has.
+"""Batch-norm statistics of kept networks, recomputed for their averaged weights.
 
-An average of weights has activations of its own: the running statistics of the live generator, which an exponential
-moving average is taken of, don't describe them.
+Networks with averaged weights have other activations than the networks that are trained, so the running statistics of
+these don't describe them.
 
-``torch.optim.swa_utils.update_bn`` isn't used: it normalises by each batch's own statistics, so that layers behind the
-first see something else than they do in sampling, fails where a layer gets a single value per channel, and leaves
-dropout on.
+``torch.optim.swa_utils.update_bn`` isn't used: it normalizes by each batch's own statistics, so that all layers after
+the first get other inputs than in sampling; it fails if a layer gets a single value per channel; and it leaves dropout
+on.
 """
 
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +25,10 @@ from genaug.backends.spec import Spec
 from genaug.data.reading import Samples
 from genaug.device import autocast
 from genaug.randomness import derive_seed, seeded
-from genaug.sources.generator import chunk_size
+from genaug.sources.chunks import chunk_size, device_of
 
 SAMPLES = 4096  # a power of two, as Sobol's sequence and the chunks need
-_FEW = 256  # enough to find about the right place
+_FEW = 256  # enough for a first approximation
 _SETTLED = 1e-3  # standard deviations
 
 
@@ -39,21 +39,21 @@ def recompute_statistics(
     """Set the running mean and variance of the kept networks' batch-norm layers to those of their inputs, in place.
 
     For the network that samples they are taken over latents from the spec's prior, with labels as frequent as in the
-    data and conditions from it; for the others over real samples, by whatever the backend has of ``encode``,
-    ``classify`` and ``score``. Networks run in float32 with float64 sums. All layers normalize by the running
-    statistics meanwhile, as in sampling, so the first sweep is right for the first layer, the second for the second as
-    well, and so on until nothing moves by a thousandth of a standard deviation: sweeps of few samples find about the
-    right place, sweeps of ``SAMPLES`` (a quarter of them if ``quick``) the right one. The result depends on the
-    weights, the data, ``seed`` and ``quick`` only; modes and torch's global random state are left as they were.
+    data and conditions from it; for the others over real samples, through those of ``encode``, ``classify`` and
+    ``score`` that the backend has. Networks run in float32 with float64 sums. All layers normalize by the running
+    statistics, as in sampling, so the first sweep is right for the first layer, the second for the second as well, and
+    so on until nothing moves by a thousandth of a standard deviation: first sweeps of a few samples, then sweeps of
+    ``SAMPLES`` (a quarter of them if ``quick``). The result depends on the weights, the data, ``seed`` and ``quick``
+    only; modes and torch's global random state are left as they were.
     """
     sampler, *others = backend.keeps
-    device = next((tensor.device for tensor in nets.state_dict().values()), torch.device("cpu"))
+    device = device_of(nets)
 
     def generate(count: int) -> None:
         for inputs in _draws(spec, data, seed, device, count):
             backend.generate(nets, inputs)
 
-    def look(count: int) -> None:
+    def observe(count: int) -> None:
         methods = [getattr(backend, name) for name in ("encode", "score") if backend.offers(name)]
         for rows in torch.arange(min(count, len(data.x))).split(chunk_size(spec, device)):
             x = spec.sample.encode(data.x[rows].to(device))
@@ -65,17 +65,17 @@ def recompute_statistics(
 
     full = SAMPLES // 4 if quick else SAMPLES
     _settle([nets[sampler]], generate, full, seed, device)
-    _settle([nets[role] for role in others], look, full, seed, device)
+    _settle([nets[role] for role in others], observe, full, seed, device)
 
 
 def _settle(networks: list[nn.Module], run: Callable[[int], None], full: int, seed: int, device: torch.device) -> None:
-    """Recompute the statistics of these networks, which ``run(count)`` shows so many samples."""
+    """Recompute the statistics of these networks; ``run(count)`` calls them on ``count`` samples."""
     modules = [module for network in networks for module in network.modules()]
     norms = [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
     if not norms:
         return
     modes = {module: module.training for module in modules}
-    for module in modules:  # a MAD-GAN's generators see their samples once each in training mode
+    for module in modules:  # a MAD-GAN runs each of its generators once in training mode
         module.training = not isinstance(module, (_BatchNorm, _DropoutNd))
     moments = {norm: _Moments(norm) for norm in norms}
     hooks = [norm.register_forward_pre_hook(moments[norm].add, with_kwargs=True) for norm in norms]
@@ -98,7 +98,7 @@ def _settle(networks: list[nn.Module], run: Callable[[int], None], full: int, se
 
 
 class _Moments:
-    """Mean and variance per channel of what a layer is given."""
+    """Mean and variance per channel of a layer's inputs."""
 
     def __init__(self, norm: _BatchNorm) -> None:
         assert norm.running_mean is not None
@@ -122,9 +122,9 @@ class _Moments:
         self._squares += count * (variance.double() + mean.double().square())
 
     def store(self) -> float:
-        """Put what was added since the last time into the layer; the largest change, in standard deviations."""
+        """Write the moments since the last call into the layer; returns the largest change, in standard deviations."""
         if self._count == 0:
-            return 0.0  # never used
+            return 0.0  # the layer wasn't used
         mean = self._sum / self._count
         variance = self._squares / self._count - mean.square()
         scale = (variance + self._eps).sqrt()
@@ -137,7 +137,7 @@ class _Moments:
 
 
 class _Columns:
-    """Draws from columns of evenly spread points (N, width) in (0, 1), one after another."""
+    """Draws that take the columns of evenly spread points (N, width) in (0, 1) in turn."""
 
     def __init__(self, points: Tensor) -> None:
         self._points, self._next = points, 0
@@ -148,27 +148,26 @@ class _Columns:
         return self._points[:, self._next - width : self._next].reshape(shape)
 
     def normal(self, *shape: int) -> Tensor:
-        quantiles: Tensor = torch.special.ndtri(self.uniform(*shape))
-        return quantiles
+        return cast("Tensor", torch.special.ndtri(self.uniform(*shape)))
 
 
 def _draws(spec: Spec, data: Samples, seed: int, device: torch.device, count: int) -> Iterator[Inputs]:
     """Inputs of ``count`` samples in chunks, from a scrambled Sobol sequence (Owen 1998).
 
-    Its points fill the prior so evenly that 4,096 give a mean and a variance that take 100,000 random ones and more.
+    Its points cover the prior so evenly that 4,096 of them estimate mean and variance as well as over 100,000 random
+    ones.
     """
     width = sum(prod(latent.shape) for latent in spec.latents) + spec.takes_labels
     points = SobolEngine(min(max(1, width), SobolEngine.MAXDIM), scramble=True, seed=derive_seed(seed, "statistics"))
-    others = torch.Generator("cpu").manual_seed(
-        derive_seed(seed, "further statistics")
-    )  # no sequence has more dimensions
+    # for latents with more dimensions than Sobol's sequence has
+    random = torch.Generator("cpu").manual_seed(derive_seed(seed, "further statistics"))
     known = None if data.labels is None else data.labels[data.labels >= 0].sort().values
     frequent = torch.arange(spec.num_classes) if known is None or not len(known) else known
     chunk = min(count, chunk_size(spec, device))
     for start in range(0, count, chunk):
         even = points.draw(chunk, dtype=torch.float64) + 2.0 ** -(SobolEngine.MAXBIT + 1)  # in (0, 1)
         more = max(0, width - points.dimension)
-        rest = torch.rand(chunk, more, dtype=torch.float64, device="cpu", generator=others)
+        rest = torch.rand(chunk, more, dtype=torch.float64, device="cpu", generator=random)
         columns = _Columns(torch.cat([even, rest], 1)[:, :width])
         labels = frequent[(columns.uniform(chunk) * len(frequent)).long()].to(device) if spec.takes_labels else None
         latents = {latent.name: latent.draw(columns, chunk).to(device) for latent in spec.latents}

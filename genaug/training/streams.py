@@ -1,7 +1,7 @@
-"""What a training step draws: batches, latents, numbers. All of it depends on (seed, step) only.
+"""What a training step draws: batches, latents, random numbers. They depend on (seed, step) only.
 
-So a resumed run draws what an uninterrupted one would have, and nothing of it has to be saved. Everything is drawn for
-the global batch and cut to this process's share, so that it doesn't depend on the number of processes either.
+A resumed run therefore draws what an uninterrupted one would have, and no random state is saved. Everything is drawn
+for the global batch and then sliced by rank, so that it doesn't depend on the number of processes either.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,24 +17,24 @@ from genaug.data.reading import Samples
 from genaug.device import autocast
 from genaug.nn.diffaugment import augment
 from genaug.randomness import derive_seed
-from genaug.training.distributed import Share
+from genaug.training.distributed import World
 
 
 class Batches:
-    """Real batches in an endless, seeded order: one permutation of the data after another, cut into batches."""
+    """Real batches in an endless, seeded order: consecutive permutations of the data, divided into batches."""
 
     def __init__(
-        self, data: Samples, spec: Spec, batch_size: int, seed: int, device: torch.device, share: Share
+        self, data: Samples, spec: Spec, batch_size: int, seed: int, device: torch.device, world: World
     ) -> None:
         self._sample, self._x = spec.sample, data.x.to(device)
         self._labels = data.labels.to(device) if spec.takes_labels and data.labels is not None else None
         self._conditions = {c.name: (c.sample, data.conditions[c.name].to(device)) for c in spec.conditions}
-        self._batch_size, self._seed, self._share = batch_size, seed, share
+        self._batch_size, self._seed, self._world = batch_size, seed, world
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def batch(self, index: int) -> Batch:
-        """The ``index``-th batch of the run: this process's share."""
-        rows = self._share.of(self._rows(index))
+        """This process's slice of the ``index``-th batch of the run."""
+        rows = self._world.local(self._rows(index))
         return Batch(
             self._sample.encode(self._x[rows]),
             None if self._labels is None else self._labels[rows],
@@ -42,25 +42,23 @@ class Batches:
         )
 
     def _rows(self, index: int) -> Tensor:
-        count, first = len(self._x), index * self._batch_size
-        wanted, parts = self._batch_size, []
-        while wanted:
-            epoch, offset = divmod(first, count)
-            part = self._permutation(epoch)[offset : offset + wanted]
-            parts.append(part)
-            first, wanted = first + len(part), wanted - len(part)
+        start, stop, parts = index * self._batch_size, (index + 1) * self._batch_size, []
+        while start < stop:
+            epoch, offset = divmod(start, len(self._x))
+            parts.append(self._permutation(epoch)[offset : offset + stop - start])
+            start += len(parts[-1])
         return torch.cat(parts)
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(derive_seed(self._seed, "order", epoch))
             order = torch.randperm(len(self._x), generator=generator)
-            self._epoch, self._order = epoch, order.to(self._x.device)  # once an epoch: no step waits for it
+            self._epoch, self._order = epoch, order.to(self._x.device)  # once per epoch
         return self._order
 
 
 class TrainingStep:
-    """The trainer's side of ``genaug.backends.Step``; one object serves all steps of a run."""
+    """The trainer's implementation of ``genaug.backends.Step``; one object serves all steps of a run."""
 
     def __init__(
         self,
@@ -71,13 +69,13 @@ class TrainingStep:
         seed: int,
         device: torch.device,
         dtype: torch.dtype,
-        share: Share,
+        world: World,
         policy: tuple[str, ...],
     ) -> None:
         self.config, self.spec, self.index = config, spec, 0
         self._parameters = parameters
         self._fakes: Fakes | None = None
-        self._seed, self._device, self._share, self._policy = seed, device, share, policy
+        self._seed, self._device, self._world, self._policy = seed, device, world, policy
         self._dtype = dtype
         self._generator = torch.Generator(device)
 
@@ -86,7 +84,7 @@ class TrainingStep:
         dropout, differently in each process."""
         self.index, self._fakes = index, None
         self._generator.manual_seed(derive_seed(self._seed, "step", index))
-        seed_layers(derive_seed(self._seed, "layers", index, self._share.rank), self._device)
+        seed_layers(derive_seed(self._seed, "layers", index, self._world.rank), self._device)
 
     def latents(self, n: int) -> dict[str, Tensor]:
         return {latent.name: latent.draw(self, n) for latent in self.spec.latents}
@@ -108,10 +106,10 @@ class TrainingStep:
         return self._fakes
 
     def normal(self, *shape: int) -> Tensor:
-        return self._share.of(torch.randn(self._global(shape), generator=self._generator, device=self._device))
+        return self._world.local(torch.randn(self._global(shape), generator=self._generator, device=self._device))
 
     def uniform(self, *shape: int) -> Tensor:
-        return self._share.of(torch.rand(self._global(shape), generator=self._generator, device=self._device))
+        return self._world.local(torch.rand(self._global(shape), generator=self._generator, device=self._device))
 
     def augment(self, images: Tensor) -> Tensor:
         return augment(images, self._policy, self.uniform)
@@ -120,15 +118,15 @@ class TrainingStep:
         return autocast(torch.float32, self._device)
 
     def networks(self) -> AbstractContextManager[object]:
-        """The context that losses run in: the run's precision."""
+        """The context in which losses are computed: autocast to the run's precision."""
         return autocast(self._dtype, self._device)
 
     def _global(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return (shape[0] * self._share.size, *shape[1:])
+        return (shape[0] * self._world.size, *shape[1:])
 
 
 def seed_layers(seed: int, device: torch.device) -> None:
-    """Seed torch's global RNG, of the CPU and of the run's device; other devices' aren't touched."""
+    """Seed torch's global RNGs of the CPU and of the run's device; those of other devices aren't touched."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         with torch.cuda.device(device):

@@ -1,11 +1,10 @@
-"""How many threads train on a CPU: as many as torch uses, or fewer if other programs keep the cores busy.
+"""The number of threads for training on a CPU: torch's, or fewer if other programs keep the cores busy.
 
-An operation on several threads ends when the last of them does. If another program has one of the cores, that thread
-waits for its turn in every operation, and training on fewer threads is several times as fast.
+An operation on several threads ends when the last of them does. If another program occupies one of the cores, that
+thread waits for its turn in every operation, and training on fewer threads is several times as fast.
 """
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,13 +12,15 @@ import torch
 
 from genaug.progress import write_line
 
-_MOST = 100  # operations that are timed, for no longer than:
-_SECONDS = 0.2
+_SECONDS = 0.2  # of each measurement
 _CLEARLY = 0.8
 
 
 def pick_threads(threads: int | None, device: torch.device, show: bool) -> int:
-    """``threads``; by default torch's number, lowered on a CPU if that is faster now. OMP_NUM_THREADS is obeyed."""
+    """``threads``; by default torch's number, lowered on a CPU if that is faster now. OMP_NUM_THREADS takes precedence.
+
+    With ``show``, a line says so if the number is lowered.
+    """
     if threads is not None:
         return int(threads)
     usual = torch.get_num_threads()
@@ -36,7 +37,7 @@ def pick_threads(threads: int | None, device: torch.device, show: bool) -> int:
 
 @contextmanager
 def running_on(threads: int) -> Iterator[int]:
-    """Run torch on so many threads; afterwards it has as many as before."""
+    """Run torch on this many threads; afterwards it has as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -46,7 +47,7 @@ def running_on(threads: int) -> Iterator[int]:
 
 
 def _fastest(threads: int) -> int:
-    """Half of the threads, and half of these, for as long as that takes clearly less time.
+    """Halve the number of threads for as long as that takes clearly less time.
 
     Clearly, so that an idle machine always gets the same number, and with it the same last bits of the weights.
     """
@@ -60,12 +61,9 @@ def _fastest(threads: int) -> int:
 
 
 def _seconds_on(threads: int) -> float:
-    """How long a small convolution takes, which an idle processor does faster on more threads."""
-    images, weight = torch.zeros(32, 16, 32, 32), torch.zeros(16, 16, 3, 3)
-    with running_on(threads), torch.no_grad():
-        torch.nn.functional.conv2d(images, weight, padding=1)
-        began, count = time.perf_counter(), 0
-        while count < _MOST and time.perf_counter() - began < _SECONDS:
-            torch.nn.functional.conv2d(images, weight, padding=1)
-            count += 1
-        return (time.perf_counter() - began) / count
+    """The time that a small convolution takes. On an idle processor, more threads are faster."""
+    from torch.utils.benchmark import Timer
+
+    tensors = {"x": torch.zeros(32, 16, 32, 32), "weight": torch.zeros(16, 16, 3, 3)}
+    timer = Timer("torch.nn.functional.conv2d(x, weight, padding=1)", globals=tensors, num_threads=threads)
+    return float(timer.blocked_autorange(min_run_time=_SECONDS).mean)

@@ -1,4 +1,4 @@
-"""One training: networks, players with their optimizers, batches, and the averaged networks that are kept."""
+"""The trainer: networks, players with their optimizers, batches, and the averaged networks that are kept."""
 
 import copy
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from genaug.backends.calls import built, described, faults_of
 from genaug.data.reading import Samples
 from genaug.errors import TrainingError
 from genaug.randomness import derive_seed
-from genaug.training.distributed import Share, average_gradients
+from genaug.training.distributed import World, average_gradients
 from genaug.training.statistics import recompute_statistics
 from genaug.training.streams import Batches, TrainingStep, seed_layers
 
@@ -21,19 +21,19 @@ EMA_DECAY = 0.999
 
 
 class Trainer:
-    """Trains a backend's networks step by step: ``step`` makes one, ``state`` and ``restore`` are exact.
+    """Trains a backend's networks step by step. ``state`` and ``restore`` resume a training exactly.
 
     Args:
         backend: The recipe.
         config: Its options, an instance of its ``Config``.
         data: The real samples, in memory.
-        seed: Decides everything random.
+        seed: Determines everything random.
         batch_size: Samples per step, of all processes together.
-        device: Where the networks are.
+        device: The device of the networks; by default the CPU.
         dtype: float32, or bfloat16 for autocast.
-        augment: Differentiable augmentation of what discriminators see.
-        share: This process's share of every batch.
-        steps: The length of the run, by which learning rates decay; without it they stay as they are. It may change
+        augment: Differentiable augmentations of the images that discriminators see.
+        world: The processes that train together; by default this one alone.
+        steps: The length of the run, over which learning rates decay; without it they are constant. It may change
             between two steps.
     """
 
@@ -48,12 +48,12 @@ class Trainer:
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
         augment: tuple[str, ...] = (),
-        share: Share | None = None,
+        world: World | None = None,
         steps: int | None = None,
     ) -> None:
         self.backend, self.config, self.data, self.steps = backend, config, data, steps
         self.spec = described(backend, config, data.spec)
-        self.device, self.share, self._seed = device or torch.device("cpu"), share or Share(), seed
+        self.device, self.world, self._seed = device or torch.device("cpu"), world or World(), seed
         seed_layers(derive_seed(seed, "initial weights"), self.device)
         self.nets = built(backend, config, self.spec)
         self.nets.to(device=self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
@@ -73,7 +73,7 @@ class Trainer:
                 for player, group in zip(self.players, self.groups, strict=True)
             ]
         self.updates = max(player.updates for player in self.players)
-        self.batches = Batches(data, self.spec, batch_size, seed, self.device, self.share)
+        self.batches = Batches(data, self.spec, batch_size, seed, self.device, self.world)
         self.draws = TrainingStep(
             config,
             self.spec,
@@ -81,7 +81,7 @@ class Trainer:
             seed=seed,
             device=self.device,
             dtype=dtype,
-            share=self.share,
+            world=self.world,
             policy=augment,
         )
         self._weight = 1.0
@@ -90,21 +90,24 @@ class Trainer:
         self.ema.eval().requires_grad_(False)
 
     def step(self, index: int) -> dict[str, Tensor]:
-        """Training step ``index``: every player's updates in order, then the average. Doesn't wait for its scalars."""
+        """Make training step ``index``: all updates of each player in turn, then the averaging.
+
+        Returns the scalars to log, such as "loss/generator", on the device: nothing waits for them.
+        """
         log: dict[str, Tensor] = {}
         self.draws.begin(index)
         batches = [self.batches.batch(index * self.updates + update) for update in range(self.updates)]
-        for seat, player in enumerate(self.players):
-            self._set_rate(seat, index)
+        for number, player in enumerate(self.players):
+            self._set_rate(number, index)
             for batch in batches[: player.updates]:
                 with faults_of(self.backend, f"loss of player {player.name!r}"):
-                    self.train_only(seat)
+                    self.train_only(number)
                     with self.draws.networks():
                         loss = player.loss(self.nets, batch, self.draws)
-                    self.optimizers[seat].zero_grad(set_to_none=True)
+                    self.optimizers[number].zero_grad(set_to_none=True)
                     loss.value.backward()
-                average_gradients(self.groups[seat], self.share)
-                self.optimizers[seat].step()
+                average_gradients(self.groups[number], self.world)
+                self.optimizers[number].step()
                 log[f"loss/{player.name}"] = loss.value.detach()
                 log.update(loss.log)
         self._weight = 1 - min(EMA_DECAY, (1 + index) / (10 + index))
@@ -112,7 +115,7 @@ class Trainer:
         return log
 
     def state(self) -> dict[str, Any]:
-        """All that a resumed training needs, besides the arguments and the number of steps made."""
+        """Everything that a resumed training needs, except the arguments and the number of steps made."""
         return {
             "nets": self.nets.state_dict(),
             "ema": self.ema.state_dict(),
@@ -120,7 +123,7 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from a ``state``. Raises ``TrainingError`` if it is that of other networks."""
+        """Continue from a ``state``. Raises ``TrainingError`` if it doesn't fit these networks and optimizers."""
         try:
             self.nets.load_state_dict(state["nets"])
             self.ema.load_state_dict(state["ema"])
@@ -128,38 +131,38 @@ class Trainer:
                 optimizer.load_state_dict(saved)
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise TrainingError(
-                "the checkpoint doesn't fit the backend's networks or optimizers: another version of its plugin made "
-                f"it? run.json says which. ({' '.join(str(error).split())[:300]})"
+                "the checkpoint doesn't fit the backend's networks or optimizers. Another version of its plugin may "
+                f"have written it: see run.json. ({' '.join(str(error).split())[:300]})"
             ) from error
 
     def is_finite(self) -> bool:
-        """Whether all weights are: a finite loss may have had a gradient that wasn't."""
+        """Whether all weights are finite: a finite loss may have had a gradient that wasn't."""
         return all(bool(tensor.isfinite().all()) for tensor in self.nets.state_dict().values())
 
     def averaged(self, quick: bool = False) -> nn.ModuleDict:
-        """A copy of the averaged kept networks, in evaluation mode, with batch-norm statistics of their own.
+        """A copy of the averaged kept networks, in evaluation mode, with recomputed batch-norm statistics.
 
-        ``quick`` takes fewer samples for the statistics.
+        ``quick`` computes the statistics from fewer samples.
         """
         nets = copy.deepcopy(self.ema.module)
         assert isinstance(nets, nn.ModuleDict)
         recompute_statistics(self.backend, self.spec, nets, self.data, self._seed, quick)
         return nets
 
-    def train_only(self, seat: int) -> None:
-        """Freeze all but one player's parameters: players may share some, and some may belong to none."""
+    def train_only(self, number: int) -> None:
+        """Freeze all parameters but those of one player. Players may share parameters, and some may belong to none."""
         for parameter in self._parameters:
             parameter.requires_grad_(False)
-        for parameter in self.groups[seat]:
+        for parameter in self.groups[number]:
             parameter.requires_grad_(True)
 
-    def _set_rate(self, seat: int, index: int) -> None:
-        optimizer = self.players[seat].optimizer
+    def _set_rate(self, number: int, index: int) -> None:
+        optimizer = self.players[number].optimizer
         if self.steps is not None and optimizer.decay:
             remaining = min(1.0, (self.steps - index) / (optimizer.decay * self.steps))
-            for group in self.optimizers[seat].param_groups:
+            for group in self.optimizers[number].param_groups:
                 group["lr"] = optimizer.lr * remaining
 
     def _average(self, averaged: Any, current: Any, _: Any) -> None:
-        """EMA with warm-up: the decay is min(0.999, (1 + t) / (10 + t)), so that early steps are soon forgotten."""
+        """EMA with warm-up: the decay is min(0.999, (1 + t) / (10 + t)), so that early steps soon lose their weight."""
         torch._foreach_lerp_(averaged, current, self._weight)

@@ -345,7 +345,11 @@ class TestConfig:
                 "unknown",
                 r"It was written with genaug unknown; installed is [\d.]+\. Save the generator again",
             ),
-            ("genaug-acme", "1.0", r"brings another 'cgan'\..* if you trust it: pip install \"genaug-acme>=1\.0\"$"),
+            (
+                "genaug-acme",
+                "1.0",
+                r"has a different backend of this name\..* if you trust it: pip install \"genaug-acme>=1\.0\"$",
+            ),
         ],
     )
     def test_who_wrote_what_does_not_fit(self, saved, distribution, version, told):
@@ -359,7 +363,7 @@ class TestConfig:
     )
     def test_what_to_install(self, saved, version, command):
         change_config(saved, {"backend": "acme", "distribution": "genaug-acme", "distribution_version": version})
-        with pytest.raises(PluginError, match=re.escape(f"`{command}` brings what is missing, if you trust that")):
+        with pytest.raises(PluginError, match=re.escape(f"`{command}` installs what is missing, if you trust that")):
             load(saved)
 
     @pytest.mark.parametrize("step", ["describe", "build"])
@@ -371,7 +375,7 @@ class TestConfig:
         register_backend("fragile", type("Fragile", (CGAN,), {step: fail}))
         change_config(saved, {"backend": "fragile"})
         with pytest.raises(
-            PluginError, match=r"'fragile' can't make what .*config\.json describes \(ZeroDivisionError"
+            PluginError, match=r"'fragile' can't build what .*config\.json describes \(ZeroDivisionError"
         ):
             load(saved)
 

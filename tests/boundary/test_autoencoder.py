@@ -1,4 +1,4 @@
-"""The boundary carries an adversarial autoencoder (Makhzani et al. 2015) that keeps its encoder."""
+"""The contract of a backend allows an adversarial autoencoder (Makhzani et al. 2015) that keeps its encoder."""
 
 import pytest
 import torch
@@ -58,8 +58,8 @@ class AAE(Backend):
         return Loss(mse_loss(nets["generator"](nets["encoder"](batch.x)), batch.x))
 
     def critic_loss(self, nets, batch, step):
-        drawn = step.fakes(lambda: Fakes(nets["encoder"](batch.x), step.inputs(batch)))
-        real, fake = nets["critic"](drawn.inputs.latents["z"]), nets["critic"](drawn.x.detach())
+        fakes = step.fakes(lambda: Fakes(nets["encoder"](batch.x), step.inputs(batch)))
+        real, fake = nets["critic"](fakes.inputs.latents["z"]), nets["critic"](fakes.x.detach())
         return Loss(softplus(-real).mean() + softplus(fake).mean())
 
     def prior_loss(self, nets, batch, step):
@@ -69,7 +69,7 @@ class AAE(Backend):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A trained autoencoder of the digits, its data, and the folder that it was saved in."""
-    data = genaug.data.datasets.load_data("digits")
+    data = genaug.data.load_data("digits")
     with added("aae", AAE):
         folder = tmp_path_factory.mktemp("aae") / "run"
         generator = genaug.fit("aae", data, out=folder, steps=300, device="cpu", progress=False)
@@ -82,12 +82,12 @@ def digits(data, n=200):
     return torch.stack([to_uint8(data[i][0]) for i in range(n)])
 
 
-def test_it_keeps_the_contract():
+def test_it_fulfills_the_contract():
     with added("aae", AAE):
         assert {result.check for result in check_backend("aae")} >= {"check_encode", "check_save_and_load"}
 
 
-def test_what_it_encodes_it_decodes(trained):
+def test_it_decodes_what_it_encodes(trained):
     """Also when loaded: the mean squared error of a digit is far below that between two digits."""
     generator, folder, data = trained
     real = digits(data)
@@ -100,6 +100,6 @@ def test_what_it_encodes_it_decodes(trained):
     assert error < usual / 2
 
 
-def test_its_discriminator_is_not_kept_and_says_so(trained):
-    with pytest.raises(genaug.GenaugError, match=r"'aae' can't score samples. .* these can: .*infogan"):
+def test_scoring_without_a_kept_discriminator_is_an_error(trained):
+    with pytest.raises(genaug.GenaugError, match=r"'aae' can't score samples\. Installed backends that can: .*infogan"):
         trained[0].score(digits(trained[2], 4))

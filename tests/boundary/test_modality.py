@@ -1,4 +1,4 @@
-"""Nothing in the core asks for images: a toy modality, points of two measurements, goes all the way."""
+"""The core doesn't depend on images: a toy modality, points of two measurements, works from training to reports."""
 
 from typing import ClassVar, Literal
 
@@ -58,8 +58,8 @@ class Point(Modality):
 
     @classmethod
     def examples(cls, labels, shape):
-        drawn = torch.Generator().manual_seed(0)
-        return 100 + 10 * (labels[:, None] - 1) + torch.randn(len(labels), 2, generator=drawn)
+        generator = torch.Generator().manual_seed(0)
+        return 100 + 10 * (labels[:, None] - 1) + torch.randn(len(labels), 2, generator=generator)
 
 
 class PointGAN(Backend):
@@ -94,20 +94,20 @@ class PointGAN(Backend):
 
     def discriminator_loss(self, nets, batch, step):
         fake = step.fakes(lambda: self.fakes(nets, batch, step)).x.detach()
-        real, made = (self._with_labels(nets["discriminator"], x, batch.labels) for x in (batch.x, fake))
-        return Loss(softplus(-real).mean() + softplus(made).mean())
+        real, fake_scores = (self._with_labels(nets["discriminator"], x, batch.labels) for x in (batch.x, fake))
+        return Loss(softplus(-real).mean() + softplus(fake_scores).mean())
 
 
 @pytest.fixture(autouse=True)
 def points(monkeypatch):
-    """300 points of three classes; the modality and its backend are known meanwhile."""
+    """300 points of three classes; the modality and its backend are registered within the fixture."""
     monkeypatch.setitem(MODALITIES, "point", Point)
     labels = torch.arange(300) % 3
     with added("point-gan", PointGAN):
         yield TensorDataset(Point.examples(labels, ()), labels)
 
 
-def test_its_backend_keeps_the_contract():
+def test_its_backend_fulfills_the_contract():
     checks = {result.check: result.outcome for result in check_backend("point-gan")}
     assert "passed" in checks.values()
     assert "check_image_range" not in checks
@@ -135,7 +135,7 @@ def test_points_are_learned_saved_blended_and_drawn(points, tmp_path):
     assert {tuple(point.tolist()) for point in generated} <= {tuple(point) for point in pool.images.tolist()}
 
 
-def test_what_works_on_images_says_so(points, tmp_path):
+def test_functions_for_images_say_so(points, tmp_path):
     generator = genaug.fit("point-gan", points, out=tmp_path / "run", steps=1, device="cpu", progress=False)
     for use in (
         lambda: genaug.GenerativeAugment(generator, ratio=0.5),

@@ -1,4 +1,4 @@
-"""The boundary carries a GAN that classifies, trained with labels for some images only (Odena 2016; Salimans 2016)."""
+"""The contract of a backend allows a semi-supervised GAN that classifies (Odena 2016; Salimans 2016)."""
 
 from typing import ClassVar
 
@@ -62,15 +62,15 @@ class SemiSupervised(Backend):
 
     def fakes(self, nets, batch, step):
         inputs = step.inputs(batch)
-        if inputs.labels is not None:  # whatever has no label gets one by turns
+        if inputs.labels is not None:  # samples without a label get the classes in turn
             turns = torch.arange(len(batch.x), device=batch.x.device) % step.spec.num_classes
             inputs = type(inputs)(inputs.latents, inputs.labels.where(inputs.labels >= 0, turns), inputs.noise)
         return Fakes(self.generate(nets, inputs), inputs)
 
     def classifier_loss(self, nets, batch, step):
         fake = step.fakes(lambda: self.fakes(nets, batch, step)).x.detach()
-        real, made = nets["classifier"](batch.x), nets["classifier"](fake).logsumexp(1)
-        value = softplus(-real.logsumexp(1)).mean() + softplus(made).mean()
+        real, fake_scores = nets["classifier"](batch.x), nets["classifier"](fake).logsumexp(1)
+        value = softplus(-real.logsumexp(1)).mean() + softplus(fake_scores).mean()
         known = batch.labels is not None and batch.labels >= 0
         if batch.labels is not None and known.any():
             value = value + cross_entropy(real[known], batch.labels[known])
@@ -83,14 +83,14 @@ class SemiSupervised(Backend):
         return Loss(value if batch.labels is None else value + cross_entropy(logits, fakes.inputs.labels))
 
 
-def test_it_keeps_the_contract():
+def test_it_fulfills_the_contract():
     with added("semi", SemiSupervised):
         assert {result.check for result in check_backend("semi")} >= {"check_unlabelled_samples", "check_classify"}
 
 
-def test_with_ten_labels_per_class_and_all_images_it_classifies_digits(tmp_path):
-    data, test = (genaug.data.datasets.load_data("digits", split=split) for split in ("train", "test"))
-    few = set(genaug.data.datasets.few_per_class(data, 10).indices)
+def test_it_classifies_digits_from_ten_labels_per_class_and_all_images(tmp_path):
+    data, test = (genaug.data.load_data("digits", split=split) for split in ("train", "test"))
+    few = set(genaug.data.few_per_class(data, 10).indices)
     mixed = [(image, label if index in few else -1) for index, (image, label) in enumerate(data)]
     with added("semi", SemiSupervised):
         generator = genaug.fit("semi", mixed, out=tmp_path / "run", steps=300, device="cpu", progress=False)
@@ -102,7 +102,7 @@ def test_with_ten_labels_per_class_and_all_images_it_classifies_digits(tmp_path)
     assert accuracy > 0.8  # ten guesses in a hundred are right by chance
 
 
-def test_other_backends_refuse_unlabelled_images(tmp_path):
+def test_other_backends_reject_unlabeled_images(tmp_path):
     data = [(torch.zeros(1, 8, 8), index % 3 - 1) for index in range(12)]
     with pytest.raises(genaug.GenaugError, match="labels must be 0 or more, got -1"):
         genaug.fit("cgan", data, out=tmp_path / "run", steps=1, progress=False)

@@ -1,4 +1,4 @@
-"""The boundary carries a translator (Isola et al. 2017): images made from other images, the condition."""
+"""The contract of a backend allows a translator (Isola et al. 2017): images made from other images, the condition."""
 
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from genaug.testing import check_backend
 
 
 class Translator(Backend):
-    """An image-to-image network with a discriminator of pairs, and noise beside its input."""
+    """An image-to-image network with a discriminator of pairs, and noise as a further input."""
 
     class Config(BackendConfig):
         width: int = 16
@@ -57,14 +57,14 @@ class Translator(Backend):
     def discriminator_loss(self, nets, batch, step):
         fake = step.fakes(lambda: self.fakes(nets, batch, step)).x.detach()
         pairs = [torch.cat([batch.conditions["source"], images], dim=1) for images in (batch.x, fake)]
-        real, made = (nets["discriminator"](pair) for pair in pairs)
-        return Loss(softplus(-real).mean() + softplus(made).mean())
+        real, fake = (nets["discriminator"](pair) for pair in pairs)
+        return Loss(softplus(-real).mean() + softplus(fake).mean())
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    """Digits in negative, each with the digit itself as its source."""
-    images = [to_uint8(image) for image, _ in genaug.data.datasets.load_data("digits")]
+    """Inverted digits, each with the digit itself as its source."""
+    images = [to_uint8(image) for image, _ in genaug.data.load_data("digits")]
     return [(255 - image, None, {"source": image}) for image in images[:500]]
 
 
@@ -76,26 +76,26 @@ def trained(pairs, tmp_path_factory):
         yield genaug.load(folder, device="cpu")
 
 
-def test_it_keeps_the_contract():
+def test_it_fulfills_the_contract():
     with added("translator", Translator):
         assert "check_conditions_reach_samples" in {result.check for result in check_backend("translator")}
 
 
-def test_it_translates_as_it_was_taught(trained, pairs):
+def test_it_has_learned_to_translate(trained, pairs):
     sources = torch.stack([item[2]["source"] for item in pairs[:100]])
-    made = trained.translate(sources, seed=0)
-    assert made.dtype == torch.uint8
-    assert l1_loss(made.float(), 255.0 - sources) < 0.25 * l1_loss(sources.float(), 255.0 - sources)
+    samples = trained.translate(sources, seed=0)
+    assert samples.dtype == torch.uint8
+    assert l1_loss(samples.float(), 255.0 - sources) < 0.25 * l1_loss(sources.float(), 255.0 - sources)
 
 
-def test_sample_i_of_a_seed_is_the_same_however_many_there_are(trained, pairs):
+def test_sample_i_of_a_seed_does_not_depend_on_the_number_of_samples(trained, pairs):
     sources = torch.stack([item[2]["source"] for item in pairs[:300]])
-    made = trained.translate(sources, seed=3)
-    assert torch.equal(trained.translate(sources[:5], seed=3), made[:5])
-    assert not torch.equal(trained.translate(sources[:5], seed=4), made[:5])  # by its noise
+    samples = trained.translate(sources, seed=3)
+    assert torch.equal(trained.translate(sources[:5], seed=3), samples[:5])
+    assert not torch.equal(trained.translate(sources[:5], seed=4), samples[:5])  # different noise
 
 
-def test_it_says_what_it_needs(trained, tmp_path):
+def test_missing_conditions_are_named(trained, tmp_path):
     with pytest.raises(genaug.GenaugError, match=r"makes samples from others \(source\): call translate"):
         trained.sample(3)
     with pytest.raises(genaug.GenaugError, match=r"of shape \(2, 3, 8, 8\); expected .*\(2, 1, 8, 8\)"):

@@ -1,8 +1,8 @@
-"""Ends a process just before it changes the file system for the n-th time, as ``kill -9`` would.
+"""Ends a process just before it changes the file system for the n-th time, like ``kill -9``.
 
-``python kills.py run|study FOLDER START STRIDE`` does so to a training run or a study at every STRIDE-th point, and
-prints a line of JSON for each: what ``resume`` and ``overwrite`` then make of the folder. All work is done in forks of
-a process that never trained, since torch can't train in the fork of one that did.
+``python kills.py run|study FOLDER START STRIDE`` does so with a training run or a study at every STRIDE-th point, and
+prints a line of JSON for each, with the results of ``resume`` and ``overwrite`` in the folder. All work is done in
+forks of a process that never trained, since torch can't train in the fork of a process that did.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.trun
 
 
 def killed_at(point, action):
-    """Run ``action`` in a fork that ends at the ``point``-th change. Returns whether it got there."""
+    """Run ``action`` in a fork that ends at the ``point``-th change. Returns whether it reached that point."""
     child = os.fork()
     if child == 0:
         count = 0
@@ -45,7 +45,7 @@ def killed_at(point, action):
 
 
 def in_a_fork(action):
-    """What ``action`` returns, as JSON, or the error that it raises."""
+    """The result of ``action`` in a fork, which must be JSON, or the ``repr`` of its error."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -77,11 +77,11 @@ def study(out, **options):
     import genaug
     from genaug.studies import Recipe
 
-    made = Recipe("cgan", steps=1, batch_size=2, config={"width": 4, "max_width": 8, "latent_size": 4})
+    generator = Recipe("cgan", steps=1, batch_size=2, config={"width": 4, "max_width": 8, "latent_size": 4})
     common = {"labels_per_class": 3, "seeds": 2, "ratios": (0.8,), "updates": 2, "batch_size": 8, "device": "cpu"}
     report = genaug.study(
         *(ToySet(20, 0), ToySet(20, 1)),
-        sources={"made": made},
+        sources={"generator": generator},
         classifier=linear,
         classic=keep,
         progress=False,
@@ -98,7 +98,7 @@ def main(kind, folder, start, stride):
     action = {"run": train, "study": study}[kind]
     folder = Path(folder)
     reference = in_a_fork(partial(action, folder / "reference"))
-    for old in (False, True):  # a first one, and one that takes the place of another
+    for old in (False, True):  # a first one, and one that replaces another
         point = int(start)
         while True:
             out = folder / f"{old}-{point}"
@@ -108,13 +108,13 @@ def main(kind, folder, start, stride):
                 break
             out.mkdir(exist_ok=True)
             shutil.copytree(out, copy := out.with_name(f"{out.name}-copy"))
-            told = {"old": old, "point": point}
+            outcome = {"old": old, "point": point}
             for option, where in (("resume", out), ("overwrite", copy)):
                 result = in_a_fork(partial(action, where, **{option: True}))
-                told[option] = "as never killed" if result == reference else result
+                outcome[option] = "as never killed" if result == reference else result
                 left = {path.name for pattern in (".*", "*.run") for path in where.rglob(pattern)}
-                told[f"{option} leaves"] = sorted(left - {".genaug.jsonl"})
-            print(json.dumps(told), flush=True)
+                outcome[f"{option} leaves"] = sorted(left - {".genaug.jsonl"})
+            print(json.dumps(outcome), flush=True)
             shutil.rmtree(out)
             shutil.rmtree(copy)
             point += int(stride)
@@ -135,10 +135,10 @@ if __name__ == "__main__":
         "helpers.toy",
     ):
         with contextlib.suppress(ImportError):
-            importlib.import_module(module)  # here once rather than in every fork
+            importlib.import_module(module)  # once here instead of in every fork
     registry.resolve("cgan")
-    warnings.simplefilter("ignore")  # that a run to resume had no checkpoint yet
+    warnings.simplefilter("ignore")  # a run to resume may have no checkpoint yet
     torch.set_num_threads(1)
-    drawn = torch.Generator().manual_seed(0)
-    DATA = TensorDataset(torch.randint(0, 256, (16, 1, 8, 8), generator=drawn).to(torch.uint8), torch.arange(16) % 4)
+    random = torch.Generator().manual_seed(0)
+    DATA = TensorDataset(torch.randint(0, 256, (16, 1, 8, 8), generator=random).to(torch.uint8), torch.arange(16) % 4)
     main(*sys.argv[1:])

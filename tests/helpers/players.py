@@ -5,7 +5,7 @@ import torch
 from genaug.backends import Batch, Inputs, Spec
 from genaug.data.reading import Samples
 from genaug.modalities import Image
-from genaug.training.distributed import Share
+from genaug.training.distributed import World
 from genaug.training.streams import TrainingStep
 from genaug.training.trainer import Trainer
 
@@ -19,7 +19,7 @@ def batch_of(shape, n=4, classes=3):
 
 
 def step_of(config, spec, index=0, policy=(), dtype=torch.float32):
-    step = TrainingStep(config, spec, [], seed=0, device=CPU, dtype=dtype, share=Share(), policy=policy)
+    step = TrainingStep(config, spec, [], seed=0, device=CPU, dtype=dtype, world=World(), policy=policy)
     step.begin(index)
     return step
 

@@ -1,4 +1,4 @@
-"""Run by ``test_distributed.py`` under torchrun, and imported by it: makes steps, keeps all gradients and weights."""
+"""Run by ``test_distributed.py`` under torchrun, and imported by it: makes steps and returns gradients and weights."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from torch import nn
 from genaug.backends import Spec
 from genaug.data.reading import Samples
 from genaug.modalities.image import Image
-from genaug.training.distributed import joined
+from genaug.training.distributed import process_group
 from genaug.training.trainer import Trainer
 from genaug_wgan_gp.backend import WGANGP, WGANGPConfig
 
@@ -24,7 +24,7 @@ class Tiny(WGANGPConfig):
 class PlainGenerator(WGANGP):
     """The ``wgan-gp`` backend with a generator that has batch normalization only if the option says so.
 
-    A critic with a gradient penalty is the case in which wrapped modules go wrong in silence.
+    With a critic and a gradient penalty, wrapped modules would give wrong gradients silently.
     """
 
     Config = Tiny
@@ -45,9 +45,9 @@ def train(steps: int, batch_norm: bool) -> dict[str, torch.Tensor]:
     data = Samples(images, None, Spec(sample=Image(1, 8, 8)))
     config = Tiny(batch_norm=batch_norm, latent_size=6, width=4, max_width=8, n_critic=2, lr=1e-3)
     gradients = []
-    with joined(CPU, BATCH) as (share, device):
+    with process_group(CPU, BATCH) as (world, device):
         policy = ("translation", "affine")
-        trainer = Trainer(PlainGenerator(), config, data, batch_size=BATCH, device=device, augment=policy, share=share)
+        trainer = Trainer(PlainGenerator(), config, data, batch_size=BATCH, device=device, augment=policy, world=world)
         for group, optimizer in zip(trainer.groups, trainer.optimizers, strict=True):
             optimizer.register_step_pre_hook(
                 lambda *_, group=group: gradients.append(torch.cat([p.grad.flatten().clone() for p in group]))
@@ -55,7 +55,7 @@ def train(steps: int, batch_norm: bool) -> dict[str, torch.Tensor]:
         for index in range(steps):
             trainer.step(index)
         weights = torch.cat([p.detach().flatten() for p in trainer.nets.parameters()])
-        return {"gradients": torch.cat(gradients), "weights": weights, "rank": torch.tensor(share.rank)}
+        return {"gradients": torch.cat(gradients), "weights": weights, "rank": torch.tensor(world.rank)}
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ LABELS = torch.tensor([1, 0, 1, 1, 0, 1])
 
 
 @pytest.mark.parametrize("size", [1, 4, 6])
-def test_every_image_lies_in_its_class_bit_for_bit(tmp_path, size):
+def test_every_image_is_in_its_class_bit_for_bit(tmp_path, size):
     parts = zip(IMAGES.split(size), LABELS.split(size), strict=True)
     write_class_folders(tmp_path / "out", parts, ["cat", "dog"], {"seed": 3})
-    found = {str(p.relative_to(tmp_path)): int(np.asarray(Image.open(p)).max()) for p in tmp_path.rglob("*.png")}
+    values = {str(p.relative_to(tmp_path)): int(np.asarray(Image.open(p)).max()) for p in tmp_path.rglob("*.png")}
     dogs = {f"out/dog/{i:05d}.png": value for i, value in enumerate([0, 2, 3, 5])}
-    assert found == {"out/cat/00000.png": 1, "out/cat/00001.png": 4, **dogs}
+    assert values == {"out/cat/00000.png": 1, "out/cat/00001.png": 4, **dogs}
     assert json.loads((tmp_path / "out" / "samples.json").read_text()) == {
         "seed": 3,
         "count": 6,
@@ -32,28 +32,28 @@ def test_every_image_lies_in_its_class_bit_for_bit(tmp_path, size):
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_without_labels_the_files_lie_in_the_folder_itself(tmp_path):
+def test_without_labels_the_files_are_in_the_folder_itself(tmp_path):
     write_class_folders(tmp_path / "out", [(IMAGES, None)], 0, {})
     assert len(list((tmp_path / "out").glob("*.png"))) == 6
     write_class_folders(tmp_path / "out", [(IMAGES[:2], None)], 0, {}, overwrite=True)
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
 
 
-def test_only_samples_of_ours_are_replaced(tmp_path):
+def test_only_genaugs_samples_are_replaced(tmp_path):
     out = tmp_path / "out"
     write_class_folders(out, [(IMAGES, LABELS)], 2, {})
     with pytest.raises(OutputExistsError, match="--overwrite"):
         write_class_folders(out, [(IMAGES[:1], LABELS[:1])], 2, {})
     write_class_folders(out, [(IMAGES[:1], LABELS[:1])], 2, {}, overwrite=True)
     assert len(list(out.rglob("*.png"))) == 1
-    (out / ".genaug.jsonl").unlink()  # then nobody knows whose the files are
+    (out / ".genaug.jsonl").unlink()  # then genaug doesn't know its own files
     with pytest.raises(OutputExistsError, match="left alone"):
         write_class_folders(out, [(IMAGES, LABELS)], 2, {}, overwrite=True)
     assert len(list(out.rglob("*.png"))) == 1
 
 
 @pytest.mark.parametrize("foreign", ["thesis.tex", "old/00000.png", "0/notes.txt", "00000.png", "0/0/00000.png"])
-def test_nothing_foreign_is_deleted(tmp_path, foreign):
+def test_no_other_file_is_deleted(tmp_path, foreign):
     out = tmp_path / "out"
     write_class_folders(out, [(IMAGES, LABELS)], 2, {})
     (out / foreign).parent.mkdir(exist_ok=True)
@@ -68,7 +68,7 @@ def test_nothing_foreign_is_deleted(tmp_path, foreign):
     assert (out / foreign).read_text() == "mine"
 
 
-def test_a_foreign_file_that_is_in_the_way_is_named_and_stays(tmp_path):
+def test_a_conflicting_file_is_named_and_stays(tmp_path):
     out = tmp_path / "out"
     write_class_folders(out, [(IMAGES[:2], LABELS[:2])], 2, {})
     (out / "1" / "00003.png").write_text("mine")
@@ -79,7 +79,7 @@ def test_a_foreign_file_that_is_in_the_way_is_named_and_stays(tmp_path):
     assert (out / "1" / "00003.png").read_text() == "mine"
 
 
-def test_what_appears_while_generating_is_not_deleted(tmp_path):
+def test_a_file_that_appears_while_generating_is_not_deleted(tmp_path):
     def parts():
         yield IMAGES, LABELS
         (tmp_path / "out" / "samples.json").write_text("mine")
@@ -90,7 +90,7 @@ def test_what_appears_while_generating_is_not_deleted(tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()])
-def test_a_failure_between_the_two_renames_puts_the_old_back(tmp_path, monkeypatch, error):
+def test_a_failure_between_the_two_renames_restores_the_old_files(tmp_path, monkeypatch, error):
     write_class_folders(tmp_path / "out", [(IMAGES, LABELS)], 2, {})
     before, calls, replace = sorted(tmp_path.rglob("*")), [], os.replace
 
@@ -106,7 +106,7 @@ def test_a_failure_between_the_two_renames_puts_the_old_back(tmp_path, monkeypat
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_where_the_old_cant_be_put_back_it_is_kept_and_the_next_one_does(tmp_path, monkeypatch):
+def test_old_files_that_cannot_be_restored_are_kept_and_restored_next_time(tmp_path, monkeypatch):
     out = tmp_path / "out"
     write_class_folders(out, [(IMAGES, LABELS)], 2, {})
     before, calls, replace = contents(out), [], os.replace
@@ -132,34 +132,34 @@ def contents(folder):
     return {str(path): path.read_bytes() for path in folder.rglob("*.*") if path.name != ".genaug.jsonl"}
 
 
-def test_the_current_folder_may_be_written_to(tmp_path, monkeypatch):
+def test_writing_to_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_class_folders("", [(IMAGES, LABELS)], 2, {})
     assert len(list(tmp_path.rglob("*.png"))) == 6
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_parts_are_the_same_however_many_are_asked_for(monkeypatch, make_generator, labelled):
+def test_parts_do_not_depend_on_the_number_of_samples(monkeypatch, make_generator, labelled):
     monkeypatch.setattr(export, "PART", 4)
     generator = make_generator()
 
-    def made(count):
-        wanted = torch.arange(count) % 4 if labelled else count
-        parts = list(sample_parts(generator, wanted, 5))
+    def samples(count):
+        request = torch.arange(count) % 4 if labelled else count
+        parts = list(sample_parts(generator, request, 5))
         assert [len(images) for images, _ in parts] == [4] * (count // 4) + [count % 4] * (count % 4 > 0)
         return tuple(map(torch.cat, zip(*parts, strict=True)))
 
-    images, labels = made(11)
+    images, labels = samples(11)
     assert len(torch.unique(images, dim=0)) == 11
     for count in (3, 4, 9):
-        assert all(torch.equal(few, many[:count]) for few, many in zip(made(count), (images, labels), strict=True))
+        assert all(torch.equal(few, many[:count]) for few, many in zip(samples(count), (images, labels), strict=True))
     first, _ = generator.sample(labels=labels[:4], seed=5)
     assert torch.equal(images[:4], first)
     assert not labelled or torch.equal(labels, torch.arange(11) % 4)
 
 
-def test_few_parts_are_held_at_once(tmp_path):
-    held, most = weakref.WeakSet(), []
+def test_few_parts_are_in_memory_at_once(tmp_path):
+    parts_in_memory, counts = weakref.WeakSet(), []
 
     class Counted(torch.Tensor):
         pass
@@ -167,16 +167,16 @@ def test_few_parts_are_held_at_once(tmp_path):
     def parts():
         for _ in range(6):
             images = IMAGES.clone().as_subclass(Counted)
-            held.add(images)
-            most.append(len(held))
+            parts_in_memory.add(images)
+            counts.append(len(parts_in_memory))
             yield images, LABELS
 
     write_class_folders(tmp_path / "out", parts(), 2, {})
-    assert max(most) <= 2
+    assert max(counts) <= 2
     assert len(list((tmp_path / "out").rglob("*.png"))) == 36
 
 
-def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_failure_leaves_existing_files(tmp_path, monkeypatch):
     write_class_folders(tmp_path / "out", [(IMAGES, LABELS)], 2, {})
     before = sorted(tmp_path.rglob("*"))
 
@@ -189,7 +189,7 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_class_names_cant_lead_out_of_the_folder():
+def test_class_names_cannot_lead_out_of_the_folder():
     names = folder_names(["../../etc", "/root", "..", "", "a/b", "a_b", "Cat", "cat", "naïve 7", "samples.json"])
     assert len({name.lower() for name in names}) == len(names)
     assert all(name and "/" not in name and "\\" not in name and not name.startswith(".") for name in names)

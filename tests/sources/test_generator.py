@@ -16,7 +16,8 @@ from genaug.backends import Categorical, Normal, Spec, Uniform
 from genaug.backends.latents import latent_rows
 from genaug.errors import FormatError, InputError, PluginError
 from genaug.modalities import Image
-from genaug.sources.generator import Generator, chunk_size
+from genaug.sources.chunks import chunk_size
+from genaug.sources.generator import Generator
 
 SEED = 5
 
@@ -40,17 +41,17 @@ class TestSample:
         assert len(counts) == 4
         assert int(counts.min()) > 60
 
-    def test_labels_asked_for_are_the_labels_got(self, generator):
-        wanted = torch.tensor([3, 0, 0, 2, 1, 3])
-        images, labels = generator.sample(labels=wanted, seed=SEED)
-        assert torch.equal(labels, wanted)
+    def test_samples_have_the_labels_that_are_passed(self, generator):
+        expected = torch.tensor([3, 0, 0, 2, 1, 3])
+        images, labels = generator.sample(labels=expected, seed=SEED)
+        assert torch.equal(labels, expected)
         assert len(images) == 6
 
     @pytest.mark.parametrize("labels", [[1, 2], (1, 2), torch.tensor([1, 2], dtype=torch.int32)])
     def test_labels_may_be_any_integers(self, generator, labels):
         assert generator.sample(labels=labels, seed=0)[1].tolist() == [1, 2]
 
-    def test_a_generator_without_labels_gives_none(self, unlabelled):
+    def test_a_generator_without_labels_returns_none(self, unlabelled):
         images, labels = unlabelled.sample(5, seed=SEED)
         assert labels is None
         assert images.shape == (5, 1, 8, 8)
@@ -68,7 +69,7 @@ class TestSample:
         assert make_generator(shape=shape).sample(3, seed=0)[0].shape == (3, *shape)
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
-    def test_floats_lie_in_the_unit_interval_and_round_to_the_bytes(self, generator, dtype):
+    def test_floats_are_in_the_unit_interval_and_round_to_the_bytes(self, generator, dtype):
         floats, _ = generator.sample(300, seed=SEED, dtype=dtype, precision="float32")
         exact, _ = generator.sample(300, seed=SEED, precision="float32")
         assert floats.dtype == dtype
@@ -86,20 +87,20 @@ class TestSample:
 class TestReproducibility:
     @pytest.fixture
     def small_chunks(self, generator, monkeypatch):
-        """128 at once, so that 300 and 1000 cross borders of chunks."""
-        monkeypatch.setattr("genaug.sources.generator.chunk_size", lambda *_: 128)
+        """Chunks of 128, so that 300 and 1000 samples take several."""
+        monkeypatch.setattr("genaug.sources.chunks.chunk_size", lambda *_: 128)
         return generator
 
-    def test_sample_i_is_the_same_however_many_are_asked_for(self, small_chunks):
+    def test_sample_i_does_not_depend_on_the_number_of_samples(self, small_chunks):
         images, labels = small_chunks.sample(1000, seed=SEED)
         for n in (1, 3, 128, 129, 300):
-            fewer, their_labels = small_chunks.sample(n, seed=SEED)
+            fewer, fewer_labels = small_chunks.sample(n, seed=SEED)
             assert torch.equal(fewer, images[:n])
-            assert torch.equal(their_labels, labels[:n])
+            assert torch.equal(fewer_labels, labels[:n])
         assert len({bytes(image.numpy().tobytes()) for image in images}) > 990
 
-    def test_sample_i_is_the_same_without_labels(self, make_generator, monkeypatch):
-        monkeypatch.setattr("genaug.sources.generator.chunk_size", lambda *_: 64)
+    def test_sample_i_does_not_depend_on_the_number_without_labels(self, make_generator, monkeypatch):
+        monkeypatch.setattr("genaug.sources.chunks.chunk_size", lambda *_: 64)
         unlabelled = make_generator(num_classes=0)
         assert torch.equal(unlabelled.sample(150, seed=1)[0][:70], unlabelled.sample(70, seed=1)[0])
 
@@ -111,16 +112,16 @@ class TestReproducibility:
         assert torch.equal(images[same], others[same])
         assert not torch.equal(images[~same], others[~same])
 
-    def test_labels_given_as_drawn_give_what_n_gives(self, small_chunks):
+    def test_passing_the_drawn_labels_gives_the_same_samples_as_n(self, small_chunks):
         images, labels = small_chunks.sample(200, seed=SEED)
         assert torch.equal(small_chunks.sample(labels=labels, seed=SEED)[0], images)
 
-    def test_other_seeds_give_other_samples(self, generator):
+    def test_different_seeds_give_different_samples(self, generator):
         images = [generator.sample(labels=[0, 1, 2], seed=seed)[0] for seed in (0, 1, 2**63 - 1)]
         assert not torch.equal(images[0], images[1])
         assert not torch.equal(images[1], images[2])
 
-    def test_without_a_seed_torchs_rng_decides(self, generator):
+    def test_without_a_seed_samples_depend_on_torchs_rng(self, generator):
         torch.manual_seed(3)
         first, second = generator.sample(4), generator.sample(4)
         torch.manual_seed(3)
@@ -129,7 +130,7 @@ class TestReproducibility:
         assert torch.equal(first[1], again[1])
         assert not torch.equal(first[0], second[0])
 
-    def test_a_seeded_sample_leaves_torchs_rng_alone(self, generator, tmp_path):
+    def test_a_seeded_sample_leaves_torchs_rng_unchanged(self, generator, tmp_path):
         generator.save(tmp_path / "g")
         before = torch.random.get_rng_state()
         generator.sample(10, seed=0)
@@ -139,7 +140,7 @@ class TestReproducibility:
 
 
 class TestMemory:
-    def test_the_network_never_sees_more_than_a_chunk(self, generator, monkeypatch):
+    def test_the_network_never_gets_more_than_a_chunk(self, generator, monkeypatch):
         sizes = []
         generate = generator._backend.generate
         monkeypatch.setattr(
@@ -156,7 +157,7 @@ class TestMemory:
     @pytest.mark.parametrize("side", [1, 8, 32, 64, 512, 2048])
     def test_a_chunk_has_a_bounded_number_of_pixels(self, side, make_generator):
         generator = make_generator()
-        generator._spec = generator.spec.model_copy(update={"sample": Image(3, side, side)})
+        generator.spec = generator.spec.model_copy(update={"sample": Image(3, side, side)})
         chunk = chunk_size(generator.spec, generator.device)
         assert 1 <= chunk <= 1024
         assert chunk == 1 or chunk * side * side <= 2**18
@@ -177,7 +178,7 @@ class TestDecode:
         z = latent_rows(Normal(size=4), SEED, 0, 6)
         assert torch.equal(unlabelled.decode(z), unlabelled.sample(6, seed=SEED)[0])
 
-    def test_latents_that_carry_a_gradient(self, generator):
+    def test_latents_that_require_a_gradient(self, generator):
         images = generator.decode(torch.zeros(2, 4, requires_grad=True), [0, 1], dtype=torch.float32)
         assert not images.requires_grad
 
@@ -191,7 +192,7 @@ class TestDecode:
             ({"z": torch.zeros(4)}, r"latent 'z' must have shape \(N, 4\), got \(4,\)"),
             ({"z": torch.zeros(2, 4, dtype=torch.int64)}, "latent 'z' must be a float tensor, got torch.int64"),
             ({"z": [[0.0] * 4] * 2}, "latent 'z' must be a float tensor, got list"),
-            ({"z": torch.zeros(3, 4)}, "decode got 2 labels for 3 samples; it needs one for each"),
+            ({"z": torch.zeros(3, 4)}, "decode got 2 labels for 3 samples; it needs one per sample"),
         ],
     )
     def test_latents_that_do_not_fit(self, generator, arguments, message):
@@ -209,7 +210,7 @@ class TestDecode:
 
 
 class TestCodes:
-    """A generator with a continuous and a categorical code, as InfoGAN's."""
+    """A generator with a continuous and a categorical code, as in InfoGAN."""
 
     @pytest.fixture
     def coded(self, make_generator):
@@ -219,7 +220,7 @@ class TestCodes:
             Categorical(name="c", size=3),
             Uniform(name="u", size=2),
         )
-        generator._spec = generator.spec.model_copy(update={"latents": latents})
+        generator.spec = generator.spec.model_copy(update={"latents": latents})
 
         def generate(nets, inputs):
             latents = inputs.latents
@@ -232,20 +233,20 @@ class TestCodes:
 
     def test_codes_are_drawn_and_decoded_by_name(self, coded):
         images, _ = coded.sample(50, seed=SEED)
-        drawn = {latent.name: latent_rows(latent, SEED, 0, 50) for latent in coded.spec.latents}
-        assert drawn["c"].unique().tolist() == [0, 1, 2]
-        assert torch.equal(coded.decode(**drawn), images)
-        assert torch.equal(coded.decode(drawn["z"], u=drawn["u"], c=drawn["c"].to(torch.int32)), images)
+        latents = {latent.name: latent_rows(latent, SEED, 0, 50) for latent in coded.spec.latents}
+        assert latents["c"].unique().tolist() == [0, 1, 2]
+        assert torch.equal(coded.decode(**latents), images)
+        assert torch.equal(coded.decode(latents["z"], u=latents["u"], c=latents["c"].to(torch.int32)), images)
 
-    def test_fixed_codes_leave_the_others_drawn_as_ever(self, coded):
-        drawn = {latent.name: latent_rows(latent, SEED, 0, 50) for latent in coded.spec.latents}
+    def test_fixed_codes_do_not_change_how_others_are_drawn(self, coded):
+        latents = {latent.name: latent_rows(latent, SEED, 0, 50) for latent in coded.spec.latents}
         images, _ = coded.sample(50, seed=SEED, c=2)
-        assert torch.equal(images, coded.decode(**{**drawn, "c": torch.full((50,), 2)}))
+        assert torch.equal(images, coded.decode(**{**latents, "c": torch.full((50,), 2)}))
         each = torch.arange(50) % 3
         images, _ = coded.sample(50, seed=SEED, c=each, u=[0.5, -1])
-        assert torch.equal(images, coded.decode(drawn["z"], c=each, u=torch.tensor([[0.5, -1.0]]).expand(50, 2)))
+        assert torch.equal(images, coded.decode(latents["z"], c=each, u=torch.tensor([[0.5, -1.0]]).expand(50, 2)))
         one, _ = coded.sample(1, seed=SEED, c=2, u=0)
-        assert torch.equal(one, coded.decode(drawn["z"][:1], c=torch.tensor([2]), u=torch.zeros(1, 2)))
+        assert torch.equal(one, coded.decode(latents["z"][:1], c=torch.tensor([2]), u=torch.zeros(1, 2)))
 
     @pytest.mark.parametrize(
         ("latents", "message"),
@@ -300,10 +301,12 @@ class TestResults:
             "generate",
             lambda nets, inputs: torch.zeros(len(inputs.latents["z"]), 1, 8, 9),
         )
-        with pytest.raises(PluginError, match=r"backend 'cgan' made images of shape \(1, 8, 9\); its spec says"):
+        with pytest.raises(
+            PluginError, match=r"generate failed .*images of the spec's shape \(1, 8, 8\), got \(1, 8, 9\)"
+        ):
             generator.sample(1)
 
-    def test_the_network_neither_trains_nor_asks_for_gradients(self, generator):
+    def test_the_network_is_in_evaluation_mode_without_gradients(self, generator):
         assert not generator.network.training
         assert not any(parameter.requires_grad for parameter in generator.network.parameters())
 
@@ -312,8 +315,8 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({}, "sample needs n= .* or labels="),
-            ({"n": 2, "labels": [0, 1]}, "n= or labels=, not both"),
+            ({}, r"sample expects either n= \(the number of samples\) or labels="),
+            ({"n": 2, "labels": [0, 1]}, "or labels= .*, not both"),
             ({"n": -1}, "n must be an integer of 0 or more, got -1"),
             ({"n": 2.0}, "n must be an integer of 0 or more, got 2.0"),
             ({"n": True}, "n must be an integer"),
@@ -334,7 +337,7 @@ class TestBadInput:
         with pytest.raises(InputError, match=message):
             generator.sample(**arguments)
 
-    def test_labels_for_a_generator_without(self, unlabelled):
+    def test_labels_for_a_generator_without_labels(self, unlabelled):
         with pytest.raises(InputError, match=r"takes no labels: it was trained without"):
             unlabelled.sample(labels=[0])
 
@@ -357,7 +360,7 @@ class TestObject:
         assert generator.to("cpu") is generator
         assert generator.to(torch.device("cpu")).device == torch.device("cpu")
 
-    def test_repr_says_what_it_is(self, make_generator):
+    def test_repr(self, make_generator):
         text = repr(make_generator(num_classes=2, classes=("cat", "dog")))
         assert re.fullmatch(r"Generator\(cgan, 1x8x8, 2 classes \(cat, dog\), [\d,]+ parameters, cpu\)", text)
 
@@ -385,7 +388,7 @@ class TestSaveAndLoad:
         assert loaded["config"] == generator.config.model_dump_json()
         assert loaded["training"] == str(generator.training)
 
-    def test_every_bit_comes_back(self, generator, tmp_path):
+    def test_loading_restores_every_bit(self, generator, tmp_path):
         loaded = genaug.load(generator.save(tmp_path / "g"), device="cpu")
         expected = generator.network.state_dict()
         assert list(loaded.network.state_dict()) == list(expected)
@@ -399,7 +402,7 @@ class TestSaveAndLoad:
         for name in ("config.json", "model.safetensors"):
             assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "g" / name).read_bytes()
 
-    def test_what_was_measured_goes_along_with_a_copy(self, generator, tmp_path):
+    def test_recorded_figures_are_copied(self, generator, tmp_path):
         write_evaluation(generator.save(tmp_path / "g"), {"fid": {"value": 1.5}})
         copy = genaug.load(tmp_path / "g", device="cpu").save(tmp_path / "copy")
         assert read_evaluation(copy).metrics["fid"].value == 1.5
@@ -444,7 +447,7 @@ class TestSaveAndLoad:
         loaded = genaug.load(generator.save(tmp_path / "g"), device="cpu")
         assert set(loaded.network.state_dict()) == set(state)
 
-    def test_the_config_file_is_plain_json_for_people(self, generator, tmp_path):
+    def test_the_config_file_is_readable_json(self, generator, tmp_path):
         generator.save(tmp_path / "g")
         content = json.loads((tmp_path / "g" / "config.json").read_text())
         assert content["backend"] == "cgan"
@@ -457,7 +460,7 @@ class TestSaveAndLoad:
             "model.safetensors",
         ]
 
-    def test_what_is_no_folder_is_said(self, tmp_path):
+    def test_a_missing_directory_is_named(self, tmp_path):
         with pytest.raises(FormatError, match="is not a directory"):
             genaug.load(tmp_path / "nowhere")
 
@@ -465,28 +468,28 @@ class TestSaveAndLoad:
 class TestImagesThatAreNotFinite:
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
     @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-    def test_they_are_refused_and_do_not_become_black(self, generator, monkeypatch, value, dtype):
+    def test_they_are_an_error_and_do_not_become_black(self, generator, monkeypatch, value, dtype):
         make = generator._backend.generate
 
-        def spoilt(*given):
-            images = make(*given)
+        def with_value(*arguments):
+            images = make(*arguments)
             images[2, 0, 3, 3] = value
             return images
 
-        monkeypatch.setattr(generator._backend, "generate", spoilt)
+        monkeypatch.setattr(generator._backend, "generate", with_value)
         with pytest.raises(InputError, match="made images with NaN or infinite values; expected finite ones"):
             generator.sample(5, seed=SEED, dtype=dtype)
         with pytest.raises(InputError, match="NaN or infinite"):
             generator.decode(torch.zeros(4, 4), labels=torch.arange(4), dtype=dtype)
-        assert generator.sample(2, seed=SEED, dtype=dtype)[0].shape[0] == 2  # the third isn't asked for
+        assert generator.sample(2, seed=SEED, dtype=dtype)[0].shape[0] == 2  # without the third one
 
-    def test_large_ones_are_no_fault(self, generator, monkeypatch):
-        """Their sum overflows, and they are clamped as ever."""
+    def test_large_values_are_valid(self, generator, monkeypatch):
+        """Their sum overflows, and they are clamped."""
         make = generator._backend.generate
-        monkeypatch.setattr(generator._backend, "generate", lambda *given: make(*given).fill_(3e38))
+        monkeypatch.setattr(generator._backend, "generate", lambda *arguments: make(*arguments).fill_(3e38))
         assert int(generator.sample(5, seed=SEED)[0].min()) == 255
 
-    def test_latents_that_are_not_finite_are_refused_by_name(self, generator):
+    def test_latents_that_are_not_finite_are_rejected_by_name(self, generator):
         z = torch.zeros(2, 4)
         z[1, 2] = float("nan")
         with pytest.raises(InputError, match="latent 'z' holds NaN or infinite values"):

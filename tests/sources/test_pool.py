@@ -18,7 +18,7 @@ import genaug.sources.shared as shared
 from genaug import MixedDataset, SamplePool
 from genaug.data.datasets import load_data
 from genaug.errors import InputError, OutputExistsError, SaveError
-from genaug.sources.pool import draw_without_repeats
+from genaug.sources.drawing import draw_without_repeats
 from genaug.sources.source import Source, check_supply, distinct_labels
 
 
@@ -42,18 +42,18 @@ def test_class_shares(shares):
 
 
 @pytest.mark.parametrize("shares", [[1, 1], [0, 0, 0, 0], [1, -1, 1, 1], [1, float("nan"), 1, 1], {7: 1}, {"cat": 1}])
-def test_bad_shares(shares):
+def test_invalid_shares(shares):
     with pytest.raises(InputError, match="labels="):
         SamplePool(FakeSource(), size=8, labels=shares)
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, True])
-def test_bad_sizes(size):
+def test_invalid_sizes(size):
     with pytest.raises(InputError, match="size"):
         SamplePool(FakeSource(), size=size)
 
 
-def test_sampling_is_by_label_and_prefix_stable():
+def test_sampling_is_by_label_and_independent_of_the_number():
     pool = SamplePool(FakeSource(), size=40)
     images, labels = pool.sample(labels=torch.tensor([3, 1, 1, 0]), seed=5)
     assert labels.tolist() == [3, 1, 1, 0] == [label_in(image) for image in images]
@@ -67,7 +67,7 @@ def test_sampling_is_by_label_and_prefix_stable():
     assert (few[0].dtype, few[1].dtype) == (torch.uint8, torch.int64)
 
 
-def test_no_image_comes_twice_before_all_of_its_class_have_come():
+def test_no_image_is_repeated_before_all_of_its_class_are_drawn():
     pool = SamplePool(FakeSource(), size=40, labels=[1, 2, 7, 30])
     for seed in range(20):
         images, _ = pool.sample(labels=pool.labels.flip(0), seed=seed)
@@ -79,23 +79,23 @@ def test_no_image_comes_twice_before_all_of_its_class_have_come():
 @given(
     st.lists(st.integers(0, 5), max_size=60), st.lists(st.integers(1, 30), min_size=6, max_size=6), st.integers(0, 99)
 )
-def test_draws_without_repeats(wanted, counts, seed):
-    wanted, counts = np.array(wanted, dtype=np.int64), np.array(counts)
-    uniform = np.random.default_rng(seed).random(len(wanted))
-    drawn = draw_without_repeats(wanted, counts, uniform)
-    assert ((drawn >= 0) & (drawn < counts[wanted])).all()
-    for label in np.unique(wanted):
-        times = np.bincount(drawn[wanted == label], minlength=counts[label])
+def test_draws_without_repeats(labels, counts, seed):
+    labels, counts = np.array(labels, dtype=np.int64), np.array(counts)
+    uniform = np.random.default_rng(seed).random(len(labels))
+    indices = draw_without_repeats(labels, counts, uniform)
+    assert ((indices >= 0) & (indices < counts[labels])).all()
+    for label in np.unique(labels):
+        times = np.bincount(indices[labels == label], minlength=counts[label])
         assert times.max() - times.min() <= 1
-    assert np.array_equal(draw_without_repeats(wanted[:7], counts, uniform[:7]), drawn[:7])
+    assert np.array_equal(draw_without_repeats(labels[:7], counts, uniform[:7]), indices[:7])
 
 
-def test_every_order_of_members_comes_equally_often():
+def test_all_orders_are_equally_frequent():
     rng, twice = np.random.default_rng(0), np.zeros(6, dtype=np.int64)
     orders = Counter()
     for _ in range(6000):
-        drawn = draw_without_repeats(twice, np.array([3]), rng.random(6)).tolist()
-        orders[tuple(drawn[:3]), tuple(drawn[3:])] += 1
+        indices = draw_without_repeats(twice, np.array([3]), rng.random(6)).tolist()
+        orders[tuple(indices[:3]), tuple(indices[3:])] += 1
     assert len(orders) == 36
     assert all(abs(times - 6000 / 36) < 5 * 13 for times in orders.values())
 
@@ -109,7 +109,7 @@ def test_seed_none_draws_from_torchs_rng():
     assert not torch.equal(one, two)
 
 
-def test_labels_the_pool_lacks_are_refused():
+def test_labels_that_are_not_in_the_pool_are_rejected():
     pool = SamplePool(FakeSource(), size=8, labels=[1, 1, 0, 0])
     for label in (2, 4):
         with pytest.raises(InputError, match=f"no sample of class {label}"):
@@ -135,11 +135,11 @@ def test_refill_is_deterministic_and_in_place():
     pool = SamplePool(FakeSource(), size=12)
     at_first, other = contents(pool), pickle.loads(pickle.dumps(pool))
     pool.refill(1)
-    anew = contents(pool)
-    assert not torch.equal(at_first, anew)
+    refilled = contents(pool)
+    assert not torch.equal(at_first, refilled)
     pool.refill(2)
     pool.refill(1)
-    assert torch.equal(contents(pool), anew)
+    assert torch.equal(contents(pool), refilled)
     assert torch.equal(contents(other), at_first)
     assert pool.seed == 1
 
@@ -152,13 +152,13 @@ def test_filled_in_batches(monkeypatch):
     assert len({bytes(image) for image in contents(pool).numpy()}) == 12
 
 
-def test_a_failing_source_never_leaves_a_pool_that_reads(monkeypatch):
-    with pytest.raises(InputError, match="failed after 0 of 8 samples of a pool: the network exploded"):
+def test_after_a_failure_of_the_source_the_pool_cannot_be_read(monkeypatch):
+    with pytest.raises(InputError, match="failed in batch 1 of 1 of a pool: the network exploded"):
         SamplePool(FailingSource(), size=8)
     monkeypatch.setattr("genaug.sources.pool._BATCH", 4)
     source = FailingSource(3)
     pool = SamplePool(source, size=8)
-    with pytest.raises(InputError, match="failed after 4 of 8 "):
+    with pytest.raises(InputError, match="failed in batch 2 of 2 "):
         pool.refill(1)
     for read in (lambda: pool.image(0), lambda: pool.sample(1)):
         with pytest.raises(InputError, match="incomplete"):
@@ -168,7 +168,7 @@ def test_a_failing_source_never_leaves_a_pool_that_reads(monkeypatch):
     assert pool.image(7).shape == (1, 6, 6)
 
 
-def test_a_source_that_breaks_its_spec_is_refused():
+def test_a_source_whose_samples_do_not_fit_its_spec_is_rejected():
     source = FakeSource()
     source.sample = lambda n=None, *, labels=None, seed=None: (torch.zeros(len(labels), 3, 6, 6), labels)
     with pytest.raises(InputError, match=r"torch.float32 of shape"):
@@ -176,12 +176,12 @@ def test_a_source_that_breaks_its_spec_is_refused():
 
 
 @pytest.mark.parametrize("source", [None, "owner/name", torch.nn.Linear(1, 1)])
-def test_no_source(source):
+def test_an_object_that_is_not_a_source(source):
     with pytest.raises(InputError, match="spec and sample"):
         SamplePool(source, size=8)
 
 
-def test_copies_have_no_generator_and_own_no_memory():
+def test_copies_have_no_source_and_cannot_be_refilled():
     pool = SamplePool(FakeSource(), size=8)
     for clone in (pickle.loads(pickle.dumps(pool)), copy.deepcopy(pool)):
         assert torch.equal(contents(clone), contents(pool))
@@ -221,7 +221,7 @@ def test_no_file_is_left_behind_by_a_failure(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_pool(tmp_path):
+def test_files_of_a_killed_process_are_removed_by_the_next_pool(tmp_path):
     if (child := os.fork()) == 0:
         shared.FileArray((1000,), tmp_path / "pool.bin", torch.uint8)
         os._exit(9)
@@ -268,8 +268,8 @@ def test_exact_counts():
         SamplePool.with_counts(FakeSource(), [0, 0, 0, 0])
 
 
-def made_before(tmp_path, counts=(2, 1, 3)):
-    """Class folders of grey images that tell their class and number."""
+def class_folders(tmp_path, counts=(2, 1, 3)):
+    """Class folders of gray images whose value encodes their class and number."""
     for label, count in enumerate(counts):
         (tmp_path / "abcd"[label]).mkdir(parents=True)
         for number in range(count):
@@ -278,8 +278,8 @@ def made_before(tmp_path, counts=(2, 1, 3)):
     return tmp_path
 
 
-def test_of_images_that_were_generated_before(tmp_path):
-    pool = SamplePool.from_dataset(load_data(f"folder:{made_before(tmp_path)}"))
+def test_a_pool_of_existing_images(tmp_path):
+    pool = SamplePool.from_dataset(load_data(f"folder:{class_folders(tmp_path)}"))
     assert isinstance(pool, Source)
     assert (pool.spec.shape, pool.spec.class_names) == ((1, 6, 6), ("a", "b", "c"))
     assert contents(pool)[:, 0, 0, 0].tolist() == [0, 1, 10, 20, 21, 22]
@@ -290,12 +290,12 @@ def test_of_images_that_were_generated_before(tmp_path):
     assert torch.equal(contents(pickle.loads(pickle.dumps(pool))), contents(pool))
 
 
-def test_images_made_before_are_blended_by_their_folders_names(tmp_path):
-    made = SamplePool.from_dataset(load_data(f"folder:{made_before(tmp_path / 'made', (1, 4, 4))}"))
-    real = made_before(tmp_path / "real", (1, 2, 2))
+def test_existing_images_are_blended_by_the_names_of_their_folders(tmp_path):
+    generated = SamplePool.from_dataset(load_data(f"folder:{class_folders(tmp_path / 'generated', (1, 4, 4))}"))
+    real = class_folders(tmp_path / "real", (1, 2, 2))
     shutil.rmtree(real / "a")
     real = load_data(f"folder:{real}")
-    mixed = MixedDataset(real, made, ratio=0.5)
+    mixed = MixedDataset(real, generated, ratio=0.5)
     assert len(mixed) == 8
     assert [mixed[i][0].getpixel((0, 0)) // 10 for i in range(4, 8)] == [1, 1, 2, 2]
     assert [real.classes[mixed[i][1]] for i in range(4, 8)] == ["b", "b", "c", "c"]
@@ -308,7 +308,7 @@ def test_images_made_before_are_blended_by_their_folders_names(tmp_path):
     assert tuple(before) in orders
 
 
-def test_of_a_dataset_out_of_order_without_names_or_labels(tmp_path):
+def test_datasets_out_of_order_and_without_names_or_labels(tmp_path):
     images = torch.arange(5, dtype=torch.uint8)[:, None, None, None].expand(5, 3, 2, 2)
     pool = SamplePool.from_dataset(TensorDataset(images, torch.tensor([2, 0, 2, 0, 2])), path=tmp_path / "pool.bin")
     assert pool.counts.tolist() == [2, 0, 3]
@@ -318,8 +318,8 @@ def test_of_a_dataset_out_of_order_without_names_or_labels(tmp_path):
     assert (plain.labels, len(plain), plain.sample(2, seed=0)[1]) == (None, 5, None)
 
 
-def test_images_of_several_sizes_made_before(tmp_path):
-    made_before(tmp_path)
+def test_existing_images_of_several_sizes(tmp_path):
+    class_folders(tmp_path)
     Image.new("L", (9, 6)).save(tmp_path / "a" / "wide.png")
     with pytest.raises(InputError, match="image_size="):
         SamplePool.from_dataset(ImageFolder(tmp_path), path=tmp_path / "pool.bin")
@@ -327,7 +327,7 @@ def test_images_of_several_sizes_made_before(tmp_path):
     assert SamplePool.from_dataset(ImageFolder(tmp_path), image_size=4).spec.shape == (3, 4, 4)
 
 
-def test_a_pool_of_a_pool_has_no_image_twice(tmp_path, monkeypatch):
+def test_a_pool_of_a_pool_repeats_no_image(tmp_path, monkeypatch):
     monkeypatch.setattr("genaug.sources.pool._BATCH", 5)
     pool = SamplePool(FakeSource(), size=40)
     copy = SamplePool(pool, size=40)
@@ -335,7 +335,7 @@ def test_a_pool_of_a_pool_has_no_image_twice(tmp_path, monkeypatch):
     assert sorted(map(bytes, copy.images.numpy())) == sorted(map(bytes, contents(pool).numpy()))
 
 
-def test_what_a_pool_holds():
+def test_the_supply_of_a_pool():
     pool = SamplePool(FakeSource(classes=("a", "b", "c", "d")), size=6, labels=[1, 2, 3, 0])
     assert pool.supply == [1, 2, 3, 0]
     check_supply(pool, [0, 2])

@@ -35,7 +35,7 @@ class Net(nn.Module):
 
 
 class Honest(Backend):
-    """A conditional GAN with batch normalisation, dropout and a lazy penalty, none of which a check may object to."""
+    """A conditional GAN with batch normalization, dropout and a lazy penalty, none of which a check may object to."""
 
     class Config(BackendConfig):
         latent_size: int = 4
@@ -104,12 +104,12 @@ class RestsInTurns(Honest):
     """Its generator rests in every other step."""
 
     def loss(self, player, nets, batch, step):
-        found = super().loss(player, nets, batch, step)
-        return Loss(found.value * (step.index % 2), found.log) if player == "generator" else found
+        loss = super().loss(player, nets, batch, step)
+        return Loss(loss.value * (step.index % 2), loss.log) if player == "generator" else loss
 
 
 class Complete(Honest):
-    """All that is optional: kept networks that read samples, conditions, noise, and data that are partly labeled."""
+    """All optional features: kept networks that read samples, conditions, noise, and data that are partly labeled."""
 
     keeps = ("generator", "critic", "reader", "classifier")
     conditions = ("source",)
@@ -159,7 +159,7 @@ class Complete(Honest):
 
 
 class Codes(Unconditional):
-    """Has no classes, and reads the categories of its first categorical latent."""
+    """Has no classes, and classifies the categories of its first categorical latent."""
 
     keeps = ("generator", "critic")
 
@@ -186,7 +186,7 @@ class Codes(Unconditional):
         return {"c1": self.classify(nets, x).argmax(1)}
 
 
-# The ten, some of them in two ways ------------------------------------------------------------------------------------
+# Wrong backends, some in two variants ---------------------------------------------------------------------------------
 
 
 class Unbounded(Honest):
@@ -217,7 +217,7 @@ class IgnoresLabels(Honest):
 
 
 class LearnsNoLabels(Honest):
-    """Its generator takes labels, and nobody ever compares an image with one."""
+    """Its generator takes labels, but no loss compares images with labels."""
 
     def loss(self, player, nets, batch, step):
         critic = nets["critic"]
@@ -245,10 +245,10 @@ class Remembers(Honest):
 
     def loss(self, player, nets, batch, step):
         self.mean = 0.5 * self.mean + 0.5 * batch.x.mean(0).detach()
-        found = super().loss(player, nets, batch, step)
+        loss = super().loss(player, nets, batch, step)
         if player == "critic":
-            return found
-        return Loss(found.value + (self.fakes(nets, batch, step).mean(0) - self.mean).square().mean())
+            return loss
+        return Loss(loss.value + (self.fakes(nets, batch, step).mean(0) - self.mean).square().mean())
 
 
 class KeepsItOffTheStateDict(Honest):
@@ -269,26 +269,26 @@ class KeepsItOffTheStateDict(Honest):
 
 class ByTheClock(Honest):
     def loss(self, player, nets, batch, step):
-        found = super().loss(player, nets, batch, step)
-        return Loss(found.value * (1 + time.perf_counter_ns() % 9973 / 9973))
+        loss = super().loss(player, nets, batch, step)
+        return Loss(loss.value * (1 + time.perf_counter_ns() % 9973 / 9973))
 
 
 class KeepsAll(Honest):
     kept: list[Any] = []  # noqa: RUF012
 
     def loss(self, player, nets, batch, step):
-        found = super().loss(player, nets, batch, step)
+        loss = super().loss(player, nets, batch, step)
         self.kept.append(self.fakes(nets, batch, step).detach())
-        return found
+        return loss
 
 
 class KeepsTheGraph(Honest):
     total: Any = 0
 
     def loss(self, player, nets, batch, step):
-        found = super().loss(player, nets, batch, step)
-        type(self).total = self.total + found.value
-        return found
+        loss = super().loss(player, nets, batch, step)
+        type(self).total = self.total + loss.value
+        return loss
 
 
 class KeepsSamples(Honest):
@@ -329,13 +329,13 @@ class Lossy(Honest):
 
 class OnesOnTheCPU(Honest):
     def loss(self, player, nets, batch, step):
-        found = super().loss(player, nets, batch, step)
+        loss = super().loss(player, nets, batch, step)
         score = nets["critic"](batch.x, batch.labels)
-        return Loss(found.value + binary_cross_entropy_with_logits(score, torch.ones(len(score), 1)))
+        return Loss(loss.value + binary_cross_entropy_with_logits(score, torch.ones(len(score), 1)))
 
 
 class NoiseOnTheCPU(Honest):
-    """``linear`` is one of those that don't object on the meta device."""
+    """``linear`` accepts tensors of several devices on the meta device."""
 
     def generate(self, nets, inputs):
         shift = nn.functional.linear(inputs.latents["z"], torch.zeros(1, inputs.latents["z"].shape[1]))
@@ -407,8 +407,8 @@ class LogsTheGraph(Honest):
 
 class NoGradient(Honest):
     def loss(self, player, nets, batch, step):
-        found = super().loss(player, nets, batch, step)
-        return Loss(found.value * 0) if player == "generator" else found
+        loss = super().loss(player, nets, batch, step)
+        return Loss(loss.value * 0) if player == "generator" else loss
 
 
 class NotFinite(Honest):
@@ -544,16 +544,16 @@ class LogOfTheLabel(Complete):
     """Unlabeled samples give a loss that isn't finite."""
 
     def loss(self, player, nets, batch, step):
-        found = super().loss(player, nets, batch, step)
-        return found if batch.labels is None else Loss(found.value + 0 * (batch.labels + 1.0).log().mean(), found.log)
+        loss = super().loss(player, nets, batch, step)
+        return loss if batch.labels is None else Loss(loss.value + 0 * (batch.labels + 1.0).log().mean(), loss.log)
 
 
 class LooksUpTheLabel(Complete):
     """Unlabeled samples have no row in its table."""
 
     def loss(self, player, nets, batch, step):
-        found = super().loss(player, nets, batch, step)
-        return found if batch.labels is None else Loss(found.value + 0 * nets["critic"].embed(batch.labels).sum())
+        loss = super().loss(player, nets, batch, step)
+        return loss if batch.labels is None else Loss(loss.value + 0 * nets["critic"].embed(batch.labels).sum())
 
 
 class KeepsAnUntrainedNetwork(Complete):
@@ -561,7 +561,7 @@ class KeepsAnUntrainedNetwork(Complete):
         return []
 
 
-TEN = {  # and what they fail besides, since that follows from it
+MAIN = {  # with all checks that they fail
     Unbounded: {"check_image_range"},
     Doubles: {"check_image_dtype"},
     IgnoresLabels: {"check_labels_reach_images"},
@@ -646,7 +646,7 @@ def test_honest_backends_pass(register_backend, backend):
     assert bool(skipped) == (backend in (Unconditional, Untrained))
 
 
-def test_a_backend_with_all_that_is_optional_passes_every_check(register_backend):
+def test_a_backend_with_all_optional_features_passes_every_check(register_backend):
     register_backend("complete", Complete)
     assert [result.check for result in check_backend("complete") if result.outcome == "passed"] == list(BY_NAME)
 
@@ -662,15 +662,15 @@ def test_checks_apply_to_what_a_backend_declares(register_backend):
     register_backend("honest", Honest)
     assert {check.__name__ for check in checks_of("complete")} == set(BY_NAME)
     assert {check.__name__ for check in checks_of("honest")} == set(BY_NAME) - OPTIONAL
-    assert checks_of("nonesuch") == CHECKS  # each of which then says why there is no such backend
+    assert checks_of("nonesuch") == CHECKS  # each check then says that there is no such backend
 
 
-@pytest.mark.parametrize("backend", TEN)
+@pytest.mark.parametrize("backend", MAIN)
 def test_a_wrong_backend_fails_the_check_that_says_why_and_no_other(register_backend, backend):
     register_backend("wrong", backend)
     with pytest.raises(ConformanceError, match="backend 'wrong' fails") as caught:
         check_backend("wrong")
-    assert set(re.findall(r"^  (check_\w+): ", str(caught.value), re.MULTILINE)) == TEN[backend]
+    assert set(re.findall(r"^  (check_\w+): ", str(caught.value), re.MULTILINE)) == MAIN[backend]
 
 
 @pytest.mark.parametrize("backend", OTHERS)
@@ -703,22 +703,22 @@ def test_the_checks_of_what_is_optional_say_what_is_wrong(register_backend, back
 
 
 def test_there_is_a_wrong_backend_for_every_check():
-    assert set().union(*TEN.values(), OTHERS.values()) == set(BY_NAME)
+    assert set().union(*MAIN.values(), OTHERS.values()) == set(BY_NAME)
 
 
 def test_options_reach_the_backend(register_backend):
-    seen = []
+    sizes = []
 
     class Curious(Honest):
         def build(self, config, spec):
-            seen.append(config.latent_size)
+            sizes.append(config.latent_size)
             return super().build(config, spec)
 
     register_backend("curious", Curious)
     BY_NAME["check_image_dtype"]("curious", {"latent_size": 3})
     Curious.tiny = {"latent_size": 5}
     BY_NAME["check_image_dtype"]("curious")
-    assert set(seen) == {3, 5}
+    assert set(sizes) == {3, 5}
     with pytest.raises(InputError, match="latent_size: Input should be a valid integer"):
         check_backend("curious", config={"latent_size": "many"})
 

@@ -19,29 +19,29 @@ SHAPE, CLASSES = (1, 4, 4), 3
 LATENTS = (Normal(size=2), Categorical(name="member", size=4))
 
 
-def snapshot(step, folder, said, generator=None, metrics=None, saving=True):
-    return Snapshot(step, {} if metrics is None else metrics, saving, lambda: generator, folder, said.append)
+def snapshot(step, folder, lines, generator=None, metrics=None, saving=True):
+    return Snapshot(step, {} if metrics is None else metrics, saving, lambda: generator, folder, lines.append)
 
 
 class TestDiscriminatorGuard:
     @staticmethod
-    def said(shares, tmp_path):
-        """What the guard says of these shares of pairs, one every 50 steps."""
-        said, guard = [], DiscriminatorGuard()
+    def warnings(shares, tmp_path):
+        """The warnings for these shares of pairs, one every 50 steps."""
+        lines, guard = [], DiscriminatorGuard()
         for number, share in enumerate(shares):
             metrics = {} if share is None else {"real_above_fake": share}
-            guard(snapshot(50 * (number + 1), tmp_path, said, metrics=metrics))
-        return said
+            guard(snapshot(50 * (number + 1), tmp_path, lines, metrics=metrics))
+        return lines
 
     def test_it_warns_once_if_the_discriminator_has_won(self, tmp_path):
-        said = self.said([0.7] + [0.995] * 25, tmp_path)
-        assert len(said) == 1
-        assert "since step 50 " in said[0]
-        assert "--augment" in said[0]
+        lines = self.warnings([0.7] + [0.995] * 25, tmp_path)
+        assert len(lines) == 1
+        assert "since step 50 " in lines[0]
+        assert "--augment" in lines[0]
 
     @pytest.mark.parametrize("shares", [[0.98] * 30, [0.995] * 9, ([0.995] * 9 + [0.9]) * 3, [None] * 30])
-    def test_it_is_silent_if_the_discriminator_has_not_won(self, tmp_path, shares):
-        assert self.said(shares, tmp_path) == []
+    def test_it_is_silent_unless_the_discriminator_has_won(self, tmp_path, shares):
+        assert self.warnings(shares, tmp_path) == []
 
     def test_the_share_of_pairs(self):
         log = score_log(torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([0.0, 3.0, 2.0, 4.0]))
@@ -72,49 +72,49 @@ class Noise:
 
 class TestSampleGrids:
     @staticmethod
-    def look(tmp_path, kind, num_classes=CLASSES, latents=LATENTS, conditions=(), saving=True):
-        """The metrics that are added, and what is said."""
+    def observe(tmp_path, kind, num_classes=CLASSES, latents=LATENTS, conditions=(), saving=True):
+        """The metrics that are added, and the printed lines."""
         x = torch.randint(0, 256, (90, *SHAPE), generator=torch.Generator().manual_seed(7)).to(torch.uint8)
         labels = torch.arange(90) % CLASSES if num_classes else None
         spec = Spec(sample=Image(*SHAPE), classes=num_classes, latents=latents, conditions=conditions)
-        folder, metrics, said = RunFolder(tmp_path / "run"), {}, []
+        folder, metrics, lines = RunFolder(tmp_path / "run"), {}, []
         with folder.claimed("a test", overwrite=False, resume=False):
             grids = SampleGrids(Samples(x, labels, spec), spec, folder)
-            grids(snapshot(5, folder.path, said, Noise(kind), metrics, saving))
-        return metrics, said
+            grids(snapshot(5, folder.path, lines, Noise(kind), metrics, saving))
+        return metrics, lines
 
     @pytest.mark.parametrize("num_classes", [0, CLASSES])
     def test_varied_samples(self, tmp_path, num_classes):
-        metrics, said = self.look(tmp_path, "varied", num_classes)
+        metrics, lines = self.observe(tmp_path, "varied", num_classes)
         assert metrics == {"diversity": pytest.approx(1, abs=0.1), "diversity_same_category": pytest.approx(1, abs=0.1)}
-        assert not said
+        assert not lines
         assert [path.name for path in (tmp_path / "run" / "samples").iterdir()] == ["step-00000005.png"]
 
     def test_generators_with_one_image_each(self, tmp_path):
-        metrics, said = self.look(tmp_path, "one per member")
+        metrics, lines = self.observe(tmp_path, "one per member")
         assert metrics["diversity_same_category"] == 0
         assert metrics["diversity"] == pytest.approx(
             0.75, abs=0.15
         )  # two of four generators differ three times of four
-        assert len(said) == 1
-        assert "samples of one class and one member differ 0% as much as real ones" in said[0]
+        assert len(lines) == 1
+        assert "samples of one class and one member differ 0% as much as real ones" in lines[0]
 
     def test_one_image_per_class(self, tmp_path):
-        metrics, said = self.look(tmp_path, "one per class", latents=(Normal(size=2),))
+        metrics, lines = self.observe(tmp_path, "one per class", latents=(Normal(size=2),))
         assert metrics == {"diversity": 0}
-        assert len(said) == 1
-        assert "samples of one class differ 0% as much as real ones" in said[0]
+        assert len(lines) == 1
+        assert "samples of one class differ 0% as much as real ones" in lines[0]
 
-    def test_a_generator_that_fails_prevents_nothing(self, tmp_path):
-        assert self.look(tmp_path, "broken") == (
+    def test_a_failing_generator_does_not_prevent_the_checkpoint(self, tmp_path):
+        assert self.observe(tmp_path, "broken") == (
             {},
             ["warning: no sample grid after step 5: the network exploded."],
         )
 
-    def test_there_is_none_between_checkpoints_and_none_of_a_generator_with_conditions(self, tmp_path):
+    def test_there_is_no_grid_between_checkpoints_or_with_conditions(self, tmp_path):
         conditions = [Condition(name="source", sample=Image(*SHAPE))]
-        assert self.look(tmp_path, "broken", saving=False) == ({}, [])
-        assert self.look(tmp_path / "conditions", "broken", conditions=conditions) == ({}, [])
+        assert self.observe(tmp_path, "broken", saving=False) == ({}, [])
+        assert self.observe(tmp_path / "conditions", "broken", conditions=conditions) == ({}, [])
         assert not list(tmp_path.rglob("*.png"))
 
 
@@ -132,7 +132,7 @@ class TestCallbacksOfFit:
     def logged(folder):
         return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
-    def test_they_are_called_in_order_at_the_steps_that_are_logged_with_their_metrics(self, fit, tmp_path):
+    def test_they_are_called_in_order_at_the_logged_steps_with_the_metrics(self, fit, tmp_path):
         snapshots, order = [], []
 
         def first(snapshot):
@@ -150,11 +150,11 @@ class TestCallbacksOfFit:
             assert all(line[name] == value for name, value in metrics.items())
             assert folder == tmp_path / "run"
 
-    def test_what_a_callback_adds_to_the_metrics_is_logged(self, fit, tmp_path):
+    def test_metrics_that_a_callback_adds_are_logged(self, fit, tmp_path):
         fit(tmp_path / "run", [lambda snapshot: snapshot.metrics.update(double=2.0 * snapshot.step)])
         assert [line["double"] for line in self.logged(tmp_path / "run")] == [2, 8, 10, 16, 20, 24]
 
-    def test_the_generator_of_a_snapshot_is_that_of_its_step_and_changes_nothing(self, fit, tmp_path):
+    def test_the_generator_of_a_snapshot_is_that_of_its_step_and_does_not_affect_training(self, fit, tmp_path):
         samples = {}
 
         def draw(snapshot):
@@ -170,12 +170,12 @@ class TestCallbacksOfFit:
         assert torch.equal(samples[12], last.sample(4, seed=0)[0])
         assert not torch.equal(samples[1], samples[12])
 
-    def test_what_one_says_is_printed(self, fit, tmp_path, capsys):
+    def test_lines_of_a_callback_are_printed(self, fit, tmp_path, capsys):
         fit(tmp_path / "run", [lambda snapshot: snapshot.say(f"seen {snapshot.step}")], steps=1, progress=True)
         assert "seen 1" in capsys.readouterr().err
 
     @pytest.mark.parametrize("error", [RuntimeError("no more"), KeyboardInterrupt(), InputError("no more")])
-    def test_what_one_raises_ends_the_training_and_the_checkpoints_so_far_stay(self, fit, tmp_path, error):
+    def test_an_exception_ends_the_training_and_earlier_checkpoints_remain(self, fit, tmp_path, error):
         def fail(snapshot):
             if snapshot.step == 8:
                 raise error

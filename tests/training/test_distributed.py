@@ -1,4 +1,4 @@
-"""Several processes on one training: they give what one process gives on the same global batch."""
+"""Training in several processes gives the same result as one process on the same global batch."""
 
 import contextlib
 import importlib.util
@@ -15,7 +15,7 @@ import torch
 
 import genaug
 from genaug.errors import InputError
-from genaug.training.distributed import Share, joined
+from genaug.training.distributed import World, process_group
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "train_steps.py"
 
@@ -25,11 +25,11 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def torchrun(*command, cwd):
-    done = subprocess.run(
+    result = subprocess.run(
         [*LAUNCHER, *map(str, command)], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=240
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,8 @@ def test_all_processes_hold_the_same_weights(two_processes, norm):
     assert torch.equal(two_processes[norm, 0]["weights"], two_processes[norm, 1]["weights"])
 
 
-def test_batch_norm_sees_each_share_alone(two_processes, train):
-    """As documented: statistics are those of a process's own share, so the gradients differ from one process's."""
+def test_batch_norm_uses_each_slice_separately(two_processes, train):
+    """As documented: statistics are those of a process's own slice, so the gradients differ from one process's."""
     alone = train(3, batch_norm=True)["gradients"]
     assert float((alone - two_processes[True, 0]["gradients"]).norm() / alone.norm()) > 1e-3
 
@@ -72,11 +72,11 @@ def test_batch_norm_sees_each_share_alone(two_processes, train):
 def test_the_command_trains_under_torchrun(tmp_path):
     command = ["-m", "genaug", "train", "cgan", "--steps", "30", "--batch-size", "16", "--out", "run"]
     small = ["--set", "width=4", "--set", "max_width=8", "--device", "cpu", "--checkpoint-every", "15"]
-    done = torchrun(*command, *small, cwd=tmp_path)
+    result = torchrun(*command, *small, cwd=tmp_path)
     assert genaug.load(tmp_path / "run").training["steps"] == 30
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 5, 10, 15, 30]
-    assert done.stdout.count("To look at it") == 1
+    assert result.stdout.count("To look at it") == 1
     again = torchrun(*command, *small, "--resume", cwd=tmp_path)
     assert "resuming at step 30" in again.stderr
 
@@ -89,12 +89,12 @@ def test_a_process_that_dies_ends_the_run_and_the_last_checkpoint_loads(tmp_path
     try:
         until(lambda: list((tmp_path / "broken" / "checkpoints").glob("*.pt")))
         os.kill(process_of_rank(1, process.pid), signal.SIGKILL)
-        _, told = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=120)
     finally:
-        process.terminate()  # torchrun ends its processes; one that is gone stays so
+        process.terminate()  # torchrun ends its other processes
     assert process.returncode != 0
-    assert "genaug: another process of this training has ended" in told
-    assert "Traceback" not in told.partition("ChildFailedError")[0].partition("genaug: another process")[0]
+    assert "genaug: another process of this training has ended" in errors
+    assert "Traceback" not in errors.partition("ChildFailedError")[0].partition("genaug: another process")[0]
     assert 0 < genaug.load(tmp_path / "broken").training["steps"] < 2000
 
 
@@ -108,44 +108,44 @@ def until(condition):
 def process_of_rank(rank, launcher):
     """The id of the launcher's child that has this rank."""
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
+        with contextlib.suppress(OSError):  # the process has ended
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
             if int(parent) == launcher and f"RANK={rank}".encode() in (folder / "environ").read_bytes().split(b"\0"):
                 return int(folder.name)
     raise AssertionError(f"no process of rank {rank}")
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+def test_a_batch_that_cannot_be_divided_equally_is_rejected(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     with (
-        pytest.raises(InputError, match="batch_size is 16, which 3 processes can't share"),
-        joined(torch.device("cpu"), 16),
+        pytest.raises(InputError, match="batch_size is 16, which can't be divided equally among 3 processes"),
+        process_group(torch.device("cpu"), 16),
     ):
         pass
 
 
-def test_shares_make_up_the_whole():
+def test_slices_make_up_the_global_batch():
     rows = torch.arange(12)
-    assert torch.equal(torch.cat([Share(rank, 3).of(rows) for rank in range(3)]), rows)
+    assert torch.equal(torch.cat([World(rank, 3).local(rows) for rank in range(3)]), rows)
 
 
 ONE_SIDED = """
 import torch
-from genaug.training.distributed import average_gradients, joined
+from genaug.training.distributed import average_gradients, process_group
 
-with joined(torch.device("cpu"), 2) as (share, _):
+with process_group(torch.device("cpu"), 2) as (world, _):
     both, one, none = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
-    both.grad = torch.tensor([1.0, 2.0]) + share.rank
-    if not share.first:
+    both.grad = torch.tensor([1.0, 2.0]) + world.rank
+    if not world.is_first:
         one.grad = torch.tensor([4.0, 6.0])
-    average_gradients([both, one, none], share)
+    average_gradients([both, one, none], world)
     assert both.grad.tolist() == [1.5, 2.5], both.grad
     assert one.grad.tolist() == [2.0, 3.0], one.grad
     assert none.grad is None
 """
 
 
-def test_a_gradient_that_one_process_only_has_reaches_all(tmp_path):
+def test_a_gradient_in_only_one_process_reaches_all(tmp_path):
     script = tmp_path / "one_sided.py"
     script.write_text(ONE_SIDED)
     torchrun(script, cwd=tmp_path)

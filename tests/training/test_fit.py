@@ -1,4 +1,4 @@
-"""``genaug.fit``: reproducible, resumable bit for bit, and careful with what stands on the disk."""
+"""``genaug.fit``: reproducible, resumable bit for bit, and careful with files on disk."""
 
 import errno
 import json
@@ -40,7 +40,7 @@ def fit(tiny_config, tiny_set):
 
 @pytest.fixture
 def at_step(monkeypatch):
-    """``at_step(7, action)`` does something right after step 7."""
+    """``at_step(7, action)`` calls ``action`` after step 7."""
     make_step = Trainer.step
 
     def install(at, action):
@@ -57,7 +57,7 @@ def at_step(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def usual_signals():
-    """pytest itself may run where SIGINT is ignored; signals are as in a shell, and are put back."""
+    """pytest itself may run where SIGINT is ignored; signals are as in a shell, and restored afterwards."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -79,7 +79,7 @@ def logged(folder):
 
 
 def same(one, other):
-    """Whether two nested states are alike, to the bit."""
+    """Whether two nested states are equal, bit for bit."""
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
     if isinstance(one, dict):
@@ -126,16 +126,16 @@ class TestARun:
         fit(tmp_path / "other", seed=1)
         assert weights(tmp_path / "other") != weights(reference)
 
-    def test_how_often_is_saved_changes_nothing(self, fit, tmp_path, reference):
+    def test_the_number_of_saves_changes_nothing(self, fit, tmp_path, reference):
         fit(tmp_path / "run", checkpoint_every=100)
         assert_same_run(tmp_path / "run", reference)
 
-    def test_torchs_rng_is_left_alone(self, fit, tmp_path):
+    def test_torchs_rng_is_unchanged(self, fit, tmp_path):
         before = torch.random.get_rng_state()
         fit(tmp_path / "run", steps=2)
         assert torch.equal(torch.random.get_rng_state(), before)
 
-    def test_what_lies_in_the_folder(self, reference):
+    def test_the_files_in_the_folder(self, reference):
         names = {"run.json", "metrics.jsonl", "samples", "checkpoints", "config.json", "model.safetensors"}
         assert {path.name for path in reference.iterdir()} - {"tensorboard", ".genaug.jsonl"} == names
         assert [path.name for path in sorted((reference / "samples").iterdir())] == [
@@ -164,7 +164,7 @@ class TestARun:
         assert generator.training["augment"] == list(policy)
 
     @pytest.mark.parametrize("label", [-1, torch.ones(40, dtype=torch.int64), "a.jpg", 33.5, None])
-    def test_a_backend_without_labels_takes_whatever_is_in_their_place(self, tmp_path, tiny_config, label):
+    def test_a_backend_without_labels_accepts_anything_as_a_label(self, tmp_path, tiny_config, label):
         items = [(torch.rand(1, 8, 8), label) for _ in range(4)]
         small = {"steps": 1, "batch_size": 4, "device": "cpu", "progress": False}
         generator = genaug.fit("cgan", items, out=tmp_path / "a", config={**tiny_config, "conditional": False}, **small)
@@ -174,18 +174,18 @@ class TestARun:
                 genaug.fit("cgan", items, out=tmp_path / "b", config=tiny_config, **small)
             assert not (tmp_path / "b").exists()
 
-    def test_classes_without_an_image_are_told_of(self, fit, tmp_path, tiny_set):
+    def test_classes_without_images_cause_a_warning(self, fit, tmp_path, tiny_set):
         images, labels = tiny_set.tensors
-        with pytest.warns(TrainingWarning, match="no training image is of class 0, 2, for which"):
+        with pytest.warns(TrainingWarning, match="no training sample is of class 0, 2, so the generator"):
             fit(tmp_path / "gaps", dataset=TensorDataset(images, 2 * (labels % 2) + 1), steps=1)
 
-    def test_classes_beyond_the_twentieth(self, fit, tmp_path, tiny_set):
+    def test_more_than_twenty_classes(self, fit, tmp_path, tiny_set):
         images, labels = tiny_set.tensors
-        with pytest.warns(TrainingWarning, match="class 0, 1, 2, 3, 4, 5, 6, 7, …, for"):
+        with pytest.warns(TrainingWarning, match="class 0, 1, 2, 3, 4, 5, 6, 7, …, so"):
             fit(tmp_path / "run", dataset=TensorDataset(images, labels + 30), steps=2)
         assert logged(tmp_path / "run")[-1]["diversity"] >= 0
 
-    def test_tensorboard_has_the_log_where_it_is_installed(self, reference, fit, tmp_path, monkeypatch):
+    def test_tensorboard_has_the_log_if_it_is_installed(self, reference, fit, tmp_path, monkeypatch):
         accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
         events = accumulator.EventAccumulator(str(reference / "tensorboard")).Reload()
         assert {"loss/generator", "diversity"} <= set(events.Tags()["scalars"])
@@ -210,10 +210,10 @@ class TestResume:
             fit(tmp_path / "run")
         if number == signal.SIGTERM:
             assert caught.value.code == 143
-        said = capsys.readouterr().err
-        at_once = said.index(f"{number.name} received: finishing this step, then saving.")
-        assert at_once < said.index(f"stopped after step 6: {number.name} received")
-        assert "--resume" in said
+        output = capsys.readouterr().err
+        at_once = output.index(f"{number.name} received: finishing this step, then saving.")
+        assert at_once < output.index(f"stopped after step 6: {number.name} received")
+        assert "--resume" in output
         assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 6
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         monkeypatch.undo()
@@ -222,7 +222,7 @@ class TestResume:
         assert_same_run(tmp_path / "run", reference)
         assert [line["step"] for line in logged(tmp_path / "run")] == [1, 4, 5, 6, 8, 10, 12]
 
-    def test_a_second_one_ends_at_once_and_harms_nothing(self, fit, tmp_path, reference, at_step, monkeypatch):
+    def test_a_second_signal_ends_at_once_and_damages_nothing(self, fit, tmp_path, reference, at_step, monkeypatch):
         def press_twice():
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
@@ -236,7 +236,7 @@ class TestResume:
         fit(tmp_path / "run", resume=True)
         assert_same_run(tmp_path / "run", reference)
 
-    def test_a_second_one_between_the_files_of_a_save(self, fit, tmp_path, reference, at_step, monkeypatch):
+    def test_a_second_signal_between_the_files_of_a_save(self, fit, tmp_path, reference, at_step, monkeypatch):
         replace_file = os.replace
 
         def interrupted(source, target):
@@ -293,15 +293,15 @@ class TestResume:
         assert_same_run(tmp_path / "run", reference)
         assert [line["step"] for line in logged(tmp_path / "run")] == [1, 4, 5, 8, 10, 12]
 
-    def test_further_than_first_asked_for(self, fit, tmp_path, tiny_config):
-        """Exactly what a longer run would have been, where no learning rate depends on the run's length."""
+    def test_for_more_steps_than_at_first(self, fit, tmp_path, tiny_config):
+        """Exactly as a longer run, if no learning rate depends on the run's length."""
         config = {**tiny_config, "decay": 0}
         fit(tmp_path / "reference", config=config)
         fit(tmp_path / "run", steps=5, config=config)
         fit(tmp_path / "run", steps=STEPS, resume=True, config=config)
         assert_same_run(tmp_path / "run", tmp_path / "reference")
 
-    def test_where_nothing_is_left_to_do(self, fit, tmp_path, reference):
+    def test_of_a_finished_run(self, fit, tmp_path, reference):
         fit(tmp_path / "run")
         generator = fit(tmp_path / "run", resume=True)
         assert generator.training["steps"] == STEPS
@@ -314,7 +314,7 @@ class TestResume:
         assert_same_run(tmp_path / "run", reference)
 
     @pytest.mark.parametrize("damage", ["flipped", "truncated", "unsealed"])
-    def test_a_damaged_checkpoint_is_passed_over(self, fit, tmp_path, reference, capsys, damage):
+    def test_a_damaged_checkpoint_is_skipped(self, fit, tmp_path, reference, capsys, damage):
         fit(tmp_path / "run", steps=8)
         newest = tmp_path / "run" / "checkpoints" / "step-00000008.pt"
         content = bytearray(newest.read_bytes())
@@ -325,12 +325,12 @@ class TestResume:
             newest.write_bytes(content if damage == "flipped" else content[:100])
         capsys.readouterr()
         fit(tmp_path / "run", resume=True)
-        said = capsys.readouterr().err
-        assert f"{newest} is damaged and was passed over" in said
-        assert "resuming at step 4" in said
+        output = capsys.readouterr().err
+        assert f"{newest} is damaged and was skipped" in output
+        assert "resuming at step 4" in output
         assert_same_run(tmp_path / "run", reference)
 
-    def test_when_all_are_damaged_new_ones_are_kept(self, fit, tmp_path, reference, at_step, monkeypatch):
+    def test_if_all_checkpoints_are_damaged_new_ones_are_kept(self, fit, tmp_path, reference, at_step, monkeypatch):
         fit(tmp_path / "run")
         for path in (tmp_path / "run" / "checkpoints").glob("*.pt"):
             path.write_bytes(b"")
@@ -342,7 +342,7 @@ class TestResume:
         fit(tmp_path / "run", resume=True)
         assert_same_run(tmp_path / "run", reference)
 
-    def test_an_export_that_was_cut_off_is_put_right(self, fit, tmp_path, reference):
+    def test_an_interrupted_export_is_repaired(self, fit, tmp_path, reference):
         fit(tmp_path / "run")
         (tmp_path / "run" / "model.safetensors").write_bytes(b"half")
         fit(tmp_path / "run", resume=True)
@@ -359,14 +359,14 @@ class TestResume:
             ("image_size", {"image_size": 8}),
         ],
     )
-    def test_other_settings_are_refused_by_name(self, fit, tmp_path, name, arguments):
+    def test_other_settings_are_rejected_by_name(self, fit, tmp_path, name, arguments):
         fit(tmp_path / "run", steps=1)
         before = weights(tmp_path / "run"), (tmp_path / "run" / "run.json").read_bytes()
         with pytest.raises(InputError, match=f"can't be resumed: {name} was .*, now it is"):
             fit(tmp_path / "run", resume=True, **arguments)
         assert (weights(tmp_path / "run"), (tmp_path / "run" / "run.json").read_bytes()) == before
 
-    def test_only_what_differs_is_named(self, fit, tmp_path):
+    def test_only_differences_are_named(self, fit, tmp_path):
         fit(tmp_path / "run", steps=1)
         config = {"width": 8, "max_width": 8, "latent_size": 4}
         with pytest.raises(InputError) as caught:
@@ -377,7 +377,7 @@ class TestResume:
         with pytest.raises(InputError, match="backend was 'cgan', now it is 'wgan-gp'"):
             fit(tmp_path / "run", resume=True, backend="wgan-gp")
 
-    def test_arguments_that_are_left_out_are_the_runs_own(self, tmp_path, tiny_set, tiny_config, monkeypatch):
+    def test_arguments_default_to_those_of_the_run(self, tmp_path, tiny_set, tiny_config, monkeypatch):
         settings = {"config": tiny_config, "batch_size": 6, "seed": 3, "augment": ["color"], "image_size": 9}
         settings |= {"device": "cpu", "precision": "bfloat16", "checkpoint_every": 4}
         genaug.fit("cgan", tiny_set, out=tmp_path / "reference", steps=8, **settings)
@@ -395,29 +395,32 @@ class TestResume:
             fit(tmp_path / "run", steps=5, resume=True)
         assert (tmp_path / "run" / "run.json").read_bytes() == before
 
-    def test_another_version_of_the_plugin_is_told_of(self, fit, tmp_path, monkeypatch):
+    def test_another_version_of_the_plugin_causes_a_warning(self, fit, tmp_path, monkeypatch):
         fit(tmp_path / "run", steps=2)
         fit(tmp_path / "run", steps=3, resume=True)
-        found = registry.discover()
-        newer = {**found.backends, "cgan": replace(found.backends["cgan"], distribution="genaug-acme", version="2.0")}
-        monkeypatch.setattr(registry, "discover", lambda **_: replace(found, backends=newer))
+        registered = registry.discover()
+        newer = {
+            **registered.backends,
+            "cgan": replace(registered.backends["cgan"], distribution="genaug-acme", version="2.0"),
+        }
+        monkeypatch.setattr(registry, "discover", lambda **_: replace(registered, backends=newer))
         with pytest.warns(
-            TrainingWarning, match=r"was started with genaug [\d.]+ and goes on with genaug-acme 2\.0: .*Install"
+            TrainingWarning, match=r"was started with genaug [\d.]+ and continues with genaug-acme 2\.0: .*Install"
         ) as caught:
             fit(tmp_path / "run", steps=4, resume=True, progress=False)
         assert caught[0].filename == __file__
         with pytest.warns(TrainingWarning, match="was started with genaug "):
             fit(tmp_path / "run", steps=5, resume=True, progress=False)
 
-    def test_networks_that_have_changed_since_are_told_of(self, fit, tmp_path, monkeypatch):
+    def test_networks_that_have_changed_are_an_error(self, fit, tmp_path, monkeypatch):
         fit(tmp_path / "run", steps=1)
         build = CGAN.build
         more = {"more": torch.nn.Linear(1, 1)}
-        monkeypatch.setattr(CGAN, "build", lambda *given: torch.nn.ModuleDict({**build(*given), **more}))
-        with pytest.raises(TrainingError, match=r"doesn't fit the backend's networks .* run\.json says which.*more"):
+        monkeypatch.setattr(CGAN, "build", lambda *arguments: torch.nn.ModuleDict({**build(*arguments), **more}))
+        with pytest.raises(TrainingError, match=r"doesn't fit the backend's networks .* see run\.json.*more"):
             fit(tmp_path / "run", steps=2, resume=True)
 
-    def test_other_data_are_refused(self, fit, tmp_path, tiny_set):
+    def test_other_data_are_rejected(self, fit, tmp_path, tiny_set):
         fit(tmp_path / "run", steps=1)
         with pytest.raises(InputError, match="data_sha256 was"):
             fit(tmp_path / "run", resume=True, dataset=Subset(tiny_set, range(39)))
@@ -440,8 +443,8 @@ CHILD = """
 
     out, config, stop_at, resume = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "resume"
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    drawn = torch.Generator().manual_seed(0)
-    data = TensorDataset(torch.randint(0, 256, (40, 1, 8, 8), generator=drawn).to(torch.uint8), torch.arange(40) % 4)
+    rng = torch.Generator().manual_seed(0)
+    data = TensorDataset(torch.randint(0, 256, (40, 1, 8, 8), generator=rng).to(torch.uint8), torch.arange(40) % 4)
     make_step = Trainer.step
 
     def waiting(self, index):
@@ -481,17 +484,17 @@ class TestProcesses:
 
     @pytest.mark.slow
     def test_kill_and_ctrl_c(self, child, fit, tmp_path, reference):
-        """Killed in the middle of step 9 without a chance to say anything, resumed, interrupted, resumed."""
+        """Killed in the middle of step 9 without a message, resumed, interrupted, resumed."""
         killed = child(stop_at=9)
         killed.kill()
         assert killed.wait(60) == -signal.SIGKILL
         assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 8
         interrupted = child(stop_at=9, resume=True)
         interrupted.send_signal(signal.SIGINT)
-        _, said = interrupted.communicate(timeout=120)
-        assert interrupted.returncode == -signal.SIGINT  # as Python ends on a KeyboardInterrupt nobody caught
-        assert "stopped after step 10: SIGINT received" in said
-        assert "KeyboardInterrupt" in said
+        _, output = interrupted.communicate(timeout=120)
+        assert interrupted.returncode == -signal.SIGINT  # the exit status of Python after an uncaught KeyboardInterrupt
+        assert "stopped after step 10: SIGINT received" in output
+        assert "KeyboardInterrupt" in output
         assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 10
         fit(tmp_path / "run", resume=True)
         assert_same_run(tmp_path / "run", reference)
@@ -499,14 +502,14 @@ class TestProcesses:
 
 
 class TestFolder:
-    def test_a_run_that_exists_is_refused(self, fit, tmp_path):
+    def test_an_existing_run_is_an_error(self, fit, tmp_path):
         fit(tmp_path / "run", steps=1)
         before = weights(tmp_path / "run")
         with pytest.raises(OutputExistsError, match=r"exists and is not empty.*--overwrite.*--resume"):
             fit(tmp_path / "run", seed=1)
         assert weights(tmp_path / "run") == before
 
-    def test_overwrite_replaces_all_of_it_and_leaves_strangers_alone(self, fit, tmp_path, reference):
+    def test_overwrite_replaces_the_run_and_keeps_other_files(self, fit, tmp_path, reference):
         fit(tmp_path / "run", steps=3, seed=1, checkpoint_every=1)
         (tmp_path / "run" / "notes.txt").write_text("mine")
         fit(tmp_path / "run", overwrite=True)
@@ -518,7 +521,7 @@ class TestFolder:
 
     @pytest.mark.parametrize("arguments", [{}, {"overwrite": True}, {"resume": True}])
     @pytest.mark.parametrize("run_file", [None, '{"name": "my jogging track"}'])
-    def test_a_folder_of_somebodys_photos_is_left_alone(self, fit, tmp_path, arguments, run_file):
+    def test_a_folder_of_photos_is_unchanged(self, fit, tmp_path, arguments, run_file):
         (tmp_path / "photos" / "samples").mkdir(parents=True)
         (tmp_path / "photos" / "samples" / "cat.jpg").write_text("mine")
         if run_file is not None:
@@ -533,7 +536,7 @@ class TestFolder:
         with pytest.raises(OutputExistsError, match="is a file"):
             fit(tmp_path / "run", overwrite=True)
 
-    def test_data_that_cannot_be_used_leave_the_old_run_in_place(self, fit, tmp_path):
+    def test_unusable_data_leave_the_old_run_unchanged(self, fit, tmp_path):
         fit(tmp_path / "run", steps=1)
         before = weights(tmp_path / "run")
         with pytest.raises(InputError, match="item 0"):
@@ -602,7 +605,7 @@ class Dot(nn.Module):
 
 
 class Toy(Backend):
-    """The smallest backend; tests change one thing about it. ``loss`` is that of both players."""
+    """The smallest backend; tests change one part of it. ``loss`` is that of both players."""
 
     class Config(BackendConfig):
         latent_size: int = 2
@@ -634,48 +637,48 @@ def train_toy(register_backend, fit, tmp_path):
     return run
 
 
-class TestLossesThatBreak:
+class TestLossesThatAreNotFinite:
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-    def test_the_last_good_state_stays(self, train_toy, tmp_path, value):
+    def test_the_last_finite_state_stays(self, train_toy, tmp_path, value):
         class Breaking(Toy):
             def loss(self, player, nets, batch, step):
                 broken = value if step.index == 6 and player == "other" else 1.0
                 return Loss(nets[player].weight * broken)
 
         with pytest.raises(
-            TrainingError, match=r"loss/other is no longer finite.*by step 8\..*holds the state of step 4"
+            TrainingError, match=r"loss/other is no longer finite.*at step 8\..*holds the state of step 4"
         ):
             train_toy(Breaking)
         assert genaug.load(tmp_path / "toy", device="cpu").training["steps"] == 4
         assert [line["step"] for line in logged(tmp_path / "toy")] == [1, 4, 5]
 
     def test_a_finite_loss_with_a_gradient_that_is_not(self, train_toy, tmp_path):
-        """The last step before a checkpoint spoils the weights; the loss would tell a step later."""
+        """The last step before a checkpoint makes weights infinite; the loss would show it a step later."""
 
         class Breaking(Toy):
             def loss(self, player, nets, batch, step):
                 weight = nets[player].weight
                 return Loss((weight * 0).sqrt() if step.index == 7 else weight.square())
 
-        with pytest.raises(TrainingError, match=r"a weight is no longer finite.*by step 8.*the state of step 4"):
+        with pytest.raises(TrainingError, match=r"a weight is no longer finite.*at step 8.*the state of step 4"):
             train_toy(Breaking)
         loaded = genaug.load(tmp_path / "toy", device="cpu")
         assert loaded.training["steps"] == 4
         assert all(tensor.isfinite().all() for tensor in loaded.network.state_dict().values())
         assert steps_of(tmp_path / "toy") == [4]
 
-    def test_before_anything_was_saved_nothing_is_promised(self, train_toy):
+    def test_before_the_first_save_no_state_is_mentioned(self, train_toy):
         class Breaking(Toy):
             def loss(self, player, nets, batch, step):
                 return Loss(nets[player].weight * float("nan"))
 
-        with pytest.raises(TrainingError, match="Nothing was saved before"):
+        with pytest.raises(TrainingError, match="No state was saved"):
             train_toy(Breaking)
 
 
 class TestPlayers:
-    def test_several_updates_per_step_get_batches_of_their_own(self, train_toy):
-        seen = []
+    def test_several_updates_per_step_get_separate_batches(self, train_toy):
+        updates = []
 
         class Several(Toy):
             def players(self, config, nets):
@@ -683,14 +686,14 @@ class TestPlayers:
                 return [one, self.player("other", nets["other"].parameters(), updates=3)]
 
             def loss(self, player, nets, batch, step):
-                seen.append((step.index, player, batch.x.sum().item()))
+                updates.append((step.index, player, batch.x.sum().item()))
                 return super().loss(player, nets, batch, step)
 
         train_toy(Several, steps=4)
-        assert [player for _, player, _ in seen] == ["generator", "other", "other", "other"] * 4
-        sums = [value for _, player, value in seen if player == "other"]
+        assert [player for _, player, _ in updates] == ["generator", "other", "other", "other"] * 4
+        sums = [value for _, player, value in updates if player == "other"]
         assert len(set(sums)) == 12
-        assert [value for _, player, value in seen if player == "generator"] == sums[::3]
+        assert [value for _, player, value in updates if player == "generator"] == sums[::3]
 
     def test_only_the_player_that_is_updated_learns(self, train_toy):
         states = []
@@ -725,7 +728,7 @@ class TestPlayers:
         values = [value for _, value in learned]
         assert len(set(values)) == 4  # each update moved it
 
-    def test_parameters_of_no_player_stay(self, train_toy, tmp_path):
+    def test_parameters_of_no_player_are_constant(self, train_toy, tmp_path):
         class Lonely(Toy):
             def players(self, config, nets):
                 return super().players(config, nets)[:1]
@@ -736,7 +739,7 @@ class TestPlayers:
         train_toy(Lonely, steps=3)
         assert newest_state(tmp_path / "toy")["nets"]["other.weight"].item() == pytest.approx(0.1)
 
-    def test_the_average_is_a_moving_one_that_starts_fast(self, train_toy, tmp_path):
+    def test_the_average_is_a_moving_average_with_warm_up(self, train_toy, tmp_path):
         path = []
 
         class Watched(Toy):
@@ -755,7 +758,7 @@ class TestPlayers:
         assert abs(average - path[-1]) > 1e-4
 
 
-class TestBackendsThatAreWrong:
+class TestWrongBackends:
     def test_no_generator_among_the_networks(self, train_toy, tmp_path):
         class Nameless(Toy):
             def build(self, config, spec):
@@ -766,7 +769,7 @@ class TestBackendsThatAreWrong:
         assert not (tmp_path / "toy").exists()
 
     @pytest.mark.parametrize("names", [[], ["generator", "generator"]])
-    def test_players_without_names_of_their_own(self, train_toy, names):
+    def test_players_without_distinct_names(self, train_toy, names):
         class Odd(Toy):
             def players(self, config, nets):
                 return [self.player(name, [nn.Parameter(torch.zeros(1))]) for name in names]
@@ -779,7 +782,7 @@ class TestBackendsThatAreWrong:
             def generate(self, nets, inputs):
                 return super().generate(nets, inputs)[..., :7]
 
-        with pytest.raises(PluginError, match="made images of shape"):
+        with pytest.raises(PluginError, match="expected images of the spec's shape"):
             train_toy(Square)
 
 
@@ -793,13 +796,13 @@ class TestArguments:
             ({"batch_size": -1}, "batch_size must be an integer of 1 or more, got -1"),
             ({"checkpoint_every": 0}, "checkpoint_every must be"),
             ({"image_size": 0}, "image_size must be"),
-            ({"max_minutes": 0}, "max_minutes must be above 0 and .* at most, got 0"),
+            ({"max_minutes": 0}, "max_minutes must be above 0 and at most .*, got 0"),
             ({"max_minutes": float("nan")}, "max_minutes must be above 0"),
             ({"seed": -1}, "seed must be an integer"),
             ({"precision": "fp16"}, "precision must be one of"),
             ({"device": "cuda:77"}, "can't be used here"),
             ({"augment": ["flip"]}, "augment must be distinct names among"),
-            ({"overwrite": True, "resume": True}, "pass one of them"),
+            ({"overwrite": True, "resume": True}, "pass only one of them"),
             (
                 {"config": {"tilt": 1}},
                 r"doesn't fit backend 'cgan': tilt: .*Its options: latent_size, width, .*conditional",
@@ -809,7 +812,7 @@ class TestArguments:
             ({"dataset": [torch.randn(1, 8, 8) * 3] * 3}, "pass the dataset without its Normalize transform"),
         ],
     )
-    def test_bad_ones_are_named_and_nothing_is_written(self, fit, tmp_path, arguments, message):
+    def test_invalid_arguments_are_named_and_nothing_is_written(self, fit, tmp_path, arguments, message):
         with pytest.raises(InputError, match=message):
             fit(tmp_path / "run", **arguments)
         assert not (tmp_path / "run").exists()

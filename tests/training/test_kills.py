@@ -24,9 +24,9 @@ def command(out, backend, *more):
 def train(out, backend, *more):
     """To the end; on one thread, as sums in another order have other last bits."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command(out, backend, *more), env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done
+    result = subprocess.run(command(out, backend, *more), env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result
 
 
 def kill_at_random(out, backend, delay, *more):

@@ -32,7 +32,7 @@ SCRIPT = """
 def test_memory_grows_by_at_most_20_mb_from_step_500_to_5000(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(tmp_path / "run")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr
-    early, late = map(float, done.stdout.split()[:2])
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+    assert result.returncode == 0, result.stderr
+    early, late = map(float, result.stdout.split()[:2])
     assert late - early <= 20, f"{early:.0f} MiB at step 500, {late:.0f} MiB at step 5,000"

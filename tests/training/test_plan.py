@@ -15,7 +15,7 @@ from genaug.training.trainer import Trainer
 
 
 class Clock:
-    """Stands for the module ``time``: it goes on only if it is told to."""
+    """Stands for the module ``time``: it only advances in tests."""
 
     def __init__(self):
         self.now = time.monotonic()
@@ -26,7 +26,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A step takes 0.5 s and a save 2 s; the start, with its reading, took 3 s."""
+    """A step takes 0.5 s and a save 2 s; the start, including reading the data, took 3 s."""
     clock, make_step, write = Clock(), Trainer.step, running.write_checkpoint
 
     def slow_step(self, index):
@@ -75,7 +75,7 @@ def weights(folder):
 
 
 @pytest.mark.parametrize("checkpoint_every", [20, 500])
-def test_the_run_ends_when_the_budget_does(fit, tmp_path, clock, checkpoint_every):
+def test_the_run_ends_with_the_budget(fit, tmp_path, clock, checkpoint_every):
     generator = fit(tmp_path, began=clock.began, max_minutes=2, checkpoint_every=checkpoint_every)
     assert 0.9 <= (clock.now - clock.began) / 120 <= 1
     assert record(tmp_path)["steps"] is None
@@ -84,10 +84,10 @@ def test_the_run_ends_when_the_budget_does(fit, tmp_path, clock, checkpoint_ever
     assert genaug.load(tmp_path, device="cpu").training["steps"] == generator.training["steps"]
 
 
-def test_steps_of_a_moment_are_timed_for_longer(fit, tmp_path, clock):
+def test_fast_steps_are_timed_for_longer(fit, tmp_path, clock):
     clock.per_step = 0.02
     fit(tmp_path, began=clock.began, max_minutes=1, steps=100)
-    assert record(tmp_path)["planned_after"] == 80  # the first of 20, 40, 80, … with 1.2 s behind it
+    assert record(tmp_path)["planned_after"] == 80  # the first of 20, 40, 80, … after 1.2 s
 
 
 def test_steps_are_an_upper_bound(fit, tmp_path, clock):
@@ -95,7 +95,7 @@ def test_steps_are_an_upper_bound(fit, tmp_path, clock):
     assert clock.now - clock.began < 30
 
 
-def test_a_machine_that_becomes_slower_ends_the_run_soon_after_its_time(fit, tmp_path, clock, monkeypatch):
+def test_on_a_machine_that_becomes_slower_the_run_ends_soon_after_the_limit(fit, tmp_path, clock, monkeypatch):
     fix = running.TrainingRun._fix_plan
 
     def fix_and_slow_down(*arguments):
@@ -118,7 +118,7 @@ def thirty_steps(monkeypatch):
 @pytest.mark.filterwarnings("ignore:.* holds no complete checkpoint")
 @pytest.mark.parametrize(("steps", "checkpoint_every"), [(None, 7), (500, 500)])
 def test_a_resumed_run_keeps_the_plan_to_the_bit(fit, tmp_path, thirty_steps, monkeypatch, steps, checkpoint_every):
-    """Interrupted after the plan was fixed, and once more with a crash that falls back behind that step."""
+    """Interrupted after the plan was fixed, and once more with a crash that falls back to an earlier step."""
     budget = {"steps": steps, "max_minutes": 60, "checkpoint_every": checkpoint_every}
     fit(tmp_path / "reference", **budget)
     make_step = Trainer.step
@@ -155,7 +155,7 @@ def test_rates_decay_over_the_planned_steps(fit, tmp_path, thirty_steps, monkeyp
     assert rates[29] == pytest.approx(first / 15)  # a decay over the last half of 30 steps
 
 
-def test_a_longer_run_replaces_the_plan_and_a_shorter_one_is_refused(fit, tmp_path, thirty_steps):
+def test_a_longer_run_replaces_the_plan_and_a_shorter_one_is_rejected(fit, tmp_path, thirty_steps):
     fit(tmp_path, steps=500, max_minutes=60)
     assert fit(tmp_path, steps=500, resume=True).training["steps"] == 30  # the same call again
     with pytest.raises(InputError, match=r"steps was 30, now it is 29\. .*longer, not shorter"):
@@ -164,7 +164,7 @@ def test_a_longer_run_replaces_the_plan_and_a_shorter_one_is_refused(fit, tmp_pa
     assert "planned_steps" not in record(tmp_path)
 
 
-def test_a_run_without_any_length_is_refused(fit, tmp_path):
+def test_a_run_without_a_length_is_rejected(fit, tmp_path):
     with pytest.raises(InputError, match=r"pass steps= \(--steps\), max_minutes="):
         fit(tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -174,14 +174,14 @@ def test_a_run_without_any_length_is_refused(fit, tmp_path):
     assert fit(tmp_path / "run", steps=3, resume=True).training["steps"] == 3
 
 
-def test_the_time_left_is_what_the_budget_leaves(fit, tmp_path, capsys):
+def test_the_remaining_time_is_that_of_the_budget(fit, tmp_path, capsys):
     fit(tmp_path, steps=checks.STEPS, max_minutes=0.01, progress=True)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training:")]
     assert lines
     assert all("about 1 s left" in line or "about 0 s left" in line for line in lines)
 
 
-def test_before_the_plan_the_steps_passed_decide():
+def test_before_the_plan_the_steps_argument_decides():
     plan = Plan(500, 30, 20)
     assert [plan.length(index) for index in (0, 19, 20, 29)] == [500, 500, 30, 30]
     assert plan.end == 30

@@ -13,17 +13,17 @@ import torch.distributed as dist
 
 from genaug.errors import GenaugError, InputError, OutputExistsError, TrainingError
 from genaug.training import rendezvous
-from genaug.training.distributed import Share, joined, training_alone
+from genaug.training.distributed import World, process_group, training_alone
 from genaug.training.rendezvous import meet
 
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 CALL = {"seed": 0, "out": "/runs/one"}
 
 
-def test_scripts_with_a_process_group_of_their_own(tmp_path):
+def test_scripts_with_their_own_process_group(tmp_path):
     """A late process, seeds and folders of their own, rank 0 alone while the others are at a barrier, no group."""
     script = Path(__file__).parents[1] / "helpers" / "processes.py"
-    done = subprocess.run(
+    result = subprocess.run(
         [*LAUNCHER, str(script), str(tmp_path)],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -31,18 +31,18 @@ def test_scripts_with_a_process_group_of_their_own(tmp_path):
         text=True,
         timeout=240,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("is done") == 2
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.count("is done") == 2
 
 
 def attend(size, calls, delays=None, may_train_alone=False):
-    """What the processes get, here threads: by rank the outcome of ``meet``, or its error."""
-    store, outcomes, said = dist.HashStore(), {}, []
+    """The outcome of ``meet`` or its error in each process, here a thread, by rank."""
+    store, outcomes, lines = dist.HashStore(), {}, []
 
     def run(rank, call):
         time.sleep((delays or {}).get(rank, 0))
         try:
-            outcomes[rank] = meet(store, rank, size, call, may_train_alone, said.append)
+            outcomes[rank] = meet(store, rank, size, call, may_train_alone, lines.append)
         except (InputError, TrainingError) as error:
             outcomes[rank] = error
 
@@ -51,10 +51,10 @@ def attend(size, calls, delays=None, may_train_alone=False):
         thread.start()
     for thread in threads:
         thread.join()
-    return outcomes, said
+    return outcomes, lines
 
 
-def test_alike_calls_meet_and_different_ones_are_named_to_all():
+def test_equal_calls_meet_and_differences_are_named_in_all_processes():
     assert attend(2, [(0, CALL), (1, CALL)])[0] == {0: 0, 1: 0}
     outcomes, _ = attend(3, [(0, CALL), (1, CALL), (2, {**CALL, "seed": 7})])
     for rank in range(3):
@@ -62,11 +62,11 @@ def test_alike_calls_meet_and_different_ones_are_named_to_all():
         assert "between process 0 (there) and 2 (here): seed is 0 there and 7 here" in str(outcomes[rank])
 
 
-def test_folders_of_their_own_mean_trainings_of_their_own():
+def test_different_folders_mean_separate_trainings():
     assert attend(2, [(0, CALL), (1, {"seed": 1, "out": "/runs/two"})])[0] == {0: None, 1: None}
 
 
-def test_why_rank_0_can_not_train_is_raised_in_those_that_would_train_with_it():
+def test_the_problem_of_rank_0_is_raised_in_processes_that_would_train_with_it():
     store, problem, outcomes = dist.HashStore(), OutputExistsError("/runs/one holds a run."), []
 
     def attend_as_rank_1(call):
@@ -92,39 +92,41 @@ def suppress_into(outcomes):
         outcomes.append(error)
 
 
-def test_nobody_waits_for_ever(monkeypatch):
+def test_no_process_waits_forever(monkeypatch):
     monkeypatch.setattr(rendezvous, "PATIENCE", 0.3)
-    monkeypatch.setattr(rendezvous, "_TELL_AFTER", 0.1)
-    outcomes, said = attend(3, [(0, CALL), (1, CALL)], {1: 0.1})
+    monkeypatch.setattr(rendezvous, "_MESSAGE_AFTER", 0.1)
+    outcomes, lines = attend(3, [(0, CALL), (1, CALL)], {1: 0.1})
     assert isinstance(outcomes[0], TrainingError)
     assert "process 2 of this process group didn't call fit" in str(outcomes[0])
     assert str(outcomes[1]) == str(outcomes[0])
-    assert "waiting for processes 1, 2 of this process group to call fit." in said or "waiting for process 2" in said[0]
+    assert (
+        "waiting for processes 1, 2 of this process group to call fit." in lines or "waiting for process 2" in lines[0]
+    )
     outcomes, _ = attend(2, [(1, CALL)])
     assert "process 0 of this process group didn't call fit" in str(outcomes[1])
 
 
-def test_rank_0_trains_alone_and_later_all_together(monkeypatch):
+def test_rank_0_trains_alone_and_later_all_train_together(monkeypatch):
     monkeypatch.setattr(rendezvous, "ALONE_AFTER", 0.3)
-    outcomes, said = attend(2, [(0, CALL)], may_train_alone=True)
+    outcomes, lines = attend(2, [(0, CALL)], may_train_alone=True)
     assert outcomes == {0: None}
-    assert "process 1 didn't call fit within 0 s: process 0 trains alone" in said[0]
+    assert "process 1 didn't call fit within 0 s: process 0 trains alone" in lines[0]
     store, late = dist.HashStore(), []
-    assert meet(store, 0, 2, CALL, True, said.append) is None
-    thread = threading.Thread(target=lambda: late.append(meet(store, 1, 2, CALL, True, said.append)))
-    thread.start()  # it came too late for that training, and waits for the next one
-    assert meet(store, 0, 2, CALL, True, said.append) == 1
+    assert meet(store, 0, 2, CALL, True, lines.append) is None
+    thread = threading.Thread(target=lambda: late.append(meet(store, 1, 2, CALL, True, lines.append)))
+    thread.start()  # too late for that training, so it waits for the next one
+    assert meet(store, 0, 2, CALL, True, lines.append) == 1
     thread.join()
     assert late == [1]
 
 
-def test_an_environment_without_a_meeting_place_is_told_of(monkeypatch):
+def test_missing_environment_variables_are_named(monkeypatch):
     import torch
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(InputError, match="WORLD_SIZE=2, but no RANK or MASTER_ADDR or MASTER_PORT"):
-        joined(torch.device("cpu"), 8).__enter__()
-    with training_alone(), joined(torch.device("cpu"), 8) as (share, _):
-        assert share == Share()
+    with pytest.raises(InputError, match="WORLD_SIZE=2, but not RANK or MASTER_ADDR or MASTER_PORT"):
+        process_group(torch.device("cpu"), 8).__enter__()
+    with training_alone(), process_group(torch.device("cpu"), 8) as (world, _):
+        assert world == World()

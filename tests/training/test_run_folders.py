@@ -1,4 +1,4 @@
-"""A run's folder: one writer, its own files only, and a folder that can be used after a kill at any point."""
+"""A run's folder has a single writer, which touches only its own files, and is usable after a kill at any point."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def weights(folder):
 
 
 class Watched(torch.utils.data.Dataset):
-    """A dataset that does something when its first item is read, which for others takes minutes."""
+    """A dataset that calls a function when its first item is read."""
 
     def __init__(self, dataset, action):
         self.dataset, self.action = dataset, action
@@ -52,7 +52,7 @@ class Watched(torch.utils.data.Dataset):
 
 
 @pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"resume": True}])
-def test_a_second_run_is_refused_while_the_first_one_reads_its_data(fit, tmp_path, tiny_set, options):
+def test_a_second_run_is_an_error_while_the_first_reads_its_data(fit, tmp_path, tiny_set, options):
     def second():
         with pytest.raises(OutputExistsError, match=r"written to by a training run \(cgan, seed 4\) \(process \d+ on"):
             fit(tmp_path / "run", seed=5, **options)
@@ -62,7 +62,7 @@ def test_a_second_run_is_refused_while_the_first_one_reads_its_data(fit, tmp_pat
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
 
 
-def test_files_of_others_stay_whatever_was_asked_for(fit, tmp_path):
+def test_other_files_stay_with_all_options(fit, tmp_path):
     run = tmp_path / "run"
     fit(run)
     mine = [
@@ -81,7 +81,7 @@ def test_files_of_others_stay_whatever_was_asked_for(fit, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "samples", "checkpoints/step-00000009.pt"])
-def test_one_that_is_in_the_way_is_named_before_anything_is_trained(fit, tmp_path, name):
+def test_a_conflicting_file_is_named_before_training(fit, tmp_path, name):
     run = tmp_path / "run"
     fit(run, steps=1)
     with claim(run, "run", replace=True) as place:
@@ -94,7 +94,7 @@ def test_one_that_is_in_the_way_is_named_before_anything_is_trained(fit, tmp_pat
         assert (run / "run.json").exists()
 
 
-def test_a_checkpoint_of_another_run_is_passed_over(fit, tmp_path, capsys):
+def test_a_checkpoint_of_another_run_is_skipped(fit, tmp_path, capsys):
     fit(tmp_path / "other", seed=1)
     fit(tmp_path / "reference")
     fit(tmp_path / "run", steps=1)
@@ -102,12 +102,12 @@ def test_a_checkpoint_of_another_run_is_passed_over(fit, tmp_path, capsys):
         content = (tmp_path / "other" / "checkpoints" / f"step-00000001.{ending}").read_bytes()
         (tmp_path / "run" / "checkpoints" / f"step-00000001.{ending}").write_bytes(content)
     fit(tmp_path / "run", resume=True, progress=True)
-    told = capsys.readouterr().err
-    assert "step-00000001.pt is a checkpoint of another run and was passed over." in told
+    output = capsys.readouterr().err
+    assert "step-00000001.pt is a checkpoint of another run and was skipped." in output
     assert weights(tmp_path / "run") == weights(tmp_path / "reference")
 
 
-def test_a_run_that_is_started_again_is_another_one(fit, tmp_path):
+def test_a_run_that_starts_over_has_another_identity(fit, tmp_path):
     identities = []
     for options in ({}, {"resume": True}, {"overwrite": True}):
         fit(tmp_path / "run", **options)
@@ -144,14 +144,14 @@ def test_a_run_that_was_killed_before_it_had_settings_can_be_started(fit, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "stride"), [("run", 6), ("study", 150)])
-def test_a_kill_at_any_point_costs_nothing(tmp_path, kind, stride):
-    """See ``kills.py``. Every run of this test takes other points."""
+def test_a_kill_at_any_point_loses_nothing(tmp_path, kind, stride):
+    """See ``kills.py``. Every run of this test uses different points."""
     start = int.from_bytes(os.urandom(2)) % stride
     command = [sys.executable, KILLS, kind, tmp_path, str(start), str(stride)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(KILLS.parents[1])}  # for helpers.toy
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500)
-    assert done.returncode == 0, done.stderr
-    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500)
+    assert result.returncode == 0, result.stderr
+    outcomes = [json.loads(line) for line in result.stdout.splitlines()]
     points = [outcome for outcome in outcomes if "point" in outcome]
     assert len(points) > 6
     for outcome in points:

@@ -27,22 +27,22 @@ def norms(network):
 
 
 def random_inputs(spec, labels, count, seed):
-    """Latents and labels drawn at random, without any of the code that is tested."""
-    drawn, latents = torch.Generator().manual_seed(seed), {}
+    """Random latents and labels, drawn without the code under test."""
+    generator, latents = torch.Generator().manual_seed(seed), {}
     for latent in spec.latents:
         if latent.kind == "normal":
-            latents[latent.name] = torch.randn(count, latent.size, generator=drawn)
+            latents[latent.name] = torch.randn(count, latent.size, generator=generator)
         elif latent.kind == "uniform":
-            latents[latent.name] = 2 * torch.rand(count, latent.size, generator=drawn) - 1
+            latents[latent.name] = 2 * torch.rand(count, latent.size, generator=generator) - 1
         else:
-            latents[latent.name] = torch.randint(latent.size, (count,), generator=drawn)
-    part = labels[torch.randint(len(labels), (count,), generator=drawn)] if spec.takes_labels else None
+            latents[latent.name] = torch.randint(latent.size, (count,), generator=generator)
+    part = labels[torch.randint(len(labels), (count,), generator=generator)] if spec.takes_labels else None
     return latents, part
 
 
 @torch.no_grad()
 def in_one_batch(backend, network, latents, labels):
-    """A copy of a network with the statistics of one batch: every layer is normalised by those of the batch itself."""
+    """A copy of a network with the statistics of one batch: every layer is normalized by those of the batch itself."""
     network = copy.deepcopy(network).train()
     for norm in norms(network):
         norm.momentum = 1.0
@@ -51,17 +51,17 @@ def in_one_batch(backend, network, latents, labels):
 
 
 def distances(network, other):
-    """How far means and standard deviations are apart, in standard deviations: a tensor (channels,) for each layer and
+    """The distances of means and standard deviations, in standard deviations: a tensor (channels,) for each layer and
     both of them."""
-    found = []
+    values = []
     for one, two in zip(norms(network), norms(other), strict=True):
-        found.append((one.running_mean - two.running_mean).abs() / two.running_var.sqrt())
-        found.append((one.running_var.sqrt() / two.running_var.sqrt() - 1).abs())
-    return found
+        values.append((one.running_mean - two.running_mean).abs() / two.running_var.sqrt())
+        values.append((one.running_var.sqrt() / two.running_var.sqrt() - 1).abs())
+    return values
 
 
-def largest_root_mean_square(found):
-    return max(float(distance.square().mean().sqrt()) for distance in found)
+def largest_root_mean_square(distances):
+    return max(float(distance.square().mean().sqrt()) for distance in distances)
 
 
 def check_backend(name, folder, config, steps):
@@ -100,7 +100,7 @@ def test_stored_statistics_are_those_of_the_averaged_weights_after_250_steps(nam
 
 
 class Layers(nn.Module):
-    """Latents and labels through three normalised layers, and dropout, which is off in sampling."""
+    """Latents and labels through three normalized layers, and dropout, which is off in sampling."""
 
     def __init__(self, classes):
         super().__init__()
@@ -139,9 +139,9 @@ class Toy(Backend):
 def network():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        made = Layers(classes=2).eval()
-        nn.init.normal_(made.embed.weight, std=3.0)
-        return made
+        network = Layers(classes=2).eval()
+        nn.init.normal_(network.embed.weight, std=3.0)
+        return network
 
 
 SPEC = Spec(sample=Image(1, 2, 2), classes=2, latents=(Normal(size=6),))
@@ -164,20 +164,20 @@ def recompute(network, labels=None, seed=0):
 
 def test_they_depend_on_weights_labels_and_seed_only(network):
     before = state(network)
-    found = recompute(network)
-    assert {name for name in before if not torch.equal(before[name], found[name])} == {
+    after = recompute(network)
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {
         f"layers.{layer}.running_{what}" for layer in (0, 4, 8) for what in ("mean", "var")
     }
     for norm in norms(network):
         norm.running_mean.uniform_(-5, 5)
         norm.running_var.uniform_(0.1, 9)
     torch.manual_seed(11)
-    assert same(recompute(network), found)
-    assert not same(recompute(network, seed=1), found)
-    assert not same(recompute(network, labels=torch.zeros(5, dtype=torch.int64)), found)
+    assert same(recompute(network), after)
+    assert not same(recompute(network, seed=1), after)
+    assert not same(recompute(network, labels=torch.zeros(5, dtype=torch.int64)), after)
 
 
-def test_they_follow_the_labels_frequencies(network):
+def test_they_follow_the_frequencies_of_the_labels(network):
     labels = torch.tensor([1] * 9 + [0])
     recompute(network, labels)
     expected = 0.1 * network.embed.weight[0] + 0.9 * network.embed.weight[1]
@@ -186,8 +186,8 @@ def test_they_follow_the_labels_frequencies(network):
     assert torch.allclose(norms(network)[0].running_mean, network.embed.weight.mean(0), atol=0.01)
 
 
-def test_every_layer_sees_what_it_sees_in_sampling(network):
-    """Behind layers that normalise by their running statistics, and without dropout."""
+def test_every_layer_gets_the_same_inputs_as_in_sampling(network):
+    """After layers that normalize by their running statistics, and without dropout."""
     recompute(network)
     latents, labels = random_inputs(SPEC, torch.arange(2), 200_000, seed=5)
     for norm in norms(network):
@@ -199,16 +199,16 @@ def test_every_layer_sees_what_it_sees_in_sampling(network):
         assert torch.allclose(norm.running_var.sqrt(), seen.std(1), rtol=0.01)
 
 
-def test_how_many_run_at_once_does_not_matter(network, monkeypatch):
-    """Large images run one by one, where a batch of its own would have no variance."""
+def test_they_do_not_depend_on_the_chunk_size(network, monkeypatch):
+    """Large images run one by one, and a batch of one would have no variance."""
     monkeypatch.setattr(statistics, "SAMPLES", 256)
-    found = recompute(network)
+    after = recompute(network)
     monkeypatch.setattr(statistics, "chunk_size", lambda *_: 1)
     for name, tensor in recompute(network).items():
-        assert torch.allclose(tensor.float(), found[name].float(), rtol=1e-3, atol=1e-3), name
+        assert torch.allclose(tensor.float(), after[name].float(), rtol=1e-3, atol=1e-3), name
 
 
-def test_modes_and_random_numbers_are_left_as_they_were(network):
+def test_modes_and_random_states_are_unchanged(network):
     network.layers[4].train()
     modes = [module.training for module in network.modules()]
     streams = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
@@ -219,7 +219,7 @@ def test_modes_and_random_numbers_are_left_as_they_were(network):
     assert all(not module._forward_pre_hooks for module in network.modules())
 
 
-def test_more_latents_than_the_sequence_has_dimensions(monkeypatch):
+def test_latents_with_more_dimensions_than_the_sequence(monkeypatch):
     """``z`` has more dimensions than a Sobol sequence."""
     monkeypatch.setattr(statistics.SobolEngine, "MAXDIM", 4)
     latents = (Normal(size=6), Categorical(name="c", size=3), Uniform(name="u", size=2))
@@ -234,7 +234,7 @@ def test_more_latents_than_the_sequence_has_dimensions(monkeypatch):
     assert torch.allclose(u.std(0), torch.full((2,), 3**-0.5), atol=0.03)
 
 
-def test_a_generator_without_batch_normalisation_is_not_run():
+def test_a_generator_without_batch_normalization_is_not_run():
     network = nn.Linear(6, 4)
     recompute_statistics(Backend.__new__(Toy), SPEC, nn.ModuleDict({"generator": network}), DATA, 0)
 
@@ -273,7 +273,7 @@ def test_a_network_that_reads_samples_has_the_statistics_of_the_real_ones():
     assert torch.allclose(nets["encoder"][1].running_var, values.var(0, correction=0), rtol=1e-4)
 
 
-def test_a_generator_with_conditions_sees_those_of_the_data():
+def test_a_generator_with_conditions_gets_those_of_the_data():
     spec = Spec(sample=Image(1, 2, 2), conditions=[Condition(name="source", sample=Image(1, 2, 2))])
     x = torch.randint(0, 256, (statistics.SAMPLES, 1, 2, 2), generator=torch.Generator().manual_seed(0))
     data = Samples(torch.zeros_like(x).to(torch.uint8), None, spec, None, {"source": x.to(torch.uint8)})

@@ -1,4 +1,4 @@
-"""What the caller has set in torch, numpy and the console doesn't reach the training."""
+"""Settings of torch, NumPy and the console outside the call don't affect training."""
 
 import contextlib
 import io
@@ -62,7 +62,7 @@ def test_training_gives_the_same_weights(fit, tmp_path, reference, name):
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == reference
 
 
-def test_an_error_leaves_them_as_they_were():
+def test_an_error_leaves_the_settings_unchanged():
     with default_dtype(torch.float64):
         with contextlib.suppress(ZeroDivisionError), torch_defaults():
             assert torch.zeros(1).dtype == torch.float32
@@ -88,19 +88,19 @@ def test_arrays_of_any_byte_order(dtype):
         ("photos", r"load_data\('folder:photos'\) reads it"),
     ],
 )
-def test_a_name_in_place_of_a_dataset(tmp_path, dataset, message):
+def test_a_name_instead_of_a_dataset(tmp_path, dataset, message):
     with pytest.raises(InputError, match=message):
         genaug.fit("cgan", dataset, out=tmp_path / "run", steps=1)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_loader_in_place_of_a_dataset(tmp_path, tiny_set):
+def test_a_loader_instead_of_a_dataset(tmp_path, tiny_set):
     with pytest.raises(InputError, match=r"got a DataLoader. Pass its .dataset"):
         genaug.fit("cgan", DataLoader(tiny_set), out=tmp_path / "run", steps=1)
 
 
-def test_a_generator_in_place_of_a_backend(tmp_path, tiny_set, make_generator):
-    with pytest.raises(InputError, match=r"is a Generator. Expected the name .* this one's is 'cgan'.*resume=True"):
+def test_a_generator_instead_of_a_backend(tmp_path, tiny_set, make_generator):
+    with pytest.raises(InputError, match=r"is a Generator. Expected the name .* this generator's .*resume=True"):
         genaug.fit(make_generator(), tiny_set, out=tmp_path / "run", steps=1)
     with pytest.raises(InputError, match=r"is of type Digits. Expected the name .*The dataset comes second"):
         genaug.fit(load_data("digits"), "cgan", out=tmp_path / "run", steps=1)
@@ -119,7 +119,7 @@ def closed():
 
 
 @pytest.mark.parametrize("stderr", [lambda: None, closed, Broken], ids=["none", "closed", "broken"])
-def test_progress_that_nobody_can_read_is_no_reason_to_fail(monkeypatch, stderr):
+def test_progress_without_a_stream_is_not_an_error(monkeypatch, stderr):
     monkeypatch.setattr(sys, "stderr", stderr())
     with Progress("training", 2) as progress:
         progress.advance()
@@ -127,7 +127,7 @@ def test_progress_that_nobody_can_read_is_no_reason_to_fail(monkeypatch, stderr)
         progress.say("a line")
 
 
-def test_progress_on_a_stream_that_lacks_a_sign(monkeypatch):
+def test_progress_on_a_stream_that_cannot_encode_it(monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, "cp1252"))
     with Progress("training", 2) as progress:

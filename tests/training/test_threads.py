@@ -1,4 +1,4 @@
-"""How many threads a training takes, and that a resumed one takes as many."""
+"""The number of threads of a training, which a resumed run keeps."""
 
 import json
 from contextlib import suppress
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def machine(monkeypatch):
-    """``machine({8: 1.0, 4: 0.5, ...})``: what the same work takes on so many threads; torch uses the most."""
+    """``machine({8: 1.0, 4: 0.5, ...})``: measured seconds by number of threads; torch uses the largest."""
 
     def install(seconds):
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -42,7 +42,7 @@ def test_a_busy_machine_gets_fewer_threads(machine, seconds, best, capsys):
     assert ("which is faster now" in capsys.readouterr().err) == (best < max(seconds))
 
 
-def test_a_number_that_was_set_is_obeyed(machine, monkeypatch):
+def test_a_number_that_was_set_is_used(machine, monkeypatch):
     machine({2: 9.0, 1: 1.0})
     assert pick_threads(2, CPU, show=False) == 2
     assert pick_threads(None, torch.device("cuda"), show=False) == 2
@@ -50,7 +50,7 @@ def test_a_number_that_was_set_is_obeyed(machine, monkeypatch):
     assert pick_threads(None, CPU, show=False) == 2
 
 
-def test_the_measurement_works_and_leaves_torch_as_it_was():
+def test_the_measurement_works_and_restores_the_number_of_threads():
     before = torch.get_num_threads()
     assert threads._seconds_on(1) > 0
     assert torch.get_num_threads() == before
@@ -61,13 +61,13 @@ def test_the_measurement_works_and_leaves_torch_as_it_was():
 
 
 def test_a_resumed_run_trains_on_the_threads_of_its_record(tiny_set, tiny_config, tmp_path, monkeypatch):
-    used = []
-    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    numbers = []
+    monkeypatch.setattr(torch, "set_num_threads", numbers.append)
     settings = {"config": tiny_config, "batch_size": 8, "device": "cpu", "progress": False, "out": tmp_path / "run"}
     genaug.fit("cgan", tiny_set, steps=1, threads=3, **settings)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["threads"] == 3
     genaug.fit("cgan", tiny_set, steps=2, resume=True, **settings)
-    assert used[0] == used[2] == 3
+    assert numbers[0] == numbers[2] == 3
     genaug.fit("cgan", tiny_set, steps=3, threads=2, resume=True, **settings)
-    assert used[4] == 2
-    assert used[1::2] == [torch.get_num_threads()] * 3
+    assert numbers[4] == 2
+    assert numbers[1::2] == [torch.get_num_threads()] * 3

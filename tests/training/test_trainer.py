@@ -57,13 +57,13 @@ def rates(count, steps):
     return moved
 
 
-def test_rates_decay_linearly_over_the_last_share_of_the_run():
+def test_rates_decay_linearly_over_the_last_part_of_the_run():
     moved = rates(10, 10)
     assert moved["generator"] == pytest.approx([0.1] * 6 + [0.08, 0.06, 0.04, 0.02], rel=1e-3)
     assert moved["other"] == pytest.approx([0.1] * 10, rel=1e-3)
 
 
-def test_without_a_length_rates_stay():
+def test_without_a_length_rates_are_constant():
     assert rates(10, None)["generator"] == pytest.approx([0.1] * 10, rel=1e-3)
 
 
@@ -77,7 +77,7 @@ def test_the_averaged_weights_follow_their_formula_through_the_warm_up_and_after
         decay = 0.999 if index > 9_000 else (1 + index) / (10 + index)
         average = weight if average is None else decay * average + (1 - decay) * weight
         assert trainer.averaged()["generator"].weight.item() == pytest.approx(average, rel=1e-4), index
-    assert average - weight > 5  # far behind the latest: with a decay of 0.9 it would be within one
+    assert average - weight > 5  # far from the latest weight: with a decay of 0.9 it would be within one
 
 
 def test_the_averaged_networks_are_copies():
@@ -130,7 +130,7 @@ def cgan(tiny_config, tiny_set):
 
 
 def same(one, other):
-    """Whether two nested states are alike, bit for bit."""
+    """Whether two nested states are equal, bit for bit."""
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
     if isinstance(one, dict):
@@ -141,7 +141,7 @@ def same(one, other):
 
 
 def saved(state):
-    """A state that went through a file, as a checkpoint does."""
+    """A state after saving and loading, like a checkpoint."""
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)
@@ -167,7 +167,7 @@ def test_a_restored_trainer_continues_bit_for_bit(tiny_set, name):
     assert same(dict(second.averaged().state_dict()), dict(uninterrupted.averaged().state_dict()))
 
 
-def test_a_state_of_other_networks_is_refused(cgan):
+def test_a_state_of_other_networks_is_rejected(cgan):
     with pytest.raises(TrainingError, match="the checkpoint doesn't fit the backend's networks or optimizers"):
         cgan().restore(cgan(width=8).state())
     for key in ("nets", "ema", "optimizers"):
@@ -181,7 +181,7 @@ def test_a_state_of_other_networks_is_refused(cgan):
         cgan().restore(state)
 
 
-def test_weights_that_are_not_finite_are_noticed(cgan):
+def test_weights_that_are_not_finite_are_detected(cgan):
     trainer = cgan()
     assert trainer.is_finite()
     with torch.no_grad():
@@ -210,28 +210,28 @@ def trainer_in_order(name, data, reverse, learner):
 
 @pytest.mark.parametrize("name", ["cgan", "infogan", "mad-gan"])
 def test_shared_fakes_give_the_same_gradients_whichever_player_comes_first(tiny_set, name):
-    found = []
+    results = []
     for reverse in (False, True):
         trainer = trainer_in_order(name, data_of(tiny_set), reverse, learner=None)
         assert [player.name for player in trainer.players][reverse] == "generator"
         trainer.step(0)
-        found.append({key: parameter.grad for key, parameter in trainer.nets.named_parameters()})
-    assert same(found[0], found[1])
+        results.append({key: parameter.grad for key, parameter in trainer.nets.named_parameters()})
+    assert same(results[0], results[1])
     for role in ("generator", "discriminator"):
-        assert any(bool(gradient.any()) for key, gradient in found[0].items() if key.startswith(role))
+        assert any(bool(gradient.any()) for key, gradient in results[0].items() if key.startswith(role))
 
 
 @pytest.mark.parametrize("learner", ["generator", "discriminator"])
 @pytest.mark.parametrize("name", ["cgan", "infogan", "mad-gan"])
 def test_shared_fakes_give_the_same_weights_whichever_player_comes_first(tiny_set, name, learner):
-    """One player learns only: the update of the first one changes what the other one sees."""
-    found = []
+    """Only one player learns: the update of the first changes the inputs of the other."""
+    results = []
     for reverse in (False, True):
         trainer = trainer_in_order(name, data_of(tiny_set), reverse, learner)
         before = {key: parameter.detach().clone() for key, parameter in trainer.nets.named_parameters()}
         for index in range(3):
             trainer.step(index)
-        found.append({key: parameter.detach() for key, parameter in trainer.nets.named_parameters()})
-        moved = {key.split(".")[0] for key, weight in found[-1].items() if not torch.equal(weight, before[key])}
+        results.append({key: parameter.detach() for key, parameter in trainer.nets.named_parameters()})
+        moved = {key.split(".")[0] for key, weight in results[-1].items() if not torch.equal(weight, before[key])}
         assert moved == {learner}
-    assert same(found[0], found[1])
+    assert same(results[0], results[1])
