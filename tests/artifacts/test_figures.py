@@ -56,7 +56,7 @@ def test_a_gain_that_did_not_pass_is_no_copying():
         ({"metrics": {"Fid!": {"value": 1}}}, "metrics.Fid!"),
         ({"metrics": {f"m{i}": {"value": i} for i in range(300)}}, "metrics"),
         ({"weights_sha256": "abc"}, "weights_sha256"),
-        ([], "the whole"),
+        ([], "the content"),
     ],
 )
 def test_what_is_no_evaluation(folder, content, named):

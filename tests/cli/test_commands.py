@@ -208,7 +208,7 @@ def test_the_demo_prints_the_table_and_where_the_report_lies(tmp_path, monkeypat
     assert result.exit_code == 0, result.output
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
     for arm in report["arms"].values():
-        assert f"{100 * arm['mean']:.1f} %" in result.output
+        assert f"{100 * arm['mean']:.1f}%" in result.output
     assert report["verdict"][:30] in result.output
     assert "report.html" in result.output
 
