@@ -1,4 +1,4 @@
-"""What the Hub answers to the question what a repo holds, parsed by a schema."""
+"""The schema of the Hub's answer that describes a repo."""
 
 from typing import Annotated
 
@@ -14,14 +14,14 @@ class _Answer(BaseModel):
 
 
 class LargeFile(_Answer):
-    """A file that Git LFS stores."""
+    """A file stored with Git LFS."""
 
     sha256: str | None = None
     size: _Size | None = None
 
 
 class Sibling(_Answer):
-    """A file of a repo. ``blob_id`` is git's sha1 of it, or of what stands for a large file."""
+    """A file of a repo. ``blob_id`` is git's sha1 of the file, or of the pointer to a large file."""
 
     name: Annotated[str, Field(alias="rfilename")]
     size: _Size | None = None
@@ -39,7 +39,7 @@ class RepoAnswer(_Answer):
 
 
 def parse_repo(content: bytes) -> RepoAnswer:
-    """Raises ``FormatError`` for what no Hub answers."""
+    """Parse the answer. Raises ``FormatError`` if it can't come from a Hub."""
     try:
         return RepoAnswer.model_validate_json(content)
     except ValidationError as error:
