@@ -26,9 +26,7 @@ def demo(
     from genaug.demo.run import DemoSettings, run_demo
 
     report = run_demo(out, settings=DemoSettings(seed=seed), overwrite=overwrite)
-    labels = report["settings"]["labels_per_class"]
-    console().print(
-        table(f"{labels} labels per class, {len(report['seeds'])} seeds, accuracy in %", *demo_rows(report))
-    )
+    title = f"{report['settings']['labels_per_class']} labels per class, {len(report['seeds'])} seeds, accuracy in %"
+    console().print(table(title, *demo_rows(report)))
     say(report["verdict"])
     say(f"Report: {out / 'report.html'}")

@@ -1,14 +1,11 @@
 """``genaug push``: publish a generator on the Hub."""
 
 from json import dumps
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from genaug.cli.printing import say
-
-if TYPE_CHECKING:
-    from genaug.hub.commit import Publication
 
 
 def push(
@@ -55,15 +52,11 @@ def push(
         dataset_license=dataset_license,
     )
     if json:
-        say(_as_json(published))
+        summary = {name: getattr(published, name) for name in ("repo", "url", "state", "commit", "tag", "message")}
+        say(dumps({**summary, "files": {name: len(file) for name, file in published.files.items()}}, indent=2))
         return
     say(str(published))
     if dry_run:
         say(f"\nREADME.md:\n\n{published.card}")
     else:
         say(f'To load it: genaug.load("{repo}"{f", revision={tag!r}" if tag else ""})')
-
-
-def _as_json(published: "Publication") -> str:
-    summary = {name: getattr(published, name) for name in ("repo", "url", "state", "commit", "tag", "message")}
-    return dumps({**summary, "files": {name: len(content) for name, content in published.files.items()}}, indent=2)

@@ -43,8 +43,8 @@ def recorded_data(source: str, training: Mapping[str, Any] | None, root: Path | 
     from genaug.data.datasets import LABELLED_IMAGES
 
     record = training or {}
-    name, size = record.get("data"), record.get("image_size")
-    size = size if isinstance(size, int) else None
+    name = record.get("data")
+    size = record["image_size"] if isinstance(record.get("image_size"), int) else None
     if name == "Digits":
         return RunData(data="digits", image_size=size)
     if name in LABELLED_IMAGES:

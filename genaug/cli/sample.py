@@ -97,8 +97,7 @@ def _draw_grid(parts: "list[Part]", classes: "Sequence[str] | None") -> "Image":
 
     from genaug.reports.sheet import Block, draw_sheet
 
-    images = torch.cat([images for images, _ in parts])
     label_parts = [labels for _, labels in parts if labels is not None]
     labels = torch.cat(label_parts) if label_parts else None
     columns = 10 if labels is None else int(labels.bincount().max())
-    return draw_sheet(Block(images, labels), classes=classes, columns=columns)
+    return draw_sheet(Block(torch.cat([images for images, _ in parts]), labels), classes=classes, columns=columns)

@@ -103,8 +103,8 @@ def study(
     title = f"{len(details['settings']['seeds'])} seeds, {details['statistics']['n_test']:,} test images"
     console().print(table(title, *study_rows(details)))
     for failure in details["failures"]:
-        cell = f"{failure['arm']}, {failure['phase']}, seed {failure['seed']}"
-        say(f"failed: {cell}: {one_line(failure['error'])}")
+        error = one_line(failure["error"])
+        say(f"failed: {failure['arm']}, {failure['phase']}, seed {failure['seed']}: {error}")
     say(f"Report: {out / 'report.html'}")
 
 

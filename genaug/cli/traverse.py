@@ -23,13 +23,13 @@ def traverse(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sample grids in --out.")] = False,
 ) -> None:
     """Draw the effect of each latent: grids over pairs of codes, a grid per category, and paths between samples."""
+    axis_names = None if axes is None else [name.strip() for name in axes.split(",")]
     label_list = _integers(labels)
     from genaug.hub.load import load
     from genaug.reports.traverse import claim_sheets, draw, write
 
-    names = None if axes is None else [name.strip() for name in axes.split(",")]
     with claim_sheets(out, overwrite) as place:
-        grids = draw(load(source, device=device), axes=names, labels=label_list, seed=seed, steps=steps)
+        grids = draw(load(source, device=device), axes=axis_names, labels=label_list, seed=seed, steps=steps)
         write(place, grids)
     say(f"{len(grids)} sample grids in {out}: {', '.join(grids)}")
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from genaug.checks import first_problem
 from genaug.errors import FormatError
 
 _Size = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -43,6 +44,4 @@ def parse_repo(content: bytes) -> RepoAnswer:
     try:
         return RepoAnswer.model_validate_json(content)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in problem["loc"])
-        raise FormatError(f"the answer{f', {field}' if field else ''}: {problem['msg']}") from error
+        raise FormatError(f"the answer, {first_problem(error)}") from error

@@ -6,7 +6,7 @@ ones are called not measured.
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -15,12 +15,12 @@ from genaug.artifacts.manifest import Manifest, read_manifest
 from genaug.artifacts.paths import user_path
 from genaug.errors import InputError
 from genaug.hub import figures as measurements, prose, sections
+from genaug.hub.load import load
 from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, SHEET_FILE
 from genaug.hub.sections import Facts
 from genaug.hub.training_data import KEY, TrainingData, check_training_data, known_data, merged, parse_training_data
-
-if TYPE_CHECKING:
-    from genaug.sources.generator import Generator
+from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
+from genaug.sources.generator import Generator
 
 UNKNOWN = "unknown"  # the Hub's name for a license that isn't stated
 _LISTS = ("tags", "datasets")
@@ -40,7 +40,7 @@ and without it before relying on it.
 
 
 def render(
-    generator: "Generator",
+    generator: Generator,
     manifest: Manifest,
     facts: Facts,
     *,
@@ -110,18 +110,18 @@ def write_card(
     and its statements about the training data, unless the arguments replace them. Raises the errors of ``genaug.load``,
     ``InputError`` if no license is stated, and ``SaveError`` if writing fails.
     """
-    from genaug.hub.load import load
-
     folder = user_path(folder)
     generator = load(folder, device="cpu")
     old_card = read_card(folder)
     license = check_license(license or stated_license(old_card))
     if license is None:
         raise InputError("a card needs a license: pass license=, such as 'apache-2.0'.")
-    stated = check_training_data(dataset_name, dataset_url, dataset_license)
-    recorded = parse_training_data(generator.training.get(KEY), f"the record of {folder}")
-    data = merged([stated, stated_data(old_card), recorded])
-    facts = Facts(repo, license, read_evaluation(folder), data=data)
+    sources = [
+        check_training_data(dataset_name, dataset_url, dataset_license),
+        stated_data(old_card),
+        parse_training_data(generator.training.get(KEY), f"the record of {folder}"),
+    ]
+    facts = Facts(repo, license, read_evaluation(folder), data=merged(sources))
     card = render(generator, read_manifest(folder), facts, ours=old_card)
     with claim_generator(folder, "a card") as place:
         place.adopt([CARD_FILE])  # the new card has the text that people wrote in it
@@ -161,18 +161,14 @@ def check_license(license: str | None) -> str | None:
     return license.lower()
 
 
-def draw_samples(generator: "Generator") -> bytes:
+def draw_samples(generator: Generator) -> bytes:
     """A PNG of a sample grid with a row per class: the first samples of seed 0, without selection."""
-    from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
-
     spec = generator.spec
     most = max(1, _GRID_PIXELS // (spec.shape[1] * spec.shape[2]))
     rows = min(spec.num_classes or 10, 20, most)
     columns = min(10, max(1, most // rows))
-    if spec.takes_labels:
-        images, labels = generator.sample(labels=sheet_labels(spec.num_classes, columns, rows), seed=0)
-    else:
-        images, labels = generator.sample(rows * columns, seed=0)
+    labels = sheet_labels(spec.num_classes, columns, rows) if spec.takes_labels else None
+    images, labels = generator.sample(rows * columns if labels is None else None, labels=labels, seed=0)
     return encode_png(draw_sheet(Block(images.cpu(), labels), classes=spec.class_names, columns=columns))
 
 
@@ -204,7 +200,7 @@ def _fields(theirs: ModelCardData, ours: ModelCardData) -> dict[str, Any]:
 
 
 def _metadata(
-    fields: dict[str, Any], generator: "Generator", facts: Facts, results: list[EvalResult] | None
+    fields: dict[str, Any], generator: Generator, facts: Facts, results: list[EvalResult] | None
 ) -> ModelCardData:
     """The entries of people, updated with the generated ones."""
     conditional = generator.spec.takes_labels

@@ -8,7 +8,7 @@ least ``pace.LEAST_RATE`` bytes per second over that time.
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from threading import Lock
@@ -66,8 +66,8 @@ def api() -> HfApi:
 
 
 def headers() -> dict[str, str]:
-    common = build_hf_headers(library_name="genaug", library_version=__version__)
-    return {**common, "Accept-Encoding": "identity"}  # otherwise sizes would be those of compressed files
+    plain = {"Accept-Encoding": "identity"}  # otherwise sizes would be those of compressed files
+    return build_hf_headers(library_name="genaug", library_version=__version__) | plain
 
 
 def check_token() -> None:
@@ -203,10 +203,8 @@ def limited_session() -> Iterator[None]:
                 response = paced_send(send, request, SILENCE, limit, **options)
                 _redact_headers(response)
                 if not options.get("stream"):
-                    try:
+                    with closing(response):
                         response.read()
-                    finally:
-                        response.close()
             except (httpx.TransportError, TooSlowError) as error:
                 interruption = find_interruption(error)
                 if interruption is None:

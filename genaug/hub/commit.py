@@ -14,7 +14,6 @@ from genaug.artifacts.manifest import WEIGHTS_FILE
 from genaug.errors import GenaugError, HubError, InputError, NotOnHubError
 from genaug.hub import cache, client
 from genaug.hub.card import as_text
-from genaug.hub.client import NotAHubError, find_interruption, persistently
 from genaug.hub.download import Remote, download
 from genaug.hub.explain import explain
 from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, describe
@@ -96,18 +95,17 @@ def _commit(publication: Publication, remote: Remote) -> str:
     """Create one commit on top of ``remote``. If the answer is lost, the new state of the repo decides."""
 
     def attempt() -> str:
-        operations = [CommitOperationAdd(name, content) for name, content in publication.files.items()]
         try:
             info = client.api().create_commit(
                 publication.repo,
-                operations,
+                [CommitOperationAdd(name, content) for name, content in publication.files.items()],
                 commit_message=publication.message,
                 commit_description=f"sha256 of the weights: {sha256(publication.files[WEIGHTS_FILE]).hexdigest()}",
                 parent_commit=remote.commit,
             )
         except Exception as error:
             changed = isinstance(error, HfHubHTTPError) and error.response.status_code == _CHANGED
-            if not changed and find_interruption(error) is None:
+            if not changed and client.find_interruption(error) is None:
                 if isinstance(error, ValueError) and "metadata in README.md" in str(error):
                     raise InputError(
                         f"the Hub rejects the card ({client.one_line(error)}). Correct README.md."
@@ -128,7 +126,7 @@ def _commit(publication: Publication, remote: Remote) -> str:
 
 def _checked(commit: Any) -> str:
     if not isinstance(commit, str) or not cache.is_commit(commit):
-        raise NotAHubError(ValueError(f"it names {commit!r} as a commit"))
+        raise client.NotAHubError(ValueError(f"it names {commit!r} as a commit"))
     return commit
 
 
@@ -174,7 +172,7 @@ def _tags(repo: str) -> dict[str, str]:
 def _request(call: Callable[[], T], repo: str) -> T:
     """The result of a request to the Hub, retried if needed. Raises ``HubError``."""
     try:
-        return persistently(call, client.SILENCE)
+        return client.persistently(call, client.SILENCE)
     except GenaugError:
         raise
     except Exception as error:  # of huggingface_hub, httpx, or caused in them by a server that isn't a Hub

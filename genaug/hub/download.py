@@ -11,7 +11,6 @@ from huggingface_hub.utils import httpx
 
 from genaug.errors import HubError
 from genaug.hub import cache, client
-from genaug.hub.client import InterruptionError, find_interruption, persistently
 from genaug.hub.explain import explain
 from genaug.hub.pace import TooLongError, TooSlowError
 
@@ -88,20 +87,18 @@ def _receive(
     timeout = min(float(constants.HF_HUB_DOWNLOAD_TIMEOUT), client.SILENCE)
 
     def is_complete() -> bool:
-        if not part.is_file():
-            return False
-        return part.stat().st_size == size if size is not None else bool(digests) and _has(part, digests)
+        if size is not None:
+            return part.is_file() and part.stat().st_size == size
+        return part.is_file() and bool(digests) and _has(part, digests)
 
     def attempt() -> None:
-        if is_complete():
-            return
         try:
             receive()
         except Exception as error:
-            if find_interruption(error) is None or not is_complete():
+            if client.find_interruption(error) is None or not is_complete():
                 raise
         if size is not None and part.stat().st_size < size:
-            raise InterruptionError(f"{name} ended after {part.stat().st_size:,} of {size:,} bytes", heard=True)
+            raise client.InterruptionError(f"{name} ended after {part.stat().st_size:,} of {size:,} bytes", heard=True)
 
     def receive() -> None:
         start = part.stat().st_size if part.exists() else 0
@@ -109,7 +106,7 @@ def _receive(
         with client.answer_to(url, client.headers() | range_header, timeout, window=client.SILENCE) as answer:
             if answer.status_code == 416 and start:
                 part.unlink()
-                raise InterruptionError("HTTP 416 for the rest of a file", heard=True)
+                raise client.InterruptionError("HTTP 416 for the rest of a file", heard=True)
             client.check_answer(answer)
             content_range = answer.headers.get("Content-Range", "")
             resumed = answer.status_code == 206 and content_range.startswith(f"bytes {start}-")
@@ -123,9 +120,9 @@ def _receive(
                     file.write(chunk)
 
     try:
-        persistently(attempt, timeout)
+        client.persistently(attempt, timeout)
     except (
-        InterruptionError,
+        client.InterruptionError,
         TooSlowError,
         TooLongError,
         HfHubHTTPError,

@@ -11,7 +11,6 @@ from huggingface_hub.errors import (
 
 from genaug.errors import HubError, NotOnHubError
 from genaug.hub import client
-from genaug.hub.client import InterruptionError, NotAHubError, SlowTransferError, causes, find_interruption, one_line
 from genaug.hub.pace import LEAST_RATE
 
 _LOG_IN = "`hf auth login` (or set HF_TOKEN)"
@@ -21,26 +20,26 @@ def explain(error: Exception, repo: str, revision: str | None = None) -> HubErro
     """The error to raise instead of any error of a request about ``repo``; a ``HubError`` stays as it is."""
     if isinstance(error, HubError):
         return error
-    interruption = find_interruption(error)
+    interruption = client.find_interruption(error)
     if interruption is not None:
         return HubError(_interrupted(interruption))
-    for cause in causes(error):
+    for cause in client.causes(error):
         if isinstance(cause, OfflineModeIsEnabled):
             return HubError(f"{repo} needs the Hub, but HF_HUB_OFFLINE=1 forbids requests to it. Unset it.")
         if isinstance(cause, HfHubHTTPError):
             missing = isinstance(cause, RepositoryNotFoundError) and not isinstance(cause, GatedRepoError)
             return (NotOnHubError if missing else HubError)(_rejected(cause, repo, revision))
-    return HubError(_interrupted(NotAHubError(error)))
+    return HubError(_interrupted(client.NotAHubError(error)))
 
 
-def _interrupted(interruption: InterruptionError) -> str:
+def _interrupted(interruption: client.InterruptionError) -> str:
     host = constants.ENDPOINT
-    if isinstance(interruption, NotAHubError):
+    if isinstance(interruption, client.NotAHubError):
         return (
             f"{host} doesn't answer like a Hub ({interruption}). Check HF_ENDPOINT, and whether a proxy or a login "
             "page answers instead."
         )
-    if isinstance(interruption, SlowTransferError):
+    if isinstance(interruption, client.SlowTransferError):
         return (
             f"{host} is too slow ({interruption}). Transfers below {LEAST_RATE:,} bytes per second are aborted: try "
             "again later, or from another network."
@@ -87,4 +86,4 @@ def _rejected(error: HfHubHTTPError, repo: str, revision: str | None) -> str:
 
 def _brief(error: HfHubHTTPError) -> str:
     """The server's own message, if it sent one."""
-    return one_line(Exception(error.server_message)) if error.server_message else one_line(error)
+    return client.one_line(Exception(error.server_message)) if error.server_message else client.one_line(error)

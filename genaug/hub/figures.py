@@ -152,10 +152,9 @@ def _joined(basis: Iterable[str], common: Iterable[str]) -> str:
 def _class_table(evaluation: Figures) -> list[str]:
     """The figures per class, followed by those of real images if there are any."""
     classes = evaluation.per_class
-    names = list(dict.fromkeys(name for figures in classes.values() for name in figures))
-    names.sort(key=lambda name: list(_CLASS_COLUMNS).index(name) if name in _CLASS_COLUMNS else len(_CLASS_COLUMNS))
+    others = dict.fromkeys(name for figures in classes.values() for name in figures)
     columns: dict[str, dict[str, float | None]] = {}
-    for name in names:
+    for name in [name for name in {**_CLASS_COLUMNS, **others} if name in others]:
         label = _CLASS_COLUMNS.get(name) or _title(name)
         columns[label] = {cls: figures[name].value for cls, figures in classes.items() if name in figures}
         references = {cls: figures[name].reference for cls, figures in classes.items() if name in figures}

@@ -21,7 +21,6 @@ from genaug.artifacts.manifest import CONFIG_FILE, MAX_CONFIG_BYTES, WEIGHTS_FIL
 from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, SaveError
 from genaug.hub import cache, client
 from genaug.hub.answers import RepoAnswer, Sibling, parse_repo
-from genaug.hub.client import MAX_ANSWER_BYTES, InterruptionError, NotAHubError, persistently
 from genaug.hub.download import Remote, RemoteFile, fetch
 from genaug.hub.explain import explain
 from genaug.hub.redaction import credentials_redacted, redact
@@ -68,7 +67,7 @@ def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
         return cached
     try:
         remote = describe(repo, revision, quick=cached is not None and not force)
-    except InterruptionError as interruption:
+    except client.InterruptionError as interruption:
         problem = explain(interruption, repo)
         if cached is None or force:
             raise problem from interruption
@@ -112,8 +111,13 @@ def claim_copy(out: str | Path, overwrite: bool) -> AbstractContextManager[Claim
     Raises ``OutputExistsError`` if it isn't empty, unless ``overwrite``, and if files that genaug didn't write are in
     the way.
     """
-    options = "Choose another folder or pass overwrite=True (--force)."
-    return claim(out, "generator", replace=overwrite, join=True, options=options)
+    return claim(
+        out,
+        "generator",
+        replace=overwrite,
+        join=True,
+        options="Choose another folder or pass overwrite=True (--force).",
+    )
 
 
 def write_copy(folder: Path, place: Claim) -> None:
@@ -134,21 +138,21 @@ def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> 
     url = f"{constants.ENDPOINT}/api/models/{path}?blobs=true"
 
     def request() -> RepoAnswer:  # HfApi.model_info would read an answer of any length
-        with client.answer_to(url, client.headers(), timeout, window=window, limit=MAX_ANSWER_BYTES) as answer:
+        with client.answer_to(url, client.headers(), timeout, window=window, limit=client.MAX_ANSWER_BYTES) as answer:
             client.check_answer(answer)
             return parse_repo(b"".join(answer.iter_raw()))
 
     try:
         client.check_token()
-        info = persistently(request, timeout, once=quick)
+        info = client.persistently(request, timeout, once=quick)
         if revision is not None and cache.is_commit(revision) and info.sha != revision:
             raise ValueError(f"it names {info.sha} for the commit {revision}")
-    except (InterruptionError, HubError):
+    except (client.InterruptionError, HubError):
         raise
     except (HfHubHTTPError, OfflineModeIsEnabled) as error:
         raise explain(error, repo, revision) from error
     except Exception as error:  # any error in the client that a server which isn't a Hub may cause
-        raise NotAHubError(error) from error
+        raise client.NotAHubError(error) from error
     name = info.id if info.id is not None and _NAME.fullmatch(info.id) else repo
     files = {sibling.name: _remote_file(sibling) for sibling in info.siblings or () if sibling.name in PUBLISHED}
     return Remote(name, info.sha, bool(info.private), files)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from genaug.artifacts.figures import EVALUATION_FILE, Figures, parse_evaluation, read_evaluation
 from genaug.artifacts.manifest import CONFIG_FILE, encode_generator, encode_manifest, parse_manifest
@@ -17,23 +16,20 @@ from genaug.hub.card import (
     stated_license,
     tells_of_copies,
 )
-from genaug.hub.client import limited_session
 from genaug.hub.commit import Publication as Publication, describe_if_present, download_card, send
 from genaug.hub.pull import CARD_FILE, PUBLISHED, SHEET_FILE
 from genaug.hub.redaction import credentials_redacted, redact
 from genaug.hub.sections import Facts
 from genaug.hub.training_data import KEY, check_training_data, merged, parse_training_data
+from genaug.sources.generator import Generator
 from genaug.version import __version__
-
-if TYPE_CHECKING:
-    from genaug.sources.generator import Generator
 
 _MOST_CLASSES = 100  # with figures in config.json
 
 
 @credentials_redacted()
 def push(
-    generator: "Generator",
+    generator: Generator,
     repo: str,
     *,
     license: str | None = None,
@@ -80,14 +76,19 @@ def push(
         files[CONFIG_FILE] = encode_manifest(manifest)
         card = render(generator, manifest, facts, theirs=their_card, ours=our_card, force=force)
         files[CARD_FILE] = card.encode()
-        text = message or f"{generator.backend_name} generator, genaug {__version__}"
-        return Publication(repo, text, tag, private, {name: files[name] for name in PUBLISHED})
+        return Publication(
+            repo,
+            message or f"{generator.backend_name} generator, genaug {__version__}",
+            tag,
+            private,
+            {name: files[name] for name in PUBLISHED},
+        )
 
     checked_facts(our_card)
     files[SHEET_FILE] = draw_samples(generator)
     if dry_run:
         return _dry_run(repo, publication, private)
-    with limited_session():
+    with client.limited_session():
         remote = describe_if_present(repo)
         published = send(publication(download_card(remote, repo)), remote)
     if data.stated():  # so that it needn't be stated again
@@ -115,7 +116,7 @@ def _reservations(
     return reservations
 
 
-def _evaluation(generator: "Generator", weights: str) -> Figures | None:
+def _evaluation(generator: Generator, weights: str) -> Figures | None:
     """The figures of exactly these weights, from the generator's folder or otherwise from its training record."""
     figures = None if generator.folder is None else read_evaluation(generator.folder)
     where = EVALUATION_FILE if generator.folder is None else str(generator.folder / EVALUATION_FILE)
@@ -134,11 +135,10 @@ def _evaluation(generator: "Generator", weights: str) -> Figures | None:
 
 def _dry_run(repo: str, publication: Callable[[str | None], Publication], private: bool) -> Publication:
     try:
-        with limited_session():
+        with client.limited_session():
             remote = describe_if_present(repo)
             card = download_card(remote, repo)
     except HubError as error:
         return replace(publication(None), state=redact(f"shown as a new repo, since its state is unknown: {error}"))
-    visibility = "private" if private else "public"
-    state = f"a new {visibility} repo" if remote is None else f"now at commit {remote.commit[:12]}"
-    return replace(publication(card), state=state)
+    new = "a new private repo" if private else "a new public repo"
+    return replace(publication(card), state=new if remote is None else f"now at commit {remote.commit[:12]}")

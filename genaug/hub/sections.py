@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genaug.artifacts.figures import Figures
 from genaug.artifacts.manifest import Manifest
@@ -11,10 +11,8 @@ from genaug.escaping import one_line
 from genaug.hub.prose import Part
 from genaug.hub.pull import SHEET_FILE
 from genaug.hub.training_data import KEY, TrainingData, known_data, merged
+from genaug.sources.generator import Generator
 from genaug.version import __version__
-
-if TYPE_CHECKING:
-    from genaug.sources.generator import Generator
 
 TASK = "unconditional-image-generation"
 # Not a task of the Hub and therefore not a pipeline_tag; the Hub defines the one above as free of any condition.
@@ -35,22 +33,22 @@ class Facts:
     data: TrainingData = field(default_factory=TrainingData)
 
 
-def task(generator: "Generator") -> str:
+def task(generator: Generator) -> str:
     """The generator's task, for the metadata of a card."""
     return CLASS_TASK if generator.spec.takes_labels else TASK
 
 
-def summary(generator: "Generator", manifest: Manifest, facts: Facts) -> Part:
+def summary(generator: Generator, manifest: Manifest, facts: Facts) -> Part:
     """The first part of a card: what the generator is, its license and training data, samples, and how to load it."""
     spec, name = generator.spec, facts.repo.partition("/")[2]
     shape = "×".join(map(str, spec.shape))
     size = sum(p.numel() for p in generator.nets.parameters())
     plugin = "" if manifest.distribution == "genaug" else f" {manifest.distribution}"
     labels = "int64 labels" if spec.takes_labels else "None, since it has no classes"
-    lines = [f"# {cell(name)}", ""]
-    for sentence in facts.reservations:
-        lines += [f"> **{cell(sentence)}**", ""]
-    lines += [
+    lines = [
+        f"# {cell(name)}",
+        "",
+        *(line for sentence in facts.reservations for line in (f"> **{cell(sentence)}**", "")),
         f"A generator of {shape} images with {cell(spec.describe_classes())}, made with the `{manifest.backend}` "
         f"backend of {manifest.distribution} {manifest.distribution_version}: {size:,} parameters, "
         f"{manifest.weights.size:,} bytes. License: {cell(facts.license or 'not stated')}.",

@@ -79,7 +79,10 @@ LOADING = [
         check=slept(30),
     ),
     Case(
-        "HTTP 429 with Retry-After: 3600", fault(QUESTION, status(429, Retry_After=3600)), "wait for 3600 s", check=slept()
+        "HTTP 429 with Retry-After: 3600",
+        fault(QUESTION, status(429, Retry_After=3600)),
+        "wait for 3600 s",
+        check=slept(),
     ),
     Case(
         "HTTP 503 with Retry-After: a date one hour ahead",
@@ -88,7 +91,9 @@ LOADING = [
         check=slept(),
     ),
     Case(
-        "HTTP 503 with Retry-After: 3600 for the weights", fault(WEIGHTS, status(503, Retry_After=3600)), "wait for 3600 s"
+        "HTTP 503 with Retry-After: 3600 for the weights",
+        fault(WEIGHTS, status(503, Retry_After=3600)),
+        "wait for 3600 s",
     ),
     Case(
         "HTTP 429 with a rate limit that resets in one hour",
