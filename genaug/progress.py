@@ -9,20 +9,20 @@ from typing import Any
 
 
 class Progress:
-    """Report units of work completed out of ``total`` (None: not known yet) on stderr; nothing unless ``shown``.
+    """Report units of work completed out of ``total`` (None: not known yet) on stderr; nothing unless ``enabled``.
 
     Use it as a context manager. ``tell`` describes the current work, ``advance`` counts completed units, and ``say``
     prints a permanent line. Without a terminal, ``tell`` prints a line at most every ``line_every`` seconds.
     """
 
-    def __init__(self, title: str, total: float | None, shown: bool = True, line_every: float = 0.0) -> None:
+    def __init__(self, title: str, total: float | None, enabled: bool = True, line_every: float = 0.0) -> None:
         self._title, self._total, self._done, self._before = title, total, 0.0, 0.0
-        self._shown, self._line_every, self._deadline = shown, line_every, math.inf
+        self._enabled, self._line_every, self._deadline = enabled, line_every, math.inf
         self._bar: Any = None
 
     def __enter__(self) -> "Progress":
         self._started = self._last_line = time.monotonic()
-        if self._shown and _on_a_terminal():
+        if self._enabled and _on_a_terminal():
             from rich.console import Console
             from rich.progress import (
                 BarColumn,
@@ -94,7 +94,7 @@ class Progress:
         moment = time.monotonic()
         if self._bar is not None:
             self._bar.update(self._task, description=what)
-        elif self._shown and (now or moment - self._last_line >= self._line_every):
+        elif self._enabled and (now or moment - self._last_line >= self._line_every):
             self._last_line = moment
             state = ", ".join(filter(None, (self._share(), self._left())))
             write_line(f"{self._title}: {state}  {what}" if state else f"{self._title}: {what}")
@@ -103,7 +103,7 @@ class Progress:
         """Print a permanent line."""
         if self._bar is not None:
             self._bar.console.print(text, highlight=False, markup=False)
-        elif self._shown:
+        elif self._enabled:
             write_line(text)
 
     def seconds_left(self) -> float | None:

@@ -40,7 +40,7 @@ def evaluate(
     ] = None,
     training_seed: Annotated[
         int | None,
-        typer.Option(min=0, max=checks.SEED, help="The --seed of `genaug train`, which selected them.  [default: 0]"),
+        typer.Option(min=0, max=checks.SEED, help="The --seed of `genaug train`, which selects them.  [default: 0]"),
     ] = None,
     image_size: Annotated[
         int | None,

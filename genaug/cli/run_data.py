@@ -56,11 +56,11 @@ def recorded_data(source: str, training: Mapping[str, Any] | None, root: Path | 
         return RunData(data=f"torchvision:{name}", root=str(root), image_size=size)
     if name in ("FolderImages", "ClassFolders", "ImageFolder"):  # the second one is older
         raise InputError(
-            f"{source} was trained on a folder of images that isn't recorded. Pass that folder as --data folder:PATH."
+            f"{source} was trained on a folder of images that isn't recorded. Pass --data folder:PATH with that folder."
         )
-    known = f"only records the name {name!r} of its data" if isinstance(name, str) else "has no record of its data"
+    gap = f"names its data only as {name!r}" if isinstance(name, str) else "doesn't have a record of its data"
     raise InputError(
-        f"{source} {known}, so the data can't be found. Pass its training data as --data: digits, folder:PATH, or "
+        f"{source} {gap}, so the data can't be found. Pass --data with the training data: digits, folder:PATH, or "
         "torchvision:NAME with --root."
     )
 

@@ -74,7 +74,7 @@ def train(
     ] = None,
     max_minutes: Annotated[
         float | None,
-        typer.Option(help="Choose the number of steps by the speed of the first ones."),
+        typer.Option(help="Train for about this long, at the speed of the first steps."),
     ] = None,
     threads: Annotated[
         int | None,

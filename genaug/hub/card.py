@@ -44,25 +44,25 @@ def render(
     manifest: Manifest,
     facts: Facts,
     *,
-    theirs: str | None = None,
-    ours: str | None = None,
+    remote: str | None = None,
+    local: str | None = None,
     force: bool = False,
 ) -> str:
     """The card as Markdown with YAML metadata.
 
-    ``theirs`` is the card on the Hub and ``ours`` the one in the generator's folder; text that people wrote is kept.
+    ``remote`` is the card on the Hub and ``local`` the one in the generator's folder; text that people wrote is kept.
     Raises ``InputError`` if their metadata can't be read, or if both were changed, unless ``force``.
     """
-    their_data, their_text = _parse(theirs or "")
-    our_data, our_text = _parse(ours or "")
-    our_prose = our_text if prose.prose(our_text) else _PROSE
-    both = prose.prose(our_text) or not prose.prose(their_text)
-    text = prose.choose(their_text, our_prose, force) if both else their_text
+    remote_data, remote_text = _parse(remote or "")
+    local_data, local_text = _parse(local or "")
+    local_prose = local_text if prose.prose(local_text) else _PROSE
+    both = prose.prose(local_text) or not prose.prose(remote_text)
+    text = prose.choose(remote_text, local_prose, force) if both else remote_text
     weights = manifest.weights.sha256
     figures = measurements.measured(facts.evaluation, weights)
     data_name = facts.data.name or str(generator.training.get("data") or "not stated")
     results = measurements.results(facts.evaluation, sections.task(generator), data_name)
-    for old_text, old_data in ((our_text, our_data), (their_text, their_data)):
+    for old_text, old_data in ((local_text, local_data), (remote_text, remote_data)):
         old = prose.parts(old_text).get("figures")
         if old is None:
             results += old_data.eval_results or []  # entered by people
@@ -74,8 +74,8 @@ def render(
         "figures": figures,
         "recipe": sections.recipe(generator.training),
     }
-    head = _metadata(_fields(their_data, our_data), generator, facts, results or None)
-    return f"---\n{head.to_yaml()}\n---\n\n{prose.merge(text, new, our_prose)}"
+    head = _metadata(_fields(remote_data, local_data), generator, facts, results or None)
+    return f"---\n{head.to_yaml()}\n---\n\n{prose.merge(text, new, local_prose)}"
 
 
 def stated_license(card: str | None) -> str | None:
@@ -122,7 +122,7 @@ def write_card(
         parse_training_data(generator.training.get(KEY), f"the record of {folder}"),
     ]
     facts = Facts(repo, license, read_evaluation(folder), data=merged(sources))
-    card = render(generator, read_manifest(folder), facts, ours=old_card)
+    card = render(generator, read_manifest(folder), facts, local=old_card)
     with claim_generator(folder, "a card") as place:
         place.adopt([CARD_FILE])  # the new card has the text that people wrote in it
         place.write({SHEET_FILE: draw_samples(generator), CARD_FILE: card.encode()})
@@ -192,9 +192,9 @@ def _parse(card: str) -> tuple[ModelCardData, str]:
     return data, parsed.text
 
 
-def _fields(theirs: ModelCardData, ours: ModelCardData) -> dict[str, Any]:
-    """The metadata of both cards except the figures; ours take precedence, and lists are joined."""
-    fields, own = theirs.to_dict(), ours.to_dict()
+def _fields(remote: ModelCardData, local: ModelCardData) -> dict[str, Any]:
+    """The metadata of both cards except the figures; local ones take precedence, and lists are joined."""
+    fields, own = remote.to_dict(), local.to_dict()
     lists = {name: [*_as_list(fields.get(name)), *_as_list(own.get(name))] for name in _LISTS}
     return {name: value for name, value in {**fields, **own, **lists}.items() if name != "model-index"}
 

@@ -48,10 +48,10 @@ def prose(text: str) -> str:
     return " ".join(word for piece in split(text) if isinstance(piece, str) for word in piece.split())
 
 
-def merge(text: str, new: Mapping[str, Part], ours: str) -> str:
+def merge(text: str, new: Mapping[str, Part], local: str) -> str:
     """A card's text with its generated parts replaced by new ones; missing ones are added at its top or its end.
 
-    ``ours`` is the prose of the generator's own card, which the next push needs for ``choose``.
+    ``local`` is the prose of the generator's own card, which the next push needs for ``choose``.
     """
     missing = dict(new)
     pieces: list[str | Part] = []
@@ -64,7 +64,7 @@ def merge(text: str, new: Mapping[str, Part], ours: str) -> str:
         pieces[:0] = [missing.pop(_FIRST), "\n"]
     for part in missing.values():
         pieces += ["\n", part]
-    notes = {"prose": identity("".join(piece for piece in pieces if isinstance(piece, str))), "ours": identity(ours)}
+    notes = {"prose": identity("".join(piece for piece in pieces if isinstance(piece, str))), "ours": identity(local)}
     merged = ""
     for piece in pieces:
         if isinstance(piece, Part):
@@ -85,20 +85,20 @@ def identity(text: str) -> str:
     return hashlib.sha256(prose(text).encode()).hexdigest()[:16]
 
 
-def choose(theirs: str, ours: str, force: bool) -> str:
-    """The text to continue with: the one of ``theirs`` (the Hub) and ``ours`` that people changed since the last push.
+def choose(remote: str, local: str, force: bool) -> str:
+    """The text to continue with: the one of ``remote`` (the Hub) and ``local`` that people changed since the last push.
 
-    Raises ``InputError`` if both were changed, unless ``force``, which selects ours.
+    Raises ``InputError`` if both were changed, unless ``force``, which selects ``local``.
     """
-    if not prose(theirs):
-        return ours
-    summary = parts(theirs).get(_FIRST)
+    if not prose(remote):
+        return local
+    summary = parts(remote).get(_FIRST)
     notes = summary.notes if summary is not None else {}
-    their_prose, our_prose, old_ours = identity(theirs), identity(ours), notes.get("ours")
-    if our_prose in (their_prose, old_ours):
-        return theirs
-    if force or their_prose == notes.get("prose") == old_ours:
-        return ours
+    remote_prose, local_prose, last_local = identity(remote), identity(local), notes.get("ours")
+    if local_prose in (remote_prose, last_local):
+        return remote
+    if force or remote_prose == notes.get("prose") == last_local:
+        return local
     raise InputError(
         "the card's text was changed both on the Hub and in the generator's README.md since the last push. Copy the "
         "Hub's changes into README.md, delete README.md to keep the Hub's text, or pass force (--force) to replace it."

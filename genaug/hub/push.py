@@ -56,11 +56,11 @@ def push(
         manifest.training["evaluation"] = evaluation.model_dump(
             exclude_none=True, exclude=None if short else {"per_class"}
         )
-    our_card = None if generator.folder is None else read_card(generator.folder)
-    our_license = check_license(license or stated_license(our_card))
+    local_card = None if generator.folder is None else read_card(generator.folder)
+    known_license = check_license(license or stated_license(local_card))
 
     def checked_facts(*cards: str | None) -> Facts:
-        license = next(filter(None, (our_license, *map(stated_license, cards))), None)
+        license = next(filter(None, (known_license, *map(stated_license, cards))), None)
         reservations = _reservations(license, evaluation, cards, manifest.weights.sha256)
         if reservations and not force:
             raise InputError(
@@ -69,12 +69,12 @@ def push(
             )
         return Facts(repo, license, evaluation, tuple(reservations), merged([data, *map(stated_data, cards), recorded]))
 
-    def publication(their_card: str | None) -> Publication:
-        facts = checked_facts(our_card, their_card)
+    def publication(remote_card: str | None) -> Publication:
+        facts = checked_facts(local_card, remote_card)
         if facts.data.stated():
             manifest.training[KEY] = facts.data.stated()
         files[CONFIG_FILE] = encode_manifest(manifest)
-        card = render(generator, manifest, facts, theirs=their_card, ours=our_card, force=force)
+        card = render(generator, manifest, facts, remote=remote_card, local=local_card, force=force)
         files[CARD_FILE] = card.encode()
         return Publication(
             repo,
@@ -84,7 +84,7 @@ def push(
             {name: files[name] for name in PUBLISHED},
         )
 
-    checked_facts(our_card)
+    checked_facts(local_card)
     files[SHEET_FILE] = draw_samples(generator)
     if dry_run:
         return _dry_run(repo, publication, private)

@@ -447,9 +447,9 @@ def test_what_a_run_held_out_of_its_folder_is_held_out_of_its_evaluation(digits,
     ("record", "told"),
     [
         ({}, "doesn't have a record of its data"),
-        ({"data": "TensorDataset"}, "names its data as 'TensorDataset' only"),
+        ({"data": "TensorDataset"}, "names its data only as 'TensorDataset'"),
         ({"data": "MNIST"}, "Pass --data torchvision:MNIST --root FOLDER."),
-        ({"data": "FolderImages"}, "a folder of images, and which one isn't recorded. Pass --data folder:PATH"),
+        ({"data": "FolderImages"}, "a folder of images that isn't recorded. Pass --data folder:PATH"),
         ({"data": "ClassFolders"}, "Pass --data folder:PATH"),
     ],
 )
