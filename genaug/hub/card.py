@@ -56,8 +56,8 @@ def render(
     remote_data, remote_text = _parse(remote or "")
     local_data, local_text = _parse(local or "")
     local_prose = local_text if prose.prose(local_text) else _PROSE
-    both = prose.prose(local_text) or not prose.prose(remote_text)
-    text = prose.choose(remote_text, local_prose, force) if both else remote_text
+    only_remote = prose.prose(remote_text) and not prose.prose(local_text)
+    text = remote_text if only_remote else prose.choose(remote_text, local_prose, force)
     weights = manifest.weights.sha256
     figures = measurements.measured(facts.evaluation, weights)
     data_name = facts.data.name or str(generator.training.get("data") or "not stated")
