@@ -103,8 +103,7 @@ def study(
     title = f"{len(details['settings']['seeds'])} seeds, {details['statistics']['n_test']:,} test images"
     console().print(table(title, *study_rows(details)))
     for failure in details["failures"]:
-        error = one_line(failure["error"])
-        say(f"failed: {failure['arm']}, {failure['phase']}, seed {failure['seed']}: {error}")
+        say(f"failed: {failure['arm']}, {failure['phase']}, seed {failure['seed']}: {one_line(failure['error'])}")
     say(f"Report: {out / 'report.html'}")
 
 
