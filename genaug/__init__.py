@@ -1,4 +1,4 @@
-"""Generative data augmentation that drops into PyTorch pipelines. Importing this package imports no torch."""
+"""Generative data augmentation that drops into PyTorch pipelines. Importing this package doesn't import torch."""
 
 from typing import TYPE_CHECKING
 

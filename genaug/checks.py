@@ -1,4 +1,4 @@
-"""The largest numbers that make sense, in one place, and their check before anything is begun or allocated."""
+"""Upper bounds of counts and sizes, and the check of an integer against them before anything starts or is allocated."""
 
 import operator
 import os
@@ -10,23 +10,26 @@ from genaug.errors import InputError
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-COUNT = 10**8  # images, updates, labels of a class: more than the largest labelled sets of images have
-STEPS = 10**8 - 1  # eight digits number a checkpoint
-SIDE = 2048  # pixels of an image's side
+COUNT = 10**8  # images, updates or labels per class; the largest labeled image datasets have fewer
+STEPS = 10**8 - 1  # checkpoints are numbered with eight digits
+SIDE = 2048  # pixels per side of an image
 BATCH = 2**16  # images in a batch
-SEEDS = 10_000  # of one study
-RATIOS = 100  # of one study
+SEEDS = 10_000  # per study
+RATIOS = 100  # per study
 WORKERS = 1024  # processes
 THREADS = 1024
-CLASSIFIERS = 1000  # of one evaluation
-REPLICATES = 10_000  # of one evaluation
-COMPARED = 10**6  # generated images of one evaluation
+CLASSIFIERS = 1000  # per evaluation
+REPLICATES = 10_000  # per evaluation
+COMPARED = 10**6  # generated images per evaluation
 MINUTES = 10 * 365 * 24 * 60.0  # ten years
 SEED = 2**63 - 1
 
 
 def as_whole(value: Any, name: str, least: int, most: int = COUNT) -> int:
-    """An integer of any kind, numpy's too, as int. Raises ``InputError`` for others and for what is out of bounds."""
+    """``value`` as an int; integers of any type are accepted, including NumPy's.
+
+    Raises ``InputError`` if it isn't an integer in [``least``, ``most``].
+    """
     try:
         number = None if isinstance(value, bool) or type(value).__name__ == "bool_" else operator.index(value)
     except TypeError:
@@ -39,7 +42,7 @@ def as_whole(value: Any, name: str, least: int, most: int = COUNT) -> int:
 
 
 def memory() -> int | None:
-    """Bytes of memory of this machine; None if the system doesn't tell."""
+    """The size of this machine's memory in bytes; None if the system doesn't say."""
     with suppress(AttributeError, ValueError, OSError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return None
@@ -47,12 +50,12 @@ def memory() -> int | None:
 
 def _short(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 300:
-        return f"a number of {value.bit_length():,} bits"  # which Python may refuse to write down
+        return f"a number of {value.bit_length():,} bits"  # Python may refuse to convert it to a string
     return repr(value)[:200]
 
 
 def first_problem(error: "ValidationError") -> str:
-    """The first problem of a pydantic error as one clause: field, what was wrong and the value."""
+    """The first problem of a pydantic error as one clause: the field, what is wrong with it, and its value."""
     problem = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    field = ".".join(str(part) for part in problem["loc"]) or "the content"
     return f"{field[:200]}: {problem['msg']} (got {str(problem.get('input'))[:80]!r})"

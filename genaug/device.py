@@ -1,4 +1,4 @@
-"""The device and the number format that networks run in, and torch's global settings as this package needs them."""
+"""Device and precision that networks run with, and torch's global settings as this package needs them."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -13,7 +13,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 @lru_cache
 def _gains_from_bfloat16(device_type: str) -> bool:
-    """Whether bfloat16 arithmetic is faster: GPUs with native bf16, processors with AMX tiles."""
+    """Whether bfloat16 arithmetic is faster: on GPUs with native bf16 and on CPUs with AMX."""
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
@@ -22,7 +22,7 @@ def _gains_from_bfloat16(device_type: str) -> bool:
 
 
 def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The dtype that ``precision`` ("auto", "float32" or "bfloat16") means on a device."""
+    """The dtype for a precision ("auto", "float32" or "bfloat16") on a device. Raises ``InputError`` for any other."""
     if precision not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
     if precision == "bfloat16" or (precision == "auto" and _gains_from_bfloat16(device.type)):
@@ -31,34 +31,37 @@ def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
-    """The context that networks run in; float32 switches autocast off, also inside another one."""
+    """The autocast context to run networks in; float32 turns autocast off, even within another autocast context."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
-    """The device asked for, or by default the GPU where there is one and else the CPU. Refuses one that is missing."""
+    """``device`` as a ``torch.device``; None or "auto" is the GPU if there is one, otherwise the CPU.
+
+    Raises ``InputError`` if this machine can't use it.
+    """
     if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        wanted = torch.device(device)
-        if wanted.type == "meta":
+        device = torch.device(device)
+        if device.type == "meta":
             raise RuntimeError("it holds no values")
-        torch.empty(1, device=wanted)
+        torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"device {device!r} can't be used here ({reason}). Use device='cpu' or leave it out."
+            f"device {str(device)!r} can't be used here ({reason}). Use device='cpu' or leave it out."
         ) from error
-    return wanted
+    return device
 
 
 @contextmanager
 def torch_defaults() -> Iterator[None]:
-    """Inside, new tensors are float32 and on the CPU, gradients are on and autocast is off, as when torch starts;
-    afterwards the caller's settings hold again. Also a decorator: ``@torch_defaults()``.
+    """Torch's initial settings: new tensors are float32 on the CPU, gradients are enabled, and autocast is off.
 
-    Around what builds or runs networks of ours and of the plugins, which rely on these settings. Not around the
-    caller's own transforms and datasets, which rely on the caller's.
+    The caller's settings are restored afterwards. Also a decorator: ``@torch_defaults()``. Use it around code that
+    builds or runs networks, which relies on these settings, but not around the caller's transforms and datasets,
+    which rely on the caller's settings.
     """
     dtype = torch.get_default_dtype()
     with ExitStack() as stack:

@@ -1,79 +1,80 @@
-"""What genaug raises. Every message says what was wrong, what was expected and what to do."""
+"""The errors and warnings of genaug. Every message says what is wrong, what was expected and what to do."""
 
 from genaug.escaping import one_line
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether there was too little memory, on the CPU or a GPU (torch's errors are told by name, without torch)."""
+    """Whether an allocation failed, on the CPU or a GPU. torch's errors are recognized without importing torch."""
     if isinstance(error, RuntimeError):
-        named = type(error).__name__ == "OutOfMemoryError"
-        return named or any(words in str(error) for words in ("can't allocate memory", "not enough memory"))
+        texts = "OutOfMemoryError", "can't allocate memory", "not enough memory"
+        return any(text in f"{type(error).__name__}: {error}" for text in texts)
     return isinstance(error, MemoryError)
 
 
 class GenaugError(Exception):
-    """Base of all errors that genaug raises on purpose. The message is one line; odd characters in it are escaped."""
+    """Base class of all errors that genaug raises on purpose. The message is one line, with unprintable characters
+    escaped."""
 
     def __str__(self) -> str:
         return one_line(super().__str__())
 
 
 class InputError(GenaugError, ValueError):
-    """An argument, a dataset or a source that can't be used as asked."""
+    """An argument, a dataset or a source can't be used as requested."""
 
 
 class MissingSplitError(InputError):
-    """A dataset that doesn't have the split asked for."""
+    """A dataset doesn't have the requested split."""
 
 
 class PluginError(GenaugError):
-    """A backend that is missing, broken, blocked, or registered twice."""
+    """A backend is missing, broken, blocked, or registered twice."""
 
 
 class FormatError(GenaugError):
-    """A file that is damaged, truncated, foreign or of an unknown format version: a generator, a run, a report."""
+    """A file of a generator, a run or a report is damaged, truncated, not genaug's, or of an unknown format version."""
 
 
 class FormatWarning(UserWarning):
-    """A part of a file is damaged and was left out; the rest is used."""
+    """Part of a file is damaged and was ignored; the rest is used."""
 
 
 class ReadError(GenaugError, OSError):
-    """Reading a file or looking up a path failed (no permission, too long a name, a bad disk)."""
+    """A file or path can't be read (no permission, name too long, disk error)."""
 
 
 class HubError(GenaugError):
-    """The Hub can't be reached, refuses, or gives something damaged. No partial download is ever used."""
+    """The Hub can't be reached, rejects a request, or sends damaged data. Incomplete downloads are never used."""
 
 
 class NotOnHubError(HubError):
-    """There is no such repo on the Hub, or none that one may see; offline, none in the cache."""
+    """The Hub has no such repo, or not for this user; offline, the cache doesn't have it."""
 
 
 class HubWarning(UserWarning):
-    """The Hub gave an answer that its user should know about; what was asked for is there."""
+    """Something about the Hub or a repo that the user should know; the request succeeded."""
 
 
 class OutputExistsError(GenaugError, FileExistsError):
-    """The place to write to holds something already; nothing was touched."""
+    """The output path already exists; nothing was changed."""
 
 
 class SaveError(GenaugError, OSError):
-    """Writing failed (disk full, no permission); what stood there before is unchanged."""
+    """Writing failed (disk full, no permission); existing files are unchanged."""
 
 
 class DataWarning(UserWarning):
-    """Something about a dataset or its classes that its owner should look at; it is used."""
+    """Something about a dataset or its classes is worth checking; the dataset is used."""
 
 
 class BlendWarning(UserWarning):
-    """Something about a blend that its owner should look at; the blend is made."""
+    """Something about a blend is worth checking; the blend is used."""
 
 
 class TrainingWarning(UserWarning):
-    """Something about a training run that its owner should look at; the run goes on."""
+    """Something about a training run is worth checking; the run continues."""
 
 
 class TrainingError(GenaugError):
-    """A training that had to stop or went nowhere: a run, whose message says where the last good state lies, or a
-    classifier whose loss is no longer finite."""
+    """Training had to stop: a run failed (the message says where its last good state is), or a classifier's loss is no
+    longer finite."""

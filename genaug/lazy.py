@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used (PEP 562), so that importing the package is quick."""
+"""Lazy imports (PEP 562): a package's names are imported on first use, so that importing the package is quick."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A package's ``__getattr__`` for names that live in other modules: ``homes`` is name -> module."""
+    """A ``__getattr__`` for a package whose names are defined in other modules; ``homes`` maps names to modules."""
 
     def getattr_(name: str) -> Any:
         if name not in homes:

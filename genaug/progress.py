@@ -1,4 +1,4 @@
-"""Progress of a long command: a bar with the time left on a terminal, plain lines elsewhere, nothing if not wanted."""
+"""Progress of a long command: a bar with the remaining time on a terminal, plain lines otherwise."""
 
 import math
 import sys
@@ -9,22 +9,20 @@ from typing import Any
 
 
 class Progress:
-    """Count units of work towards ``total``, on stderr.
+    """Report units of work completed out of ``total`` (None: not known yet) on stderr; nothing unless ``enabled``.
 
-    Use it as a context manager; ``tell`` says what is being done, ``advance`` what was finished, ``say`` what is to
-    stay. Without a terminal, ``tell`` prints a line, at most one every ``line_every`` seconds. A total of None is not
-    known yet.
+    Use it as a context manager. ``tell`` describes the current work, ``advance`` counts completed units, and ``say``
+    prints a permanent line. Without a terminal, ``tell`` prints a line at most every ``line_every`` seconds.
     """
 
-    def __init__(self, title: str, total: float | None, shown: bool = True, line_every: float = 0.0) -> None:
+    def __init__(self, title: str, total: float | None, enabled: bool = True, line_every: float = 0.0) -> None:
         self._title, self._total, self._done, self._before = title, total, 0.0, 0.0
-        self._shown, self._line_every, self._deadline = shown, line_every, math.inf
-        self._started = self._last_line = time.monotonic()
+        self._enabled, self._line_every, self._deadline = enabled, line_every, math.inf
         self._bar: Any = None
 
     def __enter__(self) -> "Progress":
         self._started = self._last_line = time.monotonic()
-        if self._shown and _on_a_terminal():
+        if self._enabled and _on_a_terminal():
             from rich.console import Console
             from rich.progress import (
                 BarColumn,
@@ -44,15 +42,14 @@ class Progress:
                 def render(self, task: Task) -> Text:
                     return Text(progress._left(), style="progress.remaining")
 
-            description = TextColumn("{task.description}", markup=False)
-            columns = (
+            self._bar = Bar(
                 BarColumn(24),
                 TaskProgressColumn(),
                 TimeElapsedColumn(),
                 Left(Column(no_wrap=True)),
-                description,
+                TextColumn("{task.description}", markup=False),
+                console=Console(stderr=True),
             )
-            self._bar = Bar(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task(self._title, total=self._total)
             self._bar.start()
         return self
@@ -64,24 +61,24 @@ class Progress:
             self._bar.stop()
 
     def start_at(self, done: float) -> None:
-        """So much was done by an earlier process: it counts as done, but not towards the speed."""
+        """Start with ``done`` units that an earlier process completed; they don't count towards the speed."""
         self._done = self._before = done
         self._started = time.monotonic()
         if self._bar is not None:
             self._bar.update(self._task, completed=done)
 
     def set_total(self, total: float) -> None:
-        """How much there is to do turned out to be ``total``."""
+        """Set the number of units once it is known."""
         self._total = total
         if self._bar is not None:
             self._bar.update(self._task, total=total)
 
     def limit(self, deadline: float) -> None:
-        """The work ends then (a ``time.monotonic()``) at the latest."""
+        """Set the latest end of the work, as a value of ``time.monotonic()``."""
         self._deadline = deadline
 
     def seconds(self) -> float:
-        """How long this process has been at it."""
+        """Seconds that this process has been working."""
         return time.monotonic() - self._started
 
     def units_per_second(self) -> float:
@@ -93,24 +90,24 @@ class Progress:
             self._bar.advance(self._task, units)
 
     def tell(self, what: str, now: bool = False) -> None:
-        """What is being done; ``now`` prints the line however short ago the last one was."""
+        """Describe the current work; with ``now``, print the line however recent the last one is."""
         moment = time.monotonic()
         if self._bar is not None:
             self._bar.update(self._task, description=what)
-        elif self._shown and (now or moment - self._last_line >= self._line_every):
+        elif self._enabled and (now or moment - self._last_line >= self._line_every):
             self._last_line = moment
-            state = ", ".join(part for part in (self._share(), self._left()) if part)
+            state = ", ".join(filter(None, (self._share(), self._left())))
             write_line(f"{self._title}: {state}  {what}" if state else f"{self._title}: {what}")
 
     def say(self, text: str) -> None:
-        """One line that stays."""
+        """Print a permanent line."""
         if self._bar is not None:
             self._bar.console.print(text, highlight=False, markup=False)
-        elif self._shown:
+        elif self._enabled:
             write_line(text)
 
     def seconds_left(self) -> float | None:
-        """At the speed so far, but no later than the deadline; None if neither is known."""
+        """The remaining seconds at the speed so far, at most until the deadline; None if neither is known."""
         rate = self.units_per_second()
         needed = (self._total - self._done) / rate if self._total is not None and rate else math.inf
         left = min(needed, max(0.0, self._deadline - time.monotonic()))
@@ -123,13 +120,13 @@ class Progress:
     def _share(self) -> str:
         if self._total is None:
             return ""
-        return f"{100 * self._done / self._total if self._total else 100:3.0f} %"
+        return f"{100 * self._done / self._total if self._total else 100:3.0f}%"
 
 
 def write_line(text: str) -> None:
-    """A line on stderr; progress is no reason to fail, so one that can't be written is dropped."""
+    """Print a line on stderr, or drop it if it can't be written: reporting progress must not fail."""
     stream = sys.stderr
-    with suppress(AttributeError, ValueError, OSError):  # there is no stderr (pythonw), or it was closed
+    with suppress(AttributeError, ValueError, OSError):  # no stderr (pythonw), or a closed one
         try:
             print(text, file=stream, flush=True)
         except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""A new user's way, outside the checkout: genaug's wheel in an environment without it, and a plugin's, to the end."""
+"""The steps of a new user outside the checkout: install the wheels of genaug and of a plugin, and use them."""
 
 import json
 import os
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.slow
 
 
 class Environment:
-    """A virtual environment that sees everything that is installed here, but genaug and what belongs to it."""
+    """A virtual environment that sees every package installed here except genaug and its plugins."""
 
     def __init__(self, folder):
         self.home = folder / "venv"
         venv.create(self.home, symlinks=os.name != "nt")
-        places = {"base": str(self.home), "platbase": str(self.home)}
-        self.site = Path(sysconfig.get_path("purelib", "venv", places))
-        self.scripts = Path(sysconfig.get_path("scripts", "venv", places))
+        paths = {"base": str(self.home), "platbase": str(self.home)}
+        self.site = Path(sysconfig.get_path("purelib", "venv", paths))
+        self.scripts = Path(sysconfig.get_path("scripts", "venv", paths))
         others = folder / "others"
         others.mkdir()
         for path in map(Path, sys.path):
@@ -42,21 +42,21 @@ class Environment:
             (self.scripts / name).chmod(0o755)
 
     def run(self, command, cwd, fails=False):
-        kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-        path = f"{self.scripts}{os.pathsep}{kept['PATH']}"
-        done = subprocess.run(
-            ["bash", "-e", "-c", command], cwd=cwd, env={**kept, "PATH": path}, capture_output=True, text=True
+        variables = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+        path = f"{self.scripts}{os.pathsep}{variables['PATH']}"
+        process = subprocess.run(
+            ["bash", "-e", "-c", command], cwd=cwd, env={**variables, "PATH": path}, capture_output=True, text=True
         )
-        assert bool(done.returncode) == fails, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        assert bool(process.returncode) == fails, process.stdout + process.stderr
+        return process.stdout + process.stderr
 
     def uninstall(self, name, cwd):
         self.run(f"python -m pip uninstall --yes {name}", cwd)
 
     def backends(self, cwd):
-        told = json.loads(self.run("genaug plugins --json", cwd))
-        assert told["problems"] == []
-        return {backend["name"]: backend["distribution"] for backend in told["backends"]}
+        report = json.loads(self.run("genaug plugins --json", cwd))
+        assert report["problems"] == []
+        return {backend["name"]: backend["distribution"] for backend in report["backends"]}
 
     def installed(self):
         return {path.name for folder in (self.site, self.scripts) for path in folder.iterdir()} - {"__pycache__"}
@@ -82,22 +82,22 @@ def wheels(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory, wheels):
-    """With genaug's wheel in it; without, at the end, it is as it was."""
+    """An environment with genaug's wheel, which is uninstalled without a trace at the end."""
     folder = tmp_path_factory.mktemp("environment")
-    made = Environment(folder)
-    before = made.installed()
-    made.run(f"pip install {wheels['genaug']}", folder)
-    where = made.run("python -c 'import genaug; print(genaug.__file__)'", folder)
-    assert Path(where.strip()).is_relative_to(made.site)
-    yield made
-    made.uninstall("genaug", folder)
-    assert made.installed() == before
+    new = Environment(folder)
+    before = new.installed()
+    new.run(f"pip install {wheels['genaug']}", folder)
+    where = new.run("python -c 'import genaug; print(genaug.__file__)'", folder)
+    assert Path(where.strip()).is_relative_to(new.site)
+    yield new
+    new.uninstall("genaug", folder)
+    assert new.installed() == before
 
 
 def blocks(page):
-    """(language, title, text) of each code block, trainings cut short."""
-    found = BLOCK.findall((ROOT / page).read_text())
-    return [(language, title, STEPS.sub(r"\g<1>20", text)) for language, title, text in found]
+    """(language, title, text) of each code block, with shorter trainings."""
+    matches = BLOCK.findall((ROOT / page).read_text())
+    return [(language, title, STEPS.sub(r"\g<1>20", text)) for language, title, text in matches]
 
 
 def test_the_quickstart(environment, tmp_path):
@@ -123,32 +123,32 @@ def test_a_timm_training_with_a_plugins_generator(environment, wheels, tmp_path)
     environment.uninstall("genaug-vae", tmp_path)
     assert environment.backends(tmp_path) == backends
     assert environment.installed() == before
-    told = environment.run("genaug sample runs/photos --n 1 --out x.png", tmp_path, fails=True)
-    assert 'pip install "genaug-vae>=0.1.0"' in told
-    assert "Traceback" not in told
+    output = environment.run("genaug sample runs/photos --n 1 --out x.png", tmp_path, fails=True)
+    assert 'pip install "genaug-vae>=0.1.0"' in output
+    assert "Traceback" not in output
 
 
-def test_the_page_about_plugins_followed_to_the_letter(environment, tmp_path):
-    backends, told = environment.backends(tmp_path), []
+def test_the_page_about_plugins_followed_literally(environment, tmp_path):
+    backends, outputs = environment.backends(tmp_path), []
     for language, title, text in blocks("docs/write-a-plugin.md"):
         if language == "bash":
-            told += ((line, environment.run(line, tmp_path)) for line in text.splitlines())
+            outputs += ((line, environment.run(line, tmp_path)) for line in text.splitlines())
         elif title.startswith("genaug-sketch/"):
             (tmp_path / title).write_text(text)
-    autoencoder, gan = (output for line, output in told if line == "genaug check-backend sketch")
+    autoencoder, gan = (output for line, output in outputs if line == "genaug check-backend sketch")
     assert all("sketch keeps the contract." in output for output in (autoencoder, gan))
     assert "skipped" not in autoencoder
     assert "skipped check_labels_reach_images" in gan
-    assert re.search(r"\d\d passed in", dict(told)["pytest genaug-sketch"])
+    assert re.search(r"\d\d passed in", dict(outputs)["pytest genaug-sketch"])
     assert (tmp_path / "sketch.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in (tmp_path / "dist").iterdir()] == ["genaug_sketch-0.1.0-py3-none-any.whl"]
-    assert "genaug-sketch" in dict(told)["genaug plugins"]
+    assert "genaug-sketch" in dict(outputs)["genaug plugins"]
 
     recipe = tmp_path / "genaug-sketch" / "genaug_sketch" / "backend.py"
     recipe.write_text(recipe.read_text().replace("            nn.Tanh(),\n", ""))
     broken = environment.run("genaug check-backend sketch", tmp_path, fails=True)
-    (shown,) = (text for language, _, text in blocks("docs/write-a-plugin.md") if text.startswith("failed"))
+    (example,) = (text for language, _, text in blocks("docs/write-a-plugin.md") if text.startswith("failed"))
     number = re.compile(r"-?\d+\.\d+")
-    assert number.sub("N", shown.strip()) in number.sub("N", broken)
+    assert number.sub("N", example.strip()) in number.sub("N", broken)
     environment.uninstall("genaug-sketch", tmp_path)
     assert environment.backends(tmp_path) == backends

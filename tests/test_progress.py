@@ -1,11 +1,11 @@
-"""The lines that a long command prints without a terminal."""
+"""The lines of progress that a long command prints without a terminal."""
 
 import time
 
 from genaug.progress import Progress
 
 
-def test_a_line_of_progress_without_a_known_end_has_no_gap(capsys):
+def test_parts_that_arent_known_are_left_out_of_a_line(capsys):
     with Progress("training", None) as progress:
         progress.tell("step 1", now=True)
         progress.limit(time.monotonic() + 30.4)
@@ -16,5 +16,5 @@ def test_a_line_of_progress_without_a_known_end_has_no_gap(capsys):
     assert lines == [
         "training: step 1",
         "training: about 30 s left  step 2",
-        "training:   0 %, about 30 s left  step 3",
+        "training:   0%, about 30 s left  step 3",
     ]

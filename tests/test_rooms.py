@@ -1,4 +1,4 @@
-"""The order of the package's folders: each imports from those before it only, and no imports form a circle."""
+"""The order of the package's folders: each imports only from those before it, and imports don't form a circle."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -13,11 +13,11 @@ ROOMS = (
     *("evaluation", "hub", "studies", "demo", "integrations", "testing", "cli"),
 )
 CONVENIENCES = {("sources.generator", "hub.push"), ("sources.generator", "reports.traverse")}
-"""Methods of ``Generator`` that import inside and hand themselves on."""
+"""Methods of ``Generator`` that import a later room inside and pass themselves to it."""
 
 
 def module_of(name: str) -> str | None:
-    """The module of this package that a dotted name is, or is defined in; "" for the package itself."""
+    """The module of this package that a dotted name is or that defines it; "" for the package itself."""
     parts = name.split(".")
     while parts and not (PACKAGE.joinpath(*parts).with_suffix(".py").exists() or PACKAGE.joinpath(*parts).is_dir()):
         parts.pop()
@@ -42,18 +42,18 @@ def imports(path: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def graph() -> dict[str, set[str]]:
-    """Module -> the modules that it imports; the packages' ``__init__`` files offer names to users and are left out."""
+    """Module -> the modules that it imports; the packages' ``__init__`` files only export names and are left out."""
     files = {
         ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
         for path in sorted(PACKAGE.rglob("*.py"))
         if path.stem not in ("__init__", "__main__") and "skeleton" not in path.parts
     }
-    found = {
+    dependencies = {
         module: {other for other in imports(path) if (module, other) not in CONVENIENCES}
         for module, path in files.items()
     }
-    assert len(found) > 100
-    return found
+    assert len(dependencies) > 100
+    return dependencies
 
 
 def test_every_module_has_a_room(graph):

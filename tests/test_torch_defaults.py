@@ -1,4 +1,4 @@
-"""Default dtype, default device and gradient mode of the caller don't reach what genaug builds, samples and blends."""
+"""The caller's default dtype, default device and gradient mode don't affect what genaug builds, samples and blends."""
 
 import pytest
 import torch
@@ -64,8 +64,8 @@ def test_pools_and_blends(folder, surroundings):
         assert {image.dtype for image, _ in batch} == {torch.uint8}
         assert len({image.device for image, _ in batch}) == 1, "as the transform leaves them"
         assert mixed.targets.device.type == "cpu"
-    held = SamplePool.from_dataset(FakeReal(LABELS))
-    assert torch.equal(held.images[0], pixels_of(FakeReal(LABELS)[0][0]))
+    pool_of_real = SamplePool.from_dataset(FakeReal(LABELS))
+    assert torch.equal(pool_of_real.images[0], pixels_of(FakeReal(LABELS)[0][0]))
 
 
 def test_labels_that_are_tensors_stay_together(surroundings):
@@ -78,10 +78,10 @@ def test_generative_augment(dtype, surroundings):
     images = torch.zeros((40, 1, 6, 6), dtype=dtype, device="cpu")
     labels = torch.as_tensor(LABELS * 2, device="cpu")
     normalize = None if dtype == torch.uint8 else (0.5, 0.25)
-    made, same = GenerativeAugment(FakeSource(), ratio=0.5, normalize=normalize)(images, labels)
-    assert made.dtype == dtype
-    assert made.device.type == "cpu"
-    assert int((made != 0).flatten(1).any(1).sum()) == 20
+    blended, same = GenerativeAugment(FakeSource(), ratio=0.5, normalize=normalize)(images, labels)
+    assert blended.dtype == dtype
+    assert blended.device.type == "cpu"
+    assert int((blended != 0).flatten(1).any(1).sum()) == 20
     assert same is labels
 
 
@@ -108,7 +108,7 @@ def fails_inside():
     raise ZeroDivisionError
 
 
-def test_the_callers_settings_hold_again_afterwards():
+def test_the_callers_settings_are_restored_afterwards():
     torch.set_default_dtype(torch.float64)
     try:
         with torch.device("meta"), torch.inference_mode():

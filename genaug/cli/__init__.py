@@ -1,4 +1,4 @@
-"""The ``genaug`` command. Each command is a function in its own module, which imports what is heavy inside it."""
+"""The ``genaug`` command. Each command is a function in its own module and imports heavy packages inside."""
 
 import traceback
 import warnings
@@ -17,12 +17,12 @@ from genaug.errors import GenaugError, is_out_of_memory
 from genaug.escaping import one_line
 from genaug.version import __version__
 
-_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: an error that nobody foresaw
+_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: an internal error
 _INTERRUPTED = 130  # 128 + SIGINT
 
 
 class _Group(TyperGroup):
-    """Ends every failure in one sentence on stderr and an exit code; ``--debug`` shows the traceback before it."""
+    """Ends every failure with one sentence on stderr and an exit code; ``--debug`` prints the traceback before it."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -39,22 +39,24 @@ class _Group(TyperGroup):
 
 
 def _ending(error: BaseException) -> tuple[str, int]:
-    """What to say of a failure, and the exit code: 1 if something can be done about it, 70 for a fault of genaug."""
+    """The message for a failure, and the exit code: 1 if the user can do something about it, 70 for a bug in genaug."""
     if isinstance(error, GenaugError):
         return str(error), 1
     if isinstance(error, KeyboardInterrupt):
-        return "" if error.args else "interrupted.", _INTERRUPTED  # one with a message has said it already
+        return "" if error.args else "interrupted.", _INTERRUPTED  # one with a message has been reported already
     if isinstance(error, BrokenPipeError):
         give_up_stdout()
         return "", 1
     if is_out_of_memory(error):
         return f"not enough memory ({one_line(error)[:200]}). Use smaller images, batches or networks, or fewer.", 1
-    if refused := as_os_error(error):
+    if os_error := as_os_error(error):
         give_up_stdout()
-        return one_line(explained(refused, "a path, or the output,")), 1
-    told = one_line(f"{type(error).__name__}: {error}".removesuffix(": "))[:500]
-    ask = "Please report it with what `genaug --debug COMMAND …` prints"
-    return f"unexpected error: {told}. {ask}; --debug shows the traceback.", _UNEXPECTED
+        return one_line(explained(os_error, "a path, or the output,")), 1
+    description = one_line(f"{type(error).__name__}: {error}".removesuffix(": "))[:500]
+    return (
+        f"unexpected error: {description}. Please report it with the output of `genaug --debug COMMAND …`.",
+        _UNEXPECTED,
+    )
 
 
 app = typer.Typer(
@@ -69,7 +71,7 @@ app = typer.Typer(
 
 
 def _with_user_paths(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose paths have ``~`` replaced, which a shell leaves alone in ``--out=~/runs``."""
+    """The command with ``~`` replaced in its paths; a shell doesn't replace it in ``--out=~/runs``."""
 
     @wraps(command)
     def run(**options: Any) -> None:
@@ -94,8 +96,8 @@ for _command in (
     app.command()(_with_user_paths(_command))
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(version: bool) -> None:
+    if version:
         say(f"genaug {__version__}")
         raise typer.Exit
 
@@ -106,7 +108,7 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", envvar="GENAUG_DEBUG", help="Show the traceback of an error, too.")
+        bool, typer.Option("--debug", envvar="GENAUG_DEBUG", help="Also print the traceback of an error.")
     ] = False,
 ) -> None:
     if debug:
@@ -119,7 +121,7 @@ def _options(
 def _format_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """Our own warnings as one line without a source location, which says nothing to users of a command."""
+    """Our own warnings as one line, without a source location, which means nothing to users of a command."""
     if category.__module__.startswith("genaug."):
         return f"genaug: warning: {one_line(message)}\n"
     return _python_format(message, category, filename, lineno, line)

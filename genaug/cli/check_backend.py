@@ -1,27 +1,25 @@
-"""``genaug check-backend``: does an installed backend keep the contract?"""
+"""``genaug check-backend``: the conformance checks of an installed backend."""
 
+from dataclasses import asdict
+from json import dumps
 from typing import Annotated
 
 import typer
 
 from genaug.cli.printing import say
+from genaug.cli.train import parse_settings
 
 
 def check_backend(
-    name: Annotated[str, typer.Argument(help="A backend; `genaug plugins` lists what there is.")],
+    name: Annotated[str, typer.Argument(help="A backend; `genaug plugins` lists them.")],
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the backend's own to check it under."),
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the backend. May be repeated."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Run the checks that every backend passes; the exit code is 1 where one fails."""
-    from genaug.cli.train import parse_settings
-
+    """Run the checks that every backend has to pass; the exit code is 1 if any fails."""
     config = parse_settings(setting or [])
-    from dataclasses import asdict
-    from json import dumps
-
     from genaug.testing import run_checks
 
     results = []

@@ -1,4 +1,4 @@
-"""``genaug evaluate``: fidelity, diversity, classifier-based scores and copying of a generator's samples."""
+"""``genaug evaluate``: fidelity, diversity, classifier-based scores and copying of generated images."""
 
 from contextlib import nullcontext
 from json import dumps
@@ -16,36 +16,36 @@ def evaluate(
     source: Annotated[
         str,
         typer.Argument(
-            help="A generator's folder: a run of `genaug train`, or a saved one; or folder:PATH, class folders of "
-            "images that were generated before."
+            help="A generator: the folder of a run, or a saved generator; or folder:PATH, class folders of images that "
+            "were generated earlier."
         ),
     ],
     data: Annotated[
         str | None,
         typer.Option(
-            help="What it was trained on: digits, folder:PATH (train/ and test/ with class folders in them) or "
-            "torchvision:NAME (with --root). The test split is the held-out one.  [default: by the run's record, also "
-            "--root, --labels-per-class, --training-seed and --image-size]"
+            help="The training data: digits, folder:PATH (with class folders in train/ and test/) or torchvision:NAME "
+            "(with --root). The test split is held out.  [default: from the run's record, as for --root, "
+            "--labels-per-class, --training-seed and --image-size]"
         ),
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="Where torchvision's files lie; nothing is downloaded.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder with torchvision's files; nothing is downloaded.")] = None,
     test_data: Annotated[
-        str | None, typer.Option(help="Held-out images, in the forms of --data, where --data has no test split.")
+        str | None, typer.Option(help="Held-out images, in the forms of --data, if --data has no test split.")
     ] = None,
     test_share: TestShare = None,
     group_by: GroupBy = None,
     labels_per_class: Annotated[
         int | None,
-        typer.Option(min=1, max=checks.COUNT, help="As in `genaug train`: it saw this many images a class only."),
+        typer.Option(min=1, max=checks.COUNT, help="As in `genaug train`: the number of training images per class."),
     ] = None,
     training_seed: Annotated[
         int | None,
-        typer.Option(min=0, max=checks.SEED, help="The --seed that drew these in `genaug train`.  [default: 0]"),
+        typer.Option(min=0, max=checks.SEED, help="The --seed of `genaug train`, which selects them.  [default: 0]"),
     ] = None,
     image_size: Annotated[
         int | None,
         typer.Option(
-            min=1, max=checks.SIDE, help="Resize the shorter side to this and crop the centre, as in training."
+            min=1, max=checks.SIDE, help="Resize the shorter side to this and crop the center, as in training."
         ),
     ] = None,
     features: Annotated[
@@ -58,91 +58,107 @@ def evaluate(
             "--n",
             min=1,
             max=checks.COMPARED,
-            help="Images to generate.  [default: as many as real ones, 200 to 10,000]",
+            help="Images to generate.  [default: the number of real ones, from 200 to 10,000]",
         ),
     ] = None,
     classifiers: Annotated[
-        int, typer.Option(min=0, max=checks.CLASSIFIERS, help="Classifiers to train on generated images alone.")
+        int, typer.Option(min=0, max=checks.CLASSIFIERS, help="Classifiers to train on generated images only.")
     ] = 3,
     updates: Annotated[
-        int, typer.Option(min=1, max=checks.COUNT, help="Of every classifier, at 128 images each.")
+        int, typer.Option(min=1, max=checks.COUNT, help="Updates of every classifier, with batches of 128 images.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="Decides everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="Determines all random choices.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json and neighbours.png.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation in --out.")] = False,
     card: Annotated[
-        bool, typer.Option("--card", help="Also note the figures beside SOURCE's config.json, for its card on the Hub.")
+        bool, typer.Option("--card", help="Also write the figures into SOURCE's folder, for its model card.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json in place of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json instead of a table.")] = False,
 ) -> None:
-    """Measure how real, how varied and how useful a generator's images are, and whether it copies its training set."""
+    """Measure how realistic, diverse and useful generated images are, and whether they copy the training images."""
     from genaug.artifacts.figures import write_evaluation
     from genaug.artifacts.paths import user_path
-    from genaug.cli.run_data import load_recorded, recorded_data
+    from genaug.cli.run_data import RunData, load_recorded, recorded_data
     from genaug.cli.sources import source_named
     from genaug.data.datasets import few_per_class, public_name
     from genaug.errors import InputError, MissingSplitError
-    from genaug.evaluation.evaluate import evaluate as measured
+    from genaug.evaluation.evaluate import evaluate as measure
     from genaug.evaluation.report import claim_evaluation
 
     if card and not user_path(source).is_dir():
-        raise InputError(f"--card writes into a generator's folder, and {source} is none: genaug pull --out makes one.")
+        raise InputError(
+            f"--card writes into a generator's folder, but {source} isn't one. `genaug pull --out` creates one."
+        )
     with nullcontext() if out is None else claim_evaluation(out, overwrite) as claimed:
         judged: Any = None
         if data is None:
             if not source.startswith("folder:"):
                 judged = source_named(source, None, image_size, device)
-            recorded = recorded_data(source, getattr(judged, "training", None), root)
-            recorded = recorded if root is None else recorded.model_copy(update={"root": str(root)})
-            real: Any = load_recorded(source, recorded)
-            data, root = recorded.data, None if recorded.root is None else Path(recorded.root)
-            if labels_per_class is None and recorded.labels_per_class is not None:
-                labels_per_class = recorded.labels_per_class
-                training_seed = recorded.seed if training_seed is None else training_seed
-            image_size = recorded.image_size if image_size is None else image_size
-            if test_share not in (None, recorded.test_share) or group_by not in (None, recorded.group_by):
+            record = recorded_data(source, getattr(judged, "training", None), root)
+            if test_share not in (None, record.test_share) or group_by not in (None, record.group_by):
                 raise InputError(
-                    f"{source} wasn't trained with these --test-share and --group-by, so images that they hold out may "
-                    "be among those that it saw. Leave them out, or pass --data as well."
+                    f"{source} wasn't trained with these --test-share and --group-by, so it may have been trained on "
+                    "images that they hold out. Leave them out, or pass --data as well."
                 )
-            if test_data is None:
-                test_share, group_by = recorded.test_share, recorded.group_by
-            say(f"genaug: by its record, {source} was trained on {data}.", err=True)
+            options = {
+                "root": None if root is None else str(root),
+                "labels_per_class": labels_per_class,
+                "seed": training_seed if labels_per_class is None else training_seed or 0,
+                "image_size": image_size,
+            }
+            record = record.model_copy(update={name: value for name, value in options.items() if value is not None})
+            real: Any = load_recorded(source, record)
+            if test_data is not None:
+                record = record.model_copy(update={"test_share": test_share, "group_by": group_by})
+            say(f"genaug: according to its record, {source} was trained on {record.data}.", err=True)
         else:
             real = read_data(data, root=root, test_share=test_share, group_by=group_by)
-        training_seed = training_seed or 0
-        judged = judged or source_named(source, real, image_size, device)
+            record = RunData(
+                data=data,
+                root=None if root is None else str(root),
+                labels_per_class=labels_per_class,
+                test_share=test_share,
+                group_by=group_by,
+                seed=training_seed or 0,
+                image_size=image_size,
+            )
+        judged = judged or source_named(source, real, record.image_size, device)
         try:
-            held_out = read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by)
+            held_out = read_held_out(
+                record.data,
+                test_data,
+                root=None if record.root is None else Path(record.root),
+                test_share=record.test_share,
+                group_by=record.group_by,
+            )
         except MissingSplitError as error:
             held_out = None
             say(f"genaug: no held-out images. {error}", err=True)
-        if labels_per_class is not None:
-            real = few_per_class(real, labels_per_class, training_seed)
-        name = public_name(data)
-        if labels_per_class is not None:
-            name += f", {labels_per_class} a class (seed {training_seed})"
-        if test_share is not None:
-            name += f", without {test_share:.0%} held out"
-        found = measured(
+        name = public_name(record.data)
+        if record.labels_per_class is not None:
+            real = few_per_class(real, record.labels_per_class, record.seed)
+            name += f", {record.labels_per_class} per class (seed {record.seed})"
+        if record.test_share is not None:
+            name += f", without {record.test_share:.0%} held out"
+        evaluation = measure(
             judged,
             real,
             held_out=held_out,
             features=features,
             n=n,
-            image_size=image_size,
+            image_size=record.image_size,
             seed=seed,
             classifiers=classifiers,
             updates=updates,
             device=device,
             data=name,
         )
-        say(dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else found)
+        report = evaluation.to_dict()
+        say(dumps(report, indent=2, allow_nan=False) if as_json else evaluation)
         if card:
-            report = found.to_dict()
-            figures = {measure: {**figure, "dataset": name} for measure, figure in report["metrics"].items()}
+            figures = {metric: {**figure, "dataset": name} for metric, figure in report["metrics"].items()}
             write_evaluation(user_path(source), figures, report["per_class"])
         if claimed is not None:
-            found.write(claimed)
+            evaluation.write(claimed)
             say(f"In {out}", err=as_json)

@@ -1,4 +1,4 @@
-"""``genaug new-plugin``: a plugin that works, to be made one's own."""
+"""``genaug new-plugin``: a working plugin to start from."""
 
 import re
 from importlib.resources import files
@@ -14,7 +14,7 @@ _NAMES = re.compile(r"genaug_vae|genaug-vae|VAE|\bvae\b")
 
 
 def new_plugin(
-    name: Annotated[str, typer.Argument(help="What the backend will be called: lower-case letters, digits, '-', '_'.")],
+    name: Annotated[str, typer.Argument(help="The backend's name: lower-case letters, digits, '-' and '_'.")],
 ) -> None:
     """Write a plugin, a small variational autoencoder with its tests, into the new folder genaug-NAME."""
     from genaug.artifacts.claims import claim
@@ -22,10 +22,12 @@ def new_plugin(
     from genaug.errors import InputError, OutputExistsError
 
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
-        raise InputError(f"{name!r} is no name for a backend. Use lower-case letters, digits, and '-' or '_' inside.")
-    taken = discover().backends.get(name)
-    if taken is not None:
-        raise InputError(f"a backend {name!r} is installed already, by {taken.distribution}. Choose another name.")
+        raise InputError(
+            f"{name!r} is not a valid name for a backend. Use lower-case letters, digits, and '-' or '_' between them."
+        )
+    existing = discover().backends.get(name)
+    if existing is not None:
+        raise InputError(f"a backend {name!r} is installed already, by {existing.distribution}. Choose another name.")
     folder = Path(f"genaug-{name.replace('_', '-')}")
     if folder.exists():
         raise OutputExistsError(f"{folder} exists. Choose another name, or move it away.")
@@ -33,17 +35,17 @@ def new_plugin(
         place.write({file: text.encode() for file, text in skeleton(name).items()})
         place.hand_over()
     say(
-        f"{folder} holds a plugin that works: a variational autoencoder. To try it, and to make it your own:\n\n"
+        f"{folder} is a working plugin with a variational autoencoder. To try it, and then change it:\n\n"
         f'  pip install -e "{folder}[test]"\n'
         f"  pytest {folder}\n"
         f"  genaug train {name} --data digits --steps 2000\n\n"
-        f"Its recipe is {folder}/{_package(name)}/backend.py."
+        f"The backend is in {folder}/{_package(name)}/backend.py."
     )
 
 
 def skeleton(name: str) -> dict[str, str]:
-    """The files of a plugin by their paths: those of ``examples/plugin`` under another name."""
-    there = {
+    """The files of a plugin by path: those of ``examples/plugin`` under another name."""
+    names = {
         "genaug_vae": _package(name),
         "genaug-vae": f"genaug-{name.replace('_', '-')}",
         "VAE": "".join(part.capitalize() for part in re.split("[-_]", name)),
@@ -51,7 +53,7 @@ def skeleton(name: str) -> dict[str, str]:
     }
 
     def renamed(text: str) -> str:
-        return _NAMES.sub(lambda found: there[found[0]], text)
+        return _NAMES.sub(lambda match: names[match[0]], text)
 
     source = files("genaug") / "skeleton"  # in a checkout, a link to examples/plugin
     return {renamed(file): renamed(source.joinpath(file).read_text(encoding="utf-8")) for file in _FILES}

@@ -1,4 +1,4 @@
-"""What ``--data`` and the options beside it name, for the commands that read it."""
+"""Reading the data named by ``--data`` and its related options."""
 
 import os
 from pathlib import Path
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 TestShare = Annotated[
     float | None,
-    typer.Option(help="Of a folder without a test split, hold out this share of each class, such as 0.2, as one."),
+    typer.Option(help="For a folder without a test split: the share of each class to hold out, such as 0.2."),
 ]
 GroupBy = Annotated[
     str | None,
     typer.Option(
         metavar="PATTERN",
-        help="With --test-share: a regular expression for the files' paths. Files with the same first group stay on "
-        "one side.",
+        help="With --test-share: a regular expression for the paths of files. Files whose first group is equal are "
+        "never split.",
     ),
 ]
 
@@ -33,12 +33,12 @@ def read_data(
     test_share: float | None = None,
     group_by: str | None = None,
 ) -> Any:
-    """The data that an option names. For a folder, one line on stderr says what was read and what was left out."""
+    """The data named by an option. For a folder, a line on stderr says what was read and what was skipped."""
     from genaug.data.datasets import load_data
 
     data: Any = load_data(name, split=split, root=root, test_share=test_share, group_by=group_by)
     summary = getattr(data, "summary", None)
-    if summary is not None and os.environ.get("RANK", "0") == "0":  # under torchrun, one process speaks
+    if summary is not None and os.environ.get("RANK", "0") == "0":  # under torchrun, only one process prints
         say(f"genaug: {summary}", err=True)
     return data
 
@@ -46,12 +46,12 @@ def read_data(
 def read_held_out(
     name: str, test_data: str | None, *, root: Path | None, test_share: float | None, group_by: str | None
 ) -> Any:
-    """The test split of the data, or ``test_data`` as it is. Raises ``MissingSplitError`` if there is neither."""
+    """The test split of the data, or the complete ``test_data``. Raises ``MissingSplitError`` if there is neither."""
     from genaug.errors import InputError, MissingSplitError
 
     if test_data is not None:
         if test_share is not None:
-            raise InputError("--test-data names the test set and --test-share holds one out: pass one of them.")
+            raise InputError("--test-data names a test set, but --test-share holds one out: pass one of them.")
         return read_data(test_data, root=root)
     try:
         return read_data(name, "test", root=root, test_share=test_share, group_by=group_by)

@@ -1,4 +1,4 @@
-"""On what data a generator was trained, as ``genaug train`` was told, and as its record tells."""
+"""The data that a generator was trained on, by the record of its run or the generator's own record."""
 
 import json
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from genaug.errors import InputError
 
 
 class RunData(BaseModel):
-    """The options of `genaug train` that chose a run's images, as ``run.json`` has them.
+    """The options of `genaug train` that select the training images, as stored in ``run.json``.
 
-    They stay on this machine, since a folder's path tells whose it is: what is saved or pushed doesn't have them.
+    They stay on this machine, since paths are private: saved and pushed generators don't have them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -30,9 +30,9 @@ class RunData(BaseModel):
 
 
 def recorded_data(source: str, training: Mapping[str, Any] | None, root: Path | None) -> RunData:
-    """What the generator ``source`` was trained on: by ``run.json`` in its folder, else by its record ``training``.
+    """The training data of the generator ``source``, from ``run.json`` in its folder or from its record ``training``.
 
-    Raises ``InputError`` that says which ``--data`` to pass if neither names data that can be found again.
+    Raises ``InputError``, which says what to pass as ``--data``, if neither identifies the data.
     """
     from genaug.training.run_folder import RunFolder
 
@@ -43,31 +43,30 @@ def recorded_data(source: str, training: Mapping[str, Any] | None, root: Path | 
     from genaug.data.datasets import LABELLED_IMAGES
 
     record = training or {}
-    name, size = record.get("data"), record.get("image_size")
-    size = size if isinstance(size, int) else None
+    name = record.get("data")
+    size = record["image_size"] if isinstance(record.get("image_size"), int) else None
     if name == "Digits":
         return RunData(data="digits", image_size=size)
-    if name in LABELLED_IMAGES and root is not None:
-        return RunData(data=f"torchvision:{name}", root=str(root), image_size=size)
     if name in LABELLED_IMAGES:
-        raise InputError(
-            f"{source} was trained on {name}, and the folder of its files isn't recorded. Pass --data "
-            f"torchvision:{name} --root FOLDER."
-        )
+        if root is None:
+            raise InputError(
+                f"{source} was trained on {name}, but the folder of its files isn't recorded. Pass --data "
+                f"torchvision:{name} --root FOLDER."
+            )
+        return RunData(data=f"torchvision:{name}", root=str(root), image_size=size)
     if name in ("FolderImages", "ClassFolders", "ImageFolder"):  # the second one is older
         raise InputError(
-            f"{source} was trained on a folder of images, and which one isn't recorded. Pass --data folder:PATH, the "
-            "folder that it was trained on."
+            f"{source} was trained on a folder of images that isn't recorded. Pass --data folder:PATH with that folder."
         )
-    told = f"names its data as {name!r} only" if isinstance(name, str) else "doesn't have a record of its data"
+    gap = f"names its data only as {name!r}" if isinstance(name, str) else "doesn't have a record of its data"
     raise InputError(
-        f"{source} {told}, so they can't be found here. Pass --data, what it was trained on: digits, folder:PATH, or "
+        f"{source} {gap}, so the data can't be found. Pass --data with the training data: digits, folder:PATH, or "
         "torchvision:NAME with --root."
     )
 
 
 def load_recorded(source: str, recorded: RunData) -> Any:
-    """The recorded training set. Raises ``InputError`` that names ``--data`` if it isn't there any more."""
+    """The recorded training set. Raises ``InputError``, which names ``--data``, if it can't be read anymore."""
     from genaug.data.datasets import load_data
 
     try:

@@ -1,4 +1,4 @@
-"""``genaug sample``: images from a generator, as a sheet or as files."""
+"""``genaug sample``: images from a generator, as a sample grid or as files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,39 +17,37 @@ if TYPE_CHECKING:
     from genaug.backends.spec import Spec
     from genaug.sources.export import Part
 
-_LARGEST_SHEET = 4000
+_LARGEST_GRID = 4000  # images
 
 
 def sample(
-    source: Annotated[str, typer.Argument(help="A generator: a run's folder, a saved one, or a Hub id.")],
+    source: Annotated[str, typer.Argument(help="A generator: the folder of a run, a saved generator, or a Hub id.")],
     out: Annotated[
         Path,
         typer.Option(
-            help="NAME.png for a sheet with a row for each class; else a folder for class folders of PNG files."
+            help="NAME.png for a sample grid with a row per class; otherwise a folder for class folders of PNG files."
         ),
     ],
     n: Annotated[
-        int | None, typer.Option("--n", min=1, max=checks.COUNT, help="How many images, of classes drawn at random.")
+        int | None, typer.Option("--n", min=1, max=checks.COUNT, help="Number of images, with random classes.")
     ] = None,
-    per_class: Annotated[
-        int | None, typer.Option(min=1, max=checks.COUNT, help="How many images of each class.")
-    ] = None,
+    per_class: Annotated[int | None, typer.Option(min=1, max=checks.COUNT, help="Number of images per class.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="The same seed gives the same images.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sheet or the samples in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the grid or the samples in --out.")] = False,
 ) -> None:
     """Generate images and write them as PNG."""
     if (n is None) == (per_class is None):
-        raise typer.BadParameter("say either --n or --per-class.")
+        raise typer.BadParameter("pass either --n or --per-class.")
     from genaug.artifacts.folders import resolve
     from genaug.reports.sheet import check_free, save_sheet
     from genaug.sources.export import claim_samples, fill_class_folders
 
     if out.suffix.lower() == ".png":
-        sheet = resolve(out)
-        check_free(sheet, overwrite)  # before the generator is loaded, since that takes longer
-        count, parts, spec = _parts(source, n, per_class, seed, device, _LARGEST_SHEET)
-        save_sheet(sheet, _sheet(list(parts), spec.class_names))
+        path = resolve(out)
+        check_free(path, overwrite)  # before the generator is loaded, since that takes longer
+        count, parts, spec = _parts(source, n, per_class, seed, device, _LARGEST_GRID)
+        save_sheet(path, _draw_grid(list(parts), spec.class_names))
     else:
         with claim_samples(out, overwrite) as place:
             count, parts, spec = _parts(source, n, per_class, seed, device, None)
@@ -61,7 +59,7 @@ def sample(
 def _parts(
     source: str, n: int | None, per_class: int | None, seed: int, device: str | None, most: int | None
 ) -> "tuple[int, Iterator[Part], Spec]":
-    """How many images, the images in parts, with progress, and the generator's spec."""
+    """The number of images, the images in parts, with progress, and the generator's spec."""
     import torch
 
     from genaug.errors import InputError
@@ -71,19 +69,18 @@ def _parts(
     generator = load(source, device=device)
     spec = generator.spec
     if per_class is not None and not spec.takes_labels:
-        raise InputError("this generator has no classes: use --n.")
-    count = n if per_class is None else per_class * spec.num_classes
-    assert count is not None
+        raise InputError("this generator has no classes. Pass --n instead of --per-class.")
+    count = (n or 0) + (per_class or 0) * spec.num_classes
     if count > checks.COUNT:
-        raise InputError(f"{count:,} images are too many for one folder: {checks.COUNT:,} at most.")
+        raise InputError(f"{count:,} images are too many for one folder, which has {checks.COUNT:,} at most.")
     if most is not None and count > most:
-        raise InputError(f"{count:,} images are too many for a sheet (at most {most:,}). Name a folder with --out.")
-    wanted = count if per_class is None else torch.arange(spec.num_classes).repeat_interleave(per_class)
-    return count, _told(sample_parts(generator, wanted, seed), count), spec
+        raise InputError(f"{count:,} images are too many for a sample grid (at most {most:,}). Pass a folder as --out.")
+    request = count if per_class is None else torch.arange(spec.num_classes).repeat_interleave(per_class)
+    return count, _with_progress(sample_parts(generator, request, seed), count), spec
 
 
-def _told(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":
-    """The parts, counted once what asks for the next one is done with them."""
+def _with_progress(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":
+    """The parts; each counts as done once the next one is requested."""
     from genaug.progress import Progress
 
     done = 0
@@ -95,13 +92,12 @@ def _told(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":
             bar.tell(f"{done:,} of {count:,} images")
 
 
-def _sheet(parts: "list[Part]", classes: "Sequence[str] | None") -> "Image":
+def _draw_grid(parts: "list[Part]", classes: "Sequence[str] | None") -> "Image":
     import torch
 
     from genaug.reports.sheet import Block, draw_sheet
 
-    images = torch.cat([images for images, _ in parts])
-    known = [labels for _, labels in parts if labels is not None]
-    labels = torch.cat(known) if known else None
+    label_parts = [labels for _, labels in parts if labels is not None]
+    labels = torch.cat(label_parts) if label_parts else None
     columns = 10 if labels is None else int(labels.bincount().max())
-    return draw_sheet(Block(images, labels), classes=classes, columns=columns)
+    return draw_sheet(Block(torch.cat([images for images, _ in parts]), labels), classes=classes, columns=columns)

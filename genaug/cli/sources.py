@@ -1,4 +1,4 @@
-"""What a command's SOURCE names: a generator, or a folder of images that were generated before."""
+"""The SOURCE of a command: a generator, or a folder of images that were generated earlier."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def source_named(name: str, like: Any, image_size: int | None, device: str | None) -> "Source":
-    """``folder:PATH`` is a ``SamplePool`` of the images in PATH's class folders, in colour or grey as those of the data
-    set ``like``; anything else is what ``load`` takes.
+    """The source with this name: a ``SamplePool`` of class folders for ``folder:PATH``, otherwise from ``genaug.load``.
 
-    Raises ``InputError`` for a folder that holds class folders and was named without ``folder:``.
+    The pool's images are converted to gray or color, as the images of the dataset ``like``. Raises ``InputError`` for a
+    folder of class folders that was named without ``folder:``.
     """
     from genaug.hub.load import load
 
@@ -36,5 +36,5 @@ def source_named(name: str, like: Any, image_size: int | None, device: str | Non
         return load(name, device=device)
     except FormatError as error:
         if folder.is_dir() and not (folder / CONFIG_FILE).exists() and any(path.is_dir() for path in folder.iterdir()):
-            raise InputError(f"{error} If it holds class folders of generated images, say folder:{name}.") from error
+            raise InputError(f"{error} For class folders of generated images, pass folder:{name}.") from error
         raise

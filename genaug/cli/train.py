@@ -19,59 +19,62 @@ STEPS = 5000
 def train(
     backend: Annotated[
         str | None,
-        typer.Argument(help="What to train; `genaug plugins` lists what there is. With --resume, the run's own."),
+        typer.Argument(help="The backend to train; `genaug plugins` lists them.  [default with --resume: the run's]"),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="digits, folder:PATH (class folders, under train/ or not; or images alone) or torchvision:NAME "
-            "(with --root).  [default: digits]"
+            help="digits, folder:PATH (class folders, with or without train/; or images without classes) or "
+            "torchvision:NAME (with --root).  [default: digits]"
         ),
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="Where torchvision's files lie; nothing is downloaded.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder with torchvision's files; nothing is downloaded.")] = None,
     test_share: TestShare = None,
     group_by: GroupBy = None,
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder, which then loads.  [default: runs/BACKEND]")
+        Path | None, typer.Option(help="The run folder, which can be loaded afterwards.  [default: runs/BACKEND]")
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            min=1, max=checks.STEPS, help=f"Training steps.  [default: {STEPS}, or with --max-minutes as many as fit]"
+            min=1,
+            max=checks.STEPS,
+            help=f"Training steps.  [default: {STEPS}, or as many as --max-minutes allows]",
         ),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, max=checks.SIDE, help="Resize the shorter side to this and crop the centre.")
+        int | None, typer.Option(min=1, max=checks.SIDE, help="Resize the shorter side to this and crop the center.")
     ] = None,
     labels_per_class: Annotated[
         int | None,
-        typer.Option(min=1, max=checks.COUNT, help="Train on this many images of each class only, drawn by --seed."),
+        typer.Option(min=1, max=checks.COUNT, help="Train on only this many images per class, selected by --seed."),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, max=checks.BATCH, help="Images in a step.  [default: 64]")
+        int | None, typer.Option(min=1, max=checks.BATCH, help="Images per step.  [default: 64]")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=checks.SEED, help="Decides everything random.  [default: 0]")
+        int | None, typer.Option(min=0, max=checks.SEED, help="Determines all random choices.  [default: 0]")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.  [default: auto]")] = None,
     augment: Annotated[
         list[str] | None,
         typer.Option(
-            help="What the discriminator's images go through, for little data: translation, affine, color "
-            "or cutout. May be repeated."
+            help="Augmentation of the discriminator's images, for small datasets: translation, affine, color or "
+            "cutout. May be repeated."
         ),
     ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the backend's own. May be repeated."),
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the backend. May be repeated."),
     ] = None,
     checkpoint_every: Annotated[
         int | None,
-        typer.Option(min=1, max=checks.STEPS, help="Save the whole state every so many steps.  [default: 500]"),
+        typer.Option(min=1, max=checks.STEPS, help="Steps between checkpoints.  [default: 500]"),
     ] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(help="Fix the number of steps, after the first ones, so that they take this long.")
+        float | None,
+        typer.Option(help="Train for about this long, at the speed of the first steps."),
     ] = None,
     threads: Annotated[
         int | None,
@@ -82,24 +85,25 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, exactly; other options are the run's own.")
+        bool, typer.Option("--resume", help="Continue the run in --out exactly; other options are those of the run.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
 ) -> None:
-    """Train a generator on the training split of a data set."""
+    """Train a generator on the training split of a dataset."""
     began = time.monotonic()
     config = parse_settings(setting or [])
     if backend is None and not (resume and out is not None):
         raise typer.BadParameter(
-            "name what to train; to go on with a run, pass --resume and its folder as --out.", param_hint="BACKEND"
+            "name the backend to train; to continue a run, pass --resume and its folder as --out.", param_hint="BACKEND"
         )
     folder = out if out is not None else Path("runs") / Path(str(backend)).name
     from genaug.errors import InputError
     from genaug.training.fit import fit, started_by
+    from genaug.training.run_folder import RunFolder
 
-    record = _record(folder) if resume else {}
+    record = RunFolder(folder).record() or {} if resume else {}
     if backend is None and not record:
-        raise InputError(f"{folder} holds no run to go on with. Name what to train, or another --out.")
+        raise InputError(f"{folder} doesn't contain a run to continue. Name a backend to train, or another --out.")
     seed = record.get("seed", 0) if seed is None else seed
     options = {
         "root": None if root is None else str(user_path(root).absolute()),
@@ -110,7 +114,7 @@ def train(
     images, command = _data(record, folder, data, options, seed)
     if steps is None and max_minutes is None and not record:
         steps = STEPS
-    if max_minutes is not None:  # what went by since the command was called is part of it
+    if max_minutes is not None:  # the time since the start of the command counts
         max_minutes = max(1e-9, max_minutes - (time.monotonic() - began) / 60) if max_minutes > 0 else max_minutes
     arguments: dict[str, Any] = {
         "steps": steps,
@@ -129,62 +133,55 @@ def train(
     with started_by(command):
         generator = fit(backend or record["backend"], images, out=folder, overwrite=overwrite, resume=resume, **passed)
     if os.environ.get("RANK", "0") != "0":
-        return  # under torchrun, one process speaks
+        return  # under torchrun, only one process prints
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"
-    say(f"{generator}\nIn {folder}. To look at it: genaug sample {folder} {count} --out samples.png")
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    """What the run in a folder was started with; nothing if there is none yet."""
-    from genaug.training.run_folder import RunFolder
-
-    return RunFolder(folder).record() or {}
+    say(f"{generator}\nSaved in {folder}. To see samples: genaug sample {folder} {count} --out samples.png")
 
 
 def _data(
     record: dict[str, Any], folder: Path, data: str | None, options: dict[str, Any], seed: int
 ) -> tuple[Any, dict[str, Any]]:
-    """The training images, and how they were named: in this command, or else in the one that started the run."""
+    """The training images and the options that select them, from this command or from the one that started the run."""
     from genaug.data.datasets import few_per_class
     from genaug.errors import InputError
 
-    before = record.get("command")
-    if record and before is None and data is None:
+    old = record.get("command")
+    if record and old is None and data is None:
         raise InputError(
-            f"the run in {folder} wasn't started with `genaug train`, so that its data have no name. Pass --data, or "
-            "call genaug.fit with resume=True and the dataset."
+            f"the run in {folder} wasn't started with `genaug train`, so its data have no name. Pass --data, or call "
+            "genaug.fit with resume=True and the dataset."
         )
     name = _absolute(data) if data is not None else "digits"
-    named: dict[str, Any] = {"data": name, **dict.fromkeys(options)}
-    if before is not None and (data is None or name == before["data"]):
-        named |= before
+    command: dict[str, Any] = {"data": name, **dict.fromkeys(options)}
+    if old is not None and (data is None or name == old["data"]):
+        command |= old
     for option, value in options.items():
         if value is None:
             continue
-        if before is not None and option != "root" and before.get(option) != value:
+        if old is not None and option != "root" and old.get(option) != value:
             raise InputError(
-                f"the run in {folder} can't be resumed: {option} was {before.get(option)!r}, now it is {value!r}. "
-                "Leave it out, or start a new run in another folder."
+                f"the run in {folder} can't be resumed: {option} was {old.get(option)!r}, now it is {value!r}. Leave "
+                "it out, or start a new run in another folder."
             )
-        named[option] = value
-    root, few = named["root"], named["labels_per_class"]
+        command[option] = value
+    root, few = command["root"], command["labels_per_class"]
     images: Any = read_data(
-        named["data"],
+        command["data"],
         root=None if root is None else Path(root),
-        test_share=named["test_share"],
-        group_by=named["group_by"],
+        test_share=command["test_share"],
+        group_by=command["group_by"],
     )
-    return (images if few is None else few_per_class(images, few, seed)), named
+    return (images if few is None else few_per_class(images, few, seed)), command
 
 
 def _absolute(data: str) -> str:
-    """A folder's path is recorded in full, for a resumption in another current folder."""
+    """``data`` with an absolute path, so that the run can be resumed from another working directory."""
     kind, colon, path = data.partition(":")
     return f"folder:{user_path(path).absolute()}" if kind == "folder" and colon and path else data
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """``key=value`` pairs as a dictionary: a value that is JSON is read as JSON, any other is a string."""
+    """``key=value`` pairs as a dictionary; a value that isn't JSON is a string."""
     config: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -194,6 +191,6 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
             raise typer.BadParameter(f"{key} is set twice.", param_hint="--set")
         try:
             config[key] = json.loads(value)
-        except (ValueError, RecursionError):  # the latter where it is nested too deeply
+        except (ValueError, RecursionError):  # RecursionError: nested too deeply
             config[key] = value
     return config

@@ -1,1 +1,1 @@
-"""Publishing generators on the Hugging Face Hub, or on a server that speaks its language, and pulling them."""
+"""Publishing generators on the Hugging Face Hub, or on a server with the same API, and pulling them."""

@@ -1,9 +1,10 @@
-"""What the Hub answers to the question what a repo holds, parsed by a schema."""
+"""The schema of the Hub's answer that describes a repo."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from genaug.checks import first_problem
 from genaug.errors import FormatError
 
 _Size = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -14,14 +15,14 @@ class _Answer(BaseModel):
 
 
 class LargeFile(_Answer):
-    """A file that Git LFS stores."""
+    """A file stored with Git LFS."""
 
     sha256: str | None = None
     size: _Size | None = None
 
 
 class Sibling(_Answer):
-    """A file of a repo. ``blob_id`` is git's sha1 of it, or of what stands for a large file."""
+    """A file of a repo. ``blob_id`` is git's sha1 of the file, or of the pointer to a large file."""
 
     name: Annotated[str, Field(alias="rfilename")]
     size: _Size | None = None
@@ -39,10 +40,8 @@ class RepoAnswer(_Answer):
 
 
 def parse_repo(content: bytes) -> RepoAnswer:
-    """Raises ``FormatError`` for what no Hub answers."""
+    """Parse the answer. Raises ``FormatError`` if it can't come from a Hub."""
     try:
         return RepoAnswer.model_validate_json(content)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in problem["loc"])
-        raise FormatError(f"the answer{f', {field}' if field else ''}: {problem['msg']}") from error
+        raise FormatError(f"the answer, {first_problem(error)}") from error

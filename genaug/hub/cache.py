@@ -1,11 +1,12 @@
 """Generators in huggingface_hub's own cache, so that they are stored once and ``hf cache`` lists and removes them.
 
-Its layout is documented: ``blobs/`` holds each content once, named by its hash (git's sha1, or the sha256 of large
-files); ``snapshots/COMMIT/FILE`` links to it; ``refs/NAME`` tells which commit a branch or tag was when last asked.
-That layout has no place for ``v1`` beside ``v1/fix``: the second of the two is kept as ``refs/%v1%fix`` here.
+Its layout is documented: ``blobs/`` has each content once, named by its hash (git's sha1, or the sha256 of large
+files); ``snapshots/COMMIT/FILE`` links to it; ``refs/NAME`` has the last known commit of a branch or tag. This layout
+can't represent both ``v1`` and ``v1/fix``, so the second of the two is stored as ``refs/%v1%fix``.
 """
 
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -23,12 +24,12 @@ _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def is_commit(revision: str) -> bool:
-    """Whether this is a commit's whole hash, which always means the same files."""
+    """Whether this is the full hash of a commit, which always means the same files."""
     return _COMMIT.fullmatch(revision) is not None
 
 
 def is_hash(text: str) -> bool:
-    """Whether this looks like git's sha1 or a sha256."""
+    """Whether this has the form of a git sha1 or a sha256."""
     return _HASH.fullmatch(text) is not None
 
 
@@ -37,7 +38,7 @@ def repo_folder(repo: str) -> Path:
 
 
 def known_commit(repo: str, revision: str) -> str | None:
-    """The commit that a revision was when the Hub was last asked; None where it never was."""
+    """The last known commit of a revision; None if there is none."""
     if is_commit(revision):
         return revision
     for path in _ref_paths(repo, revision):
@@ -49,9 +50,9 @@ def known_commit(repo: str, revision: str) -> str | None:
 
 
 def _ref_paths(repo: str, revision: str) -> tuple[Path, Path]:
-    """Where a branch or tag is noted: the usual place, and the one for a name that contains another or is in one."""
+    """Where the commit of a branch or tag is stored: usually, and if the name is in conflict with another."""
     refs = repo_folder(repo) / "refs"
-    return refs / revision, refs / f"%{revision.replace('/', '%')}"  # no revision that we ask for has a %
+    return refs / revision, refs / f"%{revision.replace('/', '%')}"  # check_revision allows no %
 
 
 def snapshot(repo: str, commit: str) -> Path:
@@ -59,20 +60,18 @@ def snapshot(repo: str, commit: str) -> Path:
 
 
 def blob_names(repo: str, commit: str, names: tuple[str, ...]) -> dict[str, str]:
-    """The blobs, by file name, that are a commit's files; without those that are missing, damaged or unreadable."""
+    """The names of a commit's blobs by file name, without missing, damaged and unreadable ones."""
     blobs = {}
     for name in names:
         with suppress(OSError):
-            found = blob_name(snapshot(repo, commit) / name)
-            if found is not None:
-                blobs[name] = found
-    return blobs
+            blobs[name] = blob_name(snapshot(repo, commit) / name)
+    return {name: blob_hash for name, blob_hash in blobs.items() if blob_hash is not None}
 
 
 def blob_name(path: Path) -> str | None:
-    """The name of the repo's blob whose content a file in a snapshot has; None if it has that of none.
+    """The name of the repo's blob with the same content as a file in a snapshot; None if there is none.
 
-    Where the system has no links, files are copies of blobs; whatever else lies in a snapshot was put there by others.
+    On systems without symbolic links, files are copies of blobs; anything else in a snapshot isn't ours.
     """
     if not path.is_file():
         return None
@@ -85,37 +84,31 @@ def blob_name(path: Path) -> str | None:
 
 
 def digest_of(path: Path, like: str) -> str:
-    """A file's sha256, or git's sha1 of it where ``like`` is as short as one."""
-    state = _fresh(path.stat().st_size, like)
+    """A file's sha256, or its git sha1 if ``like`` has the length of one."""
     with open(path, "rb") as file:
-        while chunk := file.read(2**20):
-            state.update(chunk)
-    return state.hexdigest()
+        return _digest(file, path.stat().st_size, like)
 
 
 def digest(content: bytes, like: str) -> str:
-    """As ``digest_of``, of what is in memory."""
-    state = _fresh(len(content), like)
-    state.update(content)
-    return state.hexdigest()
+    """As ``digest_of``, of bytes in memory."""
+    return _digest(io.BytesIO(content), len(content), like)
 
 
-def _fresh(size: int, like: str) -> "hashlib._Hash":
-    if len(like) == 40:
-        return hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
-    return hashlib.sha256()
+def _digest(file: io.BufferedReader | io.BytesIO, size: int, like: str) -> str:
+    state = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False) if len(like) == 40 else hashlib.sha256()
+    return hashlib.file_digest(file, lambda: state).hexdigest()
 
 
 def blob(repo: str, digest: str) -> Path:
-    """Where a content with this hash belongs."""
+    """The path of the content with this hash."""
     return repo_folder(repo) / "blobs" / digest
 
 
 @contextmanager
 def blank(path: Path) -> Iterator[Path]:
-    """A name for a file that the block renames to ``path`` once it is whole; what still has it then is removed.
+    """A temporary path for a file that the block renames to ``path`` once it is complete; otherwise it is removed.
 
-    huggingface_hub knows such names for unfinished downloads. Those that killed processes left are removed first.
+    huggingface_hub recognizes such names as incomplete downloads. Those of killed processes are removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
@@ -127,7 +120,7 @@ def blank(path: Path) -> Iterator[Path]:
 
 
 def enter(repo: str, commit: str, blobs: Mapping[str, Path]) -> Path:
-    """Make a commit's folder of finished blobs, given by file name."""
+    """Create a commit's folder from complete blobs by file name."""
     folder = snapshot(repo, commit)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in blobs.items():
@@ -136,7 +129,7 @@ def enter(repo: str, commit: str, blobs: Mapping[str, Path]) -> Path:
 
 
 def note(repo: str, commit: str, revision: str) -> None:
-    """Note which commit a revision is."""
+    """Store the commit of a revision."""
     if known_commit(repo, revision) == commit:
         return
     usual, other = _ref_paths(repo, revision)

@@ -1,14 +1,14 @@
-"""Requests to the Hub that end: with an answer, or with one ``HubError`` that says what to do.
+"""Requests to the Hub that always end, either with an answer or with a ``HubError`` that says what to do.
 
-huggingface_hub sets no timeout on most of its calls, sleeps as long as any Retry-After says, and retries some calls and
-not others. Here one policy holds for all: a few attempts, never more than ``SILENCE`` seconds without a byte, and never
-less than ``pace.LEAST_RATE`` bytes per second over as long.
+huggingface_hub sets no timeout on most of its calls, sleeps for as long as any Retry-After header says, and retries
+only some calls. Here one policy applies to all: a few attempts, at most ``SILENCE`` seconds without a byte, and at
+least ``pace.LEAST_RATE`` bytes per second over that time.
 """
 
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from threading import Lock
@@ -29,12 +29,12 @@ from genaug.hub.pace import TooLongError, TooSlowError, paced_send
 from genaug.hub.redaction import redact
 from genaug.version import __version__
 
-SILENCE = 60.0  # seconds without a byte after which we give up, and the longest Retry-After that we wait for
-PAUSES = (1.0, 2.0, 4.0)  # seconds between attempts where the server asks for no other
-MAX_ANSWER_BYTES = 2**25  # of an answer in JSON; a file in a repo takes some 200 of it
+SILENCE = 60.0  # seconds without a byte before giving up, and the longest Retry-After that is followed
+PAUSES = (1.0, 2.0, 4.0)  # seconds between attempts, unless the server asks for another pause
+MAX_ANSWER_BYTES = 2**25  # per JSON answer; each file in a repo takes about 200
 MAX_REDIRECTS = 20
-MAX_ERROR_BYTES = 2**20  # of an answer that is an error
-PASSING = (408, 429, 500, 502, 503, 504)  # states that may be over at the next attempt
+MAX_ERROR_BYTES = 2**20  # per error response
+PASSING = (408, 429, 500, 502, 503, 504)  # statuses of temporary failures
 
 T = TypeVar("T")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+-]*([./][A-Za-z0-9_+-]+)*")
@@ -42,8 +42,8 @@ _one_push_at_a_time = Lock()
 
 
 class InterruptionError(Exception):
-    """A request that failed in a way that may pass. ``heard``: something came from the server. ``wait``: seconds that
-    it asked us to wait for."""
+    """A request failed in a way that may be temporary. ``heard``: the server sent something. ``wait``: the pause in
+    seconds that it asked for."""
 
     def __init__(self, cause: str, *, heard: bool, status: int | None = None, wait: float | None = None) -> None:
         super().__init__(cause)
@@ -51,11 +51,11 @@ class InterruptionError(Exception):
 
 
 class SlowTransferError(InterruptionError):
-    """A transfer below the least rate. It isn't tried again: that would take as long."""
+    """A transfer was slower than the minimum rate. It isn't retried, since that would take as long."""
 
 
 class NotAHubError(InterruptionError):
-    """An answer that no Hub gives: a proxy's log-in page, a wrong HF_ENDPOINT."""
+    """The answer can't come from a Hub: a proxy's login page, a wrong HF_ENDPOINT."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(f"{type(error).__name__}: {one_line(error)}", heard=True)
@@ -66,51 +66,44 @@ def api() -> HfApi:
 
 
 def headers() -> dict[str, str]:
-    built = build_hf_headers(library_name="genaug", library_version=__version__)
-    return {**built, "Accept-Encoding": "identity"}  # or sizes would be those of the compressed files
+    plain = {"Accept-Encoding": "identity"}  # otherwise sizes would be those of compressed files
+    return build_hf_headers(library_name="genaug", library_version=__version__) | plain
 
 
 def check_token() -> None:
-    """Raise ``HubError`` for a token that no request can carry: what else comes of it speaks of the Hub, not of it."""
+    """Raise ``HubError`` for a token that no request can carry; later errors would blame the Hub instead."""
     token = get_token()
     if token is not None and not (token.isascii() and token.isprintable()):
         raise HubError(
-            "the token holds characters that no token has, so nothing was asked. Log in again with `hf auth login`, or "
-            "correct or unset HF_TOKEN."
+            "the token has invalid characters, so no request was sent. Log in again with `hf auth login`, or correct "
+            "or unset HF_TOKEN."
         )
 
 
-def is_offline() -> bool:
-    return constants.is_offline_mode()
-
-
-def patience() -> float:
-    """Seconds to wait for the next byte of an answer: huggingface_hub's HF_HUB_DOWNLOAD_TIMEOUT, within our bound."""
-    return min(float(constants.HF_HUB_DOWNLOAD_TIMEOUT), SILENCE)
-
-
 def check_repo_id(repo: str) -> None:
-    """Raise ``InputError`` where ``repo`` isn't "owner/name"."""
+    """Raise ``InputError`` if ``repo`` isn't "owner/name"."""
     try:
         validate_repo_id(repo)
+        if "/" not in repo:
+            raise ValueError("the owner is missing")
     except ValueError as error:
-        raise InputError(f"{repo!r} is no Hub id ({error}). Expected owner/name.") from error
-    if "/" not in repo:
-        raise InputError(f"{repo!r} is no Hub id: the owner is missing. Expected owner/name.")
+        raise InputError(f"{repo!r} is not a Hub id ({error}). Expected owner/name.") from error
 
 
 def check_revision(revision: str, what: str = "revision") -> None:
-    """Raise ``InputError`` where this can't be the name of a branch or tag, or a commit's hash."""
+    """Raise ``InputError`` if this can't be the name of a branch or tag, or the hash of a commit."""
     if len(revision) > 200 or not _REVISION.fullmatch(revision) or revision.endswith(".lock"):
         raise InputError(
-            f"{revision!r} is no {what}. Expected letters, digits and '_+-' with '.' or '/' between them, such as v1.0."
+            f"{revision!r} is not a valid {what}. Expected letters, digits and '_+-', with '.' or '/' between them, "
+            "such as v1.0."
         )
 
 
 def persistently(call: Callable[[], T], timeout: float, *, once: bool = False) -> T:
-    """What ``call`` returns, called again where it was interrupted, unless ``once``, as long as that can be worth it.
+    """The result of ``call``, retried after interruptions as the module's policy allows, unless ``once``.
 
-    ``timeout`` is how long one attempt may be silent. Raises the last ``InterruptionError``; anything else at once.
+    ``timeout`` is how long one attempt may go without a byte. Raises the last ``InterruptionError``, and any other
+    error immediately.
     """
     silent_since = time.monotonic()
     for pause in (None,) if once else (*PAUSES, None):
@@ -132,41 +125,42 @@ def persistently(call: Callable[[], T], timeout: float, *, once: bool = False) -
 
 
 def find_interruption(error: BaseException) -> InterruptionError | None:
-    """The interruption that an error is, or that caused it; None for an error that would come again."""
-    for seen in causes(error):
-        if isinstance(seen, InterruptionError):
-            return seen
-        if isinstance(seen, TooSlowError):
-            return SlowTransferError(str(seen), heard=True)
-        if isinstance(seen, httpx.TimeoutException):
+    """The interruption that an error is or was caused by; None for an error that a retry wouldn't change."""
+    for cause in causes(error):
+        if isinstance(cause, InterruptionError):
+            return cause
+        if isinstance(cause, TooSlowError):
+            return SlowTransferError(str(cause), heard=True)
+        if isinstance(cause, httpx.TimeoutException):
             return InterruptionError("no answer in time", heard=False)
-        if isinstance(seen, (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)):
-            return InterruptionError(one_line(seen), heard=not isinstance(seen, (httpx.ConnectError, httpx.ProxyError)))
-        if isinstance(seen, HfHubHTTPError) and seen.response.status_code in PASSING:
-            return _interruption_of(seen.response)
+        if isinstance(cause, (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)):
+            unreachable = isinstance(cause, (httpx.ConnectError, httpx.ProxyError))
+            return InterruptionError(one_line(cause), heard=not unreachable)
+        if isinstance(cause, HfHubHTTPError) and cause.response.status_code in PASSING:
+            return _interruption_of(cause.response)
     return None
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised from: huggingface_hub wraps what goes wrong in an upload."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__
+    """An error and the errors that it was raised from: huggingface_hub wraps errors of uploads."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
 
 
 @contextmanager
 def answer_to(
     url: str, headers: Mapping[str, str], timeout: float, *, window: float, limit: int | None = None
 ) -> Iterator[Any]:
-    """The answer to a GET, to be read by its ``iter_raw``; ``check_answer`` has to see it first.
+    """The answer to a GET request. Pass it to ``check_answer`` first, then read it with ``iter_raw``.
 
-    ``timeout`` bounds the wait for each byte. Each ``window`` seconds have to bring ``pace.LEAST_RATE`` bytes per
-    second, or ``TooSlowError`` is raised; an answer of more than ``limit`` bytes raises ``TooLongError``.
+    ``timeout`` bounds the wait for each byte. Raises ``TooSlowError`` if a window of ``window`` seconds has fewer than
+    ``pace.LEAST_RATE`` bytes per second, ``TooLongError`` for an answer of more than ``limit`` bytes.
     """
     client = get_session()
     request = client.build_request("GET", url, headers=headers, timeout=timeout)
-    for _ in range(MAX_REDIRECTS + 1):  # httpx would read the bodies of redirects, whatever their size
+    for _ in range(MAX_REDIRECTS + 1):  # httpx would read the bodies of redirects, regardless of their size
         response = paced_send(client.send, request, window, limit, follow_redirects=False)
         try:
             if response.next_request is None:
@@ -179,7 +173,7 @@ def answer_to(
 
 
 def check_answer(response: Any) -> None:
-    """Raise ``InterruptionError`` for a state that may pass, one of huggingface_hub's errors for any other failure."""
+    """Raise ``InterruptionError`` for a temporary failure, one of huggingface_hub's errors for any other."""
     _redact_headers(response)
     if response.is_error:
         response.stream.limit = MAX_ERROR_BYTES
@@ -190,34 +184,32 @@ def check_answer(response: Any) -> None:
 
 @contextmanager
 def limited_session() -> Iterator[None]:
-    """Within the block, every request of huggingface_hub in this process keeps to the policy of this module.
+    """Within the block, every request of huggingface_hub in this process follows the policy of this module.
 
-    Uploading takes calls that can't be given a timeout, and that retry and sleep by themselves: here they get one, and
-    failures that may pass are raised as ``InterruptionError``, which they don't catch. Files go by plain HTTP: the Xet
-    client has requests of its own that never time out.
+    Uploads need calls that accept no timeout, and that retry and sleep by themselves. Here they get a timeout, and
+    temporary failures are raised as ``InterruptionError``, which they don't catch. Files are sent over plain HTTP,
+    since the Xet client makes requests of its own that never time out.
     """
     with _one_push_at_a_time:
         client: Any = get_session()
         send, xet_was_off = client.send, constants.HF_HUB_DISABLE_XET
 
         def limited_send(request: Any, **options: Any) -> Any:
-            asked = request.extensions.get("timeout") or httpx.Timeout(None).as_dict()
-            timeout = {name: SILENCE if seconds is None else min(seconds, SILENCE) for name, seconds in asked.items()}
-            request.extensions = {**request.extensions, "timeout": timeout}
+            timeout = request.extensions.get("timeout") or httpx.Timeout(None).as_dict()
+            bounded = {name: SILENCE if limit is None else min(limit, SILENCE) for name, limit in timeout.items()}
+            request.extensions = {**request.extensions, "timeout": bounded}
             try:
                 limit = None if options.get("stream") else MAX_ANSWER_BYTES
                 response = paced_send(send, request, SILENCE, limit, **options)
                 _redact_headers(response)
                 if not options.get("stream"):
-                    try:
+                    with closing(response):
                         response.read()
-                    finally:
-                        response.close()
             except (httpx.TransportError, TooSlowError) as error:
                 interruption = find_interruption(error)
                 if interruption is None:
                     raise
-                # Ours, as after a ConnectError huggingface_hub would go on with a new client, which has no limits.
+                # Not the ConnectError itself: huggingface_hub would continue with a new client, which has no limits.
                 raise interruption from error
             if response.status_code in PASSING or (not options.get("stream") and _is_busy(response)):
                 response.close()
@@ -234,14 +226,14 @@ def limited_session() -> Iterator[None]:
 
 
 def _redact_headers(response: Any) -> None:
-    """huggingface_hub prints some of them, such as X-Error-Message."""
+    """Redact the headers, since huggingface_hub prints some of them, such as X-Error-Message."""
     for name, value in list(response.headers.items()):
         if redact(value) != value:
             response.headers[name] = redact(value)
 
 
 def _is_busy(response: Any) -> bool:
-    """Where a repo is being made by somebody else at this moment, huggingface_hub asks again at once and for ever."""
+    """Whether the repo is being created by somebody else; huggingface_hub would retry this immediately and forever."""
     return response.status_code == 409 and "conflicting operation is in progress" in response.text
 
 
@@ -251,7 +243,7 @@ def _interruption_of(response: Any) -> InterruptionError:
 
 
 def _retry_after(status: int, answer: Mapping[str, str]) -> float | None:
-    """Seconds that an answer asks to wait for; None where it says nothing (that can be understood)."""
+    """The pause in seconds that an answer asks for; None if it doesn't, or not in a valid form."""
     limits = parse_ratelimit_headers(answer) if status == 429 else None
     if limits is not None and limits.remaining == 0:
         return float(min(limits.reset_in_seconds, 10**9))
@@ -262,12 +254,12 @@ def _retry_after(status: int, answer: Mapping[str, str]) -> float | None:
         date = parsedate_to_datetime(text)
     except (TypeError, ValueError):
         return None
-    if date.tzinfo is None:  # "-0000": in UTC, from a server that doesn't know where it is
+    if date.tzinfo is None:  # "-0000": UTC, without a known time zone of the server
         date = date.replace(tzinfo=UTC)
     return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message for a sentence of ours: one short line without control characters and credentials."""
-    words = "".join(c for c in " ".join(str(error).split()) if c.isprintable())
-    return redact(words)[:200] or type(error).__name__
+    """An error's message as one short line without control characters and credentials."""
+    message = "".join(c for c in " ".join(str(error).split()) if c.isprintable())
+    return redact(message)[:200] or type(error).__name__

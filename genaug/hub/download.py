@@ -1,4 +1,4 @@
-"""Downloads of single files into the cache: resumed after an interruption, bounded, and checked by size and hash."""
+"""Downloads of single files into the cache: resumed after interruptions, bounded, and verified by size and hash."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,22 +11,25 @@ from huggingface_hub.utils import httpx
 
 from genaug.errors import HubError
 from genaug.hub import cache, client
-from genaug.hub.client import InterruptionError, find_interruption, persistently
 from genaug.hub.explain import explain
 from genaug.hub.pace import TooLongError, TooSlowError
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """What the Hub says of a file: its size, and its sha256 or, for small files, git's sha1 of it."""
+    """The Hub's description of a file: its size, and its sha256 or, for small files, its git sha1."""
 
     size: int | None
     digest: str | None
 
+    def digests(self, sha256: str | None) -> list[str]:
+        """The known hashes of the file, with another ``sha256`` from elsewhere."""
+        return [digest for digest in (self.digest, sha256) if digest is not None]
+
 
 @dataclass(frozen=True)
 class Remote:
-    """A repo at one commit, as the Hub describes it; ``files`` are those that the format names."""
+    """The Hub's description of a repo at one commit; ``files`` are only those of a generator."""
 
     repo: str
     commit: str
@@ -34,94 +37,92 @@ class Remote:
     files: Mapping[str, RemoteFile]
 
 
-def fetch(remote: Remote, repo: str, name: str, limit: int, *, also: str | None = None, force: bool = False) -> Path:
-    """A file's place among the cache's blobs, downloaded if it isn't there whole, and checked.
+def fetch(remote: Remote, repo: str, name: str, limit: int, *, sha256: str | None = None, force: bool = False) -> Path:
+    """The path of a file's blob in the cache, which is downloaded unless it is complete there.
 
-    ``limit`` is how many bytes it may have; ``also`` is a sha256 that it must have besides the Hub's own hash of it.
+    ``limit`` is the maximum size in bytes; ``sha256`` is checked in addition to the Hub's own hash.
     """
     file = remote.files[name]
     if file.size is not None and file.size > limit:
         raise HubError(
-            f"{name} of {repo} has {file.size:,} bytes, more than the {limit:,} that it may have. It wasn't fetched; "
-            "ask the owner to push the generator again, or choose another revision."
+            f"{name} of {repo} has {file.size:,} bytes, but at most {limit:,} are allowed. It wasn't downloaded. Ask "
+            "the owner to push the generator again, or choose another revision."
         )
-    digests = [digest for digest in (file.digest, also) if digest is not None]
-    if digests and not force:
-        place = cache.blob(repo, digests[0])
-        if place.is_file() and _has(place, digests):
-            return place
-    with cache.blank(cache.blob(repo, digests[0] if digests else name)) as part:
-        download(remote, repo, name, part, limit, also=also)
-        place = cache.blob(repo, digests[0] if digests else cache.digest_of(part, ""))
+    digests = file.digests(sha256)
+    place = cache.blob(repo, digests[0] if digests else name)
+    if digests and not force and place.is_file() and _has(place, digests):
+        return place
+    with cache.blank(place) as part:
+        download(remote, repo, name, part, limit, sha256=sha256)
+        if not digests:
+            place = cache.blob(repo, cache.digest_of(part, ""))
         os.replace(part, place)
     return place
 
 
-def download(remote: Remote, repo: str, name: str, part: Path, limit: int, *, also: str | None = None) -> None:
-    """Download a file of a repo to ``part`` and check it; once more where it comes out damaged. Raises ``HubError``."""
+def download(remote: Remote, repo: str, name: str, part: Path, limit: int, *, sha256: str | None = None) -> None:
+    """Download a file of a repo to ``part`` and verify it, twice if it arrives damaged. Raises ``HubError``."""
     file = remote.files[name]
+    digests = file.digests(sha256)
     for _ in range(2):
-        digests = [digest for digest in (file.digest, also) if digest is not None]
         _receive(repo, remote.commit, name, part, file.size, digests, limit)
         if _has(part, digests):
             return
         part.unlink()
     raise HubError(
-        f"{name} of {repo} arrived damaged twice: its hash isn't the one that {constants.ENDPOINT} states. Nothing of "
-        "it was kept. Try again, from another network if it stays."
+        f"{name} of {repo} arrived damaged twice: its hash isn't the one that {constants.ENDPOINT} states. It was "
+        "discarded. Try again; if the problem persists, use another network."
     )
 
 
 def _receive(
     repo: str, commit: str, name: str, part: Path, size: int | None, digests: Sequence[str], limit: int
 ) -> None:
-    """Download into ``part``, from where an interrupted attempt ended.
+    """Download into ``part``, resuming after interruptions.
 
-    An error behind a file's last byte changes nothing about the file: it counts as complete by its size, or, if the
-    server doesn't state that, by its hashes.
+    An error after a file's last byte doesn't matter: the file is complete by its size or, if the server doesn't state
+    the size, by its hashes.
     """
-    url, patience = hf_hub_url(repo, name, revision=commit), client.patience()
+    url = hf_hub_url(repo, name, revision=commit)
+    timeout = min(float(constants.HF_HUB_DOWNLOAD_TIMEOUT), client.SILENCE)
 
     def is_complete() -> bool:
-        if not part.is_file():
-            return False
-        return part.stat().st_size == size if size is not None else bool(digests) and _has(part, digests)
+        if size is not None:
+            return part.is_file() and part.stat().st_size == size
+        return part.is_file() and bool(digests) and _has(part, digests)
 
     def attempt() -> None:
-        if is_complete():
-            return
         try:
             receive()
         except Exception as error:
-            if find_interruption(error) is None or not is_complete():
+            if client.find_interruption(error) is None or not is_complete():
                 raise
         if size is not None and part.stat().st_size < size:
-            raise InterruptionError(f"{name} ended after {part.stat().st_size:,} of {size:,} bytes", heard=True)
+            raise client.InterruptionError(f"{name} ended after {part.stat().st_size:,} of {size:,} bytes", heard=True)
 
     def receive() -> None:
         start = part.stat().st_size if part.exists() else 0
         range_header = {"Range": f"bytes={start}-"} if start else {}
-        with client.answer_to(url, client.headers() | range_header, patience, window=client.SILENCE) as answer:
+        with client.answer_to(url, client.headers() | range_header, timeout, window=client.SILENCE) as answer:
             if answer.status_code == 416 and start:
                 part.unlink()
-                raise InterruptionError("HTTP 416 to the rest of a file", heard=True)
+                raise client.InterruptionError("HTTP 416 for the rest of a file", heard=True)
             client.check_answer(answer)
-            continues = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
-                f"bytes {start}-"
-            )
-            with open(part, "ab" if continues else "wb") as file:
+            content_range = answer.headers.get("Content-Range", "")
+            resumed = answer.status_code == 206 and content_range.startswith(f"bytes {start}-")
+            with open(part, "ab" if resumed else "wb") as file:
                 for chunk in answer.iter_raw():
                     if file.tell() + len(chunk) > limit:
                         raise HubError(
-                            f"{constants.ENDPOINT} sends more for {name} of {repo} than the {limit:,} bytes that it "
-                            "may have. Nothing of it was kept; choose another revision, or ask the owner."
+                            f"{constants.ENDPOINT} sends more than the {limit:,} bytes allowed for {name} of {repo}. "
+                            "It was discarded. Choose another revision, or ask the owner."
                         )
                     file.write(chunk)
 
     try:
-        persistently(attempt, patience)
+        client.persistently(attempt, timeout)
     except (
-        InterruptionError,
+        client.InterruptionError,
         TooSlowError,
         TooLongError,
         HfHubHTTPError,

@@ -1,7 +1,7 @@
-"""The part of a card about what was measured, as tables and for the card's model-index.
+"""The evaluation on a card, as tables and for the card's model-index.
 
-Every aspect has its row, measured or not. What a figure rests on is stated once: for all figures together if they
-agree, else in a numbered list.
+Every aspect has a row, measured or not. The basis of the figures is stated once: for all figures together if it is the
+same, otherwise in a numbered list.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,31 +20,31 @@ _ASPECTS = {
         "kid": "KID (lower is better)",
         "precision": "precision",
         "density": "density",
-        "label_agreement": "samples recognised as the class asked for",
+        "label_agreement": "samples recognized as the requested class",
         "synthetic_only_accuracy": "accuracy of a classifier trained on generated samples alone",
     },
     "diversity": {
         "recall": "recall",
         "coverage": "coverage",
-        "diversity_ratio": "distance within classes, over that of real images",
+        "diversity_ratio": "distance within classes, relative to that of real images",
     },
     "copying": {"copying": "check for copies of training images"},
-    "augmentation gain": {"gain": "gain in a classifier's accuracy from blending samples in"},
+    "augmentation gain": {"gain": "gain in a classifier's accuracy from blending in samples"},
 }
 _DECIDING = {
     "copied": "share of samples that count as copies",
-    "nearest_ratio": "distance to the nearest training image over that to the nearest held-out one (real images: 1)",
+    "nearest_ratio": "distance to the nearest training image, relative to the nearest held-out one (real images: 1)",
 }
 _CLASS_COLUMNS = {
-    "label_agreement": "samples recognised",
+    "label_agreement": "samples recognized",
     "synthetic_only_accuracy": "accuracy, trained on samples alone",
     "diversity_ratio": "distance within the class",
 }
-_REAL_COLUMNS = {  # both compare with the same: a classifier trained on real images, and real images it hasn't seen
-    "label_agreement": "real images recognised",
-    "synthetic_only_accuracy": "real images recognised",
+_REAL_COLUMNS = {  # both refer to a classifier trained on real images, and to other real images
+    "label_agreement": "real images recognized",
+    "synthetic_only_accuracy": "real images recognized",
 }
-_CLASSES = 100  # rows at most
+_CLASSES = 100  # rows, at most
 
 
 @dataclass(frozen=True)
@@ -57,29 +57,35 @@ class _Row:
 
 
 def measured(evaluation: Figures | None, weights: str) -> Part:
-    """The part of the card. Its mark tells of which weights, and of a failed check for copies."""
-    rows = list(_rows(evaluation.metrics if evaluation is not None else {}))
+    """The evaluation as a part of the card. Its mark has the weights' hash, and notes a failed check for copies."""
+    evaluation = evaluation or Figures()
+    rows = list(_rows(evaluation.metrics))
     bases = [row.basis for row in rows if row.value]
     common = [text for text in (bases[0] if bases else ()) if all(text in basis for basis in bases)]
-    own = list(dict.fromkeys(rest for basis in bases if (rest := _joined(basis, common))))
+    own = list(dict.fromkeys(filter(None, (_joined(basis, common) for basis in bases))))
     lines = ["## What was measured", "", "| | measure | generated | real images | basis |", "|---|---|---|---|---|"]
     for row in rows:
         rest = _joined(row.basis, common)
         number = str(own.index(rest) + 1) if row.value and rest else ""
-        cells = (row.aspect, row.label, row.value or "not measured", row.real, number)
-        lines.append("|" + "|".join(f" {text} " if text else " " for text in cells) + "|")
+        lines.append(_line(row.aspect, row.label, row.value or "not measured", row.real, number))
     if common:
         lines += ["", f"Basis of all figures: {cell('; '.join(common))}."]
     if own:
         lines += ["", "Basis by number:", "", *(f"{number}. {cell(text)}" for number, text in enumerate(own, 1))]
-    if evaluation is not None:
-        for name, figure in evaluation.metrics.items():
-            if figure.rule:
-                check = "check for copies" if name == "copying" else cell(name.replace("_", " "))
-                lines += ["", f"The {check} {cell(figure.rule, 1000)}."]
-        lines += _class_table(evaluation)
-    copies = {"copies": "1"} if evaluation is not None and evaluation.copying_failed else {}
-    return Part("figures", "\n".join(lines), {"weights": weights, **copies})
+    for name, figure in evaluation.metrics.items():
+        if figure.rule:
+            check = "check for copies" if name == "copying" else _title(name)
+            lines += ["", f"The {check} {cell(figure.rule, 1000)}."]
+    copies = {"copies": "1"} if evaluation.copying_failed else {}
+    return Part("figures", "\n".join([*lines, *_class_table(evaluation)]), {"weights": weights, **copies})
+
+
+def _line(*cells: str) -> str:
+    return "|" + "|".join(f" {text} " if text else " " for text in cells) + "|"
+
+
+def _title(name: str) -> str:
+    return cell(name.replace("_", " "))
 
 
 def _rows(metrics: Mapping[str, Figure]) -> Iterator[_Row]:
@@ -89,7 +95,7 @@ def _rows(metrics: Mapping[str, Figure]) -> Iterator[_Row]:
         if aspect == "copying":
             names += [name for name in others if name not in names and is_about_copying(name)]
         for name in names:
-            yield from _rows_of(aspect, labels.get(name) or cell(name.replace("_", " ")), others.pop(name))
+            yield from _rows_of(aspect, labels.get(name) or _title(name), others.pop(name))
         if not names:
             yield _Row(aspect, "", "", "", ())
     for name, figure in others.items():
@@ -98,16 +104,15 @@ def _rows(metrics: Mapping[str, Figure]) -> Iterator[_Row]:
 
 def _rows_of(aspect: str, label: str, figure: Figure) -> Iterator[_Row]:
     deciding = list(_deciding(figure)) if aspect == "copying" else []
-    shown = figure if not deciding or figure.passed is None else figure.model_copy(update={"value": None})
+    value = _value(figure, verdict_only=bool(deciding) and figure.passed is not None)
     real = "" if figure.reference is None else f"{figure.reference:.4g}"
-    yield _Row(aspect, label, _value(shown), real, _basis(figure))
-    for name, value in deciding:
-        label = _DECIDING.get(name) or cell(name.replace("_", " "))
-        yield _Row(aspect, label, value, "", _basis(figure))
+    yield _Row(aspect, label, value, real, _basis(figure))
+    for name, number in deciding:
+        yield _Row(aspect, _DECIDING.get(name) or _title(name), number, "", _basis(figure))
 
 
 def _deciding(figure: Figure) -> Iterator[tuple[str, str]]:
-    """The numbers that decide a check, not the statistic that it is named by: shares and ratios with an interval."""
+    """The numbers that decide a check, with their intervals, rather than the statistic that it is named after."""
     details = figure.details
     for name, number in details.items():
         low, high = details.get(f"{name}_low"), details.get(f"{name}_high")
@@ -117,11 +122,11 @@ def _deciding(figure: Figure) -> Iterator[tuple[str, str]]:
             yield name, f"{number:.4g}"
 
 
-def _value(figure: Figure) -> str:
+def _value(figure: Figure, verdict_only: bool) -> str:
     parts = []
     if figure.passed is not None:
         parts.append("passed" if figure.passed else "**failed**")
-    if figure.value is not None:
+    if figure.value is not None and not verdict_only:
         spread = "" if figure.uncertainty is None else f" ± {figure.uncertainty:.3g}"
         if figure.low is not None and figure.high is not None:
             spread += f" ({figure.low:.4g} to {figure.high:.4g})"
@@ -137,7 +142,7 @@ def _basis(figure: Figure) -> tuple[str, ...]:
         f"against {' '.join(filter(None, (figure.dataset, figure.split)))}" if figure.dataset else None,
         figure.note,
     )
-    return tuple(part for part in parts if part)
+    return tuple(filter(None, parts))
 
 
 def _joined(basis: Iterable[str], common: Iterable[str]) -> str:
@@ -145,37 +150,35 @@ def _joined(basis: Iterable[str], common: Iterable[str]) -> str:
 
 
 def _class_table(evaluation: Figures) -> list[str]:
-    """Results of each class, with those of real images beside them where there are any."""
+    """The figures per class, followed by those of real images if there are any."""
     classes = evaluation.per_class
-    names = list(dict.fromkeys(name for figures in classes.values() for name in figures))
-    names.sort(key=lambda name: list(_CLASS_COLUMNS).index(name) if name in _CLASS_COLUMNS else len(_CLASS_COLUMNS))
+    others = dict.fromkeys(name for figures in classes.values() for name in figures)
     columns: dict[str, dict[str, float | None]] = {}
-    for name in names:
-        label = _CLASS_COLUMNS.get(name) or cell(name.replace("_", " "))
-        columns[label] = {called: figures[name].value for called, figures in classes.items() if name in figures}
-        references = {called: figures[name].reference for called, figures in classes.items() if name in figures}
+    for name in [name for name in {**_CLASS_COLUMNS, **others} if name in others]:
+        label = _CLASS_COLUMNS.get(name) or _title(name)
+        columns[label] = {cls: figures[name].value for cls, figures in classes.items() if name in figures}
+        references = {cls: figures[name].reference for cls, figures in classes.items() if name in figures}
         if any(value is not None for value in references.values()):
             columns.setdefault(_REAL_COLUMNS.get(name) or f"{label}, real images", references)
     if not columns:
         return []
-    lines = ["", "### Each class", "", f"| class | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for called in list(classes)[:_CLASSES]:
-        values = [column.get(called) for column in columns.values()]
-        cells = (cell(called), *("" if value is None else f"{value:.3f}" for value in values))
-        lines.append("|" + "|".join(f" {text} " if text else " " for text in cells) + "|")
+    lines = ["", "### Per class", "", f"| class | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for cls in list(classes)[:_CLASSES]:
+        values = [column.get(cls) for column in columns.values()]
+        lines.append(_line(cell(cls), *("" if value is None else f"{value:.3f}" for value in values)))
     if len(classes) > _CLASSES:
         lines += ["", f"{len(classes) - _CLASSES} more classes were measured."]
     return lines
 
 
 def results(evaluation: Figures | None, task: str, data: str) -> list[EvalResult]:
-    """The figures that are numbers, for the card's model-index; ``data`` is the name of the training data.
+    """The numeric figures for the card's model-index; ``data`` is the name of the training data.
 
-    Of a check for copies these are the numbers that decide it. Features are named in the text alone.
+    A check for copies has the numbers that decide it. Features are named only in the text.
     """
     labels = {name: label for names in _ASPECTS.values() for name, label in names.items()} | _DECIDING
     entries = []
-    for name, figure in (evaluation.metrics if evaluation is not None else {}).items():
+    for name, figure in ({} if evaluation is None else evaluation.metrics).items():
         details = figure.details if figure.passed is not None and is_about_copying(name) else {}
         numbers = {key: details[key] for key, _ in _deciding(figure)} if details else {}
         if not numbers and figure.value is not None:

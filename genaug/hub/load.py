@@ -1,4 +1,4 @@
-"""``genaug.load``: a source from a folder, from the Hub, or by a scheme that a plugin registered."""
+"""``genaug.load``: a source from a folder, from the Hub, or from a scheme that a plugin registers."""
 
 import re
 from pathlib import Path
@@ -16,23 +16,24 @@ from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
 from genaug.sources.source import check_source
 
-_SCHEME = re.compile(r"[a-z][a-z0-9_-]+")  # a single letter may be a drive
+_SCHEME = re.compile(r"[a-z][a-z0-9_-]+")  # a single letter can be a drive
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
 def load(
     where: str | Path, *, revision: str | None = None, device: str | torch.device | None = None, **options: Any
 ) -> Generator | Any:
-    """Load a generator from a local folder that ``save`` or ``fit`` wrote, or from the Hub; on the GPU if there is one.
+    """Load a generator from a local folder written by ``save`` or ``fit``, or from the Hub.
 
-    ``where`` is a folder, or a Hub id "owner/name" if no such folder exists. ``revision`` is a branch, a tag or a
-    commit's hash on the Hub. A generator that was loaded before comes from huggingface_hub's cache, also if the Hub
-    can't be reached (with a ``HubWarning``) or HF_HUB_OFFLINE=1 is set. Returns a ``Generator``.
+    ``where`` is a folder, or a Hub id "owner/name" if no such folder exists. ``revision`` is a branch, a tag or the
+    hash of a commit on the Hub. A generator that was loaded before comes from huggingface_hub's cache, even if the Hub
+    can't be reached (with a ``HubWarning``) or HF_HUB_OFFLINE=1 is set. ``device`` is the GPU by default if there is
+    one, otherwise the CPU. Returns a ``Generator``.
 
-    "SCHEME:REST", with a scheme that an installed plugin registered, returns the source that the plugin makes of REST;
-    ``revision`` and ``options`` are handed to it.
+    "SCHEME:REST", with the scheme of an installed plugin, returns the plugin's source for REST; ``revision`` and
+    ``options`` are passed to the plugin.
 
-    Nothing is unpickled and no code that came with the weights is run. Raises ``FormatError`` for a damaged,
+    Nothing is unpickled, and no code that comes with the weights is run. Raises ``FormatError`` for a damaged,
     truncated or foreign folder, ``ReadError`` for one that can't be read, ``PluginError`` if the backend isn't
     installed or is too old (saying what to install), ``HubError`` if no complete copy is available from the Hub.
     """
@@ -41,7 +42,7 @@ def load(
     if colon and isinstance(where, str) and _SCHEME.fullmatch(scheme) and not folder.exists():
         return _from_plugin(scheme, rest, device, options if revision is None else {**options, "revision": revision})
     if options:
-        raise InputError(f"load has no option {next(iter(options))!r} for a folder or a Hub id.")
+        raise InputError(f"load has no option {next(iter(options))!r} for a folder or a Hub id. Leave it out.")
     with reading_from(folder):
         local = folder.exists() or isinstance(where, Path) or not _HUB_ID.fullmatch(where)
         if local and not folder.is_dir():
@@ -50,7 +51,7 @@ def load(
                 f"{WEIGHTS_FILE}, or a Hub id (owner/name)."
             )
     if local and revision is not None:
-        raise InputError(f"{where} is a local folder, and revision= is for the Hub. Leave it out.")
+        raise InputError(f"{where} is a local folder, but revision= is for the Hub. Leave it out.")
     if local:
         generator = load_folder(folder, device)
         generator.folder = folder
@@ -59,22 +60,22 @@ def load(
         folder = pull(str(where), revision)
     except NotOnHubError as error:
         raise NotOnHubError(f"there is no folder {where} here, and {error}") from error
-    again = f"`genaug pull {where} --force` downloads it again; if that doesn't help, its owner has to push it again."
-    with credentials_redacted():  # the files are text from a server too
-        return load_folder(folder, device, again)
+    remedy = f"`genaug pull {where} --force` downloads it again; if that doesn't help, its owner has to push it again."
+    with credentials_redacted():  # the files come from a server too
+        return load_folder(folder, device, remedy)
 
 
 def _from_plugin(scheme: str, rest: str, device: str | torch.device | None, options: dict[str, Any]) -> Any:
-    known = discover().sources
-    if scheme not in known:
-        installed = ", ".join(f"{name}:…" for name in known) or "none"
+    schemes = discover().sources
+    if scheme not in schemes:
+        installed = ", ".join(f"{name}:…" for name in schemes) or "none"
         raise PluginError(
-            f"there is no folder {scheme}:{rest} here, and no plugin for sources {scheme}:… is installed (installed: "
+            f"there is no folder {scheme}:{rest} here, and no plugin for {scheme}:… is installed (installed: "
             f"{installed}). Expected a folder, a Hub id (owner/name), or one of these."
         )
     try:
-        source = function_of(known[scheme])(rest, device=device, **options)
+        source = function_of(schemes[scheme])(rest, device=device, **options)
     except TypeError as error:
-        raise InputError(f"{scheme}:… doesn't take these options: {error}.") from error
+        raise InputError(f"{scheme}:… doesn't accept these options: {error}.") from error
     check_source(source)
     return source

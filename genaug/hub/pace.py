@@ -1,42 +1,43 @@
-"""A bound on transfers as a whole: each window of time has to move a least number of bytes, or we give up.
+"""A minimum rate for transfers: they are aborted if a window of time has too few bytes.
 
-A timeout bounds the wait for the next byte only: a server that sends one now and then would hold us for ever.
+A timeout bounds only the wait for the next byte, so a server that sends one now and then could block us forever.
 """
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from threading import Thread
 from typing import Any
 
 from huggingface_hub.utils import httpx
 
 LEAST_RATE = 1000  # bytes per second, on average over a window
-_CHUNK = 2**16  # bytes; a part of a request that counts as sent once the next one is asked for
-_GRACE = 1.0  # seconds, so that the timeout of a silent connection comes first, which says more
+_CHUNK = 2**16  # bytes; a chunk of a request counts as sent once the next one is requested
+_GRACE = 1.0  # seconds, so that a silent connection ends with its timeout, which says more
 
 
 class TooSlowError(Exception):
-    """A transfer that moved fewer bytes in a window than ``LEAST_RATE`` asks for."""
+    """A transfer had fewer bytes in a window than ``LEAST_RATE`` requires."""
 
 
 class TooLongError(Exception):
-    """An answer of more bytes than it may have, or behind more redirects."""
+    """An answer has too many bytes or redirects."""
 
 
 class Pace:
-    """Counts the bytes of one transfer, in windows of ``window`` seconds."""
+    """Counts the bytes of a transfer in windows of ``window`` seconds."""
 
     def __init__(self, window: float) -> None:
         self.window = window
         self._bytes, self._start = 0, time.monotonic()
 
     def add(self, count: int) -> None:
-        """Count bytes that were moved. Raises ``TooSlowError`` at the end of a window with too few of them."""
+        """Count transferred bytes. Raises ``TooSlowError`` at the end of a window with too few of them."""
         self._bytes += count
         self.check()
 
     def check(self) -> None:
-        """Raise ``TooSlowError`` if a window is over and moved too few bytes."""
+        """Raise ``TooSlowError`` if a window is over and had too few bytes."""
         if self.remaining() > 0:
             return
         if self._bytes < LEAST_RATE * self.window:
@@ -50,7 +51,7 @@ class Pace:
 
 
 class PacedStream(httpx.SyncByteStream):
-    """The body of a request or a response: its bytes count, and it has at most ``limit`` of them."""
+    """The body of a request or response, whose bytes are counted and limited to ``limit``."""
 
     def __init__(self, stream: Any, pace: Pace, limit: int | None = None) -> None:
         self._stream, self._pace, self.limit = stream, pace, limit
@@ -71,42 +72,37 @@ class PacedStream(httpx.SyncByteStream):
 
 
 def paced_send(send: Callable[..., Any], request: Any, window: float, limit: int | None = None, **options: Any) -> Any:
-    """The streaming response that a client's ``send`` gives, with a bound on its duration and on the answer's size.
+    """The streaming response from a client's ``send``, with a minimum rate and a maximum size.
 
     Raises ``TooSlowError`` here and while the answer is read, and ``TooLongError`` for an answer of more than ``limit``
     bytes.
     """
     pace = Pace(window)
     request.stream = PacedStream(request.stream, pace)
-    response = _watched(lambda: send(request, **{**options, "stream": True}), pace)
+    response = _call_in_thread(lambda: send(request, **{**options, "stream": True}), pace)
     response.stream = PacedStream(response.stream, pace, limit)
     return response
 
 
-def _watched(call: Callable[[], Any], pace: Pace) -> Any:
-    """What ``call`` returns. It runs in a thread, since nothing else ends the reading of headers that come in drips."""
-    results: list[Any] = []
-    errors: list[BaseException] = []
+def _call_in_thread(call: Callable[[], Any], pace: Pace) -> Any:
+    """The result of ``call``, which runs in a thread, since nothing else can abort reading headers that trickle in."""
+    future: Future[Any] = Future()
     abandoned = False
 
     def work() -> None:
         try:
-            results.append(call())
+            response = call()
             if abandoned:
-                results[0].close()
+                response.close()
+            future.set_result(response)
         except BaseException as error:
-            errors.append(error)
+            future.set_exception(error)
 
-    thread = Thread(target=work, daemon=True)
-    thread.start()
+    Thread(target=work, daemon=True).start()
     try:
-        while thread.is_alive():
-            thread.join(max(pace.remaining(), 0.0) + _GRACE)
-            if thread.is_alive():
-                pace.check()
+        while not wait([future], max(pace.remaining(), 0.0) + _GRACE).done:
+            pace.check()
     except BaseException:
         abandoned = True
         raise
-    if errors:
-        raise errors[0]
-    return results[0]
+    return future.result()

@@ -1,4 +1,4 @@
-"""Credentials kept out of messages: a server has the token that it was sent, and may repeat it in any text."""
+"""Redaction of credentials in messages: a server knows the token that it was sent, and may repeat it in any text."""
 
 import re
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ _CREDENTIALS = (
     (re.compile(r"\b(hf|api_org)_[A-Za-z0-9]{20,}"), _REDACTED),  # tokens of other accounts
     (re.compile(rf"(?i)(\bauthorization[\s\"':=]{{1,5}})((basic|bearer|token)\s+)?{_VALUE}"), rf"\1{_REDACTED}"),
     (re.compile(rf"(?i)(\bbearer\s+)(?=\S*[\d_]){_VALUE}"), rf"\1{_REDACTED}"),
-    (re.compile(r"(\w://)[^/\s@]+@"), rf"\1{_REDACTED}@"),  # of an HF_ENDPOINT or a proxy
+    (re.compile(r"(\w://)[^/\s@]+@"), rf"\1{_REDACTED}@"),  # in the URL of an HF_ENDPOINT or a proxy
 )
 
 
 def redact(text: str) -> str:
-    """The text without the user's token (or a part that begins with its first 8 characters) and other credentials."""
+    """The text without credentials, such as the user's token or anything that begins with its first 8 characters."""
     token = get_token()
     if token and len(token) >= 4:
         text = re.sub(re.escape(token[:8]) + f"({_VALUE})?", _REDACTED, text)
@@ -28,7 +28,7 @@ def redact(text: str) -> str:
 
 @contextmanager
 def credentials_redacted() -> Iterator[None]:
-    """Redact the errors that leave the block, and those that they were raised from, which a traceback prints too."""
+    """Redact errors raised in the block, and the errors that they were raised from, which a traceback prints too."""
     try:
         yield
     except Exception as error:
@@ -44,13 +44,13 @@ def _redact_chain(error: BaseException) -> None:
         visited.add(id(current))
         _redact_error(current)
         if any(related is not None and _redact_error(related) for related in (current.__cause__, current.__context__)):
-            current.__cause__ = current.__context__ = None  # its text can't be changed, so it isn't shown
+            current.__cause__ = current.__context__ = None  # the text can't be changed, so it is hidden
             current.__suppress_context__ = True
         pending += [e for e in (current.__cause__, current.__context__) if e is not None and id(e) not in visited]
 
 
 def _redact_error(error: BaseException) -> bool:
-    """Redact an error's message; returns whether credentials are still in it."""
+    """Redact an error's message. Returns whether it still contains credentials."""
     if redact(str(error)) != str(error):
         error.args = tuple(redact(part) if isinstance(part, str) else part for part in error.args)
     if isinstance(getattr(error, "server_message", None), str):

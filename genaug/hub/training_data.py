@@ -1,4 +1,4 @@
-"""What a card says about the data that a generator was trained on: name, link and licence."""
+"""The training data on a generator's card: name, link and license."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ _UNSPECIFIC = {
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A data set's name, its URL and its licence, each as its publisher states it; None if that isn't known."""
+    """A dataset's name, URL and license as its publisher states them; None if unknown."""
 
     name: str | None = None
     url: str | None = None
@@ -34,7 +34,7 @@ class TrainingData:
 
     @property
     def hub_id(self) -> str | None:
-        """The data set's id on the Hub, if the link is to there."""
+        """The dataset's id on the Hub, if the URL is there."""
         path = (self.url or "").partition(_HUB)[2].rstrip("/")
         return path if _HUB_ID.fullmatch(path) else None
 
@@ -43,8 +43,8 @@ class TrainingData:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-# By the name of torchvision's class, or of the embedded digits, in lower case. Licences are those that the publishers
-# of the data state; there is none for a data set whose publisher states none.
+# By the lower-case name of torchvision's class, or of the embedded digits. Licenses are those that the publishers
+# state, and None if they state none.
 _KNOWN = {
     "cifar10": TrainingData("CIFAR-10", f"{_HUB}uoft-cs/cifar10"),
     "cifar100": TrainingData("CIFAR-100", f"{_HUB}uoft-cs/cifar100"),
@@ -62,27 +62,27 @@ _KNOWN = {
 
 
 def known_data(name: Any) -> TrainingData:
-    """What is known of a data set by its name in a run's record or in ``--data``, such as "torchvision:MNIST"."""
+    """The known facts about a dataset, by its name in a run's record or in ``--data``, such as "torchvision:MNIST"."""
     if not isinstance(name, str) or name.lower() in _UNSPECIFIC:
         return TrainingData()
     return _KNOWN.get(name.rpartition(":")[2].lower()) or TrainingData(" ".join(name.split())[:200] or None)
 
 
 def check_training_data(name: Any = None, url: Any = None, license: Any = None) -> TrainingData:
-    """What somebody states about a data set. ``url`` is a URL, or the id "owner/name" of a data set on the Hub.
+    """A user's statements about a dataset. ``url`` is a URL, or the id "owner/name" of a dataset on the Hub.
 
-    Raises ``InputError`` for anything else, for text that isn't one line, and for a licence such as "unknown".
+    Raises ``InputError`` for anything else, for text that isn't one line, and for a license such as "unknown".
     """
-    for what, value, limit in (("name", name, 200), ("URL", url, 500), ("licence", license, 100)):
+    for what, value, limit in (("name", name, 200), ("URL", url, 500), ("license", license, 100)):
         if value is not None and not (
             isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= limit
         ):
             raise InputError(
-                f"{str(value)[:100]!r} is not a data set's {what}. Expected one line of 1 to {limit} characters."
+                f"{str(value)[:100]!r} is not a dataset's {what}. Expected one line of 1 to {limit} characters."
             )
     if license is not None and license.strip().lower() in _NOT_STATED:
         raise InputError(
-            f"{license!r} states no licence of a data set. Expected its name, such as 'cc-by-4.0'; leave it out if "
+            f"{license!r} is not the license of a dataset. Expected its name, such as 'cc-by-4.0'; leave it out if "
             "there is none, and the card says so."
         )
     return TrainingData(
@@ -102,16 +102,17 @@ def _checked_url(url: str) -> str:
         valid = False
     if not valid or not url.isascii() or re.search(r"[\s<>\"\\^`{|}]", url):
         raise InputError(
-            f"{url!r} is not a link to a data set. Expected a URL that begins with https://, or the id of a data set "
-            "on the Hub (owner/name)."
+            f"{url!r} is not a link to a dataset. Expected a URL that begins with https://, or the id of a dataset on "
+            "the Hub (owner/name)."
         )
     return url
 
 
 def parse_training_data(content: Any, where: str) -> TrainingData:
-    """What a card's metadata or a training record says; other people's entries of another form say nothing.
+    """The statements in a card's metadata or a training record; entries of another form, not written by genaug, are
+    ignored.
 
-    Raises ``InputError`` for values that can't be used.
+    Raises ``InputError`` for invalid values.
     """
     if not isinstance(content, Mapping):
         return TrainingData()
@@ -122,7 +123,7 @@ def parse_training_data(content: Any, where: str) -> TrainingData:
 
 
 def merged(sources: Iterable[TrainingData]) -> TrainingData:
-    """What the sources say together: the first that states a field decides, unless it speaks of another data set."""
+    """The combined statements of the sources: the first that states a field decides, except about another dataset."""
     result = TrainingData()
     for source in sources:
         if result.name and source.name and result.name.casefold() != source.name.casefold():

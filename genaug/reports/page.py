@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: no script, no font, no address."""
+"""A report as one self-contained HTML file, without scripts, fonts or links to other files."""
 
 import base64
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from genaug.reports.sheet import encode_png
 
 
 def page(title: str, *sections: str) -> str:
-    """The whole document. ``sections`` are HTML already; the title is escaped."""
+    """The complete document. ``sections`` are HTML; the title is plain text."""
     style = (files("genaug.studies") / "page.css").read_text(encoding="utf-8")
     return "\n".join(
         [
@@ -39,14 +39,14 @@ def figure(content: str, caption: str) -> str:
 
 
 def picture(image: Image.Image, alt: str) -> str:
-    """An image as PNG inside the page."""
+    """An image embedded in the page as PNG."""
     data = base64.b64encode(encode_png(image)).decode("ascii")
     size = f'width="{image.width}" height="{image.height}"'
     return f'<img alt="{in_html(alt)}" {size} src="data:image/png;base64,{data}">'
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], highlight: Sequence[bool] = ()) -> str:
-    """The first column names the row. A cell's second line, after a newline, is set smaller."""
+    """A table whose first column names the rows. The second line of a cell, after a newline, is smaller."""
     lines = [
         '<div class="wide"><table>',
         "<thead><tr>",
@@ -63,11 +63,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], highlight: Sequenc
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    """A share in [0, 1] as a percentage."""
+    return f"{100 * share:.1f}%"
 
 
 def points(share: float) -> str:
-    """A difference of shares in percentage points, with its sign."""
+    """A difference of shares in percentage points, with a sign."""
     return f"{100 * share:+.1f}".replace("-", "−")
 
 
@@ -76,7 +77,7 @@ def code(text: str) -> str:
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
-    """Names and values, as a list of definitions."""
+    """Names and values as a description list."""
     return "<dl>\n" + "\n".join(f"<div><dt>{in_html(k)}</dt><dd>{in_html(v)}</dd></div>" for k, v in pairs) + "\n</dl>"
 
 

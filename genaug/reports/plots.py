@@ -1,4 +1,4 @@
-"""Plots as inline SVG: they take the page's colours, light or dark, and need no file and no script."""
+"""Plots as inline SVG, in the page's light or dark colors, without files or scripts."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ _WIDTH, _SIDE, _ROW, _AXIS = 480, 16, 54, 34
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a dot plot: a value for each seed, their mean, and a band from ``low`` to ``high`` around it."""
+    """One row of a dot plot: a value per seed, their mean, a band from ``low`` to ``high``, and the result as text."""
 
     label: str
     values: Sequence[float]
@@ -30,19 +30,19 @@ def percent_row(
     told: str,
     highlight: bool,
 ) -> Row:
-    """A row in percent, or in percentage points, of shares."""
+    """A row of shares in [0, 1], converted to percent or percentage points."""
     low, high = (None if bound is None else 100 * bound for bound in band)
     return Row(label, [100 * share for share in shares], 100 * mean, low, high, told, highlight)
 
 
 def dot_plot(rows: Sequence[Row], *, axis: str, alt: str, zero: bool = False) -> str:
-    """An SVG with a row for each arm: every seed's dot, the mean's tick and the band. ``zero`` draws a line at 0."""
-    low, high = _extent(rows, zero)
-    ticks = nice_ticks(low, high)
-    low, high = min(low, ticks[0]), max(high, ticks[-1])
+    """An SVG with one row per arm: a dot per seed, a tick at the mean, and the band. ``zero`` draws a line at 0."""
+    values = [v for row in rows for v in (*row.values, row.mean, row.low, row.high) if v is not None]
+    values += [0.0] if zero else []
+    ticks = nice_ticks(min(values), max(values))
 
     def x(value: float) -> float:
-        return _SIDE + (value - low) / (high - low) * (_WIDTH - 2 * _SIDE)
+        return _SIDE + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (_WIDTH - 2 * _SIDE)
 
     bottom = len(rows) * _ROW + 6
     parts = [
@@ -61,9 +61,10 @@ def dot_plot(rows: Sequence[Row], *, axis: str, alt: str, zero: bool = False) ->
 
 @dataclass(frozen=True)
 class Curve:
-    """A line through (x, y) points; ``kind`` is a CSS class of the page.
+    """A line through the (x, y) points ``at``; ``kind`` is a CSS class of the page.
 
-    One point is drawn as a level line, and that of a ``baseline`` holds for every x: it adds none to the axis.
+    A single point is drawn as a horizontal line. The point of a ``baseline`` applies to every x, so its x isn't marked
+    on the axis.
     """
 
     label: str
@@ -73,14 +74,14 @@ class Curve:
 
 
 def line_plot(curves: Sequence[Curve], *, x_axis: str, y_axis: str, alt: str) -> str:
-    """An SVG of curves over a common axis, with a legend below."""
+    """An SVG of curves over common axes, with a legend below."""
     xs = sorted({x for curve in curves if not curve.baseline for x, _ in curve.at}) or [0.0]
     ys = nice_ticks(min(y for c in curves for _, y in c.at), max(y for c in curves for _, y in c.at))
     left, top, bottom, pad = 52, 12, 236, 24
     span_x, span_y = xs[-1] - xs[0], ys[-1] - ys[0]
 
     def place(x: float, y: float) -> tuple[float, float]:
-        share = (x - xs[0]) / span_x if span_x else 0.5  # a single x stands in the middle
+        share = (x - xs[0]) / span_x if span_x else 0.5  # a single x is centered
         across = left + pad + share * (_WIDTH - _SIDE - left - 2 * pad)
         return across, bottom - (y - ys[0]) / span_y * (bottom - top)
 
@@ -96,19 +97,19 @@ def line_plot(curves: Sequence[Curve], *, x_axis: str, y_axis: str, alt: str) ->
     parts += [f'<text class="tick" x="{place(x, ys[0])[0]:.1f}" y="{bottom + 15}">{x:g}</text>' for x in xs]
     parts.append(f'<text class="axis" x="{_WIDTH / 2}" y="{bottom + 32}">{in_html(f"{x_axis} · {y_axis}")}</text>')
     for number, curve in enumerate(curves):
-        at = [place(x, y) for x, y in curve.at]
-        line = at if len(at) > 1 else [(left, at[0][1]), (_WIDTH - _SIDE, at[0][1])]
+        dots = [place(x, y) for x, y in curve.at]
+        line = dots if len(dots) > 1 else [(left, dots[0][1]), (_WIDTH - _SIDE, dots[0][1])]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
         key = bottom + 52 + 18 * number
         parts += [f'<g class="curve {curve.kind}">', f'<polyline points="{points}"/>']
-        parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>' for x, y in at if not curve.baseline]
+        parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>' for x, y in dots if not curve.baseline]
         parts.append(f'<polyline points="{left},{key - 4} {left + 30},{key - 4}"/>')
         parts.append(f'<text x="{left + 40}" y="{key}">{in_html(curve.label)}</text></g>')
     return "\n".join([*parts, "</svg>"])
 
 
 def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers 1, 2 or 5 times a power of ten apart, that cover [low, high]."""
+    """Round numbers that cover [low, high], about ``about`` of them, spaced by 1, 2 or 5 times a power of ten."""
     span = max(high - low, 1e-9)
     power = 10 ** math.floor(math.log10(span / about))
     step = min((m * power for m in (1, 2, 5, 10)), key=lambda s: abs(span / s - about))
@@ -116,23 +117,15 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [round(i * step, 10) for i in range(first, max(last, first + 1) + 1)]
 
 
-def _extent(rows: Sequence[Row], zero: bool) -> tuple[float, float]:
-    values = [v for row in rows for v in (*row.values, row.mean, row.low, row.high) if v is not None]
-    values += [0.0] if zero else []
-    return min(values), max(values)
-
-
 def _number(value: float, ticks: Sequence[float], signed: bool) -> str:
-    step = ticks[1] - ticks[0]
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    decimals = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9))
     return f"{value:{'+' if signed and value else ''}.{decimals}f}".replace("-", "−")
 
 
 def _row(row: Row, top: int, x: Callable[[float], float]) -> list[str]:
     middle = top + 36
-    kind = "new" if row.highlight else "old"
     parts = [
-        f'<g class="{kind}">',
+        f'<g class="{"new" if row.highlight else "old"}">',
         f'<text class="label" x="{_SIDE}" y="{top + 19}">{in_html(row.label)}</text>',
         f'<text class="told" x="{_WIDTH - _SIDE}" y="{top + 19}">{in_html(row.told)}</text>',
     ]
@@ -141,7 +134,7 @@ def _row(row: Row, top: int, x: Callable[[float], float]) -> list[str]:
         parts.append(f'<rect class="band" x="{left:.1f}" y="{middle - 6}" width="{width:.1f}" height="12" rx="3"/>')
     spread = 8 / max(len(row.values) - 1, 1)
     for index, value in enumerate(row.values):
-        y = middle + (index - (len(row.values) - 1) / 2) * spread  # apart, so that equal values can be told
+        y = middle + (index - (len(row.values) - 1) / 2) * spread  # offset, so that equal values stay visible
         parts.append(f'<circle class="dot" cx="{x(value):.1f}" cy="{y:.1f}" r="3.2"/>')
     mean = x(row.mean)
     parts.append(f'<line class="mean" x1="{mean:.1f}" x2="{mean:.1f}" y1="{middle - 9}" y2="{middle + 9}"/>')

@@ -1,4 +1,4 @@
-"""Sheets of sample images: a PNG with a row for each class and the classes' names beside the rows."""
+"""Sample grids: pictures of many samples, with one row per class and the classes' names beside the rows."""
 
 import io
 import os
@@ -18,14 +18,14 @@ from genaug.modalities.base import Modality
 from genaug.modalities.image import to_pil
 
 _PAPER, _INK, _GAP, _TEXT = (255, 255, 255), (40, 40, 48), 2, 15
-_SMALL, _LARGE = 48, 256  # the side of an image on the sheet, in pixels, is brought between these where it can
+_SMALL, _LARGE = 48, 256  # smallest and largest side of a sample on the grid, in pixels
 _LONGEST_NAME = 24
 _MARK = ("Software", "genaug")
 
 
 @dataclass(frozen=True)
 class Block:
-    """Images side by side on a sheet: uint8 (N, C, H, W), int64 labels (N,) or None, and a heading above them."""
+    """Samples of a grid: uint8 images (N, C, H, W), int64 labels (N,) or None, and a heading above them."""
 
     images: Tensor
     labels: Tensor | None = None
@@ -33,47 +33,45 @@ class Block:
 
 
 def sheet_labels(num_classes: int, columns: int = 10, max_rows: int = 20) -> Tensor:
-    """The labels to ask a source for to fill a sheet: ``columns`` of each class, int64, in order of class.
+    """Labels of the samples that fill a grid: ``columns`` per class, int64, in order of class.
 
-    Where there are more classes than ``max_rows``, that many evenly spaced ones.
+    If there are more than ``max_rows`` classes, they are that many evenly spaced ones.
     """
     rows = min(num_classes, max_rows)
-    classes = torch.arange(rows) * num_classes // max(rows, 1)
-    return classes.repeat_interleave(columns)
+    return (torch.arange(rows) * num_classes // max(rows, 1)).repeat_interleave(columns)
 
 
 def draw_sheet(
     *blocks: Block, classes: Sequence[str] | None = None, columns: int = 10, sample: Modality | None = None
 ) -> Image.Image:
-    """An RGB sheet of one block, or of several side by side, each ``columns`` wide.
+    """An RGB picture of one block, or of several side by side, each with ``columns`` samples per row.
 
-    With labels, each class that occurs in any block has a row with its name (its number, without ``classes``) and
-    shows its first ``columns`` images; without labels the images run on from row to row. Small images are enlarged
-    by a whole number, without smoothing; large ones are reduced. ``sample`` draws samples of another modality.
+    With labels, each class that occurs in any block has a row with its name (its number, without ``classes``) and its
+    first ``columns`` samples; without labels, the samples continue from row to row. Small images are enlarged by an
+    integer factor, without smoothing; large ones are reduced. ``sample`` is the modality, images by default.
 
-    Raises ``InputError`` for images that aren't uint8 (N, C, H, W), and for blocks of which only some have labels.
+    Raises ``InputError`` if images aren't uint8 (N, C, H, W), or if only some of the blocks have labels.
     """
     picture = to_pil if sample is None else sample.picture
     for block in blocks if sample is None else ():
         if block.images.ndim != 4 or block.images.dtype != torch.uint8:
             raise InputError(
-                f"a sheet takes uint8 images (N, C, H, W), got {block.images.dtype} {tuple(block.images.shape)}."
+                f"a sample grid needs uint8 images (N, C, H, W), got {block.images.dtype} {tuple(block.images.shape)}."
             )
     if len({block.labels is None for block in blocks}) > 1:
-        raise InputError("either all blocks of a sheet have labels or none has.")
+        raise InputError("only some blocks of the sample grid have labels. Pass labels for all blocks or for none.")
     rows = sorted({int(label) for block in blocks if block.labels is not None for label in block.labels})
-    labelled = bool(blocks) and blocks[0].labels is not None
-    grids = [_grid(block, rows if labelled else None, columns) for block in blocks]
+    grids = [_grid(block, rows, columns) for block in blocks]
     tile = _tile_size([picture(block.images[0].cpu()).size for block in blocks if len(block.images)])
     names = [_name(row, classes) for row in rows]
-    font = _font(_TEXT)
+    font = _font()
     margin = max((int(font.getlength(name)) for name in names), default=0) + 12 if names else _GAP
     top = _TEXT + 12 if any(block.heading for block in blocks) else _GAP
     step_x, step_y = tile[0] + _GAP, tile[1] + _GAP
-    height = max((len(grid) for grid in grids), default=0)
+    height = max([1, *map(len, grids)])
     between = max(step_x // 3, 8)
     width = margin + len(grids) * columns * step_x + (len(grids) - 1) * between
-    sheet = Image.new("RGB", (width, top + max(height, 1) * step_y), _PAPER)
+    sheet = Image.new("RGB", (width, top + height * step_y), _PAPER)
     pen = ImageDraw.Draw(sheet)
     for row, name in enumerate(names):
         pen.text((margin - 8, top + row * step_y + tile[1] // 2), name, _INK, font, anchor="rm")
@@ -88,7 +86,7 @@ def draw_sheet(
 
 
 def encode_png(image: Image.Image) -> bytes:
-    """A PNG that says that genaug drew it."""
+    """A PNG file marked as drawn by genaug."""
     buffer, info = io.BytesIO(), PngInfo()
     info.add_text(*_MARK)
     image.save(buffer, "PNG", optimize=True, pnginfo=info)
@@ -96,7 +94,7 @@ def encode_png(image: Image.Image) -> bytes:
 
 
 def save_sheet(path: str | Path, sheet: Image.Image) -> None:
-    """Write a sheet as PNG, replacing what was there in one step. Raises ``SaveError`` where writing fails."""
+    """Write a sample grid as PNG, replacing an existing file atomically. Raises ``SaveError`` if writing fails."""
     path = resolve(path)
     with saving_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,17 +111,16 @@ def save_sheet(path: str | Path, sheet: Image.Image) -> None:
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """Raises ``OutputExistsError`` for what a sheet must not replace: anything, or with ``overwrite`` anything but a
-    sheet that genaug drew."""
+    """Raise ``OutputExistsError`` if ``path`` exists, unless it is a sample grid that genaug drew and ``overwrite``."""
     if path.is_dir():
-        raise OutputExistsError(f"{path} is a folder. Choose another name.")
+        raise OutputExistsError(f"{path} is a directory. Choose another name.")
     if os.path.lexists(path) and not overwrite:
         raise OutputExistsError(f"{path} exists. Choose another name or pass --overwrite.")
-    if os.path.lexists(path) and not _is_sheet(path):
-        raise OutputExistsError(f"{path} is no sheet that genaug drew; it is left alone. Choose another name.")
+    if os.path.lexists(path) and not _is_sample_grid(path):
+        raise OutputExistsError(f"{path} isn't a sample grid drawn by genaug; it is left alone. Choose another name.")
 
 
-def _is_sheet(path: Path) -> bool:
+def _is_sample_grid(path: Path) -> bool:
     try:
         with Image.open(path, formats=["PNG"]) as image:
             return image.info.get(_MARK[0]) == _MARK[1]
@@ -131,10 +128,11 @@ def _is_sheet(path: Path) -> bool:
         return False
 
 
-def _grid(block: Block, rows: list[int] | None, columns: int) -> list[list[int]]:
-    """Which image stands where."""
-    if rows is None or block.labels is None:
-        return [list(range(i, min(i + columns, len(block.images)))) for i in range(0, len(block.images), columns)]
+def _grid(block: Block, rows: list[int], columns: int) -> list[list[int]]:
+    """The indices of the images in each row; ``rows`` are the labels, if the block has them."""
+    if block.labels is None:
+        count = len(block.images)
+        return [list(range(count))[start : start + columns] for start in range(0, count, columns)]
     return [torch.nonzero(block.labels.cpu() == row).flatten()[:columns].tolist() for row in rows]
 
 
@@ -144,31 +142,26 @@ def _name(label: int, classes: Sequence[str] | None) -> str:
 
 
 def _tile_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Width and height of a picture on the sheet: those of the largest block's pictures, brought into bounds."""
-    width = max((size[0] for size in sizes), default=1)
-    height = max((size[1] for size in sizes), default=1)
+    """Width and height of every picture on the grid: the largest ones of any block, scaled into bounds."""
+    width, height = (max(sides) for sides in zip(*sizes, (1, 1), strict=True))
     longest = max(width, height)
     if longest <= _LARGE:
-        scale = -(-_SMALL // longest) if longest < _SMALL else 1
+        scale = max(1, -(-_SMALL // longest))
         return width * scale, height * scale
     return max(1, width * _LARGE // longest), max(1, height * _LARGE // longest)
 
 
 def _paste(sheet: Image.Image, picture: Image.Image, tile: tuple[int, int], at: tuple[int, int]) -> None:
-    if picture.size != tile:
-        smaller = picture.width > tile[0] or picture.height > tile[1]
-        picture = picture.resize(tile, Image.Resampling.BOX if smaller else Image.Resampling.NEAREST)
-    if picture.mode in ("LA", "RGBA"):
-        sheet.paste(picture.convert("RGB"), at, picture.getchannel("A"))
-    else:
-        sheet.paste(picture, at)
+    smaller = picture.width > tile[0] or picture.height > tile[1]
+    picture = picture.resize(tile, Image.Resampling.BOX if smaller else Image.Resampling.NEAREST)
+    sheet.paste(picture.convert("RGB"), at, picture.getchannel("A") if "A" in picture.getbands() else None)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu Sans, which matplotlib brings along: it has more scripts than Pillow's own font."""
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """DejaVu Sans from matplotlib, which covers more scripts than Pillow's own font."""
     import matplotlib
 
     try:
-        return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
+        return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", _TEXT)
     except OSError:
-        return ImageFont.load_default(size)
+        return ImageFont.load_default(_TEXT)

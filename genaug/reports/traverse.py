@@ -1,13 +1,12 @@
-"""Sheets over a generator's latents: what each code changes, what a category holds, what lies between two samples.
+"""Sample grids over a generator's latents: the effect of each code and category, and the path between two samples.
 
-The figures of InfoGAN (Chen et al. 2016, figure 2) for any generator, from its spec alone.
+These are the figures of InfoGAN (Chen et al. 2016, figure 2) for any generator, drawn from its spec alone.
 """
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from genaug.artifacts.claims import Claim, claim
 from genaug.backends.latents import Categorical, Normal, Uniform, latent_rows
 from genaug.backends.spec import Spec
+from genaug.checks import as_whole
 from genaug.data.labels import as_labels
 from genaug.errors import InputError
 from genaug.randomness import check_seed
@@ -29,29 +29,25 @@ if TYPE_CHECKING:
 _MOST_AXES = 6  # by default: 15 pairs
 _MOST_CATEGORIES = 20
 _ROWS = 10
-_TAIL = 0.02  # of a normal latent's distribution is left out at either end
+_TAIL = 0.02  # share of a normal latent's distribution that is left out at either end
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One dimension of a normal or uniform latent: ``u1``, or ``z.3`` if the latent has several."""
+    """One dimension of a normal or uniform latent, called ``u1``, or ``z.3`` if the latent has several."""
 
     latent: Normal | Uniform
     dimension: int = 0
 
-    @property
-    def name(self) -> str:
+    def __str__(self) -> str:
         return self.latent.name if self.latent.dimensions == 1 else f"{self.latent.name}.{self.dimension}"
 
     def values(self, steps: int) -> Tensor:
-        """From one end of the prior to the other, (steps,): evenly over [-1, 1], or over a normal's quantiles."""
+        """Values over the prior, shape (steps,): evenly over [-1, 1], or over a normal's quantiles."""
         if isinstance(self.latent, Uniform):
             return torch.linspace(-1, 1, steps)
         quantiles: Tensor = torch.special.ndtri(torch.linspace(_TAIL, 1 - _TAIL, steps))
         return quantiles
-
-    def __str__(self) -> str:
-        return self.name
 
 
 def traverse(
@@ -64,26 +60,27 @@ def traverse(
     steps: int = 10,
     overwrite: bool = False,
 ) -> dict[str, Image.Image]:
-    """Sheets (RGB) by name; see ``Generator.traverse``. With ``out`` all files appear or none."""
+    """RGB sample grids by name; see ``Generator.traverse``. With ``out``, either all files are written or none."""
     if out is None:
         return draw(generator, axes=axes, labels=labels, seed=seed, steps=steps)
     with claim_sheets(out, overwrite) as place:
-        sheets = draw(generator, axes=axes, labels=labels, seed=seed, steps=steps)
-        write(place, sheets)
-    return sheets
+        grids = draw(generator, axes=axes, labels=labels, seed=seed, steps=steps)
+        write(place, grids)
+    return grids
 
 
 def claim_sheets(out: str | Path, overwrite: bool) -> AbstractContextManager[Claim]:
-    """Claim a folder for sheets."""
-    options = "Choose another folder or pass overwrite (--overwrite)."
-    return claim(out, "sheets", replace=overwrite, options=options)
+    """Claim a folder for sample grids."""
+    return claim(
+        out, "sheets", replace=overwrite, options="Choose another folder or pass overwrite=True (--overwrite)."
+    )
 
 
 def write(place: Claim, sheets: Mapping[str, Image.Image]) -> None:
-    """Write sheets as ``NAME.png``, in place of those that were there."""
+    """Write sample grids as ``NAME.png``, replacing earlier ones."""
     with place.filling(keep=False) as new:
-        for name, sheet in sheets.items():
-            (new / f"{name}.png").write_bytes(encode_png(sheet))
+        for name, grid in sheets.items():
+            (new / f"{name}.png").write_bytes(encode_png(grid))
 
 
 def draw(
@@ -94,27 +91,23 @@ def draw(
     seed: int = 0,
     steps: int = 10,
 ) -> dict[str, Image.Image]:
-    """Sheets (RGB) by name."""
+    """RGB sample grids by name; the arguments are those of ``Generator.traverse``."""
     spec = generator.spec
     if not spec.latents:
         raise InputError("this generator has no latents, so there is nothing to traverse. Sample it instead.")
-    if isinstance(steps, bool) or not isinstance(steps, Integral) or not 2 <= steps <= 50:
-        raise InputError(f"steps must be an integer in [2, 50], got {steps!r}.")
-    chosen = _default_axes(spec) if axes is None else _parse_axes(spec, axes)
-    wanted = _wanted_labels(spec, labels)
-    return dict(_sheets(generator, chosen, wanted, check_seed(seed), int(steps)))
+    steps = as_whole(steps, "steps", 2, 50)
+    selection = _default_axes(spec) if axes is None else _parse_axes(spec, axes)
+    return dict(_grids(generator, selection, _labels(spec, labels), check_seed(seed), steps))
 
 
-def _sheets(
+def _grids(
     generator: "Generator", axes: Sequence[Axis], labels: Tensor | None, seed: int, steps: int
 ) -> Iterator[tuple[str, Image.Image]]:
-    spec = generator.spec
     for pair in itertools.combinations(axes, 2) if len(axes) != 1 else [(axes[0],)]:
         name = "_".join(["grid", *map(str, pair)])
         for label in [None] if labels is None else labels.tolist():
-            place = "" if label is None else f"_label_{label}"
-            yield name + place, _grid(generator, pair, seed, steps, label=label)
-    for latent in spec.latents:
+            yield name + ("" if label is None else f"_label_{label}"), _grid(generator, pair, seed, steps, label=label)
+    for latent in generator.spec.latents:
         if isinstance(latent, Categorical):
             for category in sheet_labels(latent.size, 1, _MOST_CATEGORIES).tolist():
                 name = f"category_{latent.name}_{category:0{len(str(latent.size - 1))}d}"
@@ -131,33 +124,26 @@ def _grid(
     label: int | None = None,
     category: tuple[str, int] | None = None,
 ) -> Image.Image:
-    """The first axis across and the second one down; with a single one, a row for each of several samples.
+    """The first axis across and the second one down; with a single axis, one row for each of several samples.
 
     All else is that of sample 0 of the seed, with the uniform latents at 0.
     """
     spec, rows = generator.spec, steps if len(axes) == 1 else 1
-    start = _drawn(spec, seed, torch.arange(rows))
-    if category is not None:
-        start[category[0]] = torch.full((rows,), category[1])
+    latents = _latents(spec, seed, torch.arange(rows).repeat_interleave(steps * steps // rows))
     for latent in spec.latents:
         if isinstance(latent, Uniform):
-            start[latent.name] = torch.zeros(rows, *latent.shape)
-    latents = {name: code.repeat_interleave(steps * steps // rows, dim=0) for name, code in start.items()}
-    across = axes[0]
-    latents[across.latent.name].view(steps * steps, -1)[:, across.dimension] = across.values(steps).repeat(steps)
-    heading = f"{across} across"
-    if len(axes) == 2:
-        down = axes[1]
-        latents[down.latent.name].view(steps * steps, -1)[:, down.dimension] = down.values(steps).repeat_interleave(
-            steps
-        )
-        heading += f", {down} down"
+            latents[latent.name].zero_()
+    heading = ", ".join(f"{axis} {direction}" for axis, direction in zip(axes, ("across", "down"), strict=False))
+    values = axes[0].values(steps).repeat(steps), axes[-1].values(steps).repeat_interleave(steps)
+    for axis, column in zip(axes, values, strict=False):
+        latents[axis.latent.name].view(steps * steps, -1)[:, axis.dimension] = column
     if category is not None:
+        latents[category[0]].fill_(category[1])
         heading = f"{category[0]} = {category[1]}: {heading}"
     if label is not None:
         heading = f"{spec.class_names[label] if spec.class_names else label}: {heading}"
-    wanted = None if label is None else torch.full((steps * steps,), label)
-    images = generator.decode(labels=wanted, **latents)
+    labels = None if label is None else torch.full((steps * steps,), label)
+    images = generator.decode(labels=labels, **latents)
     return draw_sheet(Block(images.cpu(), heading=heading), columns=steps)
 
 
@@ -170,7 +156,7 @@ def _category(
     name: str,
     category: int,
 ) -> Image.Image:
-    """A grid over the first two uniform axes where there are two and no labels; else samples, a row for each label."""
+    """A grid over the first two axes if they are uniform and there are no labels; otherwise samples."""
     if labels is None and len(axes) >= 2 and all(isinstance(axis.latent, Uniform) for axis in axes[:2]):
         return _grid(generator, axes[:2], seed, steps, category=(name, category))
     fixed: dict[str, Any] = {name: category}
@@ -186,37 +172,38 @@ def _category(
 def _interpolation(generator: "Generator", labels: Tensor | None, seed: int, steps: int) -> Image.Image:
     """A row from sample 2r to sample 2r + 1 of the seed: along an arc for normal latents, a line for uniform ones.
 
-    Categories, between which nothing lies, are those of the row's first sample; a row has one label.
+    Categories, which have nothing between them, are those of the row's first sample; a row has one label.
     """
     spec = generator.spec
     rows = _ROWS if labels is None else len(labels)
-    first = _drawn(spec, seed, torch.arange(0, 2 * rows, 2).repeat_interleave(steps))
-    second = _drawn(spec, seed, torch.arange(1, 2 * rows, 2).repeat_interleave(steps))
+    first = _latents(spec, seed, torch.arange(0, 2 * rows, 2).repeat_interleave(steps))
+    second = _latents(spec, seed, torch.arange(1, 2 * rows, 2).repeat_interleave(steps))
     weight = torch.linspace(0, 1, steps).repeat(rows)
     latents: dict[str, Any] = {
         latent.name: latent.between(first[latent.name], second[latent.name], weight) for latent in spec.latents
     }
-    wanted = None if labels is None else labels.repeat_interleave(steps)
-    images = generator.decode(labels=wanted, **latents)
-    block = Block(images.cpu(), wanted, "from one sample to another")
+    labels = None if labels is None else labels.repeat_interleave(steps)
+    images = generator.decode(labels=labels, **latents)
+    block = Block(images.cpu(), labels, "from one sample to another")
     return draw_sheet(block, classes=spec.class_names, columns=steps)
 
 
-def _drawn(spec: Spec, seed: int, indices: Tensor) -> dict[str, Any]:
+def _latents(spec: Spec, seed: int, indices: Tensor) -> dict[str, Any]:
     """The latents of samples ``indices`` of a seed, as ``Generator.sample`` draws them."""
     count = int(indices.max()) + 1
     return {latent.name: latent_rows(latent, seed, 0, count)[indices] for latent in spec.latents}
 
 
 def _default_axes(spec: Spec) -> list[Axis]:
-    """The uniform latents' dimensions; without any, the first two of the normal ones."""
-    for kind, most in ((Uniform, _MOST_AXES), (Normal, 2)):
-        found = [
-            Axis(latent, i) for latent in spec.latents if isinstance(latent, kind) for i in range(latent.dimensions)
-        ]
-        if found:
-            return found[:most]
-    return []
+    """The dimensions of the uniform latents; if there are none, the first two of the normal ones."""
+    axes = [
+        Axis(latent, i)
+        for latent in spec.latents
+        if not isinstance(latent, Categorical)
+        for i in range(latent.dimensions)
+    ]
+    uniform = [axis for axis in axes if isinstance(axis.latent, Uniform)]
+    return uniform[:_MOST_AXES] or axes[:2]
 
 
 def _parse_axes(spec: Spec, names: Sequence[str]) -> list[Axis]:
@@ -225,31 +212,33 @@ def _parse_axes(spec: Spec, names: Sequence[str]) -> list[Axis]:
         raise InputError(f"axes must be a list of names such as ['u1', 'z.3'], got {names!r}.")
     known = {latent.name: latent for latent in spec.latents if not isinstance(latent, Categorical)}
     axes = []
-    for name in names:
-        name = str(name)
+    for name in map(str, names):
         head, dot, tail = name.partition(".")
         if head not in known:
             raise InputError(
-                f"there is no axis {name[:100]!r}. The latents that can be one: {', '.join(known) or 'none'}."
+                f"there is no axis {name[:100]!r}. Expected a dimension of one of these latents: "
+                f"{', '.join(known) or 'none'}."
             )
         size = known[head].dimensions
         if not dot and size > 1:
-            raise InputError(f"latent {head!r} has {size} dimensions. Say which, from {head}.0 to {head}.{size - 1}.")
+            raise InputError(
+                f"latent {head!r} has {size} dimensions. Name one of them, from {head}.0 to {head}.{size - 1}."
+            )
         if dot and not (tail.isdecimal() and len(tail) < 10 and int(tail) < size):
             raise InputError(f"there is no axis {name[:100]!r}: the dimensions of {head!r} go from 0 to {size - 1}.")
         axes.append(Axis(known[head], int(tail or 0)))
     if len(set(axes)) < len(axes):
-        raise InputError(f"the axes {', '.join(map(str, names))} repeat.")
+        raise InputError(f"an axis is repeated in {', '.join(map(str, names))}. Name each axis once.")
     return axes
 
 
-def _wanted_labels(spec: Spec, labels: Sequence[int] | Tensor | None) -> Tensor | None:
-    """The labels to show: by default all, or ten of them where there are more; None for a generator without."""
+def _labels(spec: Spec, labels: Sequence[int] | Tensor | None) -> Tensor | None:
+    """The labels to show: by default all, or ten of them if there are more; None for a generator without classes."""
     if labels is None:
         return sheet_labels(spec.num_classes, 1, _ROWS) if spec.takes_labels else None
     if not spec.takes_labels:
-        raise InputError("this generator takes no labels: it was trained without. Leave labels out.")
-    wanted: Tensor = as_labels(labels).unique()
-    if not len(wanted) or int(wanted.max()) >= spec.num_classes:
-        raise InputError(f"labels must be some of {spec.describe_classes()}, from 0; got {list(labels)}.")
-    return wanted
+        raise InputError("this generator takes no labels, since it was trained without. Leave labels out.")
+    unique: Tensor = as_labels(labels).unique()
+    if not len(unique) or int(unique.max()) >= spec.num_classes:
+        raise InputError(f"labels must be some of {spec.describe_classes()}, counted from 0; got {list(labels)}.")
+    return unique

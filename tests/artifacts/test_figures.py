@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from genaug.artifacts.figures import Evaluation, parse_evaluation, read_evaluation, write_evaluation
+from genaug.artifacts.figures import parse_evaluation, read_evaluation, write_evaluation
 from genaug.errors import FormatError
 
 
@@ -56,7 +56,7 @@ def test_a_gain_that_did_not_pass_is_no_copying():
         ({"metrics": {"Fid!": {"value": 1}}}, "metrics.Fid!"),
         ({"metrics": {f"m{i}": {"value": i} for i in range(300)}}, "metrics"),
         ({"weights_sha256": "abc"}, "weights_sha256"),
-        ([], "the whole"),
+        ([], "the content"),
     ],
 )
 def test_what_is_no_evaluation(folder, content, named):

@@ -46,9 +46,9 @@ def trained(tmp_path_factory):
 def test_help_imports_no_torch(command):
     code = "import sys; from genaug.cli import main; sys.argv = ['genaug', *sys.argv[1:], '--help']\n"
     code += "try: main()\nexcept SystemExit as end: assert not end.code\nassert 'torch' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Usage:" in done.stdout
+    result = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "Usage:" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -62,27 +62,27 @@ def test_every_option_is_explained(command):
         assert getattr(parameter, "help", None), f"--{parameter.name} has no help text"
 
 
-def test_a_run_folder_loads_and_takes_the_backends_options(trained):
+def test_a_run_folder_loads_with_the_options_of_the_backend(trained):
     generator = genaug.load(trained)
     assert generator.config.width == 4
     assert generator.spec.shape == (1, 8, 8)
 
 
-def test_train_from_a_folder_of_pictures(tmp_path):
+def test_train_from_a_folder_of_images(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "train" / name).mkdir(parents=True)
         for i in range(4):
             Image.new("RGB", (9 + i, 12), (i, 0, 0)).save(tmp_path / "train" / name / f"{i}.png")
     data = ["--data", f"folder:{tmp_path}", "--out", tmp_path / "run"]
-    refused = run("train", "cgan", *data, *TINY)
-    assert refused.exit_code == 1
-    assert "--image-size" in refused.output
-    assert "Traceback" not in refused.output
+    result = run("train", "cgan", *data, *TINY)
+    assert result.exit_code == 1
+    assert "--image-size" in result.output
+    assert "Traceback" not in result.output
     assert run("train", "cgan", *data, *TINY, "--image-size", "8").exit_code == 0
     assert genaug.load(tmp_path / "run").spec.class_names == ("cat", "dog")
 
 
-def test_a_run_goes_on_without_any_argument_but_its_folder(tmp_path):
+def test_a_run_is_resumed_by_its_folder_alone(tmp_path):
     out = ["--out", tmp_path / "run"]
     options = [
         "--data",
@@ -103,25 +103,25 @@ def test_a_run_goes_on_without_any_argument_but_its_folder(tmp_path):
     assert json.loads((tmp_path / "run" / "run.json").read_text()) == before
     assert run("train", "--resume", *out, "--steps", "4").exit_code == 0
     assert genaug.load(tmp_path / "run").training["steps"] == 4
-    refused = run("train", "--resume", *out, "--labels-per-class", "2")
-    assert (refused.exit_code, "labels_per_class was 3, now it is 2" in refused.output) == (1, True)
-    refused = run("train", "--resume", *out, "--set", "width=8")
-    assert (refused.exit_code, "config was {'width': 4}, now it is {'width': 8}. Leave" in refused.output) == (1, True)
-    assert "holds no run to go on with" in run("train", "--resume", "--out", tmp_path / "nowhere").output
-    assert "name what to train" in run("train").output
+    result = run("train", "--resume", *out, "--labels-per-class", "2")
+    assert (result.exit_code, "labels_per_class was 3, now it is 2" in result.output) == (1, True)
+    result = run("train", "--resume", *out, "--set", "width=8")
+    assert (result.exit_code, "config was {'width': 4}, now it is {'width': 8}. Leave" in result.output) == (1, True)
+    assert "doesn't contain a run to continue" in run("train", "--resume", "--out", tmp_path / "nowhere").output
+    assert "name the backend to train" in run("train").output
 
 
-def test_a_run_of_a_script_goes_on_with_its_data_named(tmp_path, tiny_config):
+def test_a_run_of_a_script_is_resumed_with_data(tmp_path, tiny_config):
     from genaug.data.datasets import load_data
 
     genaug.fit("cgan", load_data("digits"), out=tmp_path / "run", steps=1, batch_size=4, config=tiny_config)
-    refused = run("train", "--resume", "--out", tmp_path / "run")
-    assert (refused.exit_code, "Pass --data" in refused.output) == (1, True)
+    result = run("train", "--resume", "--out", tmp_path / "run")
+    assert (result.exit_code, "Pass --data" in result.output) == (1, True)
     assert run("train", "--resume", "--out", tmp_path / "run", "--data", "digits", "--steps", "2").exit_code == 0
     assert run("train", "--resume", "--out", tmp_path / "run", "--steps", "3").exit_code == 0
 
 
-def test_a_relative_folder_is_found_again_from_elsewhere(tmp_path, monkeypatch):
+def test_a_relative_folder_is_found_from_another_working_directory(tmp_path, monkeypatch):
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for shade in range(4):
@@ -135,21 +135,21 @@ def test_a_relative_folder_is_found_again_from_elsewhere(tmp_path, monkeypatch):
     assert "photos" not in (tmp_path / "run" / "config.json").read_text(), "a path would be published with the weights"
 
 
-def test_sample_writes_a_sheet_and_refuses_to_replace_it(trained, tmp_path):
-    sheet = tmp_path / "sheet.png"
-    assert run("sample", trained, "--per-class", "3", "--out", sheet).exit_code == 0
-    before = sheet.read_bytes()
-    refused = run("sample", trained, "--n", "5", "--out", sheet)
-    assert refused.exit_code == 1
-    assert "--overwrite" in refused.output
-    assert sheet.read_bytes() == before
-    assert run("sample", trained, "--n", "5", "--out", sheet, "--overwrite").exit_code == 0
-    assert sheet.read_bytes() != before
-    assert Image.open(sheet).format == "PNG"
+def test_sample_writes_a_grid_and_does_not_replace_it(trained, tmp_path):
+    grid = tmp_path / "grid.png"
+    assert run("sample", trained, "--per-class", "3", "--out", grid).exit_code == 0
+    before = grid.read_bytes()
+    result = run("sample", trained, "--n", "5", "--out", grid)
+    assert result.exit_code == 1
+    assert "--overwrite" in result.output
+    assert grid.read_bytes() == before
+    assert run("sample", trained, "--n", "5", "--out", grid, "--overwrite").exit_code == 0
+    assert grid.read_bytes() != before
+    assert Image.open(grid).format == "PNG"
 
 
 def test_sample_writes_class_folders_with_the_generators_own_pixels(trained, tmp_path):
-    out = tmp_path / "made"
+    out = tmp_path / "samples"
     assert run("sample", trained, "--per-class", "2", "--seed", "5", "--out", out, "--device", "cpu").exit_code == 0
     assert sorted(p.name for p in out.iterdir() if p.is_dir()) == list("0123456789")
     labels = [label for label in range(10) for _ in range(2)]
@@ -165,7 +165,7 @@ def test_sample_writes_class_folders_with_the_generators_own_pixels(trained, tmp
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told", "code"),
+    ("arguments", "message", "code"),
     [
         (["train", "nonesuch", "--out", "{tmp}/x"], "nonesuch", 1),
         (["train", "cgan", "--data", "digts", "--out", "{tmp}/x"], "Did you mean 'digits'", 1),
@@ -178,28 +178,28 @@ def test_sample_writes_class_folders_with_the_generators_own_pixels(trained, tmp
         (["sample", "{tmp}", "--n", "1", "--per-class", "1", "--out", "{tmp}/x"], "--per-class", 2),
     ],
 )
-def test_mistakes_end_in_a_sentence(tmp_path, arguments, told, code):
+def test_mistakes_end_in_one_sentence(tmp_path, arguments, message, code):
     result = run(*(argument.format(tmp=tmp_path) for argument in arguments))
     assert result.exit_code == code
-    assert told in result.output
+    assert message in result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "x").exists()
 
 
-def test_settings_are_json_where_they_can_be():
+def test_settings_are_json_if_possible():
     pairs = ["a=1", "b=1e-3", "c=true", "d=hinge", 'e="7"', "f=[1, 2]", "g=x=y", "h="]
     expected = {"a": 1, "b": 1e-3, "c": True, "d": "hinge", "e": "7", "f": [1, 2], "g": "x=y", "h": ""}
     assert parse_settings(pairs) == expected
 
 
-def test_the_demo_refuses_a_folder_in_use_before_it_starts(tmp_path):
+def test_the_demo_rejects_a_folder_in_use_before_it_starts(tmp_path):
     (tmp_path / "file").write_text("")
     result = run("demo", "--out", tmp_path)
     assert result.exit_code == 1
     assert "--overwrite" in result.output
 
 
-def test_the_demo_prints_the_table_and_where_the_report_lies(tmp_path, monkeypatch):
+def test_the_demo_prints_the_table_and_the_path_of_the_report(tmp_path, monkeypatch):
     from genaug.demo import run as demo
 
     tiny = demo.DemoSettings(labels_per_class=1, generator_steps=1, generator_batch_size=4, updates=1, seeds=2)
@@ -208,7 +208,7 @@ def test_the_demo_prints_the_table_and_where_the_report_lies(tmp_path, monkeypat
     assert result.exit_code == 0, result.output
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
     for arm in report["arms"].values():
-        assert f"{100 * arm['mean']:.1f} %" in result.output
+        assert f"{100 * arm['mean']:.1f}%" in result.output
     assert report["verdict"][:30] in result.output
     assert "report.html" in result.output
 
@@ -217,38 +217,38 @@ def test_study_trains_a_backend_and_takes_a_generators_folder(trained, tmp_path)
     tiny = ["--steps", "1", "--set", "width=4", "--set", "max_width=8", "--updates", "2", "--batch-size", "8"]
     few = ["--labels-per-class", "2", "--seeds", "2", "--ratio", "0.5", "--device", "cpu"]
     sources = ["--source", "cgan", "--source", trained, "--out", tmp_path / "study"]
-    done = run("study", "--data", "digits", *sources, *tiny, *few, "--json")
-    assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout.splitlines()[-1])
+    result = run("study", "--data", "digits", *sources, *tiny, *few, "--json")
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout.splitlines()[-1])
     report = genaug.load_study(tmp_path / "study")
-    assert (told["verdict"], told["ratio"], told["source"]) == (report.verdict, report.ratio, report.source)
+    assert (summary["verdict"], summary["ratio"], summary["source"]) == (report.verdict, report.ratio, report.source)
     kinds = report.details["settings"]["sources"]
     assert kinds["cgan"]["steps"] == 1
     assert "pretrained" in kinds["run"]["trained"]
     assert kinds["run"]["saw"] == "20 images"
-    refused = run("study", *sources, *tiny, *few)
-    assert refused.exit_code == 1
-    assert "--resume" in refused.output
-    again = run("study", *sources, *tiny, *few, "--resume")
-    assert again.exit_code == 0, again.output
-    assert "classic + " in again.output
-    assert " ".join(report.sentence.split())[:40] in " ".join(again.output.split())
+    result = run("study", *sources, *tiny, *few)
+    assert result.exit_code == 1
+    assert "--resume" in result.output
+    result = run("study", *sources, *tiny, *few, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "classic + " in result.output
+    assert " ".join(report.sentence.split())[:40] in " ".join(result.output.split())
 
 
-def test_images_made_before_are_studied(tmp_path):
-    made, tiny = tmp_path / "made", ["--updates", "2", "--batch-size", "8", "--device", "cpu"]
-    assert run("sample", "model_cards/digits-cgan", "--per-class", "5", "--out", made).exit_code == 0
+def test_study_of_images_generated_earlier(tmp_path):
+    images, tiny = tmp_path / "images", ["--updates", "2", "--batch-size", "8", "--device", "cpu"]
+    assert run("sample", "model_cards/digits-cgan", "--per-class", "5", "--out", images).exit_code == 0
     few = ["--labels-per-class", "2", "--seeds", "2", "--ratio", "0.5"]
-    done = run("study", "--source", f"folder:{made}", *few, *tiny, "--out", tmp_path / "study")
-    assert done.exit_code == 0, done.output
-    told = genaug.load_study(tmp_path / "study").details["settings"]["sources"]["made"]
-    assert (told["type"], told["saw"]) == ("SamplePool of 50 images", "unknown: it has no record of that")
-    plain = run("study", "--source", made, *few, *tiny, "--out", tmp_path / "other")
-    assert plain.exit_code == 1
-    assert f"say folder:{made}" in plain.output
+    result = run("study", "--source", f"folder:{images}", *few, *tiny, "--out", tmp_path / "study")
+    assert result.exit_code == 0, result.output
+    source = genaug.load_study(tmp_path / "study").details["settings"]["sources"]["images"]
+    assert (source["type"], source["saw"]) == ("SamplePool of 50 images", "unknown: it has no record of that")
+    result = run("study", "--source", images, *few, *tiny, "--out", tmp_path / "other")
+    assert result.exit_code == 1
+    assert f"pass folder:{images}" in result.output
 
 
-def test_study_takes_a_test_set_of_its_own(tmp_path):
+def test_study_with_a_separate_test_set(tmp_path):
     from PIL import Image
 
     for name in ("photos", "others"):
@@ -259,16 +259,16 @@ def test_study_takes_a_test_set_of_its_own(tmp_path):
                     tmp_path / name / label / f"{shade}.png"
                 )
     photos = ["study", "--data", f"folder:{tmp_path / 'photos'}", "--out", tmp_path / "study"]
-    lacking = run(*photos)
-    assert lacking.exit_code == 1
-    assert "Name a test set with --test-data." in lacking.output
-    leaking = run(*photos, "--test-data", f"folder:{tmp_path / 'photos'}")
-    assert leaking.exit_code == 1
-    assert "6 of 6 test images are in the training set too" in leaking.output
+    result = run(*photos)
+    assert result.exit_code == 1
+    assert "Name a test set with --test-data." in result.output
+    result = run(*photos, "--test-data", f"folder:{tmp_path / 'photos'}")
+    assert result.exit_code == 1
+    assert "6 of 6 test images are in the training set too" in result.output
 
 
 def faces(folder, people=6):
-    """Grey pictures of people in two classes, one of each person in either."""
+    """Gray pictures of people in two classes, one of each person in either."""
     for name in ("happy", "sad"):
         (folder / name).mkdir(parents=True)
         for i in range(people):
@@ -276,35 +276,35 @@ def faces(folder, people=6):
     return f"folder:{folder}"
 
 
-def test_train_reads_what_is_not_held_out_and_says_what_it_read(tmp_path):
+def test_train_reads_what_is_not_held_out_and_prints_a_summary(tmp_path):
     data = faces(tmp_path / "faces")
     (tmp_path / "faces" / "notes.txt").write_text("")
-    held = ["--test-share", "0.34", "--group-by", r"(p\d)_"]
-    result = run("train", "cgan", "--data", data, *held, "--out", tmp_path / "run", *TINY)
+    split = ["--test-share", "0.34", "--group-by", r"(p\d)_"]
+    result = run("train", "cgan", "--data", data, *split, "--out", tmp_path / "run", *TINY)
     assert result.exit_code == 0, result.output
     assert f"read 8 images of 2 classes from {tmp_path / 'faces'} (train); left out 1: 1 not images (.txt)" in (
         result.stderr
     )
     share = ["--test-share", "0.34", "--group-by", "(q)"]
-    refused = run("train", "cgan", "--data", data, *share, "--out", tmp_path / "other", *TINY)
-    assert refused.exit_code == 1
-    assert "happy/p0_happy.png" in refused.output
+    result = run("train", "cgan", "--data", data, *share, "--out", tmp_path / "other", *TINY)
+    assert result.exit_code == 1
+    assert "happy/p0_happy.png" in result.output
     assert not (tmp_path / "other").exists()
 
 
-def test_study_holds_a_part_out(tmp_path):
+def test_study_holds_out_a_share(tmp_path):
     tiny = ["--seeds", "2", "--updates", "1", "--batch-size", "4", "--steps", "1", "--device", "cpu"]
     sets = ["--data", faces(tmp_path / "faces"), "--test-share", "0.34", "--group-by", r"(p\d)_"]
-    done = run("study", *sets, *tiny, "--set", "width=4", "--set", "max_width=8", "--out", tmp_path / "study")
-    assert done.exit_code == 0, done.output
+    result = run("study", *sets, *tiny, "--set", "width=4", "--set", "max_width=8", "--out", tmp_path / "study")
+    assert result.exit_code == 0, result.output
     settings = genaug.load_study(tmp_path / "study").details["settings"]
     assert (settings["train"]["images"], settings["test"]["images"]) == (8, 4)
-    both = run("study", *sets, "--test-data", "digits", "--out", tmp_path / "other")
-    assert both.exit_code == 1
-    assert "pass one of them" in both.output
+    result = run("study", *sets, "--test-data", "digits", "--out", tmp_path / "other")
+    assert result.exit_code == 1
+    assert "pass one of them" in result.output
 
 
-def test_evaluate_names_the_test_image_that_is_damaged(trained, tmp_path):
+def test_evaluate_names_a_damaged_test_image(trained, tmp_path):
     for split in ("train", "test"):
         faces(tmp_path / "faces" / split)
     damaged = tmp_path / "faces" / "test" / "sad" / "p3_sad.png"
@@ -322,19 +322,19 @@ def test_a_flat_folder_trains_a_generator_without_labels(tmp_path):
     result = run("train", "infogan", "--data", f"folder:{tmp_path / 'flat'}", "--out", tmp_path / "run", *small)
     assert result.exit_code == 0, result.output
     assert "read 8 images without classes" in result.output
-    refused = run("train", "cgan", "--data", f"folder:{tmp_path / 'flat'}", "--out", tmp_path / "other", *TINY)
-    assert refused.exit_code == 1
-    assert "carries no label" in refused.output
+    result = run("train", "cgan", "--data", f"folder:{tmp_path / 'flat'}", "--out", tmp_path / "other", *TINY)
+    assert result.exit_code == 1
+    assert "carries no label" in result.output
 
 
-def test_a_tilde_is_the_home_directory_wherever_a_path_is_given(trained, tmp_path, monkeypatch):
+def test_a_tilde_is_the_home_directory_in_every_path(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     faces(tmp_path / "home" / "faces")
     assert run("train", "cgan", "--data=folder:~/faces", "--out=~/run", *TINY).exit_code == 0
-    assert run("sample", "~/run", "--per-class", "1", "--out=~/made").exit_code == 0
+    assert run("sample", "~/run", "--per-class", "1", "--out=~/samples").exit_code == 0
     assert run("sample", "~/run", "--per-class", "1", "--out=~/sheet.png").exit_code == 0
     generator = genaug.load("~/run", device="cpu")
     generator.save("~/saved")
@@ -343,5 +343,5 @@ def test_a_tilde_is_the_home_directory_wherever_a_path_is_given(trained, tmp_pat
     with pytest.raises(genaug.errors.FormatError, match=r"report\.json is missing"):
         genaug.load_study("~/run")
     written = {path.name for path in (tmp_path / "home").iterdir()}
-    assert {"faces", "run", "made", "sheet.png", "saved", "sheets", "pool"} <= written
+    assert {"faces", "run", "samples", "sheet.png", "saved", "sheets", "pool"} <= written
     assert list((tmp_path / "here").iterdir()) == []

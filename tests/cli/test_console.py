@@ -20,7 +20,7 @@ from genaug.cli.printing import use_any_console
         ("utf-8", "−3 犬", "−3 犬".encode()),
     ],
 )
-def test_a_sign_that_a_console_lacks_is_another(monkeypatch, encoding, text, printed):
+def test_characters_that_a_console_lacks_are_replaced(monkeypatch, encoding, text, printed):
     out = {name: io.BytesIO() for name in ("stdout", "stderr")}
     for name, stream in out.items():
         monkeypatch.setattr(sys, name, io.TextIOWrapper(stream, encoding, newline=""))
@@ -30,7 +30,7 @@ def test_a_sign_that_a_console_lacks_is_another(monkeypatch, encoding, text, pri
     assert [stream.getvalue() for stream in out.values()] == [printed, printed]
 
 
-def test_a_table_is_printed_where_lines_cannot_be_drawn(monkeypatch):
+def test_a_table_is_printed_if_lines_cannot_be_drawn(monkeypatch):
     out = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, "cp1252"))
     use_any_console()
@@ -41,12 +41,12 @@ def test_a_table_is_printed_where_lines_cannot_be_drawn(monkeypatch):
     assert "-0.5 ± 0.1" in out.getvalue().decode("cp1252")
 
 
-def test_without_a_console_output_goes_nowhere(monkeypatch):
+def test_without_a_console_output_is_discarded(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     use_any_console()
-    print("nobody reads this")
-    print("nor this", file=sys.stderr)
+    print("discarded")
+    print("discarded, too", file=sys.stderr)
     sys.stdout.close()
     sys.stderr.close()
 
@@ -55,6 +55,6 @@ def test_without_a_console_output_goes_nowhere(monkeypatch):
 def test_a_command_runs_with_closed_streams(tmp_path):
     small = "--steps 1 --batch-size 4 --labels-per-class 1 --set width=4 --set max_width=8 --device cpu"
     command = f"{sys.executable} -m genaug train cgan {small} --out run >&- 2>&- <&-"
-    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0
+    process = subprocess.run(["sh", "-c", command], cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert process.returncode == 0
     assert (tmp_path / "run" / "model.safetensors").is_file()

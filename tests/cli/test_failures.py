@@ -1,4 +1,4 @@
-"""How the command line ends when something fails, and what it prints on whatever console there is."""
+"""Exit codes and messages of the command line when something fails, on any console."""
 
 import errno
 import io
@@ -21,7 +21,7 @@ HOSTILE = "a\x1b[31m\nb\r\x00\u202ec\udcff\u2028|`<b>[red]"
 
 
 def failing(error, monkeypatch, *options):
-    """What ``genaug plugins`` does if ``error`` is raised in it."""
+    """The result of ``genaug plugins`` if ``error`` is raised in it."""
 
     def fail():
         raise error
@@ -31,7 +31,7 @@ def failing(error, monkeypatch, *options):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "says"),
+    ("error", "code", "message"),
     [
         (InputError("use\nanother"), 1, "genaug: use another\n"),
         (
@@ -53,11 +53,11 @@ def failing(error, monkeypatch, *options):
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, ""),
     ],
 )
-def test_every_failure_ends_in_one_sentence_and_a_code(monkeypatch, error, code, says):
+def test_every_failure_ends_in_one_sentence_and_a_code(monkeypatch, error, code, message):
     result = failing(error, monkeypatch)
     assert result.exit_code == code
-    assert says in result.stderr
-    assert result.stderr.count("\n") == bool(says)
+    assert message in result.stderr
+    assert result.stderr.count("\n") == bool(message)
     assert result.stdout == ""
 
 
@@ -72,7 +72,7 @@ def test_debug_shows_the_traceback_and_the_same_code(monkeypatch, error):
     assert "Traceback" in failing(error, monkeypatch).stderr
 
 
-def test_the_systems_errors_name_the_path_and_become_ours():
+def test_errors_of_the_system_name_the_path_and_become_ours():
     with pytest.raises(ReadError, match="given can't be accessed"), reading_from("given"):
         raise OSError(errno.EIO, "Input/output error")
     with pytest.raises(FormatError), reading_from("given"):
@@ -91,7 +91,7 @@ def test_a_locked_folder_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("call", [genaug.load, genaug.load_study])
-def test_a_path_that_the_system_refuses_is_named(tmp_path, call):
+def test_a_path_that_the_system_rejects_is_named(tmp_path, call):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(ReadError, match=r"a can't be accessed.*use a shorter one"):
         call(tmp_path / ("a" * 300))
@@ -100,31 +100,31 @@ def test_a_path_that_the_system_refuses_is_named(tmp_path, call):
 
 
 def test_odd_names_are_escaped_in_messages_html_and_markdown():
-    shown = r"a\x1b[31m\nb\r\x00\u202ec\udcff\u2028|`<b>[red]"
-    assert escaped(HOSTILE) == shown
+    expected = r"a\x1b[31m\nb\r\x00\u202ec\udcff\u2028|`<b>[red]"
+    assert escaped(HOSTILE) == expected
     assert escaped("Łoś, 猫, naïve, 👩\u200d🚒 – ×") == "Łoś, 猫, naïve, 👩\u200d🚒 – ×"
     assert one_line("two\n  lines\x07") == r"two lines\x07"
     assert str(InputError(HOSTILE)).isprintable()
-    assert in_html(HOSTILE).isprintable() is False  # the line break of what may have several lines stays
+    assert in_html(HOSTILE).isprintable() is False  # line breaks are kept
     assert in_html("<b>\u202e") == r"&lt;b&gt;\u202e"
     assert cell(HOSTILE) == r"a\\x1b\[31m b \\x00\\u202ec\\udcff \|'&lt;b&gt;\[red]"
 
 
-def test_errors_that_are_also_pythons_keep_their_message():
+def test_errors_derived_from_pythons_keep_their_message():
     for kind in (InputError, ReadError, genaug.errors.OutputExistsError, genaug.errors.SaveError):
         assert str(kind("what to do")) == "what to do"
 
 
 @pytest.mark.parametrize(
-    ("encoding", "shown"),
+    ("encoding", "expected"),
     [("utf-8", "– × … Łoś 猫 ?"), ("cp1252", "– × … ?os ? ?"), ("ascii", "- x ... ?os ? ?")],
 )
-def test_a_console_that_lacks_a_sign_gets_another(monkeypatch, encoding, shown):
+def test_characters_that_an_encoding_lacks_are_replaced(monkeypatch, encoding, expected):
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
     monkeypatch.setattr(sys, "stdout", stream)
     printing.use_any_console()
     print("– × … Łoś 猫 \udcff", end="")
-    assert stream.buffer.getvalue().decode(encoding) == shown
+    assert stream.buffer.getvalue().decode(encoding) == expected
 
 
 @pytest.mark.parametrize("stream", [None, io.StringIO()])
@@ -138,9 +138,9 @@ def test_commands_run_without_a_console(monkeypatch, stream):
     printing.give_up_stdout()
 
 
-def test_a_table_shows_names_as_they_are(capsys):
-    shown = printing.table("[b]t[/b]", ["name", "[x]"], [["[red]a[/nope]", ":smile:"], [HOSTILE, "1"]])
-    printing.console().print(shown)
+def test_a_table_prints_names_literally(capsys):
+    table = printing.table("[b]t[/b]", ["name", "[x]"], [["[red]a[/nope]", ":smile:"], [HOSTILE, "1"]])
+    printing.console().print(table)
     out = capsys.readouterr().out
     for text in ("[b]t[/b]", "[x]", "[red]a[/nope]", ":smile:", r"a\x1b[31m"):
         assert text in out
@@ -148,23 +148,23 @@ def test_a_table_shows_names_as_they_are(capsys):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_behind_stdout_is_one_sentence():
+def test_a_full_disk_behind_stdout_ends_in_one_sentence():
     code = "from genaug.cli import main; main()"
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", code, "plugins"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "No space left" in done.stderr
+    assert (process.returncode, process.stderr.count("\n")) == (1, 1)
+    assert "No space left" in process.stderr
 
 
 def test_a_closed_pipe_is_quiet():
     code = "from genaug.cli import main; main()"
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-c", code, "plugins"], stdout=writer, stderr=subprocess.PIPE, text=True)
+    process = subprocess.run([sys.executable, "-c", code, "plugins"], stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (process.returncode, process.stderr) == (1, "")
 
 
 BOUNDS = {
@@ -195,13 +195,13 @@ BOUNDS = {
 
 def test_every_number_of_every_command_has_bounds():
     """Read from the commands themselves, so that a new option can't be forgotten."""
-    found = {}
+    options = {}
     for command in app.registered_commands:
-        for name, (kind, *how) in _options(command.callback):
+        for name, (kind, *annotations) in _options(command.callback):
             if int in (kind, *get_args(kind)):
-                assert None not in (how[0].min, how[0].max), (command.callback, name)
-                found.setdefault(command.callback.__name__, []).append("--" + name.replace("_", "-"))
-    assert {name: sorted(options) for name, options in found.items()} == {n: sorted(o) for n, o in BOUNDS.items()}
+                assert None not in (annotations[0].min, annotations[0].max), (command.callback, name)
+                options.setdefault(command.callback.__name__, []).append("--" + name.replace("_", "-"))
+    assert {name: sorted(flags) for name, flags in options.items()} == {n: sorted(o) for n, o in BOUNDS.items()}
 
 
 def _options(callback):
@@ -212,7 +212,7 @@ def _options(callback):
 
 @pytest.mark.parametrize("value", ["1e20", "9" * 20, "-1"])
 @pytest.mark.parametrize("command", BOUNDS)
-def test_numbers_out_of_bounds_are_refused_at_the_door(command, value):
+def test_numbers_out_of_bounds_are_usage_errors(command, value):
     rest = {"train": ["cgan"], "sample": ["x", "--out", "y"], "traverse": ["x", "--out", "y"], "evaluate": ["x"]}
     for option in BOUNDS[command]:
         result = CliRunner().invoke(app, [command, *rest.get(command, []), option, value])
@@ -231,13 +231,13 @@ def test_numbers_out_of_bounds_are_refused_at_the_door(command, value):
         {"max_minutes": float("nan")},
     ],
 )
-def test_fit_refuses_numbers_out_of_bounds(arguments, tiny_set, tmp_path):
+def test_fit_rejects_numbers_out_of_bounds(arguments, tiny_set, tmp_path):
     with pytest.raises(InputError, match=next(iter(arguments))):
         genaug.fit("cgan", tiny_set, out=tmp_path / "run", **{"steps": 1, **arguments})
     assert not (tmp_path / "run").exists()
 
 
-def test_more_images_than_the_memory_holds_are_refused(make_generator):
+def test_more_images_than_fit_into_memory_are_rejected(make_generator):
     with pytest.raises(InputError, match="n must be 100,000,000 at most"):
         make_generator().sample(10**9)
     with pytest.raises(InputError, match=r"100,000,000 images need 2,384.2 GiB, more memory than there is"):

@@ -1,4 +1,4 @@
-"""Random command lines over a folder of somebody's own files; see fuzz_commands.py, which says what mustn't happen."""
+"""Random command lines in a folder with files of a user; fuzz_commands.py describes what must not happen."""
 
 import json
 import os
@@ -16,9 +16,9 @@ SCRIPT = Path(__file__).parents[1] / "helpers" / "fuzz_commands.py"
 )
 def test_no_command_line_ends_in_a_traceback_hangs_or_changes_a_users_file(commands, seed):
     words = [sys.executable, str(SCRIPT), "--commands", str(commands), "--seed", str(seed)]
-    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr[-3000:]
-    result = json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert process.returncode == 0, process.stderr[-3000:]
+    result = json.loads(process.stdout.splitlines()[-1])
     assert result["commands"] == commands
-    assert set(result["exit_codes"]) == {"0", "1", "2"}, "some commands do what they say, and some are refused"
+    assert set(result["exit_codes"]) == {"0", "1", "2"}, "some commands succeed, and some are rejected"
     assert not result["faults"], json.dumps(result["faults"][:5], indent=2)

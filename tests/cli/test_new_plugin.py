@@ -28,8 +28,8 @@ def here(tmp_path, monkeypatch):
 
 
 def files_in(folder):
-    found = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return {str(path.relative_to(folder)): path.read_text() for path in found}
+    paths = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_text() for path in paths}
 
 
 def test_a_new_plugin_is_the_example_under_another_name(here, monkeypatch):
@@ -54,20 +54,20 @@ def test_a_new_plugin_is_the_example_under_another_name(here, monkeypatch):
 
 def test_the_page_shows_the_examples_files():
     page = (EXAMPLE.parents[1] / "docs" / "write-a-plugin.md").read_text()
-    shown = re.findall(r'^--8<-- "genaug/skeleton/(.*)"$', page, re.MULTILINE)
-    assert shown == ["pyproject.toml", "genaug_vae/__init__.py", "genaug_vae/backend.py"]
-    assert all((EXAMPLE / name).is_file() for name in shown)
+    names = re.findall(r'^--8<-- "genaug/skeleton/(.*)"$', page, re.MULTILINE)
+    assert names == ["pyproject.toml", "genaug_vae/__init__.py", "genaug_vae/backend.py"]
+    assert all((EXAMPLE / name).is_file() for name in names)
 
 
 @pytest.mark.parametrize("name", ["Sketch", "3d", "a b", "a-", "-a", "../a", "a.b", "", "a--b"])
-def test_bad_names(here, name):
+def test_invalid_names(here, name):
     result = run("new-plugin", "--", name)
     assert result.exit_code == 1
-    assert "is no name for a backend" in result.output
+    assert "is not a valid name" in result.output
     assert os.listdir(here) == []
 
 
-def test_nothing_is_overwritten_and_no_name_taken_twice(here):
+def test_nothing_is_overwritten_and_no_name_is_used_twice(here):
     (here / "genaug-sketch").mkdir()
     result = run("new-plugin", "sketch")
     assert (result.exit_code, os.listdir(here / "genaug-sketch")) == (1, [])
@@ -77,7 +77,7 @@ def test_nothing_is_overwritten_and_no_name_taken_twice(here):
     assert "'cgan' is installed already, by genaug" in result.output
 
 
-def test_a_place_that_cannot_be_written_is_named(here, monkeypatch):
+def test_a_full_disk_leaves_nothing(here, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
@@ -88,18 +88,18 @@ def test_a_place_that_cannot_be_written_is_named(here, monkeypatch):
     assert os.listdir(here) == []
 
 
-def test_check_backend_tells_each_check(tiny_config, monkeypatch):
+def test_check_backend_prints_each_check(tiny_config, monkeypatch):
     monkeypatch.setattr("genaug.testing.CHECKS", CHECKS[:6])
     options = [part for key, value in tiny_config.items() for part in ("--set", f"{key}={value}")]
-    told = run("check-backend", "cgan", *options, "--set", "conditional=false")
-    assert told.exit_code == 0, told.output
-    lines = told.output.splitlines()
+    result = run("check-backend", "cgan", *options, "--set", "conditional=false")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
     assert "passed  check_image_range" in lines
     assert "skipped check_labels_reach_images: its spec takes no labels" in lines
     assert lines[-1] == "cgan keeps the contract."
 
 
-def test_check_backend_fails_with_the_checks_name(register_backend, monkeypatch):
+def test_check_backend_fails_with_the_name_of_the_check(register_backend, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLE)
     vae = import_module("genaug_vae.backend").VAE
 
@@ -108,14 +108,14 @@ def test_check_backend_fails_with_the_checks_name(register_backend, monkeypatch)
             return 3 * super().generate(nets, inputs)
 
         def players(self, config, nets):
-            raise ZeroDivisionError("nobody plays")
+            raise ZeroDivisionError("no players")
 
     register_backend("loud", Loud)
-    told = run("check-backend", "loud")
-    assert told.exit_code == 1
-    failed = [line for line in told.output.splitlines() if line.startswith("failed")]
-    assert any(line.startswith("failed  check_players: ZeroDivisionError: nobody plays (test_new") for line in failed)
-    assert told.output.splitlines()[-1] == f"{len(failed)} of {len(checks_of('loud'))} checks fail."
+    result = run("check-backend", "loud")
+    assert result.exit_code == 1
+    failed = [line for line in result.output.splitlines() if line.startswith("failed")]
+    assert any(line.startswith("failed  check_players: ZeroDivisionError: no players (test_new") for line in failed)
+    assert result.output.splitlines()[-1] == f"{len(failed)} of {len(checks_of('loud'))} checks fail."
     as_json = run("check-backend", "loud", "--json")
     assert as_json.exit_code == 1
     content = json.loads(as_json.output)
@@ -126,10 +126,10 @@ def test_check_backend_fails_with_the_checks_name(register_backend, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"), [(["nonesuch"], "no backend 'nonesuch'"), (["cgan", "--set", "wdth=3"], "wdth")]
+    ("arguments", "message"), [(["nonesuch"], "no backend 'nonesuch'"), (["cgan", "--set", "wdth=3"], "wdth")]
 )
-def test_check_backend_names_what_it_does_not_know(arguments, told):
+def test_check_backend_names_unknown_backends_and_options(arguments, message):
     result = run("check-backend", *arguments)
     assert result.exit_code == 1
-    assert told in result.output
+    assert message in result.output
     assert "Traceback" not in result.output

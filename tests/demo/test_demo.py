@@ -100,7 +100,7 @@ def test_the_pages_numbers_are_the_reports(demo):
     assert [row[0] for row in rows] == list(ARMS)
     for name, mean, sd, against_none, _ in rows:
         arm = report["arms"][name]
-        assert mean == f"{100 * arm['mean']:.1f} %"
+        assert mean == f"{100 * arm['mean']:.1f}%"
         assert sd == f"{100 * arm['sd']:.1f}"
         if name != "none":
             numbers = [float(n.replace("−", "-")) for n in re.findall(r"[+−]\d+\.\d", against_none)]

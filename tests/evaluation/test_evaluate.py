@@ -308,7 +308,7 @@ def test_the_command(make_generator, tmp_path):
     card = write_card(source, "owner/name", license="mit").read_text()
     assert f"({figures['kid'].low:.4g} to {figures['kid'].high:.4g})" in card
     assert f"| {figures['copying'].details['copied']:.4g} (" in card
-    assert "| class | samples recognised | real images recognised |" in card
+    assert "| class | samples recognized | real images recognized |" in card
     assert report == json.loads((out / "evaluation.json").read_text())
     assert (report["data"], report["held_out_images"]) == ("digits", 500)
     assert sorted(path.name for path in out.glob("[!.]*")) == ["evaluation.json", "neighbours.png"]
@@ -372,7 +372,7 @@ def test_the_command_on_images_made_before(digits, tmp_path):
     assert coloured.stdout == done.stdout
     plain = CliRunner().invoke(app, ["evaluate", str(tmp_path / "made"), *options])
     assert plain.exit_code == 1
-    assert f"say folder:{tmp_path / 'made'}" in plain.output
+    assert f"pass folder:{tmp_path / 'made'}" in plain.output
 
 
 def test_copies_are_not_looked_for_among_images_that_the_generator_has_not_seen(digits):
@@ -416,7 +416,7 @@ def test_data_and_size_come_from_the_runs_record(digits, tmp_path):
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     assert (report["real_images"], report["shape"]) == (250, [1, 16, 16])
-    assert report["data"] == "folder photos, 25 a class (seed 3)"
+    assert report["data"] == "folder photos, 25 per class (seed 3)"
     assert "was trained on folder:" in done.stderr
     assert genaug.load(run).training["image_size"] == 16
     assert str(tmp_path) not in (run / "config.json").read_text(), "a path tells whose it is, and this gets published"
@@ -447,9 +447,9 @@ def test_what_a_run_held_out_of_its_folder_is_held_out_of_its_evaluation(digits,
     ("record", "told"),
     [
         ({}, "doesn't have a record of its data"),
-        ({"data": "TensorDataset"}, "names its data as 'TensorDataset' only"),
+        ({"data": "TensorDataset"}, "names its data only as 'TensorDataset'"),
         ({"data": "MNIST"}, "Pass --data torchvision:MNIST --root FOLDER."),
-        ({"data": "FolderImages"}, "a folder of images, and which one isn't recorded. Pass --data folder:PATH"),
+        ({"data": "FolderImages"}, "a folder of images that isn't recorded. Pass --data folder:PATH"),
         ({"data": "ClassFolders"}, "Pass --data folder:PATH"),
     ],
 )

@@ -71,32 +71,37 @@ LOADING = [
     Case("HTTP 503 for the weights, once", fault(WEIGHTS, status(503), times=1)),
     Case("HTTP 503 for the weights, every time", fault(WEIGHTS, status(503)), r"HTTP 503"),
     Case("HTTP 403 for the weights", fault(WEIGHTS, status(403)), "forbids this"),
-    Case("HTTP 416 for the weights", fault(WEIGHTS, status(416)), "refused the request"),
-    Case("HTTP 404 for the weights, although they are listed", fault(WEIGHTS, status(404)), "refused the request"),
+    Case("HTTP 416 for the weights", fault(WEIGHTS, status(416)), "rejected the request"),
+    Case("HTTP 404 for the weights, although they are listed", fault(WEIGHTS, status(404)), "rejected the request"),
     Case(
         "HTTP 429 with Retry-After: 30",
         fault(QUESTION, status(429, Retry_After=30), times=1),
         check=slept(30),
     ),
     Case(
-        "HTTP 429 with Retry-After: 3600", fault(QUESTION, status(429, Retry_After=3600)), "wait 3600 s", check=slept()
+        "HTTP 429 with Retry-After: 3600",
+        fault(QUESTION, status(429, Retry_After=3600)),
+        "wait for 3600 s",
+        check=slept(),
     ),
     Case(
         "HTTP 503 with Retry-After: a date one hour ahead",
         fault(QUESTION, busy_for_an_hour),
-        r"wait 3\d\d\d s",
+        r"wait for 3\d\d\d s",
         check=slept(),
     ),
     Case(
-        "HTTP 503 with Retry-After: 3600 for the weights", fault(WEIGHTS, status(503, Retry_After=3600)), "wait 3600 s"
+        "HTTP 503 with Retry-After: 3600 for the weights",
+        fault(WEIGHTS, status(503, Retry_After=3600)),
+        "wait for 3600 s",
     ),
     Case(
         "HTTP 429 with a rate limit that resets in one hour",
         fault(QUESTION, status(429, ratelimit='"api";r=0;t=3600')),
-        "wait 3600 s",
+        "wait for 3600 s",
     ),
     Case("connection reset during the metadata request, once", fault(QUESTION, reset, times=1)),
-    Case("connection reset during the metadata request, every time", fault(QUESTION, reset), "broke off several times"),
+    Case("connection reset during the metadata request, every time", fault(QUESTION, reset), "was lost several times"),
     Case(
         "connection dropped halfway through the weights, once",
         fault(WEIGHTS, dropped, times=1),
@@ -105,7 +110,7 @@ LOADING = [
     Case(
         "connection dropped halfway through the weights, every time",
         fault(WEIGHTS, dropped),
-        "broke off several times",
+        "was lost several times",
     ),
     Case(
         "an error after the last byte of the weights, every time",
@@ -130,26 +135,30 @@ LOADING = [
     Case("a server that never answers", fault(QUESTION, hung), "can't be reached"),
     Case("a server that stalls halfway through the weights, once", fault(WEIGHTS, hung_in_the_body, times=1)),
     Case("a server that never sends the weights", fault(WEIGHTS, hung), "can't be reached"),
-    Case("weights that arrive one byte at a time", both(impatient, fault(WEIGHTS, dripping)), "sends too slowly"),
+    Case("weights that arrive one byte at a time", both(impatient, fault(WEIGHTS, dripping)), "is too slow"),
     Case(
         "metadata that arrives one byte at a time",
         both(impatient, fault(QUESTION, dripping)),
-        "sends too slowly",
+        "is too slow",
         check=asked(QUESTION, 1),
     ),
     Case(
         "headers that arrive one byte at a time",
         both(impatient, fault(QUESTION, dripping_headers)),
-        "sends too slowly",
+        "is too slow",
         check=asked(QUESTION, 1),
     ),
-    Case("an endless body instead of config.json", fault(CONFIG, endless), "sends more for config.json"),
-    Case("more bytes than announced for the weights", fault(WEIGHTS, longer), "sends more for model.safetensors"),
-    Case("a network's login page instead of the Hub", fault(QUESTION, log_in_page), "doesn't answer as a Hub"),
+    Case(
+        "an endless body instead of config.json",
+        fault(CONFIG, endless),
+        "more than the 1,048,576 bytes allowed for config.json",
+    ),
+    Case("more bytes than announced for the weights", fault(WEIGHTS, longer), "bytes allowed for model.safetensors"),
+    Case("a network's login page instead of the Hub", fault(QUESTION, log_in_page), "doesn't answer like a Hub"),
     Case(
         "valid JSON with other content than expected",
         fault(QUESTION, edited(lambda info: info.update(sha=7))),
-        "doesn't answer as",
+        "doesn't answer like",
     ),
     Case(
         "endless metadata",
@@ -160,7 +169,7 @@ LOADING = [
     Case(
         "an endless error response instead of the weights",
         fault(WEIGHTS, endless_refusal),
-        "as a Hub does",
+        "like a Hub",
         check=sent_at_most(2**24),
     ),
     Case(
@@ -214,8 +223,8 @@ LOADING = [
     Case("the weights missing from the cache", lambda world: world.blob("model.safetensors").unlink(), warm=True),
     Case("a crash between downloading config.json and the weights", crash, check=asked(CONFIG, 0)),
     # Rights and names
-    Case("a wrong token", login("hf_wrong"), "refused the token"),
-    Case("a token with a typo", login("hf_öwner"), "characters that no token has", check=asked(".", 0)),
+    Case("a wrong token", login("hf_wrong"), "rejected the token"),
+    Case("a token with a typo", login("hf_öwner"), "the token has invalid characters", check=asked(".", 0)),
     Case("an error response that repeats the token", fault(QUESTION, echoing), r"may not do this"),
     Case("a private repo, not logged in", both(repo(private=True), login(None)), "or it is private"),
     Case("a private repo, somebody else's token", both(repo(private=True), login("hf_stranger")), "or it is private"),
@@ -236,7 +245,7 @@ LOADING = [
     Case(
         "a repo without config.json",
         lambda world: world.hub.repos[REPO].tags.update({TAG: min(world.hub.repos[REPO].commits, key=len)}),
-        "holds no generator of genaug: config.json is missing",
+        "doesn't contain a genaug generator: config.json is missing",
         lasting=True,
     ),
     Case(
@@ -248,7 +257,7 @@ LOADING = [
     Case(
         "a config.json of 1 GiB",
         fault(QUESTION, edited(huge)),
-        "has 1,073,741,824 bytes, more than the 1,048,576",
+        "has 1,073,741,824 bytes, but at most 1,048,576",
         check=asked("resolve", 0),
     ),
     Case(
@@ -292,7 +301,7 @@ LOADING = [
     Case(
         "different weights of the right shapes with the same config.json",
         lambda world: world.publish(model_safetensors=other_weights(world)),
-        "holds other weights than its config.json describes",
+        "has other weights than its config.json describes",
         lasting=True,
         check=asked(WEIGHTS, 0),
     ),
@@ -318,7 +327,7 @@ PUSHING = [
     Case(
         "an upload response that arrives one byte at a time",
         both(impatient, fault("POST .*/commit/", dripping_headers, unheard=True)),
-        "sends too slowly",
+        "is too slow",
     ),
     Case(
         "an error response that repeats the token", fault("POST .*/commit/", echoing, unheard=True), "may not do this"
@@ -327,7 +336,7 @@ PUSHING = [
     Case(
         "HTTP 429 with Retry-After: 3600",
         fault("POST .*preupload", status(429, Retry_After=3600), unheard=True),
-        "wait 3600 s",
+        "wait for 3600 s",
         check=slept(),
     ),
     Case("connection reset while uploading the weights, once", fault("PUT /cdn", reset, times=1, unheard=True)),
@@ -351,12 +360,12 @@ PUSHING = [
     Case("server down", down, "can't be reached"),
     Case("HF_HUB_OFFLINE=1", offline, "HF_HUB_OFFLINE=1 forbids", check=asked(".", 0)),
     Case("not logged in", login(None), "requires authentication"),
-    Case("a wrong token", login("hf_wrong"), "refused the token"),
+    Case("a wrong token", login("hf_wrong"), "rejected the token"),
     Case("somebody else's token", login("hf_stranger"), "forbids this"),
     Case(
         "a tag that already exists",
         lambda world: world.hub.repos[REPO].tags.update({"v2.0": world.commit}),
-        "has a tag 'v2.0' already",
+        "already has a tag 'v2.0'",
         lasting=True,
     ),
 ]

@@ -88,7 +88,7 @@ def impatient(world):
 
 def little_room(world):
     """An answer may have a mebibyte."""
-    world.monkeypatch.setattr("genaug.hub.pull.MAX_ANSWER_BYTES", 2**20)
+    world.monkeypatch.setattr("genaug.hub.client.MAX_ANSWER_BYTES", 2**20)
 
 
 def busy_for_an_hour(request, answer):

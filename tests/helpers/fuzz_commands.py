@@ -197,7 +197,7 @@ class Lines:
             "--dry-run",
             *self._flags("--force", "--json"),
         ]
-        words += self._option("--license", ["mit", "", "no such licence", "\x1b"])
+        words += self._option("--license", ["mit", "", "no such license", "\x1b"])
         return (
             words
             + self._option("--tag", ["v1", "", "a b", "\x1b", "x" * 300])

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def hub(tmp_path):
-    """A fresh Hub, cache and client; "owner" is logged in. Nobody sleeps: ``hub.slept`` tells how long one would."""
+    """A fresh Hub, cache and client; "owner" is logged in. Nobody sleeps; ``hub.slept`` lists the pauses."""
     from helpers.client_at import local_hub
 
     with local_hub(tmp_path) as hub:
@@ -36,7 +36,7 @@ def generator(make_generator):
 
 @pytest.fixture
 def saved(generator, tmp_path):
-    """The generator in a folder, as a run leaves it."""
+    """The generator, loaded from a folder."""
     import genaug
 
     return genaug.load(generator.save(tmp_path / "run"), device="cpu")

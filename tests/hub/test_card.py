@@ -1,4 +1,4 @@
-"""Cards written beside a generator, and the sheet of samples."""
+"""Cards written into a generator's folder, and the sample grid."""
 
 import io
 
@@ -20,7 +20,7 @@ def folder(make_generator, tmp_path):
     return make_generator(num_classes=3).save(tmp_path / "digits")
 
 
-def test_a_card_in_a_folder_is_what_a_push_sends(folder, hub):
+def test_a_card_in_a_folder_equals_the_one_that_a_push_sends(folder, hub):
     write_evaluation(folder, {"kid": {"value": 0.02, "samples": 2048}})
     path = write_card(folder, REPO, license="Apache-2.0")
     assert path == folder / "README.md"
@@ -29,7 +29,7 @@ def test_a_card_in_a_folder_is_what_a_push_sends(folder, hub):
     assert published.files["samples.png"] == (folder / "samples.png").read_bytes()
 
 
-def test_a_card_that_is_there_keeps_its_words_its_licence_and_the_figures_of_its_weights(folder):
+def test_an_existing_card_keeps_its_text_license_and_figures(folder):
     write_evaluation(folder, {"kid": {"value": 0.02}})
     path = write_card(folder, REPO, license="mit")
     path.write_text(path.read_text() + "\nMine.\n")
@@ -42,12 +42,12 @@ def test_a_card_that_is_there_keeps_its_words_its_licence_and_the_figures_of_its
     assert card.data.eval_results[0].metric_value == 0.02
 
 
-def test_a_card_needs_a_licence(folder):
+def test_a_card_needs_a_license(folder):
     (folder / "README.md").write_text("---\nlicense: unknown\n---\nMine.\n")
-    with pytest.raises(InputError, match="a card needs a licence"):
+    with pytest.raises(InputError, match="a card needs a license"):
         write_card(folder, REPO)
     (folder / "README.md").unlink()
-    with pytest.raises(InputError, match="a card needs a licence"):
+    with pytest.raises(InputError, match="a card needs a license"):
         write_card(folder, REPO)
     assert not (folder / "README.md").exists()
 
@@ -56,24 +56,24 @@ def test_a_card_needs_a_licence(folder):
     ("shape", "num_classes", "most"),
     [((1, 8, 8), 0, 100), ((1, 8, 8), 3, 30), ((3, 8, 8), 50, 200), ((1, 2048, 2048), 4, 8)],
 )
-def test_the_sheet_is_of_the_first_samples_and_bounded(make_generator, monkeypatch, shape, num_classes, most):
+def test_the_grid_shows_the_first_samples_and_is_bounded(make_generator, monkeypatch, shape, num_classes, most):
     generator = make_generator(num_classes=num_classes)
-    asked = []
+    requests = []
 
     def sample(n=None, *, labels=None, seed=None):
-        asked.append((n if labels is None else len(labels), seed))
+        requests.append((n if labels is None else len(labels), seed))
         import torch
 
-        return torch.zeros(asked[-1][0], 1, 8, 8, dtype=torch.uint8), labels
+        return torch.zeros(requests[-1][0], 1, 8, 8, dtype=torch.uint8), labels
 
     monkeypatch.setattr(generator, "_spec", generator.spec.model_copy(update={"sample": modalities.Image(*shape)}))
     monkeypatch.setattr(generator, "sample", sample)
     picture = Image.open(io.BytesIO(draw_samples(generator)))
     assert picture.format == "PNG"
-    assert asked == [(most, 0)]
+    assert requests == [(most, 0)]
 
 
-def test_the_training_record_may_hold_anything(make_generator, tmp_path):
+def test_the_training_record_may_contain_anything(make_generator, tmp_path):
     generator = make_generator()
     generator.training |= {
         "config": {"lr": 0.1, "nested": {"a": [1, 2], "b": "\\|"}},

@@ -1,6 +1,6 @@
-"""Every fault ends in the right samples or in one error that says what to do; docs/hub-faults.md is this as a table.
+"""Every fault ends in the right samples or in one error that says what to do; docs/hub-faults.md is the table of them.
 
-Each test compares its outcome with the table's row. After a deliberate change, write the table anew:
+Each test compares its outcome with the table's row. After a deliberate change, generate the table again:
 
     GENAUG_WRITE_FAULTS=1 .venv/bin/python -m pytest -n 0 tests/hub/test_faults.py
 """
@@ -30,7 +30,7 @@ def world(hub, make_generator, cache, monkeypatch):
 
 
 def outcome(call):
-    """The error and the warnings that came of it, as texts."""
+    """The error and the warnings of a call, as text."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -42,15 +42,15 @@ def outcome(call):
 
 
 def for_the_page(world, text):
-    """With nothing in it that differs from run to run, or that other libraries say in words of their own."""
+    """A text without anything that differs from run to run, or that other libraries word differently."""
     for address in (world.hub.url, "http://127.0.0.1:9"):
         text = text.replace(address, "https://huggingface.co")
     text = text.replace(str(world.cache), "~/.cache/huggingface/hub").replace(genaug.__version__, "VERSION")
     text = re.sub(r"\b([0-9a-f]{40}|[0-9a-f]{12})\b", "COMMIT", text)
-    text = re.sub(r"(several times|be reached|as a Hub does|too slowly|a safetensors file) \(.*?\)\.", r"\1 (…).", text)
-    text = re.sub(r"to wait 3[56]\d\d s", "to wait 3600 s", text)
+    text = re.sub(r"(several times|be reached|like a Hub|is too slow|a safetensors file) \(.*?\)\.", r"\1 (…).", text)
+    text = re.sub(r"to wait for 3[56]\d\d s", "to wait for 3600 s", text)
     text = re.sub(r"Installed are: [^.]*", "Installed are: …", text)
-    text = text.replace("[", "\\[")  # or Markdown takes a pattern for a link
+    text = text.replace("[", "\\[")  # otherwise Markdown reads a pattern as a link
     return text.replace("|", "\\|")
 
 
@@ -68,14 +68,14 @@ def test_loading(case, world, table):
     if case.check is not None:
         case.check(world)
     assert not [path for path in world.cache.rglob("*.incomplete") if "0000" not in path.name]
-    if not case.lasting:  # and once it is over, all is well: nothing half-written was left
+    if not case.lasting:  # once the fault is over, everything works: no incomplete file is left
         world.hub.faults.clear()
         world.monkeypatch.undo()
         world.hub.point()
         repo(private=False, gated=False)(world)
         assert not outcome(world.load)[0]
-    told = error or (f"{SAMPLES}, and a warning: {warning}" if warning else SAMPLES)
-    table("loading", case.what, for_the_page(world, told))
+    result = error or (f"{SAMPLES}, and a warning: {warning}" if warning else SAMPLES)
+    table("loading", case.what, for_the_page(world, result))
 
 
 @pytest.mark.parametrize("case", PUSHING, ids=lambda case: case.what)
@@ -94,7 +94,7 @@ def test_pushing(case, world, table, make_generator):
         assert re.search(case.error, error), error
     if case.check is not None:
         case.check(world)
-    if not case.lasting:  # pushing again completes it, and in all there is one commit of ours
+    if not case.lasting:  # pushing again completes it, with a single commit in all
         world.hub.faults.clear()
         world.monkeypatch.undo()
         world.hub.point()
@@ -120,7 +120,7 @@ To regenerate this page: `GENAUG_WRITE_FAULTS=1 .venv/bin/python -m pytest -n 0 
 TITLES = {"loading": "Loading", "pushing": "Pushing"}
 
 
-def written(rows):
+def page_of(rows):
     parts = [HEAD]
     for part, title in TITLES.items():
         parts.append(f"\n## {title}\n\n| fault | outcome |\n|---|---|\n")
@@ -130,28 +130,30 @@ def written(rows):
 
 @pytest.fixture(scope="module")
 def table():
-    """Compares a line of the table with what happened, or collects the lines where the page is to be written."""
+    """Compares a row of the table with the outcome, or collects the rows to write the page."""
     collected = {}
     page = PAGE.read_text() if PAGE.exists() else ""
 
     def compare(part, what, result):
         collected[part, what] = result
-        assert WRITE or f"| {what} | {result} |" in page, "docs/hub-faults.md is out of date: see this module's head"
+        assert WRITE or f"| {what} | {result} |" in page, (
+            "docs/hub-faults.md is out of date: see the docstring of this module"
+        )
 
     yield compare
     if WRITE:
-        PAGE.write_text(written(collected))
+        PAGE.write_text(page_of(collected))
 
 
 def test_the_page_has_exactly_these_faults():
     if WRITE:
-        pytest.skip("it is being written")
+        pytest.skip("the page is being written")
     page = PAGE.read_text()
-    told = [line.split(" | ")[0].removeprefix("| ") for line in page.splitlines() if line.startswith("| ")]
+    cases = [line.split(" | ")[0].removeprefix("| ") for line in page.splitlines() if line.startswith("| ")]
     assert page.startswith(HEAD)
-    assert told == ["fault", *(case.what for case in LOADING), "fault", *(case.what for case in PUSHING)]
+    assert cases == ["fault", *(case.what for case in LOADING), "fault", *(case.what for case in PUSHING)]
 
 
-def test_the_limits_are_those_that_the_documentation_names():
+def test_the_limits_are_those_in_the_documentation():
     assert client.SILENCE == 60
     assert sum(client.PAUSES) + (len(client.PAUSES) + 1) * 10 < client.SILENCE  # 10 s is huggingface_hub's own timeout

@@ -1,4 +1,4 @@
-"""Whatever a repo holds and a server says: nothing is run, nothing crashes, and it ends in an error of ours."""
+"""Whatever a repo contains and a server answers, no code is run, nothing crashes, and one of our errors is raised."""
 
 import contextlib
 import hashlib
@@ -28,13 +28,13 @@ JSON = st.recursive(
 
 @pytest.fixture
 def files(make_generator):
-    """What a generator's repo holds."""
+    """The files of a generator's repo."""
     generator = make_generator()
     return manifest.encode_generator(generator.manifest_fields(), generator.nets.state_dict())
 
 
-def check_refused(hub, files):
-    """Publish under a fresh name and load it: an error of ours."""
+def check_rejected(hub, files):
+    """Publish under a new name and check that loading raises one of our errors."""
     name = f"owner/{uuid.uuid4().hex[:12]}"
     hub.repo(name, files)
     with pytest.raises(GenaugError, match=r"\w"):
@@ -44,25 +44,25 @@ def check_refused(hub, files):
 @given(config=st.binary(max_size=200) | JSON.map(lambda content: json.dumps(content).encode()))
 @FEW
 def test_any_config(hub, files, cache, config):
-    check_refused(hub, {**files, "config.json": config})
+    check_rejected(hub, {**files, "config.json": config})
     assert not list(cache.rglob("snapshots/*/*"))
 
 
 @given(weights=st.binary(min_size=1, max_size=200))
 @FEW
 def test_any_weights(hub, files, weights):
-    check_refused(hub, {**files, "model.safetensors": weights})
+    check_rejected(hub, {**files, "model.safetensors": weights})
     config = json.loads(files["config.json"])
     config["weights"] = {"sha256": hashlib.sha256(weights).hexdigest(), "size": len(weights)}
-    check_refused(hub, {"config.json": json.dumps(config).encode(), "model.safetensors": weights})
+    check_rejected(hub, {"config.json": json.dumps(config).encode(), "model.safetensors": weights})
 
 
 @given(
     key=st.sampled_from(["id", "sha", "siblings", "private", "cardData", "lastModified", "tags", "config"]), value=JSON
 )
 @FEW
-def test_any_answer_to_the_question(hub, files, key, value):
-    """A change that doesn't matter may load; all others end in one error."""
+def test_any_description_of_the_repo(hub, files, key, value):
+    """Irrelevant changes may load; all others end in one of our errors."""
     if REPO not in hub.repos:
         hub.repo(REPO, files)
 

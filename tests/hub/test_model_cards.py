@@ -1,4 +1,4 @@
-"""The generators in model_cards/ can be published as they are, and come back the same."""
+"""The generators in model_cards/ can be published as they are, and load the same."""
 
 from pathlib import Path
 
@@ -19,6 +19,6 @@ def test_pushed_and_pulled(hub, name):
     assert torch.equal(pulled.sample(20, seed=3)[0], generator.sample(20, seed=3)[0])
     card = published.files["README.md"].decode()
     assert "apache-2.0" in card
-    measured = [line for line in read_card(CARDS / name).splitlines() if line.startswith("| fidelity")]
-    assert measured
-    assert all(line in card for line in measured)
+    figures = [line for line in read_card(CARDS / name).splitlines() if line.startswith("| fidelity")]
+    assert figures
+    assert all(line in card for line in figures)

@@ -1,4 +1,4 @@
-"""Transfers end: each window of time has to move a least number of bytes, up and down."""
+"""Transfers end: uploads and downloads need a minimum number of bytes in each window of time."""
 
 import threading
 import time
@@ -40,19 +40,19 @@ def test_a_quick_answer_is_passed_on_unchanged():
     assert answer.read() == b"onetwo"
 
 
-def test_an_answer_in_drips_is_given_up():
+def test_an_answer_that_trickles_in_is_aborted():
     answer = paced_send(lambda request, **options: response(slowly(bytes(100))), request(), WINDOW)
     with pytest.raises(TooSlowError, match=r"\d+ bytes in 0\.2 s"):
         answer.read()
 
 
-def test_a_slow_answer_that_keeps_the_rate_is_not():
+def test_a_slow_answer_above_the_minimum_rate_is_complete():
     chunks = slowly(bytes(30))
     answer = paced_send(lambda request, **options: response(b"x" * 100 for _ in chunks), request(), WINDOW)
     assert len(answer.read()) == 3000
 
 
-def test_an_answer_that_never_begins_is_given_up_and_closed_if_it_comes_after_all():
+def test_an_answer_that_never_begins_is_aborted_and_closed_if_it_comes_late():
     late, closed = threading.Event(), threading.Event()
 
     class Late:
@@ -70,7 +70,7 @@ def test_an_answer_that_never_begins_is_given_up_and_closed_if_it_comes_after_al
     assert closed.wait(5)
 
 
-def test_an_upload_that_the_server_reads_in_drips_is_given_up():
+def test_an_upload_that_the_server_reads_slowly_is_aborted():
     over = threading.Event()
 
     def send(request, **options):
@@ -82,7 +82,7 @@ def test_an_upload_that_the_server_reads_in_drips_is_given_up():
     over.set()
 
 
-def test_an_upload_counts_in_parts():
+def test_an_upload_is_counted_in_parts():
     parts = list(PacedStream(httpx.ByteStream(bytes(200_000)), Pace(WINDOW)))
     assert [len(part) for part in parts] == [65536, 65536, 65536, 3392]
 
@@ -93,7 +93,7 @@ def test_an_answer_has_a_limit():
         answer.read()
 
 
-def test_what_the_client_raises_is_passed_on():
+def test_errors_of_the_client_are_raised():
     def send(request, **options):
         raise KeyError("of the client")
 

@@ -1,4 +1,4 @@
-"""Everything as users have it: processes of their own, with nothing but the environment to point at a Hub."""
+"""Pushing and loading in separate processes, as users do, with only environment variables that select the Hub."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ print(hashlib.sha256(generator.sample(40, seed=5)[0].numpy().tobytes()).hexdiges
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs Python in a fresh process whose environment names this Hub and a cache of its own."""
+    """Runs Python in a fresh process whose environment selects this Hub and a separate cache."""
     hub = LocalHub()
 
     def run(*arguments, home="home", meanwhile=None, **environment):
@@ -37,9 +37,9 @@ def run(tmp_path):
         with subprocess.Popen([sys.executable, *arguments], env=names, **pipes) as process:
             if meanwhile is not None:
                 meanwhile(process)
-            told, wrong = process.communicate(timeout=300)
-        assert process.returncode == 0 or meanwhile is not None, told + wrong
-        return told.strip()
+            output, errors = process.communicate(timeout=300)
+        assert process.returncode == 0 or meanwhile is not None, output + errors
+        return output.strip()
 
     run.hub = hub
     yield run

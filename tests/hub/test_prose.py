@@ -1,4 +1,4 @@
-"""A card's generated parts come and go; what people wrote around them stays, to the letter."""
+"""The generated parts of a card are replaced; the text that people wrote around them is kept exactly."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -33,14 +33,14 @@ def test_what_people_wrote_survives_any_number_of_pushes(text):
 
 
 @given(text=TEXTS)
-def test_each_generated_part_stands_there_once(text):
+def test_each_generated_part_occurs_once(text):
     merged = merge(text, NEW, "")
     for name, part in NEW.items():
         assert merged.count(f"genaug:begin {name}") == merged.count(f"genaug:end {name}") == 1
         assert parts(merged)[name].text.strip("\n") == part.text
 
 
-def test_lines_between_unpaired_marks_are_peoples():
+def test_lines_between_unpaired_marks_are_prose():
     text = "<!-- genaug:begin figures -->\nkeep me\n<!-- genaug:begin figures -->\nold\n<!-- genaug:end figures -->\n"
     merged = merge(text, NEW, "")
     assert "keep me" in words(merged)
@@ -52,7 +52,7 @@ def test_parts_of_a_later_version_are_kept():
     assert "from the future" in merge(text, NEW, "")
 
 
-def test_the_marks_say_whose_words_were_pushed():
+def test_the_marks_identify_the_prose_of_both_sides():
     merged = merge("their words\n", NEW, "our words")
     notes = parts(merged)["summary"].notes
     assert notes == {"prose": identity("their words"), "ours": identity("our words")}
@@ -67,25 +67,25 @@ class TestChoose:
         there = self.pushed("words", "words")
         assert choose(there, "words", False) == there
 
-    def test_we_did(self):
+    def test_we_changed_it(self):
         assert choose(self.pushed("words", "words"), "new words", False) == "new words"
 
-    def test_they_did(self):
+    def test_they_changed_it(self):
         there = self.pushed("words", "words").replace("words", "their words")
         assert choose(there, "words", False) == there
 
-    def test_they_did_before_the_last_push_and_we_did_now(self):
+    def test_they_changed_it_before_the_last_push_and_we_did_after(self):
         there = self.pushed("their words", "words")
         assert choose(there, "words", False) == there
         with pytest.raises(InputError, match="changed both on the Hub and in"):
             choose(there, "new words", False)
 
-    def test_both_did(self):
+    def test_both_changed_it(self):
         there = self.pushed("words", "words").replace("words", "their words")
         with pytest.raises(InputError, match="changed both on the Hub and in"):
             choose(there, "new words", False)
         assert choose(there, "new words", True) == "new words"
         assert choose(there, "their words", False) == there
 
-    def test_there_is_nothing_there(self):
+    def test_the_hub_has_no_prose(self):
         assert choose("\n", "words", False) == "words"

@@ -22,17 +22,17 @@ class TestCard:
     def test_it_loads_and_its_classes_differ(self, name, shape):
         generator = genaug.load(CARDS / name, device="cpu")
         labels = torch.arange(10).repeat_interleave(20)
-        images, given = generator.sample(labels=labels, seed=0)
+        images, returned = generator.sample(labels=labels, seed=0)
         assert images.shape == (200, *shape)
-        assert torch.equal(given, labels)
+        assert torch.equal(returned, labels)
         means = images.float().unflatten(0, (10, 20)).mean(1).flatten(1)
         assert float(torch.nn.functional.pdist(means).min()) > 0.05 * 255 * (shape[1] * shape[2]) ** 0.5
 
-    def test_it_is_small_and_whole(self, name, shape):
+    def test_it_is_small_and_complete(self, name, shape):
         assert (CARDS / name / "model.safetensors").stat().st_size <= 4_000_000
         assert {path.name for path in (CARDS / name).iterdir()} >= set(PUBLISHED)
 
-    def test_the_card_names_what_the_hub_reads(self, name, shape):
+    def test_the_card_has_the_metadata_of_the_hub(self, name, shape):
         card = ModelCard(read_card(CARDS / name))
         assert card.data.library_name == "genaug"
         assert card.data.license == "apache-2.0"
@@ -40,7 +40,7 @@ class TestCard:
 
 
 def test_the_statistics_are_those_of_the_weights():
-    """What ``model_cards/recipe.py`` gives, to rounding."""
+    """They equal those of ``model_cards/recipe.py``, up to rounding."""
     generator = genaug.load(CARDS / "digits-cgan", device="cpu")
     published = {name: tensor.clone() for name, tensor in generator.network.named_buffers() if "running" in name}
     data = read_samples(load_data("digits", split="train"))

@@ -1,4 +1,4 @@
-"""What a pull fetches, where it puts it, and when it doesn't ask at all."""
+"""What a pull downloads, where it is stored, and when no request is made."""
 
 import errno
 import json
@@ -12,9 +12,9 @@ from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
 
 import genaug
 from genaug.artifacts import manifest
-from genaug.errors import FormatError, HubError, HubWarning, InputError, OutputExistsError, SaveError
+from genaug.errors import FormatError, HubError, HubWarning, InputError, OutputExistsError, PluginError, SaveError
 from genaug.hub.cache import blank, blob
-from genaug.hub.pull import copy_to, pull
+from genaug.hub.pull import claim_copy, pull, write_copy
 
 REPO = "owner/digits"
 
@@ -38,44 +38,44 @@ def same(one, other):
     return torch.equal(one.sample(12, seed=4)[0], other.sample(12, seed=4)[0])
 
 
-class TestWhatIsFetched:
-    def test_a_load_takes_two_files(self, hub, commit, generator):
+class TestDownloads:
+    def test_a_load_downloads_two_files(self, hub, commit, generator):
         assert same(genaug.load(REPO, device="cpu"), generator)
         assert [line.split("/")[-1] for line in hub.asked("resolve")] == ["config.json", "model.safetensors"]
 
-    def test_a_pull_takes_the_card_and_the_sheet_too_and_nothing_else(self, hub, commit):
+    def test_a_pull_downloads_the_card_and_the_grid_too_and_nothing_else(self, hub, commit):
         folder = pull(REPO, extras=True)
         names = ["README.md", "config.json", "model.safetensors", "samples.png"]
         assert sorted(path.name for path in folder.iterdir()) == names
         assert sorted(line.split("/")[-1] for line in hub.asked("resolve")) == names
 
-    def test_what_is_there_is_not_fetched_again(self, hub, commit):
+    def test_complete_files_are_not_downloaded_again(self, hub, commit):
         first = pull(REPO)
         assert pull(REPO) == first
         assert len(hub.asked("resolve")) == 2
         pull(REPO, extras=True)
         assert len(hub.asked("resolve")) == 4
 
-    def test_unless_forced(self, hub, commit):
+    def test_force_downloads_again(self, hub, commit):
         pull(REPO)
         pull(REPO, force=True)
         assert len(hub.asked("resolve")) == 4
 
-    def test_only_what_changed_is_fetched(self, hub, commit, generator):
+    def test_only_changed_files_are_downloaded(self, hub, commit, generator):
         pull(REPO)
         hub.put(REPO, {"config.json": contents(generator)["config.json"] + b" "})
         assert same(genaug.load(REPO, device="cpu"), generator)
         assert len(hub.asked("resolve.*config")) == 2
         assert len(hub.asked("GET /cdn/")) == 1
 
-    def test_a_download_goes_on_where_it_broke_off(self, hub, commit, generator):
+    def test_a_download_is_resumed(self, hub, commit, generator):
         hub.fault("GET /cdn/", dropped, times=1)
         assert same(genaug.load(REPO, device="cpu"), generator)
         ranges = [headers.get("range") for line, headers in hub.log if "/cdn/" in line]
         half = len(contents(generator)["model.safetensors"]) // 2
         assert ranges == [None, f"bytes={half}-"]
 
-    def test_a_commits_hash_is_not_asked_about_twice(self, hub, commit, generator):
+    def test_a_cached_commit_needs_no_request(self, hub, commit, generator):
         assert same(genaug.load(REPO, revision=commit, device="cpu"), generator)
         hub.log.clear()
         assert same(genaug.load(REPO, revision=commit, device="cpu"), generator)
@@ -88,7 +88,7 @@ class TestWhatIsFetched:
         assert same(genaug.load(REPO, device="cpu"), newer)
         assert same(genaug.load(REPO, revision=commit, device="cpu"), generator)
 
-    def test_a_commits_hash_is_that_commit_or_an_error(self, hub, commit, make_generator):
+    def test_the_hash_of_a_commit_gives_that_commit_or_an_error(self, hub, commit, make_generator):
         other = hub.put(REPO, contents(make_generator(weights_seed=1)))
         hub.repos[REPO].commits[commit] = hub.repos[REPO].commits[other]  # a mirror that always gives the newest
         hub.fault("GET /api/models", edited(lambda info: info.update(sha=other)))
@@ -100,8 +100,8 @@ class TestWhatIsFetched:
         assert same(genaug.load(REPO, revision="refs/pr/1", device="cpu"), generator)
 
     @pytest.mark.parametrize("revision", ["../../x", "", "a b", "-x", "a/../b", "x" * 300, "a\0b", ".hidden"])
-    def test_what_can_be_no_revision(self, hub, commit, revision):
-        with pytest.raises(InputError, match="is no revision"):
+    def test_an_invalid_revision_is_rejected(self, hub, commit, revision):
+        with pytest.raises(InputError, match="is not a valid revision"):
             pull(REPO, revision)
         assert not hub.log
 
@@ -109,22 +109,22 @@ class TestWhatIsFetched:
 class TestTheCache:
     def test_it_is_huggingface_hubs_own(self, hub, commit, cache):
         folder = pull(REPO, extras=True)
-        found = scan_cache_dir(cache)
-        assert not found.warnings
-        (repo,) = found.repos
+        info = scan_cache_dir(cache)
+        assert not info.warnings
+        (repo,) = info.repos
         assert repo.repo_id == REPO
         assert {r.commit_hash: r.refs for r in repo.revisions} == {commit: {"main"}}
         for name in ("config.json", "README.md"):
             assert hf_hub_download(REPO, name, local_files_only=True, cache_dir=cache) == str(folder / name)
 
-    def test_what_huggingface_hub_fetched_is_used(self, hub, commit, generator, cache):
+    def test_files_downloaded_by_huggingface_hub_are_used(self, hub, commit, generator, cache):
         snapshot_download(REPO, cache_dir=cache)
         hub.log.clear()
         assert same(genaug.load(REPO, device="cpu"), generator)
         assert not hub.asked("resolve")
         assert not hub.asked("cdn")
 
-    def test_where_there_are_no_links(self, hub, commit, generator, cache, monkeypatch, offline):
+    def test_without_links(self, hub, commit, generator, cache, monkeypatch, offline):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_SYMLINKS", True)
         assert same(genaug.load(REPO, device="cpu"), generator)
         assert not [path for path in cache.rglob("*") if path.is_symlink()]
@@ -132,7 +132,7 @@ class TestTheCache:
         assert same(genaug.load(REPO, device="cpu"), generator)
 
     @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-    def test_damage_where_there_are_no_links(self, hub, commit, generator, monkeypatch, offline, name):
+    def test_damage_without_links(self, hub, commit, generator, monkeypatch, offline, name):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_SYMLINKS", True)
         file = pull(REPO) / name
         file.write_bytes(file.read_bytes()[:-1] + b"x")
@@ -145,7 +145,7 @@ class TestTheCache:
         assert same(genaug.load(REPO, device="cpu"), generator)
 
     @pytest.mark.parametrize("absolute", [True, False])
-    def test_a_link_to_a_file_that_is_not_the_repos_is_replaced(
+    def test_a_link_to_a_file_outside_the_repo_is_replaced(
         self, hub, commit, generator, make_generator, tmp_path, absolute
     ):
         folder = pull(REPO)
@@ -174,7 +174,7 @@ class TestTheCache:
             (folder / name).symlink_to((other / name).resolve())
         assert same(genaug.load(REPO, device="cpu"), generator)
 
-    def test_a_pipe_in_place_of_a_file_does_not_hang(self, hub, commit, generator):
+    def test_a_pipe_instead_of_a_file_does_not_hang(self, hub, commit, generator):
         folder = pull(REPO)
         (folder / "config.json").unlink()
         os.mkfifo(folder / "config.json")
@@ -195,7 +195,7 @@ class TestTheCache:
         for name, version in zip(names, [generators[0], generators[0], generators[2]], strict=True):
             assert same(genaug.load(REPO, revision=name, device="cpu"), version)
 
-    def test_a_name_takes_its_usual_place_as_soon_as_that_is_free(self, hub, commit, generator, make_generator, cache):
+    def test_a_name_is_stored_in_its_usual_place_once_that_is_free(self, hub, commit, generator, make_generator, cache):
         repo, newer = hub.repos[REPO], make_generator(weights_seed=1)
         repo.tags["v1"] = commit
         pull(REPO, "v1")
@@ -208,7 +208,7 @@ class TestTheCache:
         refs = cache / "models--owner--digits" / "refs"
         assert [path.relative_to(refs).as_posix() for path in refs.rglob("*") if path.is_file()] == ["v1/fix"]
 
-    def test_it_cannot_be_written(self, hub, commit, cache):
+    def test_a_cache_that_cannot_be_written(self, hub, commit, cache):
         cache.write_text("a file")
         with pytest.raises(SaveError, match="or set HF_HUB_CACHE to a folder"):
             genaug.load(REPO, device="cpu")
@@ -223,7 +223,7 @@ class TestTheCache:
             assert not list(disk.rglob("snapshots/*/*"))
         assert same(genaug.load(REPO, device="cpu"), generator)
 
-    def test_a_copy_that_fails_leaves_nothing(self, hub, commit, cache, monkeypatch):
+    def test_a_failed_copy_leaves_nothing(self, hub, commit, cache, monkeypatch):
         def full(content, part):
             part.write_bytes(b"half of it")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -236,11 +236,11 @@ class TestTheCache:
 
     @pytest.mark.parametrize("at", range(1, 6))  # two downloads, two links, one note
     def test_an_interruption_leaves_nothing_half_written(self, hub, commit, generator, cache, monkeypatch, at):
-        replace, seen = os.replace, []
+        replace, places = os.replace, []
 
         def interrupted(part, place):
-            seen.append(place)
-            if len(seen) == at:
+            places.append(place)
+            if len(places) == at:
                 raise KeyboardInterrupt
             replace(part, place)
 
@@ -251,13 +251,13 @@ class TestTheCache:
         assert not list(cache.rglob("*.incomplete"))
         assert same(genaug.load(REPO, device="cpu"), generator)
 
-    def test_one_that_may_only_be_read(self, hub, commit, generator, small_disk, monkeypatch):
+    def test_a_read_only_cache(self, hub, commit, generator, small_disk, monkeypatch):
         disk = small_disk("1m")
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(disk))
         pull(REPO)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         hub.repos[REPO].tags["v1"] = commit
-        assert same(genaug.load(REPO, revision="v1", device="cpu"), generator)  # nobody asked for the tag before
+        assert same(genaug.load(REPO, revision="v1", device="cpu"), generator)  # the tag wasn't requested before
         hub.put(REPO, {"config.json": contents(generator)["config.json"] + b" "})
         with pytest.warns(
             HubWarning, match=r"can't be written.*main of owner/digits, commit .*set HF_HUB_CACHE"
@@ -271,19 +271,19 @@ class TestTheCache:
             with pytest.raises(SaveError, match="read-only: set HF_HUB_CACHE to a folder that you can write to"):
                 pull(REPO, **options)
 
-    def test_what_a_killed_process_left_is_removed(self, hub, commit, generator, cache):
+    def test_files_of_a_killed_process_are_removed(self, hub, commit, generator, cache):
         if (child := os.fork()) == 0:
             with blank(blob(REPO, "0" * 64)) as part:
                 part.write_bytes(b"half")
                 os._exit(9)
         os.waitpid(child, 0)
-        (left,) = cache.rglob("*.incomplete")
-        other = left.with_name("1234.abcdef01.incomplete")  # huggingface_hub's
+        (incomplete,) = cache.rglob("*.incomplete")
+        other = incomplete.with_name("1234.abcdef01.incomplete")  # huggingface_hub's
         other.write_bytes(b"half")
         assert same(genaug.load(REPO, device="cpu"), generator)
         assert list(cache.rglob("*.incomplete")) == [other]
 
-    def test_two_who_pull_at_once(self, hub, commit, generator):
+    def test_concurrent_pulls(self, hub, commit, generator):
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(4) as pool:
@@ -293,24 +293,29 @@ class TestTheCache:
 
 
 class TestFoldersAndIds:
-    def test_an_existing_folder_wins(self, hub, commit, make_generator, tmp_path, monkeypatch):
+    def test_an_existing_folder_takes_precedence(self, hub, commit, make_generator, tmp_path, monkeypatch):
         local = make_generator(weights_seed=9)
         local.save(tmp_path / REPO)
         monkeypatch.chdir(tmp_path)
         loaded = genaug.load(REPO, device="cpu")
         assert same(loaded, local)
         assert not hub.log
-        with pytest.raises(InputError, match="is a local folder, and revision= is for the Hub"):
+        with pytest.raises(InputError, match="is a local folder, but revision= is for the Hub"):
             genaug.load(REPO, revision="main")
 
-    def test_the_folder_is_known_to_what_came_from_it(self, hub, commit, generator, tmp_path):
+    def test_a_generator_knows_the_folder_it_was_loaded_from(self, hub, commit, generator, tmp_path):
         assert genaug.load(generator.save(tmp_path / "g"), device="cpu").folder == tmp_path / "g"
         assert genaug.load(REPO, device="cpu").folder is None
 
-    @pytest.mark.parametrize("where", ["nowhere", "./no/where", "a/b/c", "/no/where", "owner/", "https://x/y"])
-    def test_what_can_be_no_id_is_no_folder(self, hub, where):
+    @pytest.mark.parametrize("where", ["nowhere", "./no/where", "a/b/c", "/no/where", "owner/"])
+    def test_an_invalid_id_is_treated_as_a_folder(self, hub, where):
         with pytest.raises(FormatError, match="is not a directory"):
             genaug.load(where)
+        assert not hub.log
+
+    def test_a_url_names_no_installed_plugin(self, hub):
+        with pytest.raises(PluginError, match=r"no plugin for https:… is installed .* Expected a folder, a Hub id"):
+            genaug.load("https://huggingface.co/owner/digits")
         assert not hub.log
 
     def test_a_path_is_never_an_id(self, hub, commit, tmp_path):
@@ -320,14 +325,19 @@ class TestFoldersAndIds:
             genaug.load(Path(REPO))
         assert not hub.log
 
-    def test_a_wrong_path_is_told_from_a_wrong_id(self, hub):
+    def test_the_error_covers_a_wrong_path_and_a_wrong_id(self, hub):
         with pytest.raises(HubError, match=r"there is no folder runs/mnist here, and http.* has no model runs/mnist"):
             genaug.load("runs/mnist")
 
 
+def copy(folder, out, overwrite):
+    with claim_copy(out, overwrite) as place:
+        write_copy(folder, place)
+
+
 class TestCopies:
     def test_all_four_files(self, hub, commit, generator, tmp_path):
-        copy_to(pull(REPO, extras=True), tmp_path / "a" / "copy", False)
+        copy(pull(REPO, extras=True), tmp_path / "a" / "copy", False)
         loaded = genaug.load(tmp_path / "a" / "copy", device="cpu")
         assert same(loaded, generator)
         assert sorted(path.name for path in loaded.folder.glob("[!.]*")) == [
@@ -338,12 +348,12 @@ class TestCopies:
         ]
         assert not any(path.is_symlink() for path in loaded.folder.iterdir())
 
-    def test_what_is_not_a_blob_of_the_repo_is_not_copied(self, hub, commit, tmp_path):
+    def test_only_blobs_of_the_repo_are_copied(self, hub, commit, tmp_path):
         folder = pull(REPO, extras=True)
         (tmp_path / "secret").write_text("mine")
         (folder / "README.md").unlink()
         (folder / "README.md").symlink_to(tmp_path / "secret")
-        copy_to(folder, tmp_path / "copy", False)
+        copy(folder, tmp_path / "copy", False)
         assert not (tmp_path / "copy" / "README.md").exists()
 
     def test_a_folder_in_use_is_left_alone(self, hub, commit, tmp_path):
@@ -351,9 +361,9 @@ class TestCopies:
         (tmp_path / "mine" / "notes.txt").write_text("mine")
         folder = pull(REPO)
         with pytest.raises(OutputExistsError, match="--force"):
-            copy_to(folder, tmp_path / "mine", False)
+            copy(folder, tmp_path / "mine", False)
         assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
-        copy_to(folder, tmp_path / "mine", True)
+        copy(folder, tmp_path / "mine", True)
         assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
 
     def test_another_projects_files_are_never_replaced(self, hub, commit, tmp_path):
@@ -361,19 +371,19 @@ class TestCopies:
         with pytest.raises(
             OutputExistsError, match=r"config\.json is needed, but genaug didn't write what is there; it is left alone"
         ):
-            copy_to(pull(REPO), tmp_path, True)
+            copy(pull(REPO), tmp_path, True)
         assert (tmp_path / "config.json").read_text() == '{"model": "bert"}'
 
 
 def test_warnings_point_at_the_callers_line(hub, commit):
     pull(REPO)
     hub.fault("GET /api", status(500))
-    with pytest.warns(HubWarning, match="Using main of owner/digits as it was when last asked") as caught:
+    with pytest.warns(HubWarning, match="Using the last known commit of main of owner/digits") as caught:
         genaug.load(REPO, device="cpu")
     assert caught[0].filename == __file__
 
 
-def test_a_record_of_another_version_of_the_plugin_loads_where_it_fits(hub, commit, generator):
+def test_a_record_of_another_version_of_the_plugin_loads_if_it_fits(hub, commit, generator):
     config = json.loads(contents(generator)["config.json"])
     config["distribution_version"] = "99.0"
     hub.put(REPO, {"config.json": json.dumps(config).encode()})

@@ -1,4 +1,4 @@
-"""What a push sends, and what it refuses to send."""
+"""What a push sends, and what it rejects before anything is sent."""
 
 import pytest
 import torch
@@ -28,28 +28,28 @@ class TestTheCommit:
         assert repo.files["samples.png"].startswith(b"\x89PNG")
         assert not repo.private
 
-    def test_what_comes_back_is_what_was_pushed(self, hub, generator):
+    def test_a_pushed_generator_loads_the_same(self, hub, generator):
         push(generator, tag="v1.0")
         loaded = genaug.load(REPO, revision="v1.0", device="cpu")
         assert torch.equal(loaded.sample(50, seed=3)[0], generator.sample(50, seed=3)[0])
         assert loaded.spec == generator.spec
         assert loaded.training == generator.training
 
-    def test_the_token_goes_to_the_hub_only(self, hub, generator):
+    def test_the_token_is_sent_only_to_the_hub(self, hub, generator):
         push(generator, private=True)
         genaug.load(REPO, device="cpu")
         assert len(hub.asked("(PUT|GET) /cdn/")) == 3
         for line, headers in hub.log:
             assert ("authorization" in headers) == ("/cdn/" not in line), line
 
-    def test_a_push_that_changes_nothing_makes_no_commit_but_the_tag(self, hub, generator):
+    def test_a_push_without_changes_only_adds_the_tag(self, hub, generator):
         push(generator)
         again = push(generator, tag="v1.0")
         assert len(hub.repos[REPO].commits) == 2
         assert hub.repos[REPO].tags == {"v1.0": again.commit}
-        push(generator, tag="v1.0")  # and the tag is where it should be
+        push(generator, tag="v1.0")  # the tag is on that commit already
 
-    def test_a_new_version_leaves_the_tag_of_the_old_one(self, hub, generator, make_generator):
+    def test_a_new_version_does_not_move_the_old_tag(self, hub, generator, make_generator):
         push(generator, tag="v1.0")
         newer = make_generator(weights_seed=1)
         push(newer, tag="v2.0")
@@ -57,31 +57,29 @@ class TestTheCommit:
             loaded = genaug.load(REPO, revision=revision, device="cpu")
             assert torch.equal(loaded.sample(9, seed=0)[0], expected.sample(9, seed=0)[0])
 
-    def test_somebody_else_takes_the_tag_meanwhile(self, hub, generator):
+    def test_somebody_else_uses_the_tag_meanwhile(self, hub, generator):
         def taken(request, answer):
             hub.repos[REPO].tags["v1.0"] = next(iter(hub.repos[REPO].commits))
             request.send(Answer(409, b"{}"))
 
         hub.fault("POST .*/tag/", taken, unheard=True)
-        with pytest.raises(
-            HubError, match=r"gave 'v1\.0' to another commit meanwhile\. Push once more with another tag"
-        ):
+        with pytest.raises(HubError, match=r"put 'v1\.0' on another commit meanwhile\. Push again with another tag"):
             push(generator, tag="v1.0")
         assert len(hub.repos[REPO].commits) == 2
 
-    def test_private_repos(self, hub, generator):
+    def test_a_private_repo_stays_private(self, hub, generator):
         push(generator, private=True)
         assert hub.repos[REPO].private
         push(generator)
-        assert hub.repos[REPO].private, "a later push leaves it as it is"
+        assert hub.repos[REPO].private, "a later push doesn't change it"
 
-    def test_a_public_repo_is_no_place_for_what_should_be_private(self, hub, generator):
+    def test_a_private_push_to_a_public_repo_is_rejected(self, hub, generator):
         hub.repo(REPO)
         with pytest.raises(HubError, match="is public already, and a push can't change that"):
             push(generator, private=True)
         assert not hub.asked("PUT|commit")
 
-    def test_the_client_is_left_as_it_was(self, hub, generator):
+    def test_the_client_is_restored(self, hub, generator):
         before = get_session()
         push(generator)
         hub.fault("POST .*preupload", status(500), unheard=True)
@@ -107,7 +105,7 @@ class TestTheCommit:
 
 
 class TestConcurrentCreation:
-    """The client asks again at once, and for ever, where the Hub says that another operation is in progress."""
+    """The client retries immediately and forever if the Hub says that another operation is in progress."""
 
     @staticmethod
     def busy(request, answer):
@@ -126,37 +124,37 @@ class TestConcurrentCreation:
         assert hub.slept == [1]
 
 
-class TestRefusals:
+class TestRejections:
     """Before any byte is sent."""
 
-    def test_no_licence(self, hub, generator):
-        with pytest.raises(InputError, match=r"No licence is stated.*Nothing was sent.*--license.*--force"):
+    def test_a_license_is_required(self, hub, generator):
+        with pytest.raises(InputError, match=r"No license is stated.*Nothing was sent.*--license.*--force"):
             generator.push(REPO)
         assert not hub.log
 
-    def test_no_licence_with_force_says_so_on_the_card(self, hub, generator):
+    def test_without_a_license_force_says_so_on_the_card(self, hub, generator):
         generator.push(REPO, force=True)
-        assert "> **No licence is stated" in card_of(hub)
+        assert "> **No license is stated" in card_of(hub)
         assert ModelCard(card_of(hub)).data.license == "unknown"
 
     @pytest.mark.parametrize("license", ["unknown", "Unknown"])
-    def test_unknown_is_no_licence(self, hub, generator, license):
-        with pytest.raises(InputError, match=r"'[Uu]nknown' states no licence. Expected one such as"):
+    def test_unknown_is_not_a_license(self, hub, generator, license):
+        with pytest.raises(InputError, match=r"'[Uu]nknown' is not the identifier of a license. Expected one such as"):
             generator.push(REPO, license=license)
         assert not hub.log
 
-    def test_what_force_published_is_still_without_a_licence_elsewhere(self, hub, saved):
+    def test_a_push_forced_without_a_license_does_not_provide_one_for_later(self, hub, saved):
         (saved.folder / "README.md").write_text(saved.push(REPO, force=True).card)  # as `genaug pull --out` brings it
-        with pytest.raises(InputError, match="No licence is stated"):
+        with pytest.raises(InputError, match="No license is stated"):
             saved.push("owner/copy")
 
-    def test_the_licence_of_the_card_on_the_hub_holds_under_force(self, hub, generator):
+    def test_the_license_on_the_hub_counts_with_force(self, hub, generator):
         hub.repo(REPO, {"README.md": b"---\nlicense: mit\n---\nMine.\n"})
         generator.push(REPO, force=True)
-        assert "Licence: mit." in card_of(hub)
-        assert "No licence" not in card_of(hub)
+        assert "License: mit." in card_of(hub)
+        assert "No license" not in card_of(hub)
 
-    def test_a_failed_check_goes_along_with_the_generator(self, hub, saved):
+    def test_a_failed_check_is_published_with_the_generator(self, hub, saved):
         write_evaluation(saved.folder, {"copying": {"passed": False}, "fid": {"value": 9.5}})
         push(saved, force=True)
         loaded = genaug.load(REPO, device="cpu")
@@ -167,34 +165,34 @@ class TestRefusals:
         assert "| 9.5 |" in hub.repos["owner/copy"].files["README.md"].decode()
         assert hub.repos["owner/copy"].files["config.json"] == hub.repos[REPO].files["config.json"]
 
-    def test_a_copying_check_that_failed(self, hub, saved):
+    def test_a_failed_copying_check(self, hub, saved):
         write_evaluation(saved.folder, {"copying": {"value": 0.4, "passed": False}})
-        with pytest.raises(InputError, match=r"check for copies of training images was run, and it failed"):
+        with pytest.raises(InputError, match=r"A check for copies of training images failed"):
             push(saved)
         assert not hub.log
         push(saved, force=True)
-        assert "> **A check for copies of training images was run, and it failed.**" in card_of(hub)
+        assert "> **A check for copies of training images failed.**" in card_of(hub)
         assert "| copying | check for copies of training images | **failed**, 0.4 |" in card_of(hub)
 
-    def test_one_that_failed_is_remembered_by_the_card(self, hub, saved, generator, make_generator):
+    def test_a_failed_check_is_remembered_by_the_card(self, hub, saved, generator, make_generator):
         write_evaluation(saved.folder, {"copying": {"passed": False}})
         push(saved, force=True)
         commits = len(hub.repos[REPO].commits)
-        with pytest.raises(InputError, match="copies of training images was run, and it failed"):
-            push(generator)  # the same weights, from where nothing is known of the check
+        with pytest.raises(InputError, match="copies of training images failed"):
+            push(generator)  # the same weights, from a folder without a record of the check
         assert len(hub.repos[REPO].commits) == commits
         push(generator, force=True)
-        assert "> **A check for copies of training images was run, and it failed.**" in card_of(hub)
+        assert "> **A check for copies of training images failed.**" in card_of(hub)
         push(make_generator(weights_seed=1))
         assert "failed" not in card_of(hub)
 
-    def test_one_that_passed_is_fine(self, hub, saved):
+    def test_a_passed_copying_check(self, hub, saved):
         write_evaluation(saved.folder, {"copying": {"value": 0.01, "passed": True}})
         push(saved)
         assert "| passed, 0.01 |" in card_of(hub)
         assert "> **" not in card_of(hub)
 
-    def test_the_verdict_may_stand_in_the_training_record(self, hub, generator):
+    def test_the_verdict_may_be_in_the_training_record(self, hub, generator):
         generator.training["evaluation"] = {"metrics": {"copying": {"passed": False}}}
         with pytest.raises(InputError, match="copies of training images"):
             push(generator)
@@ -203,7 +201,7 @@ class TestRefusals:
     def test_figures_of_other_weights(self, hub, saved, make_generator):
         write_evaluation(saved.folder, {"fid": {"value": 3}})
         make_generator(weights_seed=1).save(saved.folder, overwrite=True)
-        with pytest.raises(InputError, match=r"evaluation\.json was measured of other weights"):
+        with pytest.raises(InputError, match=r"evaluation\.json was measured with other weights"):
             push(genaug.load(saved.folder, device="cpu"))
         assert not hub.log
 
@@ -216,52 +214,52 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("repo", "options", "message"),
         [
-            ("digits", {}, "the owner is missing. Expected owner/name"),
-            ("owner/name/more", {}, "is no Hub id"),
-            ("../evil", {}, "is no Hub id"),
-            ("owner/na me", {}, "is no Hub id"),
-            (REPO, {"tag": "v 1"}, "'v 1' is no name for a tag"),
-            (REPO, {"tag": "../main"}, "is no name for a tag"),
-            (REPO, {"tag": ""}, "is no name for a tag"),
-            (REPO, {"license": "Apache License 2.0"}, "is no identifier of a licence"),
+            ("digits", {}, r"the owner is missing\). Expected owner/name"),
+            ("owner/name/more", {}, "is not a Hub id"),
+            ("../evil", {}, "is not a Hub id"),
+            ("owner/na me", {}, "is not a Hub id"),
+            (REPO, {"tag": "v 1"}, "'v 1' is not a valid name for a tag"),
+            (REPO, {"tag": "../main"}, "is not a valid name for a tag"),
+            (REPO, {"tag": ""}, "is not a valid name for a tag"),
+            (REPO, {"license": "Apache License 2.0"}, "is not the identifier of a license"),
         ],
     )
-    def test_arguments_that_cannot_be(self, hub, generator, repo, options, message):
+    def test_invalid_arguments(self, hub, generator, repo, options, message):
         with pytest.raises(InputError, match=message):
             generator.push(repo, **{"license": "mit", **options})
         assert not hub.log
 
-    def test_metadata_that_the_hub_refuses(self, hub, generator):
-        with pytest.raises(InputError, match=r"the Hub refuses the card.*must be one of a list.*Correct README.md"):
+    def test_metadata_that_the_hub_rejects(self, hub, generator):
+        with pytest.raises(InputError, match=r"the Hub rejects the card.*must be one of a list.*Correct README.md"):
             push(generator, license="nonesuch")
         assert not hub.asked("PUT|/commit/")
 
 
 class TestDryRun:
     def test_it_shows_the_commit_and_sends_nothing(self, hub, generator):
-        shown = push(generator, tag="v1.0", dry_run=True)
+        publication = push(generator, tag="v1.0", dry_run=True)
         assert all(line.startswith("GET") for line in hub.asked())
         assert not hub.repos
-        text = str(shown)
+        text = str(publication)
         for part in (REPO, "a new public repo", "tag v1.0", "nothing was sent", *PUBLISHED):
             assert part in text
-        assert shown.commit is None
-        assert dict(push(generator, tag="v1.0").files) == dict(shown.files)
+        assert publication.commit is None
+        assert dict(push(generator, tag="v1.0").files) == dict(publication.files)
 
     def test_over_an_existing_card(self, hub, generator):
         push(generator)
         edit(hub, lambda card: card + "\nMy own words.\n")
-        shown = push(generator, dry_run=True)
-        assert "My own words." in shown.card
-        assert f"now at commit {hub.repos[REPO].head[:12]}" in str(shown)
+        publication = push(generator, dry_run=True)
+        assert "My own words." in publication.card
+        assert f"now at commit {hub.repos[REPO].head[:12]}" in str(publication)
 
     def test_without_a_network(self, hub, generator, offline):
         offline()
-        shown = push(generator, dry_run=True)
-        assert "HF_HUB_OFFLINE=1" in shown.state
-        assert list(shown.files) == PUBLISHED
+        publication = push(generator, dry_run=True)
+        assert "HF_HUB_OFFLINE=1" in publication.state
+        assert list(publication.files) == PUBLISHED
         assert not hub.log
 
-    def test_it_refuses_what_a_push_refuses(self, hub, generator):
-        with pytest.raises(InputError, match="No licence"):
+    def test_it_rejects_what_a_push_rejects(self, hub, generator):
+        with pytest.raises(InputError, match="No license"):
             generator.push(REPO, dry_run=True)

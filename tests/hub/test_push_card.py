@@ -1,4 +1,4 @@
-"""The card that a push writes: its figures, its metadata, and people's own words in it."""
+"""The card that a push writes: its figures, its metadata, and the text that people wrote in it."""
 
 import json
 
@@ -59,7 +59,7 @@ class TestTheCard:
         push(generator)
         assert ModelCard(card_of(hub)).data.pipeline_tag is None
 
-    def test_the_basis_of_the_figures_is_stated_once(self, hub, saved):
+    def test_the_common_basis_of_figures_is_stated_once(self, hub, saved):
         basis = {"samples": 500, "dataset": "roses"}
         metrics = {
             "fid": {"value": 1.5, "features": "of a small CNN", **basis},
@@ -89,7 +89,7 @@ class TestTheCard:
             "nearest_ratio": 1.01,
             "nearest_ratio_low": 0.98,
             "nearest_ratio_high": 1.03,
-            "rule": "fails where more than 5% are copies",
+            "rule": "fails if more than 5% are copies",
         }
         more = {"exact_copies": {"value": 0.0, "passed": True, "rule": "fails for any"}}
         write_evaluation(saved.folder, {"copying": copying, **more})
@@ -99,12 +99,12 @@ class TestTheCard:
         assert "| copying | share of samples that count as copies | 0.001 (0 to 0.005) | | |" in card
         assert "(real images: 1) | 1.01 (0.98 to 1.03) | | |" in card
         assert "| copying | exact copies | passed, 0 | | |" in card
-        assert "The check for copies fails where more than 5% are copies." in card
+        assert "The check for copies fails if more than 5% are copies." in card
         assert "The exact copies fails for any." in card
-        assert "4.1" not in card, "C_T decides nothing"
+        assert "4.1" not in card, "C_T doesn't decide"
         assert {r.metric_type for r in ModelCard(card).data.eval_results} == {"copied", "nearest_ratio", "exact_copies"}
 
-    def test_results_of_each_class_stand_beside_those_of_real_images(self, hub, saved):
+    def test_figures_per_class_are_beside_those_of_real_images(self, hub, saved):
         per_class = {
             "zero": {"label_agreement": {"value": 0.9, "reference": 0.95, "features": "x"}, "recall": {"value": 0.5}},
             "a|b": {"label_agreement": {"value": 0.25, "reference": 1.0}},
@@ -112,8 +112,8 @@ class TestTheCard:
         write_evaluation(saved.folder, {"label_agreement": {"value": 0.6, "reference": 0.97}}, per_class)
         push(saved)
         card = card_of(hub)
-        assert "| fidelity | samples recognised as the class asked for | 0.6 | 0.97 | |" in card
-        assert "| class | samples recognised | real images recognised | recall |" in card
+        assert "| fidelity | samples recognized as the requested class | 0.6 | 0.97 | |" in card
+        assert "| class | samples recognized | real images recognized | recall |" in card
         assert "| zero | 0.900 | 0.950 | 0.500 |" in card
         assert "| a\\|b | 0.250 | 1.000 | |" in card
         pulled = genaug.load(REPO, device="cpu")
@@ -130,14 +130,14 @@ class TestTheCard:
     def test_figures_stay_with_their_weights(self, hub, saved, generator, make_generator):
         write_evaluation(saved.folder, {"fid": {"value": 12.3}})
         push(saved)
-        push(generator)  # the same weights, from where nothing is known of the figures
+        push(generator)  # the same weights, from a folder without figures
         assert "| 12.3 |" in card_of(hub)
         assert ModelCard(card_of(hub)).data.eval_results[0].metric_value == 12.3
         push(make_generator(weights_seed=1))
         assert "12.3" not in card_of(hub)
         assert ModelCard(card_of(hub)).data.eval_results is None
 
-    def test_it_loads_in_three_lines_and_names_the_plugin(self, hub, generator, monkeypatch):
+    def test_it_shows_how_to_load_the_generator_and_names_the_plugin(self, hub, generator, monkeypatch):
         fields = generator.manifest_fields() | {"distribution": "genaug-acme", "distribution_version": "0.3"}
         monkeypatch.setattr(generator, "manifest_fields", lambda: fields)
         push(generator)
@@ -146,7 +146,7 @@ class TestTheCard:
         assert f'genaug.load("{REPO}")' in block
         assert "`pip install genaug genaug-acme`" in card_of(hub)
 
-    def test_class_names_cannot_break_out(self, hub, make_generator):
+    def test_class_names_are_escaped(self, hub, make_generator):
         push(make_generator(classes=("<script>", "a\n# b", "![c](x)`", "<!-- genaug:end summary -->")))
         summary = prose.parts(card_of(hub))["summary"].text
         assert "<script>" not in summary
@@ -155,8 +155,8 @@ class TestTheCard:
         assert summary.endswith("```\n")
 
 
-class TestPeoplesWords:
-    def test_they_survive_a_push(self, hub, generator, make_generator):
+class TestTextByPeople:
+    def test_it_survives_a_push(self, hub, generator, make_generator):
         push(generator)
         words = "Mind the sevens: they *look* like ones.\n\n| my | table |\n|---|---|\n"
         edit(
@@ -168,7 +168,7 @@ class TestPeoplesWords:
         push(make_generator(weights_seed=2))
         assert card_of(hub).count(words) == 2
 
-    def test_so_does_their_metadata(self, hub, generator):
+    def test_their_metadata_survives_a_push(self, hub, generator):
         push(generator)
         edit(hub, lambda card: card.replace("tags:", "language: en\nthumbnail: x.png\ntags:\n- mine", 1))
         push(generator, license="mit")
@@ -176,7 +176,7 @@ class TestPeoplesWords:
         assert (data["language"], data["thumbnail"], data["license"]) == ("en", "x.png", "mit")
         assert data["tags"] == ["mine", "genaug", "cgan"]
 
-    def test_a_card_that_genaug_never_saw(self, hub, generator):
+    def test_a_card_that_genaug_did_not_write(self, hub, generator):
         hub.repo(REPO, {"README.md": b"---\nlicense: mit\nlanguage: en\n---\n# My digits\n\nHand-made.\n"})
         push(generator)
         card = card_of(hub)
@@ -190,12 +190,12 @@ class TestPeoplesWords:
         saved.push(REPO)
         assert "Written beside the weights." in card_of(hub)
         assert ModelCard(card_of(hub)).data.license == "cc-by-4.0"
-        (saved.folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\nWritten anew.\n")
+        (saved.folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\nWritten again.\n")
         saved.push(REPO)
-        assert "Written anew." in card_of(hub)
+        assert "Written again." in card_of(hub)
         assert "beside the weights" not in card_of(hub)
 
-    def test_edits_on_both_sides(self, hub, saved):
+    def test_edits_of_both_cards(self, hub, saved):
         readme = saved.folder / "README.md"
         readme.write_text("---\nlicense: mit\n---\nOurs.\n")
         saved.push(REPO)
@@ -215,8 +215,8 @@ class TestPeoplesWords:
             (b"---\nlicense: [\n---\n", "metadata at the top of README.md can't be read"),
             (b"---\ntags: [{a: 1}]\n---\n", r"README.md can't be read \(tags must be a list of words\)"),
             (b"---\ndatasets: [[x]]\n---\n", r"README.md can't be read \(datasets must be a list of words\)"),
-            (b"---\neval_results: 3\n---\n", "figures stand in model-index"),
-            (b"\xff\xfe", "is no card"),
+            (b"---\neval_results: 3\n---\n", "figures belong in model-index"),
+            (b"\xff\xfe", "isn't a valid card"),
         ],
     )
     def test_a_card_that_cannot_be_read(self, hub, generator, card, message):

@@ -1,4 +1,4 @@
-"""A server has the user's token; whatever it makes of it, no message, warning or traceback shows it."""
+"""A server knows the user's token; no message, warning or traceback shows it, whatever the server sends."""
 
 import json
 import traceback
@@ -14,7 +14,7 @@ from genaug.hub.pull import pull
 from genaug.hub.redaction import redact
 
 REPO = "owner/digits"
-TOKEN = "hf_owner"  # that of the local Hub's user
+TOKEN = "hf_owner"  # the token of the local Hub's user
 
 
 @pytest.fixture
@@ -28,25 +28,25 @@ def published(hub, generator):
     return hub
 
 
-def printed(error):
+def traceback_of(error):
     return "".join(traceback.format_exception(error))
 
 
 @pytest.mark.parametrize("where", ["GET /api/models", "GET /owner/digits/resolve/.*config.json"])
-def test_a_refusal_of_a_download(published, where):
+def test_a_rejected_download(published, where):
     published.fault(where, echoing)
-    with pytest.raises(GenaugError, match="may not do this") as refusal:
+    with pytest.raises(GenaugError, match="may not do this") as error:
         pull(REPO)
-    assert "[redacted]" in str(refusal.value)
-    assert TOKEN not in printed(refusal.value)
+    assert "[redacted]" in str(error.value)
+    assert TOKEN not in traceback_of(error.value)
 
 
 @pytest.mark.parametrize("where", ["preupload", "/commit/", "/tag/", "validate-yaml"])
-def test_a_refusal_of_an_upload(hub, generator, where):
+def test_a_rejected_upload(hub, generator, where):
     hub.fault(f"POST .*{where}", echoing)
-    with pytest.raises(GenaugError) as refusal:
+    with pytest.raises(GenaugError) as error:
         push(generator, tag="v1")
-    assert TOKEN not in printed(refusal.value)
+    assert TOKEN not in traceback_of(error.value)
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def test_a_refusal_of_an_upload(hub, generator, where):
 )
 def test_an_answer_with_the_token_in_it(published, change):
     published.fault("GET /api/models", edited(change))
-    with pytest.raises(GenaugError) as refusal:
+    with pytest.raises(GenaugError) as error:
         pull(REPO)
-    assert TOKEN not in printed(refusal.value)
+    assert TOKEN not in traceback_of(error.value)
 
 
 def test_a_new_name_with_the_token_in_it(published):
     published.fault("GET /api/models", edited(lambda info: info.update(id=f"owner/{TOKEN}")))
-    with pytest.warns(HubWarning, match=r"is called owner/\[redacted\] now"):
+    with pytest.warns(HubWarning, match=r"is now called owner/\[redacted\]"):
         pull(REPO)
 
 
@@ -83,16 +83,16 @@ def test_a_new_name_with_the_token_in_it(published):
 def test_a_config_with_the_token_in_it(published, changes):
     config = json.loads(published.repos[REPO].files["config.json"])
     published.put(REPO, {"config.json": json.dumps({**config, **changes}).encode()})
-    with pytest.raises(GenaugError) as refusal:
+    with pytest.raises(GenaugError) as error:
         genaug.load(REPO, device="cpu")
-    assert TOKEN not in printed(refusal.value)
+    assert TOKEN not in traceback_of(error.value)
 
 
 def test_the_state_that_a_dry_run_shows(hub, generator):
     hub.fault("GET /api/models", echoing)
-    shown = str(push(generator, dry_run=True))
-    assert "may not do this" in shown
-    assert TOKEN not in shown
+    description = str(push(generator, dry_run=True))
+    assert "may not do this" in description
+    assert TOKEN not in description
 
 
 @pytest.mark.parametrize(

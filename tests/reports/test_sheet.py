@@ -9,11 +9,11 @@ from genaug.reports.sheet import Block, check_free, draw_sheet, save_sheet, shee
 
 
 def flat(*values, channels=1, side=8):
-    """Images of one grey level each."""
+    """Images of a single gray level each."""
     return torch.tensor(values, dtype=torch.uint8)[:, None, None, None].expand(-1, channels, side, side).contiguous()
 
 
-def test_a_row_for_each_class_in_order_of_class():
+def test_each_class_has_a_row_in_order_of_class():
     sheet = np.asarray(draw_sheet(Block(flat(10, 20, 30), torch.tensor([1, 0, 1])), classes=["a", "b"], columns=2))
     rows = {value: np.argwhere((sheet == value).all(-1)) for value in (10, 20, 30)}
     assert rows[20][:, 0].max() < rows[10][:, 0].min(), "class 0 stands above class 1"
@@ -37,20 +37,22 @@ def test_every_number_of_channels_is_drawn(channels):
     assert draw_sheet(Block(flat(9, 9, channels=channels), torch.tensor([0, 1]))).mode == "RGB"
 
 
-def test_blocks_stand_side_by_side_under_their_headings():
+def test_blocks_are_side_by_side_below_their_headings():
     labels = torch.tensor([0, 1])
-    sheet = np.asarray(draw_sheet(Block(flat(10, 10), labels, "real"), Block(flat(20, 20), labels, "made"), columns=1))
+    sheet = np.asarray(
+        draw_sheet(Block(flat(10, 10), labels, "real"), Block(flat(20, 20), labels, "generated"), columns=1)
+    )
     left, right = (np.argwhere((sheet == value).all(-1)) for value in (10, 20))
     assert left[:, 1].max() < right[:, 1].min()
     assert set(left[:, 0]) == set(right[:, 0])
     assert (sheet[: left[:, 0].min() - 1] < 200).any(), "headings are written above"
 
 
-def test_no_images_make_an_empty_sheet_and_bad_ones_an_error():
+def test_no_images_give_an_empty_grid_and_invalid_ones_an_error():
     assert draw_sheet(Block(torch.empty(0, 1, 8, 8, dtype=torch.uint8))).size[1] > 0
     with pytest.raises(InputError, match="uint8 images"):
         draw_sheet(Block(torch.rand(2, 1, 8, 8)))
-    with pytest.raises(InputError, match="all blocks"):
+    with pytest.raises(InputError, match="Pass labels for all blocks or for none"):
         draw_sheet(Block(flat(1), torch.tensor([0])), Block(flat(1)))
 
 
@@ -78,7 +80,7 @@ def test_images_are_drawn_alike_with_and_without_their_modality():
     assert np.array_equal(draw_sheet(block), draw_sheet(block, sample=Image(1, 8, 8)))
 
 
-def test_sheet_labels_cover_few_classes_and_sample_many():
+def test_labels_cover_few_classes_and_every_nth_of_many():
     assert sheet_labels(3, 2).tolist() == [0, 0, 1, 1, 2, 2]
     many = sheet_labels(1000, 1, max_rows=20).tolist()
     assert len(set(many)) == 20
@@ -86,7 +88,7 @@ def test_sheet_labels_cover_few_classes_and_sample_many():
     assert many[-1] < 1000
 
 
-def test_a_sheet_replaces_the_old_one_and_leaves_nothing_else(tmp_path):
+def test_a_grid_replaces_the_old_one_and_leaves_no_other_file(tmp_path):
     path = tmp_path / "new" / "sheet.png"
     for value in (1, 2):
         save_sheet(path, draw_sheet(Block(flat(value))))
@@ -95,13 +97,13 @@ def test_a_sheet_replaces_the_old_one_and_leaves_nothing_else(tmp_path):
     assert 1 not in np.asarray(PIL.Image.open(path))
 
 
-def test_where_a_sheet_cant_be_written_says_so(tmp_path):
+def test_a_grid_that_cant_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SaveError, match="could not write"):
         save_sheet(tmp_path / "file" / "sheet.png", draw_sheet(Block(flat(1))))
 
 
-def test_only_sheets_that_genaug_drew_are_replaced_on_demand(tmp_path):
+def test_only_grids_drawn_by_genaug_can_be_overwritten(tmp_path):
     sheet = draw_sheet(Block(flat(1)))
     save_sheet(tmp_path / "sheet.png", sheet)
     with pytest.raises(OutputExistsError, match="--overwrite"):
@@ -113,5 +115,5 @@ def test_only_sheets_that_genaug_drew_are_replaced_on_demand(tmp_path):
     for name in ("photo.png", "text.png", "link.png"):
         with pytest.raises(OutputExistsError, match="left alone"):
             check_free(tmp_path / name, overwrite=True)
-    with pytest.raises(OutputExistsError, match="is a folder"):
+    with pytest.raises(OutputExistsError, match="is a directory"):
         check_free(tmp_path, overwrite=True)

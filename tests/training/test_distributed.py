@@ -76,7 +76,7 @@ def test_the_command_trains_under_torchrun(tmp_path):
     assert genaug.load(tmp_path / "run").training["steps"] == 30
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 5, 10, 15, 30]
-    assert result.stdout.count("To look at it") == 1
+    assert result.stdout.count("To see samples") == 1
     again = torchrun(*command, *small, "--resume", cwd=tmp_path)
     assert "resuming at step 30" in again.stderr
 
