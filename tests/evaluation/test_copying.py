@@ -6,7 +6,7 @@ import torch
 
 from genaug.errors import InputError
 from genaug.evaluation import copying
-from genaug.evaluation.copying import mann_whitney_z
+from genaug.evaluation.c_t import mann_whitney_z
 
 WIDTH = 12
 
@@ -15,8 +15,8 @@ WIDTH = 12
 def real():
     """Three clusters; 900 training samples, 400 held out, 400 fresh ones."""
     draws = np.random.default_rng(0)
-    centres = draws.normal(0, 3, size=(3, WIDTH))
-    points = centres[draws.integers(3, size=1700)] + draws.normal(size=(1700, WIDTH))
+    centers = draws.normal(0, 3, size=(3, WIDTH))
+    points = centers[draws.integers(3, size=1700)] + draws.normal(size=(1700, WIDTH))
     return points[:900], points[900:1300], points[1300:]
 
 
@@ -85,8 +85,8 @@ def test_one_copy_in_five_beside_poor_samples_is_found_though_c_t_is_above_0(rea
 
 def test_typical_samples_are_no_copies_though_c_t_is_below_0(real):
     train, held_out, fresh = real
-    centres = train[np.argmin(np.square(fresh[:, None] - train[None]).sum(-1), axis=1)]
-    typical = 0.5 * fresh + 0.5 * np.stack([train[np.linalg.norm(train - c, axis=1) < 5].mean(0) for c in centres])
+    centers = train[np.argmin(np.square(fresh[:, None] - train[None]).sum(-1), axis=1)]
+    typical = 0.5 * fresh + 0.5 * np.stack([train[np.linalg.norm(train - c, axis=1) < 5].mean(0) for c in centers])
     found = copying(train, held_out, typical, bootstrap=50)
     assert found["c_t_high"] < 0
     assert found["passed"]
@@ -192,7 +192,7 @@ def test_the_same_seed_gives_the_same(real):
         ({"held_out": np.zeros((199, WIDTH))}, "199 held-out"),
         ({"fake": np.zeros((10, WIDTH))}, "10 generated"),
         ({"train": np.zeros((0, WIDTH))}, "0 training"),
-        ({"train": np.zeros((9, WIDTH + 1))}, "one width"),
+        ({"train": np.zeros((9, WIDTH + 1))}, "the same width"),
         ({"fake": np.full((200, WIDTH), np.nan)}, "NaN"),
         ({"cells": 0}, "cells"),
         ({"cells": 901}, "cells"),
