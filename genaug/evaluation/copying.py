@@ -150,11 +150,11 @@ def copying_and_nearness(
         "copied": copied,
         "copied_low": float(low[2]),
         "copied_high": float(high[2]),
-        "exact": exact.count / len(fake),
+        "exact": exact.number / len(fake),
         "exact_low": exact.interval.low,
         "exact_high": exact.interval.high,
         "exact_limit": exact.limit,
-        "near": near.count / len(fake),
+        "near": near.number / len(fake),
         "near_low": near.interval.low,
         "near_high": near.interval.high,
         "near_limit": near.limit,
@@ -164,7 +164,7 @@ def copying_and_nearness(
         any(math.isnan(value) for value in result.values() if isinstance(value, float))
         or result["copied_low"] > _MOST_COPIED
         or result["nearest_ratio_high"] < _LEAST_RATIO
-        or any(kind.count >= _FEWEST_COPIES and kind.interval.low > kind.limit for kind in (exact, near))
+        or any(kind.number >= _FEWEST_COPIES and kind.interval.low > kind.limit for kind in (exact, near))
     )
     return result, nearness[1]
 
@@ -172,7 +172,7 @@ def copying_and_nearness(
 class _Copies(NamedTuple):
     """How many generated samples are copies, the 95% interval of their share, and the share that real ones may have."""
 
-    count: int
+    number: int
     interval: Interval
     limit: float
 
