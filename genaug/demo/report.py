@@ -144,10 +144,6 @@ def _sheet_figure(report: dict[str, Any], sheet: Image.Image) -> str:
 
 def _next_steps(report: dict[str, Any], out: Path) -> list[str]:
     settings = report["settings"]
-    shell = (
-        "genaug train cgan --data folder:PATH --image-size 32 --out runs/mine\n"
-        "genaug sample runs/mine --per-class 10 --out sheet.png"
-    )
     python = (
         "import genaug\n\n"
         'gen = genaug.load("runs/mine")\n'
@@ -162,7 +158,10 @@ def _next_steps(report: dict[str, Any], out: Path) -> list[str]:
         paragraph(
             "PATH contains class folders with images under train/. Train a generator on them and look at its samples:"
         ),
-        code(shell),
+        code(
+            "genaug train cgan --data folder:PATH --image-size 32 --out runs/mine\n"
+            "genaug sample runs/mine --per-class 10 --out sheet.png"
+        ),
         paragraph("Then blend them into the training set of your loop:"),
         code(python),
         paragraph(
@@ -193,9 +192,9 @@ def _method(report: dict[str, Any]) -> list[str]:
         facts(pairs),
         paragraph(
             "The data are the 8x8 digits that come with scikit-learn, always split in the same way. Classic "
-            "augmentation rotates by up to 15 degrees, scales by up to a tenth and shifts by up to a tenth; the discriminator's "
-            "images go through the same transform, so both use the same knowledge about the data. The generated share "
-            "was fixed in advance, not chosen by these results.",
+            "augmentation rotates by up to 15 degrees, scales by up to a tenth and shifts by up to a tenth; the "
+            "discriminator's images go through the same transform, so both use the same knowledge about the data. The "
+            "generated share was fixed in advance, not chosen by these results.",
             "note",
         ),
         paragraph("The same numbers for scripts: report.json, beside this page.", "note"),

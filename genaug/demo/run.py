@@ -1,4 +1,4 @@
-"""``genaug demo``: does a generator trained on a few labelled digits help a classifier trained on the same few?
+"""``genaug demo``: does a generator trained on a few labeled digits help a classifier trained on the same few?
 
 For each seed: draw a few labeled digits, train a generator on these alone, and train the same classifier on them in
 four ways: without augmentation, with classic augmentation, with generated images blended in, and with both.
@@ -112,8 +112,11 @@ def _run(settings: DemoSettings, progress: bool) -> tuple[dict[str, Any], Genera
     accuracies: dict[str, list[float]] = {arm: [] for arm in ARMS}
     seconds = {"generators": 0.0, "classifiers": 0.0}
     generators: list[tuple[Generator, Any]] = []
-    total = len(seeds) * (_GENERATOR_COST + len(ARMS))
-    with Progress("demo", total, progress) as bar, one_thread(), tempfile.TemporaryDirectory() as scratch:
+    with (
+        Progress("demo", len(seeds) * (_GENERATOR_COST + len(ARMS)), progress) as bar,
+        one_thread(),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         for seed in seeds:
             few = few_per_class(train, settings.labels_per_class, seed)
             bar.tell(f"seed {seed}: training a generator on {len(few)} labeled digits")

@@ -56,9 +56,8 @@ def _k_means(train: Tensor, count: int, seed: int) -> Tensor:
     from sklearn.cluster import KMeans
 
     seed = derive_seed(seed, "cells")
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
-    subset = train[order[:_CLUSTERED]].to(torch.float32)
-    model = KMeans(count, n_init=1, random_state=seed % 2**32).fit(subset.numpy())
+    rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:_CLUSTERED]
+    model = KMeans(count, n_init=1, random_state=seed % 2**32).fit(train[rows].to(torch.float32).numpy())
     return torch.from_numpy(model.cluster_centers_)
 
 

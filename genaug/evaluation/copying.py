@@ -123,9 +123,8 @@ def copying_and_nearness(
     (train,) = check_features({"training": train}, 1, "the copying check")
     held_out, fake = check_features({"held-out": held_out, "generated": fake}, LEAST, "the copying check")
     check_features({"training": train[:1], "held-out": held_out[:1]}, 1, "the copying check")  # compares the widths
-    if cells is None:
-        cells = max(1, min(len(held_out) // _HELD_OUT_PER_CELL, len(train) // _TRAIN_PER_CELL, _MOST_CELLS))
-    cells = as_whole(cells, "cells", 1, len(train))
+    default = max(1, min(len(held_out) // _HELD_OUT_PER_CELL, len(train) // _TRAIN_PER_CELL, _MOST_CELLS))
+    cells = default if cells is None else as_whole(cells, "cells", 1, len(train))
     sides = cell_distances(train, held_out, fake, cells, check_seed(seed))
     nearness = relative_nearness(train, held_out, fake)
     rows = np.arange(len(held_out)), np.arange(len(fake))
@@ -182,7 +181,7 @@ def _exact_copies(train: Tensor, held_out: Tensor, fake: Tensor) -> _Copies:
     copies, coincidences = (sum(digest in counts for digest in _digests(side)) for side in (fake, held_out))
     duplicates = sum(count for count in counts.values() if count > 1)
     usual = (coincidences + duplicates) / (len(held_out) + len(train))
-    limit = min(usual, share_bounds(coincidences, len(held_out)).high)
+    limit = min(usual, share_bounds(coincidences, len(held_out)).high)  # repeating images on purpose excuses nothing
     return _Copies(copies, share_bounds(copies, len(fake)), limit)
 
 

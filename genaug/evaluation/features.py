@@ -103,8 +103,7 @@ def module_features(module: nn.Module, description: str | None = None, *, saw_da
 
     The default description consists of its class and a hash of its weights.
     """
-    if description is None:
-        description = f"{type(module).__name__} (weights {_fingerprint(module)})"
+    description = description or f"{type(module).__name__} (weights {_fingerprint(module)})"
     device = next((t.device for t in module.state_dict().values()), torch.device("cpu"))
 
     def extract(images: Tensor) -> Tensor:
@@ -168,13 +167,14 @@ def timm_features(name: str, device: str | torch.device | None = None) -> Featur
     size = list(config["input_size"][1:])
     tag = (getattr(model, "pretrained_cfg", None) or {}).get("tag") or ""
     full_name = name if not tag or name.endswith(f".{tag}") else f"{name}.{tag}"
-    description = f"pooled features of timm's {full_name}, images resized to {size[1]}x{size[0]}"
 
     def extract(images: Tensor) -> Tensor:
         unit = F.interpolate(to_float(as_rgb(images)), size, mode="bicubic", antialias=True).clamp(0, 1)
         return model(((unit - mean) / std).to(next(model.parameters()).device))  # type: ignore[no-any-return]
 
-    return Features(description, extract, saw_data=False)
+    return Features(
+        f"pooled features of timm's {full_name}, images resized to {size[1]}x{size[0]}", extract, saw_data=False
+    )
 
 
 def inception_features(device: str | torch.device | None = None) -> Features:

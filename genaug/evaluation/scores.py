@@ -30,8 +30,8 @@ def train_scorer(
     """
     channels, height, width = images.shape[1:]
     model = new_classifier((channels, height, width), num_classes, seed, WIDTH).to(device)
-    data = shuffled_batches(images, labels, BATCH, derive_seed(seed, "order"))
-    train_classifier(model, data, updates=updates, seed=seed, augment=augment, lr=LEARNING_RATE)
+    batches = shuffled_batches(images, labels, BATCH, derive_seed(seed, "order"))
+    train_classifier(model, batches, updates=updates, seed=seed, augment=augment, lr=LEARNING_RATE)
     return model
 
 

@@ -23,7 +23,6 @@ from genaug.reports.sheet import Block, draw_sheet, sheet_labels
 
 _PER_CLASS, _UNLABELED = 200, 512  # images whose pixel distances are measured
 _COLUMNS, _ROWS = 5, 8
-Tick = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Findings:
 
 
 def compare_distributions(
-    subject: Subject, features: Features, findings: Findings, *, replicates: int, seed: int, tick: Tick
+    subject: Subject, features: Features, findings: Findings, *, replicates: int, seed: int, tick: Callable[[], None]
 ) -> None:
     """FID, KID, precision, density, recall and coverage, overall and of each class that has enough samples."""
     sides = {"real": features.of(subject.real.x[subject.rows]), "generated": features.of(subject.fake)}
@@ -117,7 +116,7 @@ def score_with_classifiers(
     updates: int,
     seed: int,
     device: torch.device,
-    tick: Tick,
+    tick: Callable[[], None],
 ) -> None:
     """Label agreement by ``judge``, which was trained on the real images, and the accuracy of classifiers trained on
     generated ones alone.
@@ -183,9 +182,13 @@ def _parts(subject: Subject, labels: Tensor) -> list[tuple[str | None, Tensor]]:
 def _share(correct: list[Tensor], reference: float | None, **fields: Any) -> Measure:
     """The mean share of correct labels; ``correct`` is bool (N,) per classifier."""
     shares = [float(part.double().mean()) for part in correct]
-    interval = scores.share_interval(shares, len(correct[0]))
     return measure(
-        sum(shares) / len(shares), interval, (0.0, 1.0), higher_is_better=True, reference=reference, **fields
+        sum(shares) / len(shares),
+        scores.share_interval(shares, len(correct[0])),
+        (0.0, 1.0),
+        higher_is_better=True,
+        reference=reference,
+        **fields,
     )
 
 
@@ -202,11 +205,13 @@ def look_for_copies(
         )
         closeness = nearest(fake, train)[0]
     else:
-        images = subject.real.x, unseen.x, subject.fake
         result, nearness = copying_and_nearness(
-            train, held_out, fake, seed=derive_seed(seed, "copying"), identity=images
+            train,
+            held_out,
+            fake,
+            seed=derive_seed(seed, "copying"),
+            identity=(subject.real.x, unseen.x, subject.fake),
         )
-        details = {name: value for name, value in result.items() if not name.startswith("c_t")}
         findings.metrics["copying"] = measure(
             result["c_t"],
             Interval(result["c_t_low"], result["c_t_high"]),
@@ -218,7 +223,7 @@ def look_for_copies(
             best=0.0,
             details={
                 "statistic": "C_T",
-                **details,
+                **{name: value for name, value in result.items() if not name.startswith("c_t")},
                 "held_out_samples": len(held_out),
                 "rule": RULE,
                 "note": f"{result['exact']:.1%} identical to a training image, {result['near']:.1%} near duplicates",

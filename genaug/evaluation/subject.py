@@ -83,8 +83,7 @@ def read_split(source: Source, real_set: Any, held_out: Any, image_size: int | N
     unseen = _read(source, held_out, image_size, "held_out")
     if unseen.labels is not None and unseen.spec.class_names is not None and real.spec.class_names is not None:
         labels = renumbered(unseen.labels, unseen.spec.class_names, real.spec.class_names, "held_out")
-        spec = unseen.spec.model_copy(update={"classes": real.spec.classes})
-        unseen = replace(unseen, labels=labels, spec=spec)
+        unseen = replace(unseen, labels=labels, spec=unseen.spec.model_copy(update={"classes": real.spec.classes}))
     shared = len(shared_samples(unseen.x, real.x))
     if shared > _MOST_SHARED * len(unseen.x):
         raise InputError(
@@ -99,8 +98,9 @@ def _read(source: Source, dataset: Any, image_size: int | None, name: str) -> Sa
     if samples.spec.shape != source.spec.shape:
         shapes = ["x".join(map(str, spec.shape)) for spec in (source.spec, samples.spec)]
         channels, height, width = source.spec.shape
-        resizable = height == width and channels == samples.spec.shape[0]
-        remedy = f"Pass image_size={height} (--image-size)." if resizable else "Convert them with a transform."
+        remedy = "Convert them with a transform."
+        if height == width and channels == samples.spec.shape[0]:
+            remedy = f"Pass image_size={height} (--image-size)."
         raise InputError(f"the source makes images of {shapes[0]} (channels first), {name} has {shapes[1]}. {remedy}")
     return samples
 
@@ -151,7 +151,7 @@ def generate(source: Source, request: int | Tensor, seed: int) -> Tensor:
     return checked_sample(source, count, labels, seed).cpu()
 
 
-def training_record(source: Source) -> Mapping[str, Any]:
+def training_record(source: Any) -> Mapping[str, Any]:
     """The record of the source's training; empty if it has none."""
     record = getattr(source, "training", None)
     return record if isinstance(record, Mapping) else {}

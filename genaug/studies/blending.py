@@ -25,11 +25,7 @@ class NoisyCopies:
     0.1, for pixels in [0, 1]."""
 
     def __init__(self, real: Images, spec: Spec) -> None:
-        self._real, self._spec = real, spec
-
-    @property
-    def spec(self) -> Spec:
-        return self._spec
+        self._real, self.spec = real, spec
 
     def sample(
         self, n: int | None = None, *, labels: Tensor | None = None, seed: int | None = None

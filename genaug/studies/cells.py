@@ -1,7 +1,6 @@
 """The folder of a running study: its settings, and every finished cell as a line of ``cells.jsonl``."""
 
 import json
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -102,12 +101,8 @@ class StudyFolder:
 
     def append(self, cell: Mapping[str, Any]) -> None:
         line = (json.dumps(cell, allow_nan=False) + "\n").encode()
-        with saving_to(self.cells):
-            file = os.open(self.cells, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(file, line)
-            finally:
-                os.close(file)
+        with saving_to(self.cells), self.cells.open("ab", buffering=0) as file:
+            file.write(line)
 
     def read(self) -> list[dict[str, Any]]:
         """All finished cells, in the order in which they finished."""

@@ -57,8 +57,9 @@ def check_classic(classic: Any, images: Tensor, labels: Tensor) -> None:
     transform = classic.transform if on_batches else classic
     if transform is not None and not callable(transform):
         raise InputError(f"classic= must be a transform (a callable), got {type(transform).__name__}.")
-    unit = "a batch" if on_batches else "one image, uint8 (C, H, W)"
-    hint = "" if on_batches else " Wrap a transform of batches in genaug.studies.OnBatches(...)."
+    unit, hint = "one image, uint8 (C, H, W)", " Wrap a transform of batches in genaug.studies.OnBatches(...)."
+    if on_batches:
+        unit, hint = "a batch", ""
     try:
         with torch.random.fork_rng(devices=[]):
             output, soft_labels = next(augmented([(images, labels)], classic, 0))

@@ -115,8 +115,7 @@ def judge(
         return replace(judgement, verdict="use", classic=chosen.classic)
     harm = [replace(c, difference=compare(c.arm, c.baseline, HARM_LEVEL)) for c in decisive]
     if any(c.difference.verdict == "hurts" for c in harm):
-        others = [c for c in comparisons if c.role != "decides"]
-        return replace(judgement, verdict="don't use", comparisons=(*harm, *others))
+        return replace(judgement, verdict="don't use", comparisons=(*harm, *comparisons[len(harm) :]))
     return judgement
 
 

@@ -66,8 +66,8 @@ def examine(work: Work, chosen: Arm | None, classic: bool) -> dict[str, Any]:
 def _samples(work: Work, name: str, seed: int) -> tuple[Images, Images]:
     """Samples for a seed, and the seed's real images."""
     real, _ = seed_images(work, Job("test", seed, ()))
-    size = min(_SAMPLES, work.pool)
-    return generate(source_of(work, name, seed), real, size, derive_seed(seed, "generated", name)), real
+    source, sampling_seed = source_of(work, name, seed), derive_seed(seed, "generated", name)
+    return generate(source, real, min(_SAMPLES, work.pool), sampling_seed), real
 
 
 def _recall(judge: nn.Module, images: Images) -> float:

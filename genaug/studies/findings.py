@@ -11,7 +11,7 @@ import torch
 from genaug.progress import duration
 from genaug.studies.arms import CLASSIC, NONE, Arm
 from genaug.studies.cells import Ledger
-from genaug.studies.decide import BASELINES, Comparison, Judgement
+from genaug.studies.decide import BASELINES, Judgement
 from genaug.studies.diagnosis import describe_sensitivity, diagnose, reservations
 from genaug.studies.jobs import trained
 from genaug.studies.power import Sensitivity, sensitivity
@@ -34,8 +34,8 @@ def findings(
     ``examination`` is the result of ``diagnosis.examine``; ``origin`` names the data, the options that differ from
     their defaults, and the command that repeats the study.
     """
-    seeds, use = settings["seeds"], judgement.verdict == "use"
-    chosen, closest = judgement.chosen, closest_baseline(judgement)
+    seeds, chosen = settings["seeds"], judgement.chosen
+    closest = min(judgement.decisive, key=lambda c: c.difference.mean, default=None)
     cost = _cost(judgement, ledger, settings["sources"])
     examination, worth = examination or {}, _sensitivity(judgement, statistics)
     tables = {
@@ -47,7 +47,7 @@ def findings(
         "format_version": FORMAT_VERSION,
         "verdict": judgement.verdict,
         "sentence": sentence(judgement, cost, worth),
-        "ratio": chosen.ratio if use and chosen is not None else 0.0,
+        "ratio": chosen.ratio if chosen is not None and judgement.verdict == "use" else 0.0,
         "source": None if chosen is None else chosen.source,
         "classic": judgement.classic,
         "chosen": arm_details(chosen),
@@ -88,17 +88,15 @@ def findings(
     }
 
 
-def closest_baseline(judgement: Judgement) -> Comparison | None:
-    """The comparison with the baseline over which the chosen arm gained least; None if it or both baselines failed."""
-    return min(judgement.decisive, key=lambda c: c.difference.mean, default=None)
-
-
 def _sensitivity(judgement: Judgement, statistics: Mapping[str, Any]) -> Sensitivity | None:
     """The gain that the study could have shown; None if the chosen arm or a baseline failed on the test set."""
     if len(judgement.decisive) < len(BASELINES):
         return None
-    differences = [c.difference for c in judgement.decisive]
-    return sensitivity(differences, correction=statistics["correction"], resolution=1 / statistics["n_test"])
+    return sensitivity(
+        [c.difference for c in judgement.decisive],
+        correction=statistics["correction"],
+        resolution=1 / statistics["n_test"],
+    )
 
 
 def sentence(judgement: Judgement, cost: Mapping[str, Any], worth: Sensitivity | None) -> str:

@@ -53,10 +53,9 @@ def check_classifier(what: Any, shape: tuple[int, ...], num_classes: int) -> Non
         with torch.inference_mode():
             logits = model.eval()(torch.zeros(2, *shape))
     except Exception as error:
-        size = "x".join(map(str, shape))
         raise InputError(
-            f"the classifier can't process images of {size} ({type(error).__name__}: {error}). Choose another one, or "
-            "pass a suitable image_size=."
+            f"the classifier can't process images of {'x'.join(map(str, shape))} ({type(error).__name__}: {error}). "
+            "Choose another one, or pass a suitable image_size=."
         ) from error
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, num_classes):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

@@ -54,14 +54,14 @@ def sensitivity(against: Sequence[Difference], *, correction: float = 0.0, resol
     spreads = [floored(difference.sd or 0.0, resolution) for difference in against]
     better = min(difference.mean for difference in against)
     gaps = [difference.mean - better for difference in against]
-    n = against[0].n
 
     def joint(gain: float, seeds: int) -> float:
-        powers = [power(gain + gap, sd, seeds, correction=correction) for gap, sd in zip(gaps, spreads, strict=True)]
-        return 1 - sum(1 - value for value in powers)
+        pairs = zip(gaps, spreads, strict=True)
+        return 1 - sum(1 - power(gain + gap, sd, seeds, correction=correction) for gap, sd in pairs)
 
     from scipy.optimize import brentq
 
+    n = against[0].n
     detectable = float(brentq(lambda value: joint(value, n) - POWER, 0, 1, xtol=1e-5)) if joint(1, n) > POWER else None
     seeds = 2 + bisect_left(range(2, _MOST_SEEDS + 1), True, key=lambda number: joint(GAIN, number) >= POWER)
     return Sensitivity(detectable, seeds if seeds <= _MOST_SEEDS else None)

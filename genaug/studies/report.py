@@ -114,8 +114,9 @@ class Report:
 
 
 def from_details(details: dict[str, Any], html: str | None = None) -> Report:
-    names = ("verdict", "ratio", "source", "classic", "sentence")
-    return Report(**{name: details[name] for name in names}, details=details, html=html)
+    """A report from the content of ``report.json``."""
+    fields = ("verdict", "ratio", "source", "classic", "sentence")
+    return Report(**{name: details[name] for name in fields}, details=details, html=html)
 
 
 def load_study(where: str | Path) -> Report:

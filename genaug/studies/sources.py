@@ -19,6 +19,7 @@ from genaug.checks import as_whole
 from genaug.data.classes import match_classes
 from genaug.data.reading import Samples, fingerprint, shared_samples
 from genaug.errors import FormatError, GenaugError, InputError, OutputExistsError, SaveError, TrainingWarning
+from genaug.evaluation.subject import training_record
 from genaug.labelling.source import LabelledSource
 from genaug.nn.diffaugment import check_policy
 from genaug.sources.generator import Generator
@@ -110,7 +111,7 @@ def check_saw(sources: Mapping[str, Recipe | Source], test: Samples) -> None:
     """Raises ``InputError`` for a source whose record says that it was trained on the test set itself, and for a pool
     that contains a test image, byte for byte."""
     for name, source in sources.items():
-        if _record(source).get("data_sha256") == fingerprint(test):
+        if training_record(source).get("data_sha256") == fingerprint(test):
             raise InputError(
                 f"source {name!r} was trained on the test set, according to its record, so it can't be judged on it. "
                 "Pass another test set."
@@ -129,7 +130,7 @@ def told(source: Recipe | Source, train: Samples) -> dict[str, Any]:
     """A description of a source, for the report and to recognize the source when a study is resumed."""
     if isinstance(source, Recipe):
         return {"trained": "for every seed, on that seed's training images only", **asdict(source)}
-    record, supply = _record(source), supply_of(source)
+    record, supply = dict(training_record(source)), supply_of(source)
     images = record.get("images")
     saw = f"{images:,} images" if isinstance(images, int) else "unknown: it has no record of that"
     if record.get("data_sha256") == fingerprint(train):
@@ -143,11 +144,6 @@ def told(source: Recipe | Source, train: Samples) -> dict[str, Any]:
         "type": type(source).__name__ + ("" if supply is None else f" of {sum(supply):,} images"),
         "samples_sha256": _samples_sha256(source),
     }
-
-
-def _record(source: Any) -> dict[str, Any]:
-    record = getattr(source, "training", None)
-    return dict(record) if isinstance(record, Mapping) else {}
 
 
 def _samples_sha256(source: Source) -> str:

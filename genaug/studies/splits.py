@@ -56,8 +56,10 @@ def check_sets(train: Images, test: Images) -> Images:
     for what, images, others in (("training", train, test), ("test", test, train)):
         missing = sorted(set(others.targets) - set(images.targets))
         if missing:
-            classes = class_labels(missing, train.classes)
-            raise InputError(f"the {what} set has no image of class {classes}; both sets need images of every class.")
+            raise InputError(
+                f"the {what} set has no image of class {class_labels(missing, train.classes)}; both sets need images "
+                "of every class."
+            )
     shared = shared_samples(test.images, train.images)
     if shared:
         raise InputError(

@@ -255,11 +255,9 @@ def _run(
             chosen = select(finish(inner, "inner"), seeds)
         except InputError as error:
             failures = Ledger(work.folder.read()).failures()
-            first_failure = next(cell for cell in failures if cell["name"] in (NONE.name, CLASSIC.name))
-            name, seed, reason = (first_failure[key] for key in ("name", "seed", "error"))
-            raise InputError(f"{error} First: {name}, seed {seed}: {reason}") from None
-        to_test = tuple(arms_to_test(chosen, others))
-        table = finish([Job("test", seed, to_test) for seed in seeds], "test")
+            cell = next(cell for cell in failures if cell["name"] in (NONE.name, CLASSIC.name))
+            raise InputError(f"{error} First: {cell['name']}, seed {cell['seed']}: {cell['error']}") from None
+        table = finish([Job("test", seed, tuple(arms_to_test(chosen, others))) for seed in seeds], "test")
     statistics: dict[str, Any] = {
         "method": inference(subsets.overlap),
         "n_train": min(len(rows) for rows in subsets.rows.values()),
@@ -270,9 +268,15 @@ def _run(
         "classes": work.spec.num_classes,
     }
     judgement = judge(chosen, table, seeds, correction=statistics["correction"], resolution=1 / statistics["n_test"])
-    examination = examine(work, chosen, judgement.classic)
-    ledger = Ledger(work.folder.read())
-    details = findings(judgement, ledger, arms, settings, statistics, examination=examination, origin=origin)
+    details = findings(
+        judgement,
+        Ledger(work.folder.read()),
+        arms,
+        settings,
+        statistics,
+        examination=examine(work, chosen, judgement.classic),
+        origin=origin,
+    )
     details["warnings"] = [*work.notes, *details["warnings"]]
     return from_details(details, study_html(details, work, chosen))
 

@@ -16,7 +16,6 @@ from genaug.studies.blending import generate
 from genaug.studies.compare import summarize
 from genaug.studies.decide import BASELINES
 from genaug.studies.jobs import Job, Work, one_thread, seed_images, source_of
-from genaug.studies.splits import Images
 
 _COLUMNS = 6
 _COLORS = 5
@@ -155,10 +154,12 @@ def _pictures(details: Mapping[str, Any], work: Work, chosen: Arm) -> list[str]:
     """Sample grids of the first seed: real and generated images, and generated images and their nearest real ones."""
     seed = details["settings"]["seeds"][0]
     real, _ = seed_images(work, Job("test", seed, ()))
+    firsts = [int(torch.nonzero(real.labels == label)[0]) for label in real.labels.unique().tolist()]
+    balanced = real.part(torch.tensor(firsts))  # one image per class, so that classes get the same number of samples
     with one_thread():
         try:
             source = source_of(work, str(chosen.source), seed)
-            samples = generate(source, _one_per_class(real), len(sheet_labels(work.spec.num_classes, _COLUMNS)), 0)
+            samples = generate(source, balanced, len(sheet_labels(work.spec.num_classes, _COLUMNS)), 0)
         except Exception as error:
             return [paragraph(f"No sample grid could be drawn ({type(error).__name__}: {error}).")]
     neighbors = real.images[nearest(samples.images.flatten(1), real.images.flatten(1))[1]]
@@ -181,28 +182,24 @@ def _pictures(details: Mapping[str, Any], work: Work, chosen: Arm) -> list[str]:
     ]
 
 
-def _one_per_class(real: Images) -> Images:
-    """One image per class, so that images generated with these class shares are balanced."""
-    firsts = [int(torch.nonzero(real.labels == label)[0]) for label in real.labels.unique().tolist()]
-    return real.part(torch.tensor(firsts))
-
-
 def _failures(details: Mapping[str, Any]) -> list[str]:
-    rows = [[f["arm"], f["phase"], str(f["seed"]), f["error"][:200]] for f in details["failures"]]
     return [
         paragraph(
             "These results are missing; an arm that failed on any seed can't be chosen. Resuming the study tries those "
             "on the test set again, but doesn't change the choice."
         ),
-        table(["arm", "split", "seed", "error"], rows),
+        table(
+            ["arm", "split", "seed", "error"],
+            [[f["arm"], f["phase"], str(f["seed"]), f["error"][:200]] for f in details["failures"]],
+        ),
     ]
 
 
 def _use(details: Mapping[str, Any]) -> list[str]:
-    augmentation = "with" if details["classic"] else "without"
     return [
         paragraph(
-            f"The study's advice for these data: ratio {details['ratio']:g}, {augmentation} classic augmentation."
+            f"The study's advice: ratio {details['ratio']:g}, {'with' if details['classic'] else 'without'} classic "
+            "augmentation."
         ),
         code(
             "import genaug\n\n"
@@ -234,23 +231,25 @@ def _method(details: Mapping[str, Any]) -> list[str]:
     if origin := details["origin"]:
         pairs = [("training set", origin["train"]), ("test set", origin["test"]), *pairs]
         options = ", ".join(f"{name}={value}" for name, value in origin["options"].items())
-        text = f"Options that differ from their defaults: {options}. To repeat the study:"
-        repeat = [paragraph(text), code(origin["command"])]
-    sources = [
-        f"{name}: trained {source['trained']}. " + (f"It saw {source['saw']}." if "saw" in source else _recipe(source))
-        for name, source in settings["sources"].items()
-    ]
+        repeat = [
+            paragraph(f"Options that differ from their defaults: {options}. To repeat the study:"),
+            code(origin["command"]),
+        ]
     method = statistics["method"]
-    inference = (
+    notes = [
+        *(
+            f"{name}: trained {source['trained']}. "
+            + (f"It saw {source['saw']}." if "saw" in source else _recipe(source))
+            for name, source in settings["sources"].items()
+        ),
         f"{method[0].upper()}{method[1:]}. The arm was chosen without the test set, so the intervals that decide need "
         "no correction for the number of arms; the explored ones are corrected (Bonferroni). The control "
-        f"({NOISE}) has copies of real images with Gaussian noise of standard deviation 0.1 instead of generated ones."
-    )
+        f"({NOISE}) has copies of real images with Gaussian noise of standard deviation 0.1 instead of generated ones.",
+        "The same numbers for scripts, with all p-values: report.json, beside this page.",
+    ]
     return [
         facts(pairs),
-        *(paragraph(text, "note") for text in sources),
-        paragraph(inference, "note"),
-        paragraph("The same numbers for scripts, with all p-values: report.json, beside this page.", "note"),
+        *(paragraph(text, "note") for text in notes),
         *repeat,
     ]
 
