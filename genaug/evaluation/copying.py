@@ -123,8 +123,8 @@ def copying_and_nearness(
     (train,) = check_features({"training": train}, 1, "the copying check")
     held_out, fake = check_features({"held-out": held_out, "generated": fake}, LEAST, "the copying check")
     check_features({"training": train[:1], "held-out": held_out[:1]}, 1, "the copying check")  # compares the widths
-    default = max(1, min(len(held_out) // _HELD_OUT_PER_CELL, len(train) // _TRAIN_PER_CELL, _MOST_CELLS))
-    cells = default if cells is None else as_whole(cells, "cells", 1, len(train))
+    by_size = max(1, min(len(held_out) // _HELD_OUT_PER_CELL, len(train) // _TRAIN_PER_CELL, _MOST_CELLS))
+    cells = by_size if cells is None else as_whole(cells, "cells", 1, len(train))
     sides = cell_distances(train, held_out, fake, cells, check_seed(seed))
     nearness = relative_nearness(train, held_out, fake)
     rows = np.arange(len(held_out)), np.arange(len(fake))
