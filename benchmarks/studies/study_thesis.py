@@ -51,8 +51,9 @@ from genaug.nn.classifier import accuracy
 from genaug.randomness import derive_seed
 from genaug.reports.sheet import Block, draw_sheet, save_sheet
 from genaug.studies import Recipe, sources as source_module
-from genaug.studies.cells import Ledger
+from genaug.studies.cells import Ledger, StudyFolder
 from genaug.studies.jobs import Work
+from genaug.studies.options import Options
 from genaug.studies.study import prepare
 
 SHOWN = 10  # samples in a row of a sheet
@@ -124,7 +125,7 @@ def answer(options: argparse.Namespace, record: Record) -> None:
     if options.estimate:
         return
     with tracked(record, options.data, folder):
-        work, told, _ = prepare(train, test, out=folder, **settings)
+        work, told, _ = prepare(train, test, StudyFolder(folder), Options(**settings))
         with work.folder.claimed(resume=True, overwrite=False):
             run_arms(work, told, seeds, arms, options.workers, NAME)
             judge_images(work, data, seeds)

@@ -30,6 +30,7 @@ from genaug.studies.decide import judge, select
 from genaug.studies.findings import findings
 from genaug.studies.jobs import Job, Work, left_to_do, one_thread, total_cost, trained
 from genaug.studies.models import make_classifier
+from genaug.studies.options import Options
 from genaug.studies.report import Report, from_details
 from genaug.studies.sources import Recipe, train
 from genaug.studies.study import prepare
@@ -139,7 +140,7 @@ def hours(data: tuple[Any, Any], settings: dict[str, Any], trainings: int, class
     each kind: so many trainings of each generator per seed, and classifiers, by default those of a complete study."""
     with tempfile.TemporaryDirectory() as folder, one_thread():
         scratch = Path(folder)
-        work, told, _ = prepare(*data, out=scratch / "study", **settings)
+        work, told, _ = prepare(*data, StudyFolder(scratch / "study"), Options(**settings))
         classifiers = classifiers or len(all_arms(list(work.sources), told["ratios"])) + 5
         seed = next(iter(work.rows))
         images = work.train.part(work.rows[seed])

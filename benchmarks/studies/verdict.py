@@ -36,8 +36,9 @@ from genaug.data.reading import read_samples
 from genaug.modalities import Image
 from genaug.studies import Recipe
 from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms
-from genaug.studies.cells import Ledger
+from genaug.studies.cells import Ledger, StudyFolder
 from genaug.studies.compare import holm, overlap_correction, paired_difference
+from genaug.studies.options import Options
 from genaug.studies.study import prepare
 
 SMALL_GAN = {"width": 16, "max_width": 128}
@@ -171,7 +172,7 @@ def follow(setting: Setting, record: Record, options: argparse.Namespace) -> Non
     fresh = range(options.seeds, 2 * options.seeds)
     name, again = f"{setting.name}: fresh", folder.with_name(folder.name + "-fresh")
     with tracked(record, name, again):
-        work, settings, subsets = prepare(train, unseen, out=again, seeds=fresh, **shared)
+        work, settings, subsets = prepare(train, unseen, StudyFolder(again), Options(seeds=fresh, **shared))
         with work.folder.claimed(resume=True, overwrite=False):
             run_arms(work, {**settings, "advised": advised.name}, fresh, arms, options.workers, "fresh seeds")
     ledger = Ledger(work.folder.read())

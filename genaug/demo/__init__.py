@@ -1,1 +1,1 @@
-"""``genaug demo``: the main job on the embedded digits."""
+"""``genaug demo``: a complete example on scikit-learn's digits."""

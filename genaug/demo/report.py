@@ -1,4 +1,4 @@
-"""The demo's report for people: every number comes from the report's dictionary, which is also ``report.json``."""
+"""The demo's report as a page: every number comes from the content of ``report.json``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +11,15 @@ from genaug.reports.plots import dot_plot, percent_row
 from genaug.studies.compare import Verdict
 
 
-def verdict(found: Mapping[str, Verdict]) -> str:
-    """What to conclude from the five comparisons, ``found["generated - none"]`` and so on.
+def verdict(verdicts: Mapping[str, Verdict]) -> str:
+    """The conclusion from the five comparisons, ``verdicts["generated - none"]`` and so on.
 
-    Generated images "helped here" where a way with them, alone or on top of classic augmentation, measurably beats
-    both no augmentation and classic augmentation; nowhere else. What beats only one of these is told as that.
+    Generated images "helped here" only if an arm with them, alone or on top of classic augmentation, is measurably
+    better than both no augmentation and classic augmentation. An arm that is better than only one of them is described
+    as that.
     """
-    classic, alone, both = (found[f"{arm} - none"] for arm in ("classic", "generated", "classic + generated"))
-    over_classic, beside = (found[f"{arm} - classic"] for arm in ("generated", "classic + generated"))
+    classic, alone, both = (verdicts[f"{arm} - none"] for arm in ("classic", "generated", "classic + generated"))
+    over_classic, beside = (verdicts[f"{arm} - classic"] for arm in ("generated", "classic + generated"))
     if both == beside == "helps":
         return "Generated images helped here, on top of classic augmentation."
     together = {
@@ -47,37 +48,36 @@ def verdict(found: Mapping[str, Verdict]) -> str:
 
 
 def interval(difference: dict[str, Any]) -> str:
-    """``+1.2`` and, on a second line, the interval."""
+    """The mean, ``+1.2``, and on a second line the interval."""
     if difference["low"] is None:
         return f"{points(difference['mean'])}\none seed"
     return f"{points(difference['mean'])}\n{points(difference['low'])} to {points(difference['high'])}"
 
 
 def demo_rows(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """The table's head and rows, for the page and the terminal."""
+    """The head and the rows of the table, for the page and the terminal."""
     rows = []
     for name, arm in report["arms"].items():
-        against = [report["differences"].get(f"{name} - {baseline}") for baseline in ("none", "classic")]
-        spread = "–" if arm["sd"] is None else f"{100 * arm['sd']:.1f}"
-        rows.append([name, percent(arm["mean"]), spread, *("–" if d is None else interval(d) for d in against)])
+        accuracy = [percent(arm["mean"]), "–" if arm["sd"] is None else f"{100 * arm['sd']:.1f}"]
+        differences = [report["differences"].get(f"{name} - {baseline}") for baseline in ("none", "classic")]
+        rows.append([name, *accuracy, *("–" if d is None else interval(d) for d in differences)])
     return [
         "classifier trained with",
         "accuracy",
         "sd",
-        "against none\n95 % interval",
-        "against classic\n95 % interval",
+        "against none\n95% interval",
+        "against classic\n95% interval",
     ], rows
 
 
 def demo_html(report: dict[str, Any], sheet: Image.Image, out: Path) -> str:
-    """The whole page."""
-    settings, times = report["settings"], len(report["seeds"])
-    per_class = settings["labels_per_class"]
+    """The complete page."""
+    settings, seeds = report["settings"], len(report["seeds"])
     intro = (
-        f"{10 * per_class} labelled digits, {per_class} of each, are all that is known. Does it help to train a "
-        "generator on these few and to blend its images into the training of a classifier? Measured "
-        f"{'once' if times == 1 else f'{times} times'}, each time with other labelled digits, a generator and "
-        f"classifiers of its own, on {settings['test_images']} test digits."
+        f"Only {settings['labels_per_class']} labeled digits per class are available. Does it help to train a "
+        "generator on these few and to blend its images into the training set of a classifier? Measured "
+        f"{'once' if seeds == 1 else f'{seeds} times'}, each time with other labeled digits, a new generator and new "
+        f"classifiers, on {settings['test_images']} test digits."
     )
     return page(
         "Do generated digits help?",
@@ -91,66 +91,59 @@ def demo_html(report: dict[str, Any], sheet: Image.Image, out: Path) -> str:
     )
 
 
-def _generated(name: str) -> bool:
-    return "generated" in name
-
-
 def _accuracy_figure(report: dict[str, Any]) -> str:
     rows = []
     for name, arm in report["arms"].items():
         mean, sd = arm["mean"], arm["sd"]
         band = (None, None) if sd is None else (mean - sd, mean + sd)
-        rows.append(percent_row(name, arm["accuracies"], mean, band, percent(mean), _generated(name)))
+        rows.append(percent_row(name, arm["accuracies"], mean, band, percent(mean), "generated" in name))
     alt = "Test accuracy: " + "; ".join(f"{row.label} {row.told}" for row in rows)
     caption = (
         "Test accuracy of every classifier: a dot for each seed, the mean as a line, and one standard deviation on "
-        "either side as a band. Every way has the same number of updates and, for a seed, the same labelled digits "
-        "and first weights."
+        "either side as a band. All arms have the same number of updates and, for the same seed, the same labeled "
+        "digits and initial weights."
     )
     return figure(dot_plot(rows, axis="accuracy on the test digits, %", alt=alt), caption)
 
 
 def _table(report: dict[str, Any]) -> str:
     head, rows = demo_rows(report)
-    return table(head, rows, [_generated(row[0]) for row in rows])
+    return table(head, rows, ["generated" in row[0] for row in rows])
 
 
 def _difference_figure(report: dict[str, Any]) -> str:
     rows = []
-    for found in report["differences"].values():
-        label = f"{found['arm']} − {found['baseline']}"
-        told = f"{points(found['mean'])}: {found['verdict']}"
-        band = (found["low"], found["high"])
-        rows.append(percent_row(label, found["per_seed"], found["mean"], band, told, _generated(found["arm"])))
+    for difference in report["differences"].values():
+        arm, mean = difference["arm"], difference["mean"]
+        label, text = f"{arm} − {difference['baseline']}", f"{points(mean)}: {difference['verdict']}"
+        band = (difference["low"], difference["high"])
+        rows.append(percent_row(label, difference["per_seed"], mean, band, text, "generated" in arm))
     alt = "Paired differences: " + "; ".join(f"{row.label} {row.told}" for row in rows)
     caption = (
-        "Differences in accuracy, seed by seed. The band is the 95 % interval of the mean difference (Student's t over "
-        "the seeds); where it crosses zero, there is no evidence either way. The intervals aren't corrected for their "
-        "number."
+        "Differences in accuracy by seed. The band is the 95% interval of the mean difference (Student's t over the "
+        "seeds); if it includes zero, there is no evidence either way. The intervals aren't corrected for their number."
     )
     return figure(dot_plot(rows, axis="difference in accuracy, percentage points", alt=alt, zero=True), caption)
 
 
 def _sentences(report: dict[str, Any]) -> str:
-    wanted = ("generated - none", "classic + generated - classic")
-    return "\n".join(paragraph(report["differences"][name]["sentence"].replace("-", "−")) for name in wanted)
+    return "\n".join(
+        paragraph(report["differences"][name]["sentence"].replace("-", "−"))
+        for name in ("generated - none", "classic + generated - classic")
+    )
 
 
 def _sheet_figure(report: dict[str, Any], sheet: Image.Image) -> str:
     settings = report["settings"]
     caption = (
-        f"Seed {report['seeds'][0]}. Left, real digits that the generator learned from; right, digits it generated, "
-        f"first come, none picked. {settings['backend']}, {settings['generator_steps']:,} steps."
+        f"Seed {report['seeds'][0]}. Left: real digits that the generator was trained on; right: generated digits, "
+        f"not selected. {settings['backend']}, {settings['generator_steps']:,} steps."
     )
-    return figure(picture(sheet, "Rows of real digits beside rows of generated digits, a row for each class"), caption)
+    return figure(picture(sheet, "Rows of real digits beside rows of generated digits, one row per class"), caption)
 
 
 def _next_steps(report: dict[str, Any], out: Path) -> list[str]:
     settings = report["settings"]
-    shell = (
-        "genaug train cgan --data folder:PATH --image-size 32 --out runs/mine\n"
-        "genaug sample runs/mine --per-class 10 --out sheet.png"
-    )
     python = (
         "import genaug\n\n"
         'gen = genaug.load("runs/mine")\n'
@@ -159,18 +152,22 @@ def _next_steps(report: dict[str, Any], out: Path) -> list[str]:
         "for epoch in range(epochs):\n"
         "    mixed.set_epoch(epoch)\n"
         "    for images, labels in loader:\n"
-        "        ...  # your loop, as it is"
+        "        ...  # your unchanged loop"
     )
     return [
         paragraph(
-            "PATH has class folders with images under train/. Train a generator on them and look at its samples:"
+            "PATH contains class folders with images under train/. Train a generator on them and look at its samples:"
         ),
-        code(shell),
-        paragraph("Then blend them into the training set that your loop has now:"),
+        code(
+            "genaug train cgan --data folder:PATH --image-size 32 --out runs/mine\n"
+            "genaug sample runs/mine --per-class 10 --out sheet.png"
+        ),
+        paragraph("Then blend them into the training set of your loop:"),
         code(python),
         paragraph(
-            "Compare with and without over several seeds, as here, beside the augmentation that you use anyway, "
-            f'before you rely on it. This demo\'s generator can be loaded too: genaug.load("{out / "generator"}").'
+            "Before you rely on them, compare training with and without generated images over several seeds, as here, "
+            "in addition to your usual augmentation. This demo's generator can be loaded too: "
+            f'genaug.load("{out / "generator"}").'
         ),
     ]
 
@@ -178,7 +175,7 @@ def _next_steps(report: dict[str, Any], out: Path) -> list[str]:
 def _method(report: dict[str, Any]) -> list[str]:
     settings, seconds = report["settings"], report["seconds"]
     pairs = [
-        ("labelled digits", f"{settings['labels_per_class']} a class"),
+        ("labeled digits", f"{settings['labels_per_class']} per class"),
         ("test digits", str(settings["test_images"])),
         ("seeds", ", ".join(map(str, report["seeds"]))),
         ("generator", f"{settings['backend']}, {settings['generator_steps']:,} steps"),
@@ -188,17 +185,17 @@ def _method(report: dict[str, Any]) -> list[str]:
         ("batch size", str(settings["batch_size"])),
         ("time for generators", f"{seconds['generators']:.0f} s"),
         ("time for classifiers", f"{seconds['classifiers']:.0f} s"),
-        ("time in all", f"{seconds['total']:.0f} s"),
+        ("total time", f"{seconds['total']:.0f} s"),
         *report["versions"].items(),
     ]
-    told = (
-        "The data are the 8x8 digits that scikit-learn ships, always split the same way. Classic augmentation rotates "
-        "by up to 15 degrees, scales by up to a tenth and shifts by up to a tenth; what the generator's discriminator "
-        "sees goes through the same transform, so classic augmentation knows nothing that the generator wasn't told. "
-        "The generated share was fixed beforehand, not chosen by these results."
-    )
     return [
         facts(pairs),
-        paragraph(told, "note"),
+        paragraph(
+            "The data are the 8x8 digits that come with scikit-learn, always split in the same way. Classic "
+            "augmentation rotates by up to 15 degrees, scales by up to a tenth and shifts by up to a tenth; the "
+            "discriminator's images go through the same transform, so both use the same knowledge about the data. The "
+            "generated share was fixed in advance, not chosen by these results.",
+            "note",
+        ),
         paragraph("The same numbers for scripts: report.json, beside this page.", "note"),
     ]

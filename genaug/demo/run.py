@@ -1,7 +1,7 @@
-"""``genaug demo``: does a generator trained on a few labelled digits help a classifier trained on the same few?
+"""``genaug demo``: does a generator trained on a few labeled digits help a classifier trained on the same few?
 
-For each seed: draw a few labelled digits, train a generator on these alone, and train the same classifier in four
-ways on them: as they are, with classic augmentation, with generated images blended in, and with both.
+For each seed: draw a few labeled digits, train a generator on these alone, and train the same classifier on them in
+four ways: without augmentation, with classic augmentation, with generated images blended in, and with both.
 """
 
 import json
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean as mean
 from typing import Any
 
 import torch
@@ -21,13 +22,14 @@ from torch.utils.data import DataLoader
 from genaug.artifacts.claims import claim
 from genaug.artifacts.manifest import encode_generator
 from genaug.blend.mixed import MixedDataset
+from genaug.checks import as_whole
 from genaug.data.classes import class_names
 from genaug.data.datasets import Digits, few_per_class
 from genaug.data.labels import labels_of
 from genaug.demo.report import demo_html, verdict
 from genaug.errors import InputError
 from genaug.modalities.image import to_uint8
-from genaug.nn.classifier import Augment, accuracy, batches, new_classifier, train_classifier
+from genaug.nn.classifier import accuracy, batches, new_classifier, train_classifier
 from genaug.progress import Progress
 from genaug.randomness import check_seed, derive_seed
 from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
@@ -47,8 +49,8 @@ ARMS = {
     "classic + generated": (True, True),
 }
 WIDTH = 16  # channels of the classifier's first block
-POOL_SIZE = 2000  # generated once; every epoch of a classifier draws its share from them
-Batches = Iterator[tuple[Tensor, Tensor]]
+POOL_SIZE = 2000  # images that are generated once; every epoch of a classifier draws its share from them
+_GENERATOR_COST = 4  # training a generator takes about as long as this many classifiers: for the progress bar only
 COMPARISONS = (
     ("classic", "none"),
     ("generated", "none"),
@@ -60,7 +62,7 @@ COMPARISONS = (
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What the demo runs. ``ratio`` is the generated share of every batch; ``updates`` are the same for every arm."""
+    """The demo's settings. ``ratio`` is the generated share of every batch; ``updates`` are the same for every arm."""
 
     labels_per_class: int = 10
     generator_steps: int = 800
@@ -82,17 +84,17 @@ def run_demo(
 ) -> dict[str, Any]:
     """Run the demo, write ``report.html``, ``report.json``, ``samples.png`` and ``generator/``; return the report.
 
-    The files appear together, once everything is done; ``overwrite`` replaces those of an earlier demo. Raises
-    ``OutputExistsError`` where ``out`` holds something else, ``InputError`` for settings that can't be run.
+    The files appear together, when everything is finished; ``overwrite`` replaces those of an earlier demo. Raises
+    ``OutputExistsError`` if ``out`` contains anything else, ``InputError`` for invalid settings.
     """
     settings = settings or DemoSettings()
     _check(settings)
     with claim(out, "demo", replace=overwrite, options="Choose another --out or pass --overwrite.") as place:
         report, generator, sheet = _run(settings, progress)
-        saved = encode_generator(generator.manifest_fields(), generator.nets.state_dict())
+        files = encode_generator(generator.manifest_fields(), generator.nets.state_dict())
         place.write(
             {
-                **{f"generator/{name}": content for name, content in saved.items()},
+                **{f"generator/{name}": content for name, content in files.items()},
                 "samples.png": encode_png(sheet),
                 "report.html": demo_html(report, sheet, Path(out)).encode(),
                 "report.json": (json.dumps(report, indent=2, allow_nan=False) + "\n").encode(),
@@ -102,23 +104,26 @@ def run_demo(
 
 
 def _run(settings: DemoSettings, progress: bool) -> tuple[dict[str, Any], Generator, Image.Image]:
-    """The report, the first seed's generator, and a sheet of its samples."""
-    started = time.perf_counter()
+    """The report, the first seed's generator, and a grid of its samples."""
+    start = time.perf_counter()
     train, test = Digits("train", to_uint8), Digits("test", to_uint8)
     test_images, test_labels = _in_memory(test)
     seeds = [settings.seed + offset for offset in range(settings.seeds)]
     accuracies: dict[str, list[float]] = {arm: [] for arm in ARMS}
     seconds = {"generators": 0.0, "classifiers": 0.0}
-    shown: tuple[Generator, Any] | None = None
-    bar = Progress("demo", len(seeds) * (_GENERATOR_COST + len(ARMS)), progress)
-    with bar, one_thread(), tempfile.TemporaryDirectory() as scratch:
+    generators: list[tuple[Generator, Any]] = []
+    with (
+        Progress("demo", len(seeds) * (_GENERATOR_COST + len(ARMS)), progress) as bar,
+        one_thread(),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         for seed in seeds:
             few = few_per_class(train, settings.labels_per_class, seed)
-            bar.tell(f"seed {seed}: training a generator on {len(few)} labelled digits")
+            bar.tell(f"seed {seed}: training a generator on {len(few)} labeled digits")
             began = time.perf_counter()
             generator = _fit(few, settings, seed, Path(scratch) / f"seed-{seed}")
             seconds["generators"] += time.perf_counter() - began
-            shown = shown or (generator, few)
+            generators.append((generator, few))
             pool = SamplePool(generator, size=POOL_SIZE)
             bar.advance(_GENERATOR_COST)
             for arm, (blend, classic) in ARMS.items():
@@ -126,27 +131,21 @@ def _run(settings: DemoSettings, progress: bool) -> tuple[dict[str, Any], Genera
                 began = time.perf_counter()
                 model = new_classifier(generator.spec.shape, generator.spec.num_classes, seed, WIDTH)
                 data = _batches(few, pool if blend else None, settings, seed)
-                augment: Augment | None = classic_augmentation if classic else None
+                augment = classic_augmentation if classic else None
                 train_classifier(model, data, updates=settings.updates, seed=seed, augment=augment)
                 accuracies[arm].append(accuracy(model, test_images, test_labels))
                 seconds["classifiers"] += time.perf_counter() - began
                 bar.advance(1)
-    assert shown is not None
-    sheet = _sheet(*shown, seed=settings.seed)
-    seconds["total"] = time.perf_counter() - started
-    drawn = [settings.labels_per_class / count for count in labels_of(train).bincount().tolist()]
-    return _report(settings, seeds, accuracies, seconds, len(test_labels), sum(drawn) / len(drawn)), shown[0], sheet
-
-
-# A generator takes about as long to train as this many classifiers: for the progress bar only.
-_GENERATOR_COST = 4
+    sheet = _sheet(*generators[0], seed=settings.seed)
+    seconds["total"] = time.perf_counter() - start
+    overlap = mean(settings.labels_per_class / count for count in labels_of(train).bincount().tolist())
+    return _report(settings, seeds, accuracies, seconds, len(test_labels), overlap), generators[0][0], sheet
 
 
 def _check(settings: DemoSettings) -> None:
     check_seed(settings.seed)
     for name in ("labels_per_class", "generator_steps", "updates", "generator_batch_size", "batch_size", "seeds"):
-        if getattr(settings, name) < 1:
-            raise InputError(f"{name} must be 1 or more, got {getattr(settings, name)}.")
+        as_whole(getattr(settings, name), name, 1)
     if not 0 < settings.ratio < 1:
         raise InputError(f"ratio must lie between 0 and 1, got {settings.ratio}.")
 
@@ -168,8 +167,8 @@ def _fit(few: Any, settings: DemoSettings, seed: int, out: Path) -> Generator:
     )
 
 
-def _batches(few: Any, pool: SamplePool | None, settings: DemoSettings, seed: int) -> Batches:
-    """Full batches without end of the few real images, or of these with generated ones blended in."""
+def _batches(few: Any, pool: SamplePool | None, settings: DemoSettings, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless full batches of the few real images, with generated ones blended in if there is a pool."""
     size = min(settings.batch_size, len(few))
     if pool is None:
         order = torch.Generator().manual_seed(derive_seed(seed, "order"))
@@ -186,12 +185,12 @@ def _in_memory(dataset: Any) -> tuple[Tensor, Tensor]:
 
 
 def _sheet(generator: Generator, few: Any, seed: int) -> Image.Image:
-    """The real images that the generator was trained on, beside as many of its own."""
+    """The real images that the generator was trained on, beside the same number of its own."""
     real, labels = _in_memory(few)
     columns = min(6, int(labels.bincount().max()))
-    wanted = sheet_labels(generator.spec.num_classes, columns)
-    made, _ = generator.sample(labels=wanted, seed=seed)
-    blocks = Block(real, labels, "real"), Block(made.cpu(), wanted, "generated")
+    requested = sheet_labels(generator.spec.num_classes, columns)
+    samples, _ = generator.sample(labels=requested, seed=seed)
+    blocks = Block(real, labels, "real"), Block(samples.cpu(), requested, "generated")
     return draw_sheet(*blocks, classes=class_names(few), columns=columns)
 
 
@@ -207,22 +206,22 @@ def _report(
     correction, resolution = overlap_correction(overlap), 1 / test_images
     differences: dict[str, dict[str, Any]] = {}
     for arm, baseline in COMPARISONS:
-        found = paired_difference(accuracies[arm], accuracies[baseline], correction=correction, resolution=resolution)
-        per_seed = [a - b for a, b in zip(accuracies[arm], accuracies[baseline], strict=True)]
+        values, base_values = accuracies[arm], accuracies[baseline]
+        difference = paired_difference(values, base_values, correction=correction, resolution=resolution)
         differences[f"{arm} - {baseline}"] = {
             "arm": arm,
             "baseline": baseline,
-            **asdict(found),
-            "per_seed": per_seed,
-            "verdict": found.verdict,
-            "sentence": found.sentence(arm, baseline),
+            **asdict(difference),
+            "per_seed": [a - b for a, b in zip(values, base_values, strict=True)],
+            "verdict": difference.verdict,
+            "sentence": difference.sentence(arm, baseline),
         }
-    alone, beside = differences["generated - none"], differences["classic + generated - classic"]
+    verdicts = {name: difference["verdict"] for name, difference in differences.items()}
     return {
         "kind": "demo",
-        "verdict": verdict({name: found["verdict"] for name, found in differences.items()}),
-        "generated_alone": alone["verdict"],
-        "generated_beside_classic": beside["verdict"],
+        "verdict": verdict(verdicts),
+        "generated_alone": verdicts["generated - none"],
+        "generated_beside_classic": verdicts["classic + generated - classic"],
         "arms": {arm: {"accuracies": values, **asdict(summarize(values))} for arm, values in accuracies.items()},
         "differences": differences,
         "seeds": seeds,

@@ -1,7 +1,7 @@
-"""Feature arrays as the measures take them: checked at the door, and sampled again for an interval."""
+"""Feature arrays: input checks, and confidence intervals by subsampling."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,34 +12,34 @@ from genaug.errors import InputError
 from genaug.modalities.image import native_order
 from genaug.randomness import check_seed, derive_seed
 
-_KEPT = (torch.uint8, torch.float32, torch.float64)
-Z = 1.959964  # two-sided 95 % of the normal distribution
+_DTYPES = (torch.uint8, torch.float32, torch.float64)
+Z = 1.959964  # two-sided 95% quantile of the normal distribution
 
 
 class Interval(NamedTuple):
-    """The ends of a 95 % interval."""
+    """The ends of a 95% interval."""
 
     low: float
     high: float
 
 
 def check_features(sides: Mapping[str, Any], least: int, measure: str) -> list[Tensor]:
-    """Every side as a tensor (N, d) on the CPU, its dtype kept (bytes are smaller) but for half precision.
+    """Each side as a tensor (N, d) on the CPU: uint8, float32 and float64 keep their dtype, others become float64.
 
-    Takes arrays and tensors of real numbers. Raises ``InputError`` for anything else, NaN and infinity, different
-    widths, and fewer than ``least`` samples on a side (naming the side, and ``measure``, which needs them).
+    Takes arrays and tensors of real numbers. Raises ``InputError`` for anything else, for NaN and infinity, if the
+    widths differ, and if a side has fewer than the ``least`` samples that ``measure`` needs (naming both).
     """
-    checked = [_as_features(values, name) for name, values in sides.items()]
-    for name, features in zip(sides, checked, strict=True):
+    tensors = {name: _as_features(values, name) for name, values in sides.items()}
+    for name, features in tensors.items():
         if len(features) < least:
             raise InputError(
-                f"{measure} needs at least {least:,} samples on each side, got {len(features):,} {name} ones: with "
-                "fewer it says more about their number than about what they show. Use more samples."
+                f"{measure} needs at least {least:,} samples on each side, got {len(features):,} {name} ones. With "
+                "fewer, the value says more about the number of samples than about the samples. Use more."
             )
-    if len({features.shape[1] for features in checked}) > 1:
-        told = ", ".join(f"{f.shape[1]} ({name})" for name, f in zip(sides, checked, strict=True))
-        raise InputError(f"features must be of one width, got {told}. Use the same features on every side.")
-    return checked
+    if len({features.shape[1] for features in tensors.values()}) > 1:
+        widths = ", ".join(f"{features.shape[1]} ({name})" for name, features in tensors.items())
+        raise InputError(f"features must have the same width, got {widths}. Use the same features on every side.")
+    return list(tensors.values())
 
 
 def _as_features(values: Any, name: str) -> Tensor:
@@ -51,10 +51,11 @@ def _as_features(values: Any, name: str) -> Tensor:
         raise InputError(f"{name} features must have shape (N, d), got {tuple(features.shape)}.")
     if features.is_complex() or features.dtype == torch.bool:
         raise InputError(f"{name} features must be real numbers, got {features.dtype}.")
-    features = features.cpu() if features.dtype in _KEPT else features.to("cpu", torch.float64)
-    if not torch.isfinite(features).all():
-        row = int(torch.nonzero(~torch.isfinite(features).all(1))[0])
-        raise InputError(f"{name} features hold NaN or infinity, first in row {row}. Look at what computed them.")
+    features = features.to("cpu", features.dtype if features.dtype in _DTYPES else torch.float64)
+    finite = torch.isfinite(features).all(1)
+    if not finite.all():
+        row = int(torch.nonzero(~finite)[0])
+        raise InputError(f"{name} features contain NaN or infinity, first in row {row}. Check how they are computed.")
     return features
 
 
@@ -67,30 +68,26 @@ def half_sample_intervals(
     seed: int,
     on_replicate: Callable[[], None] | None = None,
 ) -> dict[str, Interval]:
-    """95 % intervals, ``value`` ± 1.96 standard errors, from random halves of both sides.
+    """95% intervals, ``value`` ± 1.96 standard errors, from random halves of both sides.
 
-    ``measure`` takes the rows of either side, int64, and gives the statistics of these rows alone. A statistic of a
-    random half, drawn without replacement, varies around that of the whole as that of the whole does around the
-    truth (subsampling: Politis, Romano and Wolf 1999, section 2; the delete-half jackknife of Shao and Wu 1989). The
-    bootstrap proper draws rows twice, which a k-nearest-neighbour radius takes for a perfect copy and which adds to
-    FID's bias. The interval is for the expectation at this number of samples: it doesn't take out a bias.
+    ``measure`` takes the row indices of both sides, int64, and returns the statistics of these rows alone. A statistic
+    of a random half, drawn without replacement, varies around that of all samples as that of all samples varies around
+    the truth (subsampling: Politis, Romano and Wolf 1999, section 2; the delete-half jackknife of Shao and Wu 1989).
+    The ordinary bootstrap draws rows twice, which a k-nearest-neighbor radius takes for perfect copies and which adds
+    to FID's bias. The interval is for the expectation at this number of samples: it doesn't remove a bias.
     """
     draws = np.random.Generator(np.random.Philox(key=derive_seed(check_seed(seed), "halves")))
-    found: dict[str, list[float]] = {name: [] for name in value}
+    statistics: dict[str, list[float]] = {name: [] for name in value}
     for _ in range(replicates if value else 0):
         halves = [torch.from_numpy(np.sort(draws.permutation(size)[: size // 2])) for size in sizes]
         for name, statistic in measure(*halves).items():
-            found[name].append(statistic)
+            statistics[name].append(statistic)
         if on_replicate is not None:
             on_replicate()
-    return {name: normal_interval(value[name], standard_deviation(found[name])) for name in value}
+    return {name: _normal_interval(value[name], statistics[name]) for name in value}
 
 
-def normal_interval(value: float, error: float) -> Interval:
-    return Interval(value - Z * error, value + Z * error)
-
-
-def standard_deviation(values: Iterable[float]) -> float:
-    """With n - 1; NaN for fewer than two values."""
-    values = list(values)
-    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+def _normal_interval(value: float, replicates: Sequence[float]) -> Interval:
+    """NaN for fewer than two replicates."""
+    margin = Z * float(np.std(replicates, ddof=1)) if len(replicates) > 1 else math.nan
+    return Interval(value - margin, value + margin)

@@ -14,7 +14,7 @@ from genaug.randomness import derive_seed
 
 @dataclass(frozen=True)
 class Kind:
-    """What is known of a measure: the fewest samples it takes on a side, where it can lie, and which end is good."""
+    """Properties of a measure: the fewest samples per side, the range of its values, and which end is better."""
 
     least: int
     bounds: tuple[float, float]
@@ -22,7 +22,7 @@ class Kind:
 
 
 _INF = float("inf")
-_KID_SUBSETS_IN_A_HALF = 10  # fewer than for the value itself: it is the longest part, and the noise only widens
+_KID_SUBSETS_PER_HALF = 10  # fewer than for the value: KID takes longest, and its noise only widens the interval
 KINDS = {
     "fid": Kind(FID_LEAST, (0.0, _INF), False),
     "kid": Kind(KID_LEAST, (-_INF, _INF), False),
@@ -34,21 +34,21 @@ KINDS = {
 
 
 def measurable(real: int, fake: int) -> list[str]:
-    """The measures that so many samples are enough for."""
+    """Measures that can be computed with this number of samples per side."""
     return [name for name, kind in KINDS.items() if min(real, fake) >= kind.least]
 
 
 def compare(real: Tensor, fake: Tensor, names: Sequence[str], seed: int, *, kid_subsets: int = 50) -> dict[str, float]:
     """The named measures of checked features, (N, d) and (M, d)."""
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     if "fid" in names:
-        found["fid"] = frechet_distance(real, fake)
+        values["fid"] = frechet_distance(real, fake)
     if "kid" in names:
-        found["kid"] = kernel_distance(real, fake, subsets=kid_subsets, seed=derive_seed(seed, "kid"))
+        values["kid"] = kernel_distance(real, fake, subsets=kid_subsets, seed=derive_seed(seed, "kid"))
     if set(names) - {"fid", "kid"}:
         overlap: Mapping[str, float] = manifold_overlap(real, fake)  # type: ignore[assignment]
-        found |= {name: overlap[name] for name in names if name in overlap}
-    return found
+        values |= {name: overlap[name] for name in names if name in overlap}
+    return values
 
 
 def intervals(
@@ -60,10 +60,11 @@ def intervals(
     seed: int,
     on_replicate: Callable[[], None] | None = None,
 ) -> dict[str, Interval]:
-    """95 % intervals of what ``compare`` found."""
-    names = list(value)
+    """95% intervals of the values that ``compare`` returned."""
     return half_sample_intervals(
-        lambda mine, theirs: compare(real[mine], fake[theirs], names, seed, kid_subsets=_KID_SUBSETS_IN_A_HALF),
+        lambda rows, fake_rows: compare(
+            real[rows], fake[fake_rows], list(value), seed, kid_subsets=_KID_SUBSETS_PER_HALF
+        ),
         value,
         (len(real), len(fake)),
         replicates=replicates,

@@ -1,8 +1,7 @@
-"""``genaug.evaluate``: fidelity, diversity, classifier-based scores and copying of any source, in one report."""
+"""``genaug.evaluate``: fidelity, diversity, classifier-based scores and the copying check of any source."""
 
 import platform
 import warnings
-from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -18,13 +17,13 @@ from genaug.evaluation import stages
 from genaug.evaluation.features import Features, classifier_features, features_named, pixel_features
 from genaug.evaluation.report import Evaluation
 from genaug.evaluation.scores import train_scorer
-from genaug.evaluation.subject import FEWEST_SAMPLES, new_subject, not_what_it_saw, read_split
+from genaug.evaluation.subject import FEWEST_SAMPLES, new_subject, read_split, training_set_mismatch
 from genaug.progress import Progress
 from genaug.randomness import check_seed, derive_seed
 from genaug.sources.source import Source, check_source, image_shape
 from genaug.version import __version__
 
-_CLASSIFIER_COST = 10  # of training one, in replicates: for the progress bar only
+_CLASSIFIER_COST = 10  # training a classifier takes as long as this many replicates: for the progress bar only
 
 
 @torch_defaults()
@@ -44,62 +43,60 @@ def evaluate(
     data: str | None = None,
     progress: bool = True,
 ) -> Evaluation:
-    """Measure how real, how varied, how useful and how much its own a source's images are.
+    """Measure how real, how varied and how useful a source's images are, and whether it copies its training set.
 
     Args:
         source: a ``Generator``, a ``SamplePool``, or anything else with ``spec`` and ``sample``.
-        real_set: what it was trained on: a map-style dataset of images (PIL, uint8, float in [0, 1]) with labels or
-            without. Classes are matched to the source's by name if both have names, else by number, with a
-            ``DataWarning``.
-            Where the source's record says that it was trained on others, copying isn't measured.
-        held_out: real images of the same kind that the source hasn't seen, labelled alike. Without them copying and
-            the classifier-based scores on real images aren't measured.
-        features: what images are compared by: ``"classifier"`` (a small CNN trained on ``real_set``), ``"pixels"``,
-            ``"timm:NAME"``, ``"inception"``, a module that takes floats in [0, 1], or ``genaug.evaluation.Features``.
-        n: how many images to generate for the comparison, against as many real ones; by default as many as there are
-            real ones, 200 to 10,000. Of a pool each image is taken once at most, so they are no more than it holds.
-        image_size: resizes the shorter side of real images and crops the centre, as ``fit`` did; by default to the
-            size that the source's record says, if it says one.
-        seed: decides all that is random: the same report on the same machine.
-        classifiers: how many classifiers are trained on generated images alone, each from its own start.
-        updates: of every classifier, at 128 images each.
-        replicates: random halves that intervals are estimated from; 0 for no intervals.
-        device: where networks of ours run: by default a GPU where there is one.
-        data: the data's name, for the report.
-        progress: whether to tell what is being done, on stderr.
+        real_set: the source's training set: a map-style dataset of images (PIL, uint8, float in [0, 1]) with or without
+            labels. Classes are matched to the source's by name if both have names, else by number, with a
+            ``DataWarning``. If the source's record says that it was trained on other images, copying isn't measured.
+        held_out: real images of the same kind that the source hasn't seen, labeled in the same way. Without them,
+            copying and the classifier-based scores on real images aren't measured.
+        features: the features by which images are compared: ``"classifier"`` (a small CNN trained on ``real_set``),
+            ``"pixels"``, ``"timm:NAME"``, ``"inception"``, a module that takes floats in [0, 1], or
+            ``genaug.evaluation.Features``.
+        n: the number of images to generate for the comparison with the same number of real ones; by default the number
+            of real ones, within 200 to 10,000. Each image of a pool is used at most once, so the size of the pool is a
+            limit.
+        image_size: resizes the shorter side of real images and crops the center, as ``fit`` did; by default the size
+            in the source's record, if there is one.
+        seed: decides everything random: the same seed gives the same report on the same machine.
+        classifiers: the number of classifiers trained on generated images alone, each from its own initial weights.
+        updates: of every classifier, with 128 images each.
+        replicates: the number of random halves from which intervals are estimated; 0 for no intervals.
+        device: where genaug's own networks run; by default a GPU if there is one.
+        data: the name of the data, for the report.
+        progress: whether to show progress on stderr.
 
-    Every number carries its interval, its counts and its features; what can't be measured (too few samples, no
-    labels, nothing held out) is named with its reason. Sources without labels are measured without the per-class and
-    classifier-based parts.
+    Every number comes with its interval, its sample counts and its features; measures that are missing (too few
+    samples, no labels, nothing held out) are listed with the reason. Sources without labels are evaluated without the
+    per-class and classifier-based parts.
 
-    Raises ``InputError`` for a source or a data set that can't be used, shapes or classes that differ, fewer than 200
-    samples asked for, held-out images that are training images, and features that can't be had.
+    Raises ``InputError`` for a source or a dataset that can't be used, shapes or classes that differ, an ``n`` below
+    200, held-out images that are training images, and features that aren't available.
     """
     image_shape(check_source(source), "evaluate")
     seed = check_seed(seed)
     classifiers = as_whole(classifiers, "classifiers", 0, checks.CLASSIFIERS)
     updates, replicates = as_whole(updates, "updates", 1), as_whole(replicates, "replicates", 0, checks.REPLICATES)
     n = None if n is None else as_whole(n, "n", FEWEST_SAMPLES, checks.COMPARED)
-    place = pick_device(device)
-    compared_by = None if isinstance(features, str) and features == "classifier" else features_named(features, device)
-    if image_size is None:
-        record = getattr(source, "training", None)
-        size = record.get("image_size") if isinstance(record, Mapping) else None
-        image_size = size if isinstance(size, int) else None
-    found = stages.Findings()
+    torch_device = pick_device(device)
+    space = None if isinstance(features, str) and features == "classifier" else features_named(features, device)
+    name = data or type(real_set).__name__
+    findings = stages.Findings()
     with Progress("evaluate", replicates + _CLASSIFIER_COST * (classifiers + 2), progress, line_every=10) as bar:
         bar.tell("reading the real images")
         real, unseen = read_split(source, real_set, held_out, image_size)
-        if compared_by is None:
+        if space is None:
             real.check_labels()
-        if compared_by is None and real.labels is None:
-            raise InputError("features='classifier' needs labels, which real_set doesn't have. Name other features=.")
+            if real.labels is None:
+                raise InputError("features='classifier' needs labels, and real_set has none. Pass other features=.")
         if real.labels is not None and (by_number := matched_by_number(real.spec.class_names, source.spec)):
             warnings.warn(by_number, DataWarning, stacklevel=2)
         bar.tell("generating")
         subject = new_subject(source, real, unseen, n, seed)
         judge = None
-        if real.labels is not None and (compared_by is None or subject.labels is not None):
+        if real.labels is not None and (space is None or subject.labels is not None):
             if unseen is not None:
                 unseen.check_labels()
             bar.tell("training a classifier on the real images")
@@ -109,33 +106,33 @@ def evaluate(
                 real.spec.num_classes,
                 updates=updates,
                 seed=derive_seed(seed, "judge"),
-                device=place,
+                device=torch_device,
             )
         bar.advance(_CLASSIFIER_COST)
-        name = data or type(real_set).__name__
-        if compared_by is None:
+        if space is None:
             assert judge is not None
-            trained_on = f"{name} ({len(real.x):,} images, {updates:,} updates)"
-            compared_by = classifier_features(judge, trained_on, real.x)
+            space = classifier_features(judge, f"{name} ({len(real.x):,} images, {updates:,} updates)", real.x)
         bar.tell("fidelity and diversity")
         stages.compare_distributions(
-            subject, compared_by, found, replicates=replicates, seed=seed, tick=lambda: bar.advance(1)
+            subject, space, findings, replicates=replicates, seed=seed, tick=lambda: bar.advance(1)
         )
-        stages.compare_distances(subject, found, replicates=replicates, seed=seed)
+        stages.compare_distances(subject, findings, replicates=replicates, seed=seed)
         bar.tell("training classifiers on generated images")
         stages.score_with_classifiers(
             subject,
             judge,
-            found,
+            findings,
             classifiers=classifiers,
             updates=updates,
             seed=seed,
-            device=place,
+            device=torch_device,
             tick=lambda: bar.advance(_CLASSIFIER_COST),
         )
         bar.tell("looking for copies")
-        space = pixel_features() if compared_by.saw_data else compared_by
-        sheet = stages.look_for_copies(subject, space, found, seed=seed, doubt=not_what_it_saw(source, real))
+        copying_space = pixel_features() if space.saw_data else space
+        sheet = stages.look_for_copies(
+            subject, copying_space, findings, seed=seed, objection=training_set_mismatch(source, real)
+        )
         bar.advance(_CLASSIFIER_COST)
     backend = getattr(source, "backend_name", None)
     header = {
@@ -146,8 +143,8 @@ def evaluate(
         "samples": len(subject.fake),
         "real_images": len(real.x),
         "held_out_images": 0 if unseen is None else len(unseen.x),
-        "features": compared_by.description,
-        "copying_features": space.description,
+        "features": space.description,
+        "copying_features": copying_space.description,
         "classifiers": classifiers,
         "updates": updates,
         "replicates": replicates,
@@ -158,4 +155,4 @@ def evaluate(
             "python": platform.python_version(),
         },
     }
-    return Evaluation(header, found.metrics, found.per_class, found.missing, sheet)
+    return Evaluation(header, findings.metrics, findings.per_class, findings.missing, sheet)

@@ -1,7 +1,7 @@
-"""What images are compared by: features, with a sentence that says whose, which travels with every number.
+"""The features by which images are compared, with a description that is reported with every number.
 
-A Fréchet distance of 5 on one network's features says nothing about another's, and Inception's say little about small
-grey images.
+An FID of 5 on one network's features says nothing about another's, and Inception's features say little about small
+grayscale images.
 """
 
 import hashlib
@@ -20,19 +20,20 @@ from genaug.modalities.image import to_float
 from genaug.nn.classifier import SmallCNN
 
 _BATCH = 256
-_SCALED_BY = 2_000  # images that tell how large a classifier's features are
-_LARGEST_SIDE = 32  # pixels: beyond it, images are averaged down before their pixels are compared
+_SCALED_BY = 2_000  # images from which the scale of a classifier's features is measured
+_LARGEST_SIDE = 32  # pixels; larger images are averaged down before their pixels are compared
 
 
 @dataclass(frozen=True)
 class Features:
-    """A network, or another function, that turns images into rows of numbers.
+    """A network, or another function, that turns images into feature vectors.
 
     Args:
-        description: whose features these are, in words that let somebody else compute them.
-        extract: takes uint8 images (N, C, H, W) on the CPU and gives features (N, d) or (N, ...), which is flattened.
-        saw_data: whether it was, or may have been, trained on the data that it is to judge. Copies are then looked for
-            in pixels, since such a network places its training images apart from all others.
+        description: what these features are, in words that let somebody else compute them.
+        extract: takes uint8 images (N, C, H, W) on the CPU and returns features (N, d) or (N, ...), which are
+            flattened.
+        saw_data: whether the network was, or may have been, trained on the data to evaluate. The copying check then
+            compares pixels instead, since such a network sets its training images apart from all others.
     """
 
     description: str
@@ -41,52 +42,51 @@ class Features:
 
     @torch.inference_mode()
     def of(self, images: Tensor) -> Tensor:
-        """Features of uint8 images (N, C, H, W): float32 (N, d), or uint8 where ``extract`` gives bytes.
+        """Features of uint8 images (N, C, H, W): float32 (N, d), or uint8 if ``extract`` returns uint8.
 
-        Raises ``InputError`` where ``extract`` fails, or gives something other than a row for each image.
+        Raises ``InputError`` if ``extract`` fails, or returns anything but one row per image.
         """
         rows = []
-        for part in images.split(_BATCH):
+        for batch in images.split(_BATCH):
             try:
-                found = self.extract(part)
+                features = self.extract(batch)
             except InputError:
                 raise
             except Exception as error:
                 raise InputError(
                     f"the features ({self.description}) can't be computed for images of shape "
-                    f"{tuple(part.shape[1:])}: {type(error).__name__}: {error}"
+                    f"{tuple(batch.shape[1:])}: {type(error).__name__}: {error}"
                 ) from error
-            if not isinstance(found, Tensor) or found.ndim < 2 or len(found) != len(part):
-                got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-                raise InputError(f"the features ({self.description}) of {len(part)} images must be (N, d), got {got}.")
-            found = found.flatten(1).cpu()
-            rows.append(found if found.dtype == torch.uint8 else found.float())
+            if not isinstance(features, Tensor) or features.ndim < 2 or len(features) != len(batch):
+                got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+                raise InputError(f"the features ({self.description}) of {len(batch)} images must be (N, d), got {got}.")
+            rows.append(features.flatten(1).to("cpu", torch.uint8 if features.dtype == torch.uint8 else torch.float32))
         return torch.cat(rows)
 
 
-def features_named(wanted: Any, device: str | torch.device | None = None) -> Features:
-    """Features from what a user names: ``"pixels"``, ``"timm:NAME"``, ``"inception"``, a module, or ``Features``.
+def features_named(features: Any, device: str | torch.device | None = None) -> Features:
+    """Features by name or object: ``"pixels"``, ``"timm:NAME"``, ``"inception"``, a module, or ``Features``.
 
-    Raises ``InputError`` for anything else, and where a network's weights can't be had.
+    Raises ``InputError`` for anything else, and if a network's weights aren't available.
     """
-    if isinstance(wanted, Features):
-        return wanted
-    if isinstance(wanted, nn.Module):
-        return module_features(wanted)
-    if wanted == "pixels":
+    if isinstance(features, Features):
+        return features
+    if isinstance(features, nn.Module):
+        return module_features(features)
+    if features == "pixels":
         return pixel_features()
-    if wanted == "inception":
+    if features == "inception":
         return inception_features(device)
-    if isinstance(wanted, str) and wanted.startswith("timm:") and len(wanted) > len("timm:"):
-        return timm_features(wanted.removeprefix("timm:"), device)
+    if isinstance(features, str) and features.startswith("timm:") and len(features) > len("timm:"):
+        return timm_features(features.removeprefix("timm:"), device)
     raise InputError(
-        f"unknown features {wanted!r}. Expected 'classifier' (trained on the same data), 'pixels', 'timm:NAME', "
+        f"unknown features {features!r}. Expected 'classifier' (trained on the same data), 'pixels', 'timm:NAME', "
         "'inception', a torch module that takes floats in [0, 1], or genaug.evaluation.Features."
     )
 
 
 def pixel_features() -> Features:
-    """The pixels themselves, as bytes; images larger than 32 pixels are averaged down to that first."""
+    """The pixels themselves, uint8; larger images are first averaged down to a side of 32 pixels."""
     return Features(f"pixels, averaged down to at most {_LARGEST_SIDE}x{_LARGEST_SIDE}", _pixels, saw_data=False)
 
 
@@ -99,12 +99,11 @@ def _pixels(images: Tensor) -> Tensor:
 
 
 def module_features(module: nn.Module, description: str | None = None, *, saw_data: bool = True) -> Features:
-    """The output of a module, in evaluation mode and on its own device, that takes floats in [0, 1], (N, C, H, W).
+    """The output of a module that takes floats in [0, 1], (N, C, H, W), in evaluation mode and on its own device.
 
-    Without a description it is named by its class and a hash of its weights.
+    The default description consists of its class and a hash of its weights.
     """
-    if description is None:
-        description = f"{type(module).__name__} (weights {_fingerprint(module)})"
+    description = description or f"{type(module).__name__} (weights {_fingerprint(module)})"
     device = next((t.device for t in module.state_dict().values()), torch.device("cpu"))
 
     def extract(images: Tensor) -> Tensor:
@@ -127,25 +126,26 @@ def _fingerprint(module: nn.Module) -> str:
 
 
 def classifier_features(model: SmallCNN, trained_on: str, images: Tensor) -> Features:
-    """The penultimate layer of a small classifier; ``trained_on`` says on what, in words.
+    """The penultimate layer of a small classifier; ``trained_on`` describes its training data.
 
     It is divided by its root mean square over the first of ``images``, uint8 (N, C, H, W): KID's kernel is cubic, and
-    on large features it tells little but their norm.
+    for large features its value depends on little but their norm.
     """
     device = next(model.parameters()).device
     raw = Features(
         f"penultimate layer of a small CNN trained on {trained_on}, scaled to a root mean square of 1",
         lambda images: model.embed(to_float(images).to(device)),
     )
-    size = float(raw.of(images[:_SCALED_BY]).square().mean().sqrt().clamp(min=torch.finfo(torch.float32).tiny))
-    return Features(raw.description, lambda images: raw.extract(images) / size)
+    scale = float(raw.of(images[:_SCALED_BY]).square().mean().sqrt().clamp(min=torch.finfo(torch.float32).tiny))
+    return Features(raw.description, lambda images: raw.extract(images) / scale)
 
 
 def timm_features(name: str, device: str | torch.device | None = None) -> Features:
-    """The pooled features of a pretrained timm model, on images resized and normalised as it was trained with.
+    """The pooled features of a pretrained timm model, on images resized and normalized as in its training.
 
-    timm fetches the weights where they aren't on this machine yet. Grey images become RGB. Raises ``InputError``
-    where timm isn't installed, doesn't know the model, or has no weights for it: random weights are never used.
+    timm downloads the weights unless they are on this machine already. Grayscale images become RGB. Raises
+    ``InputError`` if timm isn't installed, doesn't know the model, or has no weights for it: random weights are never
+    used.
     """
     try:
         import timm
@@ -158,31 +158,30 @@ def timm_features(name: str, device: str | torch.device | None = None) -> Featur
         model = timm.create_model(name, pretrained=True, num_classes=0).eval().to(pick_device(device))
     except Exception as error:
         raise InputError(
-            f"timm can't give a pretrained {name!r} ({type(error).__name__}: {_first_line(error)}). Check the name "
-            "with timm.list_models(pretrained=True); where there is no connection, load the weights yourself and pass "
-            "the module as features=. Random weights are never used."
+            f"timm can't load a pretrained {name!r} ({type(error).__name__}: {_first_line(error)}). Check the name "
+            "with timm.list_models(pretrained=True); without a connection, load the weights yourself and pass the "
+            "module as features=. Random weights are never used."
         ) from error
-    expected = resolve_data_config({}, model=model)
-    mean, std = (torch.tensor(expected[key]).view(-1, 1, 1) for key in ("mean", "std"))
-    size = list(expected["input_size"][1:])
-    place = next(model.parameters()).device
+    config = resolve_data_config({}, model=model)
+    mean, std = (torch.tensor(config[key]).view(-1, 1, 1) for key in ("mean", "std"))
+    size = list(config["input_size"][1:])
     tag = (getattr(model, "pretrained_cfg", None) or {}).get("tag") or ""
-    called = name if not tag or name.endswith(f".{tag}") else f"{name}.{tag}"
+    full_name = name if not tag or name.endswith(f".{tag}") else f"{name}.{tag}"
 
     def extract(images: Tensor) -> Tensor:
         unit = F.interpolate(to_float(as_rgb(images)), size, mode="bicubic", antialias=True).clamp(0, 1)
-        return model(((unit - mean) / std).to(place))  # type: ignore[no-any-return]
+        return model(((unit - mean) / std).to(next(model.parameters()).device))  # type: ignore[no-any-return]
 
     return Features(
-        f"pooled features of timm's {called}, images resized to {size[1]}x{size[0]}", extract, saw_data=False
+        f"pooled features of timm's {full_name}, images resized to {size[1]}x{size[0]}", extract, saw_data=False
     )
 
 
 def inception_features(device: str | torch.device | None = None) -> Features:
     """The 2,048 features of the Inception network that FID is named after, in torch-fidelity's port.
 
-    The weights are looked for in torch.hub's folder and fetched into it where they aren't there. Raises ``InputError``
-    where torch-fidelity isn't installed or the weights can't be had.
+    The weights are downloaded into torch.hub's folder unless they are there already. Raises ``InputError`` if
+    torch-fidelity isn't installed or the weights aren't available.
     """
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
@@ -196,29 +195,26 @@ def inception_features(device: str | torch.device | None = None) -> Features:
         if not weights.is_file():
             weights.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(URL_INCEPTION_V3, str(weights))
-        # torch-fidelity unpickles whatever the file holds: let only one through that is nothing but tensors.
+        # torch-fidelity unpickles the file, whatever it contains: accept only one that contains nothing but tensors.
         torch.load(weights, map_location="cpu", weights_only=True)
         network = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights)).to(pick_device(device))
     except Exception as error:
         raise InputError(
-            f"Inception's weights can't be had ({type(error).__name__}: {_first_line(error)}). Where there is no "
-            f"connection, fetch {weights.name} of torch-fidelity's releases elsewhere and put it at {weights}."
+            f"Inception's weights aren't available ({type(error).__name__}: {_first_line(error)}). Without a "
+            f"connection, download {weights.name} from torch-fidelity's releases elsewhere and put it at {weights}."
         ) from error
-    place = next(network.parameters()).device
     return Features(
         "Inception-v3 (FID's, torch-fidelity's port), 2,048 wide",
-        lambda images: network(as_rgb(images).to(place)),
+        lambda images: network(as_rgb(images).to(next(network.parameters()).device)),
         saw_data=False,
     )
 
 
 def as_rgb(images: Tensor) -> Tensor:
-    """Grey images as three equal channels; RGB as it is. Raises ``InputError`` for other numbers of channels."""
-    if images.shape[1] == 1:
-        return images.expand(-1, 3, -1, -1)
-    if images.shape[1] == 3:
-        return images
-    raise InputError(f"this network takes grey or RGB images, got {images.shape[1]} channels.")
+    """Grayscale images as three equal channels; RGB unchanged. Raises ``InputError`` for other numbers of channels."""
+    if images.shape[1] not in (1, 3):
+        raise InputError(f"this network takes grayscale or RGB images, got {images.shape[1]} channels.")
+    return images.expand(-1, 3, -1, -1)
 
 
 def _first_line(error: Exception) -> str:

@@ -17,26 +17,27 @@ LEAST = 200
 def kid(a: Any, b: Any, *, subset_size: int = 1000, subsets: int = 50, seed: int = 0) -> float:
     """Squared maximum mean discrepancy with the kernel (x·y / d + 1)^3: Binkowski et al. 2018, section 4.
 
-    ``a`` and ``b`` are arrays or tensors of shape (N, d); say whose features they are wherever the number is quoted.
-    Unbiased, so that it can be slightly negative where both come from one distribution. The mean over ``subsets``
-    random subsets of ``subset_size`` (or of as many as there are), in float64.
+    ``a`` and ``b`` are arrays or tensors of shape (N, d); name the features wherever you quote the number.
+    Unbiased, so it can be slightly negative if both come from the same distribution. The mean over ``subsets`` random
+    subsets of ``subset_size`` samples (or of all, if there are fewer), in float64.
 
     Raises ``InputError`` for fewer than 200 samples on a side, NaN and infinity, and different widths.
     """
-    first, second = check_features({"first": a, "second": b}, LEAST, "KID")
-    return kernel_distance(first, second, subset_size=subset_size, subsets=subsets, seed=seed)
+    return kernel_distance(
+        *check_features({"first": a, "second": b}, LEAST, "KID"), subset_size=subset_size, subsets=subsets, seed=seed
+    )
 
 
 def kernel_distance(a: Tensor, b: Tensor, *, subset_size: int = 1000, subsets: int = 50, seed: int = 0) -> float:
-    """The same of checked features, whatever their number."""
+    """``kid`` of checked features, whatever their number."""
     from torchmetrics.image.kid import poly_mmd
 
     size = min(subset_size, len(a), len(b))
     if size == len(a) == len(b):
-        subsets = 1  # every subset is the whole
+        subsets = 1  # all subsets are the same
     draws = np.random.Generator(np.random.Philox(key=check_seed(seed)))
     total = 0.0
     for _ in range(subsets):
-        mine, theirs = (torch.from_numpy(draws.permutation(len(side))[:size]) for side in (a, b))
-        total += float(poly_mmd(a[mine].to(torch.float64), b[theirs].to(torch.float64)))
+        first, second = (side[torch.from_numpy(draws.permutation(len(side))[:size])].double() for side in (a, b))
+        total += float(poly_mmd(first, second))
     return total / subsets

@@ -1,4 +1,4 @@
-"""What an evaluation found: every number with its interval, its number of samples and the features it was taken on."""
+"""The result of an evaluation: every number with its interval, its number of samples and its features."""
 
 import json
 import math
@@ -25,9 +25,10 @@ _MOST_CLASSES = 20  # in the printed table
 class Measure:
     """One number.
 
-    ``low`` and ``high`` bound its 95 % interval, or are None where there is none. ``samples`` and ``real_samples`` are
-    how many generated and real images went in, ``features`` whose features were compared. ``higher_is_better`` is
-    None where neither is: the best value is then ``best``. ``reference`` is what as many real held-out images score.
+    ``low`` and ``high`` bound its 95% interval, or are None if it has none. ``samples`` and ``real_samples`` are the
+    numbers of generated and real images that it is based on, ``features`` describes the features that were compared.
+    ``higher_is_better`` is None if neither end is better: the best value is then ``best``. ``reference`` is the value
+    for the same number of real held-out images.
     """
 
     value: float
@@ -42,29 +43,28 @@ class Measure:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings; what isn't finite is None. ``details`` stand beside the others."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "details"}
-        return {name: _finite(value) for name, value in {**own, **self.details}.items()}
+        """Numbers and strings for JSON, with None for NaN and infinity; ``details`` become fields beside the others."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "details"}
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in {**fields, **self.details}.items()
+        }
 
 
-def measure(value: float, interval: Interval | None, bounds: tuple[float, float], **rest: Any) -> Measure:
-    """A measure whose interval is cut to where the value can lie."""
-    if interval is None or math.isnan(interval.low):
-        return Measure(value, None, None, **rest)
-    return Measure(value, max(interval.low, bounds[0]), min(interval.high, bounds[1]), **rest)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def measure(value: float, interval: Interval, bounds: tuple[float, float], **fields: Any) -> Measure:
+    """A measure whose interval is clipped to the range of possible values, and is None if it is NaN."""
+    if math.isnan(interval.low):
+        return Measure(value, None, None, **fields)
+    return Measure(value, max(interval.low, bounds[0]), min(interval.high, bounds[1]), **fields)
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """The result of ``genaug.evaluate``.
 
-    ``header`` says on what data, with which seed, features and versions; ``metrics`` maps a measure's name to it,
-    ``per_class`` a class's name to its measures, ``not_measured`` a name to the reason. ``sheet`` shows generated
-    images beside their nearest real ones.
+    ``header`` describes the data, seed, features and versions; ``metrics`` maps names to measures, ``per_class`` maps
+    class names to the measures of that class, and ``not_measured`` maps names of missing measures to the reasons.
+    ``sheet`` shows generated images beside their nearest real ones.
     """
 
     header: Mapping[str, Any]
@@ -75,18 +75,18 @@ class Evaluation:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the copying check passed; None where it wasn't made."""
+        """Whether the copying check passed; None if it wasn't run."""
         return self.metrics["copying"].details["passed"] if "copying" in self.metrics else None
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``evaluation.json`` holds: the header, then ``metrics``, ``per_class`` and ``not_measured``."""
+        """The content of ``evaluation.json``: the header, then ``metrics``, ``per_class`` and ``not_measured``."""
         return {
             "kind": "evaluation",
             "format_version": FORMAT_VERSION,
             **self.header,
-            "metrics": {name: found.to_dict() for name, found in self.metrics.items()},
+            "metrics": {name: measure.to_dict() for name, measure in self.metrics.items()},
             "per_class": {
-                label: {name: found.to_dict() for name, found in measures.items()}
+                label: {name: measure.to_dict() for name, measure in measures.items()}
                 for label, measures in self.per_class.items()
             },
             "not_measured": dict(self.not_measured),
@@ -96,14 +96,14 @@ class Evaluation:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
     def __str__(self) -> str:
-        """Tables of the measures, of all and of each class, what wasn't measured and why, and the copying check."""
-        rows = [("measure", "value", "95 % interval", "real images", "best")]
-        for name, found in self.metrics.items():
-            interval = "" if found.low is None else f"{found.low:.3f} to {found.high:.3f}"
-            reference = "" if found.reference is None else f"{found.reference:.3f}"
-            best = {True: "high", False: "low", None: f"{found.best:g}" if found.best is not None else ""}
-            shown = "copying (C_T)" if name == "copying" else name
-            rows.append((shown, f"{found.value:.3f}", interval, reference, best[found.higher_is_better]))
+        """Tables of the measures, overall and per class, the missing ones with reasons, and the copying check."""
+        rows = [("measure", "value", "95% interval", "real images", "best")]
+        for name, measure in self.metrics.items():
+            interval = "" if measure.low is None else f"{measure.low:.3f} to {measure.high:.3f}"
+            reference = "" if measure.reference is None else f"{measure.reference:.3f}"
+            best = {True: "high", False: "low", None: "" if measure.best is None else f"{measure.best:g}"}
+            label = "copying (C_T)" if name == "copying" else name
+            rows.append((label, f"{measure.value:.3f}", interval, reference, best[measure.higher_is_better]))
         lines = [*_aligned(rows), *self._class_lines(), "", f"features: {self.header['features']}"]
         for reason in dict.fromkeys(self.not_measured.values()):
             names = [name for name in self.not_measured if self.not_measured[name] == reason]
@@ -117,21 +117,21 @@ class Evaluation:
         if not names:
             return []
         if len(self.per_class) > _MOST_CLASSES:
-            return ["", f"{len(self.per_class)} classes: see the JSON for each."]
+            return ["", f"{len(self.per_class)} classes: see the JSON for the measures of each class."]
         rows = [("class", *names)]
         for label, measures in self.per_class.items():
             rows.append((escaped(label), *(f"{measures[n].value:.3f}" if n in measures else "" for n in names)))
         return ["", *_aligned(rows)]
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write ``evaluation.json`` and ``neighbours.png`` into a folder, both or none.
+        """Write ``evaluation.json`` and ``neighbours.png`` into a folder, both or neither.
 
-        Raises ``OutputExistsError`` where the folder holds something, unless that is an evaluation and ``overwrite``
-        is true; ``SaveError`` where writing fails.
+        Raises ``OutputExistsError`` unless the folder is empty, or contains an evaluation and ``overwrite`` is true;
+        ``SaveError`` if writing fails.
         """
-        with claim_evaluation(folder, overwrite) as place:
-            self.write(place)
-        return place.path
+        with claim_evaluation(folder, overwrite) as claimed:
+            self.write(claimed)
+        return claimed.path
 
     def write(self, place: Claim) -> None:
         """As ``save``, into a folder that is claimed already."""
@@ -139,20 +139,20 @@ class Evaluation:
         place.write({EVALUATION_FILE: text, SHEET_FILE: encode_png(self.sheet)})
 
 
-def _copying_lines(found: Mapping[str, Any]) -> list[str]:
-    copied = f"{found['copied']:.1%} ({found['copied_low']:.1%} to {found['copied_high']:.1%})"
-    ratio = f"{found['nearest_ratio']:.2f} ({found['nearest_ratio_low']:.2f} to {found['nearest_ratio_high']:.2f})"
-    outcome = "passed" if found["passed"] else "FAILED"
+def _copying_lines(check: Mapping[str, Any]) -> list[str]:
+    copied = f"{check['copied']:.1%} ({check['copied_low']:.1%} to {check['copied_high']:.1%})"
+    ratio = f"{check['nearest_ratio']:.2f} ({check['nearest_ratio_low']:.2f} to {check['nearest_ratio_high']:.2f})"
+    exact, near = (
+        f"{check[name]:.1%} ({check[f'{name}_low']:.1%} to {check[f'{name}_high']:.1%}, real images up to "
+        f"{check[f'{name}_limit']:.1%})"
+        for name in ("exact", "near")
+    )
     return [
-        f"copying check {outcome}: {copied} of the samples count as copies, nearest-neighbour ratio {ratio}.",
-        f"{_share('exact', found)} are identical to a training image, {_share('near', found)} are near duplicates.",
-        f"It {found['rule']}.",
+        f"copying check {'passed' if check['passed'] else 'FAILED'}: {copied} of the samples count as copies, "
+        f"nearest-neighbor ratio {ratio}.",
+        f"{exact} are identical to a training image, {near} are near duplicates.",
+        f"It {check['rule']}.",
     ]
-
-
-def _share(name: str, found: Mapping[str, Any]) -> str:
-    value, low, high, limit = (found[name + suffix] for suffix in ("", "_low", "_high", "_limit"))
-    return f"{value:.1%} ({low:.1%} to {high:.1%}, real images up to {limit:.1%})"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Classifier-based scores: train on generated and test on real images, and the reverse (Ravuri and Vinyals 2019;
+"""Classifier-based scores: trained on generated and tested on real images, and the reverse (Ravuri and Vinyals 2019;
 Shmelkov et al. 2018, GAN-train and GAN-test)."""
 
 import math
@@ -24,27 +24,29 @@ def train_scorer(
     device: torch.device,
     augment: Augment | None = None,
 ) -> SmallCNN:
-    """A small classifier trained on uint8 images (N, C, H, W) and int64 labels (N,): Adam, 128 images an update, each
-    batch changed by ``augment`` as ``train_classifier`` has it."""
+    """Train a small classifier on uint8 images (N, C, H, W) and int64 labels (N,), with Adam and 128 images per update.
+
+    ``augment`` is passed to ``train_classifier``.
+    """
     channels, height, width = images.shape[1:]
     model = new_classifier((channels, height, width), num_classes, seed, WIDTH).to(device)
-    data = shuffled_batches(images, labels, BATCH, derive_seed(seed, "order"))
-    train_classifier(model, data, updates=updates, seed=seed, augment=augment, lr=LEARNING_RATE)
+    batches = shuffled_batches(images, labels, BATCH, derive_seed(seed, "order"))
+    train_classifier(model, batches, updates=updates, seed=seed, augment=augment, lr=LEARNING_RATE)
     return model
 
 
 def share_interval(shares: Sequence[float], count: int) -> Interval:
-    """95 % interval of the mean of shares of ``count`` images, one share for each of several trained classifiers.
+    """95% interval of the mean of shares of ``count`` images, one share per trained classifier.
 
-    The error has two parts. The squared standard error of the images is p (1 - p) / count, with two successes and two
-    failures added (Agresti and Coull 1998); it is a function of the mean and taken as known, so its quantile is the
-    normal one. That of the training is the variance over the k classifiers over k, estimated with k - 1 degrees of
-    freedom only (two in most cases), so its quantile is Student's. The margins are added in quadrature:
-    sqrt(z² images + t² training), Student's interval if the training decides and the normal one if the images do.
+    The error has two parts. The squared standard error due to the images is p (1 - p) / count, with two successes and
+    two failures added (Agresti and Coull 1998); it is a function of the mean and taken as known, so its quantile is the
+    normal one. That due to training is the variance between the k classifiers divided by k, estimated with only k - 1
+    degrees of freedom (two by default), so its quantile is Student's. The margins are added in quadrature:
+    sqrt(z² images + t² training), Student's interval if training dominates and the normal one if the images do.
 
-    Welch and Satterthwaite's degrees of freedom for the sum put the estimated variance into the quantile as well, and
-    are too few exactly where that was estimated too small: with three classifiers their intervals hold the truth in
-    92 to 95 % of cases, these in 95 % or more. One classifier says nothing about the training: its interval is that of
+    Welch and Satterthwaite's degrees of freedom for the sum would put the estimated variance into the quantile as well,
+    and are too large exactly if that was estimated too small: with three classifiers their intervals cover the truth in
+    92% to 95% of cases, these in 95% or more. A single classifier says nothing about training: its interval is that of
     the images.
     """
     from scipy.stats import t

@@ -8,15 +8,14 @@ import torch
 
 from genaug.artifacts.manifest import CONFIG_FILE, WEIGHTS_FILE
 from genaug.artifacts.paths import reading_from, user_path
-from genaug.backends.registry import discover, function_of
-from genaug.errors import FormatError, InputError, NotOnHubError, PluginError
+from genaug.backends.registry import Info, discover, function_of
+from genaug.errors import FormatError, InputError, NotOnHubError
 from genaug.hub.pull import pull
 from genaug.hub.redaction import credentials_redacted
 from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
 from genaug.sources.source import check_source
 
-_SCHEME = re.compile(r"[a-z][a-z0-9_-]+")  # a single letter can be a drive
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
@@ -39,8 +38,10 @@ def load(
     """
     folder = user_path(where)
     scheme, colon, rest = str(where).partition(":")
-    if colon and isinstance(where, str) and _SCHEME.fullmatch(scheme) and not folder.exists():
-        return _from_plugin(scheme, rest, device, options if revision is None else {**options, "revision": revision})
+    schemes = discover().sources if colon and isinstance(where, str) else {}
+    if scheme in schemes and not folder.exists():
+        options = options if revision is None else {**options, "revision": revision}
+        return _from_plugin(schemes[scheme], rest, device, options)
     if options:
         raise InputError(f"load has no option {next(iter(options))!r} for a folder or a Hub id. Leave it out.")
     with reading_from(folder):
@@ -48,7 +49,8 @@ def load(
         if local and not folder.is_dir():
             raise FormatError(
                 f"{where} is not a directory. Expected a directory containing {CONFIG_FILE} and "
-                f"{WEIGHTS_FILE}, or a Hub id (owner/name)."
+                f"{WEIGHTS_FILE}, a Hub id (owner/name), or a source of an installed plugin "
+                f"({', '.join(f'{name}:…' for name in discover().sources) or 'none is installed'})."
             )
     if local and revision is not None:
         raise InputError(f"{where} is a local folder, but revision= is for the Hub. Leave it out.")
@@ -65,17 +67,10 @@ def load(
         return load_folder(folder, device, remedy)
 
 
-def _from_plugin(scheme: str, rest: str, device: str | torch.device | None, options: dict[str, Any]) -> Any:
-    schemes = discover().sources
-    if scheme not in schemes:
-        installed = ", ".join(f"{name}:…" for name in schemes) or "none"
-        raise PluginError(
-            f"there is no folder {scheme}:{rest} here, and no plugin for {scheme}:… is installed (installed: "
-            f"{installed}). Expected a folder, a Hub id (owner/name), or one of these."
-        )
+def _from_plugin(info: Info, rest: str, device: str | torch.device | None, options: dict[str, Any]) -> Any:
     try:
-        source = function_of(schemes[scheme])(rest, device=device, **options)
+        source = function_of(info)(rest, device=device, **options)
     except TypeError as error:
-        raise InputError(f"{scheme}:… doesn't accept these options: {error}.") from error
+        raise InputError(f"{info.name}:… doesn't accept these options: {error}.") from error
     check_source(source)
     return source

@@ -1,1 +1,1 @@
-"""Labels for generators that have none: by a classifier and rejection, or by matching categories to classes."""
+"""Labels for generators trained without them: by a classifier and rejection, or by matching categories to classes."""

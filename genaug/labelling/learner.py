@@ -1,4 +1,4 @@
-"""Training the small classifiers that the labels come from."""
+"""Training of the small classifiers that give the labels."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from genaug.randomness import derive_seed
 BATCH = 32
 _CHUNK = 256
 
-# (image shape, number of outputs, seed) to a network that takes floats (N, C, H, W) in [0, 1] and gives logits.
+# Builds a network from (image shape, number of outputs, seed); it maps floats (N, C, H, W) in [0, 1] to logits.
 Build = Callable[[tuple[int, ...], int, int], nn.Module]
 
 
 class FewImagesCNN(nn.Module):
-    """For ten images a class: a convolution, then pairs of them, each halving the side, until that is 7 at most.
+    """For ten images per class: a convolution, then pairs of them that each halve the side, until it is at most 7.
 
-    With group normalisation and dropout before the one linear layer; small, since several look at every candidate.
-    Takes float images (N, C, H, W) in [0, 1] and gives logits (N, outputs).
+    With group normalization, and dropout before the only linear layer; small, since several networks classify every
+    candidate. Takes float images (N, C, H, W) in [0, 1] and returns logits (N, outputs).
     """
 
     def __init__(self, shape: tuple[int, ...], outputs: int, seed: int, width: int = 16) -> None:
@@ -49,7 +49,7 @@ def _block(channels: int, width: int, stride: int) -> list[nn.Module]:
 
 @dataclass(frozen=True)
 class Learner:
-    """How classifiers are built and trained, and where. The same seed and salt give the same classifier on a CPU."""
+    """How and where classifiers are built and trained. The same seed and salt give the same classifier on a CPU."""
 
     build: Build
     updates: int
@@ -62,7 +62,7 @@ class Learner:
     ) -> nn.Module:
         """A classifier trained on batches of uint8 images (N, C, H, W) and int64 labels (N,), in evaluation mode.
 
-        Torch's global RNG is left as it was. Raises ``InputError`` where ``build`` gives no such classifier.
+        Doesn't change torch's global RNG. Raises ``InputError`` if ``build`` doesn't return such a classifier.
         """
         seed = derive_seed(self.seed, "labels", salt)
         augment = self._augment if self.augment else None
@@ -74,7 +74,7 @@ class Learner:
         return model.requires_grad_(False)
 
     def learn_from(self, images: Tensor, labels: Tensor, outputs: int, salt: int) -> nn.Module:
-        """A classifier trained on images that are there: full batches, shuffled anew each time through."""
+        """A classifier trained on a fixed set of images: full batches, reshuffled in every epoch."""
         order = torch.Generator().manual_seed(derive_seed(self.seed, "order", salt))
         size = min(BATCH, len(images))
         loader = DataLoader(TensorDataset(images, labels), size, shuffle=True, drop_last=True, generator=order)
@@ -98,7 +98,7 @@ def _check(model: nn.Module, shape: tuple[int, ...], outputs: int) -> None:
     if not isinstance(model, nn.Module) or not any(True for _ in model.parameters()):
         raise InputError(f"classifier= must build a torch network with parameters, got {type(model).__name__}.")
     with torch.no_grad():
-        got = model.eval()(torch.zeros(2, *shape))
-    if not isinstance(got, Tensor) or tuple(got.shape) != (2, outputs):
-        told = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
-        raise InputError(f"classifier='s network gave {told} for 2 images; expected logits of shape (2, {outputs}).")
+        logits = model.eval()(torch.zeros(2, *shape))
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, outputs):
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(f"classifier='s network gave {got} for 2 images; expected logits of shape (2, {outputs}).")

@@ -1,4 +1,4 @@
-"""Which class each category of a latent stands for: an assignment problem."""
+"""The class that each category of a latent stands for: an assignment problem."""
 
 import numpy as np
 import torch
@@ -10,12 +10,12 @@ UNUSED = -1
 
 
 def match_categories(counts: Ints) -> Ints:
-    """A class for each category, int64 (categories,), from ``counts[k, c]`` images of class c found in category k.
+    """A class for each category, int64 (categories,), from ``counts[k, c]``, the images of class c in category k.
 
-    Every class gets at least one category; among all such ways it is one in which most images fall into a category
-    of their class. With as many categories as classes that is the assignment problem; the further categories go to the
-    class that most of their images have, which makes it one with a column for each class and a free one for each
-    further category. A further category without any image is ``UNUSED``.
+    Every class gets at least one category; among all such matchings, it is one in which the most images fall into a
+    category of their class. With as many categories as classes this is the assignment problem. Extra categories go to
+    the class of most of their images, which makes it one with a column per class and a free column per extra category.
+    An extra category without any image is ``UNUSED``.
 
     There must be at least as many categories as classes.
     """
@@ -29,23 +29,22 @@ def match_categories(counts: Ints) -> Ints:
     return matched
 
 
-def tabulate(found: Tensor, labels: Tensor, categories: int, classes: int) -> Ints:
-    """How many images of each class, int64 ``labels`` (N,), fall into each category, ``found`` (N,)."""
-    counts: Ints = torch.bincount(found * classes + labels, minlength=categories * classes).numpy()
+def tabulate(codes: Tensor, labels: Tensor, categories: int, classes: int) -> Ints:
+    """The number of images of each class, int64 ``labels`` (N,), in each category, int64 ``codes`` (N,)."""
+    counts: Ints = torch.bincount(codes * classes + labels, minlength=categories * classes).numpy()
     return counts.reshape(categories, classes)
 
 
 def count_wrong(
-    found: Tensor, labels: Tensor, held_out: list[Tensor], categories: int, classes: int
+    codes: Tensor, labels: Tensor, held_out: list[Tensor], categories: int, classes: int
 ) -> tuple[int, int]:
-    """How many held-out images are labelled by their category, and how many of these wrongly, cross-fitted.
+    """The number of held-out images that their category labels, and of those that it labels wrongly, cross-fitted.
 
-    Each fold is judged by the matching that the other folds give.
+    Each fold is judged by the matching of the other folds.
     """
-    judged = wrong = 0
-    for here in held_out:
-        match = torch.from_numpy(match_categories(tabulate(found[~here], labels[~here], categories, classes)))
-        given = match[found[here]]
-        judged += int((given != UNUSED).sum())
-        wrong += int(((given != UNUSED) & (given != labels[here])).sum())
-    return judged, wrong
+    predicted = torch.full_like(labels, UNUSED)
+    for fold in held_out:
+        match = torch.from_numpy(match_categories(tabulate(codes[~fold], labels[~fold], categories, classes)))
+        predicted[fold] = match[codes[fold]]
+    judged = predicted != UNUSED
+    return int(judged.sum()), int((judged & (predicted != labels)).sum())

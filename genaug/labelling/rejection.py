@@ -1,4 +1,4 @@
-"""Labels by a classifier: the generator's samples are sorted into classes and the uncertain ones rejected."""
+"""Labels from classifiers: the generator's samples are classified and the uncertain ones rejected."""
 
 import torch
 from torch import Tensor, nn
@@ -28,17 +28,17 @@ _DOUBLINGS = 3
 
 
 class RejectionSource(LabelledSource):
-    """Samples sorted into classes by classifiers that were cross-fitted on labelled images, uncertain ones rejected.
+    """Samples classified by classifiers that were cross-fitted on labeled images; the uncertain ones are rejected.
 
-    One classifier is trained for each fold, on the other folds. Their logits for the images that they haven't seen give
-    a temperature, at which they doubt their predictions as often as these are wrong. A sample gets the class that they
-    find likeliest by the mean of their probabilities, which is its confidence, and is rejected where that is below the
-    threshold of the class: the lowest at which the share of wrong labels stays at ``max_wrong`` among held-out labelled
-    images, as counted, and among the generator's samples of that class, as the classifiers doubt them. The mean is
-    never surer than they are on average, so this errs on the safe side.
+    One classifier is trained per fold, on the other folds. Their logits for the images that they haven't seen give a
+    temperature at which they doubt their predictions as often as these are wrong. A sample gets the class with the
+    highest mean probability, which is its confidence, and is rejected if that is below the threshold of the class: the
+    lowest at which the share of wrong labels is at most ``max_wrong`` both among held-out labeled images, by counting,
+    and among the generator's samples of that class, by the classifiers' doubt. The mean is never surer than the
+    classifiers are on average, so this errs on the safe side.
 
-    For a seed the generator gives an endless stream of candidates; the j-th sample of a class is the j-th accepted
-    candidate of it.
+    For each seed the generator gives an endless stream of candidates; the j-th sample of a class is its j-th accepted
+    candidate.
     """
 
     def __init__(
@@ -46,26 +46,26 @@ class RejectionSource(LabelledSource):
     ) -> None:
         super().__init__(source, labelled.spec)
         self._max_tries = max_tries
-        held_out = labelled.held_out()
+        folds = labelled.held_out()
         classes = labelled.spec.num_classes
         self._models = nn.ModuleList()
-        unseen = torch.empty(len(labelled.labels), classes)
-        for number, here in enumerate(held_out):
-            model = learner.learn_from(labelled.images[~here], labelled.labels[~here], classes, number)
-            unseen[here] = logits_of(model, labelled.images[here].to(learner.device)).cpu()
+        logits = torch.empty(len(labelled.labels), classes)
+        for number, fold in enumerate(folds):
+            model = learner.learn_from(labelled.images[~fold], labelled.labels[~fold], classes, number)
+            logits[fold] = logits_of(model, labelled.images[fold].to(learner.device)).cpu()
             self._models.append(model)
-        self._temperature = fit_temperature(unseen, labelled.labels)
-        confidence, found = (unseen / self._temperature).softmax(1).max(1)
-        right = found == labelled.labels
+        self._temperature = fit_temperature(logits, labelled.labels)
+        confidence, predictions = (logits / self._temperature).softmax(1).max(1)
+        right = predictions == labelled.labels
         least = require_threshold(confidence, right, max_wrong)
-        accepted, wrong = count_wrong(confidence, right, held_out, max_wrong)
-        sure, found = self._pilot(derive_seed(learner.seed, "pilot"))
+        accepted, wrong = count_wrong(confidence, right, folds, max_wrong)
+        confidence, predictions = self._pilot(derive_seed(learner.seed, "pilot"))
         self._thresholds = torch.tensor(
-            [max(least, fit_doubt_threshold(sure[found == label], max_wrong)) for label in range(classes)]
+            [max(least, fit_doubt_threshold(confidence[predictions == label], max_wrong)) for label in range(classes)]
         )
-        found = self._accepted(sure, found)
-        rates = self._rates(found)
-        doubts = [float(1 - sure[found == label].mean()) for label in range(classes) if rates[label]]
+        labels = self._accept(confidence, predictions)
+        rates = self._rates(labels)
+        doubts = [float(1 - confidence[labels == label].mean()) for label in range(classes) if rates[label]]
         self.report = LabelReport(
             method="classifier",
             labelled_images=len(labelled.labels),
@@ -73,9 +73,9 @@ class RejectionSource(LabelledSource):
             acceptance_per_class=rates,
             wrong_share=sum(doubts) / len(doubts) if doubts else None,
             basis=(
-                f"the classifiers' own doubt about {int((found != _REJECTED).sum())} accepted samples, calibrated on "
-                f"{len(right)} labelled images. Of these, each judged by a classifier and a threshold that didn't see "
-                f"it, {accepted} were accepted and {wrong} of these labelled wrongly."
+                f"the classifiers' own doubt about {int((labels != _REJECTED).sum())} accepted samples, calibrated on "
+                f"{len(right)} labeled images. Of these, each judged by a classifier and a threshold that didn't see "
+                f"it, {accepted} were accepted and {wrong} of these labeled wrongly."
             ),
             held_out_wrong_share=wrong / accepted if accepted else None,
             held_out_wrong_share_upper=upper_bound(wrong, accepted),
@@ -91,40 +91,36 @@ class RejectionSource(LabelledSource):
 
     def _draw(self, labels: Tensor, seed: int) -> Tensor:
         images = torch.empty((len(labels), *self.spec.shape), dtype=torch.uint8, device=self.device)
-        waiting = {label: torch.nonzero(labels == label).flatten() for label in labels.unique().tolist()}
-        tries = dict.fromkeys(waiting, 0)  # since the last one of that class
-        everything: list[Tensor] = []
-        while waiting:
-            candidates, found = self._candidates(seed, len(everything))
-            everything.append(found)
-            for label, rows in list(waiting.items()):
+        missing = {label: torch.nonzero(labels == label).flatten() for label in labels.unique().tolist()}
+        tries = dict.fromkeys(missing, 0)  # since the last sample of that class
+        blocks: list[Tensor] = []
+        while missing:
+            candidates = self._block(seed, len(blocks))
+            found = self._accept(*self._classify(candidates))
+            blocks.append(found)
+            for label, rows in list(missing.items()):
                 hits = torch.nonzero(found == label).flatten()
                 tries[label] = tries[label] + len(found) if len(hits) == 0 else len(found) - 1 - int(hits[-1])
-                filled = min(len(hits), len(rows))
-                images[rows[:filled].to(self.device)] = candidates[hits[:filled].to(self.device)]
-                waiting[label] = rows[filled:]
-                if filled == len(rows):
-                    del waiting[label]
+                count = min(len(hits), len(rows))
+                images[rows[:count].to(self.device)] = candidates[hits[:count].to(self.device)]
+                missing[label] = rows[count:]
+                if count == len(rows):
+                    del missing[label]
                 elif tries[label] >= self._max_tries:
-                    raise InputError(self._starved(label, tries[label], torch.cat(everything)))
+                    raise InputError(self._starvation_message(label, tries[label], torch.cat(blocks)))
         return images
 
-    def _candidates(self, seed: int, block: int) -> tuple[Tensor, Tensor]:
-        """A block of candidates, uint8 (N, C, H, W), and the class of each or -1, int64 (N,) on the CPU."""
-        images = self._block(seed, block)
-        return images, self._accepted(*self._judged(images))
-
-    def _judged(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _classify(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The confidence and the likeliest class of each image, (N,), on the CPU."""
-        confidence, found = self.class_probabilities(images).cpu().max(1)
-        return confidence, found
+        confidence, predictions = self.class_probabilities(images).cpu().max(1)
+        return confidence, predictions
 
-    def _accepted(self, confidence: Tensor, found: Tensor) -> Tensor:
-        """The class where the confidence is enough for that class, else -1."""
-        return torch.where(confidence >= self._thresholds[found], found, _REJECTED)
+    def _accept(self, confidence: Tensor, predictions: Tensor) -> Tensor:
+        """The predicted class if the confidence reaches its threshold, else -1, int64 (N,)."""
+        return torch.where(confidence >= self._thresholds[predictions], predictions, _REJECTED)
 
     def _block(self, seed: int, block: int) -> Tensor:
-        """Candidates, few in the first block, for those who ask for few; the same ones for every request."""
+        """A block of candidates, uint8 (N, C, H, W), the same for every request; the first ones are small."""
         _, height, width = self.spec.shape
         first = min(256, max(1, _FIRST_BLOCK_PIXELS // (height * width)))
         return checked_sample(
@@ -132,27 +128,28 @@ class RejectionSource(LabelledSource):
         )
 
     def _pilot(self, seed: int) -> tuple[Tensor, Tensor]:
-        """The confidence and the likeliest class of some 1,000 candidates, more where there are many classes."""
-        judged: list[tuple[Tensor, Tensor]] = []
-        while sum(len(found) for _, found in judged) < max(_PILOT, _PILOT_PER_CLASS * self.spec.num_classes):
-            judged.append(self._judged(self._block(seed, len(judged))))
-        return torch.cat([confidence for confidence, _ in judged]), torch.cat([found for _, found in judged])
+        """The confidence and the likeliest class of about 1,000 candidates, or more if there are many classes."""
+        blocks: list[tuple[Tensor, Tensor]] = []
+        while sum(len(labels) for _, labels in blocks) < max(_PILOT, _PILOT_PER_CLASS * self.spec.num_classes):
+            blocks.append(self._classify(self._block(seed, len(blocks))))
+        confidence, predictions = map(torch.cat, zip(*blocks, strict=True))
+        return confidence, predictions
 
-    def _rates(self, found: Tensor) -> tuple[float, ...]:
+    def _rates(self, labels: Tensor) -> tuple[float, ...]:
         """The share of candidates that is accepted as each class."""
-        counts = torch.bincount(found[found != _REJECTED], minlength=self.spec.num_classes)
-        return tuple((counts.double() / len(found)).tolist())
+        counts = torch.bincount(labels[labels != _REJECTED], minlength=self.spec.num_classes)
+        return tuple((counts.double() / len(labels)).tolist())
 
-    def _starved(self, label: int, tries: int, found: Tensor) -> str:
-        rates, names = self._rates(found), self.spec.class_names
+    def _starvation_message(self, label: int, tries: int, labels: Tensor) -> str:
+        rates, names = self._rates(labels), self.spec.class_names
         rarest = sorted(range(len(rates)), key=rates.__getitem__)[:_SHOWN]
-        shown = ", ".join(f"class {class_label(other, names)} {rates[other]:.2%}" for other in rarest)
+        listing = ", ".join(f"class {class_label(other, names)} {rates[other]:.2%}" for other in rarest)
         return (
             f"class {class_label(label, names)} wasn't found among the last {tries:,} samples of the generator. "
-            f"Of {len(found):,} samples {sum(rates):.1%} were accepted, rarest first: {shown}"
-            f"{', …' * (len(rates) > _SHOWN)}. Either the "
-            "generator doesn't make that class, or the classifier is never sure of it: look at some samples, label "
-            "more images, allow a larger max_wrong= or max_tries=, or do without that class."
+            f"Of {len(labels):,} samples {sum(rates):.1%} were accepted, rarest first: {listing}"
+            f"{', …' * (len(rates) > _SHOWN)}. Either the generator doesn't make that class, or the classifiers are "
+            "never sure of it. Look at some samples, label more images, allow a larger max_wrong= or max_tries=, or do "
+            "without that class."
         )
 
     def _move(self, device: torch.device) -> None:

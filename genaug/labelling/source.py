@@ -1,4 +1,4 @@
-"""What ``with_labels`` gives: a source that takes labels, with a report on how good they are."""
+"""The source that ``with_labels`` returns, and its report on the quality of the labels."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -19,21 +19,21 @@ from genaug.sources.source import Source, check_source, image_shape
 
 @dataclass(frozen=True)
 class LabelReport:
-    """How labels were made and how good they are, as far as the labelled images can tell.
+    """How labels are assigned and how good they are, estimated from the labeled images.
 
     Attributes:
         method: "classifier" or "codes".
-        labelled_images: how many different labelled images were used.
+        labelled_images: the number of different labeled images.
         acceptance_rate: the share of the generator's own samples that can be used.
         acceptance_per_class: the share that can be used as each class; they sum to ``acceptance_rate``.
-        wrong_share: the estimated share of wrong labels among samples of equally many of each class; None where
-            nothing could be judged.
-        basis: what the estimate rests on, as a sentence.
-        held_out_wrong_share: the share counted on labelled images that were held out; None where none was accepted.
-        held_out_wrong_share_upper: the upper end of its one-sided 95 % interval.
-        thresholds: the confidence from which samples of each class are accepted; None for "codes".
-        temperature: what the classifiers' logits are divided by; None for "codes".
-        categories: the class of each category, -1 for one that isn't used; None for "classifier".
+        wrong_share: the estimated share of wrong labels among equal numbers of samples of each class; None if it can't
+            be estimated.
+        basis: what the estimate is based on, in a sentence.
+        held_out_wrong_share: the share counted on held-out labeled images; None if none was accepted.
+        held_out_wrong_share_upper: the upper end of its one-sided 95% interval.
+        thresholds: the confidence above which samples of each class are accepted; None for "codes".
+        temperature: the divisor of the classifiers' logits; None for "codes".
+        categories: the class of each category, -1 for an unused one; None for "classifier".
     """
 
     method: str
@@ -52,8 +52,8 @@ class LabelReport:
 class LabelledSource(ABC):
     """A source that takes labels, made by ``genaug.with_labels`` from one that doesn't.
 
-    It feeds a ``MixedDataset``, a ``SamplePool`` or a ``GenerativeAugment`` as any generator does. ``spec`` has the
-    labelled set's classes, ``report`` tells how good the labels are.
+    It can be used in a ``MixedDataset``, a ``SamplePool`` or a ``GenerativeAugment`` like any generator. ``spec`` has
+    the labeled set's classes, and ``report`` describes how good the labels are.
     """
 
     report: LabelReport
@@ -64,17 +64,17 @@ class LabelledSource(ABC):
 
     @property
     def spec(self) -> Spec:
-        """Image shape, and the labelled set's classes and their names."""
+        """The shape of the images, and the labeled set's classes with their names."""
         return self._spec
 
     @property
     def inner(self) -> Any:
-        """The source that the labels are for."""
+        """The source without labels."""
         return self._source
 
     @property
     def device(self) -> torch.device:
-        """Where the generator runs, and the classifier with it."""
+        """The device of the generator and the classifier."""
         return device_of(self._source)
 
     def to(self, device: str | torch.device) -> "LabelledSource":
@@ -87,7 +87,7 @@ class LabelledSource(ABC):
 
     @property
     def training(self) -> dict[str, Any]:
-        """The generator's record of its training, if it has one, and how many labelled images the labels are from."""
+        """The generator's training record, if it has one, and the number of labeled images."""
         record = getattr(self._source, "training", None)
         return {**(record if isinstance(record, Mapping) else {}), "labelled_images": self.report.labelled_images}
 
@@ -101,39 +101,37 @@ class LabelledSource(ABC):
 
     @torch_defaults()
     def sample(self, n: int | None = None, *, labels: Any = None, seed: int | None = None) -> tuple[Tensor, Tensor]:
-        """Draw ``n`` samples with uniformly drawn labels, or one for each of ``labels``.
+        """Draw ``n`` samples with random labels, uniformly distributed, or one sample for each of ``labels``.
 
-        Returns uint8 images (N, C, H, W) and int64 labels (N,), on the generator's device. Sample i of a seed is the
-        same however many are asked for; ``seed=None`` draws a seed from torch's RNG.
+        Returns uint8 images (N, C, H, W) and int64 labels (N,), on the generator's device. Sample i of a seed doesn't
+        depend on the number of samples; ``seed=None`` draws a seed from torch's RNG.
 
-        Raises ``InputError`` for unknown labels, for both or neither of ``n`` and ``labels``, and where a class isn't
+        Raises ``InputError`` for unknown labels, for both or neither of ``n`` and ``labels``, and if a class isn't
         found among the generator's samples.
         """
         if (n is None) == (labels is None):
-            raise InputError("sample takes either n= (how many) or labels= (one for each sample).")
+            raise InputError("sample takes either n= (a number) or labels= (one per sample).")
         count = None if n is None else as_whole(n, "n", 0)
         seed = int(torch.randint(2**62, (1,))) if seed is None else check_seed(seed)
-        if count is not None:
-            wanted = category_rows(self.spec.num_classes, seed, "labels", 0, count)
-        else:
-            wanted = as_labels(labels).cpu()
-            unknown = wanted[wanted >= self.spec.num_classes]
-            if len(unknown):
-                raise InputError(
-                    f"label {int(unknown[0])} is unknown: the labelled set has {self.spec.describe_classes()}, from 0."
-                )
-        images = self._draw(wanted, seed)
-        return images, wanted.to(images.device)
+        classes = self.spec.num_classes
+        labels = as_labels(labels).cpu() if count is None else category_rows(classes, seed, "labels", 0, count)
+        unknown = labels[labels >= classes]
+        if len(unknown):
+            raise InputError(
+                f"label {int(unknown[0])} is unknown: the labeled set has {self.spec.describe_classes()}, from 0."
+            )
+        images = self._draw(labels, seed)
+        return images, labels.to(images.device)
 
     @abstractmethod
     def class_probabilities(self, images: Tensor) -> Tensor:
-        """How likely each class is, by the classifier, float32 (N, classes), for uint8 images (N, C, H, W)."""
+        """The classifier's probability of each class, float32 (N, classes), for uint8 images (N, C, H, W)."""
 
     def least_certain(self, per_class: int = 10, *, among: int = 200, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """For a look by eye: of ``among`` samples of each class, those whose label is least certain, worst first.
+        """For visual inspection: of ``among`` samples per class, those with the least certain labels, worst first.
 
         Returns uint8 images (classes · per_class, C, H, W), int64 labels and float32 probabilities of these labels, all
-        on the CPU, class after class.
+        on the CPU, class by class.
         """
         among = as_whole(among, "among", as_whole(per_class, "per_class", 1))
         images, labels = self.sample(labels=torch.arange(self.spec.num_classes).repeat_interleave(among), seed=seed)
@@ -144,7 +142,7 @@ class LabelledSource(ABC):
 
     @abstractmethod
     def _draw(self, labels: Tensor, seed: int) -> Tensor:
-        """One image for each of the labels, int64 (N,) on the CPU and known."""
+        """One image for each of the labels, int64 (N,), valid and on the CPU."""
 
     @abstractmethod
     def _move(self, device: torch.device) -> None:
@@ -157,12 +155,12 @@ def check_unlabelled(source: Any) -> Source:
     image_shape(spec, "with_labels")
     if spec.takes_labels:
         raise InputError(
-            f"this source takes labels already ({spec.describe_classes()}) and needs no with_labels: use it as it is."
+            f"this source takes labels already ({spec.describe_classes()}). Use it directly, without with_labels."
         )
     checked: Source = source
     return checked
 
 
 def device_of(source: Any) -> torch.device:
-    """Where a source runs; the CPU where it doesn't say."""
+    """The device of a source; the CPU if it has no such attribute."""
     return torch.device(getattr(source, "device", "cpu"))

@@ -1,4 +1,4 @@
-"""Does it help? Classifiers trained with and without generated images, and the statistics to tell."""
+"""Studies: classifiers trained with and without generated images, and statistics on whether those help."""
 
 from typing import TYPE_CHECKING
 

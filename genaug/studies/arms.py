@@ -1,16 +1,16 @@
-"""The arms of a study: the ways in which one classifier is trained."""
+"""The arms of a study: the ways in which a classifier is trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-NOISE = "noise"  # the control's name: no source may have it
+NOISE = "noise"  # the name of the control, reserved like those of the baselines
 RESERVED = ("none", "classic", NOISE)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to train: with images of ``source`` blended in at ``ratio``, or without any; with classic augmentation
-    or without."""
+    """A combination of training data and augmentation: images of ``source`` blended in at ``ratio``, or none, with or
+    without classic augmentation."""
 
     source: str | None = None
     ratio: float = 0.0
@@ -18,15 +18,13 @@ class Arm:
 
     @property
     def name(self) -> str:
-        """ "none", "classic", "noise 0.25", "classic + cgan 0.5": unique in a study."""
-        parts = ["classic"] if self.classic else []
-        if self.source is not None:
-            parts.append(f"{self.source} {self.ratio:g}")
+        """Unique within a study: "none", "classic", "noise 0.25", "classic + cgan 0.5"."""
+        parts = ["classic"] * self.classic + [f"{self.source} {self.ratio:g}"] * (self.source is not None)
         return " + ".join(parts) or "none"
 
     @property
     def candidate(self) -> bool:
-        """Whether it can be chosen: it has generated images in it, and noise isn't one of them."""
+        """Whether the arm can be chosen: it contains generated images, and isn't the control."""
         return self.source not in (None, NOISE)
 
 
@@ -34,7 +32,7 @@ NONE, CLASSIC = Arm(), Arm(classic=True)
 
 
 def all_arms(sources: Sequence[str], ratios: Sequence[float]) -> list[Arm]:
-    """None, classic, then for each ratio, from the smallest: the noise control and each source without and with
+    """None and classic, then for each ratio in ascending order: the noise control, and each source without and with
     classic augmentation."""
     arms = [NONE, CLASSIC]
     for ratio in sorted(ratios):
@@ -44,8 +42,8 @@ def all_arms(sources: Sequence[str], ratios: Sequence[float]) -> list[Arm]:
 
 
 def arms_to_test(chosen: Arm | None, others: Sequence[Arm] = ()) -> list[Arm]:
-    """The arms whose accuracy on the test set is needed: both baselines, the chosen arm, its like without (or with)
-    classic augmentation, and the noise control at its ratio; then ``others``, which are explored only."""
+    """The arms to score on the test set: both baselines, the chosen arm, the same without (or with) classic
+    augmentation, and the noise control at its ratio; then ``others``, for exploration only."""
     arms = [NONE, CLASSIC]
     if chosen is not None:
         arms.append(Arm(NOISE, chosen.ratio))

@@ -1,9 +1,8 @@
-"""The folder of a study while it runs: what was asked for, and every finished cell as a line of ``cells.jsonl``."""
+"""The folder of a running study: its settings, and every finished cell as a line of ``cells.jsonl``."""
 
 import json
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
@@ -29,7 +28,7 @@ _OPTIONS = (
 class Cell(TypedDict):
     """A line of ``cells.jsonl``: an arm of a seed, or the training of a source, with its result or its error."""
 
-    phase: Annotated[str, Field(pattern="^[a-z]{1,20}$")]  # inner, test, and what benchmarks measure besides
+    phase: Annotated[str, Field(pattern="^[a-z]{1,20}$")]  # inner or test; benchmarks add others
     seed: Annotated[int, Field(ge=0)]
     name: str
     accuracy: NotRequired[Annotated[FiniteFloat, Field(ge=0, le=1)]]
@@ -50,14 +49,14 @@ class StudyFolder:
         self._claim: Claim | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_claim": None}  # workers append cells; the process that has the claim writes the rest
+        return {**self.__dict__, "_claim": None}  # workers only append cells; the claiming process writes the rest
 
     @contextmanager
     def claimed(self, *, resume: bool, overwrite: bool) -> Iterator[None]:
-        """Hold the folder for the block. What is there stays as it is until ``open``.
+        """Claim the folder within the block. Nothing in it changes until ``open``.
 
-        Raises ``OutputExistsError`` where the folder holds something else, or a study and neither ``resume`` nor
-        ``overwrite`` is true, and where another process writes to it.
+        Raises ``OutputExistsError`` if the folder contains anything else, if it contains a study and neither ``resume``
+        nor ``overwrite`` is true, and if another process writes to it.
         """
         with claim(self.path, "study", replace=resume or overwrite, options=_OPTIONS) as self._claim:
             yield
@@ -65,14 +64,14 @@ class StudyFolder:
     @property
     def _claimed(self) -> Claim:
         if self._claim is None:
-            raise InputError(f"{self.path} isn't claimed by this process, which therefore can't write to it.")
+            raise InputError(f"{self.path} isn't claimed by this process. Write to it within claimed().")
         return self._claim
 
     def open(self, settings: Mapping[str, Any], generators: Sequence[str], *, resume: bool) -> None:
-        """Start a study, removing an older one, or go on with the one that is there. ``generators`` are the names of
-        the sources that are trained.
+        """Start a study, removing an older one, or continue the existing one. ``generators`` are the names of the
+        sources to train.
 
-        Raises ``InputError`` where the study to resume was started with other settings or data.
+        Raises ``InputError`` if the study to resume was started with other settings or data.
         """
         claimed, settings_file = self._claimed, self.path / SETTINGS_FILE
         claimed.check_free([SETTINGS_FILE, CELLS_FILE, *REPORT_FILES, f"{GENERATORS}/x"])
@@ -83,7 +82,7 @@ class StudyFolder:
                 f"{settings_file} is missing, so the study can't be resumed. Start again with overwrite=True "
                 "(--overwrite)."
             )
-        else:  # also with ``resume``: a study that was killed before it had written anything
+        else:  # also with ``resume``, if the study was killed before it had written anything
             claimed.clear()
         folders = [
             self.generator(name, phase, seed) for name in generators for phase in PHASES for seed in settings["seeds"]
@@ -94,7 +93,7 @@ class StudyFolder:
         lines = "".join(f"{json.dumps(cell)}\n" for cell in cells)
         claimed.write({SETTINGS_FILE: (json.dumps(settings, indent=2) + "\n").encode(), CELLS_FILE: lines.encode()})
         for sentence in damage:
-            warnings.warn(f"{sentence} It was left out, and its arm is run again.", FormatWarning, stacklevel=3)
+            warnings.warn(f"{sentence} It is ignored, and its arm will run again.", FormatWarning, stacklevel=3)
 
     def write(self, contents: Mapping[str, bytes]) -> None:
         """Write files of the study, all or none."""
@@ -102,15 +101,11 @@ class StudyFolder:
 
     def append(self, cell: Mapping[str, Any]) -> None:
         line = (json.dumps(cell, allow_nan=False) + "\n").encode()
-        with saving_to(self.cells):
-            file = os.open(self.cells, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(file, line)
-            finally:
-                os.close(file)
+        with saving_to(self.cells), self.cells.open("ab", buffering=0) as file:
+            file.write(line)
 
     def read(self) -> list[dict[str, Any]]:
-        """All finished cells, in the order in which they were finished."""
+        """All finished cells, in the order in which they finished."""
         return self._read()[0]
 
     def generator(self, source: str, phase: str, seed: int) -> Path:
@@ -131,22 +126,21 @@ class StudyFolder:
             raise InputError(
                 f"{file} is damaged, so the study can't be resumed. Start again in another folder. ({error})"
             ) from error
-        now = json.loads(json.dumps(settings))
-        if found := _first_difference(before, now):
-            name, was, new = found
+        if difference := _first_difference(before, json.loads(json.dumps(settings))):
+            name, old, new = difference
             raise InputError(
-                f"the study in {self.path} can't be resumed: {name} was {_short(was)}, now it is {_short(new)}. "
-                "Results of different settings don't mix: take the same, or a new folder."
+                f"the study in {self.path} can't be resumed: {name} was {_short(old)}, now it is {_short(new)}. "
+                "Results of different settings can't be combined: use the same settings, or another folder."
             )
 
 
 def run_folder(folder: Path) -> Path:
-    """Where the training of the generator in a folder is while it runs."""
+    """The folder of the training run of the generator in a folder, until it is finished."""
     return folder.with_name(folder.name + ".run")
 
 
 class Ledger:
-    """What was tried, by (phase, seed, name), and what is done: an arm that failed isn't."""
+    """The cells by (phase, seed, name). An arm that failed was tried, but isn't done."""
 
     def __init__(self, cells: list[dict[str, Any]]) -> None:
         self._cells = {(c["phase"], c["seed"], c["name"]): c for c in cells}
@@ -157,11 +151,11 @@ class Ledger:
     def tried(self, phase: str, seed: int, name: str) -> bool:
         return (phase, seed, name) in self._cells
 
-    def of(self, phase: str, wanted: Callable[[dict[str, Any]], bool] = lambda cell: True) -> list[dict[str, Any]]:
-        return [cell for (where, _, _), cell in self._cells.items() if where == phase and wanted(cell)]
+    def of(self, phase: str) -> list[dict[str, Any]]:
+        return [cell for cell in self._cells.values() if cell["phase"] == phase]
 
     def accuracies(self, phase: str, name: str) -> dict[int, float]:
-        """Accuracy by seed of an arm that finished."""
+        """An arm's accuracies by seed, without those that failed."""
         return {c["seed"]: c["accuracy"] for c in self.of(phase) if c["name"] == name and "accuracy" in c}
 
     def failures(self) -> list[dict[str, Any]]:
@@ -169,14 +163,14 @@ class Ledger:
 
 
 def _first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """Where settings first differ, as a dotted name, and what is there; one that is missing is the same as null."""
+    """The dotted name of the first setting that differs, and its two values; a missing one is the same as null."""
     for name in sorted(set(before) | set(now)):
-        was, new = before.get(name), now.get(name)
-        if isinstance(was, dict) and isinstance(new, dict):
-            if found := _first_difference(was, new):
-                return f"{name}.{found[0]}", *found[1:]
-        elif was != new:
-            return name, was, new
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            if difference := _first_difference(old, new):
+                return f"{name}.{difference[0]}", *difference[1:]
+        elif old != new:
+            return name, old, new
     return None
 
 

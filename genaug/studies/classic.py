@@ -1,4 +1,4 @@
-"""Classic augmentation: the built-in one, the user's own on single images, the user's own on batches."""
+"""Classic augmentation: built in, or the user's own, of single images or of batches."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class OnBatches:
-    """A transform of whole batches, such as v2's ``CutMix``, for ``classic=``.
+    """A transform of batches, such as v2's ``CutMix``, for ``classic=``.
 
     It is called as ``transform(images, labels)`` with floats (N, C, H, W) in [0, 1] and int64 (N,), and returns both;
-    labels may then be class probabilities (N, classes).
+    the returned labels may be class probabilities (N, classes).
     """
 
     transform: Callable[[Tensor, Tensor], Batch]
 
 
 def classic_augmentation(images: Tensor, draws: torch.Generator) -> Tensor:
-    """Each image rotated, scaled and shifted a little: what the generator's discriminator is shown too."""
+    """Rotate, scale and shift each image a little, as the images of the generator's discriminator are."""
     return diffaugment.affine(images, torch.rand(len(images), 4, generator=draws))
 
 
@@ -51,20 +51,23 @@ def augmented(data: Iterable[Batch], classic: Any, seed: int) -> Iterator[Batch]
 def check_classic(classic: Any, images: Tensor, labels: Tensor) -> None:
     """Try a transform on a few images, uint8 (N, C, H, W), before anything is trained.
 
-    Raises ``InputError`` where it isn't one, fails, changes the shape or leaves [0, 1].
+    Raises ``InputError`` if it isn't callable, fails, changes the shape or leaves [0, 1].
     """
-    transform = classic.transform if isinstance(classic, OnBatches) else classic
+    on_batches = isinstance(classic, OnBatches)
+    transform = classic.transform if on_batches else classic
     if transform is not None and not callable(transform):
-        raise InputError(f"classic= must be a transform (something to call), got {type(transform).__name__}.")
-    of = "a batch" if isinstance(classic, OnBatches) else "one image, uint8 (C, H, W)"
-    more = "" if isinstance(classic, OnBatches) else " One that needs a batch goes into genaug.studies.OnBatches(...)."
+        raise InputError(f"classic= must be a transform (a callable), got {type(transform).__name__}.")
+    unit, hint = "one image, uint8 (C, H, W)", " Wrap a transform of batches in genaug.studies.OnBatches(...)."
+    if on_batches:
+        unit, hint = "a batch", ""
     try:
         with torch.random.fork_rng(devices=[]):
-            made, soft = next(augmented([(images, labels)], classic, 0))
+            output, soft_labels = next(augmented([(images, labels)], classic, 0))
     except Exception as error:
-        raise InputError(f"classic= failed on {of} ({type(error).__name__}: {error}).{more}") from error
-    if made.shape != images.shape or len(soft) != len(labels):
+        raise InputError(f"classic= failed on {unit} ({type(error).__name__}: {error}).{hint}") from error
+    if output.shape != images.shape or len(soft_labels) != len(labels):
         raise InputError(
-            f"classic= made {tuple(made.shape)} of images {tuple(images.shape)}; it must keep their shape.{more}"
+            f"classic= turned images of shape {tuple(images.shape)} into {tuple(output.shape)}; it must keep their "
+            f"shape.{hint}"
         )
-    check_unit_range(made, "leave Normalize out of classic=; the classifier gets floats in [0, 1].")
+    check_unit_range(output, "omit Normalize in classic=; the classifier gets floats in [0, 1].")

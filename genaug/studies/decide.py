@@ -17,14 +17,14 @@ Table = Mapping[Arm, Mapping[int, float]]
 Verdict = Literal["use", "don't use", "no evidence"]
 Role = Literal["decides", "planned", "explored"]
 BASELINES = (NONE, CLASSIC)
-USE_LEVEL = 0.95  # of both intervals that must lie above 0
-HARM_LEVEL = 0.975  # of either interval that may lie below 0: two of them, so that together they hold with 95 %
+USE_LEVEL = 0.95  # confidence of the two intervals that both must lie above 0
+HARM_LEVEL = 0.975  # confidence of the two intervals either of which may lie below 0: 95% together
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two arms on the test set. ``holm`` is the p-value adjusted for the comparisons of the same role; those that
-    decide aren't adjusted, since all of them must agree."""
+    """Two arms on the test set. ``holm`` is the p-value adjusted for the comparisons of the same role; it is unadjusted
+    for those that decide, since all of them must agree."""
 
     arm: Arm
     baseline: Arm
@@ -44,7 +44,7 @@ class Judgement:
 
     @property
     def decisive(self) -> tuple[Comparison, ...]:
-        """The chosen arm against none and against classic, in this order, as far as these finished."""
+        """The chosen arm against none and against classic, in this order, without those that failed."""
         return tuple(c for c in self.comparisons if c.role == "decides")
 
     def find(self, arm: Arm, baseline: Arm) -> Comparison | None:
@@ -59,8 +59,8 @@ def select(table: Table, seeds: Sequence[int]) -> Arm | None:
     """
     if not any(_complete(table, arm, seeds) for arm in BASELINES):
         raise InputError(
-            "neither 'none' nor 'classic' finished on all inner splits, so there is nothing to compare with. "
-            "Their errors are in cells.jsonl; fix the errors listed there, then continue with resume=True."
+            "neither 'none' nor 'classic' finished on all inner splits, so there is nothing to compare with. Fix the "
+            "errors listed in cells.jsonl, then continue with resume=True."
         )
     candidates = [arm for arm in table if arm.candidate and _complete(table, arm, seeds)]
     return max(candidates, key=lambda arm: math.fsum(table[arm][seed] for seed in seeds), default=None)
@@ -71,27 +71,28 @@ def judge(
 ) -> Judgement:
     """The verdict on the chosen arm from accuracies on the test set, over paired seeds.
 
-    "use" if the 95 % intervals of its differences from none and from classic both lie above 0: an intersection-union
-    test (Berger 1982), which errs in at most 2.5 % of studies in which the arm isn't better than both, without any
-    correction, because the arm was chosen without the test set. "don't use" if the 97.5 % interval of either lies
-    below 0; the two are then reported at this level. Else, and if the arm or a baseline that "use" needs lacks a seed,
-    "no evidence".
+    "use" if the 95% intervals of its differences from none and from classic both lie above 0: an intersection-union
+    test (Berger 1982), which errs in at most 2.5% of studies in which the arm isn't better than both, without any
+    correction, because the arm was chosen without the test set. "don't use" if the 97.5% interval of either lies
+    below 0; the two are then reported at this level. "no evidence" otherwise, and if the arm or a baseline that "use"
+    requires lacks a seed.
 
-    Classic augmentation is advised as in the chosen arm for "use", else unless the test set shows it to be worse than
-    none (its 95 % interval lies below 0) or it failed.
+    For "use", classic augmentation is advised if the chosen arm has it; otherwise it is, unless the test set shows it
+    to be worse than none (its 95% interval lies below 0) or it failed.
 
-    Planned besides: classic against none, the source against as many noisy copies, and the arm that differs from the
-    chosen one in classic augmentation alone. What else the table holds was explored, at 1 - .05 / (its comparisons).
-    ``correction`` and ``resolution`` are explained in ``paired_difference``.
+    The other planned comparisons are classic against none, the source against noisy copies at the same ratio, and the
+    arm that differs from the chosen one in classic augmentation only. All other arms in the table are explored, with a
+    confidence of 1 - 0.05 / (number of their comparisons). ``paired_difference`` explains ``correction`` and
+    ``resolution``.
 
     Raises ``InputError`` for fewer than two seeds.
     """
     if len(seeds) < 2:
-        raise InputError("a verdict needs two seeds at least (ten are better): one says nothing about the spread.")
+        raise InputError("a verdict needs at least two seeds (ten are better): one says nothing about the spread.")
 
     def compare(arm: Arm, baseline: Arm, confidence: float) -> Difference:
-        ours, theirs = ([table[which][seed] for seed in seeds] for which in (arm, baseline))
-        return paired_difference(ours, theirs, confidence, correction=correction, resolution=resolution)
+        values, base_values = ([table[row][seed] for seed in seeds] for row in (arm, baseline))
+        return paired_difference(values, base_values, confidence, correction=correction, resolution=resolution)
 
     comparisons: list[Comparison] = []
     finished = [arm for arm in table if _complete(table, arm, seeds)]
@@ -114,23 +115,25 @@ def judge(
         return replace(judgement, verdict="use", classic=chosen.classic)
     harm = [replace(c, difference=compare(c.arm, c.baseline, HARM_LEVEL)) for c in decisive]
     if any(c.difference.verdict == "hurts" for c in harm):
-        others = [c for c in comparisons if c.role != "decides"]
-        return replace(judgement, verdict="don't use", comparisons=(*harm, *others))
+        return replace(judgement, verdict="don't use", comparisons=(*harm, *comparisons[len(harm) :]))
     return judgement
 
 
 def _pairs(chosen: Arm | None, finished: Sequence[Arm]) -> dict[Role, list[tuple[Arm, Arm]]]:
-    """Arm and baseline of all comparisons, by role, of arms that finished."""
-    planned: list[tuple[Arm, Arm]] = [(CLASSIC, NONE)]
-    decides: list[tuple[Arm, Arm]] = []
+    """The arm and the baseline of all comparisons between finished arms, by role."""
+    pairs: dict[Role, list[tuple[Arm, Arm]]] = {
+        "decides": [],
+        "planned": [(CLASSIC, NONE)],
+        "explored": [(arm, base) for arm in finished if arm not in arms_to_test(chosen) for base in BASELINES],
+    }
     if chosen is not None:
-        plain = replace(chosen, classic=False)
         twin = replace(chosen, classic=not chosen.classic)
-        decides = [(chosen, baseline) for baseline in BASELINES]
-        planned += [(plain, Arm(NOISE, chosen.ratio)), *((twin, baseline) for baseline in BASELINES)]
-    explored = [(arm, base) for arm in finished if arm not in arms_to_test(chosen) for base in BASELINES]
-    pairs: dict[Role, list[tuple[Arm, Arm]]] = {"decides": decides, "planned": planned, "explored": explored}
-    return {role: [pair for pair in some if set(pair) <= set(finished)] for role, some in pairs.items()}
+        pairs["decides"] = [(chosen, baseline) for baseline in BASELINES]
+        pairs["planned"] += [
+            (replace(chosen, classic=False), Arm(NOISE, chosen.ratio)),
+            *((twin, baseline) for baseline in BASELINES),
+        ]
+    return {role: [pair for pair in of_role if set(pair) <= set(finished)] for role, of_role in pairs.items()}
 
 
 def _complete(table: Table, arm: Arm, seeds: Sequence[int]) -> bool:

@@ -1,4 +1,4 @@
-"""Why a study may have failed to show a gain: what its own cells and samples say about it."""
+"""Why a study may have failed to show a gain, as far as its own cells and samples can tell."""
 
 import math
 from collections.abc import Mapping
@@ -11,35 +11,33 @@ from torch import nn
 from genaug.modalities.distance import distance_ratio, first_per_class
 from genaug.nn.classifier import predict, train_classifier
 from genaug.randomness import derive_seed, seeded
-from genaug.sources.loading import load_folder
 from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm
 from genaug.studies.blending import blended, generate
 from genaug.studies.cells import Ledger
 from genaug.studies.classic import augmented
 from genaug.studies.decide import Judgement
-from genaug.studies.jobs import Job, Work, one_thread, seed_images
+from genaug.studies.jobs import Job, Work, one_thread, seed_images, source_of
 from genaug.studies.models import make_classifier
 from genaug.studies.power import Sensitivity
-from genaug.studies.sources import Recipe
 from genaug.studies.splits import Images
 
 _SAMPLES, _SEEDS, _PER_CLASS = 1_000, 3, 100
-_FALL = 0.05  # of the loss of guessing, log(classes): a training loss that falls by more late on is still falling
-_BARELY = 2 / 3  # of the same: a classifier with more than this has hardly begun to learn
-_RECOGNISED = 0.8  # of the share of real images that the same classifier recognises
-_REPETITIVE, _REPEATED = 0.5, 0.05  # distance within a class over that of real images; exact repeats
+_FALL = 0.05  # of the loss of guessing, log(classes): a larger late decrease means that training wasn't finished
+_BARELY = 2 / 3  # of the loss of guessing: a classifier with a larger loss has hardly begun to learn
+_RECOGNIZED = 0.8  # of the share of real images that the same classifier recognizes
+_REPETITIVE, _REPEATED = 0.5, 0.05  # distance within a class relative to real images; share of exact duplicates
 
 
 def examine(work: Work, chosen: Arm | None, classic: bool) -> dict[str, Any]:
-    """Samples of the chosen source as a classifier of all training images sees them, and how much they repeat.
+    """Examine samples of the chosen source: whether a classifier recognizes them, and how much they repeat.
 
-    The classifier is the study's, trained for as many updates on the whole training set, with classic augmentation if
-    ``classic``. Of up to three seeds 1,000 samples each: the share that it labels as asked for (``recognised``, beside
-    that of the test images, ``recognised_real``; means over classes, whose shares may differ between the two), the
-    distance between samples of a class over that between the seed's real images (``distance_ratio``, None if no class
-    has two), and the share of samples that are identical to an earlier one (``repeated``). Empty if there is no chosen
-    source; an ``error`` if the samples or the classifier fail, since the report must not fail because of what is said
-    beside the verdict.
+    The classifier is the study's, trained for the same number of updates on the complete training set, with classic
+    augmentation if ``classic``. From 1,000 samples for each of up to three seeds: the share with the predicted label
+    equal to the requested one (``recognised``, and ``recognised_real`` for the test images; means over classes, whose
+    shares may differ between the two), the distance between samples of a class over that between the seed's real images
+    (``distance_ratio``, None if no class has two), and the share of samples that are identical to an earlier one
+    (``repeated``). Empty if no source was chosen. Only an ``error`` if the samples or the classifier fail, since the
+    examination must not cost the verdict.
     """
     if chosen is None or chosen.source is None:
         return {}
@@ -52,48 +50,42 @@ def examine(work: Work, chosen: Arm | None, classic: bool) -> dict[str, Any]:
                 data = blended(work.train, None, 0, work.batch_size, 0)
                 images = augmented(data, work.classic, 0) if classic else data
                 train_classifier(judge, images, updates=work.updates, seed=0, lr=work.lr)
-            recognised = [_recall(judge, samples) for samples, _ in batches]
-            real = _recall(judge, work.test)
-        ratios = [ratio for pair in batches if not math.isnan(ratio := _distance_ratio(*pair))]
+            ratios = [ratio for pair in batches if not math.isnan(ratio := _distance_ratio(*pair))]
+            return {
+                "samples": sum(len(samples) for samples, _ in batches),
+                "seeds": len(batches),
+                "recognised": mean(_recall(judge, samples) for samples, _ in batches),
+                "recognised_real": _recall(judge, work.test),
+                "distance_ratio": mean(ratios) if ratios else None,
+                "repeated": mean(1 - len(s.images.flatten(1).unique(dim=0)) / len(s) for s, _ in batches),
+            }
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
-    return {
-        "samples": sum(len(samples) for samples, _ in batches),
-        "seeds": len(batches),
-        "recognised": mean(recognised),
-        "recognised_real": real,
-        "distance_ratio": mean(ratios) if ratios else None,
-        "repeated": mean(1 - len(samples.images.flatten(1).unique(dim=0)) / len(samples) for samples, _ in batches),
-    }
 
 
 def _samples(work: Work, name: str, seed: int) -> tuple[Images, Images]:
-    """Samples for a seed, and the real images that they are to be like."""
+    """Samples for a seed, and the seed's real images."""
     real, _ = seed_images(work, Job("test", seed, ()))
-    source = work.sources[name]
-    if isinstance(source, Recipe):
-        source = load_folder(work.folder.generator(name, "test", seed), device=work.device)
-    return generate(source, real, min(_SAMPLES, work.pool), derive_seed(seed, "generated", name)), real
+    source, sampling_seed = source_of(work, name, seed), derive_seed(seed, "generated", name)
+    return generate(source, real, min(_SAMPLES, work.pool), sampling_seed), real
 
 
 def _recall(judge: nn.Module, images: Images) -> float:
-    """The share of the images that a classifier labels rightly, of each class, averaged over classes."""
+    """The share of the images that a classifier labels correctly, averaged over classes."""
     right = (predict(judge, images.images) == images.labels).to(torch.float64)
     return mean(float(right[images.labels == label].mean()) for label in images.labels.unique())
 
 
 def _distance_ratio(samples: Images, real: Images) -> float:
-    most = max(2, min(_PER_CLASS, _SAMPLES // len(real.labels.unique())))  # of all together no more than samples
-    of_real, of_samples = (first_per_class(images.labels, most) for images in (real, samples))
-    return distance_ratio(
-        real.images[of_real], real.labels[of_real], samples.images[of_samples], samples.labels[of_samples]
-    )
+    per_class = max(2, min(_PER_CLASS, _SAMPLES // len(real.labels.unique())))
+    real, samples = (images.part(first_per_class(images.labels, per_class)) for images in (real, samples))
+    return distance_ratio(real.images, real.labels, samples.images, samples.labels)
 
 
 def reservations(
     ledger: Ledger, settings: Mapping[str, Any], statistics: Mapping[str, Any], chosen: Arm | None
 ) -> list[str]:
-    """What must be read before the verdict: that the classifiers had too few updates for it to mean much."""
+    """Sentences to read before the verdict: that the classifiers had too few updates for it to mean much."""
     updates, sentences = settings["updates"], []
     guessing = math.log(max(2, statistics.get("classes", 2)))
     for name in (CLASSIC.name, NONE.name):
@@ -103,11 +95,11 @@ def reservations(
         earlier, last = (mean(values) for values in zip(*losses, strict=True))
         falls = earlier - last > _FALL * guessing
         if falls or last > _BARELY * guessing:
-            how = "were still improving at the last of" if falls else "had learned little after"
+            state = "were still improving at the last of" if falls else "had learned little after"
             sentences.append(
-                f"The classifiers {how} {updates:,} updates (training loss of {name!r}: {earlier:.2f} after 60 % of "
+                f"The classifiers {state} {updates:,} updates (training loss of {name!r}: {earlier:.2f} after 60% of "
                 f"them, {last:.2f} at the end; guessing gives {guessing:.2f}), so the verdict is about classifiers "
-                "that aren't trained yet. Use 5 to 10 times as many."
+                "that aren't fully trained. Use 5 to 10 times as many updates."
             )
             break
     ratio = 0 if chosen is None else chosen.ratio
@@ -115,8 +107,8 @@ def reservations(
     if seen < statistics["n_train"]:
         among = f" at ratio {ratio:g}" if ratio else ""
         sentences.append(
-            f"{updates:,} updates{among} show {seen:,.0f} real images, fewer than the {statistics['n_train']:,} that "
-            "there are: not every image was seen once. Use more updates."
+            f"{updates:,} updates{among} show {seen:,.0f} real images, fewer than the {statistics['n_train']:,} "
+            "training images, so some were never seen. Use more updates."
         )
     return sentences
 
@@ -124,42 +116,56 @@ def reservations(
 def diagnose(
     judgement: Judgement, statistics: Mapping[str, Any], examination: Mapping[str, Any], worth: Sensitivity | None
 ) -> list[str]:
-    """What a reader of the verdict should know besides: a sentence or two for each thing that stands out."""
-    sentences = [
-        *_classic(judgement),
-        *_samples_stand_out(examination),
-        *_control(judgement),
-        *_too_few_seeds(judgement, worth),
-    ]
+    """A sentence or two for everything remarkable that a reader of the verdict should also know."""
+    sentences = []
+    classic = judgement.find(CLASSIC, NONE)
+    if classic is not None and classic.difference.verdict == "hurts":
+        sentences.append(
+            f"Classic augmentation is worse than none here: {classic.difference.summary(NONE.name)}. It may change the "
+            "features that distinguish the classes; pass one that suits these images as classic=."
+        )
+    sentences += _remarks_on_samples(examination)
+    chosen = judgement.chosen
+    if chosen is not None and judgement.verdict == "use":
+        plain = Arm(chosen.source, chosen.ratio)
+        control = judgement.find(plain, Arm(NOISE, chosen.ratio))
+        if control is not None and control.difference.verdict != "helps":
+            sentences.append(
+                "The same number of noisy copies of real images may help as much: "
+                f"{plain.name!r} gained {control.difference.summary(control.baseline.name)}. So the gain may not be "
+                "due to the generated images."
+            )
+    if judgement.verdict == "no evidence" and worth is not None and judgement.decisive:
+        seeds = judgement.decisive[0].difference.n
+        if worth.seeds is None:
+            sentences.append(
+                f"No number of seeds would show a gain of {100 * worth.of:g} points here, because the seeds share too "
+                "many training images. Use fewer labels per class or more images."
+            )
+        elif worth.seeds > seeds:
+            sentences.append(
+                f"{seeds} seeds are too few to show a gain of {100 * worth.of:g} points at this spread: that takes "
+                f"about {worth.seeds:,}."
+            )
     if statistics.get("overlap") == 1:
         sentences.append(
-            "Every seed trained on the same images: the intervals cover the noise of training only, not what another "
-            "training set would give. Pass labels_per_class (--labels-per-class) to draw a part for each seed."
+            "Every seed trained on the same images, so the intervals cover the noise of training only, not the effect "
+            "of another training set. Pass labels_per_class (--labels-per-class) to draw a subset for each seed."
         )
     return sentences
 
 
-def _classic(judgement: Judgement) -> list[str]:
-    comparison = judgement.find(CLASSIC, NONE)
-    if comparison is None or comparison.difference.verdict != "hurts":
-        return []
-    return [
-        f"Classic augmentation is worse than none here: {comparison.difference.summary(NONE.name)}. It may change what "
-        "tells the classes apart; pass one that suits these images as classic=."
-    ]
-
-
-def _samples_stand_out(examination: Mapping[str, Any]) -> list[str]:
+def _remarks_on_samples(examination: Mapping[str, Any]) -> list[str]:
     if "error" in examination:
         return [f"The samples could not be examined ({examination['error']})."]
     if not examination:
         return []
     sentences = []
-    recognised, real = examination["recognised"], examination["recognised_real"]
-    if recognised < _RECOGNISED * real:
+    recognized, real = examination["recognised"], examination["recognised_real"]
+    if recognized < _RECOGNIZED * real:
         sentences.append(
-            f"A classifier of all training images, which recognises {real:.0%} of the real test images, sees the "
-            f"requested class in only {recognised:.0%} of the samples. The generator needs longer training, more "
+            f"A classifier trained on all training images, which recognizes {real:.0%} of the real test images, sees "
+            f"the requested class in only {recognized:.0%} of the samples. The generator needs longer training or more "
             "images, or its labels are wrong."
         )
     ratio, repeated = examination["distance_ratio"], examination["repeated"]
@@ -167,52 +173,20 @@ def _samples_stand_out(examination: Mapping[str, Any]) -> list[str]:
         sentences.append(f"{repeated:.0%} of the samples are identical to another one: the source repeats itself.")
     elif ratio is not None and ratio < _REPETITIVE:
         sentences.append(
-            f"Samples of one class differ {ratio:.0%} as much as real images do: the generator repeats itself, and "
-            "such samples add little."
+            f"Samples of the same class differ only {ratio:.0%} as much as real images do: the generator repeats "
+            "itself, and such samples add little."
         )
     return sentences
 
 
-def _control(judgement: Judgement) -> list[str]:
-    chosen = judgement.chosen
-    if chosen is None or judgement.verdict != "use":
-        return []
-    plain = Arm(chosen.source, chosen.ratio)
-    comparison = judgement.find(plain, Arm(NOISE, chosen.ratio))
-    if comparison is None or comparison.difference.verdict == "helps":
-        return []
-    return [
-        "As many copies of real images with noise may be worth as much: "
-        f"{plain.name!r} gained {comparison.difference.summary(comparison.baseline.name)}. It needn't be what was "
-        "generated that helps."
-    ]
-
-
-def _too_few_seeds(judgement: Judgement, spread: Sensitivity | None) -> list[str]:
-    seeds = [c.difference.n for c in judgement.decisive]
-    if judgement.verdict != "no evidence" or spread is None or not seeds:
-        return []
-    if spread.seeds is None:
-        return [
-            f"No number of seeds would show a gain of {100 * spread.of:g} points here, because the seeds share too "
-            "many training images. Use fewer labels per class or more images."
-        ]
-    if spread.seeds <= seeds[0]:
-        return []
-    return [
-        f"{seeds[0]} seeds are too few to show a gain of {100 * spread.of:g} points at this spread: that takes about "
-        f"{spread.seeds:,}."
-    ]
-
-
-def describe_sensitivity(spread: Sensitivity | None) -> str:
-    """What a "no evidence" is worth, in a sentence; empty if it isn't known."""
-    if spread is None:
+def describe_sensitivity(worth: Sensitivity | None) -> str:
+    """How much a "no evidence" means, in a sentence; empty if that isn't known."""
+    if worth is None:
         return ""
-    power = f"{100 * spread.power:g} %"
-    if spread.gain is None:
-        return f"No gain would have been found with {power} probability at this spread."
-    found = f"A gain of {100 * spread.gain:.1f} points over both would have been found with {power} probability; "
-    if spread.seeds is None:
-        return f"{found}no number of seeds would find one of {100 * spread.of:g} points."
-    return f"{found}to find one of {100 * spread.of:g} points takes about {spread.seeds:,} seeds."
+    power = f"{100 * worth.power:.0f}%"
+    if worth.gain is None:
+        return f"No gain would have been detected with {power} probability at this spread."
+    gain = f"A gain of {100 * worth.gain:.1f} points over both would have been detected with {power} probability; "
+    if worth.seeds is None:
+        return f"{gain}no number of seeds would detect one of {100 * worth.of:g} points."
+    return f"{gain}detecting one of {100 * worth.of:g} points takes about {worth.seeds:,} seeds."

@@ -1,4 +1,4 @@
-"""A study's cells and judgement as the dictionary that ``report.json`` holds, with the sentences people read."""
+"""A study's cells and judgement as the content of ``report.json``, with sentences for the reader."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import torch
 from genaug.progress import duration
 from genaug.studies.arms import CLASSIC, NONE, Arm
 from genaug.studies.cells import Ledger
-from genaug.studies.decide import BASELINES, Comparison, Judgement
+from genaug.studies.decide import BASELINES, Judgement
 from genaug.studies.diagnosis import describe_sensitivity, diagnose, reservations
 from genaug.studies.jobs import trained
 from genaug.studies.power import Sensitivity, sensitivity
@@ -29,13 +29,13 @@ def findings(
     examination: Mapping[str, Any] | None = None,
     origin: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything of a report but its pictures.
+    """Everything in a report except its pictures.
 
-    ``examination`` is what ``diagnosis.examine`` gave; ``origin`` names the data, the options that differ from their
-    defaults and the command that repeats the study.
+    ``examination`` is the result of ``diagnosis.examine``; ``origin`` names the data, the options that differ from
+    their defaults, and the command that repeats the study.
     """
-    seeds, use = settings["seeds"], judgement.verdict == "use"
-    chosen, closest = judgement.chosen, closest_baseline(judgement)
+    seeds, chosen = settings["seeds"], judgement.chosen
+    closest = min(judgement.decisive, key=lambda c: c.difference.mean, default=None)
     cost = _cost(judgement, ledger, settings["sources"])
     examination, worth = examination or {}, _sensitivity(judgement, statistics)
     tables = {
@@ -47,7 +47,7 @@ def findings(
         "format_version": FORMAT_VERSION,
         "verdict": judgement.verdict,
         "sentence": sentence(judgement, cost, worth),
-        "ratio": chosen.ratio if use and chosen is not None else 0.0,
+        "ratio": chosen.ratio if chosen is not None and judgement.verdict == "use" else 0.0,
         "source": None if chosen is None else chosen.source,
         "classic": judgement.classic,
         "chosen": arm_details(chosen),
@@ -88,68 +88,84 @@ def findings(
     }
 
 
-def closest_baseline(judgement: Judgement) -> Comparison | None:
-    """The comparison with the baseline that the chosen arm gained least on; None if it or both baselines failed."""
-    return min(judgement.decisive, key=lambda c: c.difference.mean, default=None)
-
-
 def _sensitivity(judgement: Judgement, statistics: Mapping[str, Any]) -> Sensitivity | None:
-    """What the study could have found; None if the chosen arm or a baseline failed on the test set."""
+    """The gain that the study could have shown; None if the chosen arm or a baseline failed on the test set."""
     if len(judgement.decisive) < len(BASELINES):
         return None
-    differences = [c.difference for c in judgement.decisive]
-    return sensitivity(differences, correction=statistics["correction"], resolution=1 / statistics["n_test"])
+    return sensitivity(
+        [c.difference for c in judgement.decisive],
+        correction=statistics["correction"],
+        resolution=1 / statistics["n_test"],
+    )
 
 
 def sentence(judgement: Judgement, cost: Mapping[str, Any], worth: Sensitivity | None) -> str:
-    """The verdict in words, with what it rests on and what it costs."""
+    """The verdict in words, with its basis and the cost."""
     chosen, decisive = judgement.chosen, judgement.decisive
     if chosen is None:
         return "No evidence: no arm with generated images finished on all seeds, so use ratio 0. See the failures."
-    how = f"{chosen.source} at ratio {chosen.ratio:g}, {'with' if chosen.classic else 'without'} classic augmentation"
+    arm = f"{chosen.source} at ratio {chosen.ratio:g}, {'with' if chosen.classic else 'without'} classic augmentation"
     if not decisive:
         return (
-            f"No evidence: {how}, was chosen, but it or both baselines failed on the test set, so use ratio 0. See the "
+            f"No evidence: {arm}, was chosen, but it or both baselines failed on the test set, so use ratio 0. See the "
             "failures."
         )
     numbers = ", ".join(c.difference.summary(c.baseline.name) for c in decisive)
     numbers += f", {decisive[0].difference.n} seeds"
     if judgement.verdict == "use":
-        return f"Use {how}: {numbers}. {cost['sentence']}"
+        return f"Use {arm}: {numbers}. {cost['sentence']}"
     if judgement.verdict == "don't use":
-        return f"Don't use {chosen.source}: at its best, {how}, it hurts: {numbers}. {cost['sentence']}"
-    compared = {c.baseline for c in decisive}
-    failed = [arm.name for arm in (NONE, CLASSIC) if arm not in compared]
-    if failed:
+        return f"Don't use {chosen.source}: at its best, {arm}, it hurts: {numbers}. {cost['sentence']}"
+    if len(decisive) < len(BASELINES):
+        compared = decisive[0].baseline
+        failed = next(baseline for baseline in BASELINES if baseline != compared)
         return (
-            f"No evidence that {chosen.source} helps: {failed[0]!r} failed on the test set, so {how}, could be "
-            f"compared with {decisive[0].baseline.name!r} only ({numbers}). Use ratio 0. See the failures."
+            f"No evidence that {chosen.source} helps: {failed.name!r} failed on the test set, so {arm}, could only be "
+            f"compared with {compared.name!r} ({numbers}). Use ratio 0. See the failures."
         )
     return (
-        f"No evidence that {chosen.source} helps: at its best, {how}, {numbers}. {describe_sensitivity(worth)} Until "
+        f"No evidence that {chosen.source} helps: at its best, {arm}, {numbers}. {describe_sensitivity(worth)} Until "
         f"there is evidence, leave it out: ratio 0. {cost['sentence']}"
     )
 
 
+def inference(overlap: float) -> str:
+    """The t-test for seeds that share this part of their training images, in words."""
+    if overlap == 0:
+        return "paired t: no two seeds share a training image"
+    if overlap < 1:
+        return (
+            f"paired t, widened because two seeds share {100 * overlap:.3g}% of their training images on average: "
+            "se² = s² (1/J + f / (1 − f))"
+        )
+    return (
+        "paired t: every seed trains on all images, so the interval covers the noise of training only and says nothing "
+        "about another training set"
+    )
+
+
 def _cost(judgement: Judgement, ledger: Ledger, sources: Mapping[str, Any]) -> dict[str, Any]:
-    """Seconds per seed, on average: training the generator, and the classifier beside the one that is advised without
-    generated images. A training that was interrupted doesn't count."""
+    """Mean seconds per seed: for training the generator, and for training the classifier with its images and as advised
+    without them. Interrupted trainings don't count."""
     chosen, plain = judgement.chosen, CLASSIC if judgement.classic else NONE
     if chosen is None:
         return {"generator_seconds": None, "classifier_seconds": None, "baseline_seconds": None, "sentence": ""}
-    seconds = {
-        name: [c["seconds"] for c in ledger.of("test") if c["name"] == name and "seconds" in c]
-        for name in (trained(str(chosen.source)), chosen.name, plain.name)
-    }
-    generator, own, base = (mean(found) if found else None for found in seconds.values())
-    told = f"It costs {duration(generator)} to train the generator" if generator else "The generator is there already"
-    if generator is None and "backend" in sources.get(str(chosen.source), {}):
-        told = "How long the generator's training takes isn't known: every one was interrupted"
+    seconds: dict[str, list[float]] = {trained(str(chosen.source)): [], chosen.name: [], plain.name: []}
+    for cell in ledger.of("test"):
+        if "seconds" in cell:
+            seconds.get(cell["name"], []).append(cell["seconds"])
+    generator, own, base = (mean(values) if values else None for values in seconds.values())
+    if generator is not None:
+        text = f"It costs {duration(generator)} to train the generator"
+    elif "backend" in sources.get(str(chosen.source), {}):
+        text = "The time to train the generator isn't known, since every training was interrupted"
+    else:
+        text = "The generator is trained already"
     if own is not None and base is not None:
-        told += f"; the classifier took {own:.1f} s in place of {base:.1f} s for {plain.name}"
+        text += f"; the classifier took {own:.1f} s instead of {base:.1f} s for {plain.name}"
     return {
         "generator_seconds": generator,
         "classifier_seconds": own,
         "baseline_seconds": base,
-        "sentence": f"{told}.",
+        "sentence": f"{text}.",
     }

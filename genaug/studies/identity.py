@@ -1,6 +1,6 @@
-"""Whether a transform or a classifier is the one that a study was started with: in words, and by what it does.
+"""Whether a transform or a classifier is the one that a study was started with, by its description and its behavior.
 
-A repr alone won't do: many hide what matters, and those of functions hold an address that no other process has.
+A repr isn't enough: many omit what matters, and those of functions contain an address that differs between processes.
 """
 
 import hashlib
@@ -14,12 +14,12 @@ from genaug.randomness import seeded
 from genaug.studies.classic import OnBatches, augmented
 from genaug.studies.models import make_classifier
 
-_TRIED = 16  # images that tell one transform from another
-_DIGITS = 3  # of what is made of them: the last bits differ between machines
+_IMAGES = 16  # by whose results transforms are distinguished
+_DIGITS = 3  # of the results: the last bits differ between machines
 
 
 def classifier_told(what: Any, shape: tuple[int, ...], num_classes: int) -> str:
-    """A classifier in words, the same in every process; a factory with a hash of the architecture that it makes."""
+    """A description of a classifier, the same in every process; for a factory, with a hash of its architecture."""
     if isinstance(what, str):
         return what
     model = make_classifier(what, shape, num_classes, 0)
@@ -28,32 +28,31 @@ def classifier_told(what: Any, shape: tuple[int, ...], num_classes: int) -> str:
 
 
 def classic_told(classic: Any, images: Tensor, labels: Tensor) -> str:
-    """A transform in words, with a hash of what it makes of a few images, uint8 (N, C, H, W).
+    """A description of a transform, with a hash of its results for a few images, uint8 (N, C, H, W).
 
-    Two draws of the same random numbers must make the same, else there is no hash: some transforms have random numbers
-    of their own.
+    Without a hash if the same random numbers give different results: some transforms have random numbers of their own.
     """
     if classic is None:
         return "rotate, scale and shift a little"
-    first, second = (_made(classic, images[:_TRIED], labels[:_TRIED]) for _ in range(2))
+    first, second = (_result(classic, images[:_IMAGES], labels[:_IMAGES]) for _ in range(2))
     return _with_hash(described(classic), first) if first == second else described(classic)
 
 
 def described(what: Any) -> str:
-    """The repr, without the addresses in it."""
+    """The repr, without addresses."""
     if isinstance(what, OnBatches):
         return f"OnBatches({described(what.transform)})"
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(what))
 
 
-def _made(classic: Any, images: Tensor, labels: Tensor) -> str:
+def _result(classic: Any, images: Tensor, labels: Tensor) -> str:
     with seeded(0):
-        made, soft = next(augmented([(images, labels)], classic, 0))
-    pixels = made.flatten(1).double()
-    ramp = torch.linspace(-1, 1, pixels.shape[1], dtype=torch.float64)  # so that turned images differ from the others
-    sums = torch.cat([pixels @ ramp, pixels.mean(1), soft.double().flatten()])
-    return " ".join(str(round(value, _DIGITS) + 0.0) for value in sums.tolist())  # no -0.0
+        output, soft_labels = next(augmented([(images, labels)], classic, 0))
+    pixels = output.flatten(1).double()
+    ramp = torch.linspace(-1, 1, pixels.shape[1], dtype=torch.float64)  # so that flips and rotations make a difference
+    sums = torch.cat([pixels @ ramp, pixels.mean(1), soft_labels.double().flatten()])
+    return " ".join(str(round(value, _DIGITS) + 0.0) for value in sums.tolist())  # without -0.0
 
 
-def _with_hash(told: str, of: str) -> str:
-    return f"{told} [{hashlib.sha256(of.encode()).hexdigest()[:8]}]"
+def _with_hash(description: str, content: str) -> str:
+    return f"{description} [{hashlib.sha256(content.encode()).hexdigest()[:8]}]"

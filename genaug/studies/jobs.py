@@ -1,4 +1,4 @@
-"""The work of one seed: train the generators, then one classifier for each arm, on the same images and weights."""
+"""The work for one seed: train the generators, then one classifier per arm, from the same images and first weights."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +12,7 @@ from genaug.backends.spec import Spec
 from genaug.errors import OutputExistsError, SaveError
 from genaug.nn.classifier import accuracy, train_classifier
 from genaug.randomness import derive_seed, seeded
+from genaug.sources.loading import load_folder
 from genaug.sources.source import Source
 from genaug.studies import sources as source_module
 from genaug.studies.arms import NOISE, Arm
@@ -23,12 +24,12 @@ from genaug.studies.sources import Recipe
 from genaug.studies.splits import Images, inner_split
 
 Phase = Literal["inner", "test"]
-GENERATOR_COST = 4  # training a generator takes about as long as this many classifiers: for the progress bar only
+_GENERATOR_COST = 4  # training a generator takes about as long as this many classifiers: for the progress bar only
 
 
 @dataclass(frozen=True)
 class Work:
-    """All that the jobs of a study share."""
+    """Everything that the jobs of a study share."""
 
     train: Images
     test: Images
@@ -40,116 +41,120 @@ class Work:
     updates: int
     batch_size: int
     lr: float
-    pool: int  # generated images that a seed's classifiers draw from: the same for all, whatever is left to do
+    pool: int  # generated images for a seed's classifiers, the same number for all, also after resuming
     device: str
     folder: StudyFolder
-    notes: tuple[str, ...] = ()  # what the report says besides, about classes
+    notes: tuple[str, ...] = ()  # about the classes, for the report
 
     def trained(self) -> list[str]:
-        """The names of the sources that are trained."""
+        """The names of the sources to train."""
         return [name for name, source in self.sources.items() if isinstance(source, Recipe)]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One seed's arms, judged on the inner split's held images or on the test set."""
+    """One seed's arms, to be judged on the images that the inner split holds out or on the test set."""
 
     phase: Phase
     seed: int
     arms: tuple[Arm, ...]
 
     def names(self, work: Work) -> list[str]:
-        """Names of the cells that the job makes: trainings of generators, then arms."""
-        return [*(trained(s) for s in self.sources(work)), *(arm.name for arm in self.arms)]
-
-    def sources(self, work: Work) -> list[str]:
-        """The sources to train."""
-        wanted = dict.fromkeys(arm.source for arm in self.arms)
-        return [s for s in wanted if s is not None and isinstance(work.sources.get(s), Recipe)]
+        """The names of the job's cells: trainings of generators, then arms."""
+        sources = dict.fromkeys(arm.source for arm in self.arms)
+        recipes = [name for name in sources if name is not None and isinstance(work.sources.get(name), Recipe)]
+        return [*map(trained, recipes), *(arm.name for arm in self.arms)]
 
 
 def trained(source: str) -> str:
-    """The name of the cell that tells how long a generator was trained."""
+    """The name of the cell with the training time of a generator."""
     return f"training {source}"
 
 
 def cost(name: str) -> float:
-    """How much of the progress bar a cell is."""
-    return GENERATOR_COST if name.startswith("training ") else 1
+    """A cell's share of the progress bar."""
+    return _GENERATOR_COST if name.startswith("training ") else 1
 
 
 def total_cost(work: Work, jobs: Iterable[Job]) -> float:
-    """What a progress bar of these jobs comes to."""
+    """The length of the progress bar for these jobs."""
     return sum(cost(name) for job in jobs for name in job.names(work))
 
 
 def seed_images(work: Work, job: Job) -> tuple[Images, Images]:
-    """What a job trains on and what it is judged by."""
-    own = work.train.part(work.rows[job.seed])
+    """The images that a job trains on, and those that it is judged on."""
+    images = work.train.part(work.rows[job.seed])
     if job.phase == "test":
-        return own, work.test
-    kept, held = inner_split(own.labels, job.seed)
-    return own.part(kept), own.part(held)
+        return images, work.test
+    rows, held_out_rows = inner_split(images.labels, job.seed)
+    return images.part(rows), images.part(held_out_rows)
+
+
+def source_of(work: Work, name: str, seed: int) -> Source:
+    """A source for a seed of the test phase, after its training."""
+    source = work.sources[name]
+    if isinstance(source, Recipe):
+        return load_folder(work.folder.generator(name, "test", seed), device=work.device)
+    return source
 
 
 def run_job(work: Work, job: Job, append: Callable[[dict[str, Any]], None]) -> None:
-    """Run a job's arms; every result, or the error in its place, is handed to ``append`` as a cell."""
-    fit, judge = seed_images(work, job)
+    """Run a job's arms, and pass each result, or the error instead, to ``append`` as a cell."""
+    train, test = seed_images(work, job)
     pools: dict[str, Images | Exception] = {}
     with one_thread():
         for arm in job.arms:
             cell: dict[str, Any] = {"phase": job.phase, "seed": job.seed, "name": arm.name}
             try:
-                made = None
-                if arm.source is not None:
-                    if arm.source not in pools:
-                        pools[arm.source] = _pool(work, job, arm.source, fit, append)
-                    pool = pools[arm.source]
-                    if isinstance(pool, Exception):
-                        raise pool
-                    made = pool
-                began = time.perf_counter()
-                cell |= _score(work, job, arm, fit, made, judge)
-                cell["seconds"] = round(time.perf_counter() - began, 3)
+                if arm.source is not None and arm.source not in pools:
+                    pools[arm.source] = _pool(work, job, arm.source, train, append)
+                pool = None if arm.source is None else pools[arm.source]
+                if isinstance(pool, Exception):
+                    raise pool
+                start = time.perf_counter()
+                cell |= _score(work, job, arm, train, pool, test)
+                cell["seconds"] = round(time.perf_counter() - start, 3)
             except (SaveError, OutputExistsError):
-                raise  # of the disk or of another process, not of the arm
+                raise  # a problem of the disk or another process, not of the arm
             except Exception as error:
                 cell["error"] = f"{type(error).__name__}: {error}"
             append(cell)
 
 
-def _pool(work: Work, job: Job, name: str, fit: Images, append: Callable[[dict[str, Any]], None]) -> Images | Exception:
-    """Generated images of a source, or why there are none: its arms fail with that, and the others go on."""
+def _pool(
+    work: Work, job: Job, name: str, train: Images, append: Callable[[dict[str, Any]], None]
+) -> Images | Exception:
+    """Generated images of a source, or the error with which its arms fail, while the others continue."""
     try:
-        source = NoisyCopies(fit, work.spec) if name == NOISE else work.sources[name]
+        source = NoisyCopies(train, work.spec) if name == NOISE else work.sources[name]
         if isinstance(source, Recipe):
             folder = work.folder.generator(name, job.phase, job.seed)
-            began, begun = time.perf_counter(), folder.is_dir() or run_folder(folder).is_dir()
-            source = source_module.train(source, fit, folder, derive_seed(job.seed, "generator", name), work.device)
-            if not begun:  # else what was spent before isn't known
-                seconds = round(time.perf_counter() - began, 3)
+            start, resumed = time.perf_counter(), folder.is_dir() or run_folder(folder).is_dir()
+            source = source_module.train(source, train, folder, derive_seed(job.seed, "generator", name), work.device)
+            if not resumed:  # otherwise the time spent before isn't known
+                seconds = round(time.perf_counter() - start, 3)
                 append({"phase": job.phase, "seed": job.seed, "name": trained(name), "seconds": seconds})
-        return generate(source, fit, work.pool, derive_seed(job.seed, "generated", name))
+        return generate(source, train, work.pool, derive_seed(job.seed, "generated", name))
     except (SaveError, OutputExistsError):
         raise
     except Exception as error:
         return error
 
 
-def _score(work: Work, job: Job, arm: Arm, fit: Images, made: Images | None, judge: Images) -> dict[str, Any]:
+def _score(work: Work, job: Job, arm: Arm, train: Images, pool: Images | None, test: Images) -> dict[str, Any]:
     """The accuracy of one arm's classifier, and its training loss late and at the end."""
     device = torch.device(work.device)
     with seeded(derive_seed(job.seed, "training"), device):
         model = make_classifier(work.classifier, work.spec.shape, work.spec.num_classes, job.seed).to(device)
-        data = blended(fit, made, arm.ratio, work.batch_size, job.seed)
+        data = blended(train, pool, arm.ratio, work.batch_size, job.seed)
         batches = augmented(data, work.classic, job.seed) if arm.classic else data
         losses = train_classifier(model, batches, updates=work.updates, seed=job.seed, lr=work.lr)
-        return {"accuracy": accuracy(model, judge.images, judge.labels), "loss": [round(loss, 5) for loss in losses]}
+        return {"accuracy": accuracy(model, test.images, test.labels), "loss": [round(loss, 5) for loss in losses]}
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread: the same results whatever the machine, and small images gain nothing from more."""
+    """Run torch on one thread, for the same results on every machine; small images gain nothing from more threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -160,5 +165,5 @@ def one_thread() -> Iterator[None]:
 
 def left_to_do(jobs: Sequence[Job], done: Callable[[str, int, str], bool]) -> list[Job]:
     """The jobs, without the arms that are done."""
-    left = [Job(j.phase, j.seed, tuple(a for a in j.arms if not done(j.phase, j.seed, a.name))) for j in jobs]
-    return [job for job in left if job.arms]
+    rest = [Job(j.phase, j.seed, tuple(a for a in j.arms if not done(j.phase, j.seed, a.name))) for j in jobs]
+    return [job for job in rest if job.arms]

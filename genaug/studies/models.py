@@ -1,4 +1,4 @@
-"""The classifier of a study: the built-in small CNN, a timm model by name, or what a user's factory makes."""
+"""The classifier of a study: the built-in small CNN, a timm model by name, or one from the user's factory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +14,8 @@ Factory = Callable[[tuple[int, ...], int], nn.Module]
 SMALL_WIDTH = 16  # channels of the small CNN's first block
 
 
-class _Centred(nn.Module):
-    """A model that is given images in [-1, 1] where it is called with [0, 1]."""
+class _Centered(nn.Module):
+    """Passes images in [0, 1] to a model as images in [-1, 1]."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -26,41 +26,40 @@ class _Centred(nn.Module):
 
 
 def make_classifier(what: Any, shape: tuple[int, ...], num_classes: int, seed: int) -> nn.Module:
-    """A freshly initialised classifier, the same weights for the same seed, whatever ran before.
+    """A newly initialized classifier, with the same weights for the same seed whatever ran before.
 
-    ``what`` is "small", "timm:NAME" (without pretrained weights; images reach it in [-1, 1]), or a factory, called as
-    ``factory(shape, num_classes)``, of a module that takes floats (N, C, H, W) in [0, 1] and gives logits.
-    Raises ``InputError`` for an unknown name and where timm isn't installed.
+    ``what`` is "small", "timm:NAME" (without pretrained weights; it gets images in [-1, 1]), or a factory, called as
+    ``factory(shape, num_classes)``, of a module that takes floats (N, C, H, W) in [0, 1] and returns logits.
+    Raises ``InputError`` for an unknown name and if timm isn't installed.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(check_seed(seed), "classifier"))
         if what == "small":
             return small_cnn(shape, num_classes, SMALL_WIDTH)
         if isinstance(what, str) and what.startswith("timm:"):
-            return _Centred(_timm(what.removeprefix("timm:"), shape, num_classes))
+            return _Centered(_timm(what.removeprefix("timm:"), shape, num_classes))
         if callable(what):
-            made = what(shape, num_classes)
-            if isinstance(made, nn.Module):
-                return made
-            raise InputError(f"the classifier's factory made {type(made).__name__}; expected a torch.nn.Module.")
+            model = what(shape, num_classes)
+            if isinstance(model, nn.Module):
+                return model
+            raise InputError(f"the classifier's factory returned {type(model).__name__}; expected a torch.nn.Module.")
     raise InputError(f"classifier must be 'small', 'timm:NAME' or a factory of (shape, num_classes), got {what!r}.")
 
 
 def check_classifier(what: Any, shape: tuple[int, ...], num_classes: int) -> None:
-    """Make one and run it on two images. Raises ``InputError`` where that fails or gives no logits."""
+    """Build a classifier and run it on two images. Raises ``InputError`` unless that returns logits."""
     model = make_classifier(what, shape, num_classes, 0)
     try:
         with torch.inference_mode():
             logits = model.eval()(torch.zeros(2, *shape))
     except Exception as error:
-        size = "x".join(map(str, shape))
         raise InputError(
-            f"the classifier can't take images of {size} ({type(error).__name__}: {error}). Choose another, or a size "
-            "that it takes with image_size=."
+            f"the classifier can't process images of {'x'.join(map(str, shape))} ({type(error).__name__}: {error}). "
+            "Choose another one, or pass a suitable image_size=."
         ) from error
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, num_classes):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(f"the classifier must give logits of shape (2, {num_classes}) for two images, got {got}.")
+        raise InputError(f"the classifier must return logits of shape (2, {num_classes}) for two images, got {got}.")
 
 
 def _timm(name: str, shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -69,9 +68,8 @@ def _timm(name: str, shape: tuple[int, ...], num_classes: int) -> nn.Module:
     except ImportError as error:
         raise InputError(f"classifier 'timm:{name}' needs timm: pip install 'genaug[timm]'") from error
     try:
-        made: nn.Module = timm.create_model(name, pretrained=False, in_chans=shape[0], num_classes=num_classes)
-        return made
+        return timm.create_model(name, pretrained=False, in_chans=shape[0], num_classes=num_classes)
     except Exception as error:
-        near = timm.list_models(f"*{name}*")[:5]
-        hint = f" Did you mean {', '.join(near)}?" if near and name not in near else ""
-        raise InputError(f"timm can't make {name!r} ({type(error).__name__}: {error}).{hint}") from error
+        similar = timm.list_models(f"*{name}*")[:5]
+        hint = f" Did you mean {', '.join(similar)}?" if similar and name not in similar else ""
+        raise InputError(f"timm can't build {name!r} ({type(error).__name__}: {error}).{hint}") from error

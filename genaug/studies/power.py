@@ -1,21 +1,23 @@
-"""What a study could have found: the gain that its seeds would have shown, and how many seeds a gain takes."""
+"""The power of a study: the gain that its seeds would have shown, and the number of seeds that a gain takes."""
 
 import math
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from genaug.studies.compare import Difference, floored
 
 POWER = 0.8
-GAIN = 0.02  # a gain worth having, in accuracy: how many seeds it takes to show it is reported
+GAIN = 0.02  # a relevant gain in accuracy, for which the necessary number of seeds is reported
 _MOST_SEEDS = 2**13
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """``gain``: over the better of the baselines, in accuracy, what the study would have shown with probability 0.8 or
-    more; None if no gain below 1 would have been. ``seeds``: how many seeds would show a gain of ``of`` with that
-    probability; None if no number does, because the training images overlap too much. ``power`` is the probability."""
+    """``gain`` is the smallest gain in accuracy over the better baseline that the study would have shown with a
+    probability of at least ``power``; None if no gain below 1 would have been. ``seeds`` is the number of seeds that
+    would show a gain of ``of`` with that probability; None if no number does, because the training images overlap too
+    much."""
 
     gain: float | None
     seeds: int | None
@@ -42,36 +44,24 @@ def power(gain: float, sd: float, n: int, *, confidence: float = 0.95, correctio
 
 
 def sensitivity(against: Sequence[Difference], *, correction: float = 0.0, resolution: float = 0.0) -> Sensitivity:
-    """What a study with these differences could have found, if a gain must show against every baseline.
+    """The gain that a study with these differences could have shown, if it must show against every baseline.
 
-    ``against`` are the chosen arm's differences from each baseline, over the same two or more seeds; each 95 % interval
-    must lie above 0. The baselines are taken to lie as far apart as measured. That all intervals lie
-    above 0 has at least the probability 1 - Σ (1 - power of each) (Bonferroni), which is what is solved for, so that
-    the figures err on the large side.
+    ``against`` are the chosen arm's differences from each baseline, over the same two or more seeds; each 95% interval
+    must lie above 0. The measured differences between the baselines are taken as given. All intervals lie above 0 with
+    a probability of at least 1 - Σ (1 - power of each) (Bonferroni). The equation is solved for this bound, so the
+    figures err on the large side.
     """
     spreads = [floored(difference.sd or 0.0, resolution) for difference in against]
     better = min(difference.mean for difference in against)
     gaps = [difference.mean - better for difference in against]
-    n = against[0].n
 
     def joint(gain: float, seeds: int) -> float:
-        powers = [power(gain + gap, sd, seeds, correction=correction) for gap, sd in zip(gaps, spreads, strict=True)]
-        return 1 - sum(1 - value for value in powers)
+        pairs = zip(gaps, spreads, strict=True)
+        return 1 - sum(1 - power(gain + gap, sd, seeds, correction=correction) for gap, sd in pairs)
 
     from scipy.optimize import brentq
 
+    n = against[0].n
     detectable = float(brentq(lambda value: joint(value, n) - POWER, 0, 1, xtol=1e-5)) if joint(1, n) > POWER else None
-    return Sensitivity(detectable, _seeds_for(lambda seeds: joint(GAIN, seeds) >= POWER))
-
-
-def _seeds_for(enough: Callable[[int], bool]) -> int | None:
-    """The smallest number of seeds that is enough, by bisection: more seeds are never worse."""
-    low, high = 1, 2
-    while not enough(high):
-        low, high = high, 2 * high
-        if high > _MOST_SEEDS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    seeds = 2 + bisect_left(range(2, _MOST_SEEDS + 1), True, key=lambda number: joint(GAIN, number) >= POWER)
+    return Sensitivity(detectable, seeds if seeds <= _MOST_SEEDS else None)

@@ -1,4 +1,4 @@
-"""What a study found: the verdict for programs, and everything it rests on for people."""
+"""The result of a study: the verdict, for programs, and everything that it is based on, for people."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from genaug.studies.compare import Reduction, error_reduction
 from genaug.studies.decide import Verdict
 
 FORMAT_VERSION = 2
-_AGAIN = "Run the study with --resume, which writes it again."
+_REMEDY = "Run the study with --resume, which writes it again."
 
 
 class _Part(BaseModel):
@@ -37,7 +37,7 @@ class _Difference(_Part):
 
 
 class _Details(_Part):
-    """What must be in a ``report.json``, and is used; the rest is passed on as it is."""
+    """The fields of ``report.json`` that are used; all others are passed on unchanged."""
 
     verdict: Verdict
     ratio: Annotated[FiniteFloat, Field(ge=0, lt=1)]
@@ -60,9 +60,9 @@ _ANY, _DETAILS = TypeAdapter(dict[str, Any]), TypeAdapter(_Details)
 class Report:
     """The result of ``genaug.study``; ``genaug.load_study`` reads it back.
 
-    ``verdict`` is "use", "don't use" or "no evidence". ``ratio`` is what to give ``MixedDataset``: 0 unless the verdict
-    is "use". ``source`` is the source that was chosen and tested, None where none finished; ``classic`` whether to use
-    classic augmentation. ``details`` holds what ``report.json`` does; ``html`` is the page, where there is one.
+    ``verdict`` is "use", "don't use" or "no evidence". ``ratio`` is the ratio for ``MixedDataset``: 0 unless the
+    verdict is "use". ``source`` is the source that was chosen and tested, or None if none finished; ``classic`` is
+    whether to use classic augmentation. ``details`` is the content of ``report.json``; ``html`` is the page, if any.
     """
 
     verdict: Verdict
@@ -75,13 +75,13 @@ class Report:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval (97.5 % if the verdict is "don't use"), in shares, of what the chosen arm gained on the
-        baseline, none or classic, that it gained least on; None if it failed."""
+        """The 95% interval (97.5% if the verdict is "don't use") of the chosen arm's gain, as a share, over the
+        baseline, none or classic, over which it gained least; None if the arm failed."""
         difference = self.details["difference"]
         return None if difference is None else (difference["low"], difference["high"])
 
     def accuracies(self, arm: str, phase: str = "test") -> list[float]:
-        """An arm's accuracies on the test set, or on the ``inner`` splits, seed by seed.
+        """An arm's accuracies on the test set, or on the ``inner`` splits, by seed.
 
         Raises ``KeyError`` for an arm that wasn't run there or failed on a seed.
         """
@@ -95,16 +95,15 @@ class Report:
         return error_reduction(self.accuracies(arm), self.accuracies(baseline), confidence, correction=correction)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``report.json`` and, where there is a page, ``report.html``, replacing those of a study that is there.
+        """Write ``report.json`` and, if there is a page, ``report.html``, replacing those of an earlier study.
 
-        Raises ``OutputExistsError`` for files of these names that genaug didn't write, ``SaveError`` where writing
-        fails.
+        Raises ``OutputExistsError`` for files of these names that genaug didn't write, ``SaveError`` if writing fails.
         """
         with claim(folder, "study", what="the report of a study", replace=True, join=True) as place:
             place.write(self.contents())
 
     def contents(self) -> dict[str, bytes]:
-        """What ``save`` writes, by file name."""
+        """The files that ``save`` writes, by name."""
         contents = {"report.json": (json.dumps(self.details, indent=2, allow_nan=False) + "\n").encode()}
         if self.html is not None:
             contents["report.html"] = self.html.encode()
@@ -115,35 +114,36 @@ class Report:
 
 
 def from_details(details: dict[str, Any], html: str | None = None) -> Report:
-    names = ("verdict", "ratio", "source", "classic", "sentence")
-    return Report(**{name: details[name] for name in names}, details=details, html=html)
+    """A report from the content of ``report.json``."""
+    fields = ("verdict", "ratio", "source", "classic", "sentence")
+    return Report(**{name: details[name] for name in fields}, details=details, html=html)
 
 
 def load_study(where: str | Path) -> Report:
-    """Read a study's report: its folder, or ``report.json`` itself.
+    """Read a study's report from its folder or from ``report.json`` itself.
 
-    ``genaug.load_study(path).ratio`` is what to give ``MixedDataset``. Raises ``FormatError`` for anything that isn't
-    a study's report, is damaged, or is one of a newer genaug; ``ReadError`` if it can't be read.
+    ``genaug.load_study(path).ratio`` is the ratio for ``MixedDataset``. Raises ``FormatError`` for anything that isn't
+    a study's report, for a damaged one, and for one of another format version; ``ReadError`` if it can't be read.
     """
     path = user_path(where)
     with reading_from(path):
         path = path / "report.json" if path.is_dir() else path
         if not path.is_file():
             raise FormatError(
-                f"{path} is missing. Expected what genaug.study wrote; a study that isn't finished has none."
+                f"{path} is missing. Expected the report of genaug.study; a study that isn't finished has none."
             )
-    details = read_json(path, _ANY, _AGAIN)
+    details = read_json(path, _ANY, _REMEDY)
     if details.get("kind") != "study":
-        raise FormatError(f"{path} is not a study's report.")
+        raise FormatError(f"{path} is not a study's report. Pass the folder of a study, or its report.json.")
     version = details.get("format_version")
     if version != FORMAT_VERSION:
         raise FormatError(
             f"{path} has format version {str(version)[:40]}; this genaug reads version {FORMAT_VERSION}. Update genaug "
             "if the report is newer; run the study again if it is older."
         )
-    known = check(details, _DETAILS, str(path), _AGAIN)
-    if (known.ratio > 0) != (known.verdict == "use"):
-        raise FormatError(f"{path} is damaged (ratio and verdict). {_AGAIN}")
+    checked = check(details, _DETAILS, str(path), _REMEDY)
+    if (checked.ratio > 0) != (checked.verdict == "use"):
+        raise FormatError(f"{path} is damaged (ratio and verdict contradict each other). {_REMEDY}")
     return from_details(details)
 
 

@@ -1,21 +1,25 @@
-"""What a study draws generated images from: a backend trained for every seed, or a source that is there already."""
+"""The sources of a study: backends that are trained for every seed, and pretrained sources."""
 
 import hashlib
 import re
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from genaug.artifacts.claims import discard, settle
 from genaug.backends import registry
 from genaug.backends.backend import parse_config
 from genaug.backends.spec import Spec
+from genaug.checks import as_whole
 from genaug.data.classes import match_classes
 from genaug.data.reading import Samples, fingerprint, shared_samples
 from genaug.errors import FormatError, GenaugError, InputError, OutputExistsError, SaveError, TrainingWarning
+from genaug.evaluation.subject import training_record
 from genaug.labelling.source import LabelledSource
 from genaug.nn.diffaugment import check_policy
 from genaug.sources.generator import Generator
@@ -33,10 +37,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a backend is trained for every seed; the arguments of ``genaug.fit``.
+    """How a backend is trained for every seed: the arguments of ``genaug.fit``.
 
-    ``augment`` is what the discriminator's images go through: "affine" is what classic augmentation does by default,
-    so that the two arms are told the same about the data.
+    ``augment`` is applied to the discriminator's images: "affine" is what classic augmentation does by default, so that
+    both have the same knowledge about the data.
     """
 
     backend: str
@@ -49,143 +53,119 @@ class Recipe:
 def resolve(sources: Mapping[str, Any], spec: Spec, present: list[int]) -> dict[str, Recipe | Source]:
     """Sources by name, checked: a backend's name, a ``Recipe`` (or a mapping of its fields), or a source object.
 
-    ``spec`` is the data's and ``present`` their classes. Raises ``InputError`` for bad names and for sources that
-    can't be blended with the data, ``PluginError`` for a backend that isn't there.
+    ``spec`` describes the data and ``present`` lists their classes. Raises ``InputError`` for invalid names and for
+    sources that can't be blended with the data, ``PluginError`` for an unknown backend.
     """
     if not isinstance(sources, Mapping) or not sources:
         raise InputError("sources must map at least one name to a backend's name, a Recipe or a source object.")
-    found: dict[str, Recipe | Source] = {}
-    for name, what in sources.items():
+    checked: dict[str, Recipe | Source] = {}
+    for name, source in sources.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in RESERVED:
             raise InputError(
-                f"a source can't be called {name!r}: use letters, digits, '.', '_' and '-', and none of "
+                f"a source can't be called {name!r}. Use letters, digits, '.', '_' and '-', and none of "
                 f"{', '.join(RESERVED)}, which are arms already."
             )
-        found[name] = (
-            _recipe(name, what, spec) if isinstance(what, str | Mapping | Recipe) else _ready(name, what, spec, present)
-        )
-    return found
-
-
-def _recipe(name: str, what: Any, spec: Spec) -> Recipe:
-    if isinstance(what, str):
-        what = Recipe(what)
-    elif isinstance(what, Mapping):
         try:
-            what = Recipe(**what)
+            if isinstance(source, str | Mapping | Recipe):
+                checked[name] = _recipe(source, spec)
+            else:
+                _check_pretrained(source, spec, present)
+                checked[name] = source
+        except InputError as error:
+            raise InputError(f"source {name!r}: {error}") from error
+    return checked
+
+
+def _recipe(source: str | Mapping[str, Any] | Recipe, spec: Spec) -> Recipe:
+    if isinstance(source, str):
+        source = Recipe(source)
+    elif isinstance(source, Mapping):
+        try:
+            source = Recipe(**source)
         except TypeError as error:
-            raise InputError(
-                f"source {name!r}: {error}. Its fields: backend, steps, batch_size, augment, config."
-            ) from error
-    assert isinstance(what, Recipe)
-    for number in (what.steps, what.batch_size):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise InputError(f"source {name!r}: steps and batch_size must be integers of 1 or more, got {number!r}.")
-    backend = registry.resolve(what.backend)
-    config = parse_config(what.backend, backend.Config, what.config)
+            raise InputError(f"{error}. Expected backend, steps, batch_size, augment and config.") from error
+    as_whole(source.steps, "steps", 1)
+    as_whole(source.batch_size, "batch_size", 1)
+    backend = registry.resolve(source.backend)
+    config = parse_config(source.backend, backend.Config, source.config)
     if not backend.describe(config, spec).takes_labels:
         raise InputError(
-            f"source {name!r}: what {what.backend!r} trains, as configured, has no labels, so a classifier can't learn "
-            "from it. Train a generator beforehand and pass genaug.with_labels(generator, labelled_set)."
+            f"{source.backend!r} with these options takes no labels, so a classifier can't learn from its samples. "
+            "Train a generator first and pass genaug.with_labels(generator, labelled_set)."
         )
-    return Recipe(what.backend, what.steps, what.batch_size, check_policy(what.augment), config.model_dump(mode="json"))
+    return replace(source, augment=check_policy(source.augment), config=config.model_dump(mode="json"))
 
 
-def _ready(name: str, source: Any, spec: Spec, present: list[int]) -> Source:
-    try:
-        made = check_source(source)
-        image_shape(made, "study")
-        match = match_classes(present, spec.class_names, made)
-        check_supply(source, match[present])
-    except InputError as error:
-        raise InputError(f"source {name!r}: {error}") from error
-    if made.shape != spec.shape:
-        shapes = ["x".join(map(str, shape)) for shape in (made.shape, spec.shape)]
+def _check_pretrained(source: Any, spec: Spec, present: list[int]) -> None:
+    source_spec = check_source(source)
+    image_shape(source_spec, "study")
+    check_supply(source, match_classes(present, spec.class_names, source_spec)[present])
+    if source_spec.shape != spec.shape:
+        shapes = ["x".join(map(str, shape)) for shape in (source_spec.shape, spec.shape)]
         raise InputError(
-            f"source {name!r} makes images of {shapes[0]}, the data are {shapes[1]}. Pass image_size= or another one."
+            f"it makes images of {shapes[0]}, the data are {shapes[1]}. Pass image_size= or another source."
         )
-    ready: Source = source
-    return ready
 
 
 def check_saw(sources: Mapping[str, Recipe | Source], test: Samples) -> None:
     """Raises ``InputError`` for a source whose record says that it was trained on the test set itself, and for a pool
-    that holds a test image, to the byte."""
+    that contains a test image, byte for byte."""
     for name, source in sources.items():
-        if not isinstance(source, Recipe) and _record(source).get("data_sha256") == fingerprint(test):
-            raise InputError(f"source {name!r} was trained on the test set, its record says: it can't be judged on it.")
-        held = _pool_within(source)
-        if held is not None:
-            shared = len(shared_samples(held.images, test.x))
-            if shared:
-                raise InputError(
-                    f"{shared:,} of the {len(held):,} images of source {name!r} are test images, to the byte: it can't "
-                    "be judged on them."
-                )
-
-
-def _pool_within(source: Any) -> SamplePool | None:
-    """The pool that a source is, or that it labels."""
-    while isinstance(source, LabelledSource):
-        source = source.inner
-    return source if isinstance(source, SamplePool) else None
+        if training_record(source).get("data_sha256") == fingerprint(test):
+            raise InputError(
+                f"source {name!r} was trained on the test set, according to its record, so it can't be judged on it. "
+                "Pass another test set."
+            )
+        inner: Any = source
+        while isinstance(inner, LabelledSource):
+            inner = inner.inner
+        if isinstance(inner, SamplePool) and (shared := len(shared_samples(inner.images, test.x))):
+            raise InputError(
+                f"{shared:,} of the {len(inner):,} images of source {name!r} are test images, byte for byte, so it "
+                "can't be judged on them. Remove them from the source."
+            )
 
 
 def told(source: Recipe | Source, train: Samples) -> dict[str, Any]:
-    """What the report says of a source, and what makes it the same one when a study is resumed."""
+    """A description of a source, for the report and to recognize the source when a study is resumed."""
     if isinstance(source, Recipe):
         return {"trained": "for every seed, on that seed's training images only", **asdict(source)}
-    record = _record(source)
-    saw = (
-        f"{record['images']:,} images" if isinstance(record.get("images"), int) else "unknown: it has no record of that"
-    )
+    record, supply = dict(training_record(source)), supply_of(source)
+    images = record.get("images")
+    saw = f"{images:,} images" if isinstance(images, int) else "unknown: it has no record of that"
     if record.get("data_sha256") == fingerprint(train):
         saw += ", the whole training set of this study, other seeds' images included"
     if isinstance(record.get("labelled_images"), int):
-        saw += f", and its labels come from {record['labelled_images']:,} labelled images"
+        saw += f", and its labels come from {record['labelled_images']:,} labeled images"
     return {
         "trained": "before the study (declared pretrained); it may have seen more than the seeds' training images",
         "saw": saw,
         "record": record,
-        "type": _kind(source),
+        "type": type(source).__name__ + ("" if supply is None else f" of {sum(supply):,} images"),
         "samples_sha256": _samples_sha256(source),
     }
 
 
-def _kind(source: Source) -> str:
-    supply = supply_of(source)
-    return type(source).__name__ + ("" if supply is None else f" of {sum(supply):,} images")
-
-
-def _record(source: Any) -> dict[str, Any]:
-    record = getattr(source, "training", None)
-    return dict(record) if isinstance(record, Mapping) else {}
-
-
 def _samples_sha256(source: Source) -> str:
-    """A few samples tell one pretrained source from another; of a pool all."""
+    """A hash that identifies a pretrained source: of a few samples, or of all images of a pool."""
     if isinstance(source, SamplePool):
         return hashlib.sha256(source.counts.tobytes() + source.images.numpy().tobytes()).hexdigest()
-    labels = None
-    if source.spec.takes_labels:
-        import torch
-
-        labels = torch.arange(source.spec.num_classes)[:16]
+    labels = torch.arange(source.spec.num_classes)[:16] if source.spec.takes_labels else None
     images = checked_sample(source, 16 if labels is None else len(labels), labels, 0)
     return hashlib.sha256(images.cpu().numpy().tobytes()).hexdigest()
 
 
 def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) -> Generator:
-    """Train a generator and save it as ``folder``, or load it where it is there already; a killed training goes on.
+    """Train a generator and save it as ``folder``, or load it if it exists already; a killed training is resumed.
 
-    A generator that was damaged, or killed while it was saved, is trained again.
+    A generator that is damaged, or whose saving was interrupted, is trained again.
     """
     run = run_folder(folder)
     if folder.is_dir():
         settle(folder)
         with suppress(FormatError):
             generator = load_folder(folder, device=device)
-            discard(run)  # of a process that was killed after it had saved the generator
+            discard(run)  # left by a process that was killed after it had saved the generator
             return generator
     settings: dict[str, Any] = {
         **{key: value for key, value in asdict(recipe).items() if key != "backend"},
@@ -195,7 +175,7 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
         "progress": False,
     }
     with warnings.catch_warnings(), training_alone():
-        warnings.filterwarnings("ignore", "no training image is of class", TrainingWarning)  # the report says so, once
+        warnings.filterwarnings("ignore", "no training sample is of class", TrainingWarning)  # the report says so
         try:
             generator = fit(recipe.backend, images, out=run, resume=run.exists(), **settings)
         except (SaveError, OutputExistsError):

@@ -1,4 +1,4 @@
-"""Which images a seed trains on, which it holds back to choose by, and whether the sets may be used together."""
+"""The images that a seed trains on, those that it holds out to choose an arm, and whether the datasets fit together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from genaug.data.reading import Samples, shared_samples
 from genaug.errors import InputError
 from genaug.randomness import derive_seed
 
-HELD = 0.2  # the share of each class that the inner split holds back
+_HELD_OUT = 0.2  # the share of each class that the inner split holds out
 
 
 class Images(Dataset[Any]):
@@ -35,70 +35,67 @@ class Images(Dataset[Any]):
 
 
 def labelled(data: Samples, what: str) -> Images:
-    """Raises ``InputError`` for a set without labels."""
+    """A dataset that was read. Raises ``InputError`` if it has no labels."""
     if data.labels is None:
-        raise InputError(f"{what} carries no labels: expected (image, label) items.")
+        raise InputError(f"{what} has no labels: expected (image, label) items.")
     return Images(data.x, data.labels, data.spec.class_names)
 
 
 def check_sets(train: Images, test: Images) -> Images:
     """The test set with its labels in the training set's numbering.
 
-    Raises ``InputError`` if the sets don't fit each other: unlike images or classes, a class that only one of them
-    has, a test image that is also a training image, to the byte.
+    Raises ``InputError`` if the datasets don't fit together: images of different shapes, different classes, a class
+    that only one of them has, a test image that is also a training image, byte for byte.
     """
     if train.images.shape[1:] != test.images.shape[1:]:
         shapes = ["x".join(map(str, s.images.shape[1:])) for s in (train, test)]
         raise InputError(f"training images are {shapes[0]}, test images {shapes[1]}. Pass image_size= (--image-size).")
     if train.classes is not None and test.classes is not None:
-        test = Images(
-            test.images, renumbered(test.labels, test.classes, train.classes, "the test set"), list(train.classes)
-        )
-    present = [set(s.labels.unique().tolist()) for s in (train, test)]
-    for what, lacking in (("training", present[1] - present[0]), ("test", present[0] - present[1])):
-        if lacking:
-            called = class_labels(sorted(lacking), train.classes)
-            raise InputError(f"the {what} set has no image of class {called}; both sets need images of every class.")
-    found = shared_samples(test.images, train.images)
-    if found:
+        labels = renumbered(test.labels, test.classes, train.classes, "the test set")
+        test = Images(test.images, labels, train.classes)
+    for what, images, others in (("training", train, test), ("test", test, train)):
+        missing = sorted(set(others.targets) - set(images.targets))
+        if missing:
+            raise InputError(
+                f"the {what} set has no image of class {class_labels(missing, train.classes)}; both sets need images "
+                "of every class."
+            )
+    shared = shared_samples(test.images, train.images)
+    if shared:
         raise InputError(
-            f"{len(found)} of {len(test):,} test images are in the training set too, to the byte (first: test image "
-            f"{found[0][0]} is training image {found[0][1]}), so accuracy on them would tell nothing. Remove them from "
-            "one of the sets."
+            f"{len(shared)} of {len(test):,} test images are in the training set too, byte for byte (first: test image "
+            f"{shared[0][0]} is training image {shared[0][1]}), so accuracy on them would mean nothing. Remove them "
+            "from one of the sets."
         )
     return test
 
 
 def without_images(train: Images, num_classes: int) -> str | None:
-    """What a report says of classes that no image is of; None if there are none."""
-    absent = sorted(set(range(num_classes)) - set(train.targets))
-    if not absent:
+    """A note for the report on classes without images; None if there are none."""
+    missing = sorted(set(range(num_classes)) - set(train.targets))
+    if not missing:
         return None
-    return f"No image is of class {class_labels(absent, train.classes)}, so the study says nothing about it."
+    return f"No image is of class {class_labels(missing, train.classes)}, so the study says nothing about it."
 
 
 @dataclass(frozen=True)
 class Subsets:
-    """The training images of every seed, as int64 indices, and the share of them that two seeds have in common: the
-    expected one, averaged over classes, in [0, 1]. 0 if the seeds share the images out, 1 if all train on the same."""
+    """The training images of every seed, as int64 indices, and the expected share of them that two seeds have in
+    common, averaged over classes, in [0, 1]: 0 if the subsets are disjoint, 1 if all seeds train on the same images."""
 
     rows: dict[int, Tensor]
     overlap: float
 
 
 def draw_subsets(labels: Tensor, per_class: int | None, seeds: Sequence[int]) -> Subsets:
-    """``per_class`` images of each class for every seed, or all images for each if it is None.
+    """``per_class`` images of each class for every seed, or all images if it is None.
 
-    The seeds share out the images of a class that has enough of them, so that no image is in two subsets. Of the
-    others every seed draws its own, without replacement: two seeds then share per_class / N of a class of N images on
-    average. A class without any images is left out. Raises ``InputError`` naming a class that has fewer than two
-    images, or fewer than ``per_class``.
+    The images of a class that has enough of them are divided among the seeds, so that no image is in two subsets. Of
+    other classes, every seed draws its own images, without replacement: two seeds then share per_class / N of a class
+    of N images on average. A class without any images is ignored. Raises ``InputError`` naming a class that has fewer
+    than two images, or fewer than ``per_class``.
     """
     counts = labels.bincount()
-    if per_class is not None and per_class < 2:
-        raise InputError(
-            f"labels_per_class must be 2 or more, got {per_class}: one image of each class is held back to choose by."
-        )
     least = int(torch.where(counts > 0, counts, len(labels) + 1).argmin())
     if int(counts[least]) < (per_class or 2):
         raise InputError(
@@ -106,32 +103,35 @@ def draw_subsets(labels: Tensor, per_class: int | None, seeds: Sequence[int]) ->
         )
     if per_class is None:
         return Subsets({seed: torch.arange(len(labels)) for seed in seeds}, float(len(seeds) > 1))
-    enough = (counts >= per_class * len(seeds)).tolist()
+    disjoint = (counts >= per_class * len(seeds)).tolist()
     rows: dict[int, Tensor] = {}
     for number, seed in enumerate(seeds):
         common, own = (torch.Generator().manual_seed(derive_seed(source, "subsets")) for source in (seeds[0], seed))
         parts = []
-        for label, shared_out in enumerate(enough):
-            members = torch.nonzero(labels == label).flatten()
-            dealt, drawn = (torch.randperm(len(members), generator=draws) for draws in (common, own))
-            start = number * per_class
-            parts.append(members[dealt[start : start + per_class] if shared_out else drawn[:per_class]])
+        for label, is_disjoint in enumerate(disjoint):
+            candidates = torch.nonzero(labels == label).flatten()
+            common_order, own_order = (torch.randperm(len(candidates), generator=draws) for draws in (common, own))
+            order = common_order[number * per_class :] if is_disjoint else own_order
+            parts.append(candidates[order[:per_class]])
         rows[seed] = torch.cat(parts).sort().values
-    shares = [0.0 if shared_out else per_class / n for shared_out, n in zip(enough, counts.tolist(), strict=True) if n]
+    shares = [
+        0.0 if is_disjoint else per_class / n for is_disjoint, n in zip(disjoint, counts.tolist(), strict=True) if n
+    ]
     return Subsets(rows, sum(shares) / len(shares))
 
 
 def inner_split(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices to train on and to choose by, int64: of every class about a fifth, and one image at least, is held back.
+    """Indices to train on and indices to choose an arm by, int64: about a fifth of every class, and at least one image,
+    is held out.
 
     Each class must have two images.
     """
     draws = torch.Generator().manual_seed(derive_seed(seed, "inner split"))
-    kept, held = [], []
+    train, held_out = [], []
     for label in labels.unique().tolist():
-        members = torch.nonzero(labels == label).flatten()
-        members = members[torch.randperm(len(members), generator=draws)]
-        cut = max(1, round(HELD * len(members)))
-        held.append(members[:cut])
-        kept.append(members[cut:])
-    return torch.cat(kept).sort().values, torch.cat(held).sort().values
+        rows = torch.nonzero(labels == label).flatten()
+        rows = rows[torch.randperm(len(rows), generator=draws)]
+        cut = max(1, round(_HELD_OUT * len(rows)))
+        held_out.append(rows[:cut])
+        train.append(rows[cut:])
+    return torch.cat(train).sort().values, torch.cat(held_out).sort().values

@@ -1,4 +1,4 @@
-"""A study's report for people: every number comes from the dictionary, which is also ``report.json``."""
+"""A study's report as a page: every number comes from the content of ``report.json``."""
 
 import re
 from collections.abc import Mapping
@@ -11,21 +11,18 @@ from genaug.progress import duration
 from genaug.reports.page import code, facts, figure, page, paragraph, percent, picture, points, section, table
 from genaug.reports.plots import Curve, dot_plot, line_plot, percent_row
 from genaug.reports.sheet import Block, draw_sheet, sheet_labels
-from genaug.sources.loading import load_folder
 from genaug.studies.arms import NOISE, Arm
 from genaug.studies.blending import generate
 from genaug.studies.compare import summarize
 from genaug.studies.decide import BASELINES
-from genaug.studies.jobs import Job, Work, one_thread, seed_images
-from genaug.studies.sources import Recipe
-from genaug.studies.splits import Images
+from genaug.studies.jobs import Job, Work, one_thread, seed_images, source_of
 
 _COLUMNS = 6
-_COLOURS = 5
+_COLORS = 5
 
 
 def study_html(details: Mapping[str, Any], work: Work, chosen: Arm | None) -> str:
-    """The complete page. ``work`` gives the pictures."""
+    """The complete page; the pictures are drawn from ``work``."""
     parts = [
         *(paragraph(text) for text in details["reservations"]),
         paragraph(_minus(details["sentence"]), "verdict"),
@@ -43,24 +40,24 @@ def study_html(details: Mapping[str, Any], work: Work, chosen: Arm | None) -> st
 
 
 def _minus(text: str) -> str:
-    """Minus signs in place of the hyphens before digits."""
+    """The text with minus signs instead of hyphens before digits."""
     return re.sub(r"(?<=[ (])-(?=\d)", "−", text)
 
 
 def _intro(details: Mapping[str, Any]) -> str:
     settings, statistics, origin = details["settings"], details["statistics"], details["origin"]
-    of = f" of {origin['train']}" if origin else ""
+    data = f" of {origin['train']}" if origin else ""
     return (
-        f"One classifier was trained in several ways, for each of {len(settings['seeds'])} seeds from the same first "
-        f"weights, on the same {statistics['n_train']:,} images{of} ({settings['train']['shape']}) and for "
-        f"{settings['updates']:,} updates, and tested on {statistics['n_test']:,} others. What to test was chosen "
+        f"For each of {len(settings['seeds'])} seeds, a classifier was trained in several ways, from the same initial "
+        f"weights, on the same {statistics['n_train']:,} images{data} ({settings['train']['shape']}) and for "
+        f"{settings['updates']:,} updates, and tested on {statistics['n_test']:,} others. The way to test was chosen "
         "before, on a fifth of each seed's training images."
     )
 
 
 def _differences(details: Mapping[str, Any]) -> str:
-    shown = [c for c in details["comparisons"] if c["role"] != "explored"]
-    if not shown:
+    comparisons = [c for c in details["comparisons"] if c["role"] != "explored"]
+    if not comparisons:
         return paragraph("Too few arms finished on the test set for a comparison.")
     rows = [
         percent_row(
@@ -71,30 +68,31 @@ def _differences(details: Mapping[str, Any]) -> str:
             f"{points(c['mean'])} ({points(c['low'])} to {points(c['high'])})",
             c["role"] == "decides",
         )
-        for c in shown
+        for c in comparisons
     ]
     alt = "Differences in accuracy: " + "; ".join(f"{row.label} {row.told}" for row in rows)
-    levels = " or ".join(dict.fromkeys(f"{100 * c['confidence']:.4g} %" for c in shown))
+    levels = " or ".join(dict.fromkeys(f"{100 * c['confidence']:.4g}%" for c in comparisons))
     caption = (
         f"Difference in accuracy: a dot for each seed, the mean as a line, and its {levels} interval as a band. The "
-        "verdict rests on the rows in colour: the arm that was chosen on the inner splits, against none and against "
-        "classic. Both 95 % intervals must lie above 0 for “use”, either 97.5 % interval below 0 for “don't use”."
+        "verdict is based on the rows in color: the arm that was chosen on the inner splits, against none and against "
+        "classic. For “use”, both 95% intervals must lie above 0; for “don't use”, either 97.5% interval below 0."
     )
     return figure(dot_plot(rows, axis="difference, percentage points", alt=alt, zero=True), caption)
 
 
 def study_rows(details: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """The test set's table, head and rows, for the page and the terminal."""
-    against = {(c["name"], c["baseline"]): c for c in details["comparisons"]}
+    """The head and the rows of the test set's table, for the page and the terminal."""
+    intervals = {
+        (c["name"], c["baseline"]): f"{points(c['mean'])}\n{points(c['low'])} to {points(c['high'])}"
+        for c in details["comparisons"]
+    }
     explored = {c["name"] for c in details["comparisons"] if c["role"] == "explored"}
     baselines = [arm.name for arm in BASELINES]
     rows = []
     for name, values in details["accuracies"]["test"].items():
         summary = summarize(list(values.values()))
         cells = [percent(summary.mean), "–" if summary.sd is None else f"{100 * summary.sd:.1f}"]
-        for baseline in baselines:
-            c = against.get((name, baseline))
-            cells.append("–" if c is None else f"{points(c['mean'])}\n{points(c['low'])} to {points(c['high'])}")
+        cells += [intervals.get((name, baseline), "–") for baseline in baselines]
         rows.append([name + ("\nexplored" if name in explored else ""), *cells])
     return ["trained with", "accuracy", "sd", *(f"against {name}" for name in baselines)], rows
 
@@ -114,107 +112,95 @@ def _ratios(details: Mapping[str, Any]) -> str:
             groups.setdefault((arm["source"], arm["classic"]), []).append((arm["ratio"], means[arm["name"]]))
     sources = list(details["settings"]["sources"])
     curves = []
-    for (source, classic), at in groups.items():
-        label = " + ".join((["classic"] if classic else []) + ([source] if source else [])) or "none"
-        kind = ("level" if classic else "level plain") if source is None else "control"
-        if source in sources:
-            kind = f"s{sources.index(source) % _COLOURS}" + ("" if classic else " plain")
-        curves.append(Curve(f"{label}, {at[0][1]:.1f} %" if len(at) == 1 else label, at, kind, source is None))
-    alt = "Mean accuracy on the inner splits: " + "; ".join(f"{name} {value:.1f} %" for name, value in means.items())
+    for (source, classic), curve in groups.items():
+        label = " + ".join(["classic"] * classic + ([source] if source else [])) or "none"
+        kind = "control"
+        if source is None or source in sources:
+            color = "level" if source is None else f"s{sources.index(source) % _COLORS}"
+            kind = color if classic else f"{color} plain"
+        curves.append(Curve(f"{label}, {curve[0][1]:.1f}%" if len(curve) == 1 else label, curve, kind, source is None))
+    alt = "Mean accuracy on the inner splits: " + "; ".join(f"{name} {value:.1f}%" for name, value in means.items())
     caption = (
-        "Mean accuracy over all seeds on the images that the inner splits held back. The choice was made by this; "
-        "the test set was not looked at for it."
+        "Mean accuracy over all seeds on the images that the inner splits held out. The arm was chosen by it, without "
+        "using the test set."
     )
     return figure(line_plot(curves, x_axis="generated share", y_axis="accuracy, %", alt=alt), caption)
 
 
 def _examination(details: Mapping[str, Any]) -> list[str]:
-    """What the samples are like, in figures."""
-    found = details["examination"]
-    if "recognised" not in found:
+    """The examination of the samples in figures."""
+    examination = details["examination"]
+    if "recognised" not in examination:
         return []
-    distance = found["distance_ratio"]
+    distance = examination["distance_ratio"]
     return [
         facts(
             [
-                ("samples recognised as the requested class", f"{found['recognised']:.0%}"),
-                ("real test images recognised by the same classifier", f"{found['recognised_real']:.0%}"),
-                ("distance between samples of a class, over real", "–" if distance is None else f"{distance:.0%}"),
-                ("samples identical to another one", f"{found['repeated']:.1%}"),
+                ("samples recognized as the requested class", f"{examination['recognised']:.0%}"),
+                ("real test images recognized by the same classifier", f"{examination['recognised_real']:.0%}"),
+                ("distance within a class, relative to real images", "–" if distance is None else f"{distance:.0%}"),
+                ("samples identical to another one", f"{examination['repeated']:.1%}"),
             ]
         ),
         paragraph(
-            f"{found['samples']:,} samples for {found['seeds']} seeds. The classifier is the study's, trained on all "
-            "training images; what it recognises is averaged over classes.",
+            f"{examination['samples']:,} samples for {examination['seeds']} seeds. The classifier is the study's, "
+            "trained on all training images; the recognized shares are averaged over classes.",
             "note",
         ),
     ]
 
 
 def _pictures(details: Mapping[str, Any], work: Work, chosen: Arm) -> list[str]:
-    """Sheets of the first seed: real beside generated, and generated beside its nearest real image."""
+    """Sample grids of the first seed: real and generated images, and generated images and their nearest real ones."""
     seed = details["settings"]["seeds"][0]
     real, _ = seed_images(work, Job("test", seed, ()))
-    source = work.sources[str(chosen.source)]
+    firsts = [int(torch.nonzero(real.labels == label)[0]) for label in real.labels.unique().tolist()]
+    balanced = real.part(torch.tensor(firsts))  # one image per class, so that classes get the same number of samples
     with one_thread():
-        if isinstance(source, Recipe):
-            folder = work.folder.generator(str(chosen.source), "test", seed)
-            if not folder.is_dir():
-                return [paragraph("The first seed's generator is not there, so there is nothing to show.")]
-            source = load_folder(folder, device=work.device)
         try:
-            wanted = generate(source, _one_of_each(real), len(sheet_labels(work.spec.num_classes, _COLUMNS)), 0)
+            source = source_of(work, str(chosen.source), seed)
+            samples = generate(source, balanced, len(sheet_labels(work.spec.num_classes, _COLUMNS)), 0)
         except Exception as error:
-            return [paragraph(f"No sheet could be drawn ({type(error).__name__}: {error}).")]
-    close = real.images[nearest(wanted.images.flatten(1), real.images.flatten(1))[1]]
-    sheet = draw_sheet(
+            return [paragraph(f"No sample grid could be drawn ({type(error).__name__}: {error}).")]
+    neighbors = real.images[nearest(samples.images.flatten(1), real.images.flatten(1))[1]]
+    blocks = (
         Block(real.images, real.labels, "real"),
-        Block(wanted.images, wanted.labels, "generated"),
-        classes=real.classes,
-        columns=_COLUMNS,
+        Block(samples.images, samples.labels, "generated"),
+        Block(neighbors, samples.labels, "nearest"),
     )
-    beside = draw_sheet(
-        Block(wanted.images, wanted.labels, "generated"),
-        Block(close, wanted.labels, "nearest"),
-        classes=real.classes,
-        columns=_COLUMNS,
-    )
-    alike = "Rows of real images beside rows of generated ones, a row for each class"
-    copied = "Rows of generated images beside rows of the training images nearest to them"
+    grids = [draw_sheet(*pair, classes=real.classes, columns=_COLUMNS) for pair in (blocks[:2], blocks[1:])]
     return [
         figure(
-            picture(sheet, alike),
-            f"Seed {seed}: its first training images of each class, and as many of {chosen.source}.",
+            picture(grids[0], "Rows of real images beside rows of generated ones, one row per class"),
+            f"Seed {seed}: its first training images of each class, and the same number from {chosen.source}.",
         ),
         figure(
-            picture(beside, copied),
+            picture(grids[1], "Rows of generated images beside rows of the training images nearest to them"),
             "The same generated images, and in the same places the training images nearest to them (Euclidean distance "
             "of pixels). If both sides show the same images, the generator copies.",
         ),
     ]
 
 
-def _one_of_each(real: Images) -> Images:
-    """An image of every class, so that what is generated like it has as many of each."""
-    firsts = [int(torch.nonzero(real.labels == label)[0]) for label in real.labels.unique().tolist()]
-    return real.part(torch.tensor(firsts))
-
-
 def _failures(details: Mapping[str, Any]) -> list[str]:
-    rows = [[f["arm"], f["phase"], str(f["seed"]), f["error"][:200]] for f in details["failures"]]
     return [
         paragraph(
-            "These were left out; an arm that failed on any seed can't be chosen. Resuming tries those of the test set "
-            "again; the choice stands."
+            "These results are missing; an arm that failed on any seed can't be chosen. Resuming the study tries those "
+            "on the test set again, but doesn't change the choice."
         ),
-        table(["arm", "split", "seed", "error"], rows),
+        table(
+            ["arm", "split", "seed", "error"],
+            [[f["arm"], f["phase"], str(f["seed"]), f["error"][:200]] for f in details["failures"]],
+        ),
     ]
 
 
 def _use(details: Mapping[str, Any]) -> list[str]:
-    augmentation = "with" if details["classic"] else "without"
     return [
-        paragraph(f"The study's advice here: ratio {details['ratio']:g}, {augmentation} classic augmentation."),
+        paragraph(
+            f"The study's advice: ratio {details['ratio']:g}, {'with' if details['classic'] else 'without'} classic "
+            "augmentation."
+        ),
         code(
             "import genaug\n\n"
             'report = genaug.load_study("PATH")  # this page\'s folder\n'
@@ -228,7 +214,7 @@ def _method(details: Mapping[str, Any]) -> list[str]:
     per_class = settings["labels_per_class"]
     pairs = [
         ("image size", settings["train"]["shape"]),
-        ("training images of a seed", f"{statistics['n_train']:,}" + (f", {per_class} per class" if per_class else "")),
+        ("training images per seed", f"{statistics['n_train']:,}" + (f", {per_class} per class" if per_class else "")),
         ("test images", f"{statistics['n_test']:,}"),
         ("seeds", ", ".join(map(str, settings["seeds"]))),
         ("classifier", settings["classifier"]),
@@ -237,37 +223,35 @@ def _method(details: Mapping[str, Any]) -> list[str]:
         ("batch size", str(settings["batch_size"])),
         ("learning rate", f"{settings['lr']:g}"),
         ("ratios tried", ", ".join(f"{ratio:g}" for ratio in settings["ratios"])),
-        ("generated images of a seed, at most", f"{statistics['n_generated']:,}"),
+        ("generated images per seed, at most", f"{statistics['n_generated']:,}"),
         ("time, all arms", duration(details["seconds"])),
         *details["versions"].items(),
     ]
+    repeat = []
     if origin := details["origin"]:
         pairs = [("training set", origin["train"]), ("test set", origin["test"]), *pairs]
-    told = [
-        f"{name}: trained {source['trained']}. " + (f"It saw {source['saw']}." if "saw" in source else _recipe(source))
-        for name, source in settings["sources"].items()
-    ]
+        options = ", ".join(f"{name}={value}" for name, value in origin["options"].items())
+        repeat = [
+            paragraph(f"Options that differ from their defaults: {options}. To repeat the study:"),
+            code(origin["command"]),
+        ]
     method = statistics["method"]
-    inference = (
+    notes = [
+        *(
+            f"{name}: trained {source['trained']}. "
+            + (f"It saw {source['saw']}." if "saw" in source else _recipe(source))
+            for name, source in settings["sources"].items()
+        ),
         f"{method[0].upper()}{method[1:]}. The arm was chosen without the test set, so the intervals that decide need "
         "no correction for the number of arms; the explored ones are corrected (Bonferroni). The control "
-        f"({NOISE}) has copies of real images with Gaussian noise of standard deviation 0.1 in place of generated ones."
-    )
+        f"({NOISE}) has copies of real images with Gaussian noise of standard deviation 0.1 instead of generated ones.",
+        "The same numbers for scripts, with all p-values: report.json, beside this page.",
+    ]
     return [
         facts(pairs),
-        *(paragraph(text, "note") for text in told),
-        paragraph(inference, "note"),
-        paragraph("The same numbers for scripts, with all p-values: report.json, beside this page.", "note"),
-        *_repeat(details),
+        *(paragraph(text, "note") for text in notes),
+        *repeat,
     ]
-
-
-def _repeat(details: Mapping[str, Any]) -> list[str]:
-    origin = details["origin"]
-    if not origin:
-        return []
-    options = ", ".join(f"{name}={value}" for name, value in origin["options"].items())
-    return [paragraph(f"Options that differ from their defaults: {options}. To repeat it:"), code(origin["command"])]
 
 
 def _recipe(source: Mapping[str, Any]) -> str:

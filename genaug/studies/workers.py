@@ -1,4 +1,4 @@
-"""Running jobs, here or in several processes, with progress."""
+"""Running jobs, in this process or in several, with progress."""
 
 import multiprocessing
 import os
@@ -20,48 +20,48 @@ _work: Work | None = None  # of a worker process
 
 
 def run_jobs(work: Work, jobs: Sequence[Job], workers: int, bar: Progress) -> None:
-    """Run jobs in this process, or in ``workers`` spawned ones of one torch thread each; cells go to the folder.
+    """Run jobs in this process, or in ``workers`` spawned ones with one torch thread each; cells go to the folder.
 
-    Raises ``InputError`` where the work can't be sent to other processes, or one of them dies.
+    Raises ``InputError`` if the work can't be sent to other processes, or if one of them dies.
     """
+
+    def append(cell: dict[str, Any]) -> None:
+        work.folder.append(cell)
+        _advance(bar, cell)
+
     if workers == 1 or len(jobs) <= 1:
         for job in jobs:
-
-            def append(cell: dict[str, Any]) -> None:
-                work.folder.append(cell)
-                _advance(bar, cell)
-
             run_job(work, job, append)
         return
     check_picklable(work)
-    seen = len(work.folder.read())
+    count = len(work.folder.read())
     threads = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"  # read when a worker imports torch
     try:
         spawn = multiprocessing.get_context("spawn")
-        here, there = spawn.Pipe(duplex=False)
+        receiver, sender = spawn.Pipe(duplex=False)
         with (
-            there,  # workers end when it is closed, also by a kill of this process
-            ProcessPoolExecutor(min(workers, len(jobs)), spawn, initializer=_enter, initargs=(work, here)) as pool,
+            sender,  # workers end when it is closed, also if this process is killed
+            ProcessPoolExecutor(min(workers, len(jobs)), spawn, initializer=_enter, initargs=(work, receiver)) as pool,
         ):
             pending = {pool.submit(_run, job) for job in jobs}
             try:
                 while pending:
                     finished, pending = wait(pending, _POLL_SECONDS, FIRST_EXCEPTION)
                     cells = work.folder.read()
-                    for cell in cells[seen:]:
+                    for cell in cells[count:]:
                         _advance(bar, cell)
-                    seen = len(cells)
+                    count = len(cells)
                     for future in finished:
                         future.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                there.close()
+                sender.close()
                 raise
     except BrokenProcessPool as error:
         raise InputError(
-            "a worker process died: out of memory, or its own message above says why. What is finished is kept: go on "
-            "with resume=True (--resume), with fewer workers if it was the memory."
+            "a worker process died, perhaps because memory ran out; its own message above may say why. Finished cells "
+            "are kept: continue with resume=True (--resume), and with fewer workers if memory ran out."
         ) from error
     finally:
         if threads is None:
@@ -71,10 +71,10 @@ def run_jobs(work: Work, jobs: Sequence[Job], workers: int, bar: Progress) -> No
 
 
 def check_picklable(work: Work) -> None:
-    """Raises ``InputError`` naming what can't be sent to another process."""
-    for name, what in {"classic": work.classic, "classifier": work.classifier, **work.sources}.items():
+    """Raises ``InputError`` naming the part of the work that can't be sent to another process."""
+    for name, part in {"classic": work.classic, "classifier": work.classifier, **work.sources}.items():
         try:
-            pickle.dumps(what)
+            pickle.dumps(part)
         except Exception as error:
             raise InputError(
                 f"{name!r} can't be sent to worker processes ({type(error).__name__}: {error}). Define it at the top "
@@ -94,7 +94,7 @@ def _enter(work: Work, parent: Connection) -> None:
 
 
 def _end_with(parent: Connection) -> None:
-    """End this worker, whatever it is doing, once the process that started it has ended or given up."""
+    """End this worker, whatever it is doing, when the process that started it has ended or given up."""
     with suppress(EOFError, OSError):
         parent.recv_bytes()
     os._exit(1)

@@ -86,11 +86,11 @@ def test_a_source_is_loaded_by_its_scheme_and_blended():
 
 
 def test_what_a_scheme_cannot_do_is_one_sentence():
-    with pytest.raises(InputError, match=r"noise:… doesn't take these options: .*'size'"):
+    with pytest.raises(InputError, match=r"noise:… doesn't accept these options: .*'size'"):
         genaug.load("noise:8", size=3)
     with pytest.raises(PluginError, match=r"source 'broken' of genaug-odds 1.0 .*no attribute 'absent'"):
         genaug.load("broken:x")
-    with pytest.raises(InputError, match="source must have spec and sample"):
+    with pytest.raises(InputError, match="must be an object with spec and sample"):
         genaug.load("strange:x")
     with pytest.raises(FormatError, match=r"nonesuch:x is not a directory.*Hub id.*noise:…"):
         genaug.load("nonesuch:x")

@@ -58,7 +58,7 @@ def test_everything_is_written(demo):
     assert json.loads((out / "report.json").read_text()) == json.loads(json.dumps(report))
 
 
-def test_the_report_tells_arms_seeds_differences_and_settings(demo):
+def test_the_report_contains_arms_seeds_differences_and_settings(demo):
     _, report = demo
     assert report["seeds"] == [7, 8]
     assert set(report["arms"]) == set(ARMS)
@@ -66,20 +66,20 @@ def test_the_report_tells_arms_seeds_differences_and_settings(demo):
         assert len(arm["accuracies"]) == 2
         assert all(0 <= a <= 1 for a in arm["accuracies"])
         assert arm["mean"] == pytest.approx(sum(arm["accuracies"]) / 2)
-    found = report["differences"]["classic + generated - classic"]
+    difference = report["differences"]["classic + generated - classic"]
     pairs = zip(
         report["arms"]["classic + generated"]["accuracies"], report["arms"]["classic"]["accuracies"], strict=True
     )
-    assert found["per_seed"] == pytest.approx([a - b for a, b in pairs])
-    assert found["low"] <= found["mean"] <= found["high"]
-    assert report["generated_beside_classic"] == found["verdict"]
+    assert difference["per_seed"] == pytest.approx([a - b for a, b in pairs])
+    assert difference["low"] <= difference["mean"] <= difference["high"]
+    assert report["generated_beside_classic"] == difference["verdict"]
     assert report["settings"]["updates"] == 3
     assert report["settings"]["test_images"] == 500
     assert report["seconds"]["total"] > 0
     assert report["versions"]["torch"]
 
 
-def test_the_page_needs_nothing_from_outside(demo):
+def test_the_page_is_self_contained(demo):
     text = (demo[0] / "report.html").read_text()
     page = Page(text)
     assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
@@ -92,7 +92,7 @@ def test_the_page_needs_nothing_from_outside(demo):
     assert all(value for name, value in page.attributes if name in ("alt", "aria-label"))
 
 
-def test_the_pages_numbers_are_the_reports(demo):
+def test_the_page_shows_the_numbers_of_the_report(demo):
     out, _ = demo
     report = json.loads((out / "report.json").read_text())
     page = Page((out / "report.html").read_text())
@@ -104,8 +104,8 @@ def test_the_pages_numbers_are_the_reports(demo):
         assert sd == f"{100 * arm['sd']:.1f}"
         if name != "none":
             numbers = [float(n.replace("−", "-")) for n in re.findall(r"[+−]\d+\.\d", against_none)]
-            found = report["differences"][f"{name} - none"]
-            assert numbers == [round(100 * found[key], 1) for key in ("mean", "low", "high")]
+            difference = report["differences"][f"{name} - none"]
+            assert numbers == [round(100 * difference[key], 1) for key in ("mean", "low", "high")]
     assert report["verdict"] in page.texts
     assert page.tags.count("circle") == 2 * (len(ARMS) + len(report["differences"]))
 
@@ -122,7 +122,7 @@ def test_the_generator_loads_and_the_same_seed_gives_the_same_report(demo, tmp_p
     assert again["arms"] == demo[1]["arms"]
 
 
-def test_what_is_in_the_way_is_left_alone(demo, tmp_path):
+def test_existing_files_are_left_alone(demo, tmp_path):
     with pytest.raises(OutputExistsError, match="--overwrite"):
         run_demo(demo[0], settings=TINY)
     (tmp_path / "thesis.tex").write_text("")
@@ -134,17 +134,17 @@ def test_what_is_in_the_way_is_left_alone(demo, tmp_path):
     assert (tmp_path / "thesis.tex").exists()
 
 
-def test_a_demo_interrupted_while_writing_leaves_nothing_in_the_way(demo, tmp_path, monkeypatch):
+def test_a_demo_interrupted_while_writing_leaves_nothing_behind(demo, tmp_path, monkeypatch):
     _, report = demo
     sheet, generator = Image.new("L", (2, 2)), genaug.load(demo[0] / "generator")
     out = tmp_path / "out"
     monkeypatch.setattr(demo_module, "_run", lambda *_: (report, generator, sheet))
-    for made in ("new", "over the old"):
+    for state in ("new", "overwritten"):
         with monkeypatch.context() as broken:
             broken.setattr(demo_module, "demo_html", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 run_demo(out, overwrite=True)
-        assert [p.name for p in tmp_path.iterdir()] == ([] if made == "new" else ["out"])
+        assert [p.name for p in tmp_path.iterdir()] == ([] if state == "new" else ["out"])
         run_demo(out, overwrite=True)
         assert genaug.load(out / "generator").spec == generator.spec
 
@@ -153,7 +153,7 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
-def test_settings_that_cant_be_run_are_refused(tmp_path):
+def test_invalid_settings_are_rejected(tmp_path):
     for name, value in {"ratio": 1.0, "updates": 0, "seeds": 0, "seed": -1}.items():
         with pytest.raises(InputError, match=name):
             run_demo(tmp_path, settings=DemoSettings(**{**vars(TINY), name: value}))
@@ -164,7 +164,7 @@ def comparisons(*verdicts):
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("verdicts", "conclusion"),
     [
         (
             # classic, generated and both against none; generated and both against classic
@@ -200,32 +200,34 @@ def comparisons(*verdicts):
         ),
     ],
 )
-def test_the_verdict_says_plainly_what_to_do(found, told):
-    assert verdict(comparisons(*found)) == told
+def test_the_verdict_says_what_to_do(verdicts, conclusion):
+    assert verdict(comparisons(*verdicts)) == conclusion
 
 
-def test_the_verdict_says_nothing_that_was_not_measured():
-    for found in itertools.product(["helps", "hurts", "no evidence"], repeat=len(COMPARISONS)):
-        classic, alone, both, over_classic, beside = found
-        told = verdict(comparisons(*found))
+def test_the_verdict_only_says_what_was_measured():
+    for verdicts in itertools.product(["helps", "hurts", "no evidence"], repeat=len(COMPARISONS)):
+        classic, alone, both, over_classic, beside = verdicts
+        conclusion = verdict(comparisons(*verdicts))
         on_top = both == beside == "helps"
         in_its_place = alone == over_classic == "helps" and not on_top
-        assert ("helped here" in told) == (on_top or in_its_place), "only what beats both none and classic"
-        assert ("on top of" in told) == on_top
-        assert ("in its place" in told) == in_its_place
-        assert ("helped the bare classifier" in told) == (alone == "helps" and not on_top and not in_its_place)
-        assert ("Leave them out" in told) == (alone != "helps" and not on_top)
+        assert ("helped here" in conclusion) == (on_top or in_its_place), (
+            "only if it is better than both none and classic"
+        )
+        assert ("on top of" in conclusion) == on_top
+        assert ("in its place" in conclusion) == in_its_place
+        assert ("helped the bare classifier" in conclusion) == (alone == "helps" and not on_top and not in_its_place)
+        assert ("Leave them out" in conclusion) == (alone != "helps" and not on_top)
         if not on_top:
-            assert ("No evidence that" in told) == (alone == "no evidence")
-            assert ("hurt here" in told) == (alone == "hurts")
-            assert ("made it worse" in told) == (beside == "hurts")
-            assert ("together did better than classic" in told) == (beside == "helps")
-            assert ("worse than neither" in told) == (beside == "helps" and both == "hurts")
-        assert "classic augmentation did better" not in told or over_classic == "hurts"
-        assert "use classic augmentation" not in told or (classic == "helps" and beside != "helps")
+            assert ("No evidence that" in conclusion) == (alone == "no evidence")
+            assert ("hurt here" in conclusion) == (alone == "hurts")
+            assert ("made it worse" in conclusion) == (beside == "hurts")
+            assert ("together did better than classic" in conclusion) == (beside == "helps")
+            assert ("worse than neither" in conclusion) == (beside == "helps" and both == "hurts")
+        assert "classic augmentation did better" not in conclusion or over_classic == "hurts"
+        assert "use classic augmentation" not in conclusion or (classic == "helps" and beside != "helps")
 
 
-def test_classic_augmentation_moves_each_image_in_its_own_way():
+def test_classic_augmentation_moves_each_image_differently():
     import torch
 
     images = torch.zeros(4, 1, 8, 8)

@@ -8,9 +8,9 @@ from genaug.evaluation.arrays import check_features, half_sample_intervals
 GOOD = np.zeros((10, 3))
 
 
-def test_arrays_and_tensors_are_kept_as_they_are():
-    given = {"a": np.zeros((4, 3), np.uint8), "b": torch.zeros(5, 3), "c": torch.zeros(6, 3, dtype=torch.float16)}
-    a, b, c = check_features(given, 4, "FID")
+def test_bytes_and_single_precision_keep_their_dtype_and_half_precision_becomes_double():
+    sides = {"a": np.zeros((4, 3), np.uint8), "b": torch.zeros(5, 3), "c": torch.zeros(6, 3, dtype=torch.float16)}
+    a, b, c = check_features(sides, 4, "FID")
     assert (a.dtype, b.dtype, c.dtype) == (torch.uint8, torch.float32, torch.float64)
 
 
@@ -18,7 +18,7 @@ def test_arrays_and_tensors_are_kept_as_they_are():
     ("other", "message"),
     [
         (np.zeros((9, 3)), "FID needs at least 10 samples on each side, got 9 generated"),
-        (np.zeros((10, 4)), r"one width, got 3 \(real\), 4 \(generated\)"),
+        (np.zeros((10, 4)), r"the same width, got 3 \(real\), 4 \(generated\)"),
         (np.zeros((10, 3, 1)), r"generated features must have shape \(N, d\), got \(10, 3, 1\)"),
         (np.zeros((10, 0)), "shape"),
         (np.zeros((10, 3), complex), "real numbers"),
@@ -28,7 +28,7 @@ def test_arrays_and_tensors_are_kept_as_they_are():
         ([[1, 2], [3]], "array or a tensor"),
     ],
 )
-def test_what_is_no_feature_array_is_refused(other, message):
+def test_anything_but_feature_arrays_of_one_width_is_rejected(other, message):
     with pytest.raises(InputError, match=message):
         check_features({"real": GOOD, "generated": other}, 10, "FID")
 
@@ -39,12 +39,12 @@ def test_half_samples_give_the_standard_error_of_a_mean():
     def mean(rows, _):
         return {"mean": float(values[rows].mean())}
 
-    whole = mean(torch.arange(400), None)
-    found = half_sample_intervals(mean, whole, (400, 2), replicates=2000, seed=0)["mean"]
-    assert (found.low + found.high) / 2 == pytest.approx(whole["mean"])
-    assert (found.high - found.low) / 2 / 1.96 == pytest.approx(float(values.std()) / 20, rel=0.05)
+    statistic = mean(torch.arange(400), None)
+    interval = half_sample_intervals(mean, statistic, (400, 2), replicates=2000, seed=0)["mean"]
+    assert (interval.low + interval.high) / 2 == pytest.approx(statistic["mean"])
+    assert (interval.high - interval.low) / 2 / 1.96 == pytest.approx(float(values.std()) / 20, rel=0.05)
 
 
-def test_no_replicates_no_interval():
-    found = half_sample_intervals(lambda a, b: {"x": 1.0}, {"x": 1.0}, (4, 4), replicates=0, seed=0)
-    assert np.isnan(found["x"]).all()
+def test_without_replicates_there_is_no_interval():
+    intervals = half_sample_intervals(lambda a, b: {"x": 1.0}, {"x": 1.0}, (4, 4), replicates=0, seed=0)
+    assert np.isnan(intervals["x"]).all()

@@ -1,4 +1,4 @@
-"""``genaug.evaluate`` on sources of which it is known what they do."""
+"""``genaug.evaluate`` on sources with known behavior."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ DIGITS = tuple(map(str, range(10)))
 
 
 class Drawer:
-    """A source that draws from images it holds: of the label asked for, or of all."""
+    """A source that draws from a set of images: those of the requested label, or all."""
 
     def __init__(self, images, labels, classes=DIGITS):
         self.images, self.labels = images, labels
@@ -38,25 +38,25 @@ class Drawer:
         if labels is None:
             return self.images[torch.randint(len(self.images), (n,), generator=draws)], None
         rows = [torch.nonzero(self.labels == label).flatten() for label in range(self.spec.num_classes)]
-        chosen = [int(rows[k][torch.randint(len(rows[k]), (1,), generator=draws)]) for k in labels.tolist()]
-        return self.images[chosen], labels
+        indices = [int(rows[k][torch.randint(len(rows[k]), (1,), generator=draws)]) for k in labels.tolist()]
+        return self.images[indices], labels
 
 
 @pytest.fixture(scope="module")
 def digits():
-    """Training, held-out and fresh digits: (images, labels) of each."""
+    """Training, held-out and new digits: (images, labels) of each."""
     train = load_data("digits")
     images = torch.stack([to_uint8(train[i][0]) for i in range(len(train))])
     labels = torch.tensor(train.targets)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     parts = [order[:450], order[450:750], order[750:]]
-    parts[1] = parts[1][labels[parts[1]].argsort()]  # as a folder of class folders comes
+    parts[1] = parts[1][labels[parts[1]].argsort()]  # in the order of class folders
     return [(images[part], labels[part]) for part in parts]
 
 
 @pytest.fixture(scope="module")
-def found(digits):
-    """Evaluations of a source of fresh real images and of a copier."""
+def evaluations(digits):
+    """Evaluations of a source of new real images and of a copier."""
     train, held_out, fresh = digits
     sets = {"real_set": TensorDataset(*train), "held_out": TensorDataset(*held_out), "data": "some digits"}
     return {
@@ -65,8 +65,8 @@ def found(digits):
     }
 
 
-def test_real_images_score_as_real_ones_do(found):
-    metrics = found["fresh"].metrics
+def test_new_real_images_score_like_real_ones(evaluations):
+    metrics = evaluations["fresh"].metrics
     assert set(metrics) == {
         *("kid", "precision", "density", "recall", "coverage"),
         *("diversity_ratio", "label_agreement", "synthetic_only_accuracy", "copying"),
@@ -77,41 +77,41 @@ def test_real_images_score_as_real_ones_do(found):
     assert metrics["coverage"].reference == pytest.approx(metrics["coverage"].value, abs=0.1)
     assert abs(metrics["label_agreement"].value - metrics["label_agreement"].reference) < 0.15
     assert metrics["synthetic_only_accuracy"].value > 0.3
-    assert found["fresh"].passed is True
-    assert found["copier"].passed is False
-    assert found["copier"].metrics["copying"].high < -3 < found["fresh"].metrics["copying"].low
+    assert evaluations["fresh"].passed is True
+    assert evaluations["copier"].passed is False
+    assert evaluations["copier"].metrics["copying"].high < -3 < evaluations["fresh"].metrics["copying"].low
 
 
-def test_every_number_carries_its_interval_counts_and_features(found):
-    for evaluation in found.values():
+def test_every_number_has_its_interval_counts_and_features(evaluations):
+    for evaluation in evaluations.values():
         for name, one in evaluation.metrics.items():
             assert one.low <= one.value <= one.high, name
             assert one.samples >= 200
             assert one.real_samples >= 200
             assert one.features
-    fresh = found["fresh"]
+    fresh = evaluations["fresh"]
     assert "some digits (450 images, 30 updates)" in fresh.metrics["kid"].features
     assert fresh.metrics["copying"].features.startswith("pixels"), "a network that saw the data would favour them"
 
 
-def test_what_could_not_be_measured_is_named(found):
-    assert set(found["fresh"].not_measured) == {"fid"}
-    assert "needs 2,048 images on each side" in found["fresh"].not_measured["fid"]
-    assert set(found["copier"].not_measured) == {"fid", "synthetic_only_accuracy"}
+def test_missing_measures_are_named_with_the_reason(evaluations):
+    assert set(evaluations["fresh"].not_measured) == {"fid"}
+    assert "needs 2,048 images on each side" in evaluations["fresh"].not_measured["fid"]
+    assert set(evaluations["copier"].not_measured) == {"fid", "synthetic_only_accuracy"}
 
 
-def test_per_class(found):
-    per_class = found["fresh"].per_class
+def test_classifier_scores_per_class_add_up_to_the_overall_ones(evaluations):
+    per_class = evaluations["fresh"].per_class
     assert set(per_class) == set(DIGITS)
     assert set(per_class["3"]) == {"diversity_ratio", "label_agreement", "synthetic_only_accuracy"}
     total = sum(measures["label_agreement"].samples for measures in per_class.values())
     right = sum(m["label_agreement"].samples * m["label_agreement"].value for m in per_class.values())
     assert total == 200
-    assert right / total == pytest.approx(found["fresh"].metrics["label_agreement"].value)
+    assert right / total == pytest.approx(evaluations["fresh"].metrics["label_agreement"].value)
 
 
-def test_the_json_is_plain_and_says_on_what(found):
-    report = json.loads(found["fresh"].to_json())
+def test_the_json_contains_plain_values_and_describes_the_data(evaluations):
+    report = json.loads(evaluations["fresh"].to_json())
     assert (report["data"], report["seed"], report["samples"]) == ("some digits", 0, 200)
     assert report["versions"]["genaug"] == genaug.__version__
     for measure in report["metrics"].values():
@@ -121,23 +121,23 @@ def test_the_json_is_plain_and_says_on_what(found):
     assert report["metrics"]["kid"]["higher_is_better"] is False
 
 
-def test_the_table_can_be_read(found):
-    told = str(found["fresh"])
-    assert "copying check passed" in told
-    assert "not measured: fid: needs 2,048" in told
-    assert "copying check FAILED" in str(found["copier"])
+def test_the_table_names_the_outcome_and_the_missing_measures(evaluations):
+    text = str(evaluations["fresh"])
+    assert "copying check passed" in text
+    assert "not measured: fid: needs 2,048" in text
+    assert "copying check FAILED" in str(evaluations["copier"])
 
 
-def test_measures_that_lack_the_same_thing_are_named_in_one_line(found):
+def test_measures_missing_for_the_same_reason_share_a_line(evaluations):
     reasons = {"kid": "needs 200 images", "fid": "needs 2,048 images", "recall": "needs 200 images"}
-    lines = str(dataclasses.replace(found["fresh"], not_measured=reasons)).splitlines()
+    lines = str(dataclasses.replace(evaluations["fresh"], not_measured=reasons)).splitlines()
     assert [line for line in lines if line.startswith("not measured")] == [
         "not measured: kid, recall: needs 200 images",
         "not measured: fid: needs 2,048 images",
     ]
 
 
-def test_the_same_seed_gives_the_same_report(digits, found):
+def test_the_same_seed_gives_the_same_report(digits, evaluations):
     train, held_out, _ = digits
     torch.rand(3)
     again = genaug.evaluate(
@@ -147,52 +147,60 @@ def test_the_same_seed_gives_the_same_report(digits, found):
         data="some digits",
         **{**FAST, "classifiers": 0},
     )
-    assert again.to_json() == found["copier"].to_json()
+    assert again.to_json() == evaluations["copier"].to_json()
 
 
-def test_saved_whole_and_replaced_on_demand_only(found, tmp_path):
+def test_a_report_is_saved_completely_and_replaced_only_on_request(evaluations, tmp_path):
     folder = tmp_path / "evaluation"
-    found["copier"].save(folder)
+    evaluations["copier"].save(folder)
     before = (folder / "evaluation.json").read_bytes()
-    assert before.decode() == found["copier"].to_json()
+    assert before.decode() == evaluations["copier"].to_json()
     assert PIL.Image.open(folder / "neighbours.png").format == "PNG"
     with pytest.raises(OutputExistsError, match="--overwrite"):
-        found["fresh"].save(folder)
+        evaluations["fresh"].save(folder)
     assert (folder / "evaluation.json").read_bytes() == before
-    found["fresh"].save(folder, overwrite=True)
+    evaluations["fresh"].save(folder, overwrite=True)
     assert (folder / "evaluation.json").read_bytes() != before
     (folder / "mine.txt").touch()
-    found["copier"].save(folder, overwrite=True)
+    evaluations["copier"].save(folder, overwrite=True)
     assert (folder / "evaluation.json").read_bytes() == before
     assert (folder / "mine.txt").exists()
 
 
-def test_a_source_without_labels(digits):
+def test_a_source_without_labels_is_compared_without_classifiers(digits):
     train, held_out, fresh = digits
-    found = genaug.evaluate(
+    evaluation = genaug.evaluate(
         Drawer(*fresh, classes=None), TensorDataset(*train), held_out=TensorDataset(*held_out), **FAST
     )
-    assert set(found.metrics) == {"kid", "precision", "density", "recall", "coverage", "diversity_ratio", "copying"}
-    assert found.per_class == {}
-    assert found.not_measured["label_agreement"] == "needs labels on both sides"
+    assert set(evaluation.metrics) == {
+        "kid",
+        "precision",
+        "density",
+        "recall",
+        "coverage",
+        "diversity_ratio",
+        "copying",
+    }
+    assert evaluation.per_class == {}
+    assert evaluation.not_measured["label_agreement"] == "needs labels on both sides"
 
 
-def test_real_images_without_labels_and_nothing_held_out(digits):
+def test_real_images_without_labels_are_compared_in_other_features(digits):
     train, _, fresh = digits
     with pytest.raises(InputError, match="needs labels"):
         genaug.evaluate(Drawer(*fresh), list(train[0]), **FAST)
-    found = genaug.evaluate(Drawer(*fresh), list(train[0]), features="pixels", **FAST)
-    assert found.passed is None
-    assert "held-out" in found.not_measured["copying"]
-    assert found.metrics["coverage"].value > 0.85
+    evaluation = genaug.evaluate(Drawer(*fresh), list(train[0]), features="pixels", **FAST)
+    assert evaluation.passed is None
+    assert "held-out" in evaluation.not_measured["copying"]
+    assert evaluation.metrics["coverage"].value > 0.85
 
 
-def test_few_real_images_leave_what_can_be_measured(digits):
+def test_few_real_images_leave_some_measures(digits):
     train, held_out, fresh = digits
     few = TensorDataset(*(side[:60] for side in train))
-    found = genaug.evaluate(Drawer(*fresh), few, held_out=TensorDataset(*held_out), **FAST)
-    assert {"label_agreement", "diversity_ratio", "copying"} <= set(found.metrics)
-    assert {"fid", "kid", "precision", "recall", "density", "coverage"} <= set(found.not_measured)
+    evaluation = genaug.evaluate(Drawer(*fresh), few, held_out=TensorDataset(*held_out), **FAST)
+    assert {"label_agreement", "diversity_ratio", "copying"} <= set(evaluation.metrics)
+    assert {"fid", "kid", "precision", "recall", "density", "coverage"} <= set(evaluation.not_measured)
 
 
 def test_classes_match_by_name(digits):
@@ -200,17 +208,17 @@ def test_classes_match_by_name(digits):
     real, unseen = TensorDataset(*train), TensorDataset(*held_out)
     real.classes = unseen.classes = list(DIGITS)
     backwards = Drawer(fresh[0], 9 - fresh[1], classes=DIGITS[::-1])
-    found = genaug.evaluate(backwards, real, held_out=unseen, **{**FAST, "updates": 60, "classifiers": 0})
-    assert found.metrics["label_agreement"].value > 0.5
+    evaluation = genaug.evaluate(backwards, real, held_out=unseen, **{**FAST, "updates": 60, "classifiers": 0})
+    assert evaluation.metrics["label_agreement"].value > 0.5
 
 
 def test_own_features_are_used_for_copies_too(digits):
     train, held_out, fresh = digits
     halves = Features("upper half", lambda images: images[:, :, :4].flatten(1), saw_data=False)
     sets = {"real_set": TensorDataset(*train), "held_out": TensorDataset(*held_out)}
-    found = genaug.evaluate(Drawer(*fresh), **sets, features=halves, **{**FAST, "replicates": 0, "classifiers": 0})
-    assert found.metrics["kid"].features == found.metrics["copying"].features == "upper half"
-    assert found.metrics["kid"].low is None
+    evaluation = genaug.evaluate(Drawer(*fresh), **sets, features=halves, **{**FAST, "replicates": 0, "classifiers": 0})
+    assert evaluation.metrics["kid"].features == evaluation.metrics["copying"].features == "upper half"
+    assert evaluation.metrics["kid"].low is None
 
 
 @pytest.mark.parametrize(
@@ -225,20 +233,20 @@ def test_own_features_are_used_for_copies_too(digits):
         ({"device": "nonesuch"}, "nonesuch"),
     ],
 )
-def test_mistakes_are_named_before_anything_is_read(change, message):
+def test_invalid_arguments_are_rejected_before_anything_is_read(change, message):
     class Unread:
         def __len__(self):
             return 300
 
         def __getitem__(self, index):
-            raise AssertionError("it was read")
+            raise AssertionError("the dataset was read")
 
     source = Drawer(torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10))
     with pytest.raises(InputError, match=message):
         genaug.evaluate(**{"source": source, "real_set": Unread(), **FAST, **change})
 
 
-def test_splits_that_cannot_be_used(digits):
+def test_splits_that_cannot_be_used_are_rejected(digits):
     train, held_out, fresh = digits
     source, real = Drawer(*fresh), TensorDataset(*train)
     leaking = TensorDataset(torch.cat([held_out[0], train[0][:10]]), torch.cat([held_out[1], train[1][:10]]))
@@ -253,14 +261,14 @@ def test_splits_that_cannot_be_used(digits):
         genaug.evaluate(source, real, held_out=other, **FAST)
 
 
-def test_held_out_images_are_numbered_as_the_real_ones_are(digits):
+def test_held_out_images_are_renumbered_like_the_real_ones(digits):
     train, held_out, fresh = digits
     real, other = TensorDataset(*train), TensorDataset(held_out[0], 9 - held_out[1])
     real.classes, other.classes = list(DIGITS), list(DIGITS[::-1])
-    found = read_split(Drawer(*fresh), real, other, None)[1]
-    assert torch.equal(found.labels, held_out[1])
-    assert found.spec == read_split(Drawer(*fresh), real, None, None)[0].spec
-    assert found.spec.class_names == DIGITS
+    unseen = read_split(Drawer(*fresh), real, other, None)[1]
+    assert torch.equal(unseen.labels, held_out[1])
+    assert unseen.spec == read_split(Drawer(*fresh), real, None, None)[0].spec
+    assert unseen.spec.class_names == DIGITS
 
 
 def test_sources_without_labels_take_real_sets_whose_labels_are_none():
@@ -280,9 +288,9 @@ def test_image_size_fits_real_images_to_the_source(digits):
     train, _, fresh = digits
     larger = TensorDataset(train[0].repeat_interleave(2, 2).repeat_interleave(2, 3), train[1])
     few = Subset(larger, range(60))
-    found = genaug.evaluate(Drawer(*fresh), few, image_size=8, features="pixels", **{**FAST, "replicates": 0})
-    assert found.header["real_images"] == 60
-    assert found.header["shape"] == [1, 8, 8]
+    evaluation = genaug.evaluate(Drawer(*fresh), few, image_size=8, features="pixels", **{**FAST, "replicates": 0})
+    assert evaluation.header["real_images"] == 60
+    assert evaluation.header["shape"] == [1, 8, 8]
 
 
 def test_the_command(make_generator, tmp_path):
@@ -298,11 +306,11 @@ def test_the_command(make_generator, tmp_path):
     for label, measures in evaluation.per_class.items():
         real = report["per_class"][label]["label_agreement"]["reference"]
         assert measures["label_agreement"].reference == real
-        assert 0 <= real <= 1, "what the same classifier makes of real images of this class"
+        assert 0 <= real <= 1, "the score of the same classifier on real images of this class"
     shares = [measures["label_agreement"].reference for measures in evaluation.per_class.values()]
     assert min(shares) <= figures["label_agreement"].reference <= max(shares)
     assert {name: figure.value for name, figure in figures.items()} == {
-        name: found["value"] for name, found in report["metrics"].items()
+        name: measure["value"] for name, measure in report["metrics"].items()
     }
     assert figures["copying"].passed == report["metrics"]["copying"]["passed"]
     card = write_card(source, "owner/name", license="mit").read_text()
@@ -312,12 +320,12 @@ def test_the_command(make_generator, tmp_path):
     assert report == json.loads((out / "evaluation.json").read_text())
     assert (report["data"], report["held_out_images"]) == ("digits", 500)
     assert sorted(path.name for path in out.glob("[!.]*")) == ["evaluation.json", "neighbours.png"]
-    refused = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nowhere"), "--out", str(out)])
-    assert refused.exit_code == 1
-    assert "--overwrite" in refused.output, "told before the source is loaded"
+    failure = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nowhere"), "--out", str(out)])
+    assert failure.exit_code == 1
+    assert "--overwrite" in failure.output, "reported before the source is loaded"
 
 
-def test_of_a_pool_each_image_is_compared_once(digits):
+def test_each_image_of_a_pool_is_compared_once(digits):
     train, _, fresh = digits
     rows = torch.cat([torch.nonzero(fresh[1] == label)[:, 0][: 30 + 3 * label] for label in range(10)])
     pool = genaug.SamplePool.from_dataset(TensorDataset(fresh[0][rows], fresh[1][rows]))
@@ -343,7 +351,7 @@ def test_of_a_pool_each_image_is_compared_once(digits):
         genaug.evaluate(few, list(train[0]), features="pixels", **options)
 
 
-def test_the_command_on_images_made_before(digits, tmp_path):
+def test_the_command_on_existing_images(digits, tmp_path):
     images, labels = digits[2]
     parts = [(images, labels)]
     write_class_folders(tmp_path / "made", parts, list(DIGITS), {})
@@ -368,8 +376,8 @@ def test_the_command_on_images_made_before(digits, tmp_path):
     for path in (tmp_path / "made").rglob("*.png"):  # as most tools would save them
         with PIL.Image.open(path) as image:
             image.convert("RGB").save(path)
-    coloured = CliRunner().invoke(app, ["evaluate", f"folder:{tmp_path / 'made'}", *options])
-    assert coloured.stdout == done.stdout
+    colored = CliRunner().invoke(app, ["evaluate", f"folder:{tmp_path / 'made'}", *options])
+    assert colored.stdout == done.stdout
     plain = CliRunner().invoke(app, ["evaluate", str(tmp_path / "made"), *options])
     assert plain.exit_code == 1
     assert f"pass folder:{tmp_path / 'made'}" in plain.output
@@ -380,12 +388,12 @@ def test_copies_are_not_looked_for_among_images_that_the_generator_has_not_seen(
     drawer = Drawer(images, labels)
     for record in (fingerprint(Samples(images, labels, drawer.spec)), None):
         drawer.training = {"data_sha256": record} if record else {}
-        found = genaug.evaluate(drawer, TensorDataset(images, labels), held_out=TensorDataset(*unseen), **FAST)
-        assert found.metrics["copying"].value < 0
+        evaluation = genaug.evaluate(drawer, TensorDataset(images, labels), held_out=TensorDataset(*unseen), **FAST)
+        assert evaluation.metrics["copying"].value < 0
     drawer.training = {"data_sha256": "0" * 64}
-    found = genaug.evaluate(drawer, TensorDataset(images, labels), held_out=TensorDataset(*unseen), **FAST)
-    assert "copying" not in found.metrics
-    assert "trained on other images than these" in found.not_measured["copying"]
+    evaluation = genaug.evaluate(drawer, TensorDataset(images, labels), held_out=TensorDataset(*unseen), **FAST)
+    assert "copying" not in evaluation.metrics
+    assert "trained on other images than these" in evaluation.not_measured["copying"]
 
 
 QUICK = ["--n", "200", "--updates", "5", "--classifiers", "0", "--features", "pixels", "--device", "cpu", "--json"]
@@ -419,7 +427,7 @@ def test_data_and_size_come_from_the_runs_record(digits, tmp_path):
     assert report["data"] == "folder photos, 25 per class (seed 3)"
     assert "was trained on folder:" in done.stderr
     assert genaug.load(run).training["image_size"] == 16
-    assert str(tmp_path) not in (run / "config.json").read_text(), "a path tells whose it is, and this gets published"
+    assert str(tmp_path) not in (run / "config.json").read_text(), "a path may identify its owner"
     (tmp_path / "photos").rename(tmp_path / "moved")
     gone = evaluated(run)
     assert gone.exit_code == 1
@@ -427,7 +435,7 @@ def test_data_and_size_come_from_the_runs_record(digits, tmp_path):
     assert "Pass --data" in gone.stderr
 
 
-def test_what_a_run_held_out_of_its_folder_is_held_out_of_its_evaluation(digits, tmp_path):
+def test_images_held_out_in_training_are_held_out_in_the_evaluation(digits, tmp_path):
     images, labels = digits[0]
     write_class_folders(tmp_path / "photos", [(images, labels)], list(DIGITS), {})
     options = ["--data", f"folder:{tmp_path / 'photos'}", "--test-share", "0.25", "--out", tmp_path / "run"]
@@ -444,7 +452,7 @@ def test_what_a_run_held_out_of_its_folder_is_held_out_of_its_evaluation(digits,
 
 
 @pytest.mark.parametrize(
-    ("record", "told"),
+    ("record", "message"),
     [
         ({}, "doesn't have a record of its data"),
         ({"data": "TensorDataset"}, "names its data only as 'TensorDataset'"),
@@ -453,13 +461,13 @@ def test_what_a_run_held_out_of_its_folder_is_held_out_of_its_evaluation(digits,
         ({"data": "ClassFolders"}, "Pass --data folder:PATH"),
     ],
 )
-def test_without_a_record_of_data_the_command_asks_and_never_takes_the_digits(make_generator, record, told, tmp_path):
+def test_without_a_record_of_data_the_command_asks_and_never_uses_the_digits(make_generator, record, message, tmp_path):
     generator = make_generator(num_classes=10)
     generator.training = record
     generator.save(tmp_path / "generator")
     done = evaluated(tmp_path / "generator")
     assert done.exit_code == 1
-    assert told in " ".join(done.stderr.split())
+    assert message in " ".join(done.stderr.split())
     assert "Pass --data" in done.stderr
 
 
@@ -475,7 +483,7 @@ def test_a_record_that_names_the_digits_or_a_torchvision_set_is_followed(make_ge
     assert 'was trained on "torchvision:MNIST", which can\'t be read now: torchvision:MNIST (train)' in missing.stderr
 
 
-def test_images_made_before_have_no_record(digits, tmp_path):
+def test_existing_images_have_no_record(digits, tmp_path):
     write_class_folders(tmp_path / "made", [digits[2]], list(DIGITS), {})
     done = evaluated(f"folder:{tmp_path / 'made'}")
     assert done.exit_code == 1
@@ -483,7 +491,7 @@ def test_images_made_before_have_no_record(digits, tmp_path):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), 0.5])
-def test_images_that_arent_bytes_are_refused(digits, bad):
+def test_images_that_arent_bytes_are_rejected(digits, bad):
     class Floats(Drawer):
         def sample(self, n=None, *, labels=None, seed=None):
             images, labels = super().sample(n, labels=labels, seed=seed)
@@ -493,7 +501,7 @@ def test_images_that_arent_bytes_are_refused(digits, bad):
         genaug.evaluate(Floats(*digits[2]), TensorDataset(*digits[0]), **FAST)
 
 
-def test_a_generator_whose_training_diverged_is_refused(make_generator, digits):
+def test_a_generator_whose_training_diverged_is_rejected(make_generator, digits):
     generator = make_generator(num_classes=10, classes=DIGITS)
     with torch.no_grad():
         next(generator.network.parameters()).fill_(float("nan"))
@@ -501,7 +509,7 @@ def test_a_generator_whose_training_diverged_is_refused(make_generator, digits):
         genaug.evaluate(generator, TensorDataset(*digits[0]), **FAST)
 
 
-def test_a_classifier_that_diverges_is_an_error_and_no_low_accuracy(digits, monkeypatch):
+def test_a_classifier_that_diverges_is_an_error_instead_of_a_low_accuracy(digits, monkeypatch):
     monkeypatch.setattr("genaug.evaluation.scores.LEARNING_RATE", 1e30)
     with pytest.raises(TrainingError, match="diverged"):
         genaug.evaluate(Drawer(*digits[2]), TensorDataset(*digits[0]), **FAST)

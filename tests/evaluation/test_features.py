@@ -27,11 +27,11 @@ def test_pixels_are_bytes_and_large_images_are_averaged_down():
 
 def test_a_module_sees_floats_and_is_named_by_its_weights():
     linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    found = features_named(linear)
+    features = features_named(linear)
     with torch.no_grad():
-        assert torch.allclose(found.of(IMAGES), linear(IMAGES.float() / 255))
-    assert found.saw_data, "it may have seen the data: copies are looked for in pixels"
-    before = found.description
+        assert torch.allclose(features.of(IMAGES), linear(IMAGES.float() / 255))
+    assert features.saw_data, "it may have seen the data, so copies are looked for in pixels"
+    before = features.description
     assert before.startswith("Sequential (weights ")
     assert module_features(linear).description == before
     with torch.no_grad():
@@ -41,19 +41,19 @@ def test_a_module_sees_floats_and_is_named_by_its_weights():
 
 
 def test_maps_are_flattened_and_batches_joined():
-    found = Features("a map", lambda images: images.float().repeat(1, 2, 1, 1)).of(IMAGES.repeat(100, 1, 1, 1))
-    assert found.shape == (500, 128)
+    features = Features("a map", lambda images: images.float().repeat(1, 2, 1, 1)).of(IMAGES.repeat(100, 1, 1, 1))
+    assert features.shape == (500, 128)
 
 
 def test_a_classifiers_penultimate_layer():
     model = new_classifier((1, 8, 8), 4, seed=0, width=4)
-    found = classifier_features(model, "digits", IMAGES)
-    unit = IMAGES.float() / 255
+    features = classifier_features(model, "digits", IMAGES)
+    unit_images = IMAGES.float() / 255
     with torch.inference_mode():
-        raw = model.embed(unit)
-    assert found.of(IMAGES).square().mean() == pytest.approx(1)
-    torch.testing.assert_close(found.of(IMAGES), raw / raw.square().mean().sqrt())
-    assert "trained on digits" in found.description
+        raw = model.embed(unit_images)
+    assert features.of(IMAGES).square().mean() == pytest.approx(1)
+    torch.testing.assert_close(features.of(IMAGES), raw / raw.square().mean().sqrt())
+    assert "trained on digits" in features.description
 
 
 @pytest.mark.parametrize(
@@ -65,19 +65,19 @@ def test_a_classifiers_penultimate_layer():
         (lambda images: images @ torch.zeros(3, 3), "can't be computed for images of shape"),
     ],
 )
-def test_features_that_are_no_rows(extract, message):
+def test_anything_but_one_row_per_image_is_rejected(extract, message):
     with pytest.raises(InputError, match=message):
         Features("odd", extract).of(IMAGES)
 
 
-@pytest.mark.parametrize("wanted", ["inceptoin", "timm:", 7, None])
-def test_unknown_features(wanted):
+@pytest.mark.parametrize("name", ["inceptoin", "timm:", 7, None])
+def test_unknown_features_are_rejected(name):
     with pytest.raises(InputError, match="unknown features"):
-        features_named(wanted)
+        features_named(name)
 
 
 class Small(nn.Module):
-    """Stands for a pretrained timm model, whose weights tests can't fetch."""
+    """A stand-in for a pretrained timm model, whose weights tests can't download."""
 
     pretrained_cfg = {"input_size": (3, 16, 16), "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "tag": "in1k"}  # noqa: RUF012
 
@@ -90,39 +90,39 @@ class Small(nn.Module):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_timm_models_get_what_they_were_trained_on(monkeypatch, channels):
+def test_timm_models_get_images_as_in_their_training(monkeypatch, channels):
     timm = pytest.importorskip("timm")
-    asked = {}
-    monkeypatch.setattr(timm, "create_model", lambda name, **options: asked.update(options, name=name) or Small())
-    found = features_named("timm:resnet18", "cpu")
-    assert asked == {"name": "resnet18", "pretrained": True, "num_classes": 0}, "never with random weights"
-    assert found.description == "pooled features of timm's resnet18.in1k, images resized to 16x16"
-    assert not found.saw_data
+    arguments = {}
+    monkeypatch.setattr(timm, "create_model", lambda name, **options: arguments.update(options, name=name) or Small())
+    features = features_named("timm:resnet18", "cpu")
+    assert arguments == {"name": "resnet18", "pretrained": True, "num_classes": 0}, "never with random weights"
+    assert features.description == "pooled features of timm's resnet18.in1k, images resized to 16x16"
+    assert not features.saw_data
     level = torch.full((2, channels, 8, 8), 51, dtype=torch.uint8)
-    assert torch.allclose(found.of(level), torch.full((2, 3), (0.2 - 0.5) / 0.25), atol=1e-5)
+    assert torch.allclose(features.of(level), torch.full((2, 3), (0.2 - 0.5) / 0.25), atol=1e-5)
     with pytest.raises(InputError, match="4 channels"):
-        found.of(torch.zeros(2, 4, 8, 8, dtype=torch.uint8))
+        features.of(torch.zeros(2, 4, 8, 8, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("problem", [FileNotFoundError("no connection\nat all"), RuntimeError("Unknown model (x)")])
-def test_without_weights_timm_features_are_refused(monkeypatch, problem):
+def test_timm_features_without_weights_are_rejected(monkeypatch, problem):
     timm = pytest.importorskip("timm")
 
     def fail(*_, **__):
         raise problem
 
     monkeypatch.setattr(timm, "create_model", fail)
-    with pytest.raises(InputError, match=r"can't give a pretrained 'x'.*load the weights yourself"):
+    with pytest.raises(InputError, match=r"can't load a pretrained 'x'.*load the weights yourself"):
         features_named("timm:x")
 
 
-def test_timm_refuses_a_model_that_it_has_no_weights_for():
+def test_a_timm_model_without_pretrained_weights_is_rejected():
     pytest.importorskip("timm")
-    with pytest.raises(InputError, match="can't give a pretrained 'test_vit2x'"):
+    with pytest.raises(InputError, match="can't load a pretrained 'test_vit2x'"):
         features_named("timm:test_vit2x")
 
 
-def test_what_is_not_installed_is_named(monkeypatch):
+def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(InputError, match=r"genaug\[timm\]"):
         features_named("timm:resnet18")
@@ -135,7 +135,7 @@ def test_what_is_not_installed_is_named(monkeypatch):
 @pytest.fixture
 def torch_fidelity(monkeypatch, tmp_path):
     """A stand-in for the package, its weights in an empty torch.hub folder and no connection."""
-    importlib.import_module("torchmetrics.image.fid")  # looks whether the real package is there, once
+    importlib.import_module("torchmetrics.image.fid")  # checks once whether the real package is installed
 
     package = SimpleNamespace(URL_INCEPTION_V3="https://nowhere.invalid/weights-1234.pth")
     monkeypatch.setitem(sys.modules, "torch_fidelity", SimpleNamespace())
@@ -154,7 +154,7 @@ def test_inception_without_its_weights_says_where_they_belong(torch_fidelity):
         features_named("inception")
 
 
-def test_inceptions_weights_are_tensors_or_refused(torch_fidelity, monkeypatch):
+def test_a_file_of_inception_weights_with_anything_but_tensors_is_rejected(torch_fidelity, monkeypatch):
     from torchmetrics.image import fid
 
     class Network(nn.Module):
@@ -174,6 +174,6 @@ def test_inceptions_weights_are_tensors_or_refused(torch_fidelity, monkeypatch):
     with pytest.raises(InputError, match="UnpicklingError"):
         features_named("inception")
     torch.save({"weight": torch.ones(1)}, torch_fidelity)
-    found = features_named("inception", "cpu")
-    assert found.of(IMAGES).shape == (5, 3)
-    assert "Inception" in found.description
+    features = features_named("inception", "cpu")
+    assert features.of(IMAGES).shape == (5, 3)
+    assert "Inception" in features.description

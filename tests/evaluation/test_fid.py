@@ -24,18 +24,18 @@ def test_equals_the_definition(offset):
 
 
 @pytest.mark.parametrize("dead", [0, 30])
-def test_of_a_set_and_itself_is_0(dead):
+def test_the_distance_of_a_set_to_itself_is_0(dead):
     x = RNG.normal(3, 5, size=(2100, 40))
     x[:, :dead] = 0  # as ReLUs that never fire leave them: the covariance is singular
     assert 0 <= fid(x, x) < 1e-3
     assert 0 <= fid(torch.from_numpy(x).float(), x.astype(np.float32)) < 1e-3
 
 
-def test_tells_a_shift():
+def test_a_shift_is_measured():
     x = torch.randn(4000, 5, generator=torch.Generator().manual_seed(0))
     assert fid(x, x + torch.tensor([3.0, 0, 0, 0, 0])) == pytest.approx(9, rel=1e-4)
 
 
-def test_refuses_too_few():
+def test_too_few_samples_are_rejected():
     with pytest.raises(InputError, match="FID needs at least 2,048 samples on each side, got 2,047 second"):
         fid(np.zeros((2048, 3)), np.zeros((2047, 3)))

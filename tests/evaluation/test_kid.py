@@ -32,8 +32,8 @@ def test_is_unbiased_on_two_halves():
 
 def test_subsets_are_averaged():
     x, y = RNG.normal(size=(300, 4)), RNG.normal(0.5, 1, size=(350, 4))
-    whole = kid(x, y[:300])
-    assert kid(x, y, subset_size=200, subsets=200) == pytest.approx(whole, rel=0.15)
+    complete = kid(x, y[:300])
+    assert kid(x, y, subset_size=200, subsets=200) == pytest.approx(complete, rel=0.15)
     assert kid(x, y, seed=1) == kid(x, y, seed=1) != kid(x, y, seed=2)
 
 
@@ -47,10 +47,10 @@ def test_grows_with_the_distance():
     ("a", "b", "message"),
     [
         (np.zeros((199, 3)), np.zeros((300, 3)), "KID needs at least 200 samples on each side, got 199 first"),
-        (np.zeros((300, 3)), np.zeros((300, 4)), "one width"),
+        (np.zeros((300, 3)), np.zeros((300, 4)), "the same width"),
         (np.zeros((300, 3, 1)), np.zeros((300, 3)), r"shape \(N, d\)"),
     ],
 )
-def test_refuses_what_it_cannot_measure(a, b, message):
+def test_features_that_cannot_be_compared_are_rejected(a, b, message):
     with pytest.raises(InputError, match=message):
         kid(a, b)

@@ -12,7 +12,7 @@ from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
 
 import genaug
 from genaug.artifacts import manifest
-from genaug.errors import FormatError, HubError, HubWarning, InputError, OutputExistsError, PluginError, SaveError
+from genaug.errors import FormatError, HubError, HubWarning, InputError, OutputExistsError, SaveError
 from genaug.hub.cache import blank, blob
 from genaug.hub.pull import claim_copy, pull, write_copy
 
@@ -314,7 +314,7 @@ class TestFoldersAndIds:
         assert not hub.log
 
     def test_a_url_names_no_installed_plugin(self, hub):
-        with pytest.raises(PluginError, match=r"no plugin for https:… is installed .* Expected a folder, a Hub id"):
+        with pytest.raises(FormatError, match=r"is not a directory. Expected .* a source of an installed plugin"):
             genaug.load("https://huggingface.co/owner/digits")
         assert not hub.log
 

@@ -18,9 +18,9 @@ from genaug.labelling.calibration import (
 predictions = st.lists(st.tuples(st.integers(1, 6), st.booleans()), min_size=1, max_size=40)
 
 
-def kept(confidence, right, threshold):
-    taken = confidence >= threshold
-    return int(taken.sum()), int((taken & ~right).sum())
+def counts(confidence, right, threshold):
+    accepted = confidence >= threshold
+    return int(accepted.sum()), int((accepted & ~right).sum())
 
 
 @given(predictions, st.sampled_from([0.02, 0.05, 0.1, 0.25, 0.5, 0.9]))
@@ -29,22 +29,22 @@ def test_the_threshold_is_the_lowest_that_keeps_the_share(pairs, max_wrong):
     right = torch.tensor([good for _, good in pairs])
     allowed = []
     for level in confidence.unique().tolist():
-        accepted, wrong = kept(confidence, right, level)
+        accepted, wrong = counts(confidence, right, level)
         if (wrong + 1) / (accepted + 1) <= max_wrong + 1e-9:
             allowed.append(level)
     assert fit_threshold(confidence, right, max_wrong) == (min(allowed) if allowed else None)
 
 
 @pytest.mark.parametrize(("max_wrong", "least"), [(0.5, 1), (0.1, 9), (0.05, 19), (0.02, 49), (0.01, 99)])
-def test_a_small_share_takes_many_images_to_show(max_wrong, least):
+def test_a_small_share_needs_many_images(max_wrong, least):
     for count in (least - 1, least):
         confidence, right = torch.linspace(0.5, 1, count), torch.ones(count, dtype=torch.bool)
         assert (fit_threshold(confidence, right, max_wrong) is not None) == (count == least)
 
 
-def test_where_no_threshold_will_do_the_error_says_what_it_takes():
+def test_without_a_threshold_the_error_says_how_many_images_are_needed():
     confidence, right = torch.linspace(0.1, 1, 30), torch.arange(30) < 29  # the surest of all is wrong
-    with pytest.raises(InputError, match=r"5\.0%: held out, 29 of 30 labelled images .* at least 19 must be"):
+    with pytest.raises(InputError, match=r"5\.0%: held out, 29 of 30 labeled images .* at least 19 must be"):
         require_threshold(confidence, right, 0.05)
 
 
@@ -63,11 +63,11 @@ def test_wrong_labels_are_counted_by_the_other_folds_threshold():
 @given(st.integers(1, 200), st.data())
 def test_the_upper_bound_is_the_exact_binomial_one(count, data):
     wrong = data.draw(st.integers(0, count))
-    exact = binomtest(wrong, count).proportion_ci(0.9, "exact").high  # two-sided 90 % is one-sided 95 %
+    exact = binomtest(wrong, count).proportion_ci(0.9, "exact").high  # two-sided 90% is one-sided 95%
     assert upper_bound(wrong, count) == pytest.approx(exact)
 
 
-def test_nothing_judged_bounds_nothing():
+def test_without_judged_images_the_bound_is_1():
     assert upper_bound(0, 0) == 1.0
     assert upper_bound(0, 59) == pytest.approx(1 - math.exp(math.log(0.05) / 59))
 
@@ -82,7 +82,7 @@ def test_the_doubt_threshold_is_the_lowest_that_keeps_the_mean(levels, max_wrong
 
 
 @pytest.mark.parametrize("factor", [6, 1 / 6])
-def test_the_temperature_undoes_what_made_the_logits_too_sure_or_not_sure_enough(factor):
+def test_the_temperature_corrects_overconfident_and_underconfident_logits(factor):
     draws = torch.Generator().manual_seed(0)
     honest = torch.randn(4000, 5, generator=draws) * 2
     labels = torch.multinomial(honest.softmax(1), 1, generator=draws)[:, 0]

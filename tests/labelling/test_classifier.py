@@ -35,17 +35,17 @@ def source():
     return sorted_by(World(*KINDS))
 
 
-def test_every_label_is_given_as_asked_and_is_right(source):
+def test_samples_have_the_requested_labels(source):
     assert isinstance(source, Source)
-    asked = torch.tensor([2, 0, 1, 1, 2, 0, 0] * 30)
-    images, labels = source.sample(labels=asked, seed=1)
-    assert torch.equal(labels, asked)
-    assert torch.equal(true_class(images), asked)
+    requested = torch.tensor([2, 0, 1, 1, 2, 0, 0] * 30)
+    images, labels = source.sample(labels=requested, seed=1)
+    assert torch.equal(labels, requested)
+    assert torch.equal(true_class(images), requested)
     assert (images.dtype, labels.dtype) == (torch.uint8, torch.int64)
-    assert len({bytes(image.numpy()) for image in images}) == len(images), "no sample is given twice"
+    assert len({bytes(image.numpy()) for image in images}) == len(images), "no sample is returned twice"
 
 
-def test_the_report_tells_what_was_found(source):
+def test_the_report_has_the_rates_and_the_errors(source):
     report = source.report
     assert (report.method, report.labelled_images) == ("classifier", 42)
     assert report.acceptance_per_class == pytest.approx([4 / 12.2, 2 / 12.2, 0.2 / 12.2], abs=0.05)
@@ -53,24 +53,24 @@ def test_the_report_tells_what_was_found(source):
     assert 0 < report.wrong_share <= 0.05
     assert report.held_out_wrong_share == 0
     assert report.held_out_wrong_share_upper == pytest.approx(1 - 0.05 ** (1 / 30))
-    assert "calibrated on 42 labelled images" in report.basis
+    assert "calibrated on 42 labeled images" in report.basis
     assert "30 were accepted and 0 of these" in report.basis
     assert f"{report.wrong_share:.1%} wrong labels estimated" in repr(source)
 
 
-def test_how_much_is_wrong_can_be_chosen():
-    """6 of 42 labelled images are labelled wrongly: where most may be, all are accepted, and so is every sample."""
+def test_the_share_of_wrong_labels_can_be_chosen():
+    """6 of 42 labeled images are labeled wrongly: if most may be wrong, all of them and all samples are accepted."""
     loose = sorted_by(World(*KINDS), max_wrong=0.6)
     assert loose.report.acceptance_rate == pytest.approx(1)
     assert loose.report.held_out_wrong_share == pytest.approx(6 / 42)
-    asked = torch.arange(3).repeat(200)
-    wrong = float((true_class(loose.sample(labels=asked, seed=0)[0]) != asked).double().mean())
+    requested = torch.arange(3).repeat(200)
+    wrong = float((true_class(loose.sample(labels=requested, seed=0)[0]) != requested).double().mean())
     assert wrong == pytest.approx((1 / 6 + 1 / 4 + 1 / 2.2) / 3, abs=0.05)
-    assert loose.report.wrong_share == pytest.approx(wrong, abs=0.05), "half of the unsure ones, as among the labelled"
+    assert loose.report.wrong_share == pytest.approx(wrong, abs=0.05), "as among the labeled images"
 
 
 def test_a_generator_worse_than_the_labelled_images_has_more_rejected():
-    """All labelled images are accepted, with 1 in 20 wrong; of this generator's samples half are as doubtful."""
+    """All labeled images are accepted, with 1 in 20 wrong; of this generator's samples half are as doubtful."""
     dataset = labelled(
         *((label, label, SURE, 45) for label in range(2)), *((a, b, UNSURE, 2) for a in (0, 1) for b in (0, 1))
     )
@@ -80,8 +80,8 @@ def test_a_generator_worse_than_the_labelled_images_has_more_rejected():
     )
     sources = [sorted_by(world, dataset, max_wrong=0.1) for world in (good, poor)]
     assert [source.report.acceptance_rate for source in sources] == pytest.approx([1, 0.5], abs=0.05)
-    asked = torch.arange(2).repeat(200)
-    assert (true_class(sources[1].sample(labels=asked, seed=0)[0]) == asked).all()
+    requested = torch.arange(2).repeat(200)
+    assert (true_class(sources[1].sample(labels=requested, seed=0)[0]) == requested).all()
 
 
 @settings(max_examples=25)
@@ -109,7 +109,7 @@ def test_seeds(source):
     assert not torch.equal(one, two)
 
 
-def test_made_twice_it_is_the_same_and_torchs_rng_is_left_alone():
+def test_the_source_is_reproducible_and_doesnt_change_torchs_rng():
     images = torch.randint(256, (24, *SHAPE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     images[::2, :, :2], images[1::2, :, 2:] = 255, 255  # two classes: bright above, bright below
     dataset = TensorDataset(images, torch.arange(24) % 2)
@@ -125,13 +125,15 @@ def test_made_twice_it_is_the_same_and_torchs_rng_is_left_alone():
     both = [genaug.with_labels(Dark((0, 0, 0, 1)), dataset, **options) for _ in range(2)]
     assert torch.equal(torch.get_rng_state(), state)
     assert both[0].report == both[1].report
-    asked = torch.tensor([0, 1] * 20)
-    (first, _), (second, _) = (source.sample(labels=asked, seed=0) for source in both)
+    requested = torch.tensor([0, 1] * 20)
+    (first, _), (second, _) = (source.sample(labels=requested, seed=0) for source in both)
     assert torch.equal(first, second)
-    assert torch.equal(first[:, 0, :2].float().mean((1, 2)) == 255, asked == 0), "the classifier learned what it is for"
+    assert torch.equal(first[:, 0, :2].float().mean((1, 2)) == 255, requested == 0), (
+        "the classifier learned the classes"
+    )
 
 
-def test_a_class_that_isnt_there_ends_in_an_error_with_the_rates():
+def test_a_missing_class_is_an_error_with_the_rates():
     world = World((0, 0, SURE, 1), (1, 1, SURE, 1), (2, 2, UNSURE, 1))
     source = sorted_by(world, max_tries=5000)
     assert source.report.acceptance_per_class[2] == 0
@@ -142,12 +144,12 @@ def test_a_class_that_isnt_there_ends_in_an_error_with_the_rates():
     assert f"Of {world.made:,} samples" in str(error.value)
     rates = [float(part.split("%")[0].split()[-1]) for part in str(error.value).split("class")[2:5]]
     assert rates == pytest.approx([0, 33.3, 33.3], abs=2)
-    assert source.sample(labels=torch.tensor([0, 1]), seed=0)[1].tolist() == [0, 1], "the others can be had"
+    assert source.sample(labels=torch.tensor([0, 1]), seed=0)[1].tolist() == [0, 1], "the others are available"
 
 
-def test_a_rare_class_is_found_however_many_are_asked_for():
+def test_many_samples_of_a_rare_class_are_found():
     source = sorted_by(World((0, 0, SURE, 200), (1, 1, SURE, 200), (2, 2, SURE, 1)), max_tries=5000)
-    images, _ = source.sample(labels=torch.full((30,), 2), seed=0)  # some 12,000 candidates
+    images, _ = source.sample(labels=torch.full((30,), 2), seed=0)  # about 12,000 candidates
     assert (true_class(images) == 2).all()
 
 
@@ -156,8 +158,8 @@ def test_a_share_that_cant_be_shown_is_an_error():
         sorted_by(World(*KINDS), max_wrong=0.01)
 
 
-class Memoriser(Reader):
-    """Right about what it was trained on, wrong about everything else."""
+class Memorizer(Reader):
+    """Right about its training images, wrong about all others."""
 
     def __init__(self, shape, outputs, seed):
         super().__init__(shape, outputs, seed)
@@ -170,10 +172,10 @@ class Memoriser(Reader):
         return torch.where(known[:, None], super().forward(images), super().forward(images).roll(1, 1))
 
 
-def test_no_classifier_is_asked_about_what_it_was_trained_on():
+def test_no_classifier_judges_images_that_it_was_trained_on():
     dataset = labelled((0, 0, SURE, 20), (1, 1, SURE, 20))
-    with pytest.raises(InputError, match="held out, 0 of 40 labelled images are labelled rightly"):
-        sorted_by(World(*KINDS), dataset, classifier=Memoriser, updates=10)
+    with pytest.raises(InputError, match="held out, 0 of 40 labeled images are labeled correctly"):
+        sorted_by(World(*KINDS), dataset, classifier=Memorizer, updates=10)
 
 
 def test_least_certain_comes_first():
@@ -188,14 +190,14 @@ def test_least_certain_comes_first():
         source.least_certain(6, among=5)
 
 
-def test_it_feeds_the_pool_the_dataset_and_the_transform(source):
+def test_it_is_a_source_for_the_pool_the_dataset_and_the_transform(source):
     pool = genaug.SamplePool(source, size=60, labels={0: 1, 1: 1, 2: 4})
     assert torch.equal(true_class(torch.stack([torch.from_numpy(pool.image(i)) for i in range(60)])), pool.labels)
     assert torch.equal(pickle.loads(pickle.dumps(pool)).sample(9, seed=0)[0], pool.sample(9, seed=0)[0])
     real = FakeReal([0, 1, 2] * 4, shape=SHAPE, kind="uint8")
     mixed = genaug.MixedDataset(real, source, ratio=0.5)
-    made = [mixed[index] for index in range(12, 24)]
-    assert [int(image[0, 0, 0]) for image, _ in made] == [label for _, label in made]
+    items = [mixed[index] for index in range(12, 24)]
+    assert [int(image[0, 0, 0]) for image, _ in items] == [label for _, label in items]
     augment = genaug.GenerativeAugment(source, ratio=1.0)
     images, labels = augment(*next(iter(DataLoader(real, 12))))
     assert torch.equal(true_class(images), labels)
@@ -204,7 +206,7 @@ def test_it_feeds_the_pool_the_dataset_and_the_transform(source):
     )
 
 
-def test_a_pool_of_equal_classes_costs_as_many_candidates_as_it_must(monkeypatch):
+def test_a_pool_of_equal_classes_needs_few_candidates(monkeypatch):
     monkeypatch.setattr("genaug.sources.pool._BATCH", 500)
     world = World((0, 0, SURE, 1), (1, 1, SURE, 1), (2, 2, SURE, 1))
     source = sorted_by(world)
@@ -213,12 +215,12 @@ def test_a_pool_of_equal_classes_costs_as_many_candidates_as_it_must(monkeypatch
     assert world.made < 2 * 3000
 
 
-def test_it_takes_a_real_generator_and_moves_with_it(make_generator):
+def test_a_real_generator_is_labeled_and_moved(make_generator):
     generator = make_generator(shape=SHAPE, num_classes=0)
-    made, _ = generator.sample(60, seed=9)
-    looks = (made[:, 0, 0, 1] % 2).long()
+    samples, _ = generator.sample(60, seed=9)
+    looks = (samples[:, 0, 0, 1] % 2).long()
     assert 5 < int(looks.sum()) < 55
-    source = sorted_by(generator, TensorDataset(made, looks), max_wrong=0.1)
+    source = sorted_by(generator, TensorDataset(samples, looks), max_wrong=0.1)
     images, labels = source.sample(labels=torch.tensor([1, 0, 1, 1]), seed=0)
     assert (images[:, 0, 0, 1] % 2).tolist() == labels.tolist() == [1, 0, 1, 1]
     assert source.device == torch.device("cpu")
@@ -228,20 +230,20 @@ def test_it_takes_a_real_generator_and_moves_with_it(make_generator):
         sorted_by(World(*KINDS)).to("cpu")
 
 
-def test_labels_that_cant_be_sampled(source):
+def test_requests_that_cant_be_sampled_are_rejected(source):
     for arguments, message in [
         ({}, "either n="),
         ({"n": 1, "labels": [0]}, "either n="),
         ({"n": -1}, "n must be"),
-        ({"labels": [0, 3]}, "label 3 is unknown: the labelled set has 3 classes"),
+        ({"labels": [0, 3]}, "label 3 is unknown: the labeled set has 3 classes"),
         ({"labels": [0.5]}, "integers"),
         ({"labels": torch.eye(3)}, "Soft or one-hot"),
         ({"n": 1, "seed": -1}, "seed"),
     ]:
         with pytest.raises(InputError, match=message):
             source.sample(**arguments)
-    for nothing in ({"n": 0}, {"labels": []}):
-        images, labels = source.sample(**nothing)
+    for empty in ({"n": 0}, {"labels": []}):
+        images, labels = source.sample(**empty)
         assert (images.shape, labels.shape) == ((0, *SHAPE), (0,))
 
 
@@ -269,13 +271,13 @@ class NoLogits(Reader):
         ({"classifier": lambda shape, outputs, seed: nn.Identity()}, "a torch network with parameters, got Identity"),
     ],
 )
-def test_bad_options(options, message):
+def test_invalid_options_are_rejected(options, message):
     with pytest.raises(InputError, match=message):
         sorted_by(World(*KINDS), **options)
 
 
-def test_sources_that_need_no_labels_or_are_none():
-    with pytest.raises(InputError, match=r"takes labels already \(4 classes\) and needs no with_labels"):
+def test_sources_with_labels_and_other_objects_are_rejected():
+    with pytest.raises(InputError, match=r"takes labels already \(4 classes\)\. Use it directly"):
         sorted_by(FakeSource())
     with pytest.raises(InputError, match=r"genaug\.load"):
         sorted_by("runs/mnist")

@@ -20,7 +20,7 @@ def matched(world, dataset, **options):
 
 
 def falling_into(*categories, per=4):
-    """Labelled images, ``per`` of each class, that look like the category given for their class."""
+    """Labeled images, ``per`` of each class, that look like the category of their class."""
     return labelled(*((label, category, 250, per) for label, category in enumerate(categories)))
 
 
@@ -33,7 +33,7 @@ def source():
     return matched(CodeWorld(*CLASSES), falling_into(*ORDER))
 
 
-def test_the_generators_record_is_handed_on_with_the_number_of_labelled_images(source):
+def test_the_generators_record_is_kept_with_the_number_of_labeled_images(source):
     world = CodeWorld(*CLASSES)
     world.training = {"data_sha256": "abc"}
     labelled = source.report.labelled_images
@@ -42,15 +42,15 @@ def test_the_generators_record_is_handed_on_with_the_number_of_labelled_images(s
     assert source.training == {"labelled_images": labelled}
 
 
-def test_every_label_is_given_as_asked_and_is_right(source):
-    asked = torch.tensor([4, 0, 1, 3, 2, 0, 0])
-    images, labels = source.sample(labels=asked, seed=1)
-    assert torch.equal(labels, asked)
-    assert torch.equal(true_class(images), asked)
+def test_samples_have_the_requested_labels(source):
+    requested = torch.tensor([4, 0, 1, 3, 2, 0, 0])
+    images, labels = source.sample(labels=requested, seed=1)
+    assert torch.equal(labels, requested)
+    assert torch.equal(true_class(images), requested)
     assert source.spec.num_classes == 5
 
 
-def test_the_report_tells_the_matching_and_the_error(source):
+def test_the_report_has_the_matching_and_the_error(source):
     report = source.report
     assert report.categories == CLASSES
     assert (report.method, report.acceptance_rate, report.wrong_share) == ("codes", 1.0, 0.0)
@@ -61,7 +61,7 @@ def test_the_report_tells_the_matching_and_the_error(source):
 
 
 def test_the_error_is_that_of_held_out_images():
-    """Of each class's 8 images 2 fall into the next class's category: held out, these are labelled wrongly."""
+    """Of each class's 8 images 2 fall into the next class's category: held out, these are labeled wrongly."""
     dataset = labelled(*((label, (label + off) % 3, 250, n) for label in range(3) for off, n in ((0, 6), (1, 2))))
     report = matched(CodeWorld(0, 1, 2), dataset).report
     assert report.categories == (0, 1, 2)
@@ -73,14 +73,14 @@ def test_the_error_is_that_of_held_out_images():
 
 @settings(max_examples=20)
 @given(st.lists(st.integers(0, 4), max_size=20), st.lists(st.integers(0, 4), max_size=20), st.integers(0, 3))
-def test_sample_i_of_a_seed_is_the_same_however_many_are_asked_for(source, some, others, seed):
+def test_sample_i_of_a_seed_doesnt_depend_on_the_number_of_samples(source, some, others, seed):
     few, _ = source.sample(labels=torch.tensor(some, dtype=torch.int64), seed=seed)
     many, _ = source.sample(labels=torch.tensor(some + others, dtype=torch.int64), seed=seed)
     assert torch.equal(many[: len(some)], few)
 
 
 def test_a_class_with_several_categories_has_samples_of_each():
-    world = CodeWorld(0, 1, 0, 0, 1)  # no labelled image falls into category 4
+    world = CodeWorld(0, 1, 0, 0, 1)  # no labeled image falls into category 4
     dataset = labelled(*((label, looks, 250, 4) for label, looks in ((0, 0), (0, 2), (0, 3), (1, 1))))
     source = matched(world, dataset)
     assert source.report.categories == (0, 1, 0, 0, -1)
@@ -91,25 +91,25 @@ def test_a_class_with_several_categories_has_samples_of_each():
     assert torch.bincount(codes[0::2].long()).tolist() == pytest.approx([50, 0, 50, 50], abs=20)
 
 
-def test_a_class_without_a_category_is_refused():
+def test_a_class_without_a_category_is_rejected():
     with pytest.raises(InputError, match=r"no category of 'c1' stands for class 2: "):
         matched(CodeWorld(0, 1, 2), falling_into(0, 1, 1, per=6))
     with pytest.raises(InputError, match="has 2 categories for 3 classes: 1 classes would have none"):
         matched(CodeWorld(0, 1), falling_into(0, 1, 1))
 
 
-def test_which_latent():
+def test_the_latent_is_the_only_one_or_chosen_by_name():
     both = CodeWorld(0, 1, latents=("c1", "member"))
     dataset = falling_into(0, 1)
-    with pytest.raises(InputError, match=r"several categorical latents \(c1, member\): choose one with code="):
+    with pytest.raises(InputError, match=r"several categorical latents \(c1, member\): pass one as code="):
         matched(both, dataset)
-    with pytest.raises(InputError, match=r"code='z' is no categorical latent of this generator; its .*: c1, member"):
+    with pytest.raises(InputError, match=r"code='z' is not a categorical latent of this generator; its .*: c1, member"):
         matched(both, dataset, code="z")
     assert matched(both, dataset, code="member").report.categories == (0, 1)
     assert {name for name, _ in both.asked} == {"member"}
     with pytest.raises(InputError, match=r"this one has none\. Use method='classifier'"):
         matched(World((0, 0, 9, 1)), dataset)
-    with pytest.raises(InputError, match="it has no categorical latent"):
+    with pytest.raises(InputError, match=r"this one has none\."):
         matched(World((0, 0, 9, 1)), dataset, code="c1")
 
 
@@ -137,7 +137,7 @@ def test_least_certain_needs_no_rejection(source):
     assert (certainty > 0.9).all()
 
 
-def test_it_feeds_a_pool(source):
+def test_it_is_a_source_for_a_pool(source):
     pool = genaug.SamplePool(source, size=20)
     assert torch.equal(true_class(torch.stack([torch.from_numpy(pool.image(i)) for i in range(20)])), pool.labels)
 
@@ -167,10 +167,10 @@ def test_a_real_generator_and_a_real_classifier(register_backend):
     source = genaug.with_labels(generator, dataset, method="codes", updates=60, augment=())
     assert source.report.categories == (1, 2, 0)
     assert source.report.wrong_share == 0
-    made, labels = source.sample(labels=torch.tensor([0, 1, 2, 2]), seed=0)
-    brightest = made[:, 0].float().mean(2).argmax(1)
+    samples, labels = source.sample(labels=torch.tensor([0, 1, 2, 2]), seed=0)
+    brightest = samples[:, 0].float().mean(2).argmax(1)
     assert torch.equal((brightest + 1) % 3, labels)
-    assert torch.equal(source.sample(labels=torch.tensor([0, 1]), seed=0)[0], made[:2])
+    assert torch.equal(source.sample(labels=torch.tensor([0, 1]), seed=0)[0], samples[:2])
 
 
 class ReadingStripes(Stripes):
@@ -255,6 +255,6 @@ def test_infogan_reads_its_code_itself_and_a_mad_gans_members_are_learned(backen
 
 
 def test_pictures_are_told_apart():
-    """What the other tests rest on: the fakes count their images."""
+    """The other tests rely on it: the fakes count their images."""
     images = pictures([0] * 300, [0] * 300, [0] * 300, torch.arange(300))
     assert len({bytes(image.numpy()) for image in images}) == 300

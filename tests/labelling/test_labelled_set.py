@@ -16,7 +16,7 @@ def read(dataset, shape=SHAPE, **options):
 
 
 class Items:
-    """A dataset of whatever items it is given."""
+    """A dataset of any items."""
 
     def __init__(self, *items, classes=None):
         self.items = items
@@ -33,13 +33,13 @@ class Items:
 @given(st.lists(st.integers(2, 9), min_size=1, max_size=6), st.integers(2, 6), st.integers(0, 5))
 def test_classes_are_dealt_evenly(counts, folds, seed):
     labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-    dealt = deal(labels, folds, seed)
-    assert torch.equal(dealt, deal(labels, folds, seed))
-    for here in (labels >= 0, *(labels == label for label in range(len(counts)))):
-        sizes = torch.bincount(dealt[here], minlength=folds)
+    assigned = deal(labels, folds, seed)
+    assert torch.equal(assigned, deal(labels, folds, seed))
+    for rows in (labels >= 0, *(labels == label for label in range(len(counts)))):
+        sizes = torch.bincount(assigned[rows], minlength=folds)
         assert sizes.max() - sizes.min() <= 1
-    for fold in dealt.unique():
-        assert labels[dealt != fold].unique().tolist() == list(range(len(counts))), "every class is left to learn from"
+    for fold in assigned.unique():
+        assert labels[assigned != fold].unique().tolist() == list(range(len(counts))), "all classes remain"
 
 
 def test_folds_depend_on_the_seed():
@@ -50,23 +50,23 @@ def test_folds_depend_on_the_seed():
 def test_images_labels_and_names_are_read():
     real = FakeReal([0, 1, 0, 1])
     real.classes = ["cat", "dog"]
-    got = read(real)
-    assert got.labels.tolist() == [0, 1, 0, 1]
-    assert got.spec.class_names == ("cat", "dog")
-    assert torch.equal(got.images, torch.stack([real.pixels(index) for index in range(4)]))
-    assert sum(int(here.sum()) for here in got.held_out()) == 4
+    data = read(real)
+    assert data.labels.tolist() == [0, 1, 0, 1]
+    assert data.spec.class_names == ("cat", "dog")
+    assert torch.equal(data.images, torch.stack([real.pixels(index) for index in range(4)]))
+    assert sum(int(fold.sum()) for fold in data.held_out()) == 4
 
 
 def test_a_repeated_image_counts_once():
     real = FakeReal([0, 1, 0, 1])
     twice = Items(*(real[index] for index in (0, 1, 2, 3, 0, 3)))
     assert read(twice).labels.tolist() == [0, 1, 0, 1]
-    with pytest.raises(InputError, match=r"too few different images of 1 of its 2 classes: class 0 has 1\. .*needs 2"):
+    with pytest.raises(InputError, match=r"of 1 of its 2 classes: class 0 has 1\. .*at least 2"):
         read(Items(*(real[index] for index in (0, 1, 3, 0))))
 
 
 @pytest.mark.parametrize("kind", ["pil", "uint8", torch.float32])
-def test_overlap_is_found_whatever_the_images_look_like(kind):
+def test_overlap_is_found_in_every_image_format(kind):
     real = FakeReal([0, 1] * 6)
     test = FakeReal([0, 1] * 6, kind=kind)
     with pytest.raises(InputError, match=r"^7 of the 12 images .*\(items 2, 3, 5, 6, 7, … of labelled_set\)"):
@@ -75,7 +75,7 @@ def test_overlap_is_found_whatever_the_images_look_like(kind):
         read(real, exclude=Items(test[4]))
 
 
-def test_a_set_apart_passes_whatever_its_labels():
+def test_a_disjoint_set_is_accepted_whatever_its_labels():
     other = FakeReal([2, 3, 2, 3])  # the label is in the pixels
     for items in ([other[0][0], other[1][0]], [(other[0][0], -1)], [(other[0][0], "a", {})]):
         assert len(read(FakeReal([0, 1, 0, 1]), exclude=Items(*items)).labels) == 4
@@ -90,7 +90,7 @@ def test_overlap_is_found_after_resizing():
         read(real, exclude=Items(large[2]), image_size=6)
 
 
-def test_an_excluded_set_that_cant_be_compared_is_refused():
+def test_an_excluded_set_that_cant_be_compared_is_rejected():
     real = FakeReal([0, 1, 0, 1])
     with pytest.raises(InputError, match=r"exclude has images of shape \(1, 8, 8\).*image_size="):
         read(real, exclude=FakeReal([0], shape=(1, 8, 8)))
@@ -98,12 +98,12 @@ def test_an_excluded_set_that_cant_be_compared_is_refused():
         read(real, exclude=iter(()))
 
 
-def test_what_cant_teach_labels_is_refused():
+def test_datasets_that_labels_cant_be_learned_from_are_rejected():
     image = torch.zeros(SHAPE, dtype=torch.uint8)
     others = torch.arange(4, dtype=torch.uint8).reshape(4, 1, 1, 1).expand(4, *SHAPE).contiguous()
-    refused = {
+    invalid = {
         "images without labels": Items(image, image + 1),
-        "one class only": TensorDataset(others, torch.zeros(4, dtype=torch.int64)),
+        "a single class": TensorDataset(others, torch.zeros(4, dtype=torch.int64)),
         r"class 0 has 1, class 2 has 1\.": TensorDataset(others, torch.tensor([0, 1, 2, 1])),
         r"class 1 \('dog'\) has 0": Items((image, 0), (image + 1, 0), classes=["cat", "dog"]),
         "must be integers": TensorDataset(others, torch.rand(4)),
@@ -111,7 +111,7 @@ def test_what_cant_teach_labels_is_refused():
         r"shape \(1, 6, 6\) \(C, H, W\), and the generator makes \(1, 8, 8\). Pass image_size=": None,
         r"shape \(1, 6, 6\) \(C, H, W\), and the generator makes \(3, 6, 6\). Convert them": None,
     }
-    for message, dataset in refused.items():
+    for message, dataset in invalid.items():
         shape = (1, 8, 8) if "8, 8" in message else (3, 6, 6) if "3, 6" in message else SHAPE
         with pytest.raises(InputError, match=message):
             read(dataset if dataset is not None else FakeReal([0, 1, 0, 1]), shape)

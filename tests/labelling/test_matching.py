@@ -47,15 +47,15 @@ def test_a_class_that_is_nowhere_the_commonest_gets_the_category_it_costs_least(
 
 
 def test_tabulate_counts_categories_by_classes():
-    found, labels = torch.tensor([2, 2, 0, 2]), torch.tensor([1, 1, 0, 0])
-    assert tabulate(found, labels, 3, 2).tolist() == [[1, 0], [0, 0], [1, 2]]
+    codes, labels = torch.tensor([2, 2, 0, 2]), torch.tensor([1, 1, 0, 0])
+    assert tabulate(codes, labels, 3, 2).tolist() == [[1, 0], [0, 0], [1, 2]]
 
 
 def test_wrong_labels_are_counted_by_the_other_folds_matching():
-    found = torch.tensor([0, 1, 0, 1, 0, 1, 2])
+    codes = torch.tensor([0, 1, 0, 1, 0, 1, 2])
     labels = torch.tensor([0, 1, 0, 1, 1, 0, 0])
     first, second = torch.tensor([1, 1, 1, 1, 0, 0, 0]).bool(), torch.tensor([0, 0, 0, 0, 1, 1, 1]).bool()
     # The first fold matches 0 to 0, 1 to 1, and 2 to nothing: of the second fold's three images two are judged, both
     # wrong. The second fold matches them the other way round: all four of the first are wrong.
-    assert count_wrong(found, labels, [first, second], 3, 2) == (6, 6)
+    assert count_wrong(codes, labels, [first, second], 3, 2) == (6, 6)
     assert count_wrong(labels, labels, [first, second], 2, 2) == (7, 0)

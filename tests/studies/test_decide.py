@@ -1,4 +1,4 @@
-"""Selection and verdict on simulated tables of accuracies: the functions that a study runs, without training.
+"""Selection and verdict on simulated tables of accuracies: the functions of a study, without training.
 
 How often the verdict errs is measured in ``benchmarks/studies/verdict_simulation.py`` and tested in tests/benchmarks.
 """
@@ -21,7 +21,7 @@ def flat(value):
 
 
 def table(chosen=0.0, classic=0.0, none=0.0):
-    """Accuracies of the arms that a verdict on ``CHOSEN`` needs: 90 % plus a gain in points, which is the mean over the
+    """Accuracies of the arms that a verdict on ``CHOSEN`` needs: 90% plus a gain in points, which is the mean over the
     seeds, and a spread of .3 points."""
     rng, rows = np.random.default_rng(0), {}
     gains = {NONE: none, CLASSIC: classic, CHOSEN: chosen}
@@ -36,7 +36,7 @@ def test_source_ratio_and_classic_are_chosen_together():
     assert select(inner, SEEDS) == select(dict(reversed(inner.items())), SEEDS) == CHOSEN
 
 
-def test_noise_is_a_control_and_never_chosen():
+def test_the_noise_control_is_never_chosen():
     inner = {arm: flat(0.5) for arm in ARMS} | {Arm(NOISE, 0.25): flat(0.99)}
     assert select(inner, SEEDS) == Arm("cgan", 0.25)
 
@@ -63,7 +63,7 @@ def test_an_arm_that_lacks_a_seed_is_not_chosen():
         ({}, "no evidence"),
     ],
 )
-def test_use_takes_a_gain_on_none_and_on_classic_and_harm_against_either_is_enough(means, verdict):
+def test_use_requires_a_gain_over_none_and_classic_and_harm_against_either_is_enough(means, verdict):
     judgement = judge(CHOSEN, table(**means), SEEDS)
     assert judgement.verdict == verdict
     level = 0.975 if verdict == "don't use" else 0.95
@@ -74,8 +74,8 @@ def test_use_takes_a_gain_on_none_and_on_classic_and_harm_against_either_is_enou
 
 
 def test_the_levels_are_95_percent_for_use_and_97_5_percent_for_harm():
-    """Differences with t = 2.45 on 9 degrees of freedom, beyond the 95 % quantile, 2.262, within the
-    97.5 % one, 2.685."""
+    """Differences with t = 2.45 on 9 degrees of freedom, beyond the 95% quantile, 2.262, within the
+    97.5% one, 2.685."""
     shape = np.linspace(-1, 1, len(SEEDS))
     gains = 0.01 * (2.45 / len(SEEDS) ** 0.5 + shape / shape.std(ddof=1))
     arms = {arm: flat(0.9) for arm in arms_to_test(CHOSEN)}
@@ -130,15 +130,15 @@ def test_a_baseline_that_lacks_a_seed_excludes_use_and_not_harm(lacking):
         assert [c.baseline for c in judgement.decisive] == [arm for arm in (NONE, CLASSIC) if arm != lacking]
 
 
-def test_one_seed_is_refused():
+def test_a_single_seed_is_rejected():
     one = {arm: {0: 0.5} for arm in ARMS}
     with pytest.raises(InputError, match="two seeds"):
         judge(select(one, [0]), one, [0])
 
 
 @pytest.mark.parametrize(("seeds", "images"), [(2, 100), (2, 500), (3, 500)])
-def test_identical_arms_with_few_seeds_and_few_test_images_are_rarely_told_to_be_used(seeds, images):
-    """Accuracies are multiples of 1 / images: seeds that happen to agree to the image have a deviation of 0."""
+def test_the_verdict_on_identical_arms_with_few_seeds_and_test_images_is_rarely_use(seeds, images):
+    """Accuracies are multiples of 1 / images: seeds with exactly the same accuracy have a deviation of 0."""
     rng, seeds, used = np.random.default_rng(0), range(seeds), 0
     for _ in range(400):
         inner, test = ({arm: dict(enumerate(0.9 + rng.normal(0, 0.005, len(seeds)))) for arm in ARMS} for _ in range(2))
@@ -146,7 +146,7 @@ def test_identical_arms_with_few_seeds_and_few_test_images_are_rarely_told_to_be
         chosen = select(inner, seeds)
         tested = {arm: test[arm] for arm in arms_to_test(chosen)}
         used += judge(chosen, tested, seeds, resolution=1 / images).verdict == "use"
-    assert used <= 8  # 2 %
+    assert used <= 8  # 2%
 
 
 def test_overlapping_subsets_widen_the_interval():

@@ -42,20 +42,20 @@ def losses(*pairs, name="none"):
 @pytest.mark.parametrize(
     ("pairs", "words"),
     [
-        ([(1.2, 0.9), (1.3, 0.8)], "were still improving at the last of 100 updates"),  # by .4 nats in the last 40 %
+        ([(1.2, 0.9), (1.3, 0.8)], "were still improving at the last of 100 updates"),  # by .4 nats in the last 40%
         ([(0.05, 0.01), (0.03, 0.02)], None),
         ([(0.3, 0.25), (0.44, 0.39)], None),
         ([(2.2, 2.18)], "had learned little after 100 updates"),  # guessing costs log(10) = 2.30
     ],
 )
-def test_a_training_loss_that_still_falls_or_is_that_of_guessing_is_named_before_the_verdict(pairs, words):
+def test_a_training_loss_that_still_falls_or_equals_guessing_is_reported_before_the_verdict(pairs, words):
     for name in ("none", "classic"):
         sentences = reservations(losses(*pairs, name=name), SETTINGS, STATISTICS, None)
         assert len(sentences) == (words is not None)
         assert all(words in text and name in text for text in sentences)
 
 
-def test_updates_that_do_not_show_every_image_once_are_named():
+def test_too_few_updates_to_show_every_image_are_reported():
     sentences = reservations(Ledger([]), SETTINGS, {**STATISTICS, "n_train": 6_500}, None)
     assert "show 6,400 real images, fewer than the 6,500" in sentences[0]
     half = reservations(Ledger([]), SETTINGS, {**STATISTICS, "n_train": 3_201}, Arm("cgan", 0.5))
@@ -69,13 +69,13 @@ def test_updates_that_do_not_show_every_image_once_are_named():
         ({}, None),
         (FINE, None),
         ({**FINE, "recognised": 0.7}, "only 70% of the samples"),
-        ({**FINE, "distance_ratio": 0.4}, "differ 40% as much"),
+        ({**FINE, "distance_ratio": 0.4}, "differ only 40% as much"),
         ({**FINE, "repeated": 0.2}, "20% of the samples are identical"),
         ({**FINE, "distance_ratio": None}, None),
         ({"error": "RuntimeError: it broke"}, "it broke"),
     ],
 )
-def test_what_stands_out_about_the_samples_is_named(examination, word):
+def test_remarkable_samples_are_reported(examination, word):
     sentences = diagnose(Judgement("no evidence", None, True), STATISTICS, examination, None)
     assert (len(sentences) == 1 and word in sentences[0]) if word else sentences == []
 
@@ -94,26 +94,26 @@ def compared(verdict, chosen=None, **gains):
     return Judgement(verdict, chosen, True, comparisons)
 
 
-def test_classic_augmentation_that_is_worse_than_none_is_named():
+def test_classic_augmentation_that_is_worse_than_none_is_reported():
     assert "worse than none here: -3.0 points" in diagnose(compared("use", classic=-3), STATISTICS, {}, None)[0]
     assert diagnose(compared("use", classic=-0.5), STATISTICS, {}, None) == []
 
 
-def test_a_gain_that_noisy_copies_have_too_is_named():
+def test_a_gain_that_noisy_copies_also_have_is_reported():
     chosen = Arm("cgan", 0.5)
-    assert "noise" in diagnose(compared("use", chosen, noise=0.5), STATISTICS, {}, None)[0]
+    assert "noisy copies" in diagnose(compared("use", chosen, noise=0.5), STATISTICS, {}, None)[0]
     assert diagnose(compared("use", chosen, noise=3), STATISTICS, {}, None) == []
     assert diagnose(compared("no evidence", chosen, noise=0.5), STATISTICS, {}, None) == []
 
 
-def test_no_evidence_says_what_would_have_been_found():
+def test_no_evidence_comes_with_the_gain_that_would_have_been_detected():
     judgement = compared("no evidence", Arm("cgan", 0.5), none=0.5)
     few = diagnose(judgement, STATISTICS, {}, Sensitivity(0.034, 12))
     assert few == ["5 seeds are too few to show a gain of 2 points at this spread: that takes about 12."]
     assert diagnose(judgement, STATISTICS, {}, Sensitivity(0.01, 3)) == []
     assert "No number of seeds" in diagnose(judgement, STATISTICS, {}, Sensitivity(0.2, None))[0]
     assert describe_sensitivity(Sensitivity(0.034, 12)).startswith("A gain of 3.4 points over both")
-    assert describe_sensitivity(Sensitivity(0.2, None)).endswith("no number of seeds would find one of 2 points.")
+    assert describe_sensitivity(Sensitivity(0.2, None)).endswith("no number of seeds would detect one of 2 points.")
     assert describe_sensitivity(None) == ""
 
 
@@ -126,7 +126,7 @@ def test_a_study_with_too_few_updates_says_so_first():
     assert enough.details["reservations"] == []
 
 
-def test_a_study_names_wrong_labels_and_repeated_samples():
+def test_a_study_reports_wrong_labels_and_repeated_samples():
     wrong = study(sources={"liar": ToySource(shift=1)}, updates=60)
     assert wrong.details["examination"]["recognised"] < 0.3 < wrong.details["examination"]["recognised_real"]
     assert any("requested class" in text for text in wrong.details["warnings"])
@@ -155,7 +155,7 @@ def test_guessing_is_the_logarithm_of_the_number_of_classes():
     assert f"guessing gives {math.log(10):.2f}" in text
 
 
-def test_many_classes_are_compared_by_few_images_each_and_a_failure_costs_the_examination_only(monkeypatch):
+def test_many_classes_are_compared_by_few_images_each_and_a_failure_only_costs_the_examination(monkeypatch):
     sizes = []
 
     def fails(real, *others):
@@ -169,8 +169,8 @@ def test_many_classes_are_compared_by_few_images_each_and_a_failure_costs_the_ex
     assert any("could not be examined (MemoryError" in text for text in report.details["warnings"])
 
 
-def test_what_is_recognised_counts_every_class_alike():
-    """A classifier that always answers class 0 recognises a third, however many images are of class 0."""
+def test_recognized_shares_are_averaged_over_classes():
+    """A classifier that always answers class 0 recognizes a third, whatever the number of images of class 0."""
 
     class Constant(torch.nn.Module):
         def __init__(self):

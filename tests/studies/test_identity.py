@@ -1,4 +1,4 @@
-"""What makes a study with another classifier or transform another study."""
+"""How a study recognizes another classifier or transform."""
 
 import random
 from functools import partial
@@ -27,14 +27,14 @@ class Jitter:
         return (image + self.by * torch.rand(())).clamp(0, 255).to(torch.uint8)
 
 
-def told(classic):
+def description(classic):
     return classic_told(classic, IMAGES, LABELS)
 
 
 @pytest.mark.parametrize(
     "options", [({"bias": True}, {"bias": False}), ({"drop": 0.1}, {"drop": 0.2})], ids=["weights", "no weights"]
 )
-def test_factories_that_make_other_classifiers_differ(options):
+def test_factories_of_different_classifiers_differ(options):
     first, second = (classifier_told(partial(factory, **o), (1, 8, 8), 4) for o in options)
     assert first != second
     assert first == classifier_told(partial(factory, **options[0]), (1, 8, 8), 4)
@@ -42,7 +42,7 @@ def test_factories_that_make_other_classifiers_differ(options):
     assert classifier_told("small", (1, 8, 8), 4) == "small"
 
 
-def test_lambdas_are_told_apart_by_what_they_make():
+def test_lambdas_are_distinguished_by_their_results():
     ours, theirs = (lambda s, c: factory(s, c)), (lambda s, c: factory(s, c, bias=False))
     assert classifier_told(ours, (1, 8, 8), 4) != classifier_told(theirs, (1, 8, 8), 4)
 
@@ -58,25 +58,25 @@ def test_lambdas_are_told_apart_by_what_they_make():
     ],
     ids=["state", "probability", "lambdas", "batches", "composed"],
 )
-def test_transforms_that_do_other_things_differ(first, second):
-    assert told(first()) == told(first()), "the same, made anew"
-    assert told(first()) != told(second())
+def test_different_transforms_differ(first, second):
+    assert description(first()) == description(first()), "two equal instances"
+    assert description(first()) != description(second())
 
 
-def test_random_numbers_go_on_as_if_nothing_had_been():
+def test_the_global_random_states_are_unchanged():
     random.seed(3)
     torch.manual_seed(3)
     expected = random.random(), float(torch.rand(()))
     random.seed(3)
     torch.manual_seed(3)
-    told(lambda image: image + random.randint(0, 3))
+    description(lambda image: image + random.randint(0, 3))
     assert (random.random(), float(torch.rand(()))) == expected
 
 
-def test_a_transform_with_random_numbers_of_its_own_is_known_by_its_name_alone():
+def test_a_transform_with_its_own_random_numbers_is_identified_by_its_name_only():
     own = random.Random(0)
 
     def flicker(image):
         return (image * own.random()).to(torch.uint8)
 
-    assert told(flicker).endswith("flicker>")
+    assert description(flicker).endswith("flicker>")

@@ -14,15 +14,15 @@ def difference(mean, sd, n=10):
 def test_power_agrees_with_a_simulation():
     rng = np.random.default_rng(0)
     for n, correction in ((5, 0.0), (10, 0.2)):
-        # Seeds whose differences correlate: the variance of their mean is that which the correction stands for.
+        # Seeds whose differences correlate: their mean has the variance that the correction accounts for.
         correlation = correction / (1 + correction)
         scale = 1 / math.sqrt(1 - correlation)
-        found = 0
+        detected = 0
         for _ in range(3000):
             common, own = rng.normal(0, math.sqrt(correlation)), rng.normal(0, math.sqrt(1 - correlation), n)
             row = 0.02 + 0.013 * scale * (common + own)
-            found += paired_difference(list(row), [0.0] * n, correction=correction).verdict == "helps"
-        assert power(0.02, 0.013, n, correction=correction) == pytest.approx(found / 3000, abs=0.03)
+            detected += paired_difference(list(row), [0.0] * n, correction=correction).verdict == "helps"
+        assert power(0.02, 0.013, n, correction=correction) == pytest.approx(detected / 3000, abs=0.03)
 
 
 def test_power_at_its_ends():
@@ -36,14 +36,14 @@ def test_the_detectable_gain_has_the_power_that_is_stated():
     far = sensitivity([difference(0.1, 0.013), difference(0.0, 0.013)])
     assert power(far.gain, 0.013, 10) == pytest.approx(0.8, abs=1e-3)
     close = sensitivity([difference(0.0, 0.013), difference(0.0, 0.013)])
-    assert close.gain > far.gain, "two baselines as good have to be beaten both"
+    assert close.gain > far.gain, "two equally good baselines must both be beaten"
     assert power(close.gain, 0.013, 10) == pytest.approx(0.9, abs=1e-3)
 
 
 def test_the_number_of_seeds_is_the_smallest_that_shows_two_points():
-    found = sensitivity([difference(0.1, 0.03), difference(0.0, 0.03)])
-    assert power(0.02, 0.03, found.seeds) >= 0.8 > power(0.02, 0.03, found.seeds - 1)
-    assert found.of == 0.02
+    result = sensitivity([difference(0.1, 0.03), difference(0.0, 0.03)])
+    assert power(0.02, 0.03, result.seeds) >= 0.8 > power(0.02, 0.03, result.seeds - 1)
+    assert result.of == 0.02
 
 
 def test_overlap_can_make_a_gain_invisible_to_any_number_of_seeds():
@@ -53,6 +53,6 @@ def test_overlap_can_make_a_gain_invisible_to_any_number_of_seeds():
     assert sensitivity([difference(0.0, 2.0)], correction=9.0).gain is None
 
 
-def test_seeds_that_agree_to_the_image_count_as_rounding():
+def test_equal_accuracies_count_as_rounding():
     rows = [difference(0.0, 0.0)]
     assert sensitivity(rows, resolution=0.01).gain == sensitivity([difference(0.0, 0.01 / 6**0.5)]).gain > 0

@@ -12,23 +12,23 @@ LABELS = torch.tensor([0] * 12 + [1] * 9 + [2] * 30)
 
 
 def numbered(labels):
-    """Images whose pixels tell their index."""
+    """Images whose pixels contain their index."""
     return Images(torch.arange(len(labels), dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 2, 2), labels, None)
 
 
 @pytest.mark.parametrize(("seeds", "disjoint"), [(range(4), True), (range(5), False)])
-def test_subsets_are_disjoint_where_there_are_enough_images(seeds, disjoint):
-    found = draw_subsets(LABELS, 2, seeds)
-    assert (found.overlap == 0) == disjoint
-    for rows in found.rows.values():
+def test_subsets_are_disjoint_if_there_are_enough_images(seeds, disjoint):
+    subsets = draw_subsets(LABELS, 2, seeds)
+    assert (subsets.overlap == 0) == disjoint
+    for rows in subsets.rows.values():
         assert LABELS[rows].bincount().tolist() == [2, 2, 2]
         assert len(rows.unique()) == 6
-    together = torch.cat(list(found.rows.values()))
+    together = torch.cat(list(subsets.rows.values()))
     assert (len(together.unique()) == len(together)) == disjoint
-    assert torch.equal(found.rows[1], draw_subsets(LABELS, 2, seeds).rows[1])
+    assert torch.equal(subsets.rows[1], draw_subsets(LABELS, 2, seeds).rows[1])
 
 
-def test_classes_with_enough_images_stay_disjoint_where_another_has_too_few():
+def test_classes_with_enough_images_stay_disjoint_if_another_has_too_few():
     subsets = draw_subsets(LABELS, 4, range(3))  # 12, 9 and 30 images of each class: 9 are fewer than 3 seeds need
     parts = [torch.cat([rows[LABELS[rows] == label] for rows in subsets.rows.values()]) for label in range(3)]
     assert [len(part.unique()) == len(part) for part in parts] == [True, False, True]
@@ -50,39 +50,39 @@ def test_other_seeds_draw_other_subsets():
     assert not torch.equal(one[0], other[10])
 
 
-def test_the_inner_split_holds_back_a_fifth_of_each_class_and_one_at_least():
+def test_the_inner_split_holds_out_a_fifth_of_each_class_and_at_least_one_image():
     for labels in (LABELS, torch.tensor([0, 0, 1, 1])):
-        kept, held = inner_split(labels, 3)
-        assert torch.equal(torch.cat([kept, held]).sort().values, torch.arange(len(labels)))
+        train, held_out = inner_split(labels, 3)
+        assert torch.equal(torch.cat([train, held_out]).sort().values, torch.arange(len(labels)))
         counts = labels.bincount()
-        assert labels[held].bincount().tolist() == [max(1, round(0.2 * int(c))) for c in counts]
-        assert labels[kept].bincount().min() >= 1
+        assert labels[held_out].bincount().tolist() == [max(1, round(0.2 * int(c))) for c in counts]
+        assert labels[train].bincount().min() >= 1
     assert not torch.equal(inner_split(LABELS, 3)[1], inner_split(LABELS, 4)[1])
 
 
 @pytest.mark.parametrize("ratio", [0.25, 0.5, 0.33])
 def test_real_images_come_in_one_order_whatever_is_blended_in(ratio):
-    real, made = (
+    real, fake = (
         numbered(torch.arange(20) % 2),
         Images(torch.full((7, 1, 2, 2), 200, dtype=torch.uint8), LABELS[:7], None),
     )
     plain = torch.cat([images[:, 0, 0, 0] for images, _ in itertools.islice(blended(real, None, ratio, 8, 5), 30)])
     assert all(torch.equal(part.sort().values, torch.arange(20)) for part in plain.split(20)[:-1])
-    pixels = [images[:, 0, 0, 0] for images, _ in itertools.islice(blended(real, made, ratio, 8, 5), 30)]
+    pixels = [images[:, 0, 0, 0] for images, _ in itertools.islice(blended(real, fake, ratio, 8, 5), 30)]
     assert all(len(batch) == 8 for batch in pixels)
     counts = [int((batch == 200).sum()) for batch in pixels]
     assert set(counts) <= {int(ratio * 8), -int(-ratio * 8 // 1)}
     assert sum(counts) == int(30 * ratio * 8)
-    kept = torch.cat(pixels)
-    kept = kept[kept != 200]
-    assert torch.equal(kept, plain[: len(kept)])
+    mixed = torch.cat(pixels)
+    from_real = mixed[mixed != 200]
+    assert torch.equal(from_real, plain[: len(from_real)])
 
 
 def test_generated_images_have_the_real_ones_class_shares_and_names():
     like = Images(torch.zeros(6, *SHAPE, dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 1, 2]), None)
-    made = generate(ToySource(noise=0.0), like, 12, seed=1)
-    assert made.labels.bincount().tolist() == [6, 4, 2]
-    assert torch.equal(made.images[:, 0, 0].argmax(1), made.labels)
+    samples = generate(ToySource(noise=0.0), like, 12, seed=1)
+    assert samples.labels.bincount().tolist() == [6, 4, 2]
+    assert torch.equal(samples.images[:, 0, 0].argmax(1), samples.labels)
 
 
 def test_the_control_is_real_images_of_the_label_with_noise_of_a_tenth():
@@ -93,8 +93,8 @@ def test_the_control_is_real_images_of_the_label_with_noise_of_a_tenth():
         None,
     )
     control = NoisyCopies(real, ToySource().spec)
-    images, told = control.sample(labels=torch.arange(300) % CLASSES, seed=4)
-    noise = to_float(images) - (100 + told.reshape(-1, 1, 1, 1)) / 255
+    images, sampled_labels = control.sample(labels=torch.arange(300) % CLASSES, seed=4)
+    noise = to_float(images) - (100 + sampled_labels.reshape(-1, 1, 1, 1)) / 255
     assert noise.std() == pytest.approx(0.1, abs=0.002)
     assert noise.mean() == pytest.approx(0, abs=0.002)
     assert torch.equal(images, control.sample(labels=torch.arange(300) % CLASSES, seed=4)[0])

@@ -22,15 +22,16 @@ import genaug
 from genaug.data.reading import fingerprint, read_samples
 from genaug.errors import FormatError, InputError, OutputExistsError, PluginError, SaveError
 from genaug.labelling.source import LabelledSource
-from genaug.modalities import Image
+from genaug.modalities.image import Image
 from genaug.studies import OnBatches, Recipe, jobs as jobs_module, sources as sources_module, study as study_module
 from genaug.studies.arms import Arm
 from genaug.studies.blending import generate
 from genaug.studies.cells import StudyFolder, run_folder
+from genaug.studies.options import Options
 from genaug.studies.splits import Images
 
 TRAIN, TEST = ToySet(20, 0), ToySet(100, 1)
-# No augmentation at all in place of the built-in one, which would rotate columns into each other.
+# No augmentation instead of the built-in one, which would rotate columns into each other.
 KEEP = torch.nn.Identity()
 QUICK = {"classifier": linear, "classic": KEEP, "updates": 30, "batch_size": 16, "lr": 0.1, "progress": False}
 study = partial(genaug.study, TRAIN, TEST, labels_per_class=3, seeds=5, ratios=(0.8,), device="cpu", **QUICK)
@@ -52,7 +53,7 @@ def without_times(report):
     return strip(report.details)
 
 
-def test_a_source_that_plainly_helps_is_told_to_be_used(good):
+def test_the_verdict_on_a_source_that_clearly_helps_is_use(good):
     _, report = good
     assert report.verdict == "use"
     assert report.source == "plenty"
@@ -60,10 +61,10 @@ def test_a_source_that_plainly_helps_is_told_to_be_used(good):
     assert report.ratio == report.details["chosen"]["ratio"]
     assert 0 < report.interval[0] < report.interval[1]
     assert report.sentence.startswith(f"Use plenty at ratio {report.ratio:g}")
-    assert "already" in report.sentence, "nothing is said to be trained"
+    assert "already" in report.sentence, "no training is claimed"
 
 
-def test_wrong_labels_are_told_not_to_be_used():
+def test_the_verdict_on_wrong_labels_is_dont_use():
     report = study(sources={"liar": ToySource(shift=1)}, updates=15)
     assert (report.verdict, report.ratio, report.source) == ("don't use", 0, "liar")
     assert report.interval[1] < 0
@@ -80,7 +81,7 @@ def test_only_what_the_verdict_needs_is_tested(good):
     assert all(len(row) == 5 for row in (*inner.values(), *test.values()))
 
 
-def test_exploring_scores_the_rest_and_changes_no_verdict():
+def test_exploring_scores_the_other_arms_and_keeps_the_verdict():
     plain, explored = (
         study(sources={"plenty": ToySource()}, ratios=(0.5, 0.8), updates=3, explore=explore)
         for explore in (False, True)
@@ -93,7 +94,7 @@ def test_exploring_scores_the_rest_and_changes_no_verdict():
     assert "<small>explored" not in plain.html
 
 
-def test_classic_without_an_effect_is_equal_to_none_seed_by_seed(good):
+def test_classic_augmentation_without_effect_equals_none_for_every_seed(good):
     _, report = good
     assert report.accuracies("classic") == report.accuracies("none"), "same images, weights, order and updates"
 
@@ -115,7 +116,7 @@ def test_the_report_is_written_and_read_back(good):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("{", "not valid JSON"),
         ('{"kind": "demo"}', "is not a study's report"),
@@ -124,38 +125,38 @@ def test_the_report_is_written_and_read_back(good):
         ('{"kind": "study", "format_version": 2, "verdict": "perhaps"}', "damaged"),
     ],
 )
-def test_what_is_no_report_is_refused(tmp_path, content, told):
+def test_files_that_are_not_reports_are_rejected(tmp_path, content, message):
     with pytest.raises(FormatError, match="missing"):
         genaug.load_study(tmp_path)
     (tmp_path / "report.json").write_text(content)
-    with pytest.raises(FormatError, match=told):
+    with pytest.raises(FormatError, match=message):
         genaug.load_study(tmp_path)
 
 
-def test_a_report_whose_ratio_contradicts_its_verdict_is_refused(good, tmp_path):
+def test_a_report_whose_ratio_contradicts_its_verdict_is_rejected(good, tmp_path):
     details = {**good[1].details, "verdict": "no evidence"}
     (tmp_path / "report.json").write_text(json.dumps(details))
     with pytest.raises(FormatError, match="ratio and verdict"):
         genaug.load_study(tmp_path)
 
 
-def test_the_page_needs_nothing_from_outside_and_tells_the_numbers(good):
+def test_the_page_is_self_contained_and_shows_the_numbers(good):
     out, report = good
     text = (out / "report.html").read_text()
     assert text == report.html
     assert "://" not in text
     assert "<script" not in text
     assert text.count("data:image/png;base64,") == 2
-    for found in report.details["comparisons"]:
-        assert f"{100 * found['mean']:+.1f}".replace("-", "−") in text
+    for comparison in report.details["comparisons"]:
+        assert f"{100 * comparison['mean']:+.1f}".replace("-", "−") in text
     assert "declared pretrained" in text
     assert "it has no record" in text
     assert "no two seeds share" in text
 
 
-def test_a_killed_study_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, monkeypatch):
+def test_a_killed_study_is_resumed_with_the_same_result(tmp_path, monkeypatch):
     settings = {"sources": {"made": TINY, "plenty": ToySource()}, "seeds": 2, "updates": 3}
-    whole = study(**settings, out=tmp_path / "whole")
+    complete = study(**settings, out=tmp_path / "complete")
     append, left = StudyFolder.append, [9]
 
     def killed(self, cell):
@@ -163,7 +164,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mo
         left[0] -= 1
         if not left[0]:
             with open(self.cells, "a") as file:
-                file.write('{"phase": "inner", "se')  # a line cut short
+                file.write('{"phase": "inner", "se')  # an incomplete line
             raise KeyboardInterrupt
 
     monkeypatch.setattr(StudyFolder, "append", killed)
@@ -176,23 +177,23 @@ def test_a_killed_study_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mo
     with pytest.raises(OutputExistsError, match="--resume"):
         study(**settings, out=tmp_path / "killed")
     settings_file = tmp_path / "killed" / "study.json"
-    told = json.loads(settings_file.read_text())
-    settings_file.write_text(json.dumps({name: value for name, value in told.items() if value is not None}))
+    recorded = json.loads(settings_file.read_text())
+    settings_file.write_text(json.dumps({name: value for name, value in recorded.items() if value is not None}))
     with pytest.raises(InputError, match="updates was 3, now it is 4"):
         study(**{**settings, "updates": 4}, out=tmp_path / "killed", resume=True)
     with pytest.raises(InputError, match=r"sources\.made was"):
         study(**{**settings, "sources": {"plenty": ToySource(shift=1)}}, out=tmp_path / "killed", resume=True)
     left[0] = 10**6
     resumed = study(**settings, out=tmp_path / "killed", resume=True)
-    assert (tmp_path / "killed" / "cells.jsonl").read_text().splitlines()[:9] == finished, "kept as they were"
-    assert without_times(resumed) == without_times(whole)
+    assert (tmp_path / "killed" / "cells.jsonl").read_text().splitlines()[:9] == finished, "they are unchanged"
+    assert without_times(resumed) == without_times(complete)
     assert genaug.load(tmp_path / "killed" / "generators" / "made" / "inner-0").spec.class_names == tuple(TRAIN.classes)
 
 
 @pytest.mark.parametrize("damage", ["half written", "not begun", "other settings"])
 def test_a_generator_that_was_damaged_is_trained_again_and_no_arm_is_lost(tmp_path, damage):
     out, settings = tmp_path / "out", {"sources": {"made": TINY, "plenty": ToySource()}, "seeds": 2, "updates": 3}
-    whole = study(**settings, out=out)
+    complete = study(**settings, out=out)
     cells = (out / "cells.jsonl").read_text().splitlines(True)
     (out / "cells.jsonl").write_text("".join(line for line in cells if '"plenty' in line or '"none"' in line))
     for folder in (out / "generators" / "made").iterdir():
@@ -205,11 +206,11 @@ def test_a_generator_that_was_damaged_is_trained_again_and_no_arm_is_lost(tmp_pa
             genaug.fit("cgan", TRAIN, out=run_folder(folder), steps=1, config=TINY.config, progress=False)
     resumed = study(**settings, out=out, resume=True)
     assert resumed.details["failures"] == []
-    assert without_times(resumed)["accuracies"] == without_times(whole)["accuracies"]
+    assert without_times(resumed)["accuracies"] == without_times(complete)["accuracies"]
     assert not list(out.rglob("*.run"))
 
 
-def test_a_disk_that_is_full_ends_the_study_and_is_no_fault_of_an_arm(tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_study_without_failing_an_arm(tmp_path, monkeypatch):
     settings = {"sources": {"made": TINY}, "seeds": 2, "updates": 3, "out": tmp_path / "out"}
 
     def full(*_, **__):
@@ -222,7 +223,7 @@ def test_a_disk_that_is_full_ends_the_study_and_is_no_fault_of_an_arm(tmp_path, 
     assert study(**settings, resume=True).details["failures"] == []
 
 
-def test_a_second_study_in_the_same_folder_is_refused_before_it_reads_anything(tmp_path):
+def test_a_second_study_in_the_same_folder_is_rejected_before_it_reads_anything(tmp_path):
     class Second(ToySet):
         def __getitem__(self, index):
             if index == 0 and not (tmp_path / "out" / "study.json").exists():
@@ -236,7 +237,7 @@ def test_a_second_study_in_the_same_folder_is_refused_before_it_reads_anything(t
     assert (tmp_path / "out" / "report.json").exists()
 
 
-def test_overwriting_keeps_files_of_others(tmp_path):
+def test_overwriting_keeps_other_files(tmp_path):
     settings = {"sources": {"made": TINY}, "seeds": 2, "updates": 3, "out": tmp_path / "out"}
     study(**settings)
     mine = [tmp_path / "out" / name for name in ("notes.txt", "generators/power-plant.csv", "generators/made/notes")]
@@ -271,7 +272,7 @@ if __name__ == "__main__":
 def test_workers_end_with_the_process_that_started_them(tmp_path, number):
     script = tmp_path / "script.py"
     script.write_text(CHILD)
-    process = subprocess.Popen([sys.executable, script, Path(__file__).parent, tmp_path / "out"])
+    process = subprocess.Popen([sys.executable, script, Path(__file__).parents[1], tmp_path / "out"])
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     workers = []
     try:
@@ -299,23 +300,23 @@ def running(pid):
         return False
 
 
-def test_a_finished_study_is_read_and_not_run_again(good, monkeypatch):
+def test_a_finished_study_is_not_run_again(good, monkeypatch):
     out, report = good
     monkeypatch.setattr(jobs_module, "_score", None)
     again = study(sources={"plenty": ToySource()}, ratios=(0.5, 0.8), out=out, resume=True)
     assert again == report
 
 
-def test_overwriting_takes_a_study_only(good, tmp_path):
+def test_only_a_study_can_be_overwritten(good, tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(OutputExistsError, match="left alone"):
         study(sources={"plenty": ToySource()}, out=tmp_path, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(InputError, match="one of them"):
+    with pytest.raises(InputError, match="only one of them"):
         study(sources={"plenty": ToySource()}, out=tmp_path, overwrite=True, resume=True)
 
 
-def test_a_generator_sees_its_seeds_images_only_and_none_that_are_held_back(monkeypatch):
+def test_a_generator_sees_only_its_seeds_images_without_those_held_out(monkeypatch):
     seen = {}
 
     def spy(recipe, images, folder, seed, device):
@@ -339,12 +340,12 @@ def test_processes_give_the_same_report(tmp_path):
     assert without_times(together) == without_times(alone)
 
 
-def test_what_cant_go_to_another_process_is_named():
+def test_objects_that_cant_be_sent_to_another_process_are_named():
     with pytest.raises(InputError, match=r"'classifier' can't be sent .* \(no lambda\)"):
         study(sources={"plenty": ToySource()}, workers=2, classifier=lambda shape, classes: linear(shape, classes))
 
 
-def test_an_arm_that_crashes_is_told_and_the_others_finish():
+def test_an_arm_that_crashes_is_reported_and_the_others_finish():
     sources = {"bad": ToySource(fails_after=2), "plenty": ToySource()}
     report = study(sources=sources)
     assert (report.verdict, report.source) == ("use", "plenty")
@@ -356,7 +357,7 @@ def test_an_arm_that_crashes_is_told_and_the_others_finish():
     assert "the network exploded" in report.html
 
 
-def test_what_failed_on_the_inner_splits_is_not_chosen_among_again_once_the_test_set_was_used(tmp_path):
+def test_after_the_test_set_was_used_failed_arms_of_the_inner_splits_are_not_tried_again(tmp_path):
     settings = {"ratios": (0.8,), "seeds": 3, "out": tmp_path / "out"}
     first = study(sources={"good": ToySource(fails_after=2), "bad": ToySource(shift=1)}, **settings)
     assert first.source == "bad"
@@ -366,7 +367,7 @@ def test_what_failed_on_the_inner_splits_is_not_chosen_among_again_once_the_test
     assert again.details["failures"] == first.details["failures"]
 
 
-def test_a_script_that_workers_import_and_run_again_is_told_of_the_guard(monkeypatch, tmp_path):
+def test_a_script_without_a_main_guard_is_an_error_in_its_workers(monkeypatch, tmp_path):
     monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
     with pytest.raises(InputError, match='if __name__ == "__main__"'):
         study(sources={"plenty": ToySource()}, out=tmp_path / "out", workers=2)
@@ -374,7 +375,7 @@ def test_a_script_that_workers_import_and_run_again_is_told_of_the_guard(monkeyp
 
 
 class Breaking(torch.nn.Module):
-    """A transform that fails from some call on."""
+    """A transform that fails after a number of calls."""
 
     def __init__(self, after):
         super().__init__()
@@ -389,41 +390,42 @@ class Breaking(torch.nn.Module):
 
 def test_a_baseline_that_crashes_on_the_test_set_is_no_evidence_and_the_report_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(study_module, "select", lambda table, seeds: Arm("plenty", 0.8))
-    counted = Breaking(10**9)
+    counter = Breaking(10**9)
     settings = {"sources": {"plenty": ToySource()}, "updates": 2, "seeds": 2}
-    study(**settings, classic=counted)
-    calls = 10**9 - counted.left
+    study(**settings, classic=counter)
+    calls = 10**9 - counter.left
     in_test = 2 * 2 * 2 * 16  # classic alone and with the source, seeds, updates, images
     report = study(**settings, classic=Breaking(calls - in_test), out=tmp_path / "out")
     assert (report.verdict, report.ratio, report.classic) == ("no evidence", 0, False)
     assert "'classic' failed on the test set, so plenty at ratio 0.8" in report.sentence
-    assert "could be compared with 'none' only (" in report.sentence
+    assert "could only be compared with 'none' (" in report.sentence
     assert report.details["sensitivity"] is None
     assert "out of rotations" in (tmp_path / "out" / "report.html").read_text()
     assert genaug.load_study(tmp_path / "out").sentence == report.sentence
 
 
-def test_where_neither_baseline_finishes_the_error_says_why():
+def test_if_neither_baseline_finishes_the_error_says_why():
     with pytest.raises(InputError, match=r"nothing to compare with.* First: none, seed 0: RuntimeError: too few"):
         study(sources={"plenty": ToySource()}, updates=2, classifier=sometimes)
 
 
-def test_every_verdict_tells_the_cost():
+def test_every_verdict_includes_the_cost():
     report = study(sources={"liar": ToySource(shift=1), "made": TINY}, updates=15)
     assert report.verdict == "don't use"
     assert report.sentence.endswith(report.details["cost"]["sentence"])
 
 
-def test_there_are_as_many_generated_images_as_real_ones_where_there_are_many():
-    kinds = {"sources": {"plenty": ToySource()}, "updates": 10**6, "out": Path("unused")}
+def test_many_real_images_get_the_same_number_of_generated_ones():
+    folder = StudyFolder(Path("unused"))
+    kinds = {"sources": {"plenty": ToySource()}, "updates": 10**6, "seeds": 2, "classifier": linear, "classic": KEEP}
     many = ToySet(2000, 0)
-    work, _, _ = study_module.prepare(many, TEST, **kinds, seeds=2, classifier=linear, classic=KEEP)
+    work, _, _ = study_module.prepare(many, TEST, folder, Options(**kinds))
     assert work.pool == len(many) == 6000
-    few, _, _ = study_module.prepare(many, TEST, **kinds, seeds=2, labels_per_class=3, classifier=linear, classic=KEEP)
+    few, _, _ = study_module.prepare(many, TEST, folder, Options(**kinds, labels_per_class=3))
     assert few.pool == study_module.POOL
 
 
-def test_resuming_with_another_classifier_or_transform_is_refused(tmp_path):
+def test_resuming_with_another_classifier_or_transform_is_rejected(tmp_path):
     settings = {"sources": {"plenty": ToySource()}, "seeds": 2, "updates": 1, "out": tmp_path / "out"}
     flip = [v2.RandomHorizontalFlip(1)]
     study(**settings, classifier=partial(wide, bias=True), classic=v2.RandomApply(flip, 0.1))
@@ -442,7 +444,7 @@ def wide(shape, num_classes, bias):
 
 
 class Sometimes(torch.nn.Module):
-    """Fails on batches of training, which no check before the study has."""
+    """Fails in training mode, which no check before the study uses."""
 
     def __init__(self):
         super().__init__()
@@ -458,7 +460,7 @@ def sometimes(shape, num_classes):
     return Sometimes()
 
 
-def test_where_every_source_crashes_the_verdict_is_no_evidence():
+def test_if_every_source_crashes_the_verdict_is_no_evidence():
     report = study(sources={"bad": ToySource(fails_after=1)}, updates=2)
     assert (report.verdict, report.ratio, report.source, report.interval) == ("no evidence", 0, None, None)
     assert "See the failures" in report.sentence
@@ -466,34 +468,34 @@ def test_where_every_source_crashes_the_verdict_is_no_evidence():
 
 
 def test_a_source_that_crashes_on_the_test_set_is_no_evidence():
-    # A call for the resume's fingerprint, and one for each inner split.
+    # One call for the fingerprint and one for each inner split.
     report = study(sources={"bad": ToySource(fails_after=6)}, updates=2)
     assert (report.verdict, report.ratio, report.source) == ("no evidence", 0, "bad")
     assert "failed on the test set" in report.sentence
 
 
-def test_overlapping_subsets_get_a_correction_and_whole_sets_a_warning():
+def test_overlapping_subsets_get_a_correction_and_complete_sets_a_warning():
     quick = {"sources": {"plenty": ToySource()}, "updates": 2}
-    some = study(**quick, labels_per_class=10)  # of 20 images per class, for 5 seeds
-    assert some.details["statistics"]["overlap"] == 0.5
-    assert some.details["statistics"]["correction"] == pytest.approx(1)
-    assert "two seeds share 50 % of their training images" in some.details["statistics"]["method"]
+    overlapping = study(**quick, labels_per_class=10)  # of 20 images per class, for 5 seeds
+    assert overlapping.details["statistics"]["overlap"] == 0.5
+    assert overlapping.details["statistics"]["correction"] == pytest.approx(1)
+    assert "two seeds share 50% of their training images" in overlapping.details["statistics"]["method"]
     every = study(**quick, labels_per_class=None)
     assert every.details["statistics"]["correction"] == 0
     assert "the noise of training only" in every.details["statistics"]["method"]
     assert any("labels_per_class" in text for text in every.details["warnings"])
-    apart = study(**quick)
-    assert apart.details["statistics"]["correction"] == 0
-    assert apart.details["statistics"]["method"].startswith("paired t: no two seeds")
+    disjoint = study(**quick)
+    assert disjoint.details["statistics"]["correction"] == 0
+    assert disjoint.details["statistics"]["method"].startswith("paired t: no two seeds")
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"seeds": 1}, "two different seeds"),
         ({"seeds": [3]}, "two different seeds"),
         ({"seeds": [3, 3]}, "two different seeds"),
-        ({"seeds": "ten"}, "how many or which"),
+        ({"seeds": "ten"}, "a number of seeds or a sequence"),
         ({"ratios": (0,)}, "in \\(0, 1\\)"),
         ({"ratios": (0.5, 1)}, "in \\(0, 1\\)"),
         ({"ratios": (float("nan"),)}, "in \\(0, 1\\)"),
@@ -522,31 +524,30 @@ def test_overlapping_subsets_get_a_correction_and_whole_sets_a_warning():
         ({"classic": v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.1])])}, "Normalize"),
     ],
 )
-def test_what_cant_be_studied_is_refused(changes, told, tmp_path):
-    with pytest.raises(InputError, match=told):
+def test_invalid_arguments_are_rejected(changes, message, tmp_path):
+    with pytest.raises(InputError, match=message):
         study(**{"sources": {"plenty": ToySource()}, "out": tmp_path / "out", **changes})
     assert not (tmp_path / "out").exists()
 
 
-def test_a_source_that_was_trained_on_the_test_set_is_refused_also_inside_another():
+def test_a_source_within_another_that_was_trained_on_the_test_set_is_rejected():
     source = ToySource()
     source.training = {"data_sha256": fingerprint(read_samples(TEST)), "images": len(TEST)}
-    for found in (source, genaug.SamplePool(source, size=30)):
+    for leak in (source, genaug.SamplePool(source, size=30)):
         with pytest.raises(InputError, match="'leak' was trained on the test set"):
-            study(sources={"leak": found})
+            study(sources={"leak": leak})
 
 
-def test_a_pool_that_holds_a_test_image_is_refused():
+def test_a_pool_that_contains_a_test_image_is_rejected():
     rows = torch.utils.data.Subset(TEST, [0, 5])
-    made = torch.utils.data.ConcatDataset([TRAIN, rows])
-    pool = genaug.SamplePool.from_dataset(made)
+    pool = genaug.SamplePool.from_dataset(torch.utils.data.ConcatDataset([TRAIN, rows]))
     for leak in (pool, Labelled(pool, pool.spec)):
         with pytest.raises(InputError, match=r"2 of the [\d,]+ images of source 'leak' are test images"):
             study(sources={"leak": leak})
 
 
 class Labelled(LabelledSource):
-    """What ``with_labels`` gives, as far as a study looks at it before it starts."""
+    """The parts of a source from ``with_labels`` that a study uses before it starts."""
 
     report = SimpleNamespace(labelled_images=30)
 
@@ -556,54 +557,54 @@ class Labelled(LabelledSource):
     _move = class_probabilities = _draw
 
 
-def test_labels_are_told_of_also_those_of_a_pool():
+def test_the_origin_of_labels_is_reported_also_for_a_pool():
     source = ToySource()
     source.training = {"images": 500}
     labelled = Labelled(source, source.spec)
     train = read_samples(TRAIN)
-    for found in (labelled, genaug.SamplePool(labelled, size=30)):
-        saw = sources_module.told(found, train)["saw"]
-        assert saw == "500 images, and its labels come from 30 labelled images"
+    for source in (labelled, genaug.SamplePool(labelled, size=30)):
+        saw = sources_module.told(source, train)["saw"]
+        assert saw == "500 images, and its labels come from 30 labeled images"
 
 
-def test_a_pool_is_told_by_all_its_images_and_gives_each_once_a_seed():
+def test_a_pool_is_identified_by_all_its_images_and_each_is_used_once_per_seed():
     train = read_samples(TRAIN)
     images, labels = train.x.clone(), train.labels
-    told, made = [], []
+    descriptions, samples = [], []
     for _ in range(2):
         pool = genaug.SamplePool.from_dataset(torch.utils.data.TensorDataset(images, labels))
-        told.append(sources_module.told(pool, train))
-        made.append(generate(pool, Images(train.x, labels, None), 5000, seed=0))
+        descriptions.append(sources_module.told(pool, train))
+        samples.append(generate(pool, Images(train.x, labels, None), 5000, seed=0))
         images[-1] = 255 - images[-1]
-    assert told[0]["type"] == f"SamplePool of {len(images):,} images"
-    assert told[0]["samples_sha256"] != told[1]["samples_sha256"]
+    assert descriptions[0]["type"] == f"SamplePool of {len(images):,} images"
+    assert descriptions[0]["samples_sha256"] != descriptions[1]["samples_sha256"]
     distinct = {bytes(image) for image in images.numpy()}
-    assert len({bytes(image) for image in made[1].images.numpy()}) == len(made[1]) <= len(distinct)
-    assert len(made[1]) == len(images)
+    assert len({bytes(image) for image in samples[1].images.numpy()}) == len(samples[1]) <= len(distinct)
+    assert len(samples[1]) == len(images)
 
 
-def test_a_pool_that_lacks_a_class_is_refused_before_anything_is_trained():
-    some = read_samples(TRAIN)
-    rows = torch.nonzero(some.labels != 1).flatten()
-    pool = genaug.SamplePool.from_dataset(torch.utils.data.TensorDataset(some.x[rows], some.labels[rows]))
+def test_a_pool_that_lacks_a_class_is_rejected_before_anything_is_trained():
+    train = read_samples(TRAIN)
+    rows = torch.nonzero(train.labels != 1).flatten()
+    pool = genaug.SamplePool.from_dataset(torch.utils.data.TensorDataset(train.x[rows], train.labels[rows]))
     with pytest.raises(InputError, match=r"source 'made'.* class"):
         study(sources={"made": pool})
 
 
-def test_a_backend_without_labels_is_refused_before_anything_is_trained():
+def test_a_backend_without_labels_is_rejected_before_anything_is_trained():
     recipes = [{"backend": "infogan"}, {"backend": "cgan", "config": {"conditional": False}}]
     for recipe in recipes:
-        with pytest.raises(InputError, match=r"'plain': what .* trains, as configured, has no labels.*with_labels"):
+        with pytest.raises(InputError, match=r"'plain': .* takes no labels.*with_labels"):
             study(sources={"plain": recipe})
 
 
-def test_an_unknown_backend_is_refused():
+def test_an_unknown_backend_is_rejected():
     with pytest.raises(PluginError, match="gcan"):
         study(sources={"made": "gcan"})
 
 
 class Part(torch.utils.data.Subset):
-    """Some items of a set that still names all its classes."""
+    """Some items of a dataset, with the names of all its classes."""
 
     @property
     def targets(self):
@@ -614,7 +615,7 @@ class Part(torch.utils.data.Subset):
         return self.dataset.classes
 
 
-def test_sets_that_dont_fit_each_other_are_refused():
+def test_datasets_that_dont_fit_together_are_rejected():
     run = partial(genaug.study, **{"sources": {"plenty": ToySource()}, "seeds": 2, **QUICK})
     leak = torch.utils.data.ConcatDataset([TEST, Part(TRAIN, [5])])
     with pytest.raises(InputError, match=r"1 of 301 test images .* test image 300 is training image 5"):
@@ -636,11 +637,11 @@ def test_sets_that_dont_fit_each_other_are_refused():
         run(TRAIN, [(torch.zeros(1, 8, 8, dtype=torch.uint8), label) for label in range(3)])
     wide = ToySource()
     wide.spec = wide.spec.model_copy(update={"sample": Image(1, 8, 8)})
-    with pytest.raises(InputError, match="makes images of 1x8x8, the data are 1x4x4"):
+    with pytest.raises(InputError, match="'wide': it makes images of 1x8x8, the data are 1x4x4"):
         run(TRAIN, TEST, sources={"wide": wide})
 
 
-def test_a_test_set_that_numbers_its_classes_in_another_way_gives_the_same_accuracies():
+def test_a_test_set_with_another_numbering_gives_the_same_accuracies():
     turned = ToySet(100, 1)
     turned.classes, turned.targets = turned.classes[::-1], [2 - label for label in turned.targets]
     quick = {**study.keywords, "sources": {"plenty": ToySource()}, "updates": 5, "seeds": 2}
@@ -648,14 +649,14 @@ def test_a_test_set_that_numbers_its_classes_in_another_way_gives_the_same_accur
     assert reports[0].accuracies("none") == reports[1].accuracies("none")
 
 
-def test_classes_that_no_image_is_of_are_reported_and_nothing_more():
-    def lettered(per_class, seed):  # as EMNIST's letters: the classes' numbers start at 1
-        found = ToySet(per_class, seed)
-        found.targets, found.classes = [label + 1 for label in found.targets], ["N/A", *found.classes]
-        return found
+def test_classes_without_images_are_only_reported():
+    def letters(per_class, seed):  # as in EMNIST's letters, the classes' numbers start at 1
+        data = ToySet(per_class, seed)
+        data.targets, data.classes = [label + 1 for label in data.targets], ["N/A", *data.classes]
+        return data
 
     quick = {**study.keywords, "updates": 5, "seeds": 2}
-    report = genaug.study(lettered(20, 0), lettered(100, 1), sources={"cgan": TINY}, **quick)
+    report = genaug.study(letters(20, 0), letters(100, 1), sources={"cgan": TINY}, **quick)
     assert report.details["failures"] == []
     assert report.details["warnings"][0].startswith("No image is of class 0 ('N/A')")
     assert len(report.accuracies("none")) == 2
@@ -666,7 +667,7 @@ def test_classes_matched_by_number_are_reported(good):
     assert report.details["warnings"][0].startswith("Source 'plenty' has no class names, so its classes are matched")
 
 
-def test_a_source_that_was_trained_on_the_test_set_is_refused():
+def test_a_source_that_was_trained_on_the_test_set_is_rejected():
     from genaug.data.reading import fingerprint, read_samples
 
     source = ToySource()
