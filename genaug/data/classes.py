@@ -17,6 +17,7 @@ from torch.utils.data import ConcatDataset, Subset
 
 from genaug.backends.spec import MAX_CLASSES, Spec
 from genaug.data.class_folders import folder_names
+from genaug.data.items import parts_of
 from genaug.data.labels import known_labels
 from genaug.errors import InputError
 
@@ -218,6 +219,24 @@ def matched_by_number(
         f"{side} has no class names, so its classes are matched with those of {other} by number (0: {named[0]!r}, "
         f"...). Make sure that both number them alike, or give {side} its names (.classes)."
     )
+
+
+def matching_note(dataset: Any, names: Sequence[str] | None, spec: Spec) -> str | None:
+    """What the owner of a dataset should know if its classes can't be matched with a source's by name; else None."""
+    if names is None and spec.class_names is not None and (relabeled := _relabeled_type(dataset)):
+        return (
+            f"{relabeled} has a target_transform, so its class names don't tell what its labels are; they are "
+            f"matched with the generator's classes by number (0: {spec.class_names[0]!r}, ...)."
+        )
+    return matched_by_number(names, spec)
+
+
+def _relabeled_type(dataset: Any) -> str | None:
+    """The type of a dataset with class names that changes its labels, through Subset and ConcatDataset."""
+    if isinstance(dataset, Subset | ConcatDataset):
+        return next(filter(None, map(_relabeled_type, parts_of(dataset))), None)
+    changed = getattr(dataset, "target_transform", None) is not None and getattr(dataset, "classes", None)
+    return type(dataset).__name__ if changed else None
 
 
 def renumbered(labels: Tensor, names: Sequence[str] | None, target: Sequence[str] | None, what: str) -> Tensor:

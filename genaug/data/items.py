@@ -14,6 +14,13 @@ from genaug.escaping import escaped
 _FILE_LISTS = ("samples", "imgs", "_samples", "_image_files", "image_files", "_images")
 
 
+def parts_of(dataset: Any) -> list[Any]:
+    """The datasets that a Subset or a ConcatDataset consists of; empty for any other."""
+    if isinstance(dataset, Subset):
+        return [dataset.dataset]
+    return list(dataset.datasets) if isinstance(dataset, ConcatDataset) else []
+
+
 def read_item(dataset: Any, index: int, what: str = "the dataset") -> Any:
     """``dataset[index]``. Raises ``InputError`` naming the item, and its file if the dataset tells it."""
     try:

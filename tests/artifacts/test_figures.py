@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from genaug.artifacts.figures import Evaluation, parse_evaluation, read_evaluation, write_evaluation
+from genaug.artifacts.figures import Figures, parse_evaluation, read_evaluation, write_evaluation
 from genaug.errors import FormatError
 
 
@@ -42,7 +42,7 @@ def test_a_copying_check_that_failed(name):
 
 
 def test_a_gain_that_did_not_pass_is_no_copying():
-    assert not Evaluation.model_validate({"metrics": {"gain": {"passed": False}}}).copying_failed
+    assert not Figures.model_validate({"metrics": {"gain": {"passed": False}}}).copying_failed
 
 
 @pytest.mark.parametrize(
