@@ -292,7 +292,7 @@ def _check(place: Path, marker: Marker | None, kind: str | None, replace: bool, 
         )
     if marker is not None and kind not in (None, marker.kind):
         raise OutputExistsError(
-            f"{place} holds {KINDS[marker.kind]}, not {KINDS[str(kind)]}; it is left alone. Choose another folder."
+            f"{place} contains {KINDS[marker.kind]}, not {KINDS[str(kind)]}; it is left alone. Choose another folder."
         )
     return True
 

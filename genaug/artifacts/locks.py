@@ -157,6 +157,6 @@ def _check_ended(lock: Path, content: bytes) -> None:
     remedy = (
         "Wait until it has ended, or choose another folder."
         if owner.here
-        else f"Whether it is still running can't be told from here: if it isn't, remove {lock}."
+        else f"It is unknown whether it is still running: if it isn't, remove {lock}."
     )
     raise OutputExistsError(f"{lock.parent} is being written to by {writer}. {remedy}")

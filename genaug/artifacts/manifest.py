@@ -68,11 +68,8 @@ def encode_generator(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of the first floating-point tensor with a NaN or an infinite value; None if there is none."""
-    for name, tensor in tensors.items():
-        if (tensor.is_floating_point() or tensor.is_complex()) and not bool(tensor.isfinite().all()):
-            return name
-    return None
+    """The name of the first tensor with a NaN or an infinite value; None if there is none."""
+    return next((name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())), None)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

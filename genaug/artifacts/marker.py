@@ -22,7 +22,7 @@ KINDS = {
     "run": "a training run",
     "study": "a study",
     "samples": "samples",
-    "sheets": "sheets of a traversal",
+    "sheets": "the sample grids of a traversal",
     "evaluation": "an evaluation",
     "demo": "a demo",
     "generator": "a generator",
@@ -46,11 +46,10 @@ class Marker:
     @classmethod
     def create(cls, folder: Path, kind: str, identity: str | None = None) -> "Marker":
         """Start a marker in a folder that contains no file of genaug's."""
-        identity = secrets.token_hex(8) if identity is None else identity
-        marker = cls(folder, kind, identity)
+        marker = cls(folder, kind, identity or secrets.token_hex(8))
         try:
             with open(marker.path, "wb", buffering=0) as file:
-                file.write(_line({"library": "genaug", "format": 1, "kind": kind, "id": identity}))
+                file.write(_line({"library": "genaug", "format": 1, "kind": kind, "id": marker.identity}))
                 os.fsync(file.fileno())
         except BaseException:
             marker.path.unlink(missing_ok=True)
@@ -71,7 +70,7 @@ class Marker:
                 size = os.fstat(file.fileno()).st_size
                 if size > MAX_BYTES:
                     raise _foreign(path)
-                content = file.read(size)
+                content = file.read(size)  # read(MAX_BYTES) would allocate that many
         except FileNotFoundError:
             return None
         lines = content.split(b"\n")[:-1]  # a line that a kill cut short doesn't count

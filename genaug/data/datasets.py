@@ -139,7 +139,7 @@ def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":
             empty.append(f"class {class_label(label, names)}")
         elif len(members) < n:
             raise InputError(
-                f"class {class_label(label, names)} has {len(members)} items, fewer than the {n} per class that are required."
+                f"class {class_label(label, names)} has {len(members)} items, fewer than the {n} that are drawn per class."
             )
         else:
             indices += members[torch.randperm(len(members), generator=generator)[:n]].tolist()

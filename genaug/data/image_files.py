@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageFile
 
 from genaug.artifacts.marker import is_reserved
+from genaug.artifacts.paths import reading_from
 from genaug.data.class_folders import RECORD_FILE
 from genaug.errors import DataWarning, InputError
 from genaug.escaping import escaped
@@ -147,32 +148,25 @@ def entries(folder: str, left_out: LeftOut | None = None) -> tuple[list[str], li
     """The names of a folder's visible folders and image files, sorted; links are followed.
 
     Hidden files and folders, files that aren't images, and what is neither a folder nor a regular file are left out.
-    Raises ``InputError`` for a folder that can't be listed.
+    Raises ``ReadError`` for a folder that can't be listed.
     """
     folders, files = [], []
     tally = left_out if left_out is not None else LeftOut()
-    try:
-        with os.scandir(folder) as scan:
-            for entry in scan:
-                if is_reserved(entry.name):
-                    continue  # genaug's own files beside samples
-                if is_hidden(entry.name):
-                    tally.add("hidden")
-                elif is_folder(entry):
-                    folders.append(entry.name)
-                elif not _is_file(entry):
-                    tally.add("special files" if os.path.exists(entry.path) else "broken links")
-                elif is_image(entry.name):
-                    files.append(entry.name)
-                else:
-                    tally.add_file(entry.path)
-    except OSError as error:
-        raise _listing_error(folder, error) from error
+    with reading_from(folder), os.scandir(folder) as scan:
+        for entry in scan:
+            if is_reserved(entry.name):
+                continue  # genaug's own files beside samples
+            if is_hidden(entry.name):
+                tally.add("hidden")
+            elif is_folder(entry):
+                folders.append(entry.name)
+            elif not _is_file(entry):
+                tally.add("special files" if os.path.exists(entry.path) else "broken links")
+            elif is_image(entry.name):
+                files.append(entry.name)
+            else:
+                tally.add_file(entry.path)
     return sorted(folders), sorted(files)
-
-
-def _listing_error(folder: str, error: OSError) -> InputError:
-    return InputError(f"{escaped(folder)} can't be listed ({error.strerror or error}). Check its permissions.")
 
 
 def is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -195,18 +189,15 @@ def holds_image(folder: str) -> bool:
     pending, visited = [folder], {os.path.realpath(folder)}
     while pending:
         here = pending.pop()
-        try:
-            with os.scandir(here) as scan:
-                for entry in scan:
-                    if is_hidden(entry.name):
-                        continue
-                    if is_image(entry.name) and _is_file(entry):
-                        return True
-                    if is_folder(entry) and (real := os.path.realpath(entry.path)) not in visited:
-                        visited.add(real)
-                        pending.append(entry.path)
-        except OSError as error:
-            raise _listing_error(here, error) from error
+        with reading_from(here), os.scandir(here) as scan:
+            for entry in scan:
+                if is_hidden(entry.name):
+                    continue
+                if is_image(entry.name) and _is_file(entry):
+                    return True
+                if is_folder(entry) and (real := os.path.realpath(entry.path)) not in visited:
+                    visited.add(real)
+                    pending.append(entry.path)
     return False
 
 

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -23,7 +24,6 @@ def state_kept(dataset: Any) -> Iterator[None]:
     which then read from each other's position in the file, or can't be pickled. Assigned attributes and changed lists,
     dictionaries and sets are restored; networks, tensors and arrays are left alone.
     """
-    instances: list[tuple[dict[str, Any], dict[str, Any]]] = []
     containers: list[tuple[Any, Any]] = []
     visited: set[int] = set()
 
@@ -31,37 +31,30 @@ def state_kept(dataset: Any) -> Iterator[None]:
         if value is None or isinstance(value, _LEAVES) or id(value) in visited or depth > _DEPTH:
             return
         visited.add(id(value))
-        inner: Any = ()
         if isinstance(value, dict | list | set):
             containers.append((value, value.copy()))
         if isinstance(value, dict | list | set | tuple | frozenset):
-            inner = value.values() if isinstance(value, dict) else value
-            inner = list(inner) if len(value) <= _MAX_ELEMENTS else ()
+            if len(value) <= _MAX_ELEMENTS:
+                for element in list(value.values() if isinstance(value, dict) else value):
+                    visit(element, depth + 1)
         elif isinstance(attributes := getattr(value, "__dict__", None), dict):
-            instances.append((attributes, attributes.copy()))
-            inner = list(attributes.values())
-        for part in inner:
-            visit(part, depth + 1)
+            visit(attributes, depth)
 
     visit(dataset, 0)
     try:
         yield
     finally:
-        for attributes, before in instances:
-            _restore(attributes, before)
         for container, before in containers:
             _restore(container, before)
 
 
 def _restore(container: Any, before: Any) -> None:
     """Restore the content of a list, dictionary or set, unless it still contains the same objects."""
-    if isinstance(container, list):
-        if len(container) != len(before) or any(map(operator.is_not, container, before)):
-            container[:] = before
+    contents = (chain(c, c.values()) if isinstance(c, dict) else c for c in (container, before))
+    if len(container) == len(before) and all(map(operator.is_, *contents)):
         return
-    same = len(container) == len(before) and all(key in container for key in before)
-    if isinstance(container, dict):
-        same = same and all(container[key] is value for key, value in before.items())
-    if not same:
+    if isinstance(container, list):
+        container[:] = before
+    else:
         container.clear()
         container.update(before)

@@ -159,7 +159,7 @@ class TestLock:
     @pytest.mark.parametrize("change", [{"host": "elsewhere"}, {"space": 1}])
     def test_that_of_another_host_or_container_is_not_taken_over(self, left, change):
         left.write_text(json.dumps({**json.loads(left.read_bytes()), **change}))
-        with pytest.raises(OutputExistsError, match=rf"can't be told from here: if it isn't, remove {left}\."):
+        with pytest.raises(OutputExistsError, match=rf"unknown whether it is still running: if it isn't, remove {left}\."):
             write(left.parent, {}, replace=True, kind="run")
         left.unlink()
         write(left.parent, {"a": b""}, replace=True, kind="run")
@@ -224,7 +224,7 @@ class TestMarker:
 
     def test_a_folder_of_another_kind_is_left_alone(self, tmp_path):
         write(tmp_path / "out", {"a": b""}, kind="study")
-        with pytest.raises(OutputExistsError, match="holds a study, not samples"):
+        with pytest.raises(OutputExistsError, match="contains a study, not samples"):
             write(tmp_path / "out", {"b": b""}, replace=True)
 
     def test_links_are_not_followed(self, tmp_path):
