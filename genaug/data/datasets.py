@@ -138,9 +138,8 @@ def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":
         if len(members) == 0:
             empty.append(f"class {class_label(label, names)}")
         elif len(members) < n:
-            raise InputError(
-                f"class {class_label(label, names)} has {len(members)} items, fewer than the {n} that are drawn per class."
-            )
+            subject = f"class {class_label(label, names)}"
+            raise InputError(f"{subject} has {len(members)} items, fewer than the {n} that are drawn per class.")
         else:
             indices += members[torch.randperm(len(members), generator=generator)[:n]].tolist()
     if empty:

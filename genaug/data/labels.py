@@ -61,8 +61,8 @@ def _as_tensor(values: Any, what: str) -> Tensor:
     numbers = [number_of(value) for value in values]
     for value in numbers:
         if value is None or isinstance(value, str):
-            shown = "None for some" if value is None else f"strings such as {value!r}"
-            raise InputError(f"{what} must be integers, one per sample, got {shown}.")
+            problem = "one per sample, got None for some" if value is None else f"got strings such as {value!r}"
+            raise InputError(f"{what} must be integers, {problem}.")
     if any(isinstance(value, (Tensor, np.ndarray)) and value.ndim for value in numbers):
         return torch.stack([torch.as_tensor(value, device="cpu") for value in numbers])  # rows: soft labels
     if any(isinstance(value, (bool, np.bool_)) for value in numbers):
