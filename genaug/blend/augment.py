@@ -112,7 +112,12 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
         if len(indices) == 0:
             return inpt
         labels = params["labels"].reshape(-1)[indices]
-        self._check_device()
+        device = getattr(self.source, "device", None)
+        if get_worker_info() is not None and device is not None and torch.device(device).type != "cpu":
+            raise InputError(
+                f"the source is on {device}, which a DataLoader worker can't use. Generate beforehand with "
+                "genaug.SamplePool(source, size=...) and pass that to GenerativeAugment, or augment after the loader."
+            )
         images = checked_sample(self.source, len(indices), labels, params["seed"])
         if isinstance(inpt, PIL.Image.Image):
             return convert_like(images[0].cpu().numpy(), format_of(inpt))
@@ -174,14 +179,6 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
             )
         if is_float and self._normalize is None:
             check_unit_range(image.as_subclass(Tensor), _NORMALIZE)
-
-    def _check_device(self) -> None:
-        device = getattr(self.source, "device", None)
-        if get_worker_info() is not None and device is not None and torch.device(device).type != "cpu":
-            raise InputError(
-                f"the source is on {device}, which a DataLoader worker can't use. Generate beforehand with "
-                "genaug.SamplePool(source, size=...) and pass that to GenerativeAugment, or augment after the loader."
-            )
 
 
 def _check_labels(labels: Any, source: Source) -> Tensor:

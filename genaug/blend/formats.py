@@ -65,9 +65,8 @@ def format_of(image: Any) -> ImageFormat | None:
     if image.dtype not in (torch.uint8, np.uint8, torch.uint16, np.uint16) and not _is_float(image):
         return None
     unit = not _is_float(image) or bool(image.min() >= -1e-4 and image.max() <= 1 + 1e-4)  # false for NaN
-    kind: Kind = "array"
-    if isinstance(image, Tensor):
-        kind = "tv_tensor" if isinstance(image, tv_tensors.Image) else "tensor"
+    is_tv_tensor = isinstance(image, tv_tensors.Image)
+    kind: Kind = "tv_tensor" if is_tv_tensor else "tensor" if isinstance(image, Tensor) else "array"
     if image.ndim == 2:
         return ImageFormat(kind, image.dtype, (1, *image.shape), "HW", unit)
     first, second, third = image.shape

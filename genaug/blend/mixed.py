@@ -89,7 +89,7 @@ class MixedDataset(Dataset[Any]):
         if refresh not in ("epoch", None):
             raise InputError(f"refresh must be 'epoch' or None, got {refresh!r}.")
         self.real, self.mode, self.seed, self.refresh = real, mode, check_seed(seed), refresh
-        self._balance = balance if isinstance(balance, str) else "given counts"
+        self._balance = balance if isinstance(balance, str) else "counts per class"
         for inner in _blends_in(real):
             if inner.mode == "replace" and inner._balance != "match":
                 raise InputError(

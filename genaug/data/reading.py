@@ -133,7 +133,8 @@ def _read_items(
         fields: tuple[Any, ...] = tuple(item) if isinstance(item, (tuple, list)) and item else (item,)
         sample, label, third = (*fields, None, None)[:3]
         conditions = third if isinstance(third, Mapping) else {}
-        where = f"item {index} of {what}{_file(dataset, index)}"
+        file = file_of(dataset, index)
+        where = f"item {index} of {what}" + ("" if file is None else f" ({escaped(file)})")
         if stores and set(stores) != {"", *conditions}:
             raise InputError(
                 f"{where} has the conditions {sorted(conditions)}, the ones before it {sorted(stores)[1:]}."
@@ -181,12 +182,6 @@ def _labels(dataset: Any, carried: list[Any], what: str, unlabelled: bool) -> tu
     if names is not None and (len(set(map(same_form, names))) != count or max(map(len, names)) > MAX_NAME):
         names = None  # they don't distinguish the classes
     return labels, Classes(count=count, names=names) if count else None
-
-
-def _file(dataset: Any, index: int) -> str:
-    """An item's file in parentheses, to follow its number; empty if it isn't known."""
-    file = file_of(dataset, index)
-    return "" if file is None else f" ({escaped(file)})"
 
 
 def fingerprint(data: Samples) -> str:

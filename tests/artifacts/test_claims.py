@@ -159,7 +159,9 @@ class TestLock:
     @pytest.mark.parametrize("change", [{"host": "elsewhere"}, {"space": 1}])
     def test_that_of_another_host_or_container_is_not_taken_over(self, left, change):
         left.write_text(json.dumps({**json.loads(left.read_bytes()), **change}))
-        with pytest.raises(OutputExistsError, match=rf"unknown whether it is still running: if it isn't, remove {left}\."):
+        with pytest.raises(
+            OutputExistsError, match=rf"unknown whether it is still running: if it isn't, remove {left}\."
+        ):
             write(left.parent, {}, replace=True, kind="run")
         left.unlink()
         write(left.parent, {"a": b""}, replace=True, kind="run")

@@ -1,4 +1,4 @@
-"""``evaluation.json``: what its reader takes, and what it refuses."""
+"""``evaluation.json``: valid and invalid content."""
 
 import json
 

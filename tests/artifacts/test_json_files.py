@@ -130,7 +130,7 @@ def test_damaged_lines_of_the_log_are_named_and_dropped(tmp_path):
 
 
 def own(path, kind):
-    """Claim what lies in a folder for genaug, as if it had written it."""
+    """Mark the files of a folder as genaug's, as if it had written them."""
     Marker.create(path, kind, None).append(files=sorted(entry.name for entry in path.glob("[!.]*")))
 
 

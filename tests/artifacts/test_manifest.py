@@ -57,7 +57,7 @@ def seal(folder, weights):
 
 @pytest.fixture
 def little_memory(saved):
-    """Within the test, this process gets no more than ``MEMORY`` beyond what it has: more raises, or aborts it."""
+    """In the test, this process gets at most ``MEMORY`` more than it has: beyond that, it raises or aborts."""
     load(saved)  # imports what loading needs
     resource = pytest.importorskip("resource")
     if not os.path.exists("/proc/self/statm"):
@@ -79,7 +79,7 @@ def test_the_memory_limit_works(little_memory):
 
 
 def snapshot(folder):
-    """What lies in a folder, but for the journals of what is genaug's own."""
+    """The content of a folder without genaug's journals."""
     paths = [path for path in folder.rglob("*") if path.name != ".genaug.jsonl"]
     return {str(path.relative_to(folder)): path.is_file() and path.read_bytes() for path in paths}
 

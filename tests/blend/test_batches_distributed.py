@@ -75,7 +75,7 @@ def test_the_epoch_of_the_distributed_sampler_becomes_the_blends():
         epochs.append(list(loader.batch_sampler))
         assert mixed.epoch == epoch
     assert epochs[0] != epochs[1] != epochs[2]
-    mixed.set_epoch(7)  # by somebody who tells the blend, and not the sampler
+    mixed.set_epoch(7)  # on the blend, and not on the sampler
     list(loader.batch_sampler)
     assert mixed.epoch == 7
     loader.batch_sampler.set_epoch(8)

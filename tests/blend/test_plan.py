@@ -53,7 +53,7 @@ def test_level_up_fills_the_rarest_first(counts, total):
     assert (added >= 0).all()
     if total:
         touched = after[added > 0]
-        assert touched.max() - after.min() <= 1  # nobody below was passed over
+        assert touched.max() - after.min() <= 1  # no smaller class was skipped
         assert touched.max() - touched.min() <= 1
 
 

@@ -307,7 +307,7 @@ class TestRecordedClasses:
     IMAGES = torch.arange(4, dtype=torch.uint8).reshape(4, 1, 1, 1).expand(4, 1, 5, 6)
 
     def test_samples_come_back_under_their_own_names_and_numbers(self, tmp_path):
-        classes = ["salt & pepper", "never drawn", "colt's foot", "a" * 120]
+        classes = ["salt & pepper", "never sampled", "colt's foot", "a" * 120]
         write_class_folders(tmp_path / "out", [(self.IMAGES, torch.tensor([2, 0, 3, 2]))], classes, {})
         data = load_data(f"folder:{tmp_path / 'out'}")
         assert data.classes == classes
@@ -361,10 +361,10 @@ class TestHoldout:
     def test_it_follows_from_the_names_wherever_the_folder_lies(self, tmp_path):
         data = self.people(tmp_path / "here")
         shutil.copytree(tmp_path / "here", tmp_path / "there")
-        held = [load_data(where, split="test", test_share=0.2) for where in (data, f"folder:{tmp_path / 'there'}")]
-        assert names(held[0]) == names(held[1])
+        parts = [load_data(where, split="test", test_share=0.2) for where in (data, f"folder:{tmp_path / 'there'}")]
+        assert names(parts[0]) == names(parts[1])
         # Pinned: a change of the split would let old test images be trained on.
-        assert names(held[0])[:4] == PINNED
+        assert names(parts[0])[:4] == PINNED
 
     def test_no_group_is_divided_not_even_between_classes(self, tmp_path):
         data = self.people(tmp_path)
@@ -380,7 +380,7 @@ class TestHoldout:
             assert load_data(data, split=split, test_share=0.1).targets == [0, 1, 2]
 
     @pytest.mark.parametrize(
-        ("options", "told"),
+        ("options", "message"),
         [
             ({"test_share": 0.2, "group_by": r"(p1\d)_"}, r"doesn't match .*p0\d"),
             ({"test_share": 0.2, "group_by": r"p\d\d_0|(p\d\d)_"}, "doesn't match"),
@@ -391,8 +391,8 @@ class TestHoldout:
             ({"group_by": "(p)"}, "pass test_share"),
         ],
     )
-    def test_what_cant_be_split_is_refused(self, tmp_path, options, told):
-        with pytest.raises(InputError, match=told):
+    def test_folders_that_cannot_be_split_are_an_error(self, tmp_path, options, message):
+        with pytest.raises(InputError, match=message):
             load_data(self.people(tmp_path), **options)
 
     def test_a_class_with_one_image_cant_be_split(self, tmp_path):

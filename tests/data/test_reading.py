@@ -66,7 +66,7 @@ def test_pil_modes(mode, channels):
 class TestImageSize:
     def test_the_shorter_side_is_resized_and_the_center_cropped(self):
         image = torch.zeros(1, 8, 24, dtype=torch.uint8)
-        image[..., 8:16] = 200  # the middle third is the centre square
+        image[..., 8:16] = 200  # the middle third is the center square
         data = read_samples(Items([image, image.transpose(1, 2)]), image_size=4)
         assert data.x.shape == (2, 1, 4, 4)
         assert bool((data.x[:, :, 1:3, 1:3] == 200).all())

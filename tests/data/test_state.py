@@ -31,11 +31,11 @@ class Opener:
 class Zipped(Dataset):
     """Items of a zip archive; ``place`` is where it keeps its open handle."""
 
-    def __init__(self, path, place="attribute", labelled=True):
+    def __init__(self, path, place="attribute", labeled=True):
         self.opener, self.place = Opener(path), place
         self.handles, self.by_path, self.indices = [None], {}, set()
         self.transform = None
-        if labelled:
+        if labeled:
             self.targets = [index % 4 for index in range(40)]
 
     def __len__(self):
@@ -70,9 +70,9 @@ def archive(tmp_path):
 
 @pytest.mark.parametrize("place", ["attribute", "list", "dictionary"])
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: Subset(x, range(40)), lambda x: ConcatDataset([x])])
-@pytest.mark.parametrize("labelled", [True, False])
-def test_a_blend_does_not_open_the_archive_of_its_workers(archive, place, wrap, labelled):
-    real = Zipped(archive, place, labelled)
+@pytest.mark.parametrize("labeled", [True, False])
+def test_a_blend_does_not_open_the_archive_of_its_workers(archive, place, wrap, labeled):
+    real = Zipped(archive, place, labeled)
     mixed = MixedDataset(wrap(real), FakeSource(), ratio=0.5)
     assert real.untouched
     mixed.transform = v2.PILToTensor()
@@ -90,7 +90,7 @@ def test_reading_a_dataset_does_not_change_it(archive, place):
     real = Zipped(archive, place)
     assert read_samples(real).x[:, 0, 0, 0].tolist() == list(range(40))
     assert len(SamplePool.from_dataset(real)) == 40
-    assert labels_of(Zipped(archive, place, labelled=False)).tolist() == real.targets
+    assert labels_of(Zipped(archive, place, labeled=False)).tolist() == real.targets
     assert real.untouched
 
 
