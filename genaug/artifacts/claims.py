@@ -70,10 +70,8 @@ class Claim:
                 self._marker.append(files=sorted(names))
 
     def write(self, contents: Mapping[str, bytes]) -> None:
-        """Write files by their names. After an error, all are as they were.
-
-        Raises ``OutputExistsError`` as ``check_free`` does, ``SaveError`` if writing fails.
-        """
+        """Write files by their names. After an error, all are as they were. Raises ``OutputExistsError`` as
+        ``check_free`` does, ``SaveError`` if writing fails."""
         with self.filling(keep=True) as new:
             for name, content in contents.items():
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
@@ -298,5 +296,5 @@ def _check(place: Path, marker: Marker | None, kind: str | None, replace: bool, 
 
 
 def _contains_files(place: Path) -> bool:
-    """Whether this is a file, or a folder with a file anywhere in it."""
+    """Whether this is a file, or a folder with a file at any depth."""
     return place.is_symlink() or not place.is_dir() or any(not path.is_dir() for path in place.rglob("*"))
