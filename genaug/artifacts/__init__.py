@@ -1,1 +1,1 @@
-"""Files and folders that genaug writes and reads: whose they are, how they are replaced, what they must hold."""
+"""Files and folders that genaug writes and reads: who may write, atomic replacement, and the formats of the files."""

@@ -1,8 +1,9 @@
-"""``evaluation.json``: what was measured of a source, in a folder of its own or beside a generator's ``config.json``.
+"""``evaluation.json``: the measurements of a source, in its own folder or beside a generator's ``config.json``.
 
     {"weights_sha256": "…", "metrics": {"fid": {"value": 12.3, "uncertainty": 0.4, "samples": 10000, …}, …}}
 
-Beside a generator, ``weights_sha256`` says which weights were measured, so that figures never outlive them.
+Beside a generator, ``weights_sha256`` says which weights were measured, so that figures are never taken for those of
+others.
 """
 
 import json
@@ -23,22 +24,22 @@ from genaug.errors import FormatError
 
 EVALUATION_FILE = "evaluation.json"
 MAX_EVALUATION_BYTES = 2**22
-MAX_CLASSES = 1000  # whose figures are kept
-_PER_CLASS = ("value", "low", "high", "samples", "reference")  # what is kept of a figure per class
+MAX_CLASSES = 1000  # with figures per class
+_PER_CLASS = ("value", "low", "high", "samples", "reference")  # the fields of a figure per class that are written
 
 Words = Annotated[str, Field(max_length=300)]
 MetricName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$")]
 
 
 class Figure(BaseModel):
-    """One measured figure. What isn't known is left out.
+    """One measured figure. Unknown fields are None.
 
-    ``uncertainty`` is one standard deviation, ``low`` and ``high`` bound a 95 % interval; ``samples`` is how many
-    generated samples, ``seeds`` how many independent runs it rests on; ``features`` is in which features distances were
-    taken; ``dataset`` and ``split`` are what it was measured against; ``reference`` is what real images score;
-    ``passed`` is the verdict of a check, such as of copying, and ``rule`` what decides it.
+    ``uncertainty`` is one standard deviation, ``low`` and ``high`` bound a 95% interval; ``samples`` is the number of
+    generated samples, ``seeds`` the number of independent runs; ``features`` names the features in which distances were
+    measured; ``dataset`` and ``split`` are what it was measured against; ``reference`` is the score of real images;
+    ``passed`` is the verdict of a check, such as of copying, and ``rule`` the criterion.
 
-    Other fields are kept if they are finite numbers, and ignored otherwise: ``details`` has them.
+    Other fields are kept if they are finite numbers, as ``details``, and ignored otherwise.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
@@ -67,7 +68,7 @@ class Figure(BaseModel):
 
     @property
     def details(self) -> dict[str, float]:
-        """Numbers that belong to this figure, such as the shares that decide a check, by name."""
+        """Additional numbers of this figure by name, such as the shares that decide a check."""
         return dict(self.model_extra or {})
 
 
@@ -79,7 +80,7 @@ def _is_detail(name: Any, value: Any) -> bool:
 class Figures(BaseModel):
     """The content of ``evaluation.json``: figures by the metric's name ("fid", "copying", "gain", …).
 
-    ``per_class`` has the same for each class, by its name.
+    ``per_class`` has the same per class, by the class's name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
@@ -102,18 +103,18 @@ def is_about_copying(name: str) -> bool:
 
 
 def parse_evaluation(content: Any, where: str) -> Figures:
-    """Validate what was read from JSON. Raises ``FormatError`` naming the first thing that is wrong."""
+    """Validate content that was read from JSON. Raises ``FormatError`` naming the first invalid field."""
     try:
         return Figures.model_validate(content)
     except ValidationError as error:
         raise FormatError(
-            f"{where} is no valid evaluation: {first_problem(error)}. Measure again, or correct it: each "
+            f"{where} is not a valid evaluation: {first_problem(error)}. Measure again, or correct it: each "
             'metric is an object such as {"value": 12.3, "uncertainty": 0.4, "samples": 10000}.'
         ) from error
 
 
 def read_evaluation(folder: Path) -> Figures | None:
-    """The evaluation that lies in a generator's folder; None where there is none. Raises ``FormatError``, and
+    """The evaluation in a generator's folder; None if there is none. Raises ``FormatError`` if it is invalid, and
     ``ReadError`` if it can't be read."""
     path = folder / EVALUATION_FILE
     with reading_from(path):
@@ -128,9 +129,9 @@ def write_evaluation(
     metrics: Mapping[str, Mapping[str, Any]],
     per_class: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> Path:
-    """Write ``evaluation.json`` beside a generator's ``config.json``, bound to the weights that this describes.
+    """Write ``evaluation.json`` beside a generator's ``config.json``, with the hash of the weights that this describes.
 
-    ``metrics`` are figures by name, each with the fields of ``Figure`` and whatever else its reader may want;
+    ``metrics`` are figures by name, each with the fields of ``Figure`` and any others;
     ``per_class`` are figures by class and name, left out above 1,000 classes. Raises ``FormatError`` for a folder
     without a generator and for invalid figures, ``SaveError`` if writing fails.
     """
@@ -151,5 +152,5 @@ def write_evaluation(
 
 
 def claim_generator(folder: str | Path, what: str) -> AbstractContextManager[Claim]:
-    """Claim the folder of a generator to write something beside it: a run's, a saved one, or one from anywhere."""
+    """Claim the folder of a generator, of any origin, to write something beside it."""
     return claim(folder, None, what=what, replace=True, join=True)

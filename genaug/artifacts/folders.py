@@ -1,4 +1,4 @@
-"""Places to write to: paths that mean one thing, errors as sentences, temporary files that tell whose they are."""
+"""Places to write to: unambiguous paths, errors as sentences, temporary files that name their process."""
 
 import errno
 import hashlib
@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,14 +18,14 @@ _TEMPORARY = re.compile(r"genaug-([0-9a-f]{8})-(\d{1,10})-(\d{1,20})-[0-9a-f]{8}
 
 
 def resolve(path: str | Path) -> Path:
-    """An absolute path without ``~``, ``..`` and links: what is checked and what is written are then the same place.
+    """An absolute path without ``~``, ``..`` and links, so that what is checked is also what is written.
 
     Raises ``InputError`` for what can't be a path here (a name that is too long, a loop of links, an unknown user) and
     ``SaveError`` for a path that leads through a file.
     """
     try:
         place = Path(path).expanduser().resolve()
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # the last says who writes
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # errors of whoever writes
             place.lstat()
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -32,22 +33,22 @@ def resolve(path: str | Path) -> Path:
     for parent in place.parents:
         if not os.path.isdir(parent) and os.path.lexists(parent):
             raise SaveError(
-                f"could not write to {place}: {parent} is a file, so there is nothing below it. Choose another path."
+                f"could not write to {place}: {parent} is a file and can't contain anything. Choose another path."
             )
     return place
 
 
 @contextmanager
 def saving_to(where: Path, elsewhere: str = "choose another folder") -> Iterator[None]:
-    """Turn the system's errors while writing into one ``SaveError`` that says what to do.
+    """Convert the system's errors while writing to one ``SaveError`` that says what to do.
 
-    ``elsewhere`` is how to write to another place.
+    ``elsewhere`` says how to write to another place.
     """
     try:
         yield
+    except (SaveError, OutputExistsError):
+        raise
     except (OSError, RuntimeError) as error:
-        if isinstance(error, (SaveError, OutputExistsError)):
-            raise
         if isinstance(error, RuntimeError) and "write" not in str(error):
             raise
         number = getattr(error, "errno", None)
@@ -63,8 +64,8 @@ def saving_to(where: Path, elsewhere: str = "choose another folder") -> Iterator
 
 @dataclass(frozen=True)
 class Process:
-    """A process on a host. ``space`` tells containers apart that share the host's name, and ``started`` two processes
-    that had the same number one after the other; 0 where the system doesn't say."""
+    """A process on a host. ``space`` distinguishes containers that share the host's name, and ``started`` processes
+    that had the same number one after the other; 0 if the system doesn't say."""
 
     host: str
     space: int
@@ -73,7 +74,7 @@ class Process:
 
     @property
     def here(self) -> bool:
-        """Whether it belongs to this host and container, so that this process can tell whether it is running."""
+        """Whether it belongs to this host and container, so that this process can find out whether it is running."""
         return (self.host, self.space) == (socket.gethostname(), _space())
 
     @property
@@ -90,7 +91,7 @@ def this_process() -> Process:
 
 
 def _space() -> int:
-    """The number of this process's namespace of process numbers; 0 where the system doesn't say."""
+    """The number of this process's namespace of process numbers; 0 if the system doesn't say."""
     try:
         return os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -98,7 +99,7 @@ def _space() -> int:
 
 
 def _start(pid: int) -> int | None:
-    """When a process started, in ticks since the system did; 0 where that isn't known, None if it has ended."""
+    """When a process started, in ticks since the system did; 0 if that isn't known, None if it has ended."""
     if os.name == "nt":
         return 0  # os.kill would end it
     try:
@@ -106,7 +107,7 @@ def _start(pid: int) -> int | None:
     except (ProcessLookupError, OverflowError):
         return None
     except PermissionError:
-        pass  # somebody else's
+        pass  # another user's
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -116,7 +117,7 @@ def _start(pid: int) -> int | None:
 
 
 def temporary_name(ending: str = "part") -> str:
-    """A new name for a file that isn't complete yet, from which ``sweep`` can tell whose it is."""
+    """A new name for a file that isn't complete yet, which tells ``sweep`` the process that writes it."""
     process = this_process()
     return f"genaug-{_host_hash()}-{process.pid}-{process.started}-{secrets.token_hex(4)}.{ending}"
 
@@ -136,3 +137,30 @@ def sweep(folder: Path) -> None:
 
 def _host_hash() -> str:
     return hashlib.sha256(f"{socket.gethostname()} {_space()}".encode()).hexdigest()[:8]
+
+
+def place_in(folder: Path, name: str) -> Path | None:
+    """The place of a file in a folder, by its name with '/'; None if a link or a file stands where a folder should, so
+    that nothing leads out of the folder."""
+    place = folder
+    for part in name.split("/")[:-1]:
+        place = place / part
+        try:
+            if not stat.S_ISDIR(place.lstat().st_mode):
+                return None
+        except FileNotFoundError:
+            break
+    return folder / name
+
+
+def is_file(place: Path) -> bool:
+    """Whether a path is a regular file, and not a link to one."""
+    try:
+        return stat.S_ISREG(place.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def names_in(folder: Path) -> set[str]:
+    """The names with '/' of everything but folders in a folder, at any depth."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}

@@ -1,4 +1,4 @@
-"""Reading JSON that may have been damaged or written by anyone: bounded, strictly parsed, and checked by a schema."""
+"""Reading JSON that may be damaged or written by anyone: with a size limit, strict parsing, and a schema."""
 
 import math
 from pathlib import Path
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 def read_json(path: Path, schema: TypeAdapter[T], remedy: str, *, limit: int = MAX_BYTES) -> T:
-    """The content of a JSON file, as ``schema`` describes it; no more than ``limit`` bytes are read.
+    """Read a JSON file and validate it with ``schema``; no more than ``limit`` bytes are read.
 
-    Raises ``FormatError``, ending with ``remedy``, for what is too large, isn't JSON or doesn't fit, and ``ReadError``
-    if the file can't be read.
+    Raises ``FormatError``, ending with ``remedy``, if the file is too large, isn't JSON or doesn't fit the schema, and
+    ``ReadError`` if it can't be read.
     """
     return check(parse_json(read_bytes(path, limit), str(path), remedy), schema, str(path), remedy)
 
@@ -28,8 +28,8 @@ def read_json(path: Path, schema: TypeAdapter[T], remedy: str, *, limit: int = M
 def read_json_lines(path: Path, schema: TypeAdapter[T], remedy: str) -> tuple[list[T], list[str]]:
     """The lines of a JSON Lines file that fit ``schema``, and a sentence for each damaged one, which is left out.
 
-    A last line without its line break is unfinished, as a process leaves it that is killed while it writes: it is left
-    out without a word. Raises ``FormatError`` for a file that is too large, ``ReadError`` if it can't be read.
+    A last line without a line break is incomplete, because the process that wrote it was killed: it is left out
+    without a sentence. Raises ``FormatError`` for a file that is too large, ``ReadError`` if it can't be read.
     """
     entries, damage = [], []
     for number, line in enumerate(read_bytes(path, MAX_BYTES).split(b"\n")[:-1], 1):
@@ -42,31 +42,32 @@ def read_json_lines(path: Path, schema: TypeAdapter[T], remedy: str) -> tuple[li
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """A file of no more than ``limit`` bytes. Raises ``FormatError`` for a larger one, ``ReadError`` for the system's
-    errors."""
+    """Read a file. Raises ``FormatError`` if it has more than ``limit`` bytes, ``ReadError`` if it can't be read."""
     with reading_from(path), open(path, "rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
-        raise FormatError(f"{path} is larger than {limit:,} bytes; no such file of genaug is. Name another.")
+        raise FormatError(
+            f"{path} is larger than {limit:,} bytes, which is the limit for this file. Choose another file."
+        )
     return content
 
 
 def parse_json(content: bytes, where: str, remedy: str, *, finite: bool = True) -> Any:
-    """Strict JSON: UTF-8, no half characters, nested 200 deep at most. Raises ``FormatError``.
+    """Parse strict JSON: UTF-8, no lone surrogates, at most 200 levels of nesting. Raises ``FormatError``.
 
-    ``finite=False`` lets NaN and infinities pass, for a schema that refuses them and names the field.
+    ``finite=False`` accepts NaN and infinities, for a schema that rejects them and names the field.
     """
     try:
         value = from_json(content, allow_inf_nan=not finite)
     except ValueError as error:
         raise FormatError(f"{where} is not valid JSON ({error}). {remedy}") from error
-    if finite and _has_infinity(value):  # 1e309, which the parser takes for infinity
-        raise FormatError(f"{where} holds a number that is too large for a float. {remedy}")
+    if finite and _has_infinity(value):  # 1e309, which the parser reads as infinity
+        raise FormatError(f"{where} contains a number that is too large for a float. {remedy}")
     return value
 
 
 def check(value: Any, schema: TypeAdapter[T], where: str, remedy: str) -> T:
-    """``value`` as ``schema`` describes it. Raises ``FormatError`` naming the first field that doesn't fit."""
+    """Validate ``value`` with ``schema``. Raises ``FormatError`` naming the first invalid field."""
     try:
         return schema.validate_python(value)
     except ValidationError as error:

@@ -1,7 +1,7 @@
 """The lock of a folder: a small file in it that names the process that writes to the folder, and what.
 
-It is made in one step, so that of two processes one has it, and it is removed at the end. A process that was killed
-leaves its lock behind; the next one takes it over, if it can tell that the process has ended.
+It is created in one step, so that only one of two processes gets it, and removed at the end. A process that is killed
+leaves its lock behind; the next one takes it over if it can find out that the process has ended.
 """
 
 import json
@@ -24,18 +24,18 @@ except ImportError:  # not on Windows
 
 _PATIENCE = 1.0  # seconds for a process to write its name into the lock that it created
 _MAX_BYTES = 2**16
-_held: set[Path] = set()  # by this process
+_own_locks: set[Path] = set()
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock that this process, or the one that it was forked from, made."""
+    """A lock that this process, or the one that it was forked from, created."""
 
     path: Path
     content: bytes
 
     def check(self) -> None:
-        """Raises ``SaveError`` if the lock isn't there any more: the folder was moved away, or the lock removed."""
+        """Raises ``SaveError`` if the lock no longer exists: the folder was moved away, or the lock removed."""
         try:
             same = self.path.read_bytes() == self.content
         except OSError:
@@ -49,54 +49,54 @@ class Lock:
 
 @contextmanager
 def locked(folder: Path, what: str) -> Iterator[Lock]:
-    """Hold a folder's lock for the block, and make the folder if there is none; it goes again if it stays empty.
+    """Hold a folder's lock for the block. The folder is created if it doesn't exist, and removed if it stays empty.
 
-    A process that is forked meanwhile doesn't release it. Raises ``OutputExistsError`` if another process, or another
-    thread of this one, holds it.
+    A process that is forked in the block doesn't release it. Raises ``OutputExistsError`` if another process, or
+    another thread of this one, holds it.
     """
     process = this_process()
     since, token = time.strftime("%Y-%m-%d %H:%M:%S"), secrets.token_hex(4)
-    mine = json.dumps({**asdict(process), "what": what, "since": since, "token": token}).encode()
+    own = json.dumps({**asdict(process), "what": what, "since": since, "token": token}).encode()
     lock = folder / LOCK
-    made: list[Path] = []
-    holds = False
+    created: list[Path] = []
+    acquired = False
     try:
         while True:
-            _make(folder, made)
-            with suppress(FileNotFoundError):  # who made the folder removed it meanwhile
-                if _create(lock, mine) or _take_over(lock, mine):
+            _make(folder, created)
+            with suppress(FileNotFoundError):  # the process that created the folder has just removed it
+                if _create(lock, own) or _take_over(lock, own):
                     break
-        _held.add(lock)
-        holds = True
-        yield Lock(lock, mine)
+        _own_locks.add(lock)
+        acquired = True
+        yield Lock(lock, own)
     finally:
         if os.getpid() == process.pid:
             with suppress(OSError):
-                if holds and lock.read_bytes() == mine:
+                if acquired and lock.read_bytes() == own:
                     lock.unlink()
-            if holds:
-                _held.discard(lock)
-            for parent in reversed(made):
+            if acquired:
+                _own_locks.discard(lock)
+            for parent in reversed(created):
                 with suppress(OSError):
                     parent.rmdir()
 
 
-def _make(folder: Path, made: list[Path]) -> None:
-    """Make a folder and those around it; ``made`` notes them, outermost first."""
+def _make(folder: Path, created: list[Path]) -> None:
+    """Create a folder and its parents, and append them to ``created``, outermost first."""
     for place in [*reversed(folder.parents), folder]:
         if not place.is_dir():
             with suppress(FileExistsError):
                 place.mkdir()
-                made.append(place)
+                created.append(place)
 
 
-def _create(lock: Path, mine: bytes) -> bool:
+def _create(lock: Path, own: bytes) -> bool:
     try:
         file = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
         return False
     try:
-        os.write(file, mine)
+        os.write(file, own)
     except OSError:
         lock.unlink()
         raise
@@ -105,8 +105,8 @@ def _create(lock: Path, mine: bytes) -> bool:
     return True
 
 
-def _take_over(lock: Path, mine: bytes) -> bool:
-    """Put our name into the lock of a process that has ended; False if the lock changed meanwhile.
+def _take_over(lock: Path, own: bytes) -> bool:
+    """Write this process into the lock of one that has ended; False if the lock has changed.
 
     Raises ``OutputExistsError`` if the process may be running.
     """
@@ -124,7 +124,7 @@ def _take_over(lock: Path, mine: bytes) -> bool:
             return False
         file.seek(0)
         file.truncate()
-        file.write(mine)
+        file.write(own)
     return True
 
 
@@ -148,15 +148,15 @@ def _check_ended(lock: Path, content: bytes) -> None:
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError):
         raise OutputExistsError(
-            f"{lock} is damaged, or genaug didn't write it, so it can't be told who writes to {lock.parent}. Remove it "
-            "if nobody does, or choose another folder."
+            f"{lock} is damaged, or genaug didn't write it, so it is unknown who writes to {lock.parent}. Remove it "
+            "if no process does, or choose another folder."
         ) from None
-    if owner.ended or (owner == this_process() and lock not in _held):
+    if owner.ended or (owner == this_process() and lock not in _own_locks):
         return
     writer = f"{what} (process {owner.pid} on {owner.host[:100]}, since {since})"
     remedy = (
         "Wait until it has ended, or choose another folder."
         if owner.here
-        else f"Whether it is still running can't be told from here: if it isn't, remove {lock}."
+        else f"It is unknown whether it is still running: if it isn't, remove {lock}."
     )
     raise OutputExistsError(f"{lock.parent} is being written to by {writer}. {remedy}")

@@ -1,4 +1,4 @@
-"""A saved generator: a folder with ``config.json`` and ``model.safetensors``, written whole and checked on load."""
+"""A saved generator: a folder with ``config.json`` and ``model.safetensors``, written atomically, checked on load."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ FORMAT_VERSION = 2
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 MAX_CONFIG_BYTES = 2**20
-AGAIN = "Save the generator again; a run folder is put right by training with --resume."
+AGAIN = "Save the generator again; for a run folder, train with --resume."
 MAX_WEIGHTS_BYTES = 2**34
 _OPTIONS = "Choose another folder or pass overwrite=True (--force)."
 
 
 class Weights(BaseModel):
-    """What ``model.safetensors`` must be, to the byte."""
+    """The hash and size of ``model.safetensors``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,7 +36,7 @@ class Weights(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The content of ``config.json``. ``training`` is provenance only: nothing is decided by it."""
+    """The content of ``config.json``. ``training`` is provenance only: nothing depends on it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,7 +52,7 @@ class Manifest(BaseModel):
 
 
 def encode_generator(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, bytes]:
-    """The content of both files: the same bytes for the same generator. ``fields`` are the manifest's own.
+    """The content of both files, always the same bytes for the same generator. ``fields`` are those of the manifest.
 
     Raises ``SaveError`` if a tensor holds NaN or infinite values.
     """
@@ -68,11 +68,8 @@ def encode_generator(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of the first floating-point tensor with a NaN or an infinite value; None if there is none."""
-    for name, tensor in tensors.items():
-        if (tensor.is_floating_point() or tensor.is_complex()) and not bool(tensor.isfinite().all()):
-            return name
-    return None
+    """The name of the first tensor with a NaN or an infinite value; None if there is none."""
+    return next((name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())), None)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -89,9 +86,9 @@ def write_generator(
 ) -> Path:
     """Write both files and those of ``also``, or nothing, and return the folder.
 
-    Raises ``OutputExistsError`` if the folder holds something and ``overwrite`` is false, or files with these names
-    that genaug didn't write, ``SaveError`` if writing fails and for weights that aren't finite; what was there is then
-    unchanged.
+    Raises ``OutputExistsError`` if the folder isn't empty and ``overwrite`` is false, or if it contains files with
+    these names that genaug didn't write, and ``SaveError`` if writing fails or weights aren't finite. The folder is
+    unchanged then.
     """
     contents = {**(also or {}), **encode_generator(fields, tensors)}
     with claim(folder, "generator", replace=overwrite, join=True, options=_OPTIONS) as place:
@@ -102,11 +99,11 @@ def write_generator(
 def _current_config(folder: Path) -> Path:
     """The file that describes the weights in ``folder``: ``config.json``, or the one that was about to replace it.
 
-    That lies among what a process left that was killed after it had replaced the weights.
+    The latter exists if a process was killed after it had replaced the weights.
     """
     usual = folder / CONFIG_FILE
-    left = sorted(folder.glob(f".genaug-*/new/{CONFIG_FILE}"))
-    return next((path for path in (usual, *left) if _describes_weights(path, folder)), usual) if left else usual
+    staged = sorted(folder.glob(f".genaug-*/new/{CONFIG_FILE}"))
+    return next((path for path in (usual, *staged) if _describes_weights(path, folder)), usual) if staged else usual
 
 
 def _describes_weights(config: Path, folder: Path) -> bool:
@@ -121,15 +118,16 @@ def _describes_weights(config: Path, folder: Path) -> bool:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and validate ``config.json``, of which no more than ``MAX_CONFIG_BYTES`` are ever read.
+    """Read and validate ``config.json``; no more than ``MAX_CONFIG_BYTES`` are ever read.
 
-    Where a process was killed between replacing the weights and ``config.json``, the new one is read all the same.
+    If a process was killed between replacing the weights and ``config.json``, the new one is read.
+    Raises ``FormatError``, and ``ReadError`` if it can't be read.
     """
     with reading_from(folder):
         path = _current_config(folder)
         if not path.is_file():
             raise FormatError(
-                f"{folder} holds no saved generator: {CONFIG_FILE} is missing. Expected what save() or fit() wrote."
+                f"{folder} holds no saved generator: {CONFIG_FILE} is missing. Expected the output of save() or fit()."
             )
         return _parse_file(path)
 
@@ -140,12 +138,12 @@ def _parse_file(path: Path) -> Manifest:
 
 
 def parse_manifest(content: bytes, where: str) -> Manifest:
-    """Validate the content of a ``config.json``; its bounds are checked before anything is allocated.
+    """Validate the content of a ``config.json``; its limits are checked before anything is allocated.
 
-    Raises ``FormatError``, also for JSON that couldn't be written again: nested too deeply, or with half a character.
+    Raises ``FormatError``, also for JSON that couldn't be written again: nested too deeply, or with lone surrogates.
     """
     if len(content) > MAX_CONFIG_BYTES:
-        raise FormatError(f"{where} is larger than {MAX_CONFIG_BYTES} bytes; no config.json of genaug is.")
+        raise FormatError(f"{where} is larger than {MAX_CONFIG_BYTES} bytes, the limit for a config.json of genaug.")
     fields = parse_json(content, where, "Fetch or save it again.")
     if not isinstance(fields, dict) or fields.get("library") != "genaug":
         raise FormatError(f'{where} was not written by genaug (no "library": "genaug" in it).')
@@ -167,7 +165,10 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
 
 
 def read_weights(folder: Path, expected: Weights, again: str) -> dict[str, Tensor]:
-    """Read ``model.safetensors`` after checking its size and sha256 against the manifest. ``again`` is the remedy."""
+    """Read ``model.safetensors`` after checking its size and sha256 against the manifest. ``again`` is the remedy.
+
+    Raises ``FormatError`` if the file isn't the one of the manifest, and ``ReadError`` if it can't be read.
+    """
     path = folder / WEIGHTS_FILE
     with reading_from(path):
         if not path.is_file():
@@ -177,11 +178,11 @@ def read_weights(folder: Path, expected: Weights, again: str) -> dict[str, Tenso
             kind = "truncated" if size < expected.size else "not the file that config.json describes"
             raise FormatError(f"{path} is {kind}: {size} bytes, expected {expected.size}. {again}")
         with open(path, "rb") as file:
-            content = file.read(size)  # no more, should it be growing
+            content = file.read(size)  # no more, even if it is growing
     if hashlib.sha256(content).hexdigest() != expected.sha256:
         raise FormatError(f"{path} is damaged or foreign: its sha256 is not the one in {CONFIG_FILE}. {again}")
     try:
         return safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:  # torch's among them
-        told = str(error).partition("\n")[0]
-        raise FormatError(f"{path} is not a safetensors file ({told}). {again}") from error
+        reason = str(error).partition("\n")[0]
+        raise FormatError(f"{path} is not a safetensors file ({reason}). {again}") from error

@@ -1,7 +1,7 @@
 """The marker of a folder that genaug writes to: a journal of the files that are genaug's own.
 
-``.genaug.jsonl`` has a header line and then one line for each change, appended before the change is made, so that a
-process that is killed at any point leaves a journal that tells what is whose. Other files are never touched.
+``.genaug.jsonl`` has a header line and then one line per change, appended before the change is made, so that a process
+that is killed at any point leaves a journal that says which files are genaug's. Other files are never touched.
 """
 
 import errno
@@ -17,12 +17,12 @@ from genaug.errors import OutputExistsError
 MARKER = ".genaug.jsonl"
 LOCK = ".genaug.lock"
 MAX_BYTES = 2**28
-# What each kind of folder holds, as messages call it.
+# The content of each kind of folder, for messages.
 KINDS = {
     "run": "a training run",
     "study": "a study",
     "samples": "samples",
-    "sheets": "sheets of a traversal",
+    "sheets": "the sample grids of a traversal",
     "evaluation": "an evaluation",
     "demo": "a demo",
     "generator": "a generator",
@@ -31,8 +31,8 @@ KINDS = {
 
 
 class Marker:
-    """``files`` are genaug's own, by their paths in the folder, with '/'; a name that ends with '/' is a folder with a
-    marker of its own. ``pending`` are those that a replacement is adding, None while there is no replacement."""
+    """``files`` are genaug's own, by their paths in the folder, with '/'; a name that ends with '/' is a folder with
+    its own marker. ``pending`` are those that a replacement is adding, None while there is no replacement."""
 
     def __init__(self, folder: Path, kind: str, identity: str) -> None:
         self.path = folder / MARKER
@@ -45,12 +45,11 @@ class Marker:
 
     @classmethod
     def create(cls, folder: Path, kind: str, identity: str | None = None) -> "Marker":
-        """Start a marker in a folder that holds no file of genaug's."""
-        identity = secrets.token_hex(8) if identity is None else identity
-        marker = cls(folder, kind, identity)
+        """Start a marker in a folder that contains no file of genaug's."""
+        marker = cls(folder, kind, identity or secrets.token_hex(8))
         try:
             with open(marker.path, "wb", buffering=0) as file:
-                file.write(_line({"library": "genaug", "format": 1, "kind": kind, "id": identity}))
+                file.write(_line({"library": "genaug", "format": 1, "kind": kind, "id": marker.identity}))
                 os.fsync(file.fileno())
         except BaseException:
             marker.path.unlink(missing_ok=True)
@@ -59,7 +58,7 @@ class Marker:
 
     @classmethod
     def read(cls, folder: Path) -> "Marker | None":
-        """The marker of a folder, None where there is none. Nothing that it says leads out of the folder.
+        """The marker of a folder; None if there is none. Its names never lead out of the folder.
 
         Raises ``OutputExistsError`` for a file of this name that genaug didn't write.
         """
@@ -71,10 +70,10 @@ class Marker:
                 size = os.fstat(file.fileno()).st_size
                 if size > MAX_BYTES:
                     raise _foreign(path)
-                content = file.read(size)
+                content = file.read(size)  # read(MAX_BYTES) would allocate that many
         except FileNotFoundError:
             return None
-        lines = content.split(b"\n")[:-1]  # what a kill cut short doesn't count
+        lines = content.split(b"\n")[:-1]  # a line that a kill cut short doesn't count
         if not lines:
             return None
         try:
@@ -92,7 +91,7 @@ class Marker:
         return marker
 
     def append(self, **change: Any) -> None:
-        """Note a change: on disk before it is made."""
+        """Append a change to the journal, on disk before the change is made."""
         line = _line(change)
         with open(self.path, "r+b", buffering=0) as file:
             end = _end_of_lines(file)
@@ -108,23 +107,19 @@ class Marker:
         self._apply(change)
 
     def _apply(self, change: dict[str, Any]) -> None:
-        names = {what: _checked(change[what]) for what in ("files", "begin", "removed") if what in change}
+        names = {key: _checked(change[key]) for key in ("files", "begin", "removed") if key in change}
         self.files |= names.get("files", set())
-        if "begin" in names:
-            self.pending = names["begin"]
+        self.pending = names.get("begin", self.pending)
         if "done" in change:
             self.files |= self.pending or set()
         if "done" in change or "undone" in change:
             self.pending = None
-        if "clearing" in change:
-            self.clearing = True
-        if "removed" in names:
-            self.files -= names["removed"]
-            self.clearing = False
+        self.files -= names.get("removed", set())
+        self.clearing = ("clearing" in change or self.clearing) and "removed" not in change
 
 
 def _end_of_lines(file: io.FileIO) -> int:
-    """Where the last line ends that a kill didn't cut short."""
+    """The end of the last complete line."""
     end = file.seek(0, os.SEEK_END)
     while end > 0:
         start = max(0, end - 4096)
@@ -137,7 +132,7 @@ def _end_of_lines(file: io.FileIO) -> int:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a name in a folder is that of its lock, marker or staging folder."""
+    """Whether a name in a folder belongs to its lock, marker or staging folder."""
     return name.startswith(".genaug-") or name in (MARKER, LOCK)
 
 
@@ -157,6 +152,6 @@ def _line(content: Any) -> bytes:
 
 def _foreign(path: Path) -> OutputExistsError:
     return OutputExistsError(
-        f"{path} is damaged, or genaug didn't write it, so it can't be told which files in {path.parent} are genaug's; "
+        f"{path} is damaged, or genaug didn't write it, so it is unknown which files in {path.parent} are genaug's; "
         "all are left alone. Choose another folder."
     )

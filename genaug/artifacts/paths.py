@@ -1,4 +1,4 @@
-"""The system's errors while a path is looked up, read or removed, as one sentence that says what to do."""
+"""The system's errors while looking up, reading or removing a path, as one sentence that says what to do."""
 
 import errno
 import os
@@ -8,15 +8,15 @@ from pathlib import Path
 
 from genaug.errors import GenaugError, ReadError
 
-_NO_PERMISSION = "You have no permission to do that: ask the owner of the folder, or name another."
+_NO_PERMISSION = "You have no permission to do that: ask the owner of the folder, or choose another."
 _REMEDIES = {
     errno.EACCES: _NO_PERMISSION,
     errno.EPERM: _NO_PERMISSION,
     errno.ENAMETOOLONG: "Names have 255 bytes at most: use a shorter one.",
-    errno.ELOOP: "Its links lead in a circle: remove one, or name another path.",
-    errno.ENOENT: "It is missing, or was removed meanwhile.",
+    errno.ELOOP: "Its links lead in a circle: remove one, or choose another path.",
+    errno.ENOENT: "It doesn't exist, or has just been removed.",
     errno.ENOTDIR: "A part of the path is a file: correct the path.",
-    errno.EISDIR: "It is a directory: name a file.",
+    errno.EISDIR: "It is a directory: choose a file.",
     errno.EMFILE: "Too many files are open: raise the limit (ulimit -n).",
     errno.ENOSPC: "The disk is full: free some space.",
     errno.EIO: "The disk reports an error: check it, or use another copy.",
@@ -25,20 +25,20 @@ _REMEDIES = {
 
 @contextmanager
 def reading_from(where: str | Path) -> Iterator[None]:
-    """Turn the system's errors while looking up, reading or removing into one ``ReadError``; genaug's own pass."""
+    """Convert the system's errors while looking up, reading or removing to one ``ReadError``; genaug's own pass."""
     try:
         yield
     except GenaugError:
         raise
     except (OSError, RuntimeError, ValueError) as error:
-        refused = as_os_error(error)
-        if refused is None:
+        os_error = as_os_error(error)
+        if os_error is None:
             raise
-        raise ReadError(explained(refused, where)) from error
+        raise ReadError(explained(os_error, where)) from error
 
 
 def as_os_error(error: BaseException) -> OSError | None:
-    """The system's error that an error is or stands for; None for any other."""
+    """The system's error that an error is or represents; None for any other."""
     if isinstance(error, OSError):
         return error
     if isinstance(error, RuntimeError) and "Symlink loop" in str(error):  # pathlib's, before Python 3.13
@@ -46,12 +46,12 @@ def as_os_error(error: BaseException) -> OSError | None:
     if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, for ~nobody
         return OSError(errno.ENOENT, str(error).rstrip("."))
     if isinstance(error, ValueError) and "null byte" in str(error):
-        return OSError(errno.EINVAL, "a path has no null byte in it")
+        return OSError(errno.EINVAL, "a path can't contain a null byte")
     return None
 
 
 def explained(error: OSError, where: str | Path | None = None) -> str:
-    """What the system refused, about which path, and what to do; about ``where`` if the error names no path."""
+    """A sentence that says which path is affected, ``where`` if the error names none, what is wrong, and what to do."""
     path = where if error.filename is None else error.filename
     shown = "a path" if path is None else str(path)
     if len(shown) > 200:  # it would hide the sentence
@@ -61,9 +61,9 @@ def explained(error: OSError, where: str | Path | None = None) -> str:
 
 
 def user_path(path: str | Path) -> Path:
-    """A path as a user gave it, with ``~`` and ``~name`` as that user's home directory.
+    """A path from a user, with ``~`` and ``~name`` replaced with that user's home directory.
 
-    A shell leaves ``~`` alone in ``--out=~/runs`` and ``folder:~/photos``, and Python leaves it alone everywhere. If
-    there is no such user, the path stays as it is.
+    A shell doesn't replace ``~`` in ``--out=~/runs`` and ``folder:~/photos``, and Python never does. If there is no
+    such user, the path is unchanged.
     """
     return Path(os.path.expanduser(path))

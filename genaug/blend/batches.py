@@ -27,16 +27,16 @@ def generated_in_batches(sizes: Ints, generated: int, ratio: Fraction, rng: np.r
 
 
 class MixedBatchSampler(BatchSampler):
-    """Every index of a ``MixedDataset`` once an epoch, in batches of one generated share; see its ``batch_sampler``.
+    """Every index of a ``MixedDataset`` once per epoch, in batches with the same generated share.
 
-    ``MixedBatchSampler(sampler, batch_size, drop_last)``, as any batch sampler, so that Lightning can make it again
+    ``MixedBatchSampler(sampler, batch_size, drop_last)``, as any batch sampler, so that Lightning can create it again
     under distributed training. ``sampler`` is the blend itself or a sampler of it, whose order isn't used. One with
     ``num_replicas`` and ``rank``, such as torch's ``DistributedSampler``, gets every ``num_replicas``-th batch from
-    ``rank`` on: all ranks have as many batches, each of the exact share, and, if their number doesn't divide, the first
-    ones come again, or, with ``drop_last``, the last ones are left out. The epoch that such a sampler is set to becomes
+    ``rank`` on: all ranks have the same number of batches, each with the exact share. If their number isn't divisible,
+    the first ones are repeated or, with ``drop_last``, the last ones are left out. The epoch of such a sampler becomes
     the blend's.
 
-    Raises ``InputError`` for a sampler of something else than a blend.
+    Raises ``InputError`` for a sampler of anything but a blend.
     """
 
     def __init__(self, sampler: Any, batch_size: int, drop_last: bool) -> None:
@@ -44,62 +44,51 @@ class MixedBatchSampler(BatchSampler):
         self.sampler = SequentialSampler(sampler) if sampler is self.dataset else sampler
         self.batch_size = as_whole(batch_size, "batch_size", 1)
         self.drop_last = drop_last
-        self._followed = getattr(sampler, "epoch", None) if sampler is not self.dataset else None
+        self._sampler_epoch = getattr(self.sampler, "epoch", None)
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the dataset's epoch, for loops that tell their sampler and not their dataset."""
-        if callable(tell := getattr(self.sampler, "set_epoch", None)):
-            tell(epoch)
-            self._followed = epoch
+        """Set the dataset's epoch, for loops that call this method of their sampler and not of their dataset."""
+        if callable(set_epoch := getattr(self.sampler, "set_epoch", None)):
+            set_epoch(epoch)
+            self._sampler_epoch = epoch
         self.dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
-        batches, replicas = self._count(), self._place()[1]
-        return batches // replicas if self.drop_last else -(-batches // replicas)
+        batches, (_, world_size) = self._count(), self._rank()
+        return batches // world_size if self.drop_last else -(-batches // world_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        self._follow_epoch()
-        rank, replicas = self._place()
-        if replicas == 1:
-            yield from self._all()
-            return
-        batches = list(self._all())
+        epoch = getattr(self.sampler, "epoch", None)
+        if epoch != self._sampler_epoch:
+            self._sampler_epoch = epoch
+            self.dataset.follow_epoch(epoch)
+        batches = self._batches()
+        rank, world_size = self._rank()
         for number in range(len(self)):
-            yield batches[(rank + replicas * number) % len(batches)]
+            yield batches[(rank + world_size * number) % len(batches)]
 
-    def _all(self) -> Iterator[list[int]]:
+    def _batches(self) -> list[list[int]]:
         """The batches of all ranks."""
         rng = stream(self.dataset.seed, "batches", self.dataset.epoch)
-        made = self.dataset.generated_mask()
-        total = len(made)
-        sizes = np.diff(np.append(np.arange(0, total, self.batch_size), total))
-        counts = generated_in_batches(sizes, int(made.sum()), self.dataset.planned_ratio, rng)
-        generated, real = (rng.permutation(np.flatnonzero(which)) for which in (made, ~made))
-        ends = np.cumsum(counts)
-        real_ends = np.cumsum(sizes - counts)
-        for number in range(self._count()):
-            some = generated[ends[number] - counts[number] : ends[number]]
-            others = real[real_ends[number] - (sizes[number] - counts[number]) : real_ends[number]]
-            yield rng.permutation(np.concatenate([some, others])).tolist()
+        mask = self.dataset.generated_mask()
+        sizes = np.diff(np.append(np.arange(0, len(mask), self.batch_size), len(mask)))
+        counts = generated_in_batches(sizes, int(mask.sum()), self.dataset.planned_ratio, rng)
+        generated = np.split(rng.permutation(np.flatnonzero(mask)), np.cumsum(counts))
+        real = np.split(rng.permutation(np.flatnonzero(~mask)), np.cumsum(sizes - counts))
+        return [rng.permutation(np.concatenate([generated[i], real[i]])).tolist() for i in range(self._count())]
 
     def _count(self) -> int:
         """The number of batches of all ranks together."""
         total = len(self.dataset)
         return total // self.batch_size if self.drop_last else -(-total // self.batch_size)
 
-    def _place(self) -> tuple[int, int]:
-        """The rank, and how many there are."""
+    def _rank(self) -> tuple[int, int]:
+        """The rank and the world size."""
         return getattr(self.sampler, "rank", 0), getattr(self.sampler, "num_replicas", 1)
-
-    def _follow_epoch(self) -> None:
-        epoch = getattr(self.sampler, "epoch", None)
-        if epoch != self._followed:
-            self._followed = epoch
-            self.dataset.follow_epoch(epoch)
 
 
 def _blend_of(sampler: Any) -> Any:
-    """The blend that a sampler samples, through what others wrap around it."""
+    """The blend that a sampler samples from, also through wrappers."""
     inner, depth = sampler, 0
     while not hasattr(inner, "generated_mask"):
         parts = (getattr(inner, name, None) for name in ("data_source", "dataset", "sampler", "_sampler"))
@@ -107,6 +96,6 @@ def _blend_of(sampler: Any) -> Any:
         if inner is None or depth > 8:
             raise InputError(
                 f"MixedBatchSampler needs a MixedDataset or a sampler of one, got {type(sampler).__name__}. "
-                "mixed.batch_sampler(batch_size) makes one."
+                "mixed.batch_sampler(batch_size) returns one."
             )
     return inner

@@ -1,4 +1,4 @@
-"""What an image looks like to its dataset's user (PIL, uint8, float, array), and a generated one made to look so."""
+"""The format of images in a user's dataset (PIL, uint8, float, array), and generated images converted to it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,11 +8,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 from torchvision import tv_tensors
 
 from genaug.modalities.image import to_pil
 
-# Modes that 8-bit images of so many channels can be converted to without a loss of meaning.
+# PIL modes, with the number of channels of the 8-bit images that can be converted to them without a loss of meaning.
 _MODE_CHANNELS = {
     "L": 1,
     "1": 1,
@@ -27,18 +28,18 @@ _MODE_CHANNELS = {
     "RGBX": 3,
     "I;16": 1,
 }
-_GREY_FITS = ("RGB", "RGBA", "RGBX", "P")  # modes that a grey image can be converted to as well
-_WIDE = 257  # 0 to 255 times this is 0 to 65,535
+_GRAY_FITS = ("RGB", "RGBA", "RGBX", "P")  # modes that a gray image can be converted to as well
+_SCALE_16 = 257  # 0 to 255 times this is 0 to 65,535
 
 
 Kind = Literal["pil", "tensor", "tv_tensor", "array"]
 
 
 @dataclass(frozen=True)
-class Look:
-    """The outside of one image: what holds it, its dtype or PIL mode, and how its axes lie.
+class ImageFormat:
+    """How one image is stored: its container, its dtype or PIL mode, and the order of its axes.
 
-    ``shape`` is (C, H, W). ``unit`` is false for float images outside [0, 1].
+    ``shape`` is (C, H, W). ``unit`` is false for float images with values outside [0, 1].
     """
 
     kind: Kind
@@ -48,13 +49,15 @@ class Look:
     unit: bool = True
 
 
-def look_of(image: Any) -> Look | None:
-    """The look of a PIL image, of a uint8, uint16 or float tensor (C, H, W) or (H, W), or of such an array, also
+def format_of(image: Any) -> ImageFormat | None:
+    """The format of a PIL image, of a uint8, uint16 or float tensor (C, H, W) or (H, W), or of such an array, also
     (H, W, C). None for anything else.
     """
     if isinstance(image, Image.Image):
-        known = _MODE_CHANNELS.get(image.mode)
-        return None if known is None else Look("pil", image.mode, (known, image.height, image.width), "HWC")
+        channels = _MODE_CHANNELS.get(image.mode)
+        if channels is None:
+            return None
+        return ImageFormat("pil", image.mode, (channels, image.height, image.width), "HWC")
     if not isinstance(image, (Tensor, np.ndarray)) or image.ndim not in (2, 3) or 0 in image.shape:
         return None
     if isinstance(image, tv_tensors.TVTensor) and not isinstance(image, tv_tensors.Image):
@@ -62,56 +65,60 @@ def look_of(image: Any) -> Look | None:
     if image.dtype not in (torch.uint8, np.uint8, torch.uint16, np.uint16) and not _is_float(image):
         return None
     unit = not _is_float(image) or bool(image.min() >= -1e-4 and image.max() <= 1 + 1e-4)  # false for NaN
-    kind: Kind = "array"
-    if isinstance(image, Tensor):
-        kind = "tv_tensor" if isinstance(image, tv_tensors.Image) else "tensor"
+    is_tv_tensor = isinstance(image, tv_tensors.Image)
+    kind: Kind = "tv_tensor" if is_tv_tensor else "tensor" if isinstance(image, Tensor) else "array"
     if image.ndim == 2:
-        return Look(kind, image.dtype, (1, *image.shape), "HW", unit)
+        return ImageFormat(kind, image.dtype, (1, *image.shape), "HW", unit)
     first, second, third = image.shape
     if kind == "array" and not first <= 4 < third:
-        return Look(kind, image.dtype, (third, first, second), "HWC", unit)
-    return Look(kind, image.dtype, (first, second, third), "CHW", unit)
+        return ImageFormat(kind, image.dtype, (third, first, second), "HWC", unit)
+    return ImageFormat(kind, image.dtype, (first, second, third), "CHW", unit)
+
+
+def image_in(item: Any) -> Any:
+    """The first image in an item of a known format; None if there is none."""
+    return next((leaf for leaf in tree_leaves(item) if format_of(leaf) is not None), None)
 
 
 def _is_float(image: Any) -> bool:
-    if isinstance(image, Tensor):
-        return image.is_floating_point()
-    return bool(np.issubdtype(image.dtype, np.floating))
+    return image.is_floating_point() if isinstance(image, Tensor) else np.issubdtype(image.dtype, np.floating)
 
 
-def is_grey(image: Any) -> bool:
-    """Whether an image has no colour, whatever its channels: ``ImageFolder`` opens grey files as RGB."""
-    look = look_of(image)
-    if look is None or look.shape[0] < 3:
+def is_gray(image: Any) -> bool:
+    """Whether an image has no color, whatever its channels: ``ImageFolder`` opens gray files as RGB."""
+    image_format = format_of(image)
+    if image_format is None or image_format.shape[0] < 3:
         return True
-    if look.kind == "pil":
+    if image_format.kind == "pil":
         image = np.asarray(image.convert("RGB"))
-    channels = image if look.axes == "CHW" and look.kind != "pil" else image.transpose(2, 0, 1)
+    channels = image if image_format.axes == "CHW" else image.transpose(2, 0, 1)
     return bool((channels[0] == channels[1]).all() and (channels[0] == channels[2]).all())
 
 
-def dress(image: NDArray[Any], look: Look | None) -> Any:
-    """A uint8 array (C, H, W) as an image of a look; as PIL, of the mode that fits its channels, where that is None.
+def convert_like(image: NDArray[Any], target: ImageFormat | None) -> Any:
+    """Convert a uint8 array (C, H, W) to an image format; to PIL, in the mode that fits its channels, for None.
 
-    A grey one becomes RGB where the look is; another number of channels is left to what comes after. 16 bits hold
-    257 times the value, so that white stays white.
+    A gray image becomes RGB if the format has three channels; any other number of channels stays as it is. 16 bits
+    hold 257 times the value, so that white stays white.
     """
-    if look is None or look.kind == "pil":
+    if target is None or target.kind == "pil":
         picture = to_pil(torch.from_numpy(image))
-        if look is None or look.dtype == picture.mode:
+        gray = image.shape[0] == 1
+        if target is None or not (
+            _MODE_CHANNELS[target.dtype] == image.shape[0] or (gray and target.dtype in _GRAY_FITS)
+        ):
             return picture
-        if look.dtype == "I;16":
-            return Image.fromarray(image[0].astype(np.uint16) * _WIDE) if image.shape[0] == 1 else picture
-        fits = _MODE_CHANNELS[look.dtype] == image.shape[0] or (image.shape[0] == 1 and look.dtype in _GREY_FITS)
-        return picture.convert(look.dtype) if fits else picture
-    if image.shape[0] == 1 and look.shape[0] == 3:
+        if target.dtype == "I;16":
+            return Image.fromarray(image[0].astype(np.uint16) * _SCALE_16)
+        return picture.convert(target.dtype)
+    if image.shape[0] == 1 and target.shape[0] == 3:
         image = np.repeat(image, 3, axis=0)
-    if look.dtype in (torch.uint16, np.uint16):
-        image = image.astype(np.uint16) * np.uint16(_WIDE)
-    tensor = torch.from_numpy(image[0] if look.axes == "HW" and image.shape[0] == 1 else image)
-    if look.kind == "array":
-        laid = np.ascontiguousarray(image.transpose(1, 2, 0)) if look.axes == "HWC" else tensor.numpy()
-        return laid if laid.dtype == look.dtype else (laid / np.float64(255)).astype(look.dtype)
-    if tensor.dtype != look.dtype:
-        tensor = (tensor.float() / 255).to(look.dtype)
-    return tv_tensors.Image(tensor) if look.kind == "tv_tensor" else tensor
+    if target.dtype in (torch.uint16, np.uint16):
+        image = image.astype(np.uint16) * np.uint16(_SCALE_16)
+    tensor = torch.from_numpy(image[0] if target.axes == "HW" and image.shape[0] == 1 else image)
+    if target.kind == "array":
+        array = np.ascontiguousarray(image.transpose(1, 2, 0)) if target.axes == "HWC" else tensor.numpy()
+        return array if array.dtype == target.dtype else (array / np.float64(255)).astype(target.dtype)
+    if tensor.dtype != target.dtype:
+        tensor = (tensor.float() / 255).to(target.dtype)
+    return tv_tensors.Image(tensor) if target.kind == "tv_tensor" else tensor

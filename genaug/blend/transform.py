@@ -1,8 +1,8 @@
-"""The way of a generated image through the real dataset's transform."""
+"""How generated images go through the real dataset's transform."""
 
 import pickle
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -11,253 +11,236 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
-from torch.utils.data import ConcatDataset, Subset
 from torchvision.datasets.vision import StandardTransform, VisionDataset
 
-from genaug.blend.formats import Look, dress, is_grey, look_of
-from genaug.data.items import read_item
+from genaug.blend.formats import ImageFormat, convert_like, format_of, image_in, is_gray
+from genaug.data.items import parts_of, read_item
 from genaug.data.state import state_kept
 from genaug.errors import InputError
 from genaug.modalities import image as images
 from genaug.modalities.base import Modality
-from genaug.modalities.image import to_pil
 
-_OVERRIDE = "Pass generated_transform=, which takes a PIL image and returns what the real set's items hold."
+_OVERRIDE = "Pass generated_transform=, which takes a PIL image and returns what the real set's items contain."
 
 
-class Pipeline:
-    """Turns a generated image, uint8 (C, H, W), into what the real set's items hold.
+class TransformAdapter:
+    """Turns a generated image, uint8 (C, H, W), into what the real set's items contain.
 
-    With ``generated_transform`` it is that of the image as PIL. Else the image is dressed as the real set dresses its
-    own images before its transform (PIL, in nearly all sets) and goes through that same transform, found through
-    Subset and ConcatDataset. A set without a transform, or which doesn't call it, gets images that look like its own.
+    ``generated_transform``, if there is one, is applied to the image as PIL. Otherwise the image is converted to the
+    format of the real set's own images before their transform (PIL, in nearly all sets) and goes through that same
+    transform, found through Subset and ConcatDataset. If a set has no transform, or doesn't call it, generated images
+    get the format of its images.
     """
 
     def __init__(self, real: Any, generated_transform: Callable[[Any], Any] | None) -> None:
-        self._holders = _holders(real)
+        self._owners = _transform_owners(real)
         self._generated_transform = generated_transform
-        self._called = True
+        self._is_called = True
         self._by_keyword = False
-        self._look: Look | None = None
-        self.real_looks: list[Look] = []  # of the real images that ``learn`` saw, before their transform
-        self.real_is_grey = False  # whether these have no colour, whatever their channels
+        self._format: ImageFormat | None = None
+        self.real_images: list[tuple[ImageFormat, bool]] = []
+        """The format of each real image that ``learn`` read, before its transform, and whether it is gray."""
 
     @property
     def transform(self) -> Any:
-        """The real set's transform; None where it has none."""
-        return getattr(self._holders[0], "transform", None)
+        """The real set's transform; None if it has none."""
+        return getattr(self._owners[0], "transform", None)
 
     def assign(self, transform: Any) -> None:
-        """Set the transform of every dataset that the real set is made of."""
-        for holder in self._holders:
-            if not hasattr(holder, "transform"):
-                raise InputError(f"{type(holder).__name__} has no transform attribute, so none can be assigned to it.")
-        for holder in self._holders:
-            _assign(holder, transform)
+        """Set the transform of every dataset that the real set consists of."""
+        for owner in self._owners:
+            if not hasattr(owner, "transform"):
+                raise InputError(f"{type(owner).__name__} has no transform attribute, so none can be assigned to it.")
+        for owner in self._owners:
+            _assign(owner, transform)
 
     def learn(self, real: Any, indices: list[int]) -> list[Any]:
-        """Look how the real set treats its images; returns its items at ``indices`` and leaves the set as it was.
+        """Learn how the real set treats its images. Returns its items at ``indices`` and leaves the set as it was.
 
-        Raises ``InputError`` where generated images couldn't be treated in the same way: transforms that differ, a
-        set that works on its images after its transform, floats outside [0, 1] that no transform explains.
+        Raises ``InputError`` if generated images couldn't be treated in the same way: transforms that differ, a
+        set that changes its images after its transform, floats outside [0, 1] that no transform explains.
         """
         with state_kept(real):
             return self._learn(real, indices)
 
     def _learn(self, real: Any, indices: list[int]) -> list[Any]:
-        self.real_looks, self.real_is_grey = [], True
-        if self._generated_transform is not None:
-            items = [read_item(real, index, "the real set") for index in indices]
-            self._look = look_in(items[0])
-            if self.transform is None:
-                self._note_images(items)
+        self._is_called, self._by_keyword, self._format = True, False, None
+        self.real_images = []
+        if self._generated_transform is None:
+            self._check_one_transform()
+            if self.transform is not None:
+                return self._learn_calls(real, indices)
+        items = _read_items(real, indices)
+        if self._generated_transform is None:
+            self._learn_plain(items)
             return items
-        self._check_one_transform()
-        self._called, self._by_keyword, self._look = True, False, None
+        image_format = format_of(image_in(items[0]))
+        self._format = image_format if image_format is not None and image_format.kind == "pil" else None
         if self.transform is None:
-            items = [read_item(real, index, "the real set") for index in indices]
-            self._learn_bare(items)
-            return items
-        items = []
-        for index in indices:
-            with _recorded(self._holders) as records:
-                items.append(read_item(real, index, "the real set"))
-            self._called = bool(records)
-            if records:
-                self._learn_call(records[-1], items[-1])
-        if not self._called:
-            self._learn_bare(items)
+            self._note_images(items)
         return items
 
     def __call__(self, image: NDArray[np.uint8]) -> Any:
+        converted = convert_like(image, self._format)
         if self._generated_transform is not None:
-            return self._generated_transform(self._as_pil(image))
-        dressed = dress(image, self._look)
-        transform = self._holders[0].transform if self._called and hasattr(self._holders[0], "transform") else None
+            return self._generated_transform(converted)
+        transform = self.transform if self._is_called else None
         if transform is None:
-            return dressed
-        return transform(image=dressed)["image"] if self._by_keyword else transform(dressed)
+            return converted
+        return transform(image=converted)["image"] if self._by_keyword else transform(converted)
 
-    def _as_pil(self, image: NDArray[np.uint8]) -> Any:
-        as_real = self._look is not None and self._look.kind == "pil"
-        return dress(image, self._look) if as_real else to_pil(torch.from_numpy(image))
-
-    def _learn_bare(self, items: list[Any]) -> None:
-        """The set has no transform that it calls: generated images are to look like what it gives."""
+    def _learn_plain(self, items: list[Any]) -> None:
+        """For a set that calls no transform: generated images get the format of its images."""
         self._note_images(items)
-        for item in items:
-            look = look_in(item)
-            if look is not None and not look.unit:
-                raise InputError(
-                    "the real set gives float images outside [0, 1] (they look normalised) and no transform of its own "
-                    f"that could normalise generated images too. {_OVERRIDE}"
-                )
-            self._look = self._look or look
+        if not all(image_format.unit for image_format, _ in self.real_images):
+            raise InputError(
+                "the real set gives float images outside [0, 1] (they look normalized) and has no transform of its own "
+                f"that could normalize generated images too. {_OVERRIDE}"
+            )
+        self._format = self.real_images[0][0] if self.real_images else None
 
     def _note_images(self, items: list[Any]) -> None:
-        for item in items:
-            self._note(
-                *next(((look_of(leaf), is_grey(leaf)) for leaf in tree_leaves(item) if look_of(leaf)), (None, True))
-            )
+        for image in map(image_in, items):
+            if (image_format := format_of(image)) is not None:
+                self.real_images.append((image_format, is_gray(image)))
 
-    def _note(self, look: Look | None, grey: bool) -> None:
-        self.real_looks += [] if look is None else [look]
-        self.real_is_grey = self.real_is_grey and grey
+    def _learn_calls(self, real: Any, indices: list[int]) -> list[Any]:
+        """For a set with a transform: generated images get the format of the images that it is called with."""
+        items = []
+        for index in indices:
+            with _recorded(self._owners) as calls:
+                items += _read_items(real, [index])
+            self._is_called = bool(calls)
+            if calls:
+                self._learn_call(calls[-1], items[-1])
+        if not self._is_called:
+            self._learn_plain(items)
+        return items
 
-    def _learn_call(self, record: "_Call", item: Any) -> None:
-        self._note(record.look, record.grey)
-        self._by_keyword = record.by_keyword
-        given = record.result["image"] if record.by_keyword and isinstance(record.result, Mapping) else record.result
-        held = tree_leaves(item)
-        if not all(any(_same(leaf, other) for other in held) for leaf in tree_leaves(given)):
+    def _learn_call(self, call: "_Call", item: Any) -> None:
+        self._by_keyword = call.by_keyword
+        output = call.result["image"] if call.by_keyword and isinstance(call.result, Mapping) else call.result
+        leaves = tree_leaves(item)
+        if not all(any(_equal(leaf, other) for other in leaves) for leaf in tree_leaves(output)):
             raise InputError(
-                "the real set changes its images after its transform (or calls it in a way of its own), so generated "
+                "the real set changes its images after its transform (or calls it in an unusual way), so generated "
                 f"images can't be treated in the same way. {_OVERRIDE}"
             )
-        if record.look is None and record.mode is not None:
+        if call.format is None and call.mode is not None:
             raise InputError(
-                f"the real set's images are PIL images of mode {record.mode} before its transform, whose range isn't "
-                f"known, so generated ones can't be made like them. {_OVERRIDE}"
+                f"the real set's images are PIL images of mode {call.mode} before its transform, whose value range is "
+                f"unknown, so generated ones can't be converted to it. {_OVERRIDE}"
             )
-        if record.look is not None and not record.look.unit:
-            raise InputError(
-                f"the real set's images are floats outside [0, 1] before its transform already. {_OVERRIDE}"
-            )
-        self._look = self._look or record.look
+        if call.format is not None:
+            if not call.format.unit:
+                raise InputError(
+                    f"the real set's images are floats outside [0, 1] even before its transform. {_OVERRIDE}"
+                )
+            self.real_images.append((call.format, call.gray))
+            self._format = self.real_images[0][0]
 
     def _check_one_transform(self) -> None:
-        transforms = [getattr(holder, "transform", None) for holder in self._holders]
+        transforms = [getattr(owner, "transform", None) for owner in self._owners]
         if not all(_same_transform(transform, transforms[0]) for transform in transforms):
             raise InputError(
-                f"the parts of the real set have different transforms, {transforms[0]!r} and others, or such as can't "
-                "be compared: which one should run on generated images? Give all parts the same transform object. "
-                f"Or p{_OVERRIDE[1:]}"
+                f"the parts of the real set have different transforms, {transforms[0]!r} and others, or some that "
+                "can't be compared: which one should run on generated images? Give all parts the same transform "
+                f"object. Or p{_OVERRIDE[1:]}"
             )
-        for holder in self._holders:
-            joint = getattr(holder, "transforms", None)
-            if isinstance(holder, VisionDataset) and joint is not None and not isinstance(joint, StandardTransform):
+        for owner in self._owners:
+            joint = getattr(owner, "transforms", None)
+            if isinstance(owner, VisionDataset) and joint is not None and not isinstance(joint, StandardTransform):
                 raise InputError(
-                    f"{type(holder).__name__} has a joint transform of image and target (transforms=), which can't "
+                    f"{type(owner).__name__} has a joint transform of image and target (transforms=), which can't "
                     f"run on generated images. Use transform= instead. {_OVERRIDE}"
                 )
 
 
-class PlainAdapter(Pipeline):
-    """For samples that aren't images: they are items as they are, tensors, or what ``generated_transform`` returns."""
+class PlainAdapter(TransformAdapter):
+    """For samples that aren't images: an item contains the tensor itself, or what ``generated_transform`` returns."""
 
     def __call__(self, sample: NDArray[Any]) -> Any:
         tensor = torch.from_numpy(sample)
         return tensor if self._generated_transform is None else self._generated_transform(tensor)
 
     def _learn(self, real: Any, indices: list[int]) -> list[Any]:
-        return [read_item(real, index, "the real set") for index in indices]
+        return _read_items(real, indices)
 
 
-def adapter_for(sample: Modality, real: Any, generated_transform: Callable[[Any], Any] | None) -> Pipeline:
-    """What makes items like the real set's of raw samples."""
-    kind = Pipeline if isinstance(sample, images.Image) else PlainAdapter
+def adapter_for(sample: Modality, real: Any, generated_transform: Callable[[Any], Any] | None) -> TransformAdapter:
+    """The adapter that turns raw samples of a modality into what the real set's items contain."""
+    kind = TransformAdapter if isinstance(sample, images.Image) else PlainAdapter
     return kind(real, generated_transform)
 
 
-def _holders(dataset: Any) -> list[Any]:
-    """The datasets whose ``transform`` is applied, outermost first found, each once."""
-    parts: list[Any] = [dataset]
-    if not hasattr(dataset, "transform"):
-        if isinstance(dataset, Subset):
-            parts = _holders(dataset.dataset)
-        elif isinstance(dataset, ConcatDataset):
-            parts = [holder for part in dataset.datasets for holder in _holders(part)]
-    return list({id(part): part for part in parts}.values())
+def _read_items(real: Any, indices: list[int]) -> list[Any]:
+    return [read_item(real, index, "the real set") for index in indices]
 
 
-def _assign(holder: Any, transform: Any) -> None:
+def _transform_owners(dataset: Any) -> list[Any]:
+    """The datasets whose ``transform`` is applied, outermost first, each once."""
+    parts = [] if hasattr(dataset, "transform") else parts_of(dataset)
+    if not parts:
+        return [dataset]
+    return list({id(owner): owner for part in parts for owner in _transform_owners(part)}.values())
+
+
+def _assign(owner: Any, transform: Any) -> None:
     try:
-        holder.transform = transform
+        owner.transform = transform
     except AttributeError as error:
-        raise InputError(
-            f"the transform of {type(holder).__name__} can't be assigned ({error}). {_OVERRIDE}"
-        ) from error
-    if isinstance(holder, VisionDataset) and (
-        holder.transforms is None or isinstance(holder.transforms, StandardTransform)
+        raise InputError(f"the transform of {type(owner).__name__} can't be assigned ({error}). {_OVERRIDE}") from error
+    if isinstance(owner, VisionDataset) and (
+        owner.transforms is None or isinstance(owner.transforms, StandardTransform)
     ):
-        # OxfordIIITPet, Places365 and others call this pair, which holds the transform a second time.
-        holder.transforms = StandardTransform(transform, holder.target_transform)
+        # OxfordIIITPet, Places365 and others call this pair, which has a second reference to the transform.
+        owner.transforms = StandardTransform(transform, owner.target_transform)
 
 
 class _Call:
-    """One call of the real set's transform: how it was called, with what, and what came out."""
+    """One call of the real set's transform: how it was called, with which image, and what it returned."""
 
     def __init__(self, transform: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.by_keyword = not args and set(kwargs) == {"image"}
         image = args[0] if args else kwargs.get("image")
-        self.look = look_of(image)  # before the call: it may work in place
-        self.grey = is_grey(image)
+        self.format = format_of(image)  # before the call, which may change the image in place
+        self.gray = is_gray(image)
         self.mode: str | None = getattr(image, "mode", None) if isinstance(image, Image.Image) else None
         self.result = transform(*args, **kwargs)
 
 
 @contextmanager
-def _recorded(holders: list[Any]) -> Iterator[list[_Call]]:
-    """For a moment, write down what the transforms of these datasets are called with and what they return."""
-    records: list[_Call] = []
-    before = [holder.transform for holder in holders]
+def _recorded(owners: list[Any]) -> Iterator[list[_Call]]:
+    """In the block, record the calls of these datasets' transforms."""
+    calls: list[_Call] = []
+    transforms = [owner.transform for owner in owners]
 
     def recorder(transform: Any) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            records.append(_Call(transform, args, kwargs))
-            return records[-1].result
+            calls.append(_Call(transform, args, kwargs))
+            return calls[-1].result
 
         return call
 
     try:
-        for holder, transform in zip(holders, before, strict=True):
-            _assign(holder, recorder(transform))
-        yield records
+        for owner, transform in zip(owners, transforms, strict=True):
+            _assign(owner, recorder(transform))
+        yield calls
     finally:
-        for holder, transform in zip(holders, before, strict=True):
-            _assign(holder, transform)
+        for owner, transform in zip(owners, transforms, strict=True):
+            _assign(owner, transform)
 
 
 def _same_transform(one: Any, other: Any) -> bool:
-    """Whether both surely do the same. Two lambdas have the same repr and can't be pickled: they may not."""
+    """Whether both certainly do the same. Two lambdas have the same repr but can't be pickled, so they count as two."""
+    with suppress(Exception):  # pickle raises whatever the object does
+        return one is other or (repr(one) == repr(other) and pickle.dumps(one) == pickle.dumps(other))
+    return False
+
+
+def _equal(one: Any, other: Any) -> bool:
     if one is other:
         return True
-    try:
-        return repr(one) == repr(other) and pickle.dumps(one) == pickle.dumps(other)
-    except Exception:  # pickle raises whatever the object does
+    if type(one) is not type(other) or not isinstance(one, (Tensor, np.ndarray)) or one.dtype != other.dtype:
         return False
-
-
-def _same(one: Any, other: Any) -> bool:
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, Tensor):
-        return one.dtype == other.dtype and torch.equal(one, other)
-    return isinstance(one, np.ndarray) and one.dtype == other.dtype and np.array_equal(one, other)
-
-
-def look_in(item: Any) -> Look | None:
-    """The look of the first image in an item."""
-    return next((look for look in map(look_of, tree_leaves(item)) if look is not None), None)
+    return torch.equal(one, other) if isinstance(one, Tensor) else np.array_equal(one, other)

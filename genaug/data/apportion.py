@@ -11,17 +11,15 @@ Ints = NDArray[np.int64]
 
 
 def largest_remainder(total: int, weights: Sequence[float]) -> Ints:
-    """``total`` things divided in proportion to ``weights``, int64: each class gets its quota rounded down or up.
+    """Divide ``total`` samples in proportion to ``weights``, int64: each class gets its quota, rounded down or up.
 
-    Exact for integer weights. Ties go to the lower class. All zero where ``total`` is 0.
+    Exact for integer weights. Ties go to the lower class. All zero if ``total`` is 0.
     """
     exact = [Fraction(weight) for weight in weights]
-    whole = sum(exact)
     if total == 0:
         return np.zeros(len(exact), dtype=np.int64)
-    quotas = [total * weight / whole for weight in exact]
-    floors = [math.floor(quota) for quota in quotas]
-    order = sorted(range(len(exact)), key=lambda c: floors[c] - quotas[c])
-    for c in order[: total - sum(floors)]:
-        floors[c] += 1
-    return np.array(floors, dtype=np.int64)
+    quotas = [total * weight / sum(exact) for weight in exact]
+    counts = [math.floor(quota) for quota in quotas]
+    for label in sorted(range(len(exact)), key=lambda c: counts[c] - quotas[c])[: total - sum(counts)]:
+        counts[label] += 1
+    return np.array(counts, dtype=np.int64)

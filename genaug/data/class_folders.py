@@ -1,4 +1,4 @@
-"""Classes as folders on disk: a safe folder name per class, and the record that leads back to the class names."""
+"""Classes as folders on disk: a safe folder name per class, and the record of the class names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ _MAX_RECORD_BYTES = 2**26
 
 
 def folder_names(classes: Sequence[str] | int) -> list[str]:
-    """A safe and distinct folder name for each class: its name where that will do, else with what won't replaced.
+    """A safe and distinct folder name for each class: its name, with unsafe characters replaced.
 
     Class names come from a generator's file, which anyone may have written: none may lead out of the folder. For a
     number of classes without names, their numbers, padded so that they sort.
@@ -32,7 +32,7 @@ def folder_names(classes: Sequence[str] | int) -> list[str]:
 
 
 class _Record(BaseModel):
-    """The part of ``samples.json`` that tells which folder holds which class."""
+    """The part of ``samples.json`` that says which folder contains which class."""
 
     folders: Annotated[list[Annotated[str, Field(max_length=MAX_NAME)]], Field(min_length=1, max_length=MAX_CLASSES)]
     classes: Annotated[list[Annotated[str, Field(max_length=MAX_NAME)]], Field(max_length=MAX_CLASSES)] | None

@@ -6,31 +6,31 @@ folder (``class_folders.folder_names``). Numbers count only if one side has no n
 
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
 from genaug.backends.spec import MAX_CLASSES, Spec
+from genaug.data.apportion import Ints
 from genaug.data.class_folders import folder_names
+from genaug.data.items import parts_of
 from genaug.data.labels import known_labels
 from genaug.errors import InputError
 
-Ints = NDArray[np.int64]
-_SHOWN = 12
+_MAX_LISTED = 12
 
 
 def class_names(dataset: Any, labels: Tensor | None = None) -> tuple[str, ...] | None:
     """Class names in label order, through Subset, ConcatDataset and wrappers; None if there are none.
 
-    ``.class_to_idx`` decides which number a name has; ``.classes`` (a sequence, an array, a mapping of number to name
-    or of name to number) does if there is none, or if it agrees. Both may be the dataset's own or those of its
-    ``.reader`` (timm). The parts of a ConcatDataset may know different classes but not number them differently. A
-    wrapper that has another set as ``.dataset`` has that one's names if ``labels``, its own, are the other's too. A
+    ``.class_to_idx`` determines the number of a name; without it, or if it agrees, ``.classes`` does (a sequence, an
+    array, a mapping of number to name or of name to number). Both may belong to the dataset itself or to its
+    ``.reader`` (timm). The parts of a ConcatDataset may have different classes but not number them differently. A
+    wrapper that has another set as ``.dataset`` has that one's names if its own ``labels`` are the other's too. A
     number without a name is its own name.
 
     Raises ``InputError`` if the parts of a ConcatDataset disagree.
@@ -39,72 +39,63 @@ def class_names(dataset: Any, labels: Tensor | None = None) -> tuple[str, ...] |
     if not names or max(names) >= MAX_CLASSES:
         return None
     used = set(names.values())
-    free = {n: str(n) if str(n) not in used else f"class {n}" for n in range(max(names) + 1) if n not in names}
-    return tuple(names[n] if n in names else free[n] for n in range(max(names) + 1))
+    free = {n: str(n) if str(n) not in used else f"class {n}" for n in range(max(names) + 1)}
+    return tuple(names.get(n, free[n]) for n in free)
 
 
 def _names_by_number(dataset: Any, labels: Tensor | None = None) -> dict[int, str]:
     if getattr(dataset, "target_transform", None) is not None:
         return {}
     own = _own_names(dataset) or _own_names(getattr(dataset, "reader", None))
-    if own:
-        return own
-    if isinstance(dataset, Subset):
-        return _names_by_number(dataset.dataset)
-    if isinstance(dataset, ConcatDataset):
-        return _agreed([_names_by_number(part) for part in dataset.datasets])
+    if own or isinstance(dataset, Subset | ConcatDataset):
+        return own or _agreed(map(_names_by_number, parts_of(dataset)))
     inner = getattr(dataset, "dataset", None)
     if inner is None or labels is None or not hasattr(inner, "__getitem__") or not hasattr(inner, "__len__"):
         return {}
-    known, rows = known_labels(inner), getattr(dataset, "indices", None)
+    inner_labels, rows = known_labels(inner), getattr(dataset, "indices", None)
     try:
-        if known is not None and rows is not None:
-            known = known[torch.as_tensor(rows, dtype=torch.int64, device="cpu")]
+        if inner_labels is not None and rows is not None:
+            inner_labels = inner_labels[torch.as_tensor(rows, dtype=torch.int64, device="cpu")]
     except (TypeError, ValueError, RuntimeError, IndexError):
         return {}
-    return _names_by_number(inner) if known is not None and torch.equal(known, labels) else {}
+    return _names_by_number(inner) if inner_labels is not None and torch.equal(inner_labels, labels) else {}
 
 
-def _own_names(holder: Any) -> dict[int, str]:
-    """The names by number that an object's ``class_to_idx`` and ``classes`` give."""
-    numbers = getattr(holder, "class_to_idx", None)
+def _own_names(owner: Any) -> dict[int, str]:
+    """The names by number according to an object's ``class_to_idx`` and ``classes``."""
+    numbers, classes = getattr(owner, "class_to_idx", None), getattr(owner, "classes", None)
     index = _as_index(numbers) if isinstance(numbers, Mapping) else {}
-    listed = getattr(holder, "classes", None)
-    if isinstance(listed, Mapping):
-        from_listed = _from_mapping(listed)
-    elif isinstance(listed, (str, bytes, int)) or listed is None or not _is_sequence(listed):
-        from_listed = {}
-    else:
-        from_listed = dict(enumerate(list(listed)))
-    by_index: dict[int, str] = {}
-    for name, number in index.items():
-        by_index.setdefault(number, name)
-    agree = all(index.get(alias, number) == number for number, name in from_listed.items() for alias in _aliases(name))
-    if not agree:
-        from_listed = {}
-    return {**by_index, **{number: ", ".join(_aliases(name)) for number, name in from_listed.items()}}
+    by_index = {number: name for name, number in reversed(index.items())}  # of several names the first
+    listed = _listed_names(classes)
+    if not all(index.get(alias, number) == number for number, name in listed.items() for alias in _aliases(name)):
+        return by_index
+    return {**by_index, **{number: ", ".join(_aliases(name)) for number, name in listed.items()}}
 
 
 def _as_index(mapping: Mapping[Any, Any]) -> dict[str, int]:
     """A mapping of name to number, or an empty one if it isn't."""
-    good = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0 for n in mapping.values())
-    return {str(name): int(number) for name, number in mapping.items()} if good else {}
+    valid = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0 for n in mapping.values())
+    return {str(name): int(number) for name, number in mapping.items()} if valid else {}
 
 
-def _from_mapping(mapping: Mapping[Any, Any]) -> dict[int, Any]:
-    """Number to name, from a mapping that goes one way or the other."""
-    if all(isinstance(key, (int, np.integer)) and key >= 0 for key in mapping):
-        return {int(key): name for key, name in mapping.items()}
-    if index := _as_index(mapping):
+def _listed_names(classes: Any) -> dict[int, Any]:
+    """Number to name, from a sequence of names or from a mapping in either direction."""
+    if not isinstance(classes, Mapping):
+        return dict(enumerate(list(classes))) if _is_sequence(classes) else {}
+    if all(isinstance(key, (int, np.integer)) and key >= 0 for key in classes):
+        return {int(key): name for key, name in classes.items()}
+    if index := _as_index(classes):
         return {number: name for name, number in index.items()}
-    if all(isinstance(key, str) and key.isdecimal() for key in mapping):  # as JSON has them
-        return {int(key): name for key, name in mapping.items()}
+    if all(isinstance(key, str) and key.isdecimal() for key in classes):  # as in JSON
+        return {int(key): name for key, name in classes.items()}
     return {}
 
 
 def _is_sequence(value: Any) -> bool:
-    """Whether a value has an order and can be gone through again: lists, tuples, arrays, a pandas Index."""
-    return isinstance(value, Sequence) or (hasattr(value, "__array__") and getattr(value, "ndim", 0) == 1)
+    """Whether a value has an order and can be iterated again: lists, tuples, arrays, a pandas Index."""
+    if isinstance(value, Sequence):
+        return not isinstance(value, (str, bytes))
+    return hasattr(value, "__array__") and getattr(value, "ndim", 0) == 1
 
 
 def _aliases(name: Any) -> list[str]:
@@ -112,29 +103,28 @@ def _aliases(name: Any) -> list[str]:
     return [str(alias) for alias in name] if isinstance(name, (tuple, list)) else [str(name)]
 
 
-def _agreed(parts: list[dict[int, str]]) -> dict[int, str]:
+def _agreed(parts: Iterable[dict[int, str]]) -> dict[int, str]:
     """The names of all parts together."""
     names: dict[int, str] = {}
     numbers: dict[str, int] = {}
-    for part in parts:
-        for number, name in part.items():
-            other = names.setdefault(number, name)
-            place = numbers.setdefault(same_form(name), number)
-            if same_form(other) != same_form(name) or place != number:
-                raise InputError(
-                    "the parts of a ConcatDataset number their classes differently: "
-                    + (
-                        f"class {number} is {other!r} in one and {name!r} in another"
-                        if same_form(other) != same_form(name)
-                        else f"{name!r} is class {place} in one and class {number} in another"
-                    )
-                    + ". Give all parts the same numbering, with a target_transform or class folders of the same names."
-                )
+    for number, name in (item for part in parts for item in part.items()):
+        other_name = names.setdefault(number, name)
+        other_number = numbers.setdefault(same_form(name), number)
+        if same_form(other_name) != same_form(name):
+            difference = f"class {number} is {other_name!r} in one and {name!r} in another"
+        elif other_number != number:
+            difference = f"{name!r} is class {other_number} in one and class {number} in another"
+        else:
+            continue
+        raise InputError(
+            f"the parts of a ConcatDataset number their classes differently: {difference}. Give all parts the same "
+            "numbering, with a target_transform or class folders of the same names."
+        )
     return names
 
 
 def same_form(name: str) -> str:
-    """A name in the form in which names are compared: some systems write "é" as one character and some as two."""
+    """A name in Unicode's composed form, for comparison: some systems write "é" as one character and some as two."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -145,57 +135,56 @@ def class_label(label: int, names: Sequence[str] | None) -> str:
 
 def class_labels(labels: Sequence[int], names: Sequence[str] | None, most: int = 8) -> str:
     """Classes for messages: "0 ('cat'), 3 ('dog'), …"."""
-    shown = [class_label(label, names) for label in labels[:most]]
-    return ", ".join([*shown, *(["…"] if len(labels) > most else [])])
+    listed = [class_label(label, names) for label in labels[:most]]
+    return ", ".join([*listed, *(["…"] if len(labels) > most else [])])
 
 
 def find_classes(names: Sequence[str], among: Sequence[str]) -> list[int]:
-    """For each of ``names`` its place in ``among``, -1 if it isn't there."""
-    places = {same_form(name): place for place, name in enumerate(among)}
-    found = [places.get(same_form(name), -1) for name in names]
-    if -1 not in found:
-        return found
-    for ours, theirs in ((_as_folders(names), among), (names, _as_folders(among))):
-        taken = set(found)
-        left = {same_form(name): place for place, name in enumerate(theirs) if name is not None and place not in taken}
-        found = [
-            left.pop(same_form(name), -1) if at < 0 and name is not None else at
-            for name, at in zip(ours, found, strict=True)
+    """The index in ``among`` of each of ``names``, -1 if it isn't there."""
+    by_name = {same_form(name): index for index, name in enumerate(among)}
+    indices = [by_name.get(same_form(name), -1) for name in names]
+    if -1 not in indices:
+        return indices
+    for sought, candidates in ((_as_folders(names), among), (names, _as_folders(among))):
+        taken = set(indices)
+        free = {same_form(name): i for i, name in enumerate(candidates) if name is not None and i not in taken}
+        indices = [
+            free.pop(same_form(name), -1) if index < 0 and name is not None else index
+            for name, index in zip(sought, indices, strict=True)
         ]
-    return found
+    return indices
 
 
 def _as_folders(names: Sequence[str]) -> list[str | None]:
-    """What each name becomes as a folder; None if several become the same, so that it isn't clear which is which."""
+    """The folder name of each class name; None if several have the same, so that it isn't clear which is which."""
     folders = [folder_names([name])[0] for name in names]
     counts = Counter(folder.lower() for folder in folders)
     return [folder if counts[folder.lower()] == 1 else None for folder in folders]
 
 
 def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spec) -> Ints:
-    """The source's class for each of the real set's, int64 (classes,), -1 where the source has none.
+    """The source's class for each of the real set's, int64 (classes,), -1 if the source has none.
 
     By name if both sides have names, else by number; a real set without names has at least the source's classes.
     Raises ``InputError`` if the source lacks one of the real set's classes ``present``, or has no labels at all.
     """
     if not spec.takes_labels:
         raise InputError(
-            "the source has no labels, so its samples can't stand beside labelled real ones. Give it labels with "
+            "the source has no labels, so its samples can't be mixed with labeled real ones. Give it labels with "
             "genaug.with_labels(source, labelled_set), or use a generator trained with labels."
         )
     size = max(*present, len(names) - 1 if names is not None else spec.num_classes - 1) + 1
-    match = np.arange(size, dtype=np.int64)
-    by_name = names is not None and spec.class_names is not None
+    match, rule, remedy = np.arange(size, dtype=np.int64), "number", ""
     if names is not None and spec.class_names is not None:
         match = np.array(find_classes(names, spec.class_names) + [-1] * (size - len(names)), dtype=np.int64)
+        rule, remedy = "name", " If they mean the same, rename the real set's (its .classes) like the source's."
     match[match >= spec.num_classes] = -1
     unknown = [c for c in present if match[c] < 0]
     if unknown:
-        remedy = " Where they mean the same, rename the real set's (its .classes) as the source's." if by_name else ""
         raise InputError(
             f"the source doesn't know the real set's class{'es' if len(unknown) > 1 else ''} "
-            f"{class_labels(unknown, names, _SHOWN)}: the real set has {_described(max(present) + 1, names)}, "
-            f"the source {spec.describe_classes()}; they are matched by {'name' if by_name else 'number'}.{remedy}"
+            f"{class_labels(unknown, names, _MAX_LISTED)}: the real set has {_describe(max(present) + 1, names)}, "
+            f"the source {spec.describe_classes()}; they are matched by {rule}.{remedy}"
         )
     return match
 
@@ -203,38 +192,56 @@ def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spe
 def matched_by_number(
     names: Sequence[str] | None, spec: Spec, real_set: str = "the real set", source: str = "the source"
 ) -> str | None:
-    """What its owner should know if only one of the real set and the source has class names; else None.
+    """A note for the user if only one of the real set and the source has class names; otherwise None.
 
-    Names that are the classes' own numbers say no more than numbers do.
+    Names that are the classes' own numbers count as no names.
     """
-    if not spec.takes_labels or (names is None) == (spec.class_names is None):
-        return None
-    named = names if names is not None else spec.class_names
-    assert named is not None
-    if all(name == str(number) for number, name in enumerate(named)):
+    named = names or spec.class_names or ()
+    if (
+        (names is None) == (spec.class_names is None)
+        or not spec.takes_labels
+        or list(named) == [*map(str, range(len(named)))]
+    ):
         return None
     side, other = (source, real_set) if names is not None else (real_set, source)
     return (
         f"{side} has no class names, so its classes are matched with those of {other} by number (0: {named[0]!r}, "
-        f"...). Make sure that both number them alike, or give {side} its names (.classes)."
+        f"...). Make sure that both number them alike, or give {side} class names (.classes)."
     )
+
+
+def matching_note(dataset: Any, names: Sequence[str] | None, spec: Spec) -> str | None:
+    """A note for the user if a dataset's classes can't be matched with a source's by name; otherwise None."""
+    if names is None and spec.class_names is not None and (relabeled := _relabeled_type(dataset)):
+        return (
+            f"{relabeled} has a target_transform, so its class names don't tell what its labels are; they are "
+            f"matched with the generator's classes by number (0: {spec.class_names[0]!r}, ...)."
+        )
+    return matched_by_number(names, spec)
+
+
+def _relabeled_type(dataset: Any) -> str | None:
+    """The type of a dataset with class names that changes its labels, through Subset and ConcatDataset."""
+    if isinstance(dataset, Subset | ConcatDataset):
+        return next(filter(None, map(_relabeled_type, parts_of(dataset))), None)
+    changed = getattr(dataset, "target_transform", None) is not None and getattr(dataset, "classes", None)
+    return type(dataset).__name__ if changed else None
 
 
 def renumbered(labels: Tensor, names: Sequence[str] | None, target: Sequence[str] | None, what: str) -> Tensor:
     """Labels of a set whose classes have ``names``, in the numbering of another whose classes are ``target``.
 
-    As they are if one of them has no names. Raises ``InputError`` for a class that occurs and that the other lacks.
+    Unchanged if one of them has no names. Raises ``InputError`` for a class that occurs and that the other lacks.
     """
     if names is None or target is None or list(names) == list(target):
         return labels
-    places = find_classes(names, target) + [-1] * (int(labels.max()) + 1 - len(names))
-    match = torch.tensor(places, dtype=torch.int64, device="cpu")
+    indices = find_classes(names, target) + [-1] * (int(labels.max()) + 1 - len(names))
+    match = torch.tensor(indices, dtype=torch.int64, device="cpu")
     unknown = [label for label in labels.unique().tolist() if match[label] < 0]
     if unknown:
         raise InputError(
-            f"{what} has classes that the other set lacks: {class_labels(unknown, names, _SHOWN)}; "
-            f"that one has {_described(len(target), target)}. "
-            "Call the same classes alike."
+            f"{what} has classes that the other set lacks: {class_labels(unknown, names, _MAX_LISTED)}; that one has "
+            f"{_describe(len(target), target)}. Give the same classes the same names."
         )
     return match[labels]
 
@@ -242,38 +249,38 @@ def renumbered(labels: Tensor, names: Sequence[str] | None, target: Sequence[str
 def given_counts(balance: Mapping[Any, Any], match: Ints, names: Sequence[str] | None, spec: Spec) -> Ints:
     """A mapping of class (number or name) to number of samples, as int64 (classes,).
 
-    Names are the real set's, or the source's where only that has names. Raises ``InputError`` for unknown classes,
+    Names are the real set's, or the source's if only that has names. Raises ``InputError`` for unknown classes,
     for a class named twice, and for counts that aren't integers of 0 or more.
     """
     counts = np.zeros(len(match), dtype=np.int64)
-    seen: dict[int, Any] = {}
+    keys: dict[int, Any] = {}
     for key, count in balance.items():
         label = class_index(key, names if names is not None else spec.class_names, len(counts), "balance=")
         if isinstance(count, (bool, np.bool_)) or not isinstance(count, (int, np.integer)) or count < 0:
             raise InputError(f"balance= must map classes to integers of 0 or more, got {count!r} for {key!r}.")
-        if label in seen:
-            raise InputError(f"balance= names one class twice, as {seen[label]!r} and {key!r}.")
+        if label in keys:
+            raise InputError(f"balance= names one class twice, as {keys[label]!r} and {key!r}.")
         if count and match[label] < 0:
             raise InputError(
                 f"the source doesn't know class {class_label(label, names)}; it has {spec.describe_classes()}."
             )
-        seen[label], counts[label] = key, count
+        keys[label], counts[label] = key, count
     return counts
 
 
 def class_index(key: Any, names: Sequence[str] | None, num_classes: int, what: str) -> int:
-    """A class given by number or by name, as its number. Raises ``InputError`` for one that isn't known."""
+    """The number of a class given by number or by name. Raises ``InputError`` for an unknown one."""
     if isinstance(key, str) and names is not None:
         forms = [same_form(name) for name in names]
         if same_form(key) in forms:
             return forms.index(same_form(key))
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool) and 0 <= key < num_classes:
         return int(key)
-    known = f"0 to {num_classes - 1}" + (f" or {', '.join(list(names)[:_SHOWN])}" if names is not None else "")
-    raise InputError(f"{what} names the unknown class {key!r}; known are {known}.")
+    valid = f"0 to {num_classes - 1}" + (f" or {', '.join(list(names)[:_MAX_LISTED])}" if names is not None else "")
+    raise InputError(f"{what} names the unknown class {key!r}; valid are {valid}.")
 
 
-def _described(size: int, names: Sequence[str] | None) -> str:
+def _describe(size: int, names: Sequence[str] | None) -> str:
     if names is None:
         return f"classes 0 to {size - 1}"
-    return f"{len(names)} classes ({', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''})"
+    return f"{len(names)} classes ({', '.join(names[:_MAX_LISTED])}{', …' if len(names) > _MAX_LISTED else ''})"

@@ -1,4 +1,4 @@
-"""The data sets that the command line's ``--data`` names. Nothing here downloads anything."""
+"""The datasets that ``--data`` names on the command line. Nothing here downloads anything."""
 
 import difflib
 import inspect
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, Subset
 from genaug.artifacts.paths import reading_from, user_path
 from genaug.backends.registry import discover, function_of
 from genaug.checks import as_whole
+from genaug.data.apportion import largest_remainder
 from genaug.data.classes import class_label, class_names
 from genaug.data.labels import labels_of
 from genaug.data.split_folders import Split
@@ -24,7 +25,7 @@ from genaug.escaping import escaped
 
 _FORMS = "Expected 'digits', 'folder:PATH' or 'torchvision:NAME'."
 _DIGITS_TEST = 500
-# What torchvision's data sets call the two splits, the usual word first.
+# The names of the two splits in torchvision's datasets, the usual word first.
 _SPLIT_WORDS: dict[Split, tuple[str, ...]] = {"train": ("train", "trainval"), "test": ("test", "val")}
 LABELLED_IMAGES = [
     "CIFAR10",
@@ -59,31 +60,30 @@ def load_data(
     test_share: float | None = None,
     group_by: str | None = None,
 ) -> Dataset[Any]:
-    """A map-style data set of (PIL image, int) items, with ``.classes`` where the data have class names.
+    """A map-style dataset of (PIL image, int) items, with ``.classes`` if the data have class names.
 
-    ``digits`` is the 1,797 digits of scikit-learn, see ``Digits``. ``torchvision:NAME`` is one of torchvision's data
-    sets of labelled images, whose files lie under ``root`` already.
+    ``digits`` is the 1,797 digits of scikit-learn, see ``Digits``. ``torchvision:NAME`` is one of torchvision's
+    datasets of labeled images, whose files are in ``root`` already. ``NAME:REST`` is what the plugin that registered
+    NAME returns for REST.
 
-    ``NAME:REST`` is what an installed plugin makes of REST that registered NAME.
-
-    ``folder:PATH`` is a folder of pictures: split folders with class folders in them, class folders, or pictures alone,
+    ``folder:PATH`` is a folder of images: split folders with class folders in them, class folders, or images alone,
     whose items are images without labels. Folders are taken for splits only if every folder with images at that level
     has the name of a split (train, training, test, testing, val, valid, validation, also "Training Set" or
-    "test_images", in upper or lower case) and one of them is a training folder; outer folders that hold nothing else
-    are passed through. A validation folder is the test split if there is no test folder. Every format that the
-    installed Pillow reads is read; hidden files and folders, what is no image, and links back to a folder around them
-    are left out. ``.summary`` says in one line what was read and what was left out, ``.left_out`` counts it by reason,
-    and a ``DataWarning`` names files that look like images but can't be read. Images are of mode L if all the training
-    images are grey, else RGB.
+    "test_images", in upper or lower case) and one of them is a training folder; outer folders that contain nothing
+    else are skipped. A validation folder is the test split if there is no test folder. Every format that the
+    installed Pillow reads is read; hidden files and folders, files that aren't images, and links back to an outer
+    folder are left out. ``.summary`` says in one line what was read and what was left out, ``.left_out`` counts it by
+    reason, and a ``DataWarning`` names files that look like images but can't be read. Images are of mode L if all the
+    training images are gray, otherwise RGB.
 
     If a folder has no test split, ``test_share`` holds out this share of each class, in (0, 1), as the test split; the
-    split follows from the files' names, so that it is the same in every call. ``group_by`` is a regular expression that
-    is searched in each file's path within the folder: files for which its first group is the same stay on one side, as
-    one person's photos should.
+    split depends on the files' names only, so that it is the same in every call. ``group_by`` is a regular expression
+    that is searched for in each file's path within the folder: files for which its first group is the same stay on one
+    side, as one person's photos should.
 
     Raises ``InputError`` for an unknown name, missing files, two folders for one split, files that ``group_by`` doesn't
-    match, a class with too few files or groups for both sides, and, as ``MissingSplitError``, a test split that there
-    isn't, and ``ReadError`` for a folder that can't be read.
+    match, and a class with too few files or groups for both sides; ``MissingSplitError`` for a missing test split, and
+    ``ReadError`` for a folder that can't be read.
     """
     if split not in _SPLIT_WORDS:
         raise InputError(f"split must be 'train' or 'test', got {split!r}.")
@@ -95,65 +95,64 @@ def load_data(
             return read_folder(user_path(rest), split, test_share=test_share, group_by=group_by)
     if test_share is not None or group_by is not None:
         raise InputError(
-            f"test_share and group_by (--test-share, --group-by) are for folder:PATH; {name!r} has a test split of its "
-            "own. Leave them out."
+            f"test_share and group_by (--test-share, --group-by) are for folder:PATH; {name!r} has its own test "
+            "split. Leave them out."
         )
     if name == "digits":
         return Digits(split)
     if kind == "torchvision" and rest:
         return _torchvision(rest, split, root)
     if kind in discover().datasets and colon:
-        place = None if root is None else user_path(root)
-        dataset: Dataset[Any] = function_of(discover().datasets[kind])(rest, split=split, root=place)
-        return dataset
+        read: Callable[..., Dataset[Any]] = function_of(discover().datasets[kind])
+        return read(rest, split=split, root=None if root is None else user_path(root))
     if not colon and user_path(name).is_dir():
-        raise InputError(f"unknown data {name!r}. For a folder of class folders, say 'folder:{name}'.")
+        raise InputError(f"unknown data {name!r}. For a folder of class folders, use 'folder:{name}'.")
     if kind in ("folder", "torchvision"):
-        raise InputError(f"{name!r} names no {'folder' if kind == 'folder' else 'data set'}. {_FORMS}")
+        raise InputError(f"{name!r} doesn't name a {'folder' if kind == 'folder' else 'dataset'}. {_FORMS}")
     near = difflib.get_close_matches(name, ["digits", *(f"torchvision:{known}" for known in LABELLED_IMAGES)], 1, 0.75)
     raise InputError(f"unknown data {name!r}. " + (f"Did you mean {near[0]!r}? " if near else "") + _FORMS)
 
 
 def public_name(name: str) -> str:
-    """What ``--data`` named, for a report or a card: of a folder its own name only, since paths tell whose it is."""
+    """The name of a dataset for a report or a card: of a folder only its own name, since paths say whose it is."""
     kind, _, rest = name.partition(":")
     return f"folder {escaped(user_path(rest).resolve().name[:100])}" if kind == "folder" and rest else name
 
 
 def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":
-    """``n`` items of every class, drawn without replacement, in the data set's order.
+    """``n`` items of every class, drawn without replacement, in the dataset's order.
 
-    The items depend on the seed only; a smaller ``n`` of the same seed gives a part of what a larger one gives. A class
+    The items depend on the seed only; a smaller ``n`` with the same seed gives a subset of a larger one. A class
     without any items is left out, with a ``DataWarning``. Raises ``InputError`` naming a class that has fewer than
     ``n`` items.
     """
     n = as_whole(n, "the number of labels per class", 1)
     labels = labels_of(dataset)
     names = class_names(dataset, labels)
-    count = len(names) if names is not None else int(labels.max()) + 1 if len(labels) else 0
+    count = len(names) if names is not None else len(labels.bincount())
     generator = torch.Generator().manual_seed(seed)
-    chosen, empty = [], []
+    indices: list[int] = []
+    empty = []
     for label in range(count):
-        called = f"class {class_label(label, names)}"
         members = torch.nonzero(labels == label).flatten()
         if len(members) == 0:
-            empty.append(called)
-            continue
-        if len(members) < n:
-            raise InputError(f"{called} has {len(members)} items, fewer than the {n} per class asked for.")
-        chosen.append(members[torch.randperm(len(members), generator=generator)[:n]])
+            empty.append(f"class {class_label(label, names)}")
+        elif len(members) < n:
+            subject = f"class {class_label(label, names)}"
+            raise InputError(f"{subject} has {len(members)} items, fewer than the {n} that are drawn per class.")
+        else:
+            indices += members[torch.randperm(len(members), generator=generator)[:n]].tolist()
     if empty:
-        shown = ", ".join(empty[:8]) + (", …" if empty[8:] else "")
-        warnings.warn(f"no item is of {shown}, so none was drawn.", DataWarning, stacklevel=2)
-    indices = torch.cat(chosen).sort().values.tolist() if chosen else []
-    return Subset(dataset, indices)
+        classes = ", ".join(empty[:8]) + (", …" if empty[8:] else "")
+        warnings.warn(f"no item is of {classes}, so none was drawn.", DataWarning, stacklevel=2)
+    return Subset(dataset, sorted(indices))
 
 
 class Digits(Dataset[Any]):
     """The 1,797 handwritten digits that scikit-learn ships: items (PIL image, mode L, 8x8, and an int in 0..9).
 
-    Grey levels 0 to 16 are scaled to 0 to 255. 1,297 are for training and 500 for testing, stratified, split by a
-    hash of the index, so that every machine and version splits them alike. ``transform`` is applied to the image.
+    Gray levels 0 to 16 are scaled to 0 to 255. 1,297 are for training and 500 for testing, stratified, split by a
+    hash of the index, so that the split is the same on every machine. ``transform`` is applied to the image.
     """
 
     def __init__(self, split: Split = "train", transform: Callable[[Any], Any] | None = None) -> None:
@@ -175,14 +174,9 @@ class Digits(Dataset[Any]):
 
 
 def _digits_split(targets: Any) -> dict[Split, list[int]]:
-    """Indices of both splits: each class gives its share of the test set, by largest remainder."""
-    counts = np.bincount(targets)
-    shares = counts * _DIGITS_TEST / counts.sum()
-    take = np.floor(shares).astype(int)
-    for label in np.argsort(take - shares, kind="stable")[: _DIGITS_TEST - take.sum()]:
-        take[label] += 1
+    """Indices of both splits: each class contributes its share of the test set, by largest remainder."""
     test: set[int] = set()
-    for label, n in enumerate(take):
+    for label, n in enumerate(largest_remainder(_DIGITS_TEST, np.bincount(targets).tolist())):
         members = np.flatnonzero(targets == label).tolist()
         test.update(sorted(members, key=lambda index: sha256(b"digits %d" % index).digest())[:n])
     return {"train": [i for i in range(len(targets)) if i not in test], "test": sorted(test)}
@@ -201,39 +195,32 @@ def _torchvision(name: str, split: Split, root: str | Path | None) -> Dataset[An
         )
     name = known[name.lower()]
     if root is None:
-        raise InputError(f"torchvision:{name} needs --root, the folder that its files lie under.")
-    where = user_path(root)
-    cls = getattr(datasets, name)
-    parameters = inspect.signature(cls).parameters
+        raise InputError(f"torchvision:{name} needs --root, the folder that contains its files.")
+    folder = user_path(root)
+    dataset: Callable[..., Dataset[Any]] = getattr(datasets, name)
+    parameters = inspect.signature(dataset).parameters
     options: dict[str, Any] = {"download": False} if "download" in parameters else {}
-    words: list[tuple[str, Any]] = [("train", split == "train")]
-    if "train" not in parameters:
-        words = [("split", word) for word in _SPLIT_WORDS[split]]
-    for number, (option, word) in enumerate(words, 1):
+    splits: list[dict[str, Any]] = [{"split": word} for word in _SPLIT_WORDS[split]]
+    for split_option in [{"train": split == "train"}] if "train" in parameters else splits:
         try:
-            data: Dataset[Any] = cls(str(where), **{option: word}, **options)
-            return data
+            return dataset(str(folder), **split_option, **options)
         except (RuntimeError, OSError) as error:
-            missing = MissingSplitError if split == "test" else InputError  # the training files may be there
-            raise missing(_missing(name, cls, split, where, error)) from error
+            kind = MissingSplitError if split == "test" else InputError  # the training files may be there
+            raise kind(_missing(name, dataset, split, folder, error)) from error
         except ValueError as error:
-            if number == len(words):
-                raise MissingSplitError(f"torchvision:{name} has no {split} split ({error}).") from error
-    raise AssertionError("unreachable")
+            unknown_split = error
+    raise MissingSplitError(f"torchvision:{name} has no {split} split ({unknown_split}).") from unknown_split
 
 
-def _missing(name: str, cls: Any, split: Split, where: Path, error: Exception) -> str:
+def _missing(name: str, dataset: Any, split: Split, folder: Path, error: Exception) -> str:
     from torchvision.datasets import MNIST
 
-    inside = f"{name}/raw" if issubclass(cls, MNIST) else getattr(cls, "base_folder", None)
-    place = (
-        f"{where.absolute()}"
-        + (f" (in {inside})" if inside else "")
-        + ("" if where.is_dir() else ", which doesn't exist")
-    )
+    inside = f"{name}/raw" if issubclass(dataset, MNIST) else getattr(dataset, "base_folder", None)
+    place = f"{folder.absolute()}" + (f" (in {inside})" if inside else "")
+    place += "" if folder.is_dir() else ", which doesn't exist"
     reason = str(error).split("You can use download")[0].strip().rstrip(".") or type(error).__name__
-    message = f"torchvision:{name} ({split}): looked under {place}: {reason}. Nothing is downloaded here. "
-    message += "If the files lie elsewhere, name their folder with --root"
-    if "download" in inspect.signature(cls).parameters:
+    message = f"torchvision:{name} ({split}): looked in {place}: {reason}. Nothing is downloaded here. "
+    message += "If the files are elsewhere, name their folder with --root"
+    if "download" in inspect.signature(dataset).parameters:
         message += f"; to get them, run torchvision.datasets.{name}(root, download=True) once"
     return message + "."

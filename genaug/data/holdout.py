@@ -1,4 +1,4 @@
-"""A part of a dataset held out for testing: the same one every time, with each class's share, and no group divided."""
+"""Holding out a part of a dataset for testing: always the same one, stratified by class, without dividing groups."""
 
 import re
 from collections import Counter, defaultdict
@@ -17,20 +17,20 @@ def held_out(
     group_by: str | None = None,
     classes: Sequence[str] | None = None,
 ) -> list[bool]:
-    """Which items are held out, about ``share`` of each class, and one group at least on either side.
+    """Which items are held out: about ``share`` of each class, and at least one group on either side.
 
-    ``names`` are the items' names, from which alone the split follows: items are taken in the order of a hash of their
-    group's name as long as that brings the classes nearer to their shares. A group is all items for which the first
-    group of the regular expression ``group_by`` (or the complete match, if it has none), searched in the name, is the
-    same; without it each item is a group of its own.
+    The split depends only on ``names``, the items' names: items are taken in the order of a hash of their group's name
+    as long as that brings the classes nearer to their shares. A group consists of all items for which the first
+    group of the regular expression ``group_by`` (or the complete match, if it has none), searched for in the name, is
+    the same; without it each item is its own group.
 
     Raises ``InputError`` for a share outside (0, 1), a pattern that is invalid or doesn't match a name, and a class
     with too few groups for both sides.
     """
     if isinstance(share, bool) or not isinstance(share, Real) or not 0 < share < 1:
-        raise InputError(f"test_share (--test-share) must be a share between 0 and 1, such as 0.2, got {share!r}.")
+        raise InputError(f"test_share (--test-share) must be a number between 0 and 1, such as 0.2, got {share!r}.")
     groups = list(names) if group_by is None else _groups(names, group_by)
-    members: dict[str, Counter[int]] = defaultdict(Counter)  # group: images of each class
+    members: dict[str, Counter[int]] = defaultdict(Counter)  # group: images per class
     for group, label in zip(groups, labels, strict=True):
         members[group][label] += 1
     totals = Counter(labels)
@@ -38,32 +38,34 @@ def held_out(
     taken: set[str] = set()
     counts: Counter[int] = Counter()
 
-    def change(group: str, sign: int) -> float:
-        """How much further from the shares, in squares, taking a group (or, with -1, giving it back) would lead."""
+    def change(group: str) -> float:
+        """By how much taking a group increases the squared distance from the shares."""
         return sum(
-            ((counts[label] + sign * n - share * totals[label]) ** 2 - (counts[label] - share * totals[label]) ** 2)
+            ((counts[label] + n - share * totals[label]) ** 2 - (counts[label] - share * totals[label]) ** 2)
             / totals[label] ** 2
             for label, n in members[group].items()
         )
 
-    def move(group: str, sign: int) -> None:
-        (taken.add if sign > 0 else taken.discard)(group)
-        for label, n in members[group].items():
-            counts[label] += sign * n
+    def take(group: str) -> None:
+        taken.add(group)
+        counts.update(members[group])
+
+    def leaves_some(group: str) -> bool:
+        return all(counts[label] + n < totals[label] for label, n in members[group].items())
 
     for group in order:
-        if change(group, 1) < 0 and all(counts[label] + n < totals[label] for label, n in members[group].items()):
-            move(group, 1)
+        if change(group) < 0 and leaves_some(group):
+            take(group)
     containing: dict[int, list[str]] = defaultdict(list)
     for group in order:
         for label in members[group]:
             containing[label].append(group)
     for label in sorted(totals):
         if counts[label] == 0:
-            free = [g for g in containing[label] if all(counts[c] + n < totals[c] for c, n in members[g].items())]
+            free = [group for group in containing[label] if leaves_some(group)]
             if not free:
                 raise InputError(_too_few(label, classes, containing[label], group_by))
-            move(min(free, key=lambda group: change(group, 1)), 1)
+            take(min(free, key=change))
     return [group in taken for group in groups]
 
 
@@ -79,18 +81,18 @@ def _groups(names: Sequence[str], pattern: str) -> list[str]:
         if group is None:
             raise InputError(
                 f"group_by (--group-by) {pattern!r} doesn't match {escaped(name)}, so its group is unknown. Change "
-                "the pattern, which is searched in the path within the folder, or move the file away."
+                "the pattern, which is searched for in the path within the folder, or move the file away."
             )
         groups.append(group)
     return groups
 
 
 def _too_few(label: int, classes: Sequence[str] | None, groups: list[str], pattern: str | None) -> str:
-    called = f"class {classes[label]!r}" if classes is not None else "the dataset"
+    subject = f"class {classes[label]!r}" if classes is not None else "the dataset"
     if pattern is None:
-        return f"{called} has {len(groups)} images, too few to hold one out and keep one. Add images, or leave it out."
-    shown = ", ".join(escaped(group) for group in groups[:3]) + (", …" if groups[3:] else "")
+        return f"{subject} has {len(groups)} images, too few to hold one out and keep one. Add images, or leave it out."
+    listed = ", ".join(escaped(group) for group in groups[:3]) + (", …" if groups[3:] else "")
     return (
-        f"{called} has too few groups by {pattern!r} ({len(groups)}: {shown}) to have some on both sides without "
-        "dividing one. Use a pattern that makes more groups, or add images."
+        f"{subject} has too few groups by {pattern!r} ({len(groups)}: {listed}) to have some on both sides without "
+        "dividing one. Use a pattern that gives more groups, or add images."
     )

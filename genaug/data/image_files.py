@@ -1,10 +1,10 @@
-"""Image files on disk: which files are images, what of a folder is left out, and opening one."""
+"""Image files on disk: which files are images, which are left out, and opening one."""
 
 import mimetypes
 import os
 import stat
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from functools import cache
@@ -13,11 +13,12 @@ from pathlib import Path
 from PIL import Image, ImageFile
 
 from genaug.artifacts.marker import is_reserved
+from genaug.artifacts.paths import reading_from
 from genaug.data.class_folders import RECORD_FILE
 from genaug.errors import DataWarning, InputError
 from genaug.escaping import escaped
 
-# What systems and tools leave beside pictures; compared in lower case.
+# Files and folders of systems and tools, in lower case.
 _HIDDEN = {
     "__macosx",
     "__pycache__",
@@ -32,10 +33,10 @@ _HIDDEN = {
     "desktop.ini",
     "icon\r",
 }
-# Not pictures but programs and films: EPS is run by Ghostscript, MPEG is recognised but never decoded.
-_NO_PICTURES = {"EPS", "MPEG"}
-# Image formats that Python's table of MIME types may lack.
-_ALSO_IMAGES = {
+# Programs and films: EPS is run by Ghostscript, MPEG is recognized but never decoded.
+_NOT_IMAGES = {"EPS", "MPEG"}
+# Extensions that may be missing from Python's table of MIME types.
+_MORE_EXTENSIONS = {
     ".arw",
     ".avif",
     ".avifs",
@@ -57,7 +58,7 @@ _ALSO_IMAGES = {
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder isn't part of the data: names with a leading dot, and what systems leave behind."""
+    """Whether a file or folder isn't part of the data: those with a leading dot, and those of systems and tools."""
     return name.startswith(".") or name.lower() in _HIDDEN
 
 
@@ -65,13 +66,11 @@ def is_hidden(name: str) -> bool:
 def readable_formats() -> tuple[str, ...]:
     """The formats that the installed Pillow can decode, the usual ones first."""
     Image.init()
-
-    def decodes(name: str) -> bool:
-        factory = Image.OPEN[name][0]
-        stub = isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)  # opened, never decoded
-        return not stub and name not in _NO_PICTURES
-
-    return tuple(name for name in Image.ID if decodes(name))
+    unreadable = set(_NOT_IMAGES)
+    for name, (factory, *_) in Image.OPEN.items():
+        if isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile):  # opened, never decoded
+            unreadable.add(name)
+    return tuple(name for name in Image.ID if name not in unreadable)
 
 
 @cache
@@ -89,35 +88,35 @@ def is_image(name: str) -> bool:
 def looks_like_image(name: str) -> bool:
     """Whether a file name has the extension of some image format, readable here or not."""
     ending = os.path.splitext(name)[1].lower()
-    return ending in _ALSO_IMAGES or (mimetypes.guess_type(f"a{ending}")[0] or "").startswith("image/")
+    return ending in _MORE_EXTENSIONS or (mimetypes.guess_type(f"a{ending}")[0] or "").startswith("image/")
 
 
 class LeftOut:
-    """What of a folder was left out, counted by reason."""
+    """The files and folders that were left out, counted by reason."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self._endings: dict[str, Counter[str]] = {}
-        self._unread: list[str] = []
+        self._endings: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._unreadable: list[str] = []
         self._outside: list[str] = []
 
     def add(self, reason: str, path: str | None = None) -> None:
         self.counts[reason] += 1
         if path is not None:
-            self._endings.setdefault(reason, Counter())[os.path.splitext(path)[1].lower() or "no extension"] += 1
+            self._endings[reason][os.path.splitext(path)[1].lower() or "no extension"] += 1
 
-    def add_outside(self, path: str, what: str) -> None:
-        """An image that lies beside the folders that are read: class folders, split folders."""
-        self.add(f"images outside the {what}")
+    def add_outside(self, path: str, folders: str) -> None:
+        """Add an image that is beside the folders that are read: class folders, split folders."""
+        self.add(f"images outside the {folders}")
         self._outside.append(path)
 
     def add_file(self, path: str) -> None:
-        """A file that isn't read because of its name; not the record that genaug writes beside its samples."""
+        """Add a file that isn't read because of its name, unless it is the record that genaug writes with samples."""
         if os.path.basename(path) == RECORD_FILE:
             return
         if looks_like_image(path):
             self.add("images that Pillow doesn't read here", path)
-            self._unread.append(path)
+            self._unreadable.append(path)
         else:
             self.add("not images", path)
 
@@ -125,25 +124,21 @@ class LeftOut:
         """ "12: 10 hidden, 2 not images (.txt)"; empty if nothing was left out."""
         parts = []
         for reason, count in self.counts.most_common():
-            endings = [escaped(ending) for ending, _ in self._endings.get(reason, Counter()).most_common(4)]
-            more = ", …" if len(self._endings.get(reason, ())) > 4 else ""
-            parts.append(f"{count:,} {reason}" + (f" ({', '.join(endings)}{more})" if endings else ""))
+            endings = [escaped(ending) for ending, _ in self._endings[reason].most_common()]
+            endings[4:] = ["…"] if endings[4:] else []
+            parts.append(f"{count:,} {reason}" + (f" ({', '.join(endings)})" if endings else ""))
         return f"{self.counts.total():,}: {', '.join(parts)}" if parts else ""
 
     def warn(self, stacklevel: int) -> None:
-        """A ``DataWarning`` if files that are images, or look like it, were left out."""
-        for paths, why, remedy in (
-            (
-                self._unread,
-                "look like images but the installed Pillow doesn't read them",
-                "Convert them to PNG or JPEG",
-            ),
-            (self._outside, "are images but lie in none of the folders that are read", "Move them into one"),
-        ):
+        """Issue a ``DataWarning`` if files that are images, or look like them, were left out."""
+        unreadable = "look like images but the installed Pillow doesn't read them", "Convert them to PNG or JPEG"
+        outside = "are images but aren't in any of the folders that are read", "Move them into one"
+        for paths, (reason, remedy) in ((self._unreadable, unreadable), (self._outside, outside)):
             if paths:
-                shown = ", ".join(map(escaped, paths[:3])) + (", …" if len(paths) > 3 else "")
+                listed = ", ".join(map(escaped, paths[:3])) + (", …" if len(paths) > 3 else "")
                 warnings.warn(
-                    f"{len(paths):,} files {why}, so they were left out: {shown}. {remedy} if they belong to the data.",
+                    f"{len(paths):,} files {reason}, so they were left out: {listed}. {remedy} if they belong to the "
+                    "data.",
                     DataWarning,
                     stacklevel=stacklevel + 1,
                 )
@@ -152,37 +147,30 @@ class LeftOut:
 def entries(folder: str, left_out: LeftOut | None = None) -> tuple[list[str], list[str]]:
     """The names of a folder's visible folders and image files, sorted; links are followed.
 
-    Left out are hidden files and folders, files that aren't images, and what is neither a folder nor a regular file.
-    Raises ``InputError`` for a folder that can't be listed.
+    Hidden files and folders, files that aren't images, and what is neither a folder nor a regular file are left out.
+    Raises ``ReadError`` for a folder that can't be listed.
     """
     folders, files = [], []
     tally = left_out if left_out is not None else LeftOut()
-    try:
-        with os.scandir(folder) as found:
-            for entry in found:
-                if is_reserved(entry.name):
-                    continue  # what genaug keeps beside samples is no file of the user's
-                if is_hidden(entry.name):
-                    tally.add("hidden")
-                elif is_folder(entry):
-                    folders.append(entry.name)
-                elif not _is_file(entry):
-                    tally.add("special files" if os.path.exists(entry.path) else "broken links")
-                elif is_image(entry.name):
-                    files.append(entry.name)
-                else:
-                    tally.add_file(entry.path)
-    except OSError as error:
-        raise _unlisted(folder, error) from error
+    with reading_from(folder), os.scandir(folder) as scan:
+        for entry in scan:
+            if is_reserved(entry.name):
+                continue  # genaug's own files beside samples
+            if is_hidden(entry.name):
+                tally.add("hidden")
+            elif is_folder(entry):
+                folders.append(entry.name)
+            elif not _is_file(entry):
+                tally.add("special files" if os.path.exists(entry.path) else "broken links")
+            elif is_image(entry.name):
+                files.append(entry.name)
+            else:
+                tally.add_file(entry.path)
     return sorted(folders), sorted(files)
 
 
-def _unlisted(folder: str, error: OSError) -> InputError:
-    return InputError(f"{escaped(folder)} can't be listed ({error.strerror or error}). Check its permissions.")
-
-
 def is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether an entry is a folder or leads to one; a link to itself isn't."""
+    """Whether an entry is a folder or a link to one; a link to itself isn't."""
     try:
         return entry.is_dir()
     except OSError:
@@ -197,22 +185,19 @@ def _is_file(entry: "os.DirEntry[str]") -> bool:
 
 
 def holds_image(folder: str) -> bool:
-    """Whether there is an image file under a folder; looks no further than the first."""
-    waiting, visited = [folder], {os.path.realpath(folder)}
-    while waiting:
-        here = waiting.pop()
-        try:
-            with os.scandir(here) as found:
-                for entry in found:
-                    if is_hidden(entry.name):
-                        continue
-                    if is_image(entry.name) and _is_file(entry):
-                        return True
-                    if is_folder(entry) and (real := os.path.realpath(entry.path)) not in visited:
-                        visited.add(real)
-                        waiting.append(entry.path)
-        except OSError as error:
-            raise _unlisted(here, error) from error
+    """Whether there is an image file under a folder; stops at the first."""
+    pending, visited = [folder], {os.path.realpath(folder)}
+    while pending:
+        here = pending.pop()
+        with reading_from(here), os.scandir(here) as scan:
+            for entry in scan:
+                if is_hidden(entry.name):
+                    continue
+                if is_image(entry.name) and _is_file(entry):
+                    return True
+                if is_folder(entry) and (real := os.path.realpath(entry.path)) not in visited:
+                    visited.add(real)
+                    pending.append(entry.path)
     return False
 
 
@@ -221,30 +206,28 @@ def walk(
 ) -> Iterator[tuple[str, list[str]]]:
     """Every folder under ``folder``, itself first, with the names of its image files.
 
-    Each folder is visited once, however many links lead to it, and no link is followed to a folder around it: a loop
-    of links ends. Nor is one followed into the folders ``apart``, which are real paths.
+    Each folder is visited once, however many links lead to it, and links to an outer folder aren't followed, so that
+    loops of links end. Nor are links into the folders ``apart``, which are real paths.
     """
     tally = left_out if left_out is not None else LeftOut()
     root = os.path.realpath(folder)
-    waiting, visited = [folder], {root}
-    while waiting:
-        here = waiting.pop()
+    pending, visited = [folder], {root}
+    while pending:
+        here = pending.pop()
         folders, files = entries(here, tally)
         yield here, files
         for name in reversed(folders):
             inner = os.path.join(here, name)
             real = os.path.realpath(inner)
-            if real in visited or root.startswith(os.path.join(real, "")) or not apart.isdisjoint(_up(real)):
+            if (
+                real in visited
+                or root.startswith(os.path.join(real, ""))
+                or not apart.isdisjoint([real, *map(str, Path(real).parents)])
+            ):
                 tally.add("links to a folder that is read already")
                 continue
             visited.add(real)
-            waiting.append(inner)
-
-
-def _up(path: str) -> Iterator[str]:
-    """A path and those of all folders around it."""
-    yield path
-    yield from map(str, Path(path).parents)
+            pending.append(inner)
 
 
 def images_under(folder: str, left_out: LeftOut, apart: Set[str] = frozenset()) -> list[str]:
@@ -254,10 +237,10 @@ def images_under(folder: str, left_out: LeftOut, apart: Set[str] = frozenset()) 
 
 @contextmanager
 def opened_image(path: str | Path) -> Iterator[Image.Image]:
-    """An image file, open in the block. Only a regular file is opened.
+    """Open an image file for the block. Only regular files are opened.
 
-    Raises ``InputError`` naming the file for whatever Pillow raises, in the block too: a file that is no image, is
-    damaged or cut off, has more pixels than Pillow's guard against decompression bombs lets pass, or too much text.
+    Raises ``InputError`` naming the file for whatever Pillow raises, also in the block: a file that isn't an image, is
+    damaged or cut off, has more pixels than Pillow's guard against decompression bombs allows, or too much text.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -272,14 +255,13 @@ def opened_image(path: str | Path) -> Iterator[Image.Image]:
 
 def explained(error: Exception) -> str:
     """What was wrong with an image and what to do, to follow an opening parenthesis: "OSError: …). Replace it"."""
-    told = f"{type(error).__name__}: {error}".rstrip(". ")
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         remedy = (
             "Make the image smaller, or cut it into parts. If you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS "
-            "in a script of your own."
+            "in your own script."
         )
     elif "MAX_TEXT" in str(error) or "text chunk" in str(error).lower():
         remedy = "Its text is larger than Pillow reads: save the image again without metadata."
     else:
         remedy = "Replace the file, which may be damaged or cut off, or remove it."
-    return f"{told}). {remedy}"
+    return f"{type(error).__name__}: {error}".rstrip(". ") + f"). {remedy}"

@@ -1,7 +1,6 @@
-"""A dataset of the images in a folder, as people have it: ``folder:PATH``."""
+"""A dataset of the images in a user's folder: ``folder:PATH``."""
 
 import os
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from PIL import Image
 from torchvision.datasets import VisionDataset
 
 from genaug.data.class_folders import recorded_classes
+from genaug.data.classes import same_form
 from genaug.data.holdout import held_out
 from genaug.data.image_files import LeftOut, entries, images_under, opened_image
 from genaug.data.split_folders import Place, Split, find_places
@@ -18,7 +18,7 @@ from genaug.escaping import escaped
 
 
 class FolderImages(VisionDataset):  # type: ignore[misc]  # torchvision has no type information
-    """Images in class folders as items (PIL image, int), or images without classes as they are.
+    """Images in class folders as items (PIL image, int), or images without classes as items that are images.
 
     Attributes:
         samples: (path, label) of every item, in order; ``imgs`` is the same. Labels are None without classes.
@@ -44,13 +44,14 @@ class FolderImages(VisionDataset):  # type: ignore[misc]  # torchvision has no t
         self.targets = None if samples[0][1] is None else [label for _, label in samples]
         self.classes = classes
         self.class_to_idx = None if classes is None else {name: label for label, name in enumerate(classes)}
-        self.loader: Callable[[str], Any] = GreyOrColour(mode)
+        self.loader: Callable[[str], Any] = GrayOrColor(mode)
         self.left_out = dict(left_out.counts)
-        present = 0 if self.targets is None else len(set(self.targets))
-        kinds = (
-            "without classes" if self.targets is None else f"of {present:,} {'class' if present == 1 else 'classes'}"
-        )
-        self.summary = f"read {_images(len(samples))} {kinds} from {escaped(root)} ({split})"
+        classes_present = "without classes"
+        if self.targets is not None:
+            count = len(set(self.targets))
+            classes_present = f"of {count:,} class{'' if count == 1 else 'es'}"
+        images = f"{len(samples):,} image{'' if len(samples) == 1 else 's'}"
+        self.summary = f"read {images} {classes_present} from {escaped(root)} ({split})"
         if str(left_out):
             self.summary += f"; left out {left_out}"
 
@@ -72,21 +73,21 @@ def read_folder(
 ) -> FolderImages:
     """The images of a split of a folder; ``split_folders.find_places`` has the rule that finds them.
 
-    They are of mode L if all the training images are grey, else RGB. If the folder holds ``samples.json``, which
-    genaug writes beside its samples, the classes have the names and the order recorded there. ``test_share`` and
+    They are of mode L if all the training images are gray, otherwise RGB. If the folder contains ``samples.json``,
+    which genaug writes with its samples, the classes have the names and the order recorded there. ``test_share`` and
     ``group_by`` hold out a part of a folder without a test split: see ``holdout.held_out``.
 
-    Raises ``InputError`` for a missing folder, no images, a test split that there isn't, or that has classes which the
-    training split lacks.
+    Raises ``InputError`` for a missing folder, no images, and a test split with classes that the training split lacks,
+    and ``MissingSplitError`` for a missing test split.
     """
     if not path.is_dir():
-        raise InputError(f"no folder at {escaped(path.absolute())}.")
+        raise InputError(f"{escaped(path.absolute())} is not a directory. Expected a directory of images.")
     root = str(path)
     train, test = find_places(root)
     if test is not None and test_share is not None:
         raise InputError(
             f"{escaped(path.absolute())} has a test split, {escaped(test.path)}, so test_share (--test-share) has "
-            "nothing to do. Leave it out."
+            "no effect. Leave it out."
         )
     if split == "test" and test is None and test_share is None:
         raise MissingSplitError(
@@ -95,19 +96,19 @@ def read_folder(
         )
     names, label_of = _classes(train)
     samples = _samples(train, label_of)
-    mode = "L" if all(_is_grey(file) for file, _ in samples) else "RGB"
+    mode = "L" if all(_is_gray(file) for file, _ in samples) else "RGB"
     place = train
     if test_share is not None:
-        held = held_out(
+        mask = held_out(
             [_name(file, train.path) for file, _ in samples],
             [label or 0 for _, label in samples],
             test_share,
             group_by,
             names,
         )
-        samples = [sample for sample, out in zip(samples, held, strict=True) if out == (split == "test")]
+        samples = [sample for sample, out in zip(samples, mask, strict=True) if out == (split == "test")]
     elif group_by is not None:
-        raise InputError("group_by (--group-by) is for a part that is held out: pass test_share (--test-share) too.")
+        raise InputError("group_by (--group-by) only applies to a held-out part: pass test_share (--test-share) too.")
     elif split == "test" and test is not None:
         place = test
         _check_classes(test, train, label_of)
@@ -117,17 +118,17 @@ def read_folder(
 
 
 def _classes(train: Place) -> tuple[list[str] | None, dict[str, int]]:
-    """The classes' names in label order (None if they have none), and the label of each folder by its composed name."""
-    folders = list(dict.fromkeys(map(_composed, train.classes)))
+    """The classes' names in label order (None if they have none), and the label of each folder by its name."""
+    folders = list(dict.fromkeys(map(same_form, train.classes)))
     if not folders:
         return None, {}
-    recorded = recorded_classes(Path(train.path))
-    if recorded is None or (recorded[1] is None and set(folders) - set(map(_composed, recorded[0]))):
-        return folders, {name: label for label, name in enumerate(folders)}
-    order = [_composed(name) for name in recorded[0]]
+    record = recorded_classes(Path(train.path))
+    if record is None or (record[1] is None and set(folders) - set(map(same_form, record[0]))):
+        record = folders, folders
+    order = [same_form(name) for name in record[0]]
     further = [name for name in folders if name not in set(order)]
     label_of = {name: label for label, name in enumerate([*order, *further])}
-    return (None if recorded[1] is None else [_composed(name) for name in recorded[1]] + further), label_of
+    return (None if record[1] is None else [same_form(name) for name in record[1]] + further), label_of
 
 
 def _samples(place: Place, label_of: dict[str, int]) -> list[tuple[str, int | None]]:
@@ -135,47 +136,37 @@ def _samples(place: Place, label_of: dict[str, int]) -> list[tuple[str, int | No
         return [(os.path.join(place.path, name), None) for name in entries(place.path)[1]]
     samples: list[tuple[str, int | None]] = []
     real = {folder: os.path.realpath(os.path.join(place.path, folder)) for folder in place.classes}
-    folders = frozenset(real.values())
     for folder in place.classes:
-        files = images_under(os.path.join(place.path, folder), place.left_out, folders - {real[folder]})
-        samples += [(file, label_of[_composed(folder)]) for file in files]
+        files = images_under(os.path.join(place.path, folder), place.left_out, set(real.values()) - {real[folder]})
+        samples += [(file, label_of[same_form(folder)]) for file in files]
     return samples
 
 
 def _check_classes(test: Place, train: Place, label_of: dict[str, int]) -> None:
     if not test.classes and label_of:
         raise InputError(
-            f"{escaped(test.path)} holds images without class folders, and {escaped(train.path)} has class "
+            f"{escaped(test.path)} contains images without class folders, but {escaped(train.path)} has class "
             "folders. Put the test images into folders of the same names."
         )
-    strange = sorted(name for name in test.classes if _composed(name) not in label_of)
-    if strange:
-        shown = ", ".join(map(escaped, strange[:5]))
-        raise InputError(f"{escaped(test.path)} has class folders that {escaped(train.path)} lacks: {shown}.")
-
-
-def _composed(name: str) -> str:
-    """A name in Unicode's composed form: some systems write "é" as one character and some as two."""
-    return unicodedata.normalize("NFC", name)
+    unknown = sorted(name for name in test.classes if same_form(name) not in label_of)
+    if unknown:
+        listed = ", ".join(map(escaped, unknown[:5]))
+        raise InputError(f"{escaped(test.path)} has class folders that {escaped(train.path)} lacks: {listed}.")
 
 
 def _name(file: str, folder: str) -> str:
-    """A file's path within a folder, alike on all systems."""
-    return _composed(os.path.relpath(file, folder).replace(os.sep, "/"))
+    """A file's path within a folder, the same on all systems."""
+    return same_form(os.path.relpath(file, folder).replace(os.sep, "/"))
 
 
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"
-
-
-def _is_grey(file: str) -> bool:
-    """Whether an image file is grey, from its header."""
+def _is_gray(file: str) -> bool:
+    """Whether an image file is gray, from its header."""
     with opened_image(file) as image:
         return image.mode in ("1", "L")
 
 
-class GreyOrColour:
-    """Opens an image file as a PIL image of one mode, L or RGB. Refuses more than 8 bits a channel."""
+class GrayOrColor:
+    """Opens image files as PIL images of one mode, L or RGB. Raises ``InputError`` for more than 8 bits per channel."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -184,6 +175,6 @@ class GreyOrColour:
         with opened_image(path) as image:
             if image.mode.startswith(("I", "F")):
                 raise InputError(
-                    f"{escaped(path)} has more than 8 bits a channel (mode {image.mode}). Convert it to 8 bits first."
+                    f"{escaped(path)} has more than 8 bits per channel (mode {image.mode}). Convert it to 8 bits first."
                 )
             return image.convert(self.mode)

@@ -1,4 +1,4 @@
-"""Reading items of anyone's dataset, with the item and its file named if that fails."""
+"""Reading the items of a user's dataset, with errors that name the item and its file."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -10,12 +10,19 @@ from genaug.data.image_files import explained
 from genaug.errors import InputError
 from genaug.escaping import escaped
 
-# What datasets call the list of their files, or of (file, label): torchvision's, in this order.
+# Names of a dataset's list of files, or of (file, label): torchvision's, in this order.
 _FILE_LISTS = ("samples", "imgs", "_samples", "_image_files", "image_files", "_images")
 
 
+def parts_of(dataset: Any) -> list[Any]:
+    """The datasets that a Subset or a ConcatDataset consists of; empty for any other."""
+    if isinstance(dataset, Subset):
+        return [dataset.dataset]
+    return list(dataset.datasets) if isinstance(dataset, ConcatDataset) else []
+
+
 def read_item(dataset: Any, index: int, what: str = "the dataset") -> Any:
-    """``dataset[index]``. Raises ``InputError`` naming the item, and its file if the dataset tells it."""
+    """``dataset[index]``. Raises ``InputError`` naming the item, and its file if it is known."""
     try:
         return dataset[index]
     except Exception as error:
@@ -33,13 +40,13 @@ def unreadable(dataset: Any, index: int, what: str, error: Exception) -> InputEr
 
 
 def file_of(dataset: Any, index: int) -> str | None:
-    """The file of an item, through Subset and ConcatDataset; None if the dataset doesn't tell."""
+    """The file of an item, through Subset and ConcatDataset; None if it isn't known."""
     try:
         if isinstance(dataset, Subset):
             return file_of(dataset.dataset, dataset.indices[index])
         if isinstance(dataset, ConcatDataset):
             part = bisect_right(dataset.cumulative_sizes, index)
-            return file_of(dataset.datasets[part], index - ([0, *dataset.cumulative_sizes][part]))
+            return file_of(dataset.datasets[part], index - [0, *dataset.cumulative_sizes][part])
         lists = [getattr(dataset, name, None) for name in _FILE_LISTS]
         lists.append(getattr(getattr(dataset, "reader", None), "samples", None))  # timm's ImageDataset
         for files in lists:

@@ -22,15 +22,15 @@ from genaug.errors import InputError
 from genaug.escaping import escaped
 from genaug.modalities.known import modality_of
 
-_TELL_EVERY = 100
+_REPORT_EVERY = 100
 
 
 @dataclass(frozen=True)
 class Samples:
     """A dataset in memory: raw samples ``x`` (N, ...), int64 labels (N,) or None, and their spec, without latents.
 
-    Images are uint8 (N, C, H, W). ``conditions`` are raw samples (N, ...) by name. ``label_problem`` is why the items'
-    labels can't be used, if they aren't and ``read_samples`` was to go on.
+    Images are uint8 (N, C, H, W). ``conditions`` are raw samples (N, ...) by name. ``label_problem`` is the reason why
+    the items' labels can't be used, if they can't and ``read_samples`` didn't need them.
     """
 
     x: Tensor
@@ -55,17 +55,17 @@ def read_samples(
     unlabelled: bool = False,
     conditions: Sequence[str] = (),
 ) -> Samples:
-    """Read ``dataset[i]`` for every i as it comes: a sample, alone or followed by an integer label.
+    """Read ``dataset[i]`` for every i: a sample, alone or followed by an integer label.
 
     Images are PIL, uint8 or float in [0, 1]; ``image_size`` resizes the shorter side and crops the center. If
     ``conditions`` names any, an item's third field is a mapping that holds these: further samples that belong to it.
-    All other fields are left out. Random transforms are drawn once.
-    ``on_items(k)`` is called now and then, after another k were read. ``what`` is the dataset's name in messages.
+    All other fields are ignored. Random transforms are applied once. ``on_items(k)`` is called after every k items.
+    ``what`` is the dataset's name in messages.
     Unless ``needs_labels``, labels that can't be used are left out, with the reason as ``label_problem``; if
     ``unlabelled``, labels may be -1.
 
     Raises ``InputError`` for an empty dataset, sizes that vary without ``image_size``, normalized floats, an item that
-    raises (naming its index, and its file if the dataset tells it), labels that aren't integers, and labels that
+    raises (naming its index, and its file if it is known), labels that aren't integers, and labels that
     aren't those of the dataset's ``.targets``.
     """
     _check_kind(dataset)
@@ -90,17 +90,16 @@ def read_samples(
 
 
 class _Store:
-    """Raw samples of one size, in memory for all of a dataset, filled one by one."""
+    """The raw samples of a dataset, of one size, in memory that is filled one by one."""
 
     def __init__(self, item: Any, count: int, image_size: int | None, where: str) -> None:
         self.reader, self._image_size = modality_of(item), image_size
         first = self._read(item)
         try:
             self.modality = self.reader.of(first)
+            self.samples = torch.empty((count, *first.shape), dtype=self.modality.dtype, device="cpu")
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
-        try:
-            self.samples = torch.empty((count, *first.shape), dtype=self.modality.dtype, device="cpu")
         except RuntimeError as error:
             needed = count * self.modality.nbytes / 2**30
             raise InputError(
@@ -112,7 +111,7 @@ class _Store:
         if sample.shape != self.samples.shape[1:]:
             raise InputError(
                 f"{where} has shape {tuple(sample.shape)}, the ones before it {tuple(self.samples.shape[1:])}. "
-                "Pass image_size= (--image-size), or make channels alike with a transform."
+                "Pass image_size= (--image-size), or convert all to the same channels with a transform."
             )
         self.samples[index] = sample
 
@@ -132,14 +131,15 @@ def _read_items(
     what: str,
     conditions: Sequence[str],
 ) -> tuple[dict[str, _Store], list[Any]]:
-    """The samples (under "") and the conditions by name, and the labels as the items carry them, None if they don't."""
+    """The samples (under "") and the conditions by name, and the labels of the items, None without."""
     count = len(dataset)
     stores: dict[str, _Store] = {}
     carried: list[Any] = []
     for index in range(count):
         item = read_item(dataset, index, what)
         fields = item if isinstance(item, (tuple, list)) and item else (item,)
-        where = f"item {index} of {what}{_file(dataset, index)}"
+        file = file_of(dataset, index)
+        where = f"item {index} of {what}" + ("" if file is None else f" ({escaped(file)})")
         values = {"": fields[0]}
         for name in conditions:
             if len(fields) < 3 or not isinstance(fields[2], Mapping) or name not in fields[2]:
@@ -156,8 +156,8 @@ def _read_items(
             except InputError as error:
                 raise error if str(error).startswith(where) else InputError(f"{where}: {error}") from error
         carried.append(fields[1] if len(fields) > 1 else None)
-        if on_items is not None and ((index + 1) % _TELL_EVERY == 0 or index + 1 == count):
-            on_items(index % _TELL_EVERY + 1)
+        if on_items is not None and ((index + 1) % _REPORT_EVERY == 0 or index + 1 == count):
+            on_items(index % _REPORT_EVERY + 1)
     return stores, carried
 
 
@@ -167,7 +167,7 @@ def _check_kind(dataset: Any) -> None:
         name = str(dataset)
         known = name == "digits" or name.startswith(("folder:", "torchvision:"))
         remedy = f"genaug.data.datasets.load_data({name if known else f'folder:{name}'!r}) reads it"
-        raise InputError(f"{expected}, got {name!r}. {remedy}: pass what it returns.")
+        raise InputError(f"{expected}, got {name!r}. {remedy}: pass its result.")
     if isinstance(dataset, DataLoader):
         raise InputError(f"{expected}, got a DataLoader. Pass its .dataset, without random transforms.")
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
@@ -175,7 +175,7 @@ def _check_kind(dataset: Any) -> None:
 
 
 def _labels(dataset: Any, carried: list[Any], what: str, unlabelled: bool) -> tuple[Tensor | None, Classes | None]:
-    """The labels that the items carry, and the classes."""
+    """The labels of the items, and the classes."""
     if all(label is None for label in carried):
         return None, None
     labels = as_labels(carried, f"{what}'s labels", least=-1 if unlabelled else 0)
@@ -189,14 +189,8 @@ def _labels(dataset: Any, carried: list[Any], what: str, unlabelled: bool) -> tu
             f"the labels go up to {count - 1}; at most {MAX_CLASSES:,} classes are possible. Number them from 0."
         )
     if names is not None and (len(set(map(same_form, names))) != count or max(map(len, names)) > MAX_NAME):
-        names = None  # they don't tell the classes apart
+        names = None  # they don't distinguish the classes
     return labels, Classes(count=count, names=names) if count else None
-
-
-def _file(dataset: Any, index: int) -> str:
-    """An item's file in parentheses, to follow its number; empty if the dataset doesn't tell it."""
-    file = file_of(dataset, index)
-    return "" if file is None else f" ({escaped(file)})"
 
 
 def fingerprint(data: Samples) -> str:
@@ -214,8 +208,8 @@ def sample_digests(x: Tensor) -> list[bytes]:
 
 
 def shared_samples(one: Tensor, other: Tensor) -> list[tuple[int, int]]:
-    """Raw samples that two sets both hold, to the byte: the index in ``one`` of each such sample, and in ``other``."""
+    """Identical raw samples of two sets: the index of each such sample in ``one`` and in ``other``."""
     if one.shape[1:] != other.shape[1:]:
         return []
-    places = {digest: index for index, digest in enumerate(sample_digests(other))}
-    return [(index, places[digest]) for index, digest in enumerate(sample_digests(one)) if digest in places]
+    indices = {digest: index for index, digest in enumerate(sample_digests(other))}
+    return [(index, indices[digest]) for index, digest in enumerate(sample_digests(one)) if digest in indices]

@@ -1,4 +1,4 @@
-"""Where the images of a split lie in a folder as people have it: split folders, class folders, outer folders."""
+"""Finding the images of a split in a user's folder: split folders, class folders, outer folders."""
 
 import itertools
 import os
@@ -14,7 +14,7 @@ from genaug.escaping import escaped
 Split = Literal["train", "test"]
 _Kind = Literal["train", "test", "validation", "other"]
 
-# What is left of a name in lower case without separators: "Training Set", "test_images", "VALID".
+# Patterns of a name in lower case without separators: "Training Set", "test_images", "VALID".
 _WORDS: dict[_Kind, str] = {
     "train": r"train(ing)?",
     "test": r"test(ing|s)?|held?out",
@@ -26,9 +26,9 @@ _FILLERS = r"(set|data|images?|imgs?|split|folder)*"
 
 @dataclass(frozen=True)
 class Place:
-    """The folder that holds a split's images, in class folders or, without classes, straight in it.
+    """The folder that contains a split's images, in class folders or, without classes, directly.
 
-    ``left_out`` counts what lies beside these.
+    ``left_out`` counts everything else in it.
     """
 
     path: str
@@ -37,22 +37,22 @@ class Place:
 
 
 def split_kind(name: str) -> _Kind | None:
-    """Which split a folder's name stands for; None for any other name."""
+    """The split that a folder's name stands for; None for any other name."""
     word = re.sub(r"[\W_]+", "", name.casefold())
     return next((kind for kind, words in _WORDS.items() if re.fullmatch(f"({words}){_FILLERS}", word)), None)
 
 
 def find_places(root: str) -> tuple[Place, Place | None]:
-    """Where the training images and the test images lie under ``root``; None if there are no test images.
+    """Find the training images and the test images under ``root``; None for the latter if there are none.
 
-    Folders without images don't count. As long as a folder holds nothing but one other folder, which holds folders
-    itself, the search goes on in there. If then every folder has the name of a split ("train", "Training",
+    Folders without images don't count. As long as a folder contains nothing but one other folder, which contains
+    folders itself, the search continues in there. If then every folder has the name of a split ("train", "Training",
     "test_set", "val", "Validation", ...) and one of them is a training folder, they are the splits, and the images may
-    lie in an outer folder again; otherwise they are the classes. A validation folder is the test split if there is no
-    test folder. A folder with images straight in it and without class folders has no classes.
+    be in an outer folder again; otherwise they are the classes. A validation folder is the test split if there is no
+    test folder. A folder that contains images directly and no class folders has no classes.
 
-    Raises ``InputError`` if two folders have the name of the same split, if what looks like splits stands beside other
-    folders, and if there are no images.
+    Raises ``InputError`` if two folders have the name of the same split, if folders that look like splits are beside
+    other folders, and if there are no images.
     """
     level = _inside(root, at_training=True)
     folders = _with_images(level)
@@ -76,9 +76,9 @@ def find_places(root: str) -> tuple[Place, Place | None]:
 
 
 def _inside(folder: str, classes: Set[str] = frozenset(), at_training: bool = False) -> str:
-    """The innermost folder that outer folders lead to: each holds one folder with images, and that one only folders.
+    """Skip outer folders: those that contain only one folder with images, which contains only folders itself.
 
-    A class of ``classes`` is no outer folder, nor, if ``at_training``, is a training folder.
+    A class of ``classes`` isn't an outer folder, nor, if ``at_training``, is a training folder.
     """
     visited = set()
     while (real := os.path.realpath(folder)) not in visited:
@@ -94,46 +94,46 @@ def _inside(folder: str, classes: Set[str] = frozenset(), at_training: bool = Fa
 
 
 def _with_images(folder: str) -> list[str]:
-    """The names of the folders in ``folder`` that hold an image, however deep."""
+    """The names of the folders in ``folder`` that contain an image at any depth."""
     return [name for name in entries(folder)[0] if holds_image(os.path.join(folder, name))]
 
 
 def _kinds(names: list[str]) -> dict[str, _Kind | None]:
-    """What each name stands for, also if all begin alike ("seg_train", "seg_test")."""
+    """The split that each name stands for, also if all have a common prefix ("seg_train", "seg_test")."""
     kinds = {name: split_kind(name) for name in names}
     if len(names) > 1 and not any(kinds.values()):
         alike = sum(1 for _ in itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))
-        shared = re.match(r".*[-_ .]", names[0][:alike])
-        if shared:
-            kinds = {name: split_kind(name[shared.end() :]) for name in names}
+        prefix = re.match(r".*[-_ .]", names[0][:alike])
+        if prefix:
+            kinds = {name: split_kind(name[prefix.end() :]) for name in names}
     return kinds
 
 
 def _place(root: str, level: str) -> Place:
     left_out = LeftOut()
-    every, straight = entries(level, left_out)
+    folders, files = entries(level, left_out)
     classes = _with_images(level)
-    for name in sorted(set(every) - set(classes)):
+    for name in sorted(set(folders) - set(classes)):
         _check_readable(os.path.join(level, name))
         left_out.add("folders without images")
-    if not classes and not straight:
+    if not classes and not files:
         raise InputError(
             f"{escaped(root)} has no class folders with images"
             + (f" (looked in {escaped(level)})" if level != root else "")
-            + ": expected one folder for each class, with images in it."
+            + ": expected one folder per class, with images in it."
         )
-    for name in straight if classes else []:
+    for name in files if classes else []:
         left_out.add_outside(os.path.join(level, name), "class folders")
     return Place(level, classes, left_out)
 
 
 def _check_readable(folder: str) -> None:
-    """Refuse a class folder all of whose images are of formats that Pillow doesn't read: the class would be gone."""
+    """Raises ``InputError`` for a class folder whose images all have formats that Pillow doesn't read."""
     for here, _, files in os.walk(folder):
         for name in files:
             if looks_like_image(name) and not is_image(name) and not name.startswith("."):
                 raise InputError(
-                    f"{escaped(folder)} holds no image that the installed Pillow reads, but files such as "
+                    f"{escaped(folder)} contains no image that the installed Pillow reads, but files such as "
                     f"{escaped(os.path.join(here, name))}. Convert them to PNG or JPEG, or move the folder away."
                 )
 
@@ -141,15 +141,15 @@ def _check_readable(folder: str) -> None:
 def _check_one(level: str, names: list[str]) -> None:
     if len(names) > 1:
         raise InputError(
-            f"{escaped(level)} holds {_listed(names)}, which may all be the "
-            "same split. Keep one of them there, or name it: folder:PATH/NAME."
+            f"{escaped(level)} contains {_listed(names)}, which may all be the same split. Keep one of them there, or "
+            "name it: folder:PATH/NAME."
         )
 
 
 def _check_unmixed(
     level: str, folders: list[str], kinds: dict[str, _Kind | None], training: list[str], held_out: list[str]
 ) -> None:
-    """Refuse what is probably split folders, but can't be read as such."""
+    """Raises ``InputError`` for what are probably split folders, but can't be read as such."""
     inner = {name: set(_with_images(_inside(os.path.join(level, name)))) for name in folders if kinds[name]}
     others = [name for name in folders if kinds[name] is None]
     alike = any(inner[one] & inner[other] for one in training for other in held_out)
@@ -158,21 +158,17 @@ def _check_unmixed(
     )
     if alike or deeper:
         raise InputError(
-            f"{escaped(level)} holds {_listed(training + held_out)} with class folders in {_it(training + held_out)},"
-            f" and {_listed(others)} besides, so it is unclear whether these are splits or classes. Move what isn't a "
-            "split away, or name the folders: --data folder:PATH/TRAIN --test-data folder:PATH/TEST."
+            f"{escaped(level)} contains {_listed(training + held_out)} with class folders, and also {_listed(others)}, "
+            "so it is unclear whether these are splits or classes. Move what isn't a split away, or name the folders: "
+            "--data folder:PATH/TRAIN --test-data folder:PATH/TEST."
         )
     if not training and len(folders) > 1 and not others and any(inner.values()):
         raise InputError(
-            f"{escaped(level)} holds {_listed(folders)}, but no training folder beside them. Name the folder to "
-            "read: folder:PATH/NAME."
+            f"{escaped(level)} contains {_listed(folders)}, but no training folder. Name the folder to read: "
+            "folder:PATH/NAME."
         )
 
 
 def _listed(names: list[str]) -> str:
-    shown = [f"{escaped(name)}/" for name in names[:5]]
-    return " and ".join(shown) + (", …" if names[5:] else "")
-
-
-def _it(names: list[str]) -> str:
-    return "it" if len(names) == 1 else "them"
+    listed = [f"{escaped(name)}/" for name in names[:5]]
+    return " and ".join(listed) + (", …" if names[5:] else "")

@@ -1,8 +1,9 @@
-"""Reading a data set in the main process without leaving it changed for the workers that read it later."""
+"""Reading a dataset in the main process without changing it for the workers that read it later."""
 
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -10,20 +11,19 @@ import numpy as np
 from torch import Tensor, nn
 
 _DEPTH = 8
-_FEW = 10_000  # of a larger container only what it holds is kept, and not the state of its elements
+_MAX_ELEMENTS = 10_000  # the state of the elements of a larger container isn't restored, only the container
 _LEAVES = (str, bytes, int, float, complex, type, FunctionType, MethodType, ModuleType, nn.Module, Tensor, np.ndarray)
 
 
 @contextmanager
 def state_kept(dataset: Any) -> Iterator[None]:
-    """Afterwards, the attributes of a data set, and of the Python objects and containers in it, are as they were.
+    """Restore the attributes of a dataset, and of the Python objects and containers in it, after the block.
 
-    Many data sets open their archive (zip, HDF5, LMDB) at the first access, so that every worker has a handle of its
-    own. One that is read in the main process before the workers start would hand its open handle on to all of them,
-    which then read from each other's place in the file, or can't be pickled. Assigned attributes and changed lists,
-    dictionaries and sets are put back; networks, tensors and arrays are left alone.
+    Many datasets open their archive (zip, HDF5, LMDB) at the first access, so that every worker has its own
+    handle. One that is read in the main process before the workers start would pass its open handle on to all of them,
+    which then read from each other's position in the file, or can't be pickled. Assigned attributes and changed lists,
+    dictionaries and sets are restored; networks, tensors and arrays are left alone.
     """
-    instances: list[tuple[dict[str, Any], dict[str, Any]]] = []
     containers: list[tuple[Any, Any]] = []
     visited: set[int] = set()
 
@@ -31,39 +31,30 @@ def state_kept(dataset: Any) -> Iterator[None]:
         if value is None or isinstance(value, _LEAVES) or id(value) in visited or depth > _DEPTH:
             return
         visited.add(id(value))
-        inner: Any = ()
         if isinstance(value, dict | list | set):
             containers.append((value, value.copy()))
         if isinstance(value, dict | list | set | tuple | frozenset):
-            inner = value.values() if isinstance(value, dict) else value
-            inner = list(inner) if len(value) <= _FEW else ()
+            if len(value) <= _MAX_ELEMENTS:
+                for element in list(value.values() if isinstance(value, dict) else value):
+                    visit(element, depth + 1)
         elif isinstance(attributes := getattr(value, "__dict__", None), dict):
-            instances.append((attributes, attributes.copy()))
-            inner = list(attributes.values())
-        for part in inner:
-            visit(part, depth + 1)
+            visit(attributes, depth)
 
     visit(dataset, 0)
     try:
         yield
     finally:
-        for attributes, before in instances:
-            _restore(attributes, before)
         for container, before in containers:
             _restore(container, before)
 
 
 def _restore(container: Any, before: Any) -> None:
-    """Put back what a list, dictionary or set held, unless it still holds the same objects."""
-    if isinstance(container, list):
-        if len(container) != len(before) or any(map(operator.is_not, container, before)):
-            container[:] = before
+    """Restore the content of a list, dictionary or set, unless it still contains the same objects."""
+    contents = (chain(c, c.values()) if isinstance(c, dict) else c for c in (container, before))
+    if len(container) == len(before) and all(map(operator.is_, *contents)):
         return
-    same = len(container) == len(before)
-    if isinstance(container, dict):
-        same = same and all(key in container and container[key] is value for key, value in before.items())
+    if isinstance(container, list):
+        container[:] = before
     else:
-        same = same and container == before
-    if not same:
         container.clear()
         container.update(before)

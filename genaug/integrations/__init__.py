@@ -1,1 +1,1 @@
-"""Adapters to libraries that genaug doesn't depend on: each is imported by name and needs its extra."""
+"""Adapters to libraries that genaug doesn't depend on: import each one by name. Each needs its extra."""

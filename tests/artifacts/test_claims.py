@@ -1,4 +1,4 @@
-"""Who may write into a folder, what is ever replaced, and what a process leaves that is killed at any point."""
+"""Who may write into a folder, what is replaced, and what a process leaves if it is killed at any point."""
 
 import contextlib
 import json
@@ -23,9 +23,9 @@ NEW = {"config.json": b"new", "0/a": b"4", "2/d": b"5"}
 
 
 def files(folder):
-    """The files of a folder by name, but for the journals of what is genaug's own."""
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name != ".genaug.jsonl")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+    """The files of a folder by name, without genaug's journals."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".genaug.jsonl")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def write(folder, contents, *, replace=False, keep=True, kind="samples"):
@@ -36,7 +36,7 @@ def write(folder, contents, *, replace=False, keep=True, kind="samples"):
 
 
 class TestPaths:
-    def test_a_folder_that_is_not_there_leads_nowhere_else(self, tmp_path):
+    def test_a_missing_folder_in_a_path_does_not_lead_elsewhere(self, tmp_path):
         (tmp_path / "user").mkdir()
         (tmp_path / "user" / "thesis").write_text("mine")
         assert resolve(tmp_path / "nope" / ".." / "user") == tmp_path / "user"
@@ -67,7 +67,7 @@ class TestPaths:
             ("link/x", SaveError),
         ],
     )
-    def test_what_cannot_be_a_folder_is_said_in_a_sentence(self, tmp_path, monkeypatch, path, error):
+    def test_paths_that_cannot_be_folders_are_errors_with_a_sentence(self, tmp_path, monkeypatch, path, error):
         monkeypatch.chdir(tmp_path)
         (tmp_path / "file").write_text("mine")
         (tmp_path / "loop").symlink_to("loop")
@@ -79,17 +79,17 @@ class TestPaths:
 
 
 class TestLock:
-    def test_a_second_writer_is_told_of_the_first(self, tmp_path):
+    def test_the_error_of_a_second_writer_names_the_first(self, tmp_path):
         with claim(tmp_path / "out", "run", what="a training run (cgan, seed 3)"):
             process = f"{os.getpid()} on {folders.this_process().host}"
-            told = rf"is being written to by a training run \(cgan, seed 3\) \(process {process}, since 2.*Wait"
+            message = rf"is being written to by a training run \(cgan, seed 3\) \(process {process}, since 2.*Wait"
             for options in ({}, {"replace": True}, {"replace": True, "join": True}):
-                with pytest.raises(OutputExistsError, match=told), claim(tmp_path / "out", "run", **options):
+                with pytest.raises(OutputExistsError, match=message), claim(tmp_path / "out", "run", **options):
                     pass
         assert list(tmp_path.iterdir()) == []
         write(tmp_path / "out", {"a": b"1"})
 
-    def test_another_process_is_refused_and_a_fork_releases_nothing(self, tmp_path):
+    def test_another_process_gets_an_error_and_a_fork_releases_nothing(self, tmp_path):
         with claim(tmp_path / "out", "run") as place:
             place.write({"a": b"1"})
             script = (
@@ -107,7 +107,7 @@ class TestLock:
             assert (tmp_path / "out" / ".genaug.lock").exists()
         assert not (tmp_path / "out" / ".genaug.lock").exists()
 
-    def test_of_many_at_once_one_gets_it(self, tmp_path):
+    def test_only_one_of_many_threads_gets_it(self, tmp_path):
         outcomes, start = [], threading.Barrier(8)
 
         def attempt():
@@ -118,14 +118,14 @@ class TestLock:
                     time.sleep(0.5)
                 outcomes.append("wrote")
             except OutputExistsError:
-                outcomes.append("refused")
+                outcomes.append("error")
 
         threads = [threading.Thread(target=attempt) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(outcomes) == ["refused"] * 7 + ["wrote"]
+        assert sorted(outcomes) == ["error"] * 7 + ["wrote"]
 
     @pytest.fixture
     def left(self, tmp_path):
@@ -141,11 +141,11 @@ class TestLock:
         child.stdin.close()
         child.wait()
 
-    def test_that_of_a_killed_process_is_taken_over_also_before_it_was_waited_for(self, left):
+    def test_that_of_a_killed_process_is_taken_over_even_if_it_is_a_zombie(self, left):
         write(left.parent, {"a": b"1"}, kind="run")
         assert files(left.parent) == {"a": b"1"}
 
-    def test_a_process_with_the_same_number_is_told_from_it(self, left):
+    def test_another_process_with_the_same_number_is_distinguished(self, left):
         fields = json.loads(left.read_bytes())
         left.write_text(json.dumps({**fields, "pid": os.getpid()}))
         write(left.parent, {"a": b"1"}, kind="run")
@@ -157,15 +157,17 @@ class TestLock:
             assert own.started
 
     @pytest.mark.parametrize("change", [{"host": "elsewhere"}, {"space": 1}])
-    def test_that_of_another_host_or_container_is_not_and_the_remedy_is_named(self, left, change):
+    def test_that_of_another_host_or_container_is_not_taken_over(self, left, change):
         left.write_text(json.dumps({**json.loads(left.read_bytes()), **change}))
-        with pytest.raises(OutputExistsError, match=rf"can't be told from here: if it isn't, remove {left}\."):
+        with pytest.raises(
+            OutputExistsError, match=rf"unknown whether it is still running: if it isn't, remove {left}\."
+        ):
             write(left.parent, {}, replace=True, kind="run")
         left.unlink()
         write(left.parent, {"a": b""}, replace=True, kind="run")
 
     @pytest.mark.parametrize("content", [b"mine", b"{}", b"[" * 10**5, b'{"host": 1}'])
-    def test_one_that_cannot_be_read_is_refused_and_named(self, left, content):
+    def test_one_that_cannot_be_read_is_an_error_that_names_it(self, left, content):
         left.write_bytes(content)
         with pytest.raises(OutputExistsError, match=r"\.genaug\.lock is damaged, or genaug didn't write it"):
             write(left.parent, {}, replace=True, kind="run")
@@ -176,7 +178,7 @@ class TestLock:
         write(left.parent, {"a": b"1"}, kind="run")
         assert files(left.parent) == {"a": b"1"}
 
-    def test_a_link_in_its_place_is_not_followed(self, tmp_path):
+    def test_a_link_instead_of_it_is_not_followed(self, tmp_path):
         (tmp_path / "thesis").write_text("")
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / ".genaug.lock").symlink_to("../thesis")
@@ -185,7 +187,7 @@ class TestLock:
         assert (tmp_path / "thesis").read_text() == ""
 
 
-def test_who_lost_the_folder_writes_no_more(tmp_path):
+def test_a_process_that_lost_the_folder_does_not_write_to_it(tmp_path):
     out = tmp_path / "out"
     with claim(out, "run") as first:
         first.write({"a": b"1"})
@@ -209,22 +211,22 @@ class TestMarker:
         assert files(out) == {"a": b"4", "d/e": b"5", "sub/mine": b"mine", "study.json": b"mine"}
         before = files(out)
         for name in ("study.json", "sub/mine", "sub", "study.json/x"):
-            told = f"out/{name.removesuffix('/x')} is needed.*left alone"
-            with pytest.raises(OutputExistsError, match=told):
+            message = f"out/{name.removesuffix('/x')} is needed.*left alone"
+            with pytest.raises(OutputExistsError, match=message):
                 write(out, {"a": b"6", name: b"7"}, replace=True, keep=False)
             assert files(out) == before
         discard(out)
         assert files(out) == {"sub/mine": b"mine", "study.json": b"mine"}
 
-    def test_a_folder_without_one_is_left_alone_whatever_was_asked_for(self, tmp_path):
+    def test_a_folder_without_one_is_left_alone_even_with_replace(self, tmp_path):
         (tmp_path / "run.json").write_text("{}")
-        with pytest.raises(OutputExistsError, match=r"genaug didn't write what it holds \(run\.json"):
+        with pytest.raises(OutputExistsError, match=r"genaug didn't write what it contains \(run\.json"):
             write(tmp_path, {"a": b""}, replace=True)
         assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
-    def test_of_another_kind_it_is_left_alone(self, tmp_path):
+    def test_a_folder_of_another_kind_is_left_alone(self, tmp_path):
         write(tmp_path / "out", {"a": b""}, kind="study")
-        with pytest.raises(OutputExistsError, match="holds a study, not samples"):
+        with pytest.raises(OutputExistsError, match="contains a study, not samples"):
             write(tmp_path / "out", {"b": b""}, replace=True)
 
     def test_links_are_not_followed(self, tmp_path):
@@ -247,7 +249,7 @@ class TestMarker:
     @pytest.mark.parametrize(
         "name", ["../thesis", "/etc/passwd", "sub/../../thesis", "", "./a", "a//b", "a\\b", "a\0", ".genaug.lock", 3]
     )
-    def test_names_that_lead_elsewhere_are_refused(self, tmp_path, name):
+    def test_names_that_lead_elsewhere_are_an_error(self, tmp_path, name):
         out = tmp_path / "out"
         write(out, {"a": b"1"})
         (tmp_path / "thesis").write_text("mine")
@@ -259,7 +261,7 @@ class TestMarker:
         assert files(tmp_path) == {"out/a": b"1", "thesis": b"mine"}
 
     @pytest.mark.parametrize("content", ["mine\n", "{}\n", '{"library": "genaug"}\n', "[" * 10**5 + "\n", "\xff\n"])
-    def test_one_that_genaug_did_not_write_is_refused(self, tmp_path, content):
+    def test_one_that_genaug_did_not_write_is_an_error(self, tmp_path, content):
         (tmp_path / ".genaug.jsonl").write_text(content)
         with pytest.raises(OutputExistsError, match="all are left alone"):
             write(tmp_path, {"a": b""}, replace=True)
@@ -272,7 +274,7 @@ class TestMarker:
         write(tmp_path / "out", {"b": b"2"}, replace=True)
         assert Marker.read(tmp_path / "out").files == {"a", "b"}
 
-    def test_a_failure_puts_everything_back_and_removes_what_was_made(self, tmp_path):
+    def test_a_failure_restores_everything_and_removes_new_files(self, tmp_path):
         with pytest.raises(KeyboardInterrupt), claim(tmp_path / "new" / "out", "samples"):
             raise KeyboardInterrupt
         assert list(tmp_path.iterdir()) == []
@@ -295,7 +297,7 @@ class TestKills:
                 break
             points += 1
             try:
-                with claim(out, "samples"):  # without asking for anything to be replaced
+                with claim(out, "samples"):  # without replace=True
                     pass
                 assert files(out) == {}
             except OutputExistsError:
@@ -306,7 +308,7 @@ class TestKills:
 
     def test_at_every_point_of_a_replacement_all_is_old_or_all_is_new(self, tmp_path):
         points = 0
-        seen = set()
+        outcomes = set()
         while True:
             out = tmp_path / str(points)
             write(out, OLD)
@@ -316,14 +318,14 @@ class TestKills:
             points += 1
             with pytest.raises(OutputExistsError, match="not empty"):
                 write(out, {"a": b""})
-            held = files(out)
-            assert held.pop("0/mine") == b"mine"
-            assert held in (OLD, NEW)
-            seen.add(held == NEW)
+            content = files(out)
+            assert content.pop("0/mine") == b"mine"
+            assert content in (OLD, NEW)
+            outcomes.add(content == NEW)
             assert [path.name for path in out.glob(".*")] == [".genaug.jsonl"]
             write(out, NEW, replace=True, keep=False)
             assert files(out) == {**NEW, "0/mine": b"mine"}
-        assert seen == {False, True}
+        assert outcomes == {False, True}
         assert points > 15
 
     def test_at_every_point_of_a_removal(self, tmp_path):
@@ -342,7 +344,7 @@ class TestKills:
             assert files(out) == {"nested/mine": b"mine"}
         assert points > 12
 
-    def test_what_its_owner_put_there_after_the_kill_stays(self, tmp_path):
+    def test_files_that_the_owner_added_after_the_kill_stay(self, tmp_path):
         write(tmp_path / "out", OLD)
         point = 0
         while killed_at(point, lambda: write(tmp_path / "out", NEW, replace=True)):
@@ -356,7 +358,7 @@ class TestKills:
 
 
 class TestTemporaryFiles:
-    def test_those_of_the_dead_are_removed_and_no_others(self, tmp_path):
+    def test_only_those_of_ended_processes_are_removed(self, tmp_path):
         def leave():
             (tmp_path / f".{temporary_name()}").write_bytes(b"0" * 1000)
             (tmp_path / f"blob.{temporary_name('incomplete')}").write_bytes(b"0" * 1000)
@@ -375,15 +377,15 @@ class TestTemporaryFiles:
         sweep(tmp_path)
         assert set(tmp_path.iterdir()) == own | mine
 
-    def test_sweeping_where_nothing_is(self, tmp_path):
+    def test_sweeping_a_missing_folder(self, tmp_path):
         sweep(tmp_path / "missing")
 
 
-def test_locks_of_this_process_that_it_does_not_hold_are_its_own_leftovers(tmp_path):
-    """Such as of an interruption between the lock's making and the note that it is held."""
+def test_a_lock_that_this_process_left_by_an_interruption_is_taken_over(tmp_path):
+    """Between the creation of the lock and its entry in the list of own locks."""
     with claim(tmp_path / "out", "run"):
         content = (tmp_path / "out" / ".genaug.lock").read_bytes()
     (tmp_path / "out").mkdir()
     Path(tmp_path / "out" / ".genaug.lock").write_bytes(content)
-    assert not locks._held
+    assert not locks._own_locks
     write(tmp_path / "out", {"a": b"1"})

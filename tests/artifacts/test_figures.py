@@ -1,4 +1,4 @@
-"""``evaluation.json``: what its reader takes, and what it refuses."""
+"""``evaluation.json``: valid and invalid content."""
 
 import json
 
@@ -13,21 +13,21 @@ def folder(make_generator, tmp_path):
     return make_generator().save(tmp_path / "g")
 
 
-def test_what_is_written_is_read(folder):
+def test_figures_that_are_written_can_be_read(folder):
     metrics = {"fid": {"value": 12, "uncertainty": 0.5, "samples": 10_000, "features": "Inception", "seeds": 3}}
     assert write_evaluation(folder, metrics | {"copying": {"passed": True}}) == folder / "evaluation.json"
-    found = read_evaluation(folder)
-    assert found.metrics["fid"].value == 12
-    assert found.metrics["fid"].features == "Inception"
-    assert not found.copying_failed
-    assert found.weights_sha256 == json.loads((folder / "config.json").read_text())["weights"]["sha256"]
+    figures = read_evaluation(folder)
+    assert figures.metrics["fid"].value == 12
+    assert figures.metrics["fid"].features == "Inception"
+    assert not figures.copying_failed
+    assert figures.weights_sha256 == json.loads((folder / "config.json").read_text())["weights"]["sha256"]
 
 
-def test_there_is_none(folder):
+def test_a_folder_without_figures(folder):
     assert read_evaluation(folder) is None
 
 
-def test_what_a_later_version_adds_is_kept_in_the_file_and_ignored(folder):
+def test_fields_of_later_versions_are_ignored(folder):
     write_evaluation(folder, {"fid": {"value": 1.5, "curve": [1, 2, 3]}})
     assert json.loads((folder / "evaluation.json").read_text())["metrics"]["fid"]["curve"] == [1, 2, 3]
     assert read_evaluation(folder).metrics["fid"].value == 1.5
@@ -41,12 +41,12 @@ def test_a_copying_check_that_failed(name):
     assert not parse_evaluation({"metrics": {name: {"value": 3}}}, "it").copying_failed
 
 
-def test_a_gain_that_did_not_pass_is_no_copying():
+def test_a_gain_that_did_not_pass_is_not_copying():
     assert not Figures.model_validate({"metrics": {"gain": {"passed": False}}}).copying_failed
 
 
 @pytest.mark.parametrize(
-    ("content", "named"),
+    ("content", "field"),
     [
         ({"metrics": {"fid": {"value": "12"}}}, "metrics.fid.value"),
         ({"metrics": {"fid": {"value": float("nan")}}}, "metrics.fid.value"),
@@ -59,20 +59,20 @@ def test_a_gain_that_did_not_pass_is_no_copying():
         ([], "the content"),
     ],
 )
-def test_what_is_no_evaluation(folder, content, named):
+def test_invalid_figures(folder, content, field):
     (folder / "evaluation.json").write_text(json.dumps(content))
-    with pytest.raises(FormatError, match=rf"evaluation\.json is no valid evaluation: {named}"):
+    with pytest.raises(FormatError, match=rf"evaluation\.json is not a valid evaluation: {field}"):
         read_evaluation(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b" " * (2**20 + 1)])
-def test_what_is_no_json(folder, content):
+def test_invalid_json(folder, content):
     (folder / "evaluation.json").write_bytes(content)
     with pytest.raises(FormatError, match=r"evaluation\.json is (not valid JSON|larger than)"):
         read_evaluation(folder)
 
 
-def test_figures_that_cannot_be_are_not_written(folder):
+def test_invalid_figures_are_not_written(folder):
     with pytest.raises(FormatError, match=r"metrics\.fid\.value"):
         write_evaluation(folder, {"fid": {"value": float("inf")}})
     assert not (folder / "evaluation.json").exists()
@@ -85,12 +85,12 @@ def test_other_fields_are_kept_if_they_are_finite_numbers():
     assert figure.details == {"copied": 0.1, "cells": 5}
 
 
-def test_results_of_each_class_are_kept_up_to_a_thousand_classes(make_generator, tmp_path):
+def test_figures_per_class_are_written_for_up_to_a_thousand_classes(make_generator, tmp_path):
     folder = make_generator().save(tmp_path / "g")
     figures = {"label_agreement": {"value": 0.5, "reference": 0.75, "features": "a long text", "low": None}}
     write_evaluation(folder, {}, {f"class {i}": figures for i in range(1000)})
-    kept = read_evaluation(folder).per_class["class 999"]["label_agreement"]
-    assert (kept.value, kept.reference, kept.features) == (0.5, 0.75, None)
+    figure = read_evaluation(folder).per_class["class 999"]["label_agreement"]
+    assert (figure.value, figure.reference, figure.features) == (0.5, 0.75, None)
     write_evaluation(folder, {}, {f"class {i}": figures for i in range(1001)})
     assert read_evaluation(folder).per_class == {}
 

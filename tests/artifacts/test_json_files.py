@@ -33,12 +33,12 @@ GOOD = {"phase": "inner", "seed": 0, "name": "none", "accuracy": 0.5, "seconds":
 
 
 @pytest.mark.parametrize("content", DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_file_is_refused_in_one_line_with_its_name(tmp_path, content):
+def test_a_damaged_file_is_an_error_of_one_line_with_its_name(tmp_path, content):
     (tmp_path / "x.json").write_bytes(content)
-    with pytest.raises(FormatError, match=r"x\.json .*Write it again\.$") as refused:
+    with pytest.raises(FormatError, match=r"x\.json .*Write it again\.$") as error:
         read_json(tmp_path / "x.json", ANY, "Write it again.")
-    assert len(str(refused.value)) < 600
-    assert "\n" not in str(refused.value)
+    assert len(str(error.value)) < 600
+    assert "\n" not in str(error.value)
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path):
@@ -48,17 +48,17 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
         read_json(tmp_path / "x.json", ANY, "", limit=7)
 
 
-def test_a_file_that_is_missing_is_an_error_of_ours(tmp_path):
+def test_a_missing_file_is_one_of_our_errors(tmp_path):
     with pytest.raises(ReadError, match=r"nothing\.json can't be accessed \(No such file"):
         read_json(tmp_path / "nothing.json", ANY, "")
 
 
-def test_damaged_lines_are_named_and_an_unfinished_one_is_left_out_without_a_word(tmp_path):
+def test_damaged_lines_are_named_and_an_incomplete_last_one_is_ignored(tmp_path):
     lines = [b'{"a": 1}', *DAMAGE.values(), b'{"a": 2}', b'{"a": 3, "b']
     (tmp_path / "x.jsonl").write_bytes(b"\n".join(lines))
     entries, damage = read_json_lines(tmp_path / "x.jsonl", ANY, "")
     assert entries == [{"a": 1}, {"a": 2}]
-    assert [sentence.split(" is ")[0].split(" holds ")[0] for sentence in damage] == [
+    assert [sentence.split(" is ")[0].split(" contains ")[0] for sentence in damage] == [
         f"{tmp_path / 'x.jsonl'}, line {number}" for number in range(2, 2 + len(DAMAGE))
     ]
 
@@ -88,10 +88,10 @@ def test_a_cell_of_wrong_types_is_named_once_and_left_out(tmp_path, change):
     folder = StudyFolder(tmp_path)
     with (
         folder.claimed(resume=True, overwrite=False),
-        pytest.warns(FormatWarning, match=rf"cells\.jsonl, line 2 .*{next(iter(change))}: ") as told,
+        pytest.warns(FormatWarning, match=rf"cells\.jsonl, line 2 .*{next(iter(change))}: ") as caught,
     ):
         folder.open({"seeds": []}, [], resume=True)
-    assert len(told) == 1
+    assert len(caught) == 1
     assert folder.read() == [GOOD, other]
     assert [json.loads(line) for line in folder.cells.read_text().splitlines()] == [GOOD, other]
     with warnings.catch_warnings(), folder.claimed(resume=True, overwrite=False):
@@ -130,7 +130,7 @@ def test_damaged_lines_of_the_log_are_named_and_dropped(tmp_path):
 
 
 def own(path, kind):
-    """Claim what lies in a folder for genaug, as if it had written it."""
+    """Mark the files of a folder as genaug's, as if it had written them."""
     Marker.create(path, kind, None).append(files=sorted(entry.name for entry in path.glob("[!.]*")))
 
 
@@ -144,7 +144,7 @@ def run_with_checkpoint(path, content, seal):
 
 
 @pytest.mark.parametrize("content", [*DAMAGE.values(), b'{"sha256": 5, "size": "x"}'])
-def test_a_checkpoint_with_a_damaged_seal_is_passed_over(tmp_path, content):
+def test_a_checkpoint_with_a_damaged_seal_is_skipped(tmp_path, content):
     folder = run_with_checkpoint(tmp_path, b"anything", content)
     state, damaged = newest_checkpoint(folder, "cpu")
     assert state is None
@@ -152,7 +152,7 @@ def test_a_checkpoint_with_a_damaged_seal_is_passed_over(tmp_path, content):
 
 
 @pytest.mark.parametrize("state", [[1], {"step": 4}, {"step": 5, "nets": {}, "ema": {}, "optimizers": []}, None])
-def test_a_sealed_checkpoint_of_something_else_is_passed_over(tmp_path, state):
+def test_a_sealed_checkpoint_with_other_content_is_skipped(tmp_path, state):
     import hashlib
     import io
 
@@ -186,7 +186,7 @@ COMMIT = "0123456789" * 4
         {"id": {"a": 1}},
     ],
 )
-def test_an_answer_that_no_hub_gives_is_refused(change):
+def test_an_invalid_response_of_the_hub_is_an_error(change):
     from genaug.hub.answers import parse_repo
 
     answer = {"id": "a/b", "sha": COMMIT, "siblings": [{"rfilename": "config.json", "size": 12, "blobId": "0"}], "x": 1}
@@ -229,7 +229,7 @@ REPORT = {
         {"comparisons": {}},
     ],
 )
-def test_a_report_of_wrong_types_is_refused(tmp_path, change):
+def test_a_report_of_wrong_types_is_an_error(tmp_path, change):
     (tmp_path / "report.json").write_text(json.dumps(REPORT))
     report = genaug.load_study(tmp_path)
     assert report.accuracies("none") == [0.5, 0.75]

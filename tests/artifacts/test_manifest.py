@@ -57,7 +57,7 @@ def seal(folder, weights):
 
 @pytest.fixture
 def little_memory(saved):
-    """Within the test, this process gets no more than ``MEMORY`` beyond what it has: more raises, or aborts it."""
+    """In the test, this process gets at most ``MEMORY`` more than it has: beyond that, it raises or aborts."""
     load(saved)  # imports what loading needs
     resource = pytest.importorskip("resource")
     if not os.path.exists("/proc/self/statm"):
@@ -71,7 +71,7 @@ def little_memory(saved):
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def test_the_bound_on_memory_is_one(little_memory):
+def test_the_memory_limit_works(little_memory):
     with pytest.raises((MemoryError, RuntimeError), match=r"memory|^$"):
         torch.empty(2 * MEMORY, dtype=torch.uint8)
     with pytest.raises(MemoryError):
@@ -79,7 +79,7 @@ def test_the_bound_on_memory_is_one(little_memory):
 
 
 def snapshot(folder):
-    """What lies in a folder, but for the journals of what is genaug's own."""
+    """The content of a folder without genaug's journals."""
     paths = [path for path in folder.rglob("*") if path.name != ".genaug.jsonl"]
     return {str(path.relative_to(folder)): path.is_file() and path.read_bytes() for path in paths}
 
@@ -93,9 +93,9 @@ class TestWeights:
         with pytest.raises(FormatError, match=r"model\.safetensors is damaged or foreign: its sha256"):
             load(saved)
 
-    @pytest.mark.parametrize("kept", [0, 7, 8, 1000, -1])
-    def test_truncated(self, saved, kept):
-        (saved / WEIGHTS).write_bytes((saved / WEIGHTS).read_bytes()[:kept])
+    @pytest.mark.parametrize("length", [0, 7, 8, 1000, -1])
+    def test_truncated(self, saved, length):
+        (saved / WEIGHTS).write_bytes((saved / WEIGHTS).read_bytes()[:length])
         with pytest.raises(FormatError, match=r"is truncated: \d+ bytes, expected \d+"):
             load(saved)
 
@@ -133,7 +133,7 @@ class TestWeights:
         with pytest.raises(FormatError, match=message):
             load(saved)
 
-    def test_a_pickle_is_refused_and_never_run(self, saved, tmp_path):
+    def test_a_pickle_is_an_error_and_never_executed(self, saved, tmp_path):
         class Bomb:
             def __reduce__(self):
                 return os.mkdir, (str(tmp_path / "exploded"),)
@@ -152,7 +152,7 @@ class TestWeights:
         with pytest.raises(FormatError, match=r"model\.safetensors is missing"):
             load(saved)
 
-    def test_a_folder_in_its_place(self, saved):
+    def test_a_folder_instead_of_it(self, saved):
         (saved / WEIGHTS).unlink()
         (saved / WEIGHTS).mkdir()
         with pytest.raises(FormatError, match="missing"):
@@ -276,7 +276,7 @@ class TestConfig:
         ):
             load(saved)
 
-    def test_the_largest_spec_within_bounds_is_refused_before_anything_is_allocated(self, saved):
+    def test_the_largest_valid_spec_is_an_error_before_anything_is_allocated(self, saved):
         change_config(saved, {"spec": LARGEST, "config": {"latent_size": 1024, "width": 256, "max_width": 2048}})
         with pytest.raises(FormatError, match=r"doesn't fit|expected torch\.float32"):  # 6 TB of weights
             load(saved)
@@ -298,7 +298,7 @@ class TestConfig:
         with pytest.raises(FormatError, match="is larger than 1048576 bytes"):
             load(saved)
 
-    def test_the_largest_sizes_within_bounds_need_little_memory(self, saved, little_memory):
+    def test_the_largest_valid_sizes_need_little_memory(self, saved, little_memory):
         change_config(saved, {"spec": LARGEST, "config": {"latent_size": 1024, "width": 256, "max_width": 2048}})
         with pytest.raises(FormatError):
             load(saved)
@@ -310,7 +310,7 @@ class TestConfig:
             load(saved)
 
     @pytest.mark.parametrize("digest", ["", "0" * 63, "g" * 64, "A" * 64, "0" * 64 + "\n"])
-    def test_what_is_no_sha256(self, saved, digest):
+    def test_an_invalid_sha256(self, saved, digest):
         change_config(saved, {"weights": {"sha256": digest, "size": 100}})
         with pytest.raises(FormatError, match=r"weights\.sha256"):
             load(saved)
@@ -319,10 +319,10 @@ class TestConfig:
         change_config(saved, {"backend": "stylegan9"})
         with pytest.raises(PluginError, match=r'pip install "genaug>=.*no backend \'stylegan9\'') as caught:
             load(saved)
-        assert str(caught.value).count("pip install") == 1  # what the file names, and no guess beside it
+        assert str(caught.value).count("pip install") == 1  # the one that the file names, without a guess
 
     @pytest.mark.parametrize("backend", ["../cgan", "os:system", "CGAN", "", "a" * 65, "cgan\n", 3, None])
-    def test_what_is_no_name_of_a_backend(self, saved, backend):
+    def test_an_invalid_backend_name(self, saved, backend):
         change_config(saved, {"backend": backend})
         with pytest.raises(FormatError, match="backend"):
             load(saved)
@@ -336,7 +336,7 @@ class TestConfig:
             load(saved)
 
     @pytest.mark.parametrize(
-        ("distribution", "version", "told"),
+        ("distribution", "version", "message"),
         [
             ("genaug", "99.1+local", r'installed is [\d.]+, which is too old: pip install "genaug>=99\.1"$'),
             ("genaug", "0.0.1", r"It was written with genaug 0\.0\.1; installed is [\d.]+\. Save the generator again"),
@@ -352,9 +352,9 @@ class TestConfig:
             ),
         ],
     )
-    def test_who_wrote_what_does_not_fit(self, saved, distribution, version, told):
+    def test_the_distribution_that_wrote_it_is_named(self, saved, distribution, version, message):
         change_config(saved, {"distribution": distribution, "distribution_version": version, "config": {"tilt": 3}})
-        with pytest.raises(FormatError, match=told):
+        with pytest.raises(FormatError, match=message):
             load(saved)
 
     @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ class TestConfig:
             load(saved)
 
     @pytest.mark.parametrize("step", ["describe", "build"])
-    def test_a_plugin_that_cannot_cope(self, saved, register_backend, monkeypatch, step):
+    def test_a_plugin_that_fails(self, saved, register_backend, monkeypatch, step):
         def fail(*_):
             raise ZeroDivisionError("so many pixels")
 
@@ -400,7 +400,7 @@ class TestConfig:
     @given(data=st.data())
     @FUZZ
     def test_a_random_change_anywhere(self, saved, little_memory, data):
-        """A config that is still right loads, and can be saved; anything else is refused in our own words."""
+        """A config that is still valid loads, and can be saved; anything else is one of our errors."""
         pristine = saved.parent / "pristine.json"
         if not pristine.exists():
             shutil.copy(saved / CONFIG, pristine)
@@ -427,13 +427,13 @@ class TestConfig:
 
 
 class TestSaving:
-    def test_an_existing_folder_is_refused_and_untouched(self, saved, make_generator):
+    def test_an_existing_folder_is_an_error_and_unchanged(self, saved, make_generator):
         before = snapshot(saved)
         with pytest.raises(OutputExistsError, match="exists and is not empty"):
             make_generator(weights_seed=1).save(saved)
         assert snapshot(saved) == before
 
-    def test_overwrite_replaces_and_leaves_strangers_alone(self, saved, make_generator):
+    def test_overwrite_replaces_only_files_of_genaug(self, saved, make_generator):
         (saved / "README.md").write_text("mine")
         other = make_generator(num_classes=7, weights_seed=1)
         other.save(saved, overwrite=True)
@@ -455,7 +455,7 @@ class TestSaving:
         assert set(snapshot(tmp_path)) == {"g", f"g/{CONFIG}", f"g/{WEIGHTS}", CONFIG, WEIGHTS}
 
     @pytest.mark.parametrize("overwrite", [False, True])
-    def test_a_file_in_the_way(self, make_generator, tmp_path, overwrite):
+    def test_a_file_instead_of_the_folder(self, make_generator, tmp_path, overwrite):
         (tmp_path / "file").write_text("mine")
         with pytest.raises(OutputExistsError, match="is a file"):
             make_generator().save(tmp_path / "file", overwrite=overwrite)
@@ -463,7 +463,7 @@ class TestSaving:
             make_generator().save(tmp_path / "file" / "g", overwrite=overwrite)
         assert snapshot(tmp_path) == {"file": b"mine"}
 
-    def test_readable_for_others_as_the_umask_says(self, saved):
+    def test_permissions_follow_the_umask(self, saved):
         assert saved.stat().st_mode & 0o777 == 0o755
         assert (saved / CONFIG).stat().st_mode & 0o444
 
@@ -557,7 +557,7 @@ class TestNumbersThatAreNotFinite:
             load(saved)
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-    def test_one_in_the_weights_is_not_saved_and_what_was_there_stays(self, saved, make_generator, tmp_path, value):
+    def test_one_in_the_weights_is_not_saved_and_existing_files_stay(self, saved, make_generator, tmp_path, value):
         generator = make_generator(weights_seed=1)
         generator.network.image.weight.data[0, 0, 0, 0] = value
         before = {path.name: path.read_bytes() for path in saved.iterdir()}

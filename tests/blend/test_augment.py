@@ -63,7 +63,7 @@ def test_the_mean_is_exact():
     assert (torch.bincount(places) / len(places) - 0.2).abs().max() < 0.03
 
 
-def test_torchs_rng_decides():
+def test_torch_rng_decides():
     augment = GenerativeAugment(FakeSource(), ratio=0.5)
     torch.manual_seed(3)
     one, two = augment(batch(), LABELS)[0], augment(batch(), LABELS)[0]
@@ -81,7 +81,7 @@ def test_normalize(normalize):
     assert [label_in(pixels_of(image)) for image in back] == LABELS.tolist()
 
 
-def test_normalize_by_channel():
+def test_normalize_per_channel():
     mean, std = (0.1, 0.2, 0.3), (0.5, 1.0, 2.0)
     augment = GenerativeAugment(FakeSource(shape=(3, 6, 6)), ratio=1, normalize=(mean, std))
     out, _ = augment(batch(torch.float32, channels=3), LABELS)
@@ -165,7 +165,7 @@ class Network(torch.nn.Module, FakeSource):
         self.layer = torch.nn.Linear(2, 2)
 
 
-def test_the_generator_is_no_part_of_the_pipeline():
+def test_the_generator_is_not_a_submodule_of_the_pipeline():
     source = Network()
     pipeline = v2.Compose([GenerativeAugment(source, ratio=0.5), v2.Identity()])
     assert list(pipeline.state_dict()) == list(pipeline.parameters()) == []
@@ -181,7 +181,7 @@ class Away(FakeSource):
     device = torch.device("cuda")
 
 
-def test_a_source_on_a_gpu_is_refused_in_workers():
+def test_a_source_on_a_gpu_is_an_error_in_workers():
     augment = GenerativeAugment(Away(), ratio=0.5)
     assert sum(replaced(augment(batch(), LABELS)[0])) == 8
     loader = DataLoader(
@@ -224,7 +224,7 @@ def test_bad_input(inputs, message):
         GenerativeAugment(FakeSource(), ratio=0.5)(*inputs)
 
 
-def test_bad_input_is_refused_even_where_nothing_would_be_replaced():
+def test_bad_input_is_an_error_even_if_nothing_would_be_replaced():
     for inputs in ((batch(torch.float32) * 2 - 1, LABELS), (torch.zeros(16, 1, 8, 8), LABELS), (batch(), LABELS + 1)):
         with pytest.raises(InputError):
             GenerativeAugment(FakeSource(), ratio=0)(*inputs)
@@ -254,7 +254,7 @@ def test_bad_options(options, message):
         GenerativeAugment(FakeSource(), **options)
 
 
-def test_unlabelled_sources_are_refused():
+def test_sources_without_labels_are_an_error():
     with pytest.raises(InputError, match=r"trained with labels"):
         GenerativeAugment(UnlabelledSource(), ratio=0.5)
 
@@ -267,7 +267,7 @@ def test_on_a_gpu():
 
 
 @pytest.mark.parametrize(
-    "as_given",
+    "convert",
     [
         lambda labels: labels[:, None],
         lambda labels: labels.numpy(),
@@ -277,10 +277,10 @@ def test_on_a_gpu():
     ],
     ids=["column", "array", "list", "list of a batch", "uint8"],
 )
-def test_labels_in_any_container(as_given):
-    images, labels = GenerativeAugment(FakeSource(), ratio=1)(batch(), as_given(LABELS))
+def test_labels_in_any_container(convert):
+    images, labels = GenerativeAugment(FakeSource(), ratio=1)(batch(), convert(LABELS))
     assert [label_in(image) for image in images] == LABELS.tolist()
-    assert type(labels) is type(as_given(LABELS))
+    assert type(labels) is type(convert(LABELS))
 
 
 @pytest.mark.parametrize("label", [2, np.int64(2), np.array(2), torch.tensor(2, dtype=torch.int16)])

@@ -1,4 +1,4 @@
-"""The batch sampler under distributed training: made again as Lightning does, a share of the batches for each rank."""
+"""The batch sampler under distributed training: created again as Lightning does, part of the batches per rank."""
 
 import pytest
 import torch
@@ -23,8 +23,8 @@ class SamplerAsDataset(Dataset):
         return len(self._sampler)
 
 
-def remade(loader, ranks, wrapped=False):
-    """Loaders of all ranks as Lightning makes them (lightning.pytorch.utilities.data, 2.6): of the same dataset, with
+def loaders_of(loader, ranks, wrapped=False):
+    """Loaders of all ranks as Lightning creates them (lightning.pytorch.utilities.data, 2.6): of the same dataset, with
     ``type(batch_sampler)(sampler, batch_size=..., drop_last=...)``."""
     batch_sampler, loaders = loader.batch_sampler, []
     for rank in range(ranks):
@@ -36,7 +36,7 @@ def remade(loader, ranks, wrapped=False):
 
 
 def set_epoch(loader, epoch):
-    """As Lightning and Fabric tell a loader the epoch."""
+    """As Lightning and Fabric set the epoch of a loader."""
     for sampler in {id(s): s for s in (loader.sampler, loader.batch_sampler.sampler)}.values():
         if callable(tell := getattr(sampler, "set_epoch", None)):
             tell(epoch)
@@ -54,38 +54,38 @@ def test_ranks_share_the_batches_and_each_has_the_exact_ratio(ranks, drop_last, 
     mixed = blend(mode)
     alone = DataLoader(mixed, batch_sampler=mixed.batch_sampler(4, drop_last=drop_last), collate_fn=list)
     expected = list(alone.batch_sampler)
-    shares = [list(loader.batch_sampler) for loader in remade(alone, ranks, wrapped)]
+    shares = [list(loader.batch_sampler) for loader in loaders_of(alone, ranks, wrapped)]
     assert len({len(share) for share in shares}) == 1, "or a process would wait for the others for ever"
-    assert [len(loader) for loader in remade(alone, ranks, wrapped)] == [len(share) for share in shares]
+    assert [len(loader) for loader in loaders_of(alone, ranks, wrapped)] == [len(share) for share in shares]
     flat = [batch for step in zip(*shares, strict=True) for batch in step]
     usable = len(expected) // ranks * ranks if drop_last else len(expected)
     assert flat[:usable] == expected[:usable]
     assert flat[usable:] == expected[: len(flat) - usable]
     assert len(flat) - usable < ranks
-    made = mixed.generated_mask()
-    assert all(made[batch].sum() == 1 for batch in flat if len(batch) == 4)
+    mask = mixed.generated_mask()
+    assert all(mask[batch].sum() == 1 for batch in flat if len(batch) == 4)
 
 
-def test_the_epoch_that_the_distributed_sampler_is_told_becomes_the_blends():
+def test_the_epoch_of_the_distributed_sampler_becomes_the_blends():
     mixed = blend()
-    (loader,) = remade(DataLoader(mixed, batch_sampler=mixed.batch_sampler(4)), 1)
+    (loader,) = loaders_of(DataLoader(mixed, batch_sampler=mixed.batch_sampler(4)), 1)
     epochs = []
     for epoch in range(3):
         set_epoch(loader, epoch)
         epochs.append(list(loader.batch_sampler))
         assert mixed.epoch == epoch
     assert epochs[0] != epochs[1] != epochs[2]
-    mixed.set_epoch(7)  # by somebody who tells the blend, and not the sampler
+    mixed.set_epoch(7)  # on the blend, and not on the sampler
     list(loader.batch_sampler)
     assert mixed.epoch == 7
     loader.batch_sampler.set_epoch(8)
     assert (mixed.epoch, loader.batch_sampler.sampler.epoch) == (8, 8)
 
 
-def test_a_spawned_process_without_the_generator_goes_on_with_the_samples_it_has():
+def test_a_spawned_process_without_the_generator_continues_with_its_samples():
     mixed = blend()
     mixed.pool._source = None  # as pickling leaves it
-    (loader,) = remade(DataLoader(mixed, batch_sampler=mixed.batch_sampler(4)), 1)
+    (loader,) = loaders_of(DataLoader(mixed, batch_sampler=mixed.batch_sampler(4)), 1)
     set_epoch(loader, 1)
     with pytest.warns(BlendWarning, match="without its generator"):
         first = list(loader.batch_sampler)
@@ -94,7 +94,7 @@ def test_a_spawned_process_without_the_generator_goes_on_with_the_samples_it_has
     assert mixed.epoch == 2
 
 
-def test_it_is_a_batch_sampler_whose_arguments_can_be_read_back():
+def test_it_is_a_batch_sampler_whose_arguments_can_be_read():
     mixed = blend()
     sampler = mixed.batch_sampler(4, drop_last=True)
     assert isinstance(sampler, BatchSampler)
@@ -104,13 +104,13 @@ def test_it_is_a_batch_sampler_whose_arguments_can_be_read_back():
 
 
 @pytest.mark.parametrize("sampler", [SequentialSampler([1, 2]), range(3), None, DistributedSampler([1], 1, 0)])
-def test_samplers_of_something_else_are_refused(sampler):
+def test_samplers_of_other_datasets_are_an_error(sampler):
     with pytest.raises(InputError, match="MixedDataset or a sampler of one"):
         MixedBatchSampler(sampler, 4, False)
 
 
 def test_batches_load():
     mixed = blend()
-    loaders = remade(DataLoader(mixed, batch_sampler=mixed.batch_sampler(4)), 2)
+    loaders = loaders_of(DataLoader(mixed, batch_sampler=mixed.batch_sampler(4)), 2)
     labels = torch.tensor([label for loader in loaders for batch in loader for _, label in batch])
     assert torch.equal(labels.sort().values, mixed.targets.sort().values)

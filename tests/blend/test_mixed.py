@@ -48,11 +48,11 @@ def test_expand_keeps_every_real_sample_at_its_index(labels, ratio, balance, epo
     assert len(mixed) == n + round(n * ratio / (1 - ratio))
     items = [mixed[i] for i in range(len(mixed))]
     for i, (image, label) in enumerate(items):
-        shown = pixels_of(image)
-        assert mixed.is_generated(i) == is_fake(shown) == (i >= n)
-        assert label_in(shown) == label == mixed.targets[i]
+        content = pixels_of(image)
+        assert mixed.is_generated(i) == is_fake(content) == (i >= n)
+        assert label_in(content) == label == mixed.targets[i]
         if i < n:
-            assert torch.equal(shown, real.pixels(i))
+            assert torch.equal(content, real.pixels(i))
 
 
 @settings(max_examples=30)
@@ -74,7 +74,7 @@ def test_replace_keeps_the_length(labels, ratio, balance, epoch):
             assert torch.equal(pixels_of(image), real.pixels(i))
 
 
-def test_replace_draws_the_replaced_anew_each_epoch():
+def test_replace_draws_other_places_in_each_epoch():
     mixed = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.4, mode="replace", refresh=None)
     masks = []
     for epoch in range(4):
@@ -113,7 +113,7 @@ def test_classes_match_by_name():
     MixedDataset(FakeReal([0, 1, 2]), FakeSource(classes=("a", "b", "c", "d")), balance={"d": 2})
 
 
-def test_numpys_numbers_will_do():
+def test_numpy_numbers_are_accepted():
     pool = SamplePool(FakeSource(), size=np.int64(20))
     mixed = MixedDataset(FakeReal(LABELS), pool, ratio=np.float32(0.5))
     mixed.set_epoch(np.int64(2))
@@ -125,7 +125,7 @@ def test_numpys_numbers_will_do():
             mixed.set_epoch(epoch)
 
 
-def test_epochs_differ_and_come_back():
+def test_epochs_differ_and_are_reproducible():
     def make():
         return MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.5, seed=3)
 
@@ -136,9 +136,9 @@ def test_epochs_differ_and_come_back():
     assert mixed.epoch == 1
     assert torch.equal(first[:20], second[:20])
     assert not torch.equal(first[20:], second[20:])
-    fresh = make()
-    fresh.set_epoch(1)
-    assert torch.equal(pixels(fresh), second)
+    same = make()
+    same.set_epoch(1)
+    assert torch.equal(pixels(same), second)
     mixed.set_epoch(0)
     assert torch.equal(pixels(mixed), first)
     other = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.5, seed=4)
@@ -161,10 +161,10 @@ def test_the_users_pool_is_not_refilled():
     pool = SamplePool(source, size=8)
     calls = source.calls
     mixed = MixedDataset(FakeReal(LABELS), pool, ratio=0.5)
-    held = {pool.image(i).tobytes() for i in range(8)}
+    stored = {pool.image(i).tobytes() for i in range(8)}
     for epoch in range(2):
         mixed.set_epoch(epoch)
-        assert {bytes(image.numpy()) for image in pixels(mixed)[20:]} <= held
+        assert {bytes(image.numpy()) for image in pixels(mixed)[20:]} <= stored
     assert source.calls == calls
     assert mixed.pool is pool
     with pytest.raises(InputError, match="no sample of class 3"):
@@ -195,29 +195,29 @@ def test_indices():
 
 
 class Batched(FakeReal):
-    asked = None
+    indices = None
 
     def __getitems__(self, indices):
-        self.asked = list(indices)
+        self.indices = list(indices)
         return [self[i] for i in indices]
 
 
 @pytest.mark.parametrize("mode", ["expand", "replace"])
 @pytest.mark.parametrize("wrap", [lambda real: real, lambda real: Subset(real, range(19, -1, -1))])
-def test_getitems_serves_whole_batches_in_order(mode, wrap):
+def test_getitems_returns_complete_batches_in_order(mode, wrap):
     real = Batched(LABELS)
     mixed = MixedDataset(wrap(real), FakeSource(), ratio=0.5, mode=mode)
     order = torch.randperm(len(mixed), generator=torch.Generator().manual_seed(0)).tolist()
     items = mixed.__getitems__(order)
-    assert len(real.asked) == sum(not mixed.is_generated(i) for i in order)
+    assert len(real.indices) == sum(not mixed.is_generated(i) for i in order)
     for index, (image, label) in zip(order, items, strict=True):
         assert torch.equal(pixels_of(image), pixels_of(mixed[index][0]))
         assert label == mixed[index][1]
     assert mixed.__getitems__([]) == []
-    real.asked = None
+    real.indices = None
     generated = [i for i in range(len(mixed)) if mixed.is_generated(i)]
     assert len(mixed.__getitems__(generated)) == len(generated)
-    assert real.asked is None
+    assert real.indices is None
 
 
 def test_batch_sampler_covers_everything_once():
@@ -227,22 +227,22 @@ def test_batch_sampler_covers_everything_once():
     for epoch in range(3):
         mixed.set_epoch(epoch)
         state = torch.random.get_rng_state()
-        drawn = list(batches)
+        order = list(batches)
         assert torch.equal(state, torch.random.get_rng_state())
-        assert len(drawn) == len(batches) == 9
-        assert [len(b) for b in drawn] == [16] * 8 + [15]
-        assert sorted(chain(*drawn)) == list(range(143))
-        assert {sum(map(mixed.is_generated, b)) for b in drawn} <= {4, 5}
-        assert {mixed.is_generated(b[-1]) for b in drawn} == {True, False}  # shuffled within the batch as well
-        epochs.append(drawn)
+        assert len(order) == len(batches) == 9
+        assert [len(b) for b in order] == [16] * 8 + [15]
+        assert sorted(chain(*order)) == list(range(143))
+        assert {sum(map(mixed.is_generated, b)) for b in order} <= {4, 5}
+        assert {mixed.is_generated(b[-1]) for b in order} == {True, False}  # shuffled within the batch as well
+        epochs.append(order)
     assert epochs[0] != epochs[1] != epochs[2]
     batches.set_epoch(1)
     assert list(batches) == epochs[1]
     dropped = mixed.batch_sampler(16, drop_last=True)
     assert list(dropped) == epochs[1][:8]
     assert len(dropped) == 8
-    seen = [len(labels) for _, labels in DataLoader(mixed, batch_sampler=batches, collate_fn=columns)]
-    assert sum(seen) == 143
+    sizes = [len(labels) for _, labels in DataLoader(mixed, batch_sampler=batches, collate_fn=columns)]
+    assert sum(sizes) == 143
     with pytest.raises(InputError, match="batch_size"):
         mixed.batch_sampler(0)
 
@@ -255,12 +255,12 @@ def test_batch_sampler_in_replace_mode():
     mixed = MixedDataset(FakeReal(LABELS * 5), FakeSource(), ratio=0.25, mode="replace")
     for epoch in range(2):
         mixed.set_epoch(epoch)
-        drawn = list(mixed.batch_sampler(8))
-        assert sorted(chain(*drawn)) == list(range(100))
-        assert [sum(map(mixed.is_generated, b)) for b in drawn] == [2] * 12 + [1]
+        batches = list(mixed.batch_sampler(8))
+        assert sorted(chain(*batches)) == list(range(100))
+        assert [sum(map(mixed.is_generated, b)) for b in batches] == [2] * 12 + [1]
 
 
-def test_targets_and_classes_serve_samplers():
+def test_targets_and_classes_can_be_used_by_samplers():
     mixed = MixedDataset(named(), FakeSource(), ratio=0.5)
     assert (mixed.targets.dtype, mixed.targets.shape) == (torch.int64, (40,))
     assert mixed.classes == ["ant", "bee", "cat", "dog"]
@@ -367,7 +367,7 @@ def test_bad_sources():
         MixedDataset(real, FailingSource(1), ratio=0.5)
 
 
-def test_a_failed_epoch_is_not_taken_for_a_whole_one():
+def test_an_epoch_that_failed_is_not_used():
     mixed = MixedDataset(FakeReal(LABELS), FailingSource(2), ratio=0.5)
     with pytest.raises(InputError, match="exploded"):
         mixed.set_epoch(1)
@@ -378,17 +378,17 @@ def test_a_failed_epoch_is_not_taken_for_a_whole_one():
             mixed.set_epoch(epoch)
 
 
-def test_a_blend_of_a_blend_hands_the_epoch_on():
+def test_a_blend_of_a_blend_passes_the_epoch_on():
     inner = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.3)
     outer = MixedDataset(Subset(inner, range(len(inner))), FakeSource(), ratio=0.3)
     outer.set_epoch(3)
     assert inner.epoch == outer.epoch == 3
-    restless = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.3, mode="replace", balance="uniform")
+    changing = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.3, mode="replace", balance="uniform")
     with pytest.raises(InputError, match="labels change with every epoch"):
-        MixedDataset(restless, FakeSource(), ratio=0.3)
+        MixedDataset(changing, FakeSource(), ratio=0.3)
 
 
-def test_relabelled_classes_are_matched_by_number_and_told_of():
+def test_relabeled_classes_are_matched_by_number_with_a_warning():
     real = named()
     real.target_transform = lambda label: 3 - label
     source = FakeSource(classes=("dog", "cat", "bee", "ant"))
@@ -396,7 +396,7 @@ def test_relabelled_classes_are_matched_by_number_and_told_of():
         MixedDataset(Subset(real, range(len(LABELS))), source, ratio=0.5, labels=LABELS)
 
 
-def test_an_item_that_carries_another_label_than_targets_say_is_found_wherever_it_is():
+def test_an_item_whose_label_differs_from_targets_is_an_error_at_any_index():
     real = FakeReal(LABELS)
     wrong = next(i for i in range(1, len(LABELS)) if i not in np.linspace(0, len(LABELS) - 1, 8).astype(int))
     real.targets = torch.tensor(LABELS)
@@ -419,16 +419,16 @@ def test_an_item_that_carries_another_label_than_targets_say_is_found_wherever_i
 
 
 @pytest.mark.parametrize("label", [[3], (3,), [np.int64(3)], np.array([3]), torch.tensor(3, dtype=torch.uint8)])
-def test_labels_of_generated_items_are_held_as_the_real_ones_are(label):
+def test_labels_of_generated_items_have_the_type_of_the_real_ones(label):
     items = [(FakeReal([3])[0][0], label)] * 8
     mixed = MixedDataset(items, FakeSource(), ratio=0.5)
-    made = mixed[len(items)][1]
-    assert type(made) is type(label)
-    assert str(default_collate([label, made])) == str(default_collate([label, label]))
+    generated = mixed[len(items)][1]
+    assert type(generated) is type(label)
+    assert str(default_collate([label, generated])) == str(default_collate([label, label]))
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_an_item_that_cant_be_read_is_named_with_its_file(at_once):
+def test_an_item_that_cannot_be_read_is_named_with_its_file(at_once):
     class Files(FakeReal):
         samples = [(f"photos/{i}.jpg", label) for i, label in enumerate(LABELS)]  # noqa: RUF012
 

@@ -1,4 +1,4 @@
-"""What comes out of a MixedDataset looks like what the real set gives, and goes through its transform."""
+"""Generated items have the format of the real set's, and go through its transform."""
 
 from collections import namedtuple
 
@@ -19,57 +19,59 @@ FLOATS = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 Sample = namedtuple("Sample", "image label")
 
 
-def derive_seed(real, source=None, **options):
+def blend(real, source=None, **options):
     return MixedDataset(real, source or FakeSource(shape=getattr(real, "shape", (1, 6, 6))), ratio=0.5, **options)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_pil_keeps_its_mode(channels):
-    mixed = derive_seed(FakeReal(LABELS, (channels, 6, 8)))
-    real, made = mixed[0][0], mixed[20][0]
-    assert isinstance(made, Image.Image)
-    assert (made.mode, made.size) == (real.mode, real.size) == (["L", "LA", "RGB", "RGBA"][channels - 1], (8, 6))
-    assert is_fake(pixels_of(made))
+    mixed = blend(FakeReal(LABELS, (channels, 6, 8)))
+    real, generated = mixed[0][0], mixed[20][0]
+    assert isinstance(generated, Image.Image)
+    assert (
+        (generated.mode, generated.size) == (real.mode, real.size) == (["L", "LA", "RGB", "RGBA"][channels - 1], (8, 6))
+    )
+    assert is_fake(pixels_of(generated))
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "CMYK", "HSV"])
 def test_pil_of_other_modes(mode):
     base = FakeReal(LABELS, (1 if mode == "1" else 3, 6, 6))
-    mixed = derive_seed([(image.convert(mode), label) for image, label in base], FakeSource(shape=base.shape))
+    mixed = blend([(image.convert(mode), label) for image, label in base], FakeSource(shape=base.shape))
     assert mixed[25][0].mode == mode
 
 
 @pytest.mark.parametrize("kind", ["uint8", "tv", torch.float32, torch.float16, torch.float64])
 def test_tensors_keep_type_dtype_and_range(kind):
-    mixed = derive_seed(FakeReal(LABELS, (3, 6, 6), kind))
-    real, made = mixed[0][0], mixed[20][0]
-    assert type(made) is type(real)
-    assert (made.dtype, made.shape) == (real.dtype, real.shape)
-    assert is_fake(pixels_of(made))
-    assert made.max() == (255 if made.dtype == torch.uint8 else 1)
+    mixed = blend(FakeReal(LABELS, (3, 6, 6), kind))
+    real, generated = mixed[0][0], mixed[20][0]
+    assert type(generated) is type(real)
+    assert (generated.dtype, generated.shape) == (real.dtype, real.shape)
+    assert is_fake(pixels_of(generated))
+    assert generated.max() == (255 if generated.dtype == torch.uint8 else 1)
     batch = next(iter(DataLoader(mixed, 40)))
     assert batch[0].dtype == real.dtype
 
 
 def test_tensors_without_a_channel_axis():
     flat = [(image[0], label) for image, label in FakeReal(LABELS, kind="uint8")]
-    assert derive_seed(flat, FakeSource())[25][0].shape == (6, 6)
+    assert blend(flat, FakeSource())[25][0].shape == (6, 6)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_arrays(dtype):
     scale = 1 if dtype == np.uint8 else 255
     real = [((image / scale).astype(dtype), label) for image, label in FakeReal(LABELS, (3, 6, 8), "array")]
-    made = derive_seed(real, FakeSource(shape=(3, 6, 8)))[25][0]
-    assert (made.shape, made.dtype) == ((6, 8, 3), dtype)
-    assert made.max() * scale == 255
+    generated = blend(real, FakeSource(shape=(3, 6, 8)))[25][0]
+    assert (generated.shape, generated.dtype) == ((6, 8, 3), dtype)
+    assert generated.max() * scale == 255
     first = [(image.transpose(2, 0, 1), label) for image, label in real]
-    assert derive_seed(first, FakeSource(shape=(3, 6, 8)))[25][0].shape == (3, 6, 8)
+    assert blend(first, FakeSource(shape=(3, 6, 8)))[25][0].shape == (3, 6, 8)
 
 
 @pytest.mark.parametrize("container", [tuple, list, lambda pair: Sample(*pair)])
 def test_containers(container):
-    mixed = derive_seed(FakeReal(LABELS, container=container))
+    mixed = blend(FakeReal(LABELS, container=container))
     assert type(mixed[25]) is type(mixed[0])
     assert len(mixed[25]) == 2
 
@@ -78,31 +80,31 @@ def test_containers(container):
     "label_type", [int, torch.tensor, np.int32, lambda x: torch.tensor(x, dtype=torch.int32), lambda x: np.array([x])]
 )
 def test_labels_keep_their_type(label_type):
-    mixed = derive_seed(FakeReal(LABELS, label_type=label_type))
-    real, made = mixed[0][1], mixed[25][1]
-    assert type(made) is type(real)
-    assert getattr(made, "dtype", None) == getattr(real, "dtype", None)
-    assert (made if isinstance(made, int) else made.item()) == mixed.targets[25]
-    default_collate([real, made])
+    mixed = blend(FakeReal(LABELS, label_type=label_type))
+    real, generated = mixed[0][1], mixed[25][1]
+    assert type(generated) is type(real)
+    assert getattr(generated, "dtype", None) == getattr(real, "dtype", None)
+    assert (generated if isinstance(generated, int) else generated.item()) == mixed.targets[25]
+    default_collate([real, generated])
 
 
-def test_the_transform_runs_on_generated_images_too_and_gets_pil():
-    seen = []
+def test_the_transform_runs_on_generated_images_too_and_receives_pil():
+    inputs = []
 
     def transform(image):
-        seen.append(type(image))
+        inputs.append(type(image))
         return FLOATS(image) - 3
 
-    mixed = derive_seed(FakeReal(LABELS, transform=transform))
-    seen.clear()
-    made = mixed[25][0]
-    assert issubclass(seen[0], Image.Image)
-    assert made.shape == (1, 6, 6)
-    assert -3 <= made.min() <= made.max() == -2
+    mixed = blend(FakeReal(LABELS, transform=transform))
+    inputs.clear()
+    generated = mixed[25][0]
+    assert issubclass(inputs[0], Image.Image)
+    assert generated.shape == (1, 6, 6)
+    assert -3 <= generated.min() <= generated.max() == -2
 
 
 def test_transforms_stay_random_and_differ_by_access():
-    mixed = derive_seed(FakeReal(LABELS, transform=v2.Compose([FLOATS, v2.GaussianNoise()])))
+    mixed = blend(FakeReal(LABELS, transform=v2.Compose([FLOATS, v2.GaussianNoise()])))
     assert not torch.equal(mixed[25][0], mixed[25][0])
 
 
@@ -116,7 +118,7 @@ def test_transforms_stay_random_and_differ_by_access():
 )
 def test_transforms_are_found_inside_and_assigned_inside(wrap):
     real = FakeReal(LABELS, transform=v2.Compose([FLOATS, v2.Normalize([0.5], [0.1])]))
-    mixed = derive_seed(wrap(real), FakeSource())
+    mixed = blend(wrap(real), FakeSource())
     assert mixed.transform is real.transform
     assert mixed[-1][0].max() == pytest.approx(5)
     mixed.transform = v2.Compose([v2.Resize(9), FLOATS])
@@ -126,24 +128,24 @@ def test_transforms_are_found_inside_and_assigned_inside(wrap):
     assert isinstance(mixed[-1][0], Image.Image)
 
 
-def test_an_assignment_that_would_not_fit_is_taken_back():
+def test_an_assignment_that_does_not_fit_is_undone():
     real = FakeReal(LABELS, kind="uint8", transform=v2.RandomHorizontalFlip(0))
-    mixed = derive_seed(real, generated_transform=lambda image: v2.functional.pil_to_tensor(image))
+    mixed = blend(real, generated_transform=lambda image: v2.functional.pil_to_tensor(image))
     with pytest.raises(InputError, match=r"tensor uint8 1x3x3.*tensor uint8 1x6x6"):
         mixed.transform = v2.CenterCrop(3)
     assert isinstance(real.transform, v2.RandomHorizontalFlip)
     with pytest.raises(InputError, match="no transform attribute"):
-        derive_seed([(image, label) for image, label in real], FakeSource()).transform = FLOATS
+        blend([(image, label) for image, label in real], FakeSource()).transform = FLOATS
 
 
-def test_parts_with_the_same_transform_built_twice_are_fine_and_different_ones_refused():
+def test_parts_may_have_equal_transforms_but_not_different_ones():
     def part(size):
         return FakeReal(LABELS, transform=v2.Compose([v2.Resize(size), FLOATS]))
 
-    assert derive_seed(ConcatDataset([part(6), part(6)]), FakeSource())[-1][0].shape == (1, 6, 6)
+    assert blend(ConcatDataset([part(6), part(6)]), FakeSource())[-1][0].shape == (1, 6, 6)
     with pytest.raises(InputError, match="different transforms"):
-        derive_seed(ConcatDataset([part(6), part(7)]), FakeSource())
-    derive_seed(
+        blend(ConcatDataset([part(6), part(7)]), FakeSource())
+    blend(
         ConcatDataset([part(6), FakeReal(LABELS, transform=part(6).transform)]),
         FakeSource(),
         generated_transform=FLOATS,
@@ -151,16 +153,16 @@ def test_parts_with_the_same_transform_built_twice_are_fine_and_different_ones_r
 
 
 @pytest.mark.parametrize("kind", ["lambda", "Lambda", "picklable"])
-def test_transforms_that_only_look_the_same_are_refused(kind):
-    def made(shift):
+def test_transforms_that_only_look_the_same_are_an_error(kind):
+    def transform(shift):
         by_hand = lambda image: FLOATS(image) + shift  # noqa: E731
         return {"lambda": by_hand, "Lambda": v2.Lambda(by_hand), "picklable": Shift(shift)}[kind]
 
-    parts = [FakeReal(LABELS, transform=made(shift)) for shift in (0, 1)]
+    parts = [FakeReal(LABELS, transform=transform(shift)) for shift in (0, 1)]
     with pytest.raises(InputError, match="the same transform object"):
-        derive_seed(ConcatDataset(parts), FakeSource())
+        blend(ConcatDataset(parts), FakeSource())
     parts[1].transform = parts[0].transform
-    derive_seed(ConcatDataset(parts), FakeSource())
+    blend(ConcatDataset(parts), FakeSource())
 
 
 class Shift:
@@ -176,68 +178,64 @@ class Shift:
 
 def test_a_transform_may_bring_both_to_one_shape():
     real = FakeReal(LABELS, (3, 9, 7), transform=v2.Compose([v2.Grayscale(), v2.Resize((6, 6)), FLOATS]))
-    mixed = derive_seed(real, FakeSource(shape=(1, 5, 5)))
+    mixed = blend(real, FakeSource(shape=(1, 5, 5)))
     assert mixed[0][0].shape == mixed[39][0].shape == (1, 6, 6)
 
 
 @pytest.mark.parametrize("kind", ["pil", "uint8", "tv", torch.float32])
-@pytest.mark.parametrize(("shape", "told"), [((1, 5, 5), "5x5"), ((3, 6, 6), "3x6x6")])
-def test_shapes_that_differ_are_refused_with_both_shown(kind, shape, told):
-    with pytest.raises(InputError, match=f"6x6.*{told}"):  # where the first batch is made: a transform may still come
-        next(
-            iter(
-                DataLoader(derive_seed(FakeReal(LABELS, (1, 6, 6), kind), FakeSource(shape=shape)), 40, collate_fn=list)
-            )
-        )
-    with pytest.raises(InputError, match=f"6x6.*{told}"):
-        derive_seed(FakeReal(LABELS, (1, 6, 6), transform=FLOATS), FakeSource(shape=shape))
+@pytest.mark.parametrize(("shape", "size"), [((1, 5, 5), "5x5"), ((3, 6, 6), "3x6x6")])
+def test_shapes_that_differ_are_an_error_that_shows_both(kind, shape, size):
+    with pytest.raises(InputError, match=f"6x6.*{size}"):  # in the first batch: a transform may still be assigned
+        next(iter(DataLoader(blend(FakeReal(LABELS, (1, 6, 6), kind), FakeSource(shape=shape)), 40, collate_fn=list)))
+    with pytest.raises(InputError, match=f"6x6.*{size}"):
+        blend(FakeReal(LABELS, (1, 6, 6), transform=FLOATS), FakeSource(shape=shape))
 
 
 def test_pil_images_of_many_sizes_await_a_transform():
     many = [(image.resize((5 + i, 6)), label) for i, (image, label) in enumerate(FakeReal(LABELS))]
-    assert derive_seed(many, FakeSource())[25][0].size == (6, 6)
+    assert blend(many, FakeSource())[25][0].size == (6, 6)
 
 
 def test_generated_transform_overrides():
-    seen = []
+    inputs = []
 
     def own(image):
-        seen.append(image)
+        inputs.append(image)
         return FLOATS(image) * 2
 
-    normalised = v2.Compose([FLOATS, v2.Normalize([0.5] * 3, [0.5] * 3)])
-    mixed = derive_seed(FakeReal(LABELS, (3, 6, 6), transform=normalised), generated_transform=own)
+    normalized = v2.Compose([FLOATS, v2.Normalize([0.5] * 3, [0.5] * 3)])
+    mixed = blend(FakeReal(LABELS, (3, 6, 6), transform=normalized), generated_transform=own)
     assert mixed[25][0].max() == 2
-    assert isinstance(seen[-1], Image.Image)
+    assert isinstance(inputs[-1], Image.Image)
     with pytest.raises(InputError, match=r"tensor float32 3x6x6.*PIL RGB"):
-        derive_seed(FakeReal(LABELS, (3, 6, 6), transform=FLOATS), generated_transform=lambda image: image)
+        blend(FakeReal(LABELS, (3, 6, 6), transform=FLOATS), generated_transform=lambda image: image)
     with pytest.raises(InputError, match="boom"):
-        derive_seed(FakeReal(LABELS), generated_transform=_fail)
+        blend(FakeReal(LABELS), generated_transform=_fail)
 
 
 def _fail(image):
     raise ValueError("boom")
 
 
-def test_normalised_floats_without_a_transform_are_refused():
+def test_normalized_floats_without_a_transform_are_an_error():
     real = [(image * 2 - 1, label) for image, label in FakeReal(LABELS, kind=torch.float32)]
     with pytest.raises(InputError, match="generated_transform"):
-        derive_seed(real, FakeSource())
-    mixed = derive_seed(real, FakeSource(), generated_transform=lambda image: FLOATS(image) * 2 - 1)
+        blend(real, FakeSource())
+    mixed = blend(real, FakeSource(), generated_transform=lambda image: FLOATS(image) * 2 - 1)
     assert mixed[25][0].max() == 1
 
 
-class NormalisesInside(FakeReal):
+class NormalizesInside(FakeReal):
     def __getitem__(self, index):
         image, label = super().__getitem__(index)
         return v2.functional.normalize(image, [0.5], [0.5]), label
 
 
-def test_sets_that_work_on_images_after_their_transform_are_refused():
+def test_sets_that_change_images_after_their_transform_are_an_error():
     with pytest.raises(InputError, match=r"after its transform.*generated_transform"):
-        derive_seed(NormalisesInside(LABELS, transform=FLOATS), FakeSource())
+        blend(NormalizesInside(LABELS, transform=FLOATS), FakeSource())
     with pytest.raises(InputError, match="generated_transform"):
-        derive_seed(NormalisesInside(LABELS, kind=torch.float32), FakeSource())
+        blend(NormalizesInside(LABELS, kind=torch.float32), FakeSource())
 
 
 class IgnoresItsTransform(FakeReal):
@@ -246,12 +244,12 @@ class IgnoresItsTransform(FakeReal):
 
 
 def test_a_transform_that_is_not_called_is_not_used():
-    made = derive_seed(IgnoresItsTransform(LABELS, kind="uint8", transform=FLOATS))[25][0]
-    assert made.dtype == torch.uint8
+    generated = blend(IgnoresItsTransform(LABELS, kind="uint8", transform=FLOATS))[25][0]
+    assert generated.dtype == torch.uint8
 
 
 def test_transforms_of_tensors_get_tensors():
-    mixed = derive_seed(FakeReal(LABELS, kind="tv", transform=v2.ToDtype(torch.float32, scale=True)))
+    mixed = blend(FakeReal(LABELS, kind="tv", transform=v2.ToDtype(torch.float32, scale=True)))
     assert type(mixed[25][0]) is tv_tensors.Image
     assert mixed[25][0].max() == 1
 
@@ -265,14 +263,14 @@ class Albumented(FakeReal):
 
 
 def test_transforms_called_by_keyword():
-    made = derive_seed(Albumented(LABELS, transform=lambda image: {"image": image[:4, :5].astype(np.float32) / 255}))[
+    generated = blend(Albumented(LABELS, transform=lambda image: {"image": image[:4, :5].astype(np.float32) / 255}))[
         25
     ][0]
-    assert (made.shape, made.dtype, made.max()) == ((4, 5, 1), np.float32, 1)
+    assert (generated.shape, generated.dtype, generated.max()) == ((4, 5, 1), np.float32, 1)
 
 
 def test_lists_of_views():
-    mixed = derive_seed(FakeReal(LABELS, transform=lambda image: [FLOATS(image), FLOATS(image)]))
+    mixed = blend(FakeReal(LABELS, transform=lambda image: [FLOATS(image), FLOATS(image)]))
     assert [view.shape for view in mixed[25][0]] == [(1, 6, 6)] * 2
 
 
@@ -285,15 +283,15 @@ class Wide(FakeReal):
 def test_make_item_builds_other_items():
     real = Wide(LABELS, transform=FLOATS)
     with pytest.raises(InputError, match="make_item"):
-        derive_seed(real)
-    mixed = derive_seed(real, make_item=lambda image, label: {"image": image, "label": label, "id": -1})
+        blend(real)
+    mixed = blend(real, make_item=lambda image, label: {"image": image, "label": label, "id": -1})
     assert mixed[25]["image"].max() == 1
     assert mixed[25]["label"] == mixed.targets[25]
     assert next(iter(DataLoader(mixed, 40)))["id"].tolist()[20:] == [-1] * 20
     with pytest.raises(InputError, match=r"a tuple of 2.*a dict of image, label, id"):
-        derive_seed(real, make_item=lambda image, label: (image, label))
+        blend(real, make_item=lambda image, label: (image, label))
     with pytest.raises(InputError, match="PIL L 6x6"):
-        derive_seed(Wide(LABELS), make_item=lambda image, label: {"image": FLOATS(image), "label": label, "id": -1})
+        blend(Wide(LABELS), make_item=lambda image, label: {"image": FLOATS(image), "label": label, "id": -1})
 
 
 def test_class_folders(tmp_path):
@@ -302,25 +300,25 @@ def test_class_folders(tmp_path):
         for i in range(3):
             Image.fromarray(np.full((9, 7 + i, 3), 50 * i, np.uint8)).save(tmp_path / name / f"{i}.png")
     real = datasets.ImageFolder(str(tmp_path), transform=v2.Compose([v2.Resize((6, 6)), FLOATS]))
-    mixed = derive_seed(real, FakeSource(2, (3, 8, 8), ("dog", "cat")))
+    mixed = blend(real, FakeSource(2, (3, 8, 8), ("dog", "cat")))
     assert default_collate(list(mixed))[0].shape == (12, 3, 6, 6)
     mixed.transform = v2.Compose([v2.Resize((5, 5)), FLOATS])
     assert real.transforms.transform is mixed.transform
     assert default_collate(list(mixed))[0].shape == (12, 3, 5, 5)
 
 
-def test_joint_transforms_are_refused():
+def test_joint_transforms_are_an_error():
     real = datasets.FakeData(8, (3, 6, 6), 2)
     real.transforms = v2.Compose([v2.Identity()])
     with pytest.raises(InputError, match="transforms="):
-        derive_seed(real, FakeSource(2, (3, 6, 6)), labels=[int(real[i][1]) for i in range(8)])
+        blend(real, FakeSource(2, (3, 6, 6)), labels=[int(real[i][1]) for i in range(8)])
 
 
 @pytest.mark.parametrize("prefetcher", [True, False])
 def test_timm(prefetcher):
     timm_data = pytest.importorskip("timm.data")
     real = FakeReal(LABELS, (3, 8, 8))
-    mixed = derive_seed(Subset(real, range(16)), FakeSource(shape=(3, 8, 8)))
+    mixed = blend(Subset(real, range(16)), FakeSource(shape=(3, 8, 8)))
     loader = timm_data.create_loader(
         mixed, (3, 16, 16), 8, is_training=True, num_workers=0, use_prefetcher=prefetcher, device=torch.device("cpu"),
         persistent_workers=False,
@@ -332,7 +330,7 @@ def test_timm(prefetcher):
 
 
 class Sixteen(Dataset):
-    """Items whose images hold 16 bits, all of one value, before the transform."""
+    """Items whose images have 16 bits, all of one value, before the transform."""
 
     def __init__(self, make, transform):
         self.make, self.transform, self.targets = make, transform, [0, 1, 2, 3] * 3
@@ -354,35 +352,35 @@ class Sixteen(Dataset):
     ],
     ids=["PIL", "PIL and ToDtype", "array", "tensor"],
 )
-def test_images_of_16_bits_and_generated_ones_have_one_scale(make, transform):
+def test_images_of_16_bits_and_generated_ones_have_the_same_scale(make, transform):
     mixed = MixedDataset(Sixteen(make, transform), FakeSource(), ratio=0.5)
-    real, made = (torch.as_tensor(mixed[index][0]) for index in (0, len(mixed) - 1))
+    real, generated = (torch.as_tensor(mixed[index][0]) for index in (0, len(mixed) - 1))
     assert float(real.max()) == pytest.approx(40_000 / 65_535)
-    assert float(made[..., 0, 0]) == pytest.approx(1), "white stays white"
+    assert float(generated[..., 0, 0]) == pytest.approx(1), "white stays white"
 
 
-def test_images_of_a_mode_without_a_known_range_are_refused():
+def test_images_of_a_mode_without_a_known_range_are_an_error():
     real = Sixteen(lambda values: Image.fromarray(values.astype(np.int32)), lambda image: np.asarray(image)[None] / 1e5)
     with pytest.raises(InputError, match="PIL images of mode I before its transform"):
         MixedDataset(real, FakeSource(), ratio=0.5)
 
 
 @pytest.mark.parametrize("convert", [None, v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])])
-def test_grey_generated_images_go_beside_rgb_ones(convert):
-    class Coloured(Sixteen):
+def test_gray_generated_images_become_rgb_beside_rgb_ones(convert):
+    class Colored(Sixteen):
         def __getitem__(self, index):
             image = Image.new("RGB", (6, 6), (10, 200, 30))
             return (image if self.transform is None else self.transform(image)), self.targets[index]
 
     with pytest.warns(BlendWarning, match="come out with 3 channels"):
-        mixed = MixedDataset(Coloured(None, convert), FakeSource(), ratio=0.5)
-    made = mixed[len(mixed) - 1][0]
-    pixels = torch.as_tensor(np.array(made)).permute(2, 0, 1) if convert is None else made
+        mixed = MixedDataset(Colored(None, convert), FakeSource(), ratio=0.5)
+    generated = mixed[len(mixed) - 1][0]
+    pixels = torch.as_tensor(np.array(generated)).permute(2, 0, 1) if convert is None else generated
     assert pixels.shape == (3, 6, 6)
     assert torch.equal(pixels[0], pixels[1])
 
 
-def test_items_of_three_fields_take_the_kind_of_label_that_they_have():
+def test_generated_items_of_three_fields_have_the_label_type_of_the_real_ones():
     class Three(Sixteen):
         def __getitem__(self, index):
             return torch.zeros(1, 6, 6, dtype=torch.uint8), torch.tensor(self.targets[index]), index

@@ -1,4 +1,4 @@
-"""The same samples whatever the number of workers, forked or spawned, and epochs that reach them."""
+"""The same samples for any number of workers, forked or spawned, and epochs that reach them."""
 
 import copy
 import pickle
@@ -28,7 +28,7 @@ def collate(items):
     return torch.stack([pixels_of(image) for image, _ in items]), torch.tensor([label for _, label in items])
 
 
-def loaded(loader):
+def load(loader):
     images, labels = zip(*loader, strict=True)
     return torch.cat(images), torch.cat(labels)
 
@@ -74,8 +74,8 @@ def test_persistent_workers_follow_the_epoch(context, tmp_path):
     for epoch in range(3):
         for mixed in parts:
             mixed.set_epoch(epoch)
-        images, labels = loaded(workers)
-        expected, expected_labels = loaded(here)
+        images, labels = load(workers)
+        expected, expected_labels = load(here)
         assert len(images) == 33
         assert torch.equal(images, expected)
         assert torch.equal(labels, expected_labels)
@@ -86,13 +86,13 @@ def test_persistent_workers_follow_the_epoch(context, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["expand", "replace"])
-def test_whole_batches_are_the_same_in_workers(mode):
+def test_batches_are_the_same_in_workers(mode):
     mixed = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.4, mode=mode)
     batches = mixed.batch_sampler(4)
     mixed.set_epoch(1)
     forked = DataLoader(mixed, batch_sampler=batches, collate_fn=collate, num_workers=2, multiprocessing_context="fork")
     for one, other in zip(
-        loaded(forked), loaded(DataLoader(mixed, batch_sampler=batches, collate_fn=collate)), strict=True
+        load(forked), load(DataLoader(mixed, batch_sampler=batches, collate_fn=collate)), strict=True
     ):
         assert torch.equal(one, other)
 
@@ -111,7 +111,7 @@ def test_the_number_of_workers_changes_nothing(workers, mode, batch_size, epoch,
         loader = DataLoader(
             mixed, batch_sampler=batches, collate_fn=collate, num_workers=workers, multiprocessing_context=context
         )
-        return loaded(loader)
+        return load(loader)
 
     for one, other in zip(read(workers), read(0), strict=True):
         assert torch.equal(one, other)
@@ -130,20 +130,20 @@ def epochs_in_persistent_workers(mixed):
     images = []
     for epoch in range(2):
         mixed.set_epoch(epoch)
-        images.append(loaded(loader)[0])
+        images.append(load(loader)[0])
     return images
 
 
-def pickled(mixed):
+def through_pickle(mixed):
     return pickle.loads(pickle.dumps(mixed))
 
 
 @pytest.mark.parametrize("mode", ["expand", "replace"])
 @pytest.mark.parametrize(
     ("duplicate", "of_a_pool"),
-    [(copy.deepcopy, True), (copy.deepcopy, False), (copy.copy, True), (copy.copy, False), (pickled, True)],
+    [(copy.deepcopy, True), (copy.deepcopy, False), (copy.copy, True), (copy.copy, False), (through_pickle, True)],
 )
-def test_copies_are_blends_with_memory_of_their_own(duplicate, of_a_pool, mode):
+def test_copies_are_blends_with_their_own_memory(duplicate, of_a_pool, mode):
     source = SamplePool(FakeSource(), size=40) if of_a_pool else FakeSource()
     mixed = MixedDataset(FakeReal(LABELS), source, ratio=0.4, mode=mode)
     expected = epochs_in_persistent_workers(mixed)
@@ -169,7 +169,7 @@ class SetsEpoch(Dataset):
         return 1
 
 
-def test_set_epoch_is_refused_in_a_worker():
+def test_set_epoch_is_an_error_in_a_worker():
     mixed = MixedDataset(FakeReal(LABELS), FakeSource(), ratio=0.4, refresh=None)
     assert list(DataLoader(SetsEpoch(mixed), num_workers=1, multiprocessing_context="fork")) == [torch.tensor([1])]
     assert mixed.epoch == 0

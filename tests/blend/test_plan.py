@@ -53,12 +53,12 @@ def test_level_up_fills_the_rarest_first(counts, total):
     assert (added >= 0).all()
     if total:
         touched = after[added > 0]
-        assert touched.max() - after.min() <= 1  # nobody below was passed over
+        assert touched.max() - after.min() <= 1  # no smaller class was skipped
         assert touched.max() - touched.min() <= 1
 
 
 @given(class_counts, st.data())
-def test_level_down_takes_from_the_commonest_first(counts, data):
+def test_level_down_removes_the_most_common_first(counts, data):
     counts = np.array(counts)
     total = data.draw(st.integers(0, int(counts.sum())))
     taken = level_down(counts, total)
@@ -94,7 +94,7 @@ def test_uniform_ignores_classes_without_real_samples():
     assert make_plan([9, 0, 1], ratio=0.5, mode="expand", balance="uniform").added.tolist() == [1, 0, 9]
 
 
-def test_given_counts():
+def test_counts_per_class():
     plan = make_plan([4, 4], ratio=None, mode="expand", balance=[2, 6])
     assert (plan.added.tolist(), plan.ratio) == ([2, 6], Fraction(1, 2))
     with pytest.raises(InputError, match="class 1, which has 4"):
@@ -127,7 +127,7 @@ def test_integers_of_any_kind(value):
 
 
 @pytest.mark.parametrize("value", [3.0, np.float64(3), True, np.True_, "3", None, [3]])
-def test_what_is_no_integer(value):
+def test_anything_but_an_integer_is_an_error(value):
     with pytest.raises(InputError, match="size must be an integer"):
         as_whole(value, "size", 0)
 
@@ -136,7 +136,7 @@ def test_ratio_one_replaces_everything():
     assert make_plan([4, 6], ratio=1, mode="replace", balance="match").added.tolist() == [4, 6]
 
 
-def test_absurdly_many_are_refused():
+def test_more_than_can_be_indexed_is_an_error():
     with pytest.raises(InputError, match="2\\^31"):
         make_plan([60_000], ratio=0.999999, mode="expand", balance="match")
 

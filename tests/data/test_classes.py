@@ -1,4 +1,4 @@
-"""Class identity: whatever holds the names, and however two sides number and write them."""
+"""Class identity: names in any container, and two sides that number and write them differently."""
 
 import unicodedata
 
@@ -18,14 +18,14 @@ from genaug.modalities.image import Image, to_uint8
 LABELS = [0, 1, 2] * 4
 
 
-def real(labels=LABELS, **kept):
+def real(labels=LABELS, **attributes):
     dataset = FakeReal(labels)
-    dataset.__dict__ |= kept
+    dataset.__dict__ |= attributes
     return dataset
 
 
 @pytest.mark.parametrize(
-    "kept",
+    "attributes",
     [
         {"classes": ["a", "b", "c"]},
         {"classes": ("a", "b", "c")},
@@ -39,16 +39,17 @@ def real(labels=LABELS, **kept):
         {"classes": 3, "class_to_idx": {"a": 0, "b": 1, "c": 2}},
     ],
 )
-def test_names_in_any_container(kept):
-    assert class_names(real(**kept)) == ("a", "b", "c")
-    assert class_names(Subset(real(**kept), [0])) == ("a", "b", "c")
+def test_names_in_any_container(attributes):
+    assert class_names(real(**attributes)) == ("a", "b", "c")
+    assert class_names(Subset(real(**attributes), [0])) == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
-    "kept", [{}, {"classes": 3}, {"classes": "abc"}, {"classes": None}, {"class_to_idx": {}}, {"classes": {"a", "b"}}]
+    "attributes",
+    [{}, {"classes": 3}, {"classes": "abc"}, {"classes": None}, {"class_to_idx": {}}, {"classes": {"a", "b"}}],
 )
-def test_what_holds_no_names(kept):
-    assert class_names(real(**kept)) is None
+def test_containers_without_names(attributes):
+    assert class_names(real(**attributes)) is None
 
 
 def test_torchvisions_imagenet_has_several_names_per_class():
@@ -57,9 +58,9 @@ def test_torchvisions_imagenet_has_several_names_per_class():
     assert class_names(real(classes=names, class_to_idx=index)) == ("tench, Tinca tinca", "goldfish")
 
 
-def test_numbers_without_a_name_are_their_own():
+def test_a_number_without_a_name_is_its_own_name():
     assert class_names(real(class_to_idx={"a": 1, "b": 3})) == ("0", "a", "2", "b")
-    assert class_names(real(class_to_idx={"n01440764": 1_440_764})) is None, "no numbering of classes"
+    assert class_names(real(class_to_idx={"n01440764": 1_440_764})) is None, "not a numbering of classes"
 
 
 def test_names_through_a_wrapper_only_if_its_labels_are_the_inner_ones():
@@ -79,19 +80,19 @@ def test_names_through_a_wrapper_only_if_its_labels_are_the_inner_ones():
     for wrapper in (Wrapper(inner), Wrapper(inner, [5, 4, 0, 1])):
         mixed = MixedDataset(wrapper, source, ratio=0.5)
         assert mixed.classes == ["a", "b", "c"]
-        made = [mixed[i] for i in range(len(wrapper), len(mixed))]
-        assert [label_in(to_uint8(image)) for image, _ in made] == [2 - label for _, label in made]
+        generated = [mixed[i] for i in range(len(wrapper), len(mixed))]
+        assert [label_in(to_uint8(image)) for image, _ in generated] == [2 - label for _, label in generated]
     with pytest.warns(BlendWarning, match="by number"):
         assert MixedDataset(Wrapper(inner, turn=True), source, ratio=0.5).classes is None
 
 
 class TestConcatenated:
-    def test_parts_may_know_different_classes(self):
+    def test_parts_may_have_different_classes(self):
         one, other = real(class_to_idx={"a": 0, "b": 1}), real(class_to_idx={"b": 1, "c": 2})
         assert class_names(ConcatDataset([one, other, real()])) == ("a", "b", "c")
 
     @pytest.mark.parametrize("names", [["b", "a", "c"], ["a", "x", "c"], ["c", "b"]])
-    def test_parts_that_number_their_classes_differently_are_refused(self, names):
+    def test_parts_that_number_their_classes_differently_are_an_error(self, names):
         both = ConcatDataset([real(classes=["a", "b", "c"]), Subset(real(classes=names), [0, 1])])
         with pytest.raises(InputError, match="number their classes differently"):
             MixedDataset(both, FakeSource(3, classes=("a", "b", "c")), ratio=0.5)
@@ -102,8 +103,10 @@ def test_generated_images_follow_class_to_idx_not_the_order_of_names():
     numbered = real([c for c in range(11) for _ in range(2)], classes=sorted(names))
     numbered.class_to_idx = {name: int(name) for name in names}
     mixed = MixedDataset(numbered, FakeSource(11, classes=tuple(sorted(names))), ratio=0.5)
-    made = [mixed[i] for i in range(22, 44)]
-    assert [sorted(names)[label_in(to_uint8(image))] for image, _ in made] == [str(label) for _, label in made]
+    generated = [mixed[i] for i in range(22, 44)]
+    assert [sorted(names)[label_in(to_uint8(image))] for image, _ in generated] == [
+        str(label) for _, label in generated
+    ]
 
 
 class TestMatching:
@@ -111,11 +114,11 @@ class TestMatching:
 
     @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
     def test_unicode_forms(self, order):
-        ours, theirs = self.FORMS[order[0]], self.FORMS[order[1]]
-        assert find_classes(["zoo", ours], [theirs, "zoo"]) == [1, 0]
+        one, other = self.FORMS[order[0]], self.FORMS[order[1]]
+        assert find_classes(["zoo", one], [other, "zoo"]) == [1, 0]
 
     @pytest.mark.parametrize("order", [1, -1])
-    def test_names_that_folders_changed_in_either_direction(self, order):
+    def test_names_that_folder_names_changed_in_either_direction(self, order):
         names = ["colt's foot", "salt & pepper", "a/b", "plain"]
         sides = [names, folder_names(names)][::order]
         assert find_classes(*sides) == [0, 1, 2, 3]
@@ -130,7 +133,7 @@ class TestMatching:
         assert find_classes(["a"], ["A", "b"]) == [-1]
         assert find_classes(["A", "a"], ["a", "A"]) == [1, 0]
 
-    def test_a_name_that_is_there_goes_before_one_that_looks_like_it(self):
+    def test_an_exact_match_takes_precedence_over_a_folder_name(self):
         assert find_classes(["a/b", "a_b"], ["a_b", "x"]) == [-1, 0]
 
     def test_a_match_gives_the_sources_numbers(self):
@@ -138,7 +141,7 @@ class TestMatching:
         assert match_classes([0, 1], ["a", "b?"], spec).tolist() == [1, 0]
 
     @pytest.mark.parametrize(
-        ("names", "classes", "told"),
+        ("names", "classes", "message"),
         [
             (None, None, None),
             (["a", "b"], ("a", "b"), None),
@@ -148,12 +151,12 @@ class TestMatching:
             (None, ("a", "b"), r"the real set has no class names, .* by number \(0: 'a'"),
         ],
     )
-    def test_numbers_in_place_of_names_are_reported(self, names, classes, told):
+    def test_matching_by_number_is_reported(self, names, classes, message):
         spec = Spec(sample=Image(1, 6, 6), classes=classes or 2)
-        found = matched_by_number(names, spec)
-        assert (found is None) == (told is None)
-        if told is not None:
-            with pytest.warns(BlendWarning, match=told):
+        note = matched_by_number(names, spec)
+        assert (note is None) == (message is None)
+        if message is not None:
+            with pytest.warns(BlendWarning, match=message):
                 MixedDataset(real([0, 1] * 4, classes=names), FakeSource(2, classes=classes), ratio=0.5)
 
 

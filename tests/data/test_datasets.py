@@ -11,7 +11,7 @@ from torch.utils.data import Subset
 from genaug.data.datasets import Digits, few_per_class, load_data, public_name
 from genaug.errors import DataWarning, InputError
 
-# Where torchvision's files of MNIST lie, for the one test that reads them.
+# The folder of torchvision's files of MNIST, for the one test that reads them.
 SHARED = Path(os.environ.get("GENAUG_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
@@ -20,15 +20,15 @@ def picture(path: Path, mode: str = "L", value: int = 100) -> None:
     Image.new(mode, (5, 4), value if mode == "L" else (value, 0, 0)).save(path)
 
 
-def test_digits_are_split_once_and_for_all_stratified_and_disjoint():
+def test_digits_have_a_fixed_stratified_split():
     train, test = load_data("digits"), load_data("digits", split="test")
     assert (len(train), len(test)) == (1297, 500)
     bunch = load_digits()
-    whole = {image.tobytes() + bytes([y]) for image, y in zip(bunch.images, bunch.target, strict=True)}
+    complete = {image.tobytes() + bytes([y]) for image, y in zip(bunch.images, bunch.target, strict=True)}
     rows = [
         np.round(np.asarray(image) * (16 / 255)).astype(float).tobytes() + bytes([y]) for image, y in [*train, *test]
     ]
-    assert set(rows) == whole
+    assert set(rows) == complete
     shares = np.bincount(test.targets) / np.bincount(load_digits().target)
     assert shares.max() - shares.min() < 0.01
     # Pinned: a change of the split would make old results and new ones incomparable.
@@ -36,7 +36,7 @@ def test_digits_are_split_once_and_for_all_stratified_and_disjoint():
     assert sum(i * y for i, y in enumerate(test.targets)) == 561632
 
 
-def test_digits_items_look_like_torchvisions():
+def test_digits_items_have_the_form_of_torchvisions():
     digits = Digits("train")
     image, label = digits[3]
     assert (image.mode, image.size) == ("L", (8, 8))
@@ -44,8 +44,8 @@ def test_digits_items_look_like_torchvisions():
     assert label == digits.targets[3]
     assert digits.data.max() == 255
     assert digits.classes == [str(i) for i in range(10)]
-    digits.transform = lambda image: "seen"
-    assert digits[0][0] == "seen"
+    digits.transform = lambda image: "transformed"
+    assert digits[0][0] == "transformed"
 
 
 def test_few_per_class_is_balanced_seeded_and_nested():
@@ -66,7 +66,7 @@ def test_few_per_class_names_the_class_that_has_too_few(tmp_path):
         few_per_class(load_data(f"folder:{tmp_path}"), 2)
 
 
-def test_folder_with_both_splits_keeps_grey_grey(tmp_path):
+def test_a_folder_of_gray_images_stays_gray_in_both_splits(tmp_path):
     for split, classes in (("train", "ab"), ("test", "b")):
         for name in classes:
             picture(tmp_path / split / name / "0.png")
@@ -78,7 +78,7 @@ def test_folder_with_both_splits_keeps_grey_grey(tmp_path):
     assert [label for _, label in test] == [1], "labels follow the training classes, not the test set's own"
 
 
-def test_folder_with_one_coloured_image_is_all_rgb(tmp_path):
+def test_a_folder_with_one_color_image_is_all_rgb(tmp_path):
     picture(tmp_path / "a" / "0.png")
     picture(tmp_path / "b" / "0.png", "RGB")
     assert [image.mode for image, _ in load_data(f"folder:{tmp_path}")] == ["RGB", "RGB"]
@@ -93,7 +93,7 @@ def test_one_set_has_no_test_split_even_with_a_class_called_train(tmp_path):
 
 
 def test_folder_problems_are_named(tmp_path):
-    with pytest.raises(InputError, match="no folder at"):
+    with pytest.raises(InputError, match="is not a directory"):
         load_data(f"folder:{tmp_path}/nowhere")
     with pytest.raises(InputError, match="no class folders"):
         load_data(f"folder:{tmp_path}")
@@ -106,7 +106,7 @@ def test_folder_problems_are_named(tmp_path):
         load_data(f"folder:{tmp_path}")
 
 
-def test_sixteen_bit_images_are_refused_not_clipped(tmp_path):
+def test_sixteen_bit_images_are_an_error(tmp_path):
     (tmp_path / "a").mkdir()
     Image.fromarray(np.full((4, 4), 40000, np.uint16)).save(tmp_path / "a" / "0.png")
     with pytest.raises(InputError, match="more than 8 bits"):
@@ -114,28 +114,28 @@ def test_sixteen_bit_images_are_refused_not_clipped(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("digts", "Did you mean 'digits'"),
         ("whatever", "Expected 'digits', 'folder:PATH' or 'torchvision:NAME'"),
-        ("folder:", "names no folder"),
+        ("folder:", "doesn't name a folder"),
         ("torchvision:MNST", "Did you mean .*torchvision:MNIST"),
         ("torchvision:MNIST", "needs --root"),
     ],
 )
-def test_unknown_names_are_met_with_what_there_is(name, told):
-    with pytest.raises(InputError, match=told):
+def test_unknown_names_are_an_error_with_a_suggestion(name, message):
+    with pytest.raises(InputError, match=message):
         load_data(name)
 
 
 @pytest.mark.parametrize("name", ["MNIST", "CIFAR10", "SVHN", "STL10", "OxfordIIITPet", "USPS", "ImageNet"])
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_missing_torchvision_files_say_where_was_looked(tmp_path, name, split):
-    with pytest.raises(InputError, match="looked under") as caught:
+def test_missing_torchvision_files_are_an_error_that_names_the_folder(tmp_path, name, split):
+    with pytest.raises(InputError, match="looked in") as caught:
         load_data(f"torchvision:{name}", root=tmp_path / "empty", split=split)
     assert str(tmp_path / "empty") in str(caught.value)
     assert "doesn't exist" in str(caught.value)
-    assert not (tmp_path / "empty").exists(), "nothing is made or downloaded"
+    assert not (tmp_path / "empty").exists(), "nothing is created or downloaded"
 
 
 @pytest.mark.skipif(not (SHARED / "MNIST" / "raw").is_dir(), reason="no MNIST in $GENAUG_TEST_DATA")
@@ -146,14 +146,14 @@ def test_torchvision_mnist_is_read():
     assert len(load_data("torchvision:MNIST", root=SHARED, split="test")) == 10000
 
 
-def test_the_public_name_of_a_folder_tells_no_path(tmp_path):
+def test_the_public_name_of_a_folder_contains_no_path(tmp_path):
     assert public_name(f"folder:{tmp_path / 'scans'}") == "folder scans"
     assert public_name("folder:~/scans/") == "folder scans"
     assert public_name("torchvision:MNIST") == "torchvision:MNIST"
 
 
 class Letters:
-    """Classes numbered from 1, with a name for 0 that no item has, as EMNIST's letters."""
+    """Classes numbered from 1, with a name for 0 that no item has, like EMNIST's letters."""
 
     classes = ("N/A", "a", "b", "c")
 

@@ -1,4 +1,4 @@
-"""Folders of pictures as people download, copy and share them."""
+"""Folders of images as people download, copy and share them."""
 
 import json
 import os
@@ -53,7 +53,7 @@ class TestSplitFolders:
         ],
     )
     @pytest.mark.parametrize("outer", ["", "archive", "archive/Brain Scans"])
-    def test_they_are_found_in_the_spellings_people_have_and_in_outer_folders(self, tmp_path, train, test, outer):
+    def test_they_are_found_in_usual_spellings_and_in_outer_folders(self, tmp_path, train, test, outer):
         inside = [f"{outer}/{split}/{name}".lstrip("/") for split in (train, test) for name in ("cat", "dog")]
         data = sets(tmp_path, *inside)
         (tmp_path / "README.txt").write_text("")
@@ -68,7 +68,7 @@ class TestSplitFolders:
         assert load_data(data).classes == ["cat", "dog"]
         assert load_data(data, split="test").targets == [0, 0]
 
-    def test_a_test_folder_goes_before_a_validation_folder(self, tmp_path):
+    def test_a_test_folder_takes_precedence_over_a_validation_folder(self, tmp_path):
         data = sets(tmp_path, "train/a", "val/a", "test/a", "pred/b")
         assert load_data(data, split="test").root == str(tmp_path / "test")
         assert "other split (val/)" in load_data(data).left_out
@@ -81,7 +81,7 @@ class TestSplitFolders:
             (["train/a", "val/a", "valid/a"], "test", "val/ and valid/"),
         ],
     )
-    def test_two_folders_for_one_split_are_both_named(self, tmp_path, folders, split, pair):
+    def test_two_folders_for_one_split_are_an_error_that_names_both(self, tmp_path, folders, split, pair):
         with pytest.raises(InputError, match=pair):
             load_data(sets(tmp_path, *folders), split=split)
 
@@ -99,11 +99,11 @@ class TestSplitFolders:
         "folders",
         [["train/a", "train/b", "test/a", "test/b", "extra/a"], ["train/a", "train/b", "extra"], ["test/a", "val/a"]],
     )
-    def test_what_may_be_splits_or_classes_is_refused(self, tmp_path, folders):
+    def test_folders_that_may_be_splits_or_classes_are_an_error(self, tmp_path, folders):
         with pytest.raises(InputError, match=r"unclear|no training folder"):
             load_data(sets(tmp_path, *folders))
 
-    def test_folders_without_pictures_stand_in_nobodys_way(self, tmp_path):
+    def test_folders_without_images_are_ignored(self, tmp_path):
         data = sets(tmp_path, "train/cat", "train/dog", "test/cat")
         (tmp_path / "annotations").mkdir()
         (tmp_path / "annotations" / "boxes.xml").write_text("")
@@ -117,7 +117,7 @@ class TestSplitFolders:
         assert load_data(data, split="test").targets == [2, 2]
 
     @pytest.mark.parametrize("word", ["trains", "contest", "value", "testudo", "training wheels", "validity", "set"])
-    def test_other_words_are_no_splits(self, word):
+    def test_other_words_are_not_splits(self, word):
         assert split_kind(word) is None
 
 
@@ -149,7 +149,7 @@ class TestFormats:
         shutil.rmtree(tmp_path)
         assert load_data(sets(tmp_path, "cat")).summary == f"read 2 images of 1 class from {tmp_path} (train)"
 
-    def test_what_looks_like_an_image_but_cant_be_read_is_named(self, tmp_path):
+    def test_files_that_look_like_images_but_cannot_be_read_are_named(self, tmp_path):
         data = sets(tmp_path, "cat", "dog")
         (tmp_path / "cat" / "IMG_1.HEIC").write_bytes(b"x")
         with pytest.warns(DataWarning, match=r"1 files look like images .*IMG_1\.HEIC") as caught:
@@ -157,23 +157,23 @@ class TestFormats:
         assert caught[0].filename == __file__
         assert "1 images that Pillow doesn't read here (.heic)" in loaded.summary
 
-    def test_a_class_of_unreadable_images_alone_is_refused(self, tmp_path):
+    def test_a_class_of_only_unreadable_images_is_an_error(self, tmp_path):
         data = sets(tmp_path, "cat", "dog")
         (tmp_path / "fox").mkdir()
         (tmp_path / "fox" / "1.heic").write_bytes(b"x")
-        with pytest.raises(InputError, match=r"fox holds no image .*1\.heic"):
+        with pytest.raises(InputError, match=r"fox contains no image .*1\.heic"):
             load_data(data)
 
-    def test_pictures_beside_class_folders_are_left_out_with_a_warning(self, tmp_path):
+    def test_images_beside_class_folders_are_left_out_with_a_warning(self, tmp_path):
         data = sets(tmp_path, "cat", "dog")
         picture(tmp_path / "logo.png")
-        with pytest.warns(DataWarning, match=r"1 files are images but lie in none .*logo\.png"):
+        with pytest.warns(DataWarning, match=r"1 files are images but aren't in any .*logo\.png"):
             assert load_data(data).left_out == {"images outside the class folders": 1}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links and special files as POSIX has them")
 class TestSpecialFiles:
-    def test_link_loops_end_and_lead_to_no_other_class(self, tmp_path):
+    def test_link_loops_end_and_do_not_lead_into_other_classes(self, tmp_path):
         data = sets(tmp_path, "cat", "dog")
         (tmp_path / "cat" / "up").symlink_to(tmp_path)
         (tmp_path / "cat" / "here").symlink_to(tmp_path / "cat")
@@ -211,7 +211,7 @@ class TestSpecialFiles:
         assert len(loaded) == 2
         assert loaded.left_out == {"special files": 2}
 
-    def test_a_pipe_that_takes_a_files_place_is_not_opened(self, tmp_path):
+    def test_a_pipe_that_replaces_a_file_is_not_opened(self, tmp_path):
         data = load_data(sets(tmp_path, "cat"))
         os.remove(data.samples[1][0])
         os.mkfifo(data.samples[1][0])
@@ -231,7 +231,7 @@ class TestReadingErrors:
             Image.new("L", (6, 5)).save(file, pnginfo=info)
         elif kind == "bomb":
             Image.new("1", (20_000, 9_000)).save(file)
-        elif kind == "program":  # PostScript, which Pillow would hand to Ghostscript
+        elif kind == "program":  # PostScript, which Pillow would pass to Ghostscript
             file.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
         else:
             file.write_bytes(b"no picture")
@@ -242,7 +242,7 @@ class TestReadingErrors:
             ("cut off", "Replace the file"),
             ("text", "without metadata"),
             ("bomb", "MAX_IMAGE_PIXELS"),
-            ("rubbish", "Replace the file"),
+            ("garbage", "Replace the file"),
             ("program", "Replace the file"),
         ],
     )
@@ -271,13 +271,13 @@ class TestReadingErrors:
 
 
 class TestWithoutClasses:
-    def test_a_flat_folder_gives_images_alone(self, tmp_path):
+    def test_a_flat_folder_gives_images_without_labels(self, tmp_path):
         for i in range(3):
             picture(tmp_path / f"{i}.jpg", i)
         data = load_data(f"folder:{tmp_path}")
         assert data[0].mode == "L"
-        read = read_samples(data)
-        assert (read.labels, read.spec.num_classes, len(read.x)) == (None, 0, 3)
+        samples = read_samples(data)
+        assert (samples.labels, samples.spec.num_classes, len(samples.x)) == (None, 0, 3)
         assert "3 images without classes" in data.summary
 
     def test_flat_splits_too(self, tmp_path):
@@ -285,7 +285,7 @@ class TestWithoutClasses:
         assert (len(load_data(data)), load_data(data).targets) == (2, None)
         assert load_data(data, split="test").root == str(tmp_path / "test")
 
-    def test_a_test_set_without_classes_is_refused_beside_classes(self, tmp_path):
+    def test_a_test_set_without_classes_is_an_error_if_the_training_set_has_some(self, tmp_path):
         with pytest.raises(InputError, match="without class folders"):
             load_data(sets(tmp_path, "train/a", "train/b", "test"), split="test")
 
@@ -307,7 +307,7 @@ class TestRecordedClasses:
     IMAGES = torch.arange(4, dtype=torch.uint8).reshape(4, 1, 1, 1).expand(4, 1, 5, 6)
 
     def test_samples_come_back_under_their_own_names_and_numbers(self, tmp_path):
-        classes = ["salt & pepper", "never drawn", "colt's foot", "a" * 120]
+        classes = ["salt & pepper", "never sampled", "colt's foot", "a" * 120]
         write_class_folders(tmp_path / "out", [(self.IMAGES, torch.tensor([2, 0, 3, 2]))], classes, {})
         data = load_data(f"folder:{tmp_path / 'out'}")
         assert data.classes == classes
@@ -361,10 +361,10 @@ class TestHoldout:
     def test_it_follows_from_the_names_wherever_the_folder_lies(self, tmp_path):
         data = self.people(tmp_path / "here")
         shutil.copytree(tmp_path / "here", tmp_path / "there")
-        held = [load_data(where, split="test", test_share=0.2) for where in (data, f"folder:{tmp_path / 'there'}")]
-        assert names(held[0]) == names(held[1])
+        parts = [load_data(where, split="test", test_share=0.2) for where in (data, f"folder:{tmp_path / 'there'}")]
+        assert names(parts[0]) == names(parts[1])
         # Pinned: a change of the split would let old test images be trained on.
-        assert names(held[0])[:4] == PINNED
+        assert names(parts[0])[:4] == PINNED
 
     def test_no_group_is_divided_not_even_between_classes(self, tmp_path):
         data = self.people(tmp_path)
@@ -380,7 +380,7 @@ class TestHoldout:
             assert load_data(data, split=split, test_share=0.1).targets == [0, 1, 2]
 
     @pytest.mark.parametrize(
-        ("options", "told"),
+        ("options", "message"),
         [
             ({"test_share": 0.2, "group_by": r"(p1\d)_"}, r"doesn't match .*p0\d"),
             ({"test_share": 0.2, "group_by": r"p\d\d_0|(p\d\d)_"}, "doesn't match"),
@@ -391,8 +391,8 @@ class TestHoldout:
             ({"group_by": "(p)"}, "pass test_share"),
         ],
     )
-    def test_what_cant_be_split_is_refused(self, tmp_path, options, told):
-        with pytest.raises(InputError, match=told):
+    def test_folders_that_cannot_be_split_are_an_error(self, tmp_path, options, message):
+        with pytest.raises(InputError, match=message):
             load_data(self.people(tmp_path), **options)
 
     def test_a_class_with_one_image_cant_be_split(self, tmp_path):

@@ -21,13 +21,13 @@ def test_integers_of_any_kind(values):
 @pytest.mark.parametrize(
     "values", [torch.eye(4), torch.eye(4).long(), [torch.tensor([0.5, 0.5])] * 3, [[0.5, 0.5]] * 3]
 )
-def test_soft_labels_are_named_as_such(values):
+def test_soft_labels_are_an_error_that_says_so(values):
     with pytest.raises(InputError, match="Soft or one-hot"):
         as_labels(values)
 
 
 @pytest.mark.parametrize("values", [[0.5], ["cat"], [True, False], [-1], [None], 3, [torch.zeros(2), torch.zeros(3)]])
-def test_what_is_no_label(values):
+def test_values_that_are_not_labels(values):
     with pytest.raises(InputError):
         as_labels(values)
 
@@ -37,14 +37,14 @@ def test_one_pass_over_soft_items():
         labels_of(TensorDataset(torch.zeros(4, 1, 6, 6), torch.eye(4)))
 
 
-def test_timms_data_sets_tell_names_and_labels_without_decoding(tmp_path):
+def test_names_and_labels_of_timm_datasets_are_read_without_decoding(tmp_path):
     timm = pytest.importorskip("timm.data")
     for name in ("1", "2", "10"):
         (tmp_path / name).mkdir()
         Image.new("L", (4, 4)).save(tmp_path / name / "a.png")
-    found = timm.ImageDataset(str(tmp_path))
-    assert class_names(found) == ("1", "2", "10"), "timm sorts them as people do"
-    assert known_labels(found).tolist() == [label for _, label in found.reader.samples] == [0, 1, 2]
+    dataset = timm.ImageDataset(str(tmp_path))
+    assert class_names(dataset) == ("1", "2", "10"), "timm sorts them as people do"
+    assert known_labels(dataset).tolist() == [label for _, label in dataset.reader.samples] == [0, 1, 2]
 
 
 class Series:
@@ -96,16 +96,16 @@ def test_labels_in_any_container(values):
 
 
 @pytest.mark.parametrize("values", ["012", b"012", {0: 1}, {0, 1}, np.array([2**63], np.uint64), np.array(["a"]), 1.5])
-def test_what_has_no_order_or_no_integers(values):
+def test_values_without_an_order_or_integers(values):
     with pytest.raises(InputError):
         as_labels(values)
 
 
-class Kept:
+class Attributes:
     """A dataset of 12 items that keeps something of its own under the usual names."""
 
-    def __init__(self, **kept):
-        self.__dict__ |= kept
+    def __init__(self, **attributes):
+        self.__dict__ |= attributes
 
     def __len__(self):
         return 12
@@ -115,7 +115,7 @@ class Kept:
 
 
 @pytest.mark.parametrize(
-    "kept",
+    "attributes",
     [
         {"labels": ["cat", "dog", "owl"] * 4},
         {"targets": np.eye(3)[[0, 1, 2] * 4]},
@@ -126,8 +126,8 @@ class Kept:
         {"labels": {"0": "cat"}},
     ],
 )
-def test_what_isnt_labels_is_left_alone_and_the_items_are_asked(kept):
-    dataset = Kept(**kept)
+def test_attributes_that_are_not_labels_are_ignored_and_the_items_are_read(attributes):
+    dataset = Attributes(**attributes)
     assert known_labels(dataset) is None
     assert labels_of(dataset).tolist() == [0, 1, 2] * 4
     if hasattr(dataset, "targets") and hasattr(dataset.targets, "__next__"):

@@ -12,7 +12,7 @@ from genaug.modalities import Image as Modality
 
 
 class Items:
-    """A dataset of given items; an exception among them is raised."""
+    """A dataset of these items; an exception among them is raised."""
 
     def __init__(self, items, **attributes):
         self.items = items
@@ -49,7 +49,7 @@ UINT8 = torch.full((1, 4, 6), 7, dtype=torch.uint8)
     ],
     ids=["pil", "uint8", "uint8 2d", "array 2d", "array", "float", "double", "float array"],
 )
-def test_images_as_they_come(image):
+def test_images_of_all_types(image):
     data = read_samples(Items([(image, 0), (image, 1)]))
     assert data.x.dtype == torch.uint8
     assert data.x.shape == (2, 1, 4, 6)
@@ -65,9 +65,9 @@ def test_pil_modes(mode, channels):
 
 
 class TestImageSize:
-    def test_the_shorter_side_is_resized_and_the_centre_cropped(self):
+    def test_the_shorter_side_is_resized_and_the_center_cropped(self):
         image = torch.zeros(1, 8, 24, dtype=torch.uint8)
-        image[..., 8:16] = 200  # the middle third is the centre square
+        image[..., 8:16] = 200  # the middle third is the center square
         data = read_samples(Items([image, image.transpose(1, 2)]), image_size=4)
         assert data.x.shape == (2, 1, 4, 4)
         assert bool((data.x[:, :, 1:3, 1:3] == 200).all())
@@ -76,7 +76,7 @@ class TestImageSize:
     def test_smaller_images_are_enlarged(self):
         assert read_samples(Items([pil(size=(3, 5))]), image_size=16).x.shape == (1, 1, 16, 16)
 
-    def test_sizes_that_vary_are_refused_without_it(self):
+    def test_sizes_that_vary_are_an_error_without_it(self):
         items = Items([pil(), pil(), pil(size=(6, 5))])
         with pytest.raises(
             InputError,
@@ -85,16 +85,16 @@ class TestImageSize:
             read_samples(items)
         assert read_samples(items, image_size=4).x.shape == (3, 1, 4, 4)
 
-    def test_channels_that_vary_are_refused_with_it_too(self):
+    def test_channels_that_vary_are_an_error_with_it_too(self):
         with pytest.raises(InputError, match=r"item 1 of the dataset has shape \(3, 4, 4\)"):
             read_samples(Items([pil(), pil("RGB")]), image_size=4)
 
-    def test_images_too_large_are_refused(self):
+    def test_images_that_are_too_large_are_an_error(self):
         with pytest.raises(InputError, match="2049x4 are too large"):
             read_samples(Items([pil(size=(2049, 4))]))
 
 
-class TestRefused:
+class TestErrors:
     def test_an_empty_dataset(self):
         with pytest.raises(InputError, match="the dataset is empty"):
             read_samples(Items([]))
@@ -108,14 +108,14 @@ class TestRefused:
             read_samples(Stream())
 
     @pytest.mark.parametrize("image", [UINT8 / 127.5 - 1, UINT8 * 1.0, torch.full((1, 4, 4), float("nan"))])
-    def test_normalised_floats_name_the_item(self, image):
+    def test_normalized_floats_name_the_item(self, image):
         with pytest.raises(InputError, match=r"item 1 of the dataset: float images must lie in \[0, 1\]"):
             read_samples(Items([UINT8, image]))
 
     @pytest.mark.parametrize(
         "image", [torch.zeros(5, 4, 4), torch.zeros(1, 1, 4, 4), torch.zeros(1, 0, 4), "x", {}, None]
     )
-    def test_what_is_no_image_names_the_item(self, image):
+    def test_anything_but_an_image_names_the_item(self, image):
         with pytest.raises(InputError, match="item 1 of the dataset: expected an image"):
             read_samples(Items([UINT8, image]))
 
@@ -127,7 +127,7 @@ class TestRefused:
             read_samples(Items([UINT8, error]))
         assert caught.value.__cause__ is error
 
-    def test_ctrl_c_is_not_taken_for_a_bad_item(self):
+    def test_ctrl_c_is_not_an_error_of_an_item(self):
         class Interrupted(Items):
             def __getitem__(self, index):
                 raise KeyboardInterrupt
@@ -136,7 +136,7 @@ class TestRefused:
             read_samples(Interrupted([1]))
 
     @pytest.mark.parametrize("label", [0.5, "cat", -1, torch.tensor([0.2, 0.8]), True])
-    def test_labels_that_are_no_integers(self, label):
+    def test_labels_that_are_not_integers(self, label):
         with pytest.raises(InputError, match="the dataset's labels must be"):
             read_samples(Items([(UINT8, label), (UINT8, label)]))
 
@@ -144,7 +144,7 @@ class TestRefused:
         with pytest.raises(InputError, match="the dataset's labels must be integers"):
             read_samples(Items([(UINT8, 1), UINT8]))
 
-    def test_labels_beyond_all_bounds(self):
+    def test_labels_that_are_too_large(self):
         with pytest.raises(InputError, match=r"labels go up to 100000; at most 100,000 classes.*Number them from 0"):
             read_samples(Items([(UINT8, 100_000)]))
 
@@ -153,23 +153,23 @@ class TestLabels:
     @pytest.mark.parametrize(
         "label", [3, np.int64(3), torch.tensor(3), torch.tensor(3, dtype=torch.int32), np.uint8(3)]
     )
-    def test_integers_of_all_kinds(self, label):
+    def test_integers_of_all_types(self, label):
         data = read_samples(Items([(UINT8, label)] * 2))
         assert data.labels.dtype == torch.int64
         assert data.labels.tolist() == [3, 3]
         assert data.spec.num_classes == 4
 
     @pytest.mark.parametrize("item", [UINT8, (UINT8,), [UINT8], (UINT8, None)])
-    def test_unlabelled_datasets(self, item):
+    def test_datasets_without_labels(self, item):
         data = read_samples(Items([item, item]))
         assert data.labels is None
         assert data.spec.num_classes == 0
         assert data.x.shape == (2, 1, 4, 6)
 
-    def test_a_tensor_dataset_of_images_alone(self):
+    def test_a_tensor_dataset_without_labels(self):
         assert read_samples(TensorDataset(torch.zeros(3, 1, 4, 4, dtype=torch.uint8))).labels is None
 
-    def test_further_fields_are_left_out(self):
+    def test_additional_fields_are_ignored(self):
         assert read_samples(Items([(UINT8, 1, "more", 5)])).labels.tolist() == [1]
 
 
@@ -177,7 +177,7 @@ LABELLED = ((UINT8, 0), (UINT8, 1))
 
 
 class TestClassNames:
-    def test_names_come_along_also_of_classes_without_images(self):
+    def test_names_include_classes_without_images(self):
         data = read_samples(Items(LABELLED, classes=["cat", "dog", "owl"]))
         assert data.spec.class_names == ("cat", "dog", "owl")
         assert data.spec.num_classes == 3
@@ -188,16 +188,16 @@ class TestClassNames:
         assert read_samples(ConcatDataset([items, items])).spec.class_names == ("cat", "dog")
 
     @pytest.mark.parametrize(("names", "classes"), [(["cat"], 2), (["cat", "cat", "owl"], 3), (["a" * 201, "b"], 2)])
-    def test_names_that_do_not_tell_classes_apart_are_left_out(self, names, classes):
+    def test_names_that_do_not_distinguish_classes_are_left_out(self, names, classes):
         spec = read_samples(Items(LABELLED, classes=names)).spec
         assert spec.class_names is None
         assert spec.num_classes == classes
 
-    def test_an_unlabelled_dataset_has_none(self):
+    def test_a_dataset_without_labels_has_none(self):
         assert read_samples(Items([UINT8], classes=["cat"])).spec.classes is None
 
 
-def test_every_item_is_read_once_and_told_of():
+def test_every_item_is_read_once_and_reported():
     class Counted(Items):
         reads = 0
 
@@ -205,10 +205,10 @@ def test_every_item_is_read_once_and_told_of():
             Counted.reads += 1
             return super().__getitem__(index)
 
-    told = []
-    read_samples(Counted([UINT8] * 205), on_items=told.append)
+    reports = []
+    read_samples(Counted([UINT8] * 205), on_items=reports.append)
     assert Counted.reads == 205
-    assert told == [100, 100, 5]
+    assert reports == [100, 100, 5]
 
 
 def plain(value):

@@ -31,18 +31,18 @@ class Opener:
 class Zipped(Dataset):
     """Items of a zip archive; ``place`` is where it keeps its open handle."""
 
-    def __init__(self, path, place="attribute", labelled=True):
+    def __init__(self, path, place="attribute", labeled=True):
         self.opener, self.place = Opener(path), place
-        self.handles, self.by_path, self.seen = [None], {}, set()
+        self.handles, self.by_path, self.indices = [None], {}, set()
         self.transform = None
-        if labelled:
+        if labeled:
             self.targets = [index % 4 for index in range(40)]
 
     def __len__(self):
         return 40
 
     def __getitem__(self, index):
-        self.seen.add(index)
+        self.indices.add(index)
         opener = Opener(self.opener.path)
         if self.place == "attribute":
             opener = self.opener
@@ -55,7 +55,7 @@ class Zipped(Dataset):
 
     @property
     def untouched(self):
-        return not (self.opener.archive or self.handles[0] or self.by_path or self.seen)
+        return not (self.opener.archive or self.handles[0] or self.by_path or self.indices)
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ def archive(tmp_path):
 
 @pytest.mark.parametrize("place", ["attribute", "list", "dictionary"])
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: Subset(x, range(40)), lambda x: ConcatDataset([x])])
-@pytest.mark.parametrize("labelled", [True, False])
-def test_a_blend_leaves_the_archive_to_its_workers(archive, place, wrap, labelled):
-    real = Zipped(archive, place, labelled)
+@pytest.mark.parametrize("labeled", [True, False])
+def test_a_blend_does_not_open_the_archive_of_its_workers(archive, place, wrap, labeled):
+    real = Zipped(archive, place, labeled)
     mixed = MixedDataset(wrap(real), FakeSource(), ratio=0.5)
     assert real.untouched
     mixed.transform = v2.PILToTensor()
@@ -86,15 +86,15 @@ def test_a_blend_leaves_the_archive_to_its_workers(archive, place, wrap, labelle
 
 
 @pytest.mark.parametrize("place", ["attribute", "list", "dictionary"])
-def test_reading_a_set_leaves_it_as_it_was(archive, place):
+def test_reading_a_dataset_does_not_change_it(archive, place):
     real = Zipped(archive, place)
     assert read_samples(real).x[:, 0, 0, 0].tolist() == list(range(40))
     assert len(SamplePool.from_dataset(real)) == 40
-    assert labels_of(Zipped(archive, place, labelled=False)).tolist() == real.targets
+    assert labels_of(Zipped(archive, place, labeled=False)).tolist() == real.targets
     assert real.untouched
 
 
-def test_what_is_changed_inside_is_put_back_also_after_an_error():
+def test_changes_inside_are_undone_also_after_an_error():
     class Thing:
         pass
 

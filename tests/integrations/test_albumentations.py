@@ -25,7 +25,7 @@ def image(shape=(6, 6, 1), dtype=np.uint8):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("shape", [(6, 6), (6, 6, 1), (6, 8, 3)])
-def test_an_image_gives_way_to_one_of_the_same_label_and_look(shape, dtype):
+def test_an_image_is_replaced_with_one_of_the_same_label_and_format(shape, dtype):
     channels = shape[2] if len(shape) == 3 else 1
     replace = GenerativeReplace(FakeSource(shape=(channels, *shape[:2])), p=1)
     before = image(shape, dtype)
@@ -37,7 +37,7 @@ def test_an_image_gives_way_to_one_of_the_same_label_and_look(shape, dtype):
 
 
 @pytest.mark.parametrize("label", [2, np.int64(2), np.array(2), np.array([2]), torch.tensor(2), torch.tensor([2])])
-def test_labels_of_all_kinds_pass_as_they_are(label):
+def test_labels_of_all_types_stay_as_they_are(label):
     out = GenerativeReplace(FakeSource(), p=1)(image=image(), label=label)
     assert out["label"] is label
     assert label_in(pixels_of(out["image"])) == 2
@@ -46,13 +46,13 @@ def test_labels_of_all_kinds_pass_as_they_are(label):
 def test_p_is_the_generated_share_and_torch_decides():
     replace = A.Compose([GenerativeReplace(FakeSource(), label_key="y", p=0.3)], seed=1, strict=True)
 
-    def drawn(n=400):
+    def replaced(n=400):
         return [is_fake(pixels_of(replace(image=image(), y=1)["image"])) for _ in range(n)]
 
     torch.manual_seed(0)
-    first, second = drawn(), drawn()
+    first, second = replaced(), replaced()
     torch.manual_seed(0)
-    assert drawn() == first != second
+    assert replaced() == first != second
     assert 80 < sum(first) < 160
     never, always = GenerativeReplace(FakeSource(), p=0), GenerativeReplace(FakeSource(), p=1)
     assert not any(is_fake(pixels_of(never(image=image(), label=1)["image"])) for _ in range(20))
@@ -66,7 +66,7 @@ def test_amid_other_transforms():
     ])  # fmt: skip
     out = pipeline(image=image((9, 9, 3)), label=3)
     assert out["image"].dtype == np.float32
-    assert (out["image"][0, -1] > 2).all()  # the mark, flipped and normalised
+    assert (out["image"][0, -1] > 2).all()  # the mark, flipped and normalized
 
 
 class Pictures(Dataset):
@@ -83,7 +83,7 @@ class Pictures(Dataset):
         return torch.from_numpy(self.transform(image=picture, label=label)["image"]), label, index
 
 
-def test_workers_and_epochs_draw_differently_and_come_back_with_the_seed():
+def test_workers_and_epochs_draw_differently_and_are_reproducible():
     pool = SamplePool(FakeSource(shape=(3, 6, 6)), size=200)
     data = Pictures(A.Compose([GenerativeReplace(pool, p=0.5)]))
     loader = DataLoader(data, 4, num_workers=2, multiprocessing_context="fork")
@@ -93,15 +93,15 @@ def test_workers_and_epochs_draw_differently_and_come_back_with_the_seed():
 
     torch.manual_seed(0)
     first, second = epoch(), epoch()
-    made = torch.tensor([is_fake(picture.permute(2, 0, 1)) for picture in first]).view(-1, 4)
-    assert 10 <= int(made.sum()) <= 30
-    assert not torch.equal(made[0::2], made[1::2])  # the two workers take turns
+    mask = torch.tensor([is_fake(picture.permute(2, 0, 1)) for picture in first]).view(-1, 4)
+    assert 10 <= int(mask.sum()) <= 30
+    assert not torch.equal(mask[0::2], mask[1::2])  # the two workers take turns
     assert not torch.equal(first, second)
     torch.manual_seed(0)
     assert torch.equal(epoch(), first)
 
 
-def test_serialisation_is_refused():
+def test_serialization_is_an_error():
     replace = GenerativeReplace(FakeSource(), p=1)
     pipeline = A.Compose([replace])
     for save in (replace.to_dict, pipeline.to_dict, lambda: A.to_dict(pipeline)):
@@ -113,9 +113,9 @@ def test_serialisation_is_refused():
 
 def test_a_pipeline_prints_itself():
     replace = GenerativeReplace(SamplePool(FakeSource(), size=8), p=0.3)
-    told = repr(A.Compose([A.HorizontalFlip(), replace, A.OneOf([A.Sequential([replace])])]))
-    assert told.count("GenerativeReplace(p=0.3, ") == 2
-    assert "SamplePool(8 of 1x6x6" in told
+    text = repr(A.Compose([A.HorizontalFlip(), replace, A.OneOf([A.Sequential([replace])])]))
+    assert text.count("GenerativeReplace(p=0.3, ") == 2
+    assert "SamplePool(8 of 1x6x6" in text
     with pytest.raises(NotImplementedError, match="can't be serialized"):
         A.Compose([A.OneOf([replace])]).to_dict()
 
@@ -135,7 +135,7 @@ def test_it_pickles_with_a_pool():
         ({"image": image(), "label": 1, "keypoints": np.zeros((1, 2))}, "keypoints"),
         ({"images": image((2, 6, 6, 1)), "label": 1}, "images"),
         ({"volume": image((2, 6, 6)), "label": 1}, "volume"),
-        ({"image": image()}, "needs image= and label=, and got image"),
+        ({"image": image()}, "needs image= and label=, but got image"),
         ({"label": 1}, "needs image="),
         ({"image": image(), "label": 4}, "doesn't know the label 4"),
         ({"image": image(), "label": -1}, "0 or more"),
@@ -148,12 +148,12 @@ def test_it_pickles_with_a_pool():
         ({"image": torch.zeros(1, 6, 6), "label": 1}, "must be an array"),
     ],
 )
-def test_bad_calls_are_refused_whether_or_not_it_would_apply(p, data, message):
+def test_bad_calls_are_errors_whether_or_not_it_would_apply(p, data, message):
     with pytest.raises(InputError, match=message):
         GenerativeReplace(FakeSource(), p=p)(**data)
 
 
-def test_other_targets_of_a_compose_are_refused():
+def test_other_targets_of_a_compose_are_errors():
     replace = GenerativeReplace(FakeSource(), p=0)
     pipeline = A.Compose([replace], additional_targets={"depth": "image", "outline": "mask"})
     for key in ("depth", "outline"):

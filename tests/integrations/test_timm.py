@@ -21,13 +21,13 @@ def load(dataset, batch_size=8, workers=0, **options):
 
 
 def pixels(images):
-    """Normalised floats back to bytes."""
+    """Normalized floats back to bytes."""
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     return ((images * std + mean) * 255).round().to(torch.uint8)
 
 
 def check(loader, generated):
-    """Each image carries its label, and so many of them are generated."""
+    """Each image has its label, and ``generated`` of them are generated."""
     batches = list(loader)
     images, labels = (torch.cat(column) for column in zip(*batches, strict=True))
     assert images.shape[1:] == SIZE
@@ -75,7 +75,7 @@ def test_collate_on_bytes_under_the_prefetcher(workers):
     assert all(int((pixels(images)[:, 0, 0, 0] == MARK).sum()) == 2 for images, _ in batches)
 
 
-def test_collate_on_normalised_floats_without_the_prefetcher():
+def test_collate_on_normalized_floats_without_the_prefetcher():
     augment = GenerativeAugment(FakeSource(shape=SIZE), ratio=0.25, normalize=(MEAN, STD))
     check(load(FakeReal(LABELS, SIZE), collate_fn=augment.collate, use_prefetcher=False), generated=6)
 

@@ -42,8 +42,8 @@ def test_named_sets_blend_as_they_are(named_set):
     assert mixed.classes == real.classes
     image, label = mixed[len(real) + 3]
     assert (image.mode, image.size) == (real[0][0].mode, real[0][0].size)
-    theirs = label_in(pixels_of(image))  # classes match by name: CIFAR-10's source has them in the opposite order
-    assert theirs == (9 - label if source.spec.class_names else label)
+    source_label = label_in(pixels_of(image))  # classes match by name: CIFAR-10's source has them in the opposite order
+    assert source_label == (9 - label if source.spec.class_names else label)
     mixed.transform = FLOATS
     images, labels = next(iter(DataLoader(mixed, len(mixed))))
     assert images.shape == (len(mixed), *source.spec.shape)
@@ -58,7 +58,7 @@ def test_named_sets_train_a_generator_that_fits_them(named_set, tmp_path):
     assert len(MixedDataset(real, generator, ratio=0.1)) == round(len(real) / 0.9)
 
 
-def test_the_command_lines_names_read_the_same_files(tmp_path, monkeypatch):
+def test_load_data_reads_the_same_files(tmp_path, monkeypatch):
     write_cifar10(tmp_path, monkeypatch)
     write_fashion_mnist(tmp_path)
     assert [len(load_data("torchvision:CIFAR10", root=tmp_path, split=split)) for split in ("train", "test")] == [
@@ -92,8 +92,8 @@ def test_generative_augment_comes_before_mixup_in_a_batch_pipeline():
         v2.RandomChoice([v2.MixUp(num_classes=4), v2.CutMix(num_classes=4)]),
     ])  # fmt: skip
     for images, labels in DataLoader(FakeReal(LABELS, transform=v2.PILToTensor()), 8):
-        made, soft = pipeline(images, labels)
-        assert (made.dtype, made.shape, soft.shape) == (torch.float32, images.shape, (8, 4))
+        generated, soft = pipeline(images, labels)
+        assert (generated.dtype, generated.shape, soft.shape) == (torch.float32, images.shape, (8, 4))
 
 
 def test_tv_tensors_go_through_v2_transforms():
@@ -111,7 +111,7 @@ def pixels_of_all(images):
     return [pixels_of(image) for image in images]
 
 
-def test_mixed_sets_stand_inside_subsets_and_concatenations():
+def test_mixed_sets_work_inside_subsets_and_concatenations():
     mixed = MixedDataset(FakeReal(LABELS, transform=FLOATS), FakeSource(), ratio=0.5)
     some, rest = random_split(mixed, [30, 18])
     both = ConcatDataset([Subset(mixed, range(20, 30)), FakeReal([3] * 5, transform=FLOATS)])
@@ -130,9 +130,9 @@ def test_weighted_sampling_by_the_mixed_targets_balances_the_classes():
 
 
 @pytest.mark.parametrize("mode", ["expand", "replace"])
-def test_distributed_samplers_share_out_one_epoch(mode):
+def test_distributed_samplers_divide_one_epoch(mode):
     """Each process has a MixedDataset of its own; the same seed and epoch give all of them the same samples."""
-    seen = {}
+    epochs = {}
     for epoch in range(2):
         parts = []
         for rank in range(3):
@@ -141,7 +141,7 @@ def test_distributed_samplers_share_out_one_epoch(mode):
             mixed.set_epoch(epoch)
             sampler.set_epoch(epoch)
             parts.append(torch.cat([images for images, _ in DataLoader(mixed, 4, sampler=sampler)]))
-        whole = torch.stack([mixed[i][0] for i in range(len(mixed))])
-        assert sorted(map(bytes, torch.cat(parts).numpy())) == sorted(map(bytes, whole.numpy()))
-        seen[epoch] = whole
-    assert not torch.equal(seen[0], seen[1])
+        complete = torch.stack([mixed[i][0] for i in range(len(mixed))])
+        assert sorted(map(bytes, torch.cat(parts).numpy())) == sorted(map(bytes, complete.numpy()))
+        epochs[epoch] = complete
+    assert not torch.equal(epochs[0], epochs[1])

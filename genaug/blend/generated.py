@@ -1,0 +1,81 @@
+"""Generated items that look like the real set's: built from raw samples, and compared with a few real items."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import ConcatDataset
+
+from genaug.blend.comparison import check_alike, enlarged, recolored, sizes_agree
+from genaug.blend.formats import format_of, image_in
+from genaug.blend.items import label_of_any_item, label_of_pairs
+from genaug.blend.transform import TransformAdapter
+from genaug.data.apportion import Ints
+from genaug.errors import BlendWarning, InputError
+
+_PROBES = 8
+
+
+class GeneratedItems:
+    """Builds the items of generated samples. ``compare`` has to be called first: it learns what the real items are.
+
+    ``sizes_open`` says whether the sizes of real and generated images are still to be compared, in the first batch.
+    """
+
+    def __init__(
+        self, real: Any, labels: Ints, adapter: TransformAdapter, make_item: Callable[[Any, Any], Any] | None
+    ) -> None:
+        self.adapter = adapter
+        self.sizes_open = False
+        self._real, self._labels, self._make_item = real, labels, make_item
+        self._warned: set[str] = set()
+
+    def build(self, sample: NDArray[Any], label: int) -> Any:
+        """The item of a raw sample, and of the real set's number of its class."""
+        pair = self.adapter(sample), self._label_like(label)
+        if self._make_item is not None:
+            return self._make_item(*pair)
+        return self._container(*pair) if hasattr(self._container, "_fields") else self._container(pair)
+
+    def compare(self, sample: NDArray[Any], label: int, *, in_batch: bool = False, stacklevel: int) -> None:
+        """Learn how the real set treats its images, and compare a generated item with real ones.
+
+        Sizes are compared if there is a transform. Without one they are compared when the first batch is made, since
+        a transform may still be assigned. Raises ``InputError`` if generated items don't fit into a batch of real ones.
+        """
+        starts = [0, *self._real.cumulative_sizes[:-1]] if isinstance(self._real, ConcatDataset) else [0]
+        spread = np.linspace(0, len(self._real) - 1, _PROBES).astype(int).tolist()
+        indices = sorted({*starts[:_PROBES], *spread})
+        items = self.adapter.learn(self._real, indices)
+        self._label_like = (
+            label_of_pairs(items, indices, self._labels) if self._make_item is None else label_of_any_item(items)
+        )
+        self._container: Any = type(items[0])
+        try:
+            generated = self.build(sample, label)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"a generated image, {'x'.join(map(str, sample.shape))}, doesn't go through the real set's pipeline "
+                f"({type(error).__name__}: {error}). Pass generated_transform=, or correct make_item if you passed one."
+            ) from error
+        final = in_batch or self.adapter.transform is not None
+        check_alike(items, generated, sample.shape, sizes=final)
+        self.sizes_open = not sizes_agree(items, generated)
+        real, out = self.adapter.real_images, format_of(image_in(generated))
+        if not real or out is None:
+            return
+        formats, gray = [image_format for image_format, _ in real], all(is_gray for _, is_gray in real)
+        if message := recolored(formats, gray, sample.shape, out):
+            self.warn_once("channels", message, stacklevel + 1)
+        if final and (message := enlarged(formats, sample.shape, out)):
+            self.warn_once("sizes", message, stacklevel + 1)
+
+    def warn_once(self, kind: str, message: str, stacklevel: int) -> None:
+        """Issue a ``BlendWarning``, once per kind in the life of a blend, whatever is assigned to it later."""
+        if kind not in self._warned:
+            self._warned.add(kind)
+            warnings.warn(message, BlendWarning, stacklevel=stacklevel)
