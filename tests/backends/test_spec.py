@@ -55,7 +55,7 @@ def test_shapes_out_of_bounds(shape):
         ({"conditions": tuple(Condition(name=f"c{i}", sample=IMAGE) for i in range(9))}, "conditions"),
         ({"conditions": ({"name": "../a", "sample": IMAGE},)}, "conditions.0.name"),
         ({"conditions": ({"name": "a"},)}, "conditions.0.sample"),
-        ({"sample": {"kind": "sound", "length": 5}}, "unknown kind of sample 'sound'; known are image"),
+        ({"sample": {"kind": "sound", "length": 5}}, "unknown kind of sample 'sound'; known kinds: image"),
         ({"sample": {"channels": 1, "height": 8, "width": 8}}, "unknown kind of sample 'None'"),
         ({"sample": {"kind": ["image"], "channels": 1}}, r"unknown kind of sample .*image"),
         ({"sample": {"kind": "image", "channels": 1, "height": 8, "width": 8, "depth": 3}}, "depth"),

@@ -37,11 +37,11 @@ def test_other_pil_modes_and_flat_images():
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (torch.tensor([[-1.0, 1.0]]), "normalised"),
-        (torch.tensor([[float("nan"), 1.0]]), "normalised"),
+        (torch.tensor([[-1.0, 1.0]]), "normalized"),
+        (torch.tensor([[float("nan"), 1.0]]), "normalized"),
         (torch.tensor([[0.0, 200.0]]), "uint8's range: divide them by 255"),
-        (np.zeros((3, 8, 8), np.uint8), r"\(H, W, C\), as arrays have it, .* got one of shape \(3, 8, 8\)"),
-        (Picture.new("I;16", (4, 3)), "more than 8 bits a channel .*I;16"),
+        (np.zeros((3, 8, 8), np.uint8), r"\(H, W, C\), the layout of arrays, .* got one of shape \(3, 8, 8\)"),
+        (Picture.new("I;16", (4, 3)), "more than 8 bits per channel .*I;16"),
         (Picture.new("F", (4, 3)), "more than 8 bits"),
         (torch.zeros(1, 2, 2, dtype=torch.int32), "int32"),
         (torch.zeros(5, 2, 2), "1 to 4 channels"),
@@ -110,9 +110,9 @@ class TestModality:
             (good.numpy(), "ndarray"),
             (None, "NoneType"),
         ):
-            with pytest.raises(InputError, match=rf"it returned {got}; expected torch.uint8 of shape \(3, 1, 2, 2\)"):
+            with pytest.raises(InputError, match=rf"it {got}; expected torch.uint8 of shape \(3, 1, 2, 2\)"):
                 image.check(bad, 3, "it")
-        with pytest.raises(InputError, match="It holds NaN or infinity: has its generator's training diverged"):
+        with pytest.raises(InputError, match="It contains NaN or infinity: did the generator's training diverge"):
             image.check(good.float() / 0, 3, "it")
 
     def test_items_of_datasets_are_recognized(self):
@@ -143,9 +143,9 @@ class TestModality:
         assert parse(image) is image
         assert list(MODALITIES) == ["image"]
         for kind in ("sound", None, 5, ["image"], {}):
-            with pytest.raises(ValueError, match=r"unknown kind of sample .*known are image"):
+            with pytest.raises(ValueError, match=r"unknown kind of sample .*known kinds: image"):
                 parse({"kind": kind})
 
-    def test_too_many_numbers_are_refused(self):
+    def test_too_many_numbers_are_rejected(self):
         with pytest.raises(TypeError, match="takes channels, height and width, got 4 numbers"):
             Image(1, 2, 3, 4)

@@ -65,7 +65,7 @@ def test_half_precision_images_are_augmented_as_exactly_as_they_can_be(name, dty
 
 
 class TestTranslation:
-    def test_whole_pixels_with_the_edge_repeated(self):
+    def test_shifts_by_entire_pixels_and_repeats_the_edge(self):
         images = torch.arange(16.0).reshape(1, 1, 4, 4)
         down_left = translation(images, torch.tensor([[0.0, 0.99]]))[0, 0]  # reads one row up, one column right
         assert down_left[0].tolist() == [1, 2, 3, 3]
@@ -167,7 +167,7 @@ def test_names():
 
 
 @pytest.mark.parametrize("names", [["colour"], ["color", "flip"], ["color", "color"], "colour", [""]])
-def test_unknown_or_repeated_names_are_refused(names):
+def test_unknown_or_repeated_names_are_rejected(names):
     with pytest.raises(
         InputError, match="augment must be distinct names among translation, affine, color, cutout; got"
     ):

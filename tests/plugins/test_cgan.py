@@ -53,10 +53,10 @@ class TestShapes:
     def test_each_score_depends_on_its_own_image_only(self):
         torch.manual_seed(0)
         critic, batch = Discriminator((1, 8, 8), 3, 4, 8), batch_of((1, 8, 8), 6)
-        whole, _ = critic(batch.x, batch.labels)
-        assert whole.shape == (6, 1)
+        scores, _ = critic(batch.x, batch.labels)
+        assert scores.shape == (6, 1)
         alone = torch.cat([critic(batch.x[i : i + 1], batch.labels[i : i + 1])[0] for i in range(6)])
-        assert torch.allclose(whole, alone, atol=1e-5)
+        assert torch.allclose(scores, alone, atol=1e-5)
 
 
 class TestLabels:
@@ -103,8 +103,8 @@ class TestLabels:
         assert all(gradient is not None for name in gradients for gradient in gradients[name])
 
     @pytest.mark.parametrize("options", [{"classifier_weight": 1.0}, {"conditioning": "embedding"}])
-    def test_what_is_about_labels_is_refused_without_them(self, backend, configure, options):
-        with pytest.raises(ValidationError, match="which conditional=false leaves out"):
+    def test_options_for_labels_are_rejected_without_labels(self, backend, configure, options):
+        with pytest.raises(ValidationError, match="which conditional=false disables"):
             configure(conditional=False, **options)
         if "classifier_weight" in options:
             with pytest.raises(InputError, match="these have no labels"):
@@ -247,7 +247,7 @@ class TestLoss:
         {"lr": 0},
         {"lr": float("nan")},
         {"beta2": 1},
-        {"colour": 1},
+        {"color": 1},
     ],
 )
 def test_options_out_of_bounds(options):
@@ -255,6 +255,6 @@ def test_options_out_of_bounds(options):
         CGANConfig(**options)
 
 
-def test_a_wasserstein_loss_is_refused_with_a_reason():
-    with pytest.raises(ValidationError, match=r"slope is held to 1 .* take the backend wgan-gp"):
+def test_a_wasserstein_loss_is_rejected_with_a_reason():
+    with pytest.raises(ValidationError, match="a gradient norm of 1 .* the backend wgan-gp"):
         CGANConfig(loss="wasserstein")

@@ -229,12 +229,12 @@ class TestLoss:
         discriminator.value.backward()
         assert nets["generator"].weight.grad is None
 
-    def test_a_batch_of_one_is_refused(self, backend):
+    def test_a_batch_of_one_is_rejected(self, backend):
         config = configure()
         with pytest.raises(InputError, match="need at least 2 images: use a larger batch_size"):
             losses_of(backend, config, spec_of(config), batch_of((1, 8, 8), 1))
 
-    def test_generated_images_are_normalised_apart_from_the_real_ones(self, backend):
+    def test_generated_and_real_images_are_normalized_separately(self, backend):
         config = configure()
         spec = spec_of(config)
         torch.manual_seed(0)
@@ -380,7 +380,7 @@ class TestGenerator:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"loss": "wasserstein"}, "slope is held to 1"),
+        ({"loss": "wasserstein"}, "a gradient norm of 1"),
         ({"loss": "wgan"}, "relativistic"),
         ({"categories": [], "continuous": 0}, "needs a code"),
         ({"categories": [1]}, "categories"),

@@ -24,10 +24,10 @@ from genaug.sources.generator import Generator
 from genaug.training.trainer import Trainer
 from genaug_mad_gan.backend import MADGAN, MADGANConfig, shares
 from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, shared_generators
-from genaug_mad_gan.objectives import APART, JOINT, madgan_discriminator, naming_loss, real_score
+from genaug_mad_gan.objectives import JOINT, SEPARATE, classification_loss, madgan_discriminator, real_score
 
 SHAPES = [(1, 1, 1), (1, 4, 4), (1, 8, 8), (1, 28, 28), (1, 27, 27), (2, 13, 40), (3, 32, 32), (3, 64, 64), (4, 5, 9)]
-LOSSES = [*JOINT, *APART]
+LOSSES = [*JOINT, *SEPARATE]
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ class TestShapes:
     def test_outputs_depend_on_their_own_image_and_label_only(self):
         torch.manual_seed(0)
         critic, batch = MultiDiscriminator(3, (1, 8, 8), 3, 4, 8), batch_of((1, 8, 8), 6)
-        whole = critic(batch.x, batch.labels)
-        assert whole.shape == (6, 4)
+        scores = critic(batch.x, batch.labels)
+        assert scores.shape == (6, 4)
         alone = torch.cat([critic(batch.x[i : i + 1], batch.labels[i : i + 1]) for i in range(6)])
-        assert torch.allclose(whole, alone, atol=1e-5)
+        assert torch.allclose(scores, alone, atol=1e-5)
 
     def test_the_label_reaches_the_output_real_and_no_other(self):
         torch.manual_seed(0)
@@ -102,7 +102,7 @@ class TestShapes:
         assert not torch.allclose(outputs[0][:, -1], outputs[1][:, -1])
 
 
-def test_options_that_would_have_no_effect_are_refused():
+def test_options_without_effect_are_rejected():
     with pytest.raises(ValidationError, match="diversity has no effect"):
         MADGANConfig(loss="madgan", diversity=0.5)
     config = MADGANConfig(loss="madgan")
@@ -302,9 +302,9 @@ class TestLosses:
         )
         assert float(torch.nn.functional.pdist(made).min()) > 0.1
 
-    def test_naming_grows_easier_with_diversity(self, backend, configure):
+    def test_generators_are_recognized_more_often_with_more_diversity(self, backend, configure):
         """The data don't tell the generators apart, so without the term their names are a guess."""
-        named = {}
+        recognized = {}
         for weight in (0.0, 5.0):
             config = configure(generators=2, diversity=weight, conditional=False)
             spec = backend.describe(config, Spec(sample=Image(1, 8, 8)))
@@ -312,9 +312,9 @@ class TestLosses:
             data = Samples(torch.randint(0, 256, (64, 1, 8, 8)).to(torch.uint8), None, spec)
             trainer = Trainer(backend, config, data, batch_size=16)
             values = [float(trainer.step(index)["generators_named"]) for index in range(60)]
-            named[weight] = sum(values[-20:]) / 20
-        assert named[5.0] > 0.9
-        assert named[0.0] < 0.8
+            recognized[weight] = sum(values[-20:]) / 20
+        assert recognized[5.0] > 0.9
+        assert recognized[0.0] < 0.8
 
     @pytest.mark.parametrize("options", [{}, {"full_batch": True, "loss": "madgan"}, {"conditional": False}])
     def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(self, tmp_path, tiny_set, tiny_config, options):
@@ -424,16 +424,16 @@ class TestLoss:
         options = {"gamma": 0.5, "penalty_every": 4, "diversity": 0.7, "full_batch": full}
         (generator, discriminator), real, fake, members, _ = hand(loss="relativistic", **options)
         real_score, fake_score = real[:, 3].repeat(3 if full else 1), fake[:, 3]
-        naming = -softmax_by_hand(fake[:, :3])[torch.arange(len(fake)), members].log().mean()
-        expected = (1 + (real_score - fake_score).exp()).log().mean() + 0.7 * naming
+        classification = -softmax_by_hand(fake[:, :3])[torch.arange(len(fake)), members].log().mean()
+        expected = (1 + (real_score - fake_score).exp()).log().mean() + 0.7 * classification
         assert generator.value.item() == pytest.approx(float(expected), rel=1e-5)
         penalty = 2 * 4 * 0.5**2  # R1 + R2: the slope of "real" is 0.5, in each of four pixels
-        expected = (1 + (fake_score - real_score).exp()).log().mean() + 0.7 * naming + 0.5 / 2 * 4 * penalty
+        expected = (1 + (fake_score - real_score).exp()).log().mean() + 0.7 * classification + 0.5 / 2 * 4 * penalty
         assert discriminator.value.item() == pytest.approx(float(expected), rel=1e-5)
         assert discriminator.log["penalty"].item() == pytest.approx(penalty, rel=1e-5)
         assert discriminator.log["real_score"].item() == pytest.approx(float(real_score.mean()), rel=1e-5)
-        named = (fake[:, :3].argmax(1) == members).double().mean()
-        assert discriminator.log["generators_named"].item() == pytest.approx(float(named))
+        recognized = (fake[:, :3].argmax(1) == members).double().mean()
+        assert discriminator.log["generators_named"].item() == pytest.approx(float(recognized))
         assert not any(value.requires_grad for value in discriminator.log.values())
 
     def test_the_score_of_the_joint_softmax_is_the_logit_of_real(self):
@@ -442,18 +442,18 @@ class TestLoss:
         assert torch.allclose(real_score(outputs, "madgan"), (real / (1 - real)).log())
         assert torch.equal(real_score(outputs, "relativistic"), outputs[:, 3:])
 
-    def test_the_papers_discriminator_is_real_or_fake_plus_naming(self):
-        """log D_i = log(1 - D_{k+1}) + log P(i | fake): why its naming has weight 1 built in."""
+    def test_the_papers_discriminator_is_real_or_fake_plus_generator_classification(self):
+        """log D_i = log(1 - D_{k+1}) + log P(i | fake): so the generator classification has weight 1."""
         real, fake, members = torch.randn(6, 4).double(), torch.randn(6, 4).double(), torch.arange(6) % 3
         scores = real_score(real, "madgan"), real_score(fake, "madgan")
-        apart = JOINT["madgan"].discriminator(*scores) + naming_loss(fake, members)
+        apart = JOINT["madgan"].discriminator(*scores) + classification_loss(fake, members)
         assert madgan_discriminator(real, fake, members).item() == pytest.approx(apart.item(), rel=1e-12)
 
     def test_outputs_are_not_squashed_before_the_cross_entropy(self):
         """A sure and right discriminator loses nothing; with a softmax in front it would lose at least 0.34 of each."""
         outputs = 100 * torch.eye(3)
         assert madgan_discriminator(outputs[2:], outputs[:2], torch.tensor([0, 1])).item() < 1e-6
-        assert naming_loss(outputs[:2], torch.tensor([0, 1])).item() < 1e-6
+        assert classification_loss(outputs[:2], torch.tensor([0, 1])).item() < 1e-6
 
     def test_one_generator_has_the_losses_of_a_plain_gan(self):
         real, fake = torch.randn(6, 2).double(), torch.randn(6, 2).double()
@@ -461,7 +461,7 @@ class TestLoss:
         plain = [(of[:, 1] - of[:, 0]).sigmoid() for of in (real, fake)]
         expected = -plain[0].log().mean() - (1 - plain[1]).log().mean()
         assert madgan_discriminator(real, fake, zeros).item() == pytest.approx(expected.item())
-        assert naming_loss(fake, zeros).item() == 0
+        assert classification_loss(fake, zeros).item() == 0
 
     @pytest.mark.parametrize(("every", "steps"), [(1, [0, 1, 2, 3]), (3, [0, 3, 6])])
     def test_penalties_are_taken_every_so_many_steps(self, hand, every, steps):
@@ -518,8 +518,8 @@ def test_the_rates_of_both_players_fall_over_the_last_share_of_the_run(backend, 
     assert [player.optimizer.decay for player in backend.players(config, nets)] == [decay, decay]
 
 
-def test_a_wasserstein_loss_is_refused_with_a_reason():
-    with pytest.raises(ValidationError, match=r"R1 \+ R2 don't bound its slope.*wgan-gp"):
+def test_a_wasserstein_loss_is_rejected_with_a_reason():
+    with pytest.raises(ValidationError, match="a gradient norm of 1 .* the backend wgan-gp"):
         MADGANConfig(loss="wasserstein")
 
 
@@ -536,7 +536,7 @@ def test_a_wasserstein_loss_is_refused_with_a_reason():
         {"penalty_every": 0},
         {"lr": float("nan")},
         {"beta1": 1},
-        {"colour": 1},
+        {"color": 1},
     ],
 )
 def test_options_out_of_bounds(options):

@@ -234,7 +234,7 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("loss", "reason"), [("least_squares", "contradict"), ("hinge", "flat"), ("minimax", "gradient vanishes")]
     )
-    def test_an_objective_that_does_not_suit_the_penalty_is_refused_with_the_reason(
+    def test_an_objective_that_contradicts_the_penalty_is_rejected_with_the_reason(
         self, tiny_set, tmp_path, loss, reason
     ):
         with pytest.raises(InputError, match=rf"loss: .*'{loss}' .*penalty.*{reason}.*'wasserstein'"):
