@@ -14,7 +14,7 @@ from genaug.errors import InputError
 
 
 def translation(images: Tensor, u: Tensor) -> Tensor:
-    """Shift by up to an eighth of each side, whole pixels, filled with the nearest edge (1 x 2 numbers)."""
+    """Shift by up to an eighth of each side, in entire pixels, filled with the nearest edge (1 x 2 numbers)."""
     height, width = images.shape[2:]
     reach_y, reach_x = max(1, round(height / 8)), max(1, round(width / 8))
     dy = (u[:, 0] * (2 * reach_y + 1)).floor().long() - reach_y

@@ -66,7 +66,7 @@ class TestDraw:
 
         assert Categorical(size=5).draw(Ones(0, "", 0), 2).tolist() == [4, 4]
 
-    def test_every_call_for_noise_has_a_stream_of_its_own(self):
+    def test_every_call_for_noise_has_its_own_stream(self):
         one, other = noise_rows(0, 0, 6, torch.device("cpu")), noise_rows(0, 4, 2, torch.device("cpu"))
         first, second = one(3, 2), one(3, 2)
         assert first.shape == (6, 3, 2)
@@ -117,7 +117,7 @@ class TestCheck:
         with pytest.raises(InputError, match=r"must hold categories in \[0, 3\)"):
             Categorical(size=3).check(torch.tensor([0, category, 2]))
 
-    def test_no_values_at_all_are_values(self):
+    def test_an_empty_tensor_passes(self):
         assert Normal(size=(2, 2)).check(torch.zeros(0, 2, 2)).shape == (0, 2, 2)
         assert Categorical(size=3).check(torch.zeros(0, dtype=torch.int64)).shape == (0,)
 
@@ -138,7 +138,7 @@ class TestExpand:
 class TestBetween:
     @FEW
     @given(LATENTS, st.integers(0, 1000), st.floats(0, 1))
-    def test_it_starts_and_ends_at_the_ends_and_stays_a_value(self, latent, seed, weight):
+    def test_interpolation_runs_from_end_to_end_and_stays_valid(self, latent, seed, weight):
         first, second = latent_rows(latent, seed, 0, 4), latent_rows(latent, seed, 4, 4)
         between = latent.between(first, second, torch.full((4,), weight))
         assert between.shape == first.shape
@@ -152,14 +152,14 @@ class TestBetween:
 
     @FEW
     @given(st.integers(0, 1000), st.floats(0, 1))
-    def test_between_normals_the_length_goes_evenly_from_one_to_the_other(self, seed, weight):
+    def test_the_length_changes_linearly_between_normals(self, seed, weight):
         latent = Normal(size=(4, 8))
         first, second = latent_rows(latent, seed, 0, 3), latent_rows(latent, seed, 3, 3)
         lengths = [values.flatten(1).norm(dim=1) for values in (first, second)]
         between = latent.between(first, second, torch.full((3,), weight)).flatten(1).norm(dim=1)
         assert torch.allclose(between, lengths[0] + weight * (lengths[1] - lengths[0]), rtol=1e-4)
 
-    def test_each_row_has_a_weight_of_its_own(self):
+    def test_each_row_has_its_own_weight(self):
         weight = torch.tensor([0.0, 0.5, 1.0])
         for latent in (Normal(size=(2, 2)), Uniform(size=(2, 2))):
             first, second = latent_rows(latent, 0, 0, 3), latent_rows(latent, 1, 0, 3)

@@ -210,7 +210,7 @@ def test_backend_that_cannot_be_used_names_its_distribution(install: Install, ta
 # Duplicate names, and blocking ----------------------------------------------------------------------------------------
 
 
-def test_duplicate_names_both_owners_and_spares_the_rest(install: Install) -> None:
+def test_duplicate_names_both_owners_and_leaves_the_others_working(install: Install) -> None:
     for name in ("one", "two"):
         install(name, plugin(f"register('same', 'genaug_{name}.backend:Acme')", f"register('{name}', 'm:C')"))
     plugins = discover()
@@ -238,7 +238,7 @@ def test_blocked_plugin_is_not_even_imported(install: Install, monkeypatch: pyte
         resolve("acme")
 
 
-def test_blocking_one_of_two_settles_a_duplicate(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocking_one_of_two_resolves_a_duplicate(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("acme", plugin("register('cgan', 'genaug_acme.backend:Acme')"))
     assert "cgan" in discover().duplicates
     monkeypatch.setenv("GENAUG_DISABLE_PLUGINS", "genaug-acme")
@@ -279,7 +279,7 @@ def test_uninstalled_checkout_says_how_to_install(monkeypatch: pytest.MonkeyPatc
 # The command ---------------------------------------------------------------------------------------------------------
 
 
-def test_command_lists_backends_problems_and_what_is_blocked(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_lists_backends_problems_and_blocked_plugins(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("bad", "import no_such_module")
     install("acme", "")
     monkeypatch.setenv("GENAUG_DISABLE_PLUGINS", "acme")
@@ -298,7 +298,7 @@ def test_version_and_module_agree() -> None:
     assert run(sys.executable, "-m", "genaug", "--version") == f"genaug {genaug.__version__}\n"
 
 
-def test_errors_on_purpose_are_one_message_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expected_errors_are_one_message_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise PluginError("nothing works. Go home.")
 
@@ -392,7 +392,7 @@ def test_third_party_wheel_installs_works_and_uninstalls(tmp_path: Path) -> None
     assert "cgan" in before
 
 
-def test_a_problem_reads_as_a_line() -> None:
+def test_a_problem_is_formatted_as_one_line() -> None:
     assert str(Problem("genaug-acme", "it broke.")) == "genaug-acme: it broke."
 
 
@@ -440,7 +440,7 @@ def test_a_plugin_that_never_finishes_is_stopped_and_named(install: Install, mon
 NOISE = "import os, sys\nprint('noise A')\nprint('noise B', file=sys.stderr)\nos.system('echo noise C')\n"
 
 
-def test_what_a_plugin_prints_does_not_spoil_json_and_is_shown_with_debug(install: Install, tmp_path: Path) -> None:
+def test_a_plugins_output_does_not_corrupt_json_and_is_shown_with_debug(install: Install, tmp_path: Path) -> None:
     install("loud", NOISE + plugin("print('noise D')", "register('loud', 'genaug_loud.backend:Acme')"))
 
     def listed(*options: str) -> subprocess.CompletedProcess[str]:

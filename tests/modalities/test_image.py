@@ -12,7 +12,7 @@ from genaug.modalities.known import MODALITIES, modality_of, parse
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_every_look_comes_back(channels):
+def test_every_image_format_round_trips(channels):
     pixels = torch.randint(0, 256, (channels, 5, 7), dtype=torch.uint8)
     for image in (
         pixels,
@@ -50,7 +50,7 @@ def test_other_pil_modes_and_flat_images():
         ("cat.png", "got str"),
     ],
 )
-def test_what_is_no_image(image, message):
+def test_items_other_than_images_are_rejected(image, message):
     with pytest.raises(InputError, match=message):
         to_uint8(image)
 
@@ -70,7 +70,7 @@ class TestModality:
         assert torch.equal(image.decode(encoded, torch.uint8), raw)
         assert torch.equal(raw, before)
 
-    def test_every_value_of_a_byte_comes_back(self):
+    def test_every_byte_value_round_trips(self):
         image, raw = Image(1, 16, 16), torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
         encoded = image.encode(raw)
         assert (float(encoded.min()), float(encoded.max())) == (-1, 1)
@@ -80,7 +80,7 @@ class TestModality:
             assert floats.dtype == dtype
             assert torch.allclose(floats.double(), raw.double() / 255, atol=4e-3 if dtype == torch.bfloat16 else 1e-3)
 
-    def test_what_lies_outside_is_clipped(self):
+    def test_values_outside_the_range_are_clipped(self):
         outputs = torch.tensor([-1e6, -1.001, -1.0, 0.0, 1.0, 1.001, 1e6]).view(1, 1, 1, 7)
         image = Image(1, 1, 7)
         assert image.decode(outputs, torch.uint8).flatten().tolist() == [0, 0, 0, 128, 255, 255, 255]

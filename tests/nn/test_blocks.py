@@ -59,7 +59,7 @@ def test_features_and_to_image_are_the_complete_generator(shape):
 
 
 @pytest.mark.parametrize("size", [10.0, 1000.0])
-def test_the_labels_share_takes_nothing_from_the_latents(size):
+def test_the_label_does_not_reduce_the_latents_share(size):
     torch.manual_seed(0)
     stem, z = Stem(6, 3, 5, (4, 4)), torch.randn(90, 6)
     assert stem.maps is not None
@@ -71,7 +71,7 @@ def test_the_labels_share_takes_nothing_from_the_latents(size):
 
 
 @pytest.mark.parametrize("shape", [(1, 14, 14), (2, 13, 40), (3, 28, 28)])
-def test_features_are_normalized_but_for_those_next_to_the_image(shape):
+def test_all_features_but_those_next_to_the_image_are_normalized(shape):
     torch.manual_seed(0)
     body, images = ConvFeatures(shape, 4, 16, normalized=True), torch.rand(6, *shape)
     body.convs[0].weight.data *= 100  # next to which the norm's epsilon is nothing
@@ -85,7 +85,7 @@ def test_features_are_normalized_but_for_those_next_to_the_image(shape):
 
 
 @pytest.mark.parametrize("classes", [0, 3])
-def test_each_score_depends_on_its_own_image_and_label_only(classes):
+def test_each_score_depends_only_on_its_own_image_and_label(classes):
     torch.manual_seed(0)
     critic, images = ProjectionDiscriminator((1, 8, 8), classes, 4, 8), torch.rand(6, 1, 8, 8)
     labels = torch.arange(6) % 3 if classes else None

@@ -43,7 +43,7 @@ def test_by_hand(network, latents):
     assert torch.allclose(images, image(leaky_relu(scaled, 0.2)).tanh(), atol=1e-5)
 
 
-def test_it_changes_nothing_at_first_and_is_trained_at_once(network, latents):
+def test_modulation_is_neutral_at_first_and_trained_from_the_first_step(network, latents):
     images = network(latents)
     assert torch.equal(images, network({**latents, "u1": -latents["u1"]}))
     images.square().sum().backward()
@@ -51,9 +51,9 @@ def test_it_changes_nothing_at_first_and_is_trained_at_once(network, latents):
 
 
 def test_trained_saved_and_loaded(tmp_path, tiny_set):
-    asked = {"steps": 4, "batch_size": 8, "device": "cpu", "precision": "float32", "progress": False}
-    made = genaug.fit("infogan", tiny_set, out=tmp_path / "run", config=TINY, **asked)
-    loaded = genaug.load(made.save(tmp_path / "saved"), device="cpu")
+    settings = {"steps": 4, "batch_size": 8, "device": "cpu", "precision": "float32", "progress": False}
+    trained = genaug.fit("infogan", tiny_set, out=tmp_path / "run", config=TINY, **settings)
+    loaded = genaug.load(trained.save(tmp_path / "saved"), device="cpu")
     images, _ = loaded.sample(8, seed=0, u1=1.0)
-    assert torch.equal(images, made.sample(8, seed=0, u1=1.0)[0])
+    assert torch.equal(images, trained.sample(8, seed=0, u1=1.0)[0])
     assert not torch.equal(images, loaded.sample(8, seed=0, u1=-1.0)[0])
