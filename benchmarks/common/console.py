@@ -51,13 +51,6 @@ def cost(seconds_per_unit: float, units: float) -> str:
     return f"{seconds_per_unit * units / 3600:.1f} h"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side."""
-    lines = [head, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-
-
 def markdown(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table in Markdown. What stands on a second line of a cell goes into brackets."""
     cells = [[re.sub(r"\n(.*)", r" (\1)", str(cell)) for cell in row] for row in (head, *rows)]

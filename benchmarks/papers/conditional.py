@@ -16,9 +16,9 @@ batch of generated images split over the generators. For each method and seed:
     python benchmarks/papers/conditional.py --root MNIST_ROOT --seeds 3 --json
     python benchmarks/papers/conditional.py --data cifar10 --root CIFAR_ROOT --json
 
-CIFAR-10 is CGAN alone, one seed, as many steps as fit into an hour; its root holds torchvision's files, or class
-folders under train/ and test/. A training that was interrupted goes on. --methods, --seeds and --first-seed choose what
-is run, so that several processes may share the work.
+CIFAR-10 is CGAN alone, one seed, as many steps as fit into an hour as ``genaug.fit`` plans them; its root holds
+torchvision's files, or class folders under train/ and test/. A training that was interrupted goes on. --methods,
+--seeds and --first-seed choose what is run, so that several processes may share the work.
 
 A thesis (N10100010/mad_gan_thesis) reports FID 25.6 at k = 3 and 110.6 at k = 10.
 """
@@ -26,9 +26,7 @@ A thesis (N10100010/mad_gan_thesis) reports FID 25.6 at k = 3 and 110.6 at k = 1
 import argparse
 import hashlib
 import json
-import tempfile
 import time
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -40,14 +38,13 @@ from torch.utils.data import TensorDataset
 
 import genaug
 from benchmarks.common import console
-from benchmarks.common.console import cost, end, parse_settings, say, table
+from benchmarks.common.console import cost, end, markdown, parse_settings, say
 from benchmarks.common.figures import save
-from benchmarks.common.judge import labelled, read, train_judge
+from benchmarks.common.judge import Judge, labelled, read
 from benchmarks.common.record import RESULTS, TUNING, Record
 from benchmarks.papers.codes import RUNS
 from benchmarks.papers.conditional_measures import (
     TARGETS,
-    FixedJudge,
     Targets,
     fixed_judge,
     measure,
@@ -64,21 +61,17 @@ METHODS = ("cgan", "mad-gan-3", "mad-gan-5", "mad-gan-10")
 BATCH, COLUMNS = 64, 10
 PAPER = {"cgan": "synthetic only 98.37 %", "mad-gan-3": "FID 25.6", "mad-gan-10": "FID 110.6"}
 SMALL = ["lr=0.002", "max_width=128", "width=16"]  # MNIST; tuned on held-out training images, as CGAN's classifier
-SHORT, LONG = 10, 30  # steps of two trainings whose difference tells what a step takes
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     record = Record(RESULTS / f"{NAME}.jsonl")
-    if options.estimate:
-        say(f"a full run takes about {estimate(options)} on {torch.get_num_threads()} threads")
-        return
     rows: dict[str, list[dict[str, Any]]] = {method: [] for method in options.methods}
 
     @cache
-    def material() -> tuple[Samples, Samples, FixedJudge]:
+    def material() -> tuple[Samples, Samples, Judge, dict[str, Any]]:
         train, test = read_sets(options)
-        return train, test, fixed_judge(train, test, options, RESULTS)
+        return train, test, *fixed_judge(train, test, options, RESULTS)
 
     def one(key: dict[str, Any]) -> dict[str, Any]:
         return run(key["method"], key["seed"], *material(), options)
@@ -111,7 +104,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--updates", type=int, default=1500, help="of each CNN trained on samples, at batch size 128")
     parser.add_argument("--samples", type=int, default=10_000, help="that are judged")
     parser.add_argument("--pool", type=int, default=192_000, help="samples that the CNNs are trained on: each once")
-    parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
     options = parser.parse_args(arguments)
     cifar = options.data == "cifar10"
     options.methods = options.methods or (["cgan"] if cifar else list(METHODS))
@@ -183,16 +175,34 @@ def read_sets(options: argparse.Namespace) -> tuple[Samples, Samples]:
 
 
 def run(
-    method: str, seed: int, train: Samples, test: Samples, judge: FixedJudge, options: argparse.Namespace
+    method: str,
+    seed: int,
+    train: Samples,
+    test: Samples,
+    judge: Judge,
+    of_judge: dict[str, Any],
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     """Train one generator, measure it, and draw a sheet of the first seed's."""
     out = RUNS / NAME / f"{options.data.replace(':', '-')}-{method}-seed{seed}-{settings_hash(method, options)}"
-    generator = trained(out, method, seed, train, options)
+    backend, config = backend_of(method)
+    generator = genaug.fit(
+        backend,
+        TensorDataset(*labelled(train)),
+        out=out,
+        steps=options.steps,
+        batch_size=BATCH,
+        seed=seed,
+        config=config | parse_settings(options.set),
+        resume=(out / "run.json").is_file(),
+        max_minutes=options.max_minutes,
+    )
     began, of_training = time.monotonic(), log_of(out)
     found = measure(generator, judge, test, options)
     if seed == 0:
         write_sheet(beside_the_record(options, f"_{method}.png"), generator, test.spec)
     row = {
+        **of_judge,
         **found,
         "named_by_discriminator": of_training["generators_named"],
         "steps_made": generator.training["steps"],
@@ -209,69 +219,12 @@ def settings_hash(method: str, options: argparse.Namespace) -> str:
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:8]
 
 
-def trained(out: Path, method: str, seed: int, data: Samples, options: argparse.Namespace) -> Generator:
-    """The generator of a run folder, which is started, gone on with, or finished already."""
-    resume, minutes = (out / "run.json").is_file(), options.max_minutes
-    if minutes is not None and (out / "metrics.jsonl").is_file():
-        minutes -= log_of(out)["seconds"] / 60
-        if minutes <= 0.01 * options.max_minutes:
-            return genaug.load(out)
-    backend, config = backend_of(method)
-    steps, config = options.steps, config | parse_settings(options.set)
-    if steps is None and resume:
-        steps = json.loads((out / "run.json").read_text())["steps"]
-    elif steps is None:
-        steps = max(1, int(60 * minutes / seconds_a_step(backend, config, data)))
-        say(f"{method}: {steps} steps should fit into {minutes:g} minutes")
-    return genaug.fit(
-        backend,
-        TensorDataset(data.x, data.labels),
-        out=out,
-        steps=steps,
-        batch_size=BATCH,
-        seed=seed,
-        config=config,
-        resume=resume,
-        max_minutes=minutes,
-    )
-
-
 def log_of(out: Path) -> dict[str, Any]:
     """How long a run's steps took, whatever it was interrupted by, and how well its discriminator named generators."""
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     told = [0.0, *(line["seconds"] for line in lines)]  # of each process: they start again where one went on
     seconds = sum(after - before if after >= before else after for before, after in pairwise(told))
     return {"seconds": seconds, "generators_named": lines[-1].get("generators_named")}
-
-
-def seconds_a_step(backend: str, config: dict[str, Any], data: Samples) -> float:
-    """From two short trainings, so that what both have in common, such as the first step, isn't counted."""
-    few, seconds = TensorDataset(data.x[:BATCH], data.labels[:BATCH]), []
-    with tempfile.TemporaryDirectory() as scratch:
-        for steps in (SHORT, LONG):
-            began = time.monotonic()
-            out = f"{scratch}/{steps}"
-            genaug.fit(backend, few, out=out, steps=steps, batch_size=BATCH, config=config, progress=False)
-            seconds.append(time.monotonic() - began)
-    return max(1e-3, seconds[1] - seconds[0]) / (LONG - SHORT)
-
-
-def estimate(options: argparse.Namespace) -> str:
-    """What a full run costs: its trainings, its CNNs (three for a MAD-GAN), and the judge; the sampling is left out."""
-    train, _ = read_sets(options)
-    few = replace(train, x=train.x[:2048], labels=labelled(train)[1][:2048])
-    began = time.monotonic()
-    train_judge(*labelled(few), few.spec.num_classes, updates=LONG, seed=0)
-    update = (time.monotonic() - began) / LONG
-    seconds = options.judge_updates * update
-    for method in options.methods:
-        backend, config = backend_of(method)
-        if options.steps is None:
-            training = 60 * options.max_minutes
-        else:
-            training = options.steps * seconds_a_step(backend, config | parse_settings(options.set), few)
-        seconds += options.seeds * (training + options.updates * update * (2 if method == "cgan" else 3))
-    return cost(seconds, 1)
 
 
 def write_sheet(path: Path, generator: Generator, spec: Spec) -> None:
@@ -304,7 +257,7 @@ def tell(rows: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> 
             values = [row[name] for name in columns]
             shown = ["-" if v is None else f"{v:.4f}" for v in values]
             lines.append([method, str(row["seed"]), *shown, papers.get(method, "-")])
-    print(table(["method", "seed", *columns.values(), "published (other features)"], lines))
+    print(markdown(["method", "seed", *columns.values(), "published (other features)"], lines))
     result = summary(rows, targets)
     end(options, {**result, "seeds": options.seeds, "steps": judged["steps_made"], "data": options.data})
 

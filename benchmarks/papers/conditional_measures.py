@@ -3,7 +3,6 @@
 import argparse
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +27,10 @@ TARGETS: Targets = {"agreement": {"cgan": 0.98, "mad": 0.97}, "synthetic_only": 
 MOST_FID_RATIO = 1.5
 
 
-@dataclass(frozen=True)
-class FixedJudge:
-    """A classifier of real images, and what every row says of it."""
-
-    judge: Judge
-    told: dict[str, Any]
-
-
-def fixed_judge(train: Samples, test: Samples, options: argparse.Namespace, folder: Path) -> FixedJudge:
-    """The same for all methods, seeds and machines, so that their FID can be compared.
+def fixed_judge(
+    train: Samples, test: Samples, options: argparse.Namespace, folder: Path
+) -> tuple[Judge, dict[str, Any]]:
+    """The same for all methods, seeds and machines, so that their FID can be compared; and what every row says of it.
 
     Its weights are kept in ``folder`` under the name of its training images, since other processors train others.
     """
@@ -56,13 +49,13 @@ def fixed_judge(train: Samples, test: Samples, options: argparse.Namespace, fold
         unfinished.replace(weights)
     judge = judge_of(model, images, *labelled(test))
     some = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: options.samples]
-    told = {
+    of_judge = {
         "judge": module_features(model).description,
         "judge_accuracy": judge.accuracy,
         "fid_of_real": fid(judge.real, judge.features.of(images[some])),
     }
     say(f"the fixed classifier labels {judge.accuracy:.2%} of the real test set rightly")
-    return FixedJudge(judge, told)
+    return judge, of_judge
 
 
 def members_of(generator: Generator) -> int:
@@ -85,9 +78,8 @@ def draw_samples(generator: Generator, count: int, seed: int) -> tuple[Tensor, T
     return images.cpu(), labels, members
 
 
-def measure(generator: Generator, fixed: FixedJudge, test: Samples, options: argparse.Namespace) -> dict[str, Any]:
+def measure(generator: Generator, judge: Judge, test: Samples, options: argparse.Namespace) -> dict[str, Any]:
     """All measures of one generator."""
-    judge = fixed.judge
     k, classes, updates = members_of(generator), generator.spec.num_classes, options.updates
     images, asked, members = draw_samples(generator, options.samples, seed=1)
     features = judge.features.of(images)
@@ -101,7 +93,6 @@ def measure(generator: Generator, fixed: FixedJudge, test: Samples, options: arg
         for augment in (None, classic_augmentation)
     )
     row = {
-        **fixed.told,
         "agreement": accuracy(judge.model, images, asked),
         "agreement_of_worst_member": min(of_members),
         "synthetic_only": accuracy(learner, test_images, test_labels),

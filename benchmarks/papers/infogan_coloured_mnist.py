@@ -21,7 +21,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 from torch import Tensor
 
-from benchmarks.common.console import end, parse_settings, table
+from benchmarks.common.console import end, markdown, parse_settings
 from benchmarks.common.figures import montage
 from benchmarks.papers.codes import RESULTS, arguments, every_seed, train
 from genaug.data import load_data
@@ -123,7 +123,7 @@ def tell(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     head = ["colour of the stroke, R²", "mean", "red", "green", "blue", "by category"]
     names = ["r2", "red", "green", "blue", "r2_of_category"]
     lines = [[f"seed {row['seed']}", *(f"{row[name]:.3f}" for name in names)] for row in rows]
-    print(table(head, [*lines, ["target", f"{TARGET}", "", "", "", ""], ["published", "none", "", "", "", ""]]))
+    print(markdown(head, [*lines, ["target", f"{TARGET}", "", "", "", ""], ["published", "none", "", "", "", ""]]))
     result = {
         "script": NAME,
         "seeds": len(rows),

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks.common.console import end, parse_settings, table
+from benchmarks.common.console import end, markdown, parse_settings
 from benchmarks.common.figures import montage, save
 from benchmarks.common.judge import labelled, read
 from benchmarks.papers.codes import RESULTS, Trained, arguments, every_seed, train
@@ -98,7 +98,7 @@ def tell(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
         [f"median of {len(rows)}", f"{median:.2%}", f"target {TARGET:.0%}, stretch {STRETCH:.0%}"],
         ["Chen et al. 2016", f"{PAPER:.0%}", "seeds picked"],
     ]
-    print(table(head, lines))
+    print(markdown(head, lines))
     result = {
         "script": NAME,
         "seeds": len(rows),

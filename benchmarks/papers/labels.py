@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Subset, TensorDataset
 
 import genaug
 from benchmarks.common import console
@@ -42,34 +42,21 @@ JUDGE_BATCH = 128
 SHEET_AMONG = 200
 
 
-class ImagesAlone(Dataset[Any]):
-    """A dataset without its labels, so that every backend trains without labels."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.dataset[index][0]
-
-
 def named(what: str) -> tuple[str, Path | None]:
     """A generator's name, and its folder where one was given."""
     folder = Path(what)
     return (manifest.read_manifest(folder).backend, folder) if folder.is_dir() else (what, None)
 
 
-def generator_of(name: str, folder: Path | None, train: Any, seed: int, options: argparse.Namespace) -> Any:
-    """The generator in a folder, or one that is trained here; a run that was stopped goes on."""
+def generator_of(name: str, folder: Path | None, images: Tensor, seed: int, options: argparse.Namespace) -> Any:
+    """The generator in a folder, or one that is trained here on images alone; a run that was stopped goes on."""
     if folder is not None:
         return genaug.load(folder, device=options.device)
     settings = settings_of(name, options)
     out = options.runs / f"{name}-{options.data.replace(':', '-')}-{options.steps}-{'-'.join(settings)}-seed{seed}"
     return genaug.fit(
         name,
-        ImagesAlone(train),
+        TensorDataset(images),
         out=out,
         steps=options.steps,
         batch_size=options.batch_size,
@@ -154,14 +141,15 @@ def run_seed(seed: int, record: Record, options: argparse.Namespace) -> None:
     few = few_per_class(train, options.per_class, seed)
     assert isinstance(few, Subset)
     started = time.perf_counter()
-    judge = judge_for(read_samples(train), list(few.indices), seed, options.judge_updates)
+    data = read_samples(train)
+    judge = judge_for(data, list(few.indices), seed, options.judge_updates)
     judge_accuracy = accuracy(judge, *labelled(read_samples(test)))
     judge_seconds = time.perf_counter() - started
     say(f"seed {seed}: the judge recognises {judge_accuracy:.2%} of the test images")
     for what in options.generators:
         started = time.perf_counter()
         name, folder = named(what)
-        generator = generator_of(name, folder, train, seed, options)
+        generator = generator_of(name, folder, data.x, seed, options)
         shared_seconds = judge_seconds / len(options.generators) + time.perf_counter() - started
         for method in METHODS:
             if (what, method) not in todo:

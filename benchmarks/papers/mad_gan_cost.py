@@ -12,11 +12,8 @@ The seeds are the rounds.
 """
 
 import argparse
-import json
 import multiprocessing
 import statistics
-import subprocess
-import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -90,11 +87,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--k", type=int, nargs="+", default=[1, 2, 5, 10], help="numbers of generators, 1 first")
     parser.add_argument("--steps", type=int, default=4, help="of each configuration in a round")
     parser.add_argument("--width", type=int, default=32, help="channels at the image's side; 8 times as many at most")
-    parser.add_argument("--memory", action="store_true", help="measure memory alone, and print it in MiB")
     options = parser.parse_args(argv)
-    if options.memory:
-        print(json.dumps(memory_of_forks(options)))
-        return
 
     @cache
     def runs() -> dict[tuple[int, str], Run]:
@@ -105,7 +98,10 @@ def main(argv: list[str] | None = None) -> None:
 
     def measured(key: dict[str, Any]) -> dict[str, Any]:
         sides, start = runs(), time.perf_counter()
-        found: dict[str, Any] = {f"ms_{mode}_k{k}": each_ms(run, options.steps) for (k, mode), run in sides.items()}
+        found: dict[str, Any] = {
+            f"ms_{mode}_k{k}": round(1000 * run.seconds(options.steps) / options.steps, 2)
+            for (k, mode), run in sides.items()
+        }
         found |= memory(options)
         for k in options.k:
             found |= {f"{name}_k{k}": count for name, count in sides[k, "split"].parameters().items()}
@@ -131,36 +127,21 @@ def main(argv: list[str] | None = None) -> None:
     end(options, {**result, "rounds": len(rows), "threads": threads})
 
 
-def each_ms(run: Run, steps: int) -> float:
-    return round(1000 * run.seconds(steps) / steps, 2)
-
-
 def memory(options: argparse.Namespace) -> dict[str, float]:
-    """``peak_growth`` of every configuration, from a process that has trained nothing yet."""
-    command = [sys.executable, __file__, "--memory", "--steps", str(options.steps), "--width", str(options.width)]
-    command += ["--k", *map(str, options.k)]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return found
+    """``peak_growth`` of every configuration, each in a process of its own that has trained nothing yet."""
+    sides = [(k, mode) for mode in MODES for k in options.k]
+    context = multiprocessing.get_context("forkserver")  # of a process that has done no more than import this
+    context.set_forkserver_preload(["benchmarks.papers.mad_gan_cost"])
+    with context.Pool(1, maxtasksperchild=1) as fresh:
+        grown = fresh.starmap(peak_growth, [(*side, options.steps, options.width) for side in sides], chunksize=1)
+    return {f"mib_{mode}_k{k}": mib for (k, mode), mib in zip(sides, grown, strict=True)}
 
 
-def memory_of_forks(options: argparse.Namespace) -> dict[str, float]:
-    fork, found = multiprocessing.get_context("fork"), {}
-    for mode in MODES:
-        for k in options.k:
-            here, there = fork.Pipe()
-            child = fork.Process(target=lambda *a, to=there: to.send(peak_growth(*a)), args=(k, mode, options))
-            child.start()
-            there.close()  # a child that dies is an end of file here, then, and not a wait for ever
-            found[f"mib_{mode}_k{k}"] = here.recv()
-            child.join()
-    return found
-
-
-def peak_growth(k: int, mode: str, options: argparse.Namespace) -> float:
+def peak_growth(k: int, mode: str, steps: int, width: int) -> float:
     """How much the resident set grows to its peak over building and training, in MiB (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from here
     before = resident("VmRSS")
-    Run(k, mode, options.width).seconds(max(2, options.steps))
+    Run(k, mode, width).seconds(max(2, steps))
     return round((resident("VmHWM") - before) / 1024, 1)
 
 

@@ -32,7 +32,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks.common.console import arguments, cost, end, say, table
+from benchmarks.common.console import arguments, cost, end, markdown, say
 from benchmarks.common.figures import save
 from benchmarks.common.record import RESULTS, Record
 
@@ -139,7 +139,7 @@ def tell(rows: list[dict[str, Any]]) -> None:
         gaps = [statistics.mean(row[named(d, m)]["gap"][i] for row in rows) for i in range(len(GAMMAS))]
         errors = statistics.mean(error_change(row, d, m) for row in rows)
         lines.append([f"d = {d}, m = {m}", *(f"{gap:.3f}" for gap in gaps), f"{100 * errors:+.2f}"])
-    print(table(["gap", *(f"gamma {gamma}" for gamma in GAMMAS), "error, points"], lines))
+    print(markdown(["gap", *(f"gamma {gamma}" for gamma in GAMMAS), "error, points"], lines))
     told = [f"{statistics.mean(rate(row, gamma) for row in rows):.2f}" for gamma in (0, MANY)]
     print(f"the gap falls with m to the power of {told[0]} without generated points, {told[1]} with {MANY} m")
     print("Zheng et al. 2023: a gain at d = 50, m = 10, none at d = 1, and the same rate in m (figures only)")

@@ -12,16 +12,15 @@ torch and processor. --table tells of what is finished, from these cells alone.
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from torch.utils.data import Subset
 
 import genaug
-from benchmarks.common.console import arguments, end, say
-from benchmarks.common.record import RESULTS, Record
+from benchmarks.common.console import end, say
+from benchmarks.common.record import Record
 from benchmarks.studies.lenet import LeNet
-from benchmarks.studies.tracked import hours, recorded, report_of, rest_of, tracked
+from benchmarks.studies.tracked import hours, recorded, report_of, rest_of, study_arguments, tracked
 from genaug.data import few_per_class, load_data
 from genaug.studies import Recipe
 from genaug.studies.report import Report
@@ -32,17 +31,10 @@ STUDIES = {"1 %": 60, "10 a class": 10, "10 a class, pretrained": 10}
 
 
 def main() -> None:
-    parser = arguments(__doc__, seeds=10)
-    parser.add_argument("--root", help="where torchvision's files lie")
-    parser.add_argument("--out", type=Path, default=Path("runs/mnist_low_label"))
-    parser.add_argument("--results", type=Path, default=RESULTS / "mnist_low_label.jsonl")
+    parser = study_arguments(__doc__, "mnist_low_label", seeds=10, updates=500)
     parser.add_argument("--study", choices=STUDIES, action="append", help="which studies; all by default")
-    parser.add_argument("--updates", type=int, default=500, help="of every classifier, at batch size 64")
     parser.add_argument("--steps", type=int, default=1500, help="of the generators trained on the same few images")
     parser.add_argument("--pretrain-steps", type=int, default=3000)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
-    parser.add_argument("--table", action="store_true", help="tell of what is finished, and end")
     options = parser.parse_args()
     if options.table:
         found: dict[str, Any] = {}

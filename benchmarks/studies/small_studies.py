@@ -85,7 +85,7 @@ def run_study(name: str, record: Record, options: argparse.Namespace) -> None:
 
 
 def tell_demo(report: dict[str, Any]) -> dict[str, Any]:
-    say(f"{DEMO}\n{demo_table(report)}\n{report['verdict']}\n")
+    say(f"{DEMO}\n{markdown(*demo_rows(report))}\n{report['verdict']}\n")
     result: dict[str, Any] = {"demo_verdict": report["verdict"], "demo_seconds": report["seconds"]["total"]}
     for arm, found in report["arms"].items():
         result[f"demo_accuracy_{plain(arm)}"] = found["mean"]
@@ -103,10 +103,6 @@ def tell_study(name: str, report: Report) -> dict[str, Any]:
         values = report.accuracies(arm)
         result[f"{key}_accuracy_{plain(arm)}"] = sum(values) / len(values)
     return result
-
-
-def demo_table(report: dict[str, Any]) -> str:
-    return markdown(*demo_rows(report))
 
 
 def study_table(report: Report) -> str:

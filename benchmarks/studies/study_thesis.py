@@ -27,9 +27,9 @@ from typing import Any
 import torch
 
 import genaug
-from benchmarks.common.console import arguments, end, say
+from benchmarks.common.console import end, say
 from benchmarks.common.judge import Judge, judge_of, train_judge
-from benchmarks.common.record import RESULTS, Record
+from benchmarks.common.record import Record
 from benchmarks.studies.lenet import LeNet
 from benchmarks.studies.thesis_tables import (
     COUNTS,
@@ -43,7 +43,7 @@ from benchmarks.studies.thesis_tables import (
     summary,
     tables,
 )
-from benchmarks.studies.tracked import hours, run_arms, tracked
+from benchmarks.studies.tracked import hours, run_arms, study_arguments, tracked
 from genaug.data import load_data
 from genaug.evaluation import kid
 from genaug.modalities.distance import distance_ratio, first_per_class
@@ -89,19 +89,12 @@ def recipes(data: Data, steps: int) -> dict[str, Recipe]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = arguments(__doc__, seeds=5)
+    parser = study_arguments(__doc__, NAME, seeds=5, updates=None)
     parser.add_argument("--data", choices=DATA, default="mnist")
-    parser.add_argument("--root", help="where torchvision's MNIST lies")
-    parser.add_argument("--out", type=Path, default=Path("runs") / NAME)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the record and the figures")
     parser.add_argument("--labels", type=int, help="a class; 10 by default")
     parser.add_argument("--steps", type=int, help="of every generator, at batch size 32; 1500, digits 400")
-    parser.add_argument("--updates", type=int, help="of every classifier, at batch size 64; 500, digits 300")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
-    parser.add_argument("--table", action="store_true", help="print the tables of what is finished, and end")
     options = parser.parse_args(argv)
-    record = Record(options.results / f"{NAME}.jsonl")
+    record = Record(options.results)
     if not options.table:
         answer(options, record)
         if options.estimate:
@@ -135,8 +128,8 @@ def answer(options: argparse.Namespace, record: Record) -> None:
         with work.folder.claimed(resume=True, overwrite=False):
             run_arms(work, told, seeds, arms, options.workers, NAME)
             judge_images(work, data, seeds)
-            write_sheet(work, options.results / f"{NAME}_{options.data}_samples.png")
-    draw(cells_of(record, options.data), options.results, options.data)
+            write_sheet(work, options.results.parent / f"{NAME}_{options.data}_samples.png")
+    draw(cells_of(record, options.data), options.results.parent, options.data)
 
 
 def judge_images(work: Work, data: Data, seeds: Sequence[int]) -> None:

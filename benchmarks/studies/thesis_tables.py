@@ -32,8 +32,8 @@ class Question:
     sources: tuple[str, ...] = ()
 
 
-def with_images(source: str, ratio: float = RATIO, classic: bool = False) -> Arm:
-    return Arm(source, ratio, classic)
+def with_images(source: str, ratio: float = RATIO) -> Arm:
+    return Arm(source, ratio, classic=False)
 
 
 def questions() -> dict[str, Question]:

@@ -4,6 +4,7 @@ A line of such a record is a finished cell with its study's name, or a study's s
 with it.
 """
 
+import argparse
 import json
 import signal
 import sys
@@ -17,7 +18,8 @@ from typing import Any
 import torch
 from torch.utils.data import Subset
 
-from benchmarks.common.record import Record
+from benchmarks.common.console import arguments
+from benchmarks.common.record import RESULTS, Record
 from genaug.nn.classifier import train_classifier
 from genaug.progress import Progress
 from genaug.randomness import derive_seed
@@ -36,6 +38,19 @@ from genaug.studies.workers import run_jobs
 TRIED_UPDATES, TRIED_STEPS = 20, 10
 Settings = dict[str, Any] | None
 Cells = list[dict[str, Any]]
+
+
+def study_arguments(doc: str | None, name: str, *, seeds: int, updates: int | None) -> argparse.ArgumentParser:
+    """A parser with the options of the scripts whose studies take hours."""
+    parser = arguments(doc, seeds=seeds)
+    parser.add_argument("--root", help="where torchvision's files lie")
+    parser.add_argument("--out", type=Path, default=Path("runs") / name)
+    parser.add_argument("--results", type=Path, default=RESULTS / f"{name}.jsonl", help="the record; figures go beside")
+    parser.add_argument("--updates", type=int, default=updates, help="of every classifier, at batch size 64")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
+    parser.add_argument("--table", action="store_true", help="print the tables of what is finished, and end")
+    return parser
 
 
 def recorded(record: Record, study: str) -> tuple[Settings, Cells]:

@@ -10,14 +10,13 @@ are counted.
     python benchmarks/studies/verdict.py --root MNIST_ROOT --json
     python benchmarks/studies/verdict.py --only digits --json      # the settings on the embedded digits: needs no data
 
-Finished cells are in benchmarks/results/verdict.jsonl; a run goes on where the last one stopped. --table prints what is
-finished as Markdown.
+Without a root the digits alone are run. --seeds are those of the study, and as many fresh ones. Finished cells are in
+benchmarks/results/verdict.jsonl; a run goes on where the last one stopped. --table prints what is finished as Markdown.
 """
 
 import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,11 +24,11 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 
 import genaug
-from benchmarks.common.console import arguments, end, markdown, say
+from benchmarks.common.console import end, markdown, say
 from benchmarks.common.judge import labelled
-from benchmarks.common.record import RESULTS, Record
+from benchmarks.common.record import Record
 from benchmarks.studies.lenet import LeNet
-from benchmarks.studies.tracked import hours, rest_of, run_arms, tracked
+from benchmarks.studies.tracked import hours, rest_of, run_arms, study_arguments, tracked
 from genaug.backends import Spec
 from genaug.data import few_per_class, load_data
 from genaug.data.labels import labels_of
@@ -123,16 +122,8 @@ SETTINGS = [
 
 
 def main() -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("--root", help="where torchvision's MNIST lies; without it the digits alone are run")
-    parser.add_argument("--out", type=Path, default=Path("runs/verdict"))
-    parser.add_argument("--results", type=Path, default=RESULTS / "verdict.jsonl")
+    parser = study_arguments(__doc__, "verdict", seeds=10, updates=300)
     parser.add_argument("--only", default="", help="settings whose name holds this")
-    parser.add_argument("--seeds", type=int, default=10, help="of the study, and as many fresh ones")
-    parser.add_argument("--updates", type=int, default=300)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
-    parser.add_argument("--table", action="store_true", help="print the table of what is finished, and end")
     options = parser.parse_args()
     wanted = [s for s in SETTINGS if options.only in s.name and (options.root or s.data == "digits" or options.table)]
     record = Record(options.results)

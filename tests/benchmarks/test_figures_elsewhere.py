@@ -5,11 +5,13 @@ from statistics import mean, median
 
 import pytest
 
+from benchmarks.common.console import markdown
 from benchmarks.common.record import RESULTS, TUNING, Record
 from benchmarks.papers import paper_tables
 from benchmarks.papers.results_page import DOCS, middle, rows_of
 from benchmarks.studies import small_studies, thesis_tables
 from benchmarks.studies.tracked import recorded, report_of
+from genaug.demo.report import demo_rows
 from genaug.studies.compare import paired_difference
 
 ROOT = DOCS.parent
@@ -199,7 +201,7 @@ def test_the_demo_and_the_small_studies():
     record = Record(RESULTS / "small_studies.jsonl")
     demo = record.done({"study": small_studies.DEMO})["result"]
     results = closed((DOCS / "results.md").read_text(encoding="utf-8"))
-    assert closed(small_studies.demo_table(demo)) in results
+    assert closed(markdown(*demo_rows(demo))) in results
     alone, beside = (
         f"above {100 * demo['differences'][name]['high']:.1f} points"
         for name in ("generated - none", "classic + generated - classic")

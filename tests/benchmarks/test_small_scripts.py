@@ -6,11 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from benchmarks.speed import loader, training, training_time
 from benchmarks.studies import copying_check, synthetic_only
+from genaug.backends import Spec
 from genaug.data import load_data
-from genaug.data.reading import read_samples
+from genaug.data.reading import Samples, read_samples
+from genaug.modalities import Image
 from genaug.training.trainer import Trainer
 
 HERE = Path(__file__).parent
@@ -90,6 +94,21 @@ def test_training_takes_turns_and_counts_timed_steps_only(monkeypatch):
     assert rates == {"a": [3 * training.BATCH / 2] * 2, "b": [3 * training.BATCH / 2] * 2}
     assert [name for name, index in played if index % 4 == 0] == ["a", "b", "b", "a"]
     assert len(played) == 16
+
+
+def test_the_engines_side_of_the_comparison_trains_both_networks(monkeypatch):
+    nets = nn.ModuleDict(
+        {
+            "generator": nn.Sequential(nn.Linear(training.LATENT, 16), nn.Tanh(), nn.Unflatten(1, (1, 4, 4))),
+            "discriminator": nn.Sequential(nn.Flatten(), nn.Linear(16, 1)),
+        }
+    )
+    monkeypatch.setattr(training, "networks", lambda: nets)
+    data = Samples(torch.randint(0, 256, (8, 1, 4, 4), dtype=torch.uint8), None, Spec(sample=Image(1, 4, 4)))
+    before = [p.clone() for p in nets.parameters()]
+    log = training.engine(data, "float32")(0)
+    assert set(log) == {"loss/generator", "loss/discriminator"}
+    assert not any(torch.equal(p, q) for p, q in zip(before, nets.parameters(), strict=True))
 
 
 def test_training_side_by_side(run, monkeypatch):

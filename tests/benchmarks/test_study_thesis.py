@@ -30,7 +30,7 @@ def run(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(tracked, name, 1)
 
     def call(*arguments):
-        folders = ["--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+        folders = ["--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results" / "study_thesis.jsonl")]
         study_thesis.main([*TINY, *folders, *arguments])
         return capsys.readouterr()
 
