@@ -323,9 +323,7 @@ class TestLosses:
         complete = genaug.fit("mad-gan", tiny_set, out=tmp_path / "uninterrupted", steps=7, **common)
         genaug.fit("mad-gan", tiny_set, out=tmp_path / "cut", steps=3, **common)
         again = genaug.fit("mad-gan", tiny_set, out=tmp_path / "cut", steps=7, resume=True, **common)
-        for one, other in zip(
-            uninterrupted.network.state_dict().values(), again.network.state_dict().values(), strict=True
-        ):
+        for one, other in zip(complete.network.state_dict().values(), again.network.state_dict().values(), strict=True):
             assert torch.equal(one, other)
 
     @pytest.mark.parametrize("full", [False, True])
