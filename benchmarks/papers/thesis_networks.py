@@ -1,8 +1,8 @@
-"""The networks of a thesis's kick-off on generative data augmentation with MAD-GAN: 28x28x1, nothing shared, no labels.
+"""The networks of a thesis's kick-off on generative data augmentation with MAD-GAN: 28x28x1, no labels.
 
 ``with_thesis_networks()`` is the plugin with these networks, and ``OPTIONS`` are those of the kick-off.
 Its tables give layers and parameter counts. What they leave open is that of the Keras DCGAN example whose layers they
-are: slope 0.3, dropout 0.3, batch normalisation with epsilon 1e-3 and momentum 0.99.
+are: slope 0.3, dropout 0.3, batch normalization with epsilon 1e-3 and momentum 0.99.
 """
 
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def thesis_discriminator(generators: int) -> Unlabelled:
 
 
 class SeparateHeads(nn.Module):
-    """A head of any kind for each generator: ``networks[i](features, labels)``."""
+    """A separate head for each generator: ``networks[i](features, labels)``."""
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class SeparateHeads(nn.Module):
 def with_thesis_networks(generators: int = OPTIONS["generators"], latent_size: int = OPTIONS["latent_size"]) -> Backend:
     """``mad-gan`` with the kick-off's networks, for images of ``SHAPE`` and as many generators as its config says.
 
-    A generator normalises over its own samples, so it needs two of them at least in each step.
+    A generator normalizes over its own samples, so it needs at least two of them in each step.
     """
 
     def heads() -> nn.Module:

@@ -186,10 +186,10 @@ def draw(cells: list[dict[str, Any]], results: Path, data: str) -> None:
         if question.sources:
             panels.append((question.sources, "kid", "images", "KID"))
         figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
-        for axis, (shown, of, phase, title) in zip(
+        for axis, (entries, of, phase, title) in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
-            names = [arm if isinstance(arm, str) else arm.name for arm in shown]
+            names = [arm if isinstance(arm, str) else arm.name for arm in entries]
             for place, name in enumerate(names):
                 values = list(figures(cells, name, of, phase).values())
                 axis.plot([place] * len(values), values, "o", color="#88aacc", markersize=4)

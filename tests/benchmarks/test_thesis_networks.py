@@ -32,12 +32,12 @@ def test_they_have_the_parameters_of_the_kick_off():
 
 def test_their_layers_have_the_shapes_of_the_kick_off():
     def shapes(network, x):
-        seen = []
+        inputs = []
         for layer in network:
             x = layer(x)
             if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Flatten | nn.Unflatten):
-                seen.append(tuple(x.shape[1:]))
-        return seen
+                inputs.append(tuple(x.shape[1:]))
+        return inputs
 
     generated = shapes(thesis_generator(256), torch.randn(2, 256))
     assert generated == [(12544,), (256, 7, 7), (128, 7, 7), (64, 14, 14), (1, 28, 28)]
