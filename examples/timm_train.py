@@ -65,7 +65,7 @@ def main(argv=None):
         with torch.inference_mode():
             for images, labels in val_loader:
                 top1.update(accuracy(model(images), labels)[0].item(), len(images))
-        print(f"epoch {epoch}: training loss {losses.avg:.4f}, accuracy {top1.avg:.2f} %")
+        print(f"epoch {epoch}: training loss {losses.avg:.4f}, accuracy {top1.avg:.2f}%")
     return top1.avg
 
 

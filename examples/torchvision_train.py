@@ -69,7 +69,7 @@ def main(argv=None):
         loss = train_one_epoch(model, criterion, optimizer, train_loader, batch_transform, device)
         scheduler.step()
         accuracy = evaluate(model, val_loader, device)
-        print(f"epoch {epoch}: training loss {loss:.4f}, accuracy {accuracy:.2f} %")
+        print(f"epoch {epoch}: training loss {loss:.4f}, accuracy {accuracy:.2f}%")
     return accuracy
 
 

@@ -1,4 +1,4 @@
-"""What scripts are asked on the command line, and how they answer."""
+"""The scripts' command-line options and output."""
 
 import argparse
 import json
@@ -12,8 +12,8 @@ def arguments(doc: str | None, *, data: str | None = None, seeds: int | None = N
     """A parser with the options that most scripts have, each if its default is given."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if data is not None:
-        parser.add_argument("--data", default=data, help=f"what genaug's --data takes; by default {data}")
-        parser.add_argument("--root", help="where torchvision's files lie")
+        parser.add_argument("--data", default=data, help=f"as genaug's --data; by default {data}")
+        parser.add_argument("--root", help="folder of torchvision's files")
     if seeds is not None:
         parser.add_argument("--seeds", type=int, default=seeds, help=f"by default {seeds}")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
@@ -21,7 +21,7 @@ def arguments(doc: str | None, *, data: str | None = None, seeds: int | None = N
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """``KEY=VALUE`` pairs as a dictionary, the last one of a key: a value that is JSON is read as JSON."""
+    """``KEY=VALUE`` pairs as a dictionary; the last one of a key counts, and JSON values are parsed."""
     for pair in pairs:
         if "=" not in pair:
             sys.exit(f"--set: expected KEY=VALUE, got {pair!r}")
@@ -41,18 +41,18 @@ def say(text: str) -> None:
 
 
 def end(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
-    """The line of JSON, if there is to be one."""
+    """Print the result as a line of JSON, with --json."""
     if options.json:
         print(json.dumps(result))
 
 
 def cost(seconds_per_unit: float, units: float) -> str:
-    """How long so many units of work take, in hours."""
+    """The time for ``units`` of work, in hours."""
     return f"{seconds_per_unit * units / 3600:.1f} h"
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table in Markdown. What stands on a second line of a cell goes into brackets."""
+    """A table in Markdown. The second line of a cell is put in parentheses."""
     cells = [[re.sub(r"\n(.*)", r" (\1)", str(cell)) for cell in row] for row in (head, *rows)]
     lines = [f"| {' | '.join(row)} |" for row in cells]
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])

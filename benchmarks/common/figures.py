@@ -1,4 +1,4 @@
-"""Figures beside the records."""
+"""Figures next to the records."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 
 
 def save(figure: Figure, path: Path, dpi: int = 90) -> None:
-    """Write a figure as PNG, in one step."""
+    """Write a figure as PNG, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path.with_suffix(".part"), format="png", dpi=dpi)
     path.with_suffix(".part").replace(path)
 
 
 def montage(path: Path, pictures: Mapping[str, Any], columns: int, title: str) -> None:
-    """Sheets as the subplots of one PNG."""
+    """Sample grids as the subplots of one PNG."""
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(3.2 * columns, 3.5 * rows + 0.4))
     axes = figure.subplots(rows, columns, squeeze=False)

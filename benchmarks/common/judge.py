@@ -1,4 +1,4 @@
-"""Classifiers of real images that judge generated ones, and those that learn from generated images alone."""
+"""Classifiers trained on real images, which judge generated ones, and classifiers trained on generated images alone."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def train_judge(
 ) -> SmallCNN:
     """A small classifier of uint8 images (N, C, H, W) and int64 labels (N,), on the CPU.
 
-    By default it is the one that ``genaug.evaluate`` trains. ``order`` (batches), ``model`` (first weights) and ``lr``
+    By default it is the classifier of ``genaug.evaluate``. ``order`` (batches), ``model`` (initial weights) and ``lr``
     are for scripts whose records were made with others.
     """
     if model is None:
@@ -65,7 +65,7 @@ def train_judge(
 
 
 def loaded(images: Tensor, labels: Tensor, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Full batches without end, in the order that a DataLoader shuffles them into."""
+    """Endless full batches in the order of a shuffling DataLoader."""
     order = torch.Generator().manual_seed(seed)
     pairs = TensorDataset(images, labels)
     return batches(DataLoader(pairs, size, shuffle=True, drop_last=True, generator=order))
@@ -82,6 +82,6 @@ class Judge:
 
 
 def judge_of(model: SmallCNN, train: Tensor, test: Tensor, test_labels: Tensor) -> Judge:
-    """The judge that a classifier makes which was trained on the images ``train``."""
+    """The judge for a classifier that was trained on the images ``train``."""
     features = classifier_features(model, "the real training set", train)
     return Judge(model, accuracy(model, test, test_labels), features, features.of(test))

@@ -1,13 +1,13 @@
-"""Finished runs of a script, one JSON object per line of a tracked file, so that a second run goes on from there."""
+"""Finished runs of a script, one JSON object per line of a tracked file, from which a later run continues."""
 
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parents[1] / "results"  # tracked: records, and the figures drawn from them
+RESULTS = Path(__file__).parents[1] / "results"  # tracked: the records and their figures
 Row = dict[str, Any]
-TUNING = 100  # seeds from here on were for tuning
+TUNING = 100  # seeds from here on are for tuning
 
 
 class Record:
@@ -17,18 +17,18 @@ class Record:
         self.path = Path(path)
 
     def done(self, key: Row) -> Row | None:
-        """The line of the run with these settings, the last one if it was run again, or None."""
+        """The last line of the run with these settings, or None."""
         return next(reversed(self.rows(key)), None)
 
     def add(self, key: Row, result: Row) -> None:
         """Append a finished run."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = self._text()
-        with self.path.open("a", encoding="utf-8") as file:  # on a line of its own, whatever was cut off before it
+        with self.path.open("a", encoding="utf-8") as file:  # on its own line, even after a line that was cut off
             file.write("\n" * (text != "" and not text.endswith("\n")) + json.dumps({**key, **result}) + "\n")
 
     def finish(self, keys: Iterable[Row], run: Callable[[Row], Row]) -> list[Row]:
-        """The lines of the runs with these settings, in order. A run that isn't recorded is made, and added."""
+        """The lines of the runs with these settings, in order. Runs that aren't recorded are run and added."""
         rows = []
         for key in keys:
             if self.done(key) is None:
@@ -37,11 +37,11 @@ class Record:
         return rows
 
     def rows(self, match: Row) -> list[Row]:
-        """The lines with all of these settings, in order. What was cut off by a crash is passed over."""
+        """The lines with all of these settings, in order, without any that a crash cut off."""
         return self._split(match)[0]
 
     def replace(self, match: Row, rows: Iterable[Row]) -> None:
-        """Put ``rows`` in place of the lines with all of the settings ``match``, at the end, in one step."""
+        """Atomically replace the lines with all of the settings ``match`` by ``rows``, at the end."""
         lines = [*self._split(match)[1], *({**match, **row} for row in rows)]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_suffix(".new")
@@ -50,7 +50,7 @@ class Record:
 
     def _split(self, match: Row) -> tuple[list[Row], list[Row]]:
         """The lines with all of these settings, and the others."""
-        settings = json.loads(json.dumps(match)).items()  # as they read in the file: a tuple is a list there
+        settings = json.loads(json.dumps(match)).items()  # as in the file, where a tuple is a list
         rows = [row for line in self._text().splitlines() if (row := _parsed(line))]
         return [row for row in rows if settings <= row.items()], [row for row in rows if not settings <= row.items()]
 

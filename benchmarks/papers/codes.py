@@ -1,4 +1,4 @@
-"""What the InfoGAN scripts share: runs that go on where they stopped, and Q as it was after the last step."""
+"""Shared by the InfoGAN scripts: runs that continue where they stopped, and Q after the last step."""
 
 import argparse
 import copy
@@ -24,42 +24,42 @@ from genaug.sources.generator import Generator
 from genaug.training.checkpoint import newest_checkpoint, newest_step
 from genaug.training.run_folder import RunFolder
 
-RUNS = Path("runs/papers")  # training runs; one that was interrupted is gone on with
+RUNS = Path("runs/papers")  # training runs; interrupted ones are continued
 BATCH = 128
-AUGMENT = ("affine",)  # turned, scaled and shifted is the same digit
+AUGMENT = ("affine",)  # a digit stays the same when rotated, scaled and shifted
 
 
 def arguments(doc: str | None, seeds: int) -> argparse.ArgumentParser:
     parser = console.arguments(doc, data="torchvision:MNIST", seeds=seeds)
     parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
     parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of infogan's own")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of infogan")
     return parser
 
 
-def whole(config: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of infogan, those left at their defaults too."""
+def all_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of infogan, including the defaults."""
     parsed: dict[str, Any] = parse_config("infogan", registry.resolve("infogan").Config, config).model_dump(mode="json")
     return parsed
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The averaged generator, the same with the weights of the last step, whose Q the records tell of, and how long a
-    complete training takes (None if it was done)."""
+    """The averaged generator, the same with the weights of the last step, whose Q is recorded, and the time of a
+    complete training (None if it was already finished)."""
 
     generator: Generator
     last: Generator
     seconds: float | None
 
     def categories(self, images: Tensor) -> Tensor:
-        """The category of the first code that Q finds likeliest for each of uint8 images (N, C, H, W), int64 (N,)."""
+        """The most likely category of the first code according to Q, int64 (N,), for uint8 images (N, C, H, W)."""
         return self.last.classify(images).argmax(1).cpu()
 
 
 def train(images: Tensor, name: str, *, steps: int, seed: int, config: Mapping[str, Any]) -> Trained:
-    """Train on images alone, no label is handed over, in a folder of ``RUNS``."""
-    digest = hashlib.sha256(json.dumps(whole(config), sort_keys=True).encode()).hexdigest()[:8]
+    """Train on images without labels, in a folder of ``RUNS``."""
+    digest = hashlib.sha256(json.dumps(all_options(config), sort_keys=True).encode()).hexdigest()[:8]
     out = RUNS / name / f"seed-{seed}-{steps}-steps-{digest}"
     before = newest_step(out / "checkpoints") or 0
     started = time.monotonic()
@@ -85,8 +85,8 @@ def train(images: Tensor, name: str, *, steps: int, seed: int, config: Mapping[s
 def every_seed(
     options: argparse.Namespace, name: str, config: Mapping[str, Any], one: Callable[[int], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """A row of results for each seed: from the record where it is finished, else from ``one``, and then recorded."""
-    record, every_option = Record(RESULTS / f"{name}.jsonl"), whole(config)
+    """A row of results for each seed: from the record if it is finished, otherwise from ``one``, and then recorded."""
+    record, every_option = Record(RESULTS / f"{name}.jsonl"), all_options(config)
     rows: list[dict[str, Any]] = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         key = {

@@ -1,4 +1,4 @@
-"""Do conditional generators make what they are asked for, is that enough to learn from, and do more generators hurt?
+"""Do conditional generators make the requested class, is that enough to train on, and do more generators hurt?
 
 CGAN, with an auxiliary classifier in its discriminator, and the conditional MAD-GAN with 3, 5 and 10 generators, the
 batch of generated images split over the generators. For each method and seed:
@@ -9,15 +9,15 @@ batch of generated images split over the generators. For each method and seed:
   them with classic augmentation;
 * FID and KID to the real test set in the penultimate layer of the first classifier: not to be compared with those in
   other networks' features;
-* how the generators differ: the pixel distance between their class means, beside that where samples are dealt to
-  generators by chance; the share of fresh samples whose generator is named rightly by a small CNN that is trained for
+* how the generators differ: the pixel distance between their class means, beside that where samples are assigned to
+  generators at random; the share of new samples whose generator is recognized by a small CNN trained for
   it, and of the last training batches by the training's own discriminator.
 
     python benchmarks/papers/conditional.py --root MNIST_ROOT --seeds 3 --json
     python benchmarks/papers/conditional.py --data cifar10 --root CIFAR_ROOT --json
 
 CIFAR-10 is CGAN alone, one seed, as many steps as fit into an hour as ``genaug.fit`` plans them; its root holds
-torchvision's files, or class folders under train/ and test/. A training that was interrupted goes on. --methods,
+torchvision's files, or class folders under train/ and test/. An interrupted training continues. --methods,
 --seeds and --first-seed choose what is run, so that several processes may share the work.
 
 A thesis (N10100010/mad_gan_thesis) reports FID 25.6 at k = 3 and 110.6 at k = 10.
@@ -59,7 +59,7 @@ from genaug.sources.generator import Generator
 NAME = "conditional"
 METHODS = ("cgan", "mad-gan-3", "mad-gan-5", "mad-gan-10")
 BATCH, COLUMNS = 64, 10
-PAPER = {"cgan": "synthetic only 98.37 %", "mad-gan-3": "FID 25.6", "mad-gan-10": "FID 110.6"}
+PAPER = {"cgan": "synthetic only 98.37%", "mad-gan-3": "FID 25.6", "mad-gan-10": "FID 110.6"}
 SMALL = ["lr=0.002", "max_width=128", "width=16"]  # MNIST; tuned on held-out training images, as CGAN's classifier
 
 
@@ -82,9 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
         seconds = sum(row["seconds"] for of_method in rows.values() for row in of_method[-1:])
         say(f"{options.seeds} seeds like this take {cost(seconds, options.seeds)}")
     tell(rows, options)
-    shown = recorded(record, options)
-    if sum(map(len, shown.values())) > 1:
-        draw(shown, beside_the_record(options, ".png"), targets_of(options))
+    entries = recorded(record, options)
+    if sum(map(len, entries.values())) > 1:
+        draw(entries, beside_the_record(options, ".png"), targets_of(options))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -129,7 +129,7 @@ def backend_of(method: str) -> tuple[str, dict[str, Any]]:
 
 
 def key_of(method: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """All that decides a row."""
+    """All settings that determine a row."""
     return {
         "data": options.data,
         "method": method,
@@ -198,12 +198,12 @@ def run(
         max_minutes=options.max_minutes,
     )
     began, of_training = time.monotonic(), log_of(out)
-    found = measure(generator, judge, test, options)
+    figures = measure(generator, judge, test, options)
     if seed == 0:
         write_sheet(beside_the_record(options, f"_{method}.png"), generator, test.spec)
     row = {
         **of_judge,
-        **found,
+        **figures,
         "named_by_discriminator": of_training["generators_named"],
         "steps_made": generator.training["steps"],
         "seconds": round(of_training["seconds"] + time.monotonic() - began, 1),
@@ -222,8 +222,8 @@ def settings_hash(method: str, options: argparse.Namespace) -> str:
 def log_of(out: Path) -> dict[str, Any]:
     """How long a run's steps took, whatever it was interrupted by, and how well its discriminator named generators."""
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    told = [0.0, *(line["seconds"] for line in lines)]  # of each process: they start again where one went on
-    seconds = sum(after - before if after >= before else after for before, after in pairwise(told))
+    times = [0.0, *(line["seconds"] for line in lines)]  # of each process: they start again where one went on
+    seconds = sum(after - before if after >= before else after for before, after in pairwise(times))
     return {"seconds": seconds, "generators_named": lines[-1].get("generators_named")}
 
 
@@ -237,36 +237,40 @@ def write_sheet(path: Path, generator: Generator, spec: Spec) -> None:
 
 def tell(rows: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> None:
     """The table and the line of JSON."""
-    judged = rows[options.methods[0]][0]
-    say(f"the fixed classifier: {judged['judge_accuracy']:.2%} of the real test set; {judged['judge']}")
-    say(f"FID of as many real training images in its features: {judged['fid_of_real']:.3f}")
+    first_row = rows[options.methods[0]][0]
+    say(f"the fixed classifier: {first_row['judge_accuracy']:.2%} of the real test set; {first_row['judge']}")
+    say(f"FID of as many real training images in its features: {first_row['fid_of_real']:.3f}")
     if len({row["judge"] for of_method in rows.values() for row in of_method}) > 1:
         say("warning: the rows come from different fixed classifiers, so their FID can't be compared")
     columns = {
-        "agreement": "label recognised",
+        "agreement": "label recognized",
         "agreement_of_worst_member": "worst generator",
         "synthetic_only": "synthetic only",
         "synthetic_only_classic": "with classic",
         "fid": "FID",
-        "named_by_cnn": "generator named",
+        "named_by_cnn": "generator recognized",
     }
     lines, targets = [], targets_of(options)
     papers = PAPER if targets else {}
     for method, of_method in rows.items():
         for row in of_method:
             values = [row[name] for name in columns]
-            shown = ["-" if v is None else f"{v:.4f}" for v in values]
-            lines.append([method, str(row["seed"]), *shown, papers.get(method, "-")])
+            entries = ["-" if v is None else f"{v:.4f}" for v in values]
+            lines.append([method, str(row["seed"]), *entries, papers.get(method, "-")])
     print(markdown(["method", "seed", *columns.values(), "published (other features)"], lines))
     result = summary(rows, targets)
-    end(options, {**result, "seeds": options.seeds, "steps": judged["steps_made"], "data": options.data})
+    end(options, {**result, "seeds": options.seeds, "steps": first_row["steps_made"], "data": options.data})
 
 
 def draw(rows: dict[str, list[dict[str, Any]]], path: Path, targets: Targets) -> None:
     """A panel for each measure: every seed a dot, the targets as lines."""
-    shown = {"agreement": "label recognised", "synthetic_only": "synthetic only, accuracy", "fid": "FID (own features)"}
+    entries = {
+        "agreement": "label recognized",
+        "synthetic_only": "synthetic only, accuracy",
+        "fid": "FID (own features)",
+    }
     figure = Figure(figsize=(11, 3.4), layout="constrained")
-    for axis, (name, title) in zip(figure.subplots(1, len(shown)), shown.items(), strict=True):
+    for axis, (name, title) in zip(figure.subplots(1, len(entries)), entries.items(), strict=True):
         for place, (method, of_method) in enumerate(rows.items()):
             axis.plot([place] * len(of_method), [row[name] for row in of_method], "o", color="#4477aa")
             least = targets.get(name, {}).get(method.partition("-")[0])

@@ -30,7 +30,7 @@ MOST_FID_RATIO = 1.5
 def fixed_judge(
     train: Samples, test: Samples, options: argparse.Namespace, folder: Path
 ) -> tuple[Judge, dict[str, Any]]:
-    """The same for all methods, seeds and machines, so that their FID can be compared; and what every row says of it.
+    """The same for all methods, seeds and machines, so that their FID can be compared; and its part of every row.
 
     Its weights are kept in ``folder`` under the name of its training images, since other processors train others.
     """
@@ -54,12 +54,12 @@ def fixed_judge(
         "judge_accuracy": judge.accuracy,
         "fid_of_real": fid(judge.real, judge.features.of(images[some])),
     }
-    say(f"the fixed classifier labels {judge.accuracy:.2%} of the real test set rightly")
+    say(f"the fixed classifier labels {judge.accuracy:.2%} of the real test set correctly")
     return judge, of_judge
 
 
 def members_of(generator: Generator) -> int:
-    """How many generators there are: k of a MAD-GAN, else 1."""
+    """The number of generators: k of a MAD-GAN, otherwise 1."""
     return next((latent.size for latent in generator.spec.latents if latent.name == "member"), 1)
 
 
@@ -81,9 +81,9 @@ def draw_samples(generator: Generator, count: int, seed: int) -> tuple[Tensor, T
 def measure(generator: Generator, judge: Judge, test: Samples, options: argparse.Namespace) -> dict[str, Any]:
     """All measures of one generator."""
     k, classes, updates = members_of(generator), generator.spec.num_classes, options.updates
-    images, asked, members = draw_samples(generator, options.samples, seed=1)
+    images, requested, members = draw_samples(generator, options.samples, seed=1)
     features = judge.features.of(images)
-    of_members = [accuracy(judge.model, images[members == m], asked[members == m]) for m in range(k)]
+    of_members = [accuracy(judge.model, images[members == m], requested[members == m]) for m in range(k)]
     test_images, test_labels = labelled(test)
     some = first_per_class(test_labels, DISTANCE_PER_CLASS)
     like = test_labels[some]
@@ -93,7 +93,7 @@ def measure(generator: Generator, judge: Judge, test: Samples, options: argparse
         for augment in (None, classic_augmentation)
     )
     row = {
-        "agreement": accuracy(judge.model, images, asked),
+        "agreement": accuracy(judge.model, images, requested),
         "agreement_of_worst_member": min(of_members),
         "synthetic_only": accuracy(learner, test_images, test_labels),
         "synthetic_only_classic": accuracy(augmented, test_images, test_labels),
@@ -111,8 +111,8 @@ def measure(generator: Generator, judge: Judge, test: Samples, options: argparse
         namer = train_judge(pool, pool_members, k, updates=updates, seed=1)
         row["named_by_cnn"] = accuracy(namer, images, members)
         row["class_mean_distance"] = class_mean_distance(pool, pool_labels, pool_members)
-        dealt = pool_members[torch.randperm(len(pool), generator=torch.Generator().manual_seed(0))]
-        row["class_mean_distance_by_chance"] = class_mean_distance(pool, pool_labels, dealt)
+        shuffled = pool_members[torch.randperm(len(pool), generator=torch.Generator().manual_seed(0))]
+        row["class_mean_distance_by_chance"] = class_mean_distance(pool, pool_labels, shuffled)
     return row
 
 

@@ -1,4 +1,4 @@
-"""A hook of mkdocs: figures lie in benchmarks/results, where pages name them for readers of the repository."""
+"""A hook of mkdocs: pages refer to figures in benchmarks/results, for readers of the repository."""
 
 from pathlib import Path
 from typing import Any

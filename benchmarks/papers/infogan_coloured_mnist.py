@@ -1,12 +1,12 @@
-"""InfoGAN on randomly coloured digits: do the continuous codes become the colour, of which no label tells them?
+"""InfoGAN on randomly colored digits: do the continuous codes find the color, without any label for it?
 
 After the poster of Madsen, Karstoft and Jørgensen (2018): one categorical code of size 10, three continuous ones, RGB
-digits. Each training digit has a colour drawn independently of its label (labels aren't even read). The mean colour of
-the stroke of generated images is then regressed on the continuous codes that they were made with: cross-validated R².
-The discriminator and Q see all images turned, scaled and shifted at random. The codes enter the generator as gains and
-offsets of its last feature map, where they can hardly become a shape; ``--set continuous_as=input`` puts them beside
-the noise, with which seeds 0 and 2 missed the target. What was tried then, on seeds 100 and 101, is in docs/papers.md.
-The seeds from 3 on were run afterwards, with nothing changed.
+digits. Each training digit has a color drawn independently of its label (labels aren't even read). The mean stroke
+color of generated images is then regressed on their continuous codes: cross-validated R². The discriminator and Q only
+see images that are randomly rotated, scaled and shifted. The codes enter the generator as gains and offsets of its last
+feature map, where they can hardly affect a shape; ``--set continuous_as=input`` puts them next to the noise, with which
+seeds 0 and 2 missed the target. docs/papers.md says what was tried then on seeds 100 and 101. The seeds from 3 on were
+run afterwards, with nothing changed.
 
     python benchmarks/papers/infogan_coloured_mnist.py --root MNIST_ROOT --seeds 6 --json
 """
@@ -35,13 +35,13 @@ CONFIG = {
     "latent_size": 62,
     "width": 16,
     "continuous_as": "modulation",
-    "variance": "predicted",  # a code that is told precisely pays, and a colour can be
+    "variance": "predicted",  # precise predictions pay off, and a color can be predicted precisely
     "continuous_weight": 0.1,
 }
 TARGET = 0.8
 SAMPLES, FOLDS = 5_000, 10
-DARKEST = 64  # of a channel of a stroke's colour, so that no digit is invisible
-COLOUR_SEED = 0
+DARKEST = 64  # of a channel of a stroke's color, so that no digit is invisible
+COLOR_SEED = 0
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
 
     def one(seed: int) -> dict[str, Any]:
         if not read:
-            read.append(coloured(read_samples(load_data(options.data, root=options.root)).x, COLOUR_SEED))
+            read.append(color_images(read_samples(load_data(options.data, root=options.root)).x, COLOR_SEED))
         trained = train(read[0], NAME, steps=options.steps, seed=seed, config=config)
         draw(trained.generator, seed)
         return {**measure(trained.generator), "seconds": trained.seconds}
@@ -59,21 +59,21 @@ def main(argv: list[str] | None = None) -> None:
     tell(every_seed(options, NAME, config, one), options)
 
 
-def coloured(images: Tensor, seed: int) -> Tensor:
-    """Grey uint8 images (N, 1, H, W) in colours, uint8 (N, 3, H, W): each is its brightness times a colour of its own.
+def color_images(images: Tensor, seed: int) -> Tensor:
+    """Gray uint8 images (N, 1, H, W) in colors, uint8 (N, 3, H, W): each is its brightness times its own color.
 
-    The colours' channels are independent and uniform over [DARKEST, 255]; they depend on the seed and the index only.
+    The colors' channels are independent and uniform over [DARKEST, 255]; they depend only on the seed and the index.
     """
     draws = torch.Generator().manual_seed(seed)
-    colours = DARKEST + (255 - DARKEST) * torch.rand(len(images), 3, 1, 1, generator=draws)
-    made = torch.empty(len(images), 3, *images.shape[2:], dtype=torch.uint8)
-    for index, (image, colour) in enumerate(zip(images, colours, strict=True)):
-        made[index] = (image / 255 * colour).round()
-    return made
+    colors = DARKEST + (255 - DARKEST) * torch.rand(len(images), 3, 1, 1, generator=draws)
+    colored = torch.empty(len(images), 3, *images.shape[2:], dtype=torch.uint8)
+    for index, (image, color) in enumerate(zip(images, colors, strict=True)):
+        colored[index] = (image / 255 * color).round()
+    return colored
 
 
-def stroke_colour(images: Tensor) -> Tensor:
-    """Mean colour (N, 3) in [0, 1] of the pixels of uint8 images (N, 3, H, W) that are at least half as bright as the
+def stroke_color(images: Tensor) -> Tensor:
+    """Mean color (N, 3) in [0, 1] of the pixels of uint8 images (N, 3, H, W) that are at least half as bright as the
     brightest one; a pixel's brightness is that of its strongest channel."""
     unit = images.float() / 255
     brightness = unit.amax(1, keepdim=True)
@@ -82,35 +82,35 @@ def stroke_colour(images: Tensor) -> Tensor:
 
 
 def measure(generator: Generator) -> dict[str, Any]:
-    """How well each colour channel is told by the continuous codes, and by the category alone, for comparison."""
+    """How well the continuous codes, and for comparison the category alone, explain each color channel."""
     draws = torch.Generator().manual_seed(1)
     latents = {latent.name: latent for latent in generator.spec.latents}
     codes = {name: torch.rand(SAMPLES, 1, generator=draws) * 2 - 1 for name in latents if name.startswith("u")}
     category = torch.randint(latents["c1"].size, (SAMPLES,), generator=draws)
     images, _ = generator.sample(SAMPLES, seed=1, c1=category, **codes)
-    colour = stroke_colour(images.cpu())
-    red, green, blue = explained(torch.cat(list(codes.values()), 1), colour)
-    by_category = explained(torch.nn.functional.one_hot(category).float(), colour)
+    color = stroke_color(images.cpu())
+    red, green, blue = explained(torch.cat(list(codes.values()), 1), color)
+    by_category = explained(torch.nn.functional.one_hot(category).float(), color)
     return {
         "r2": round((red + green + blue) / 3, 4),
         "red": round(red, 4),
         "green": round(green, 4),
         "blue": round(blue, 4),
         "r2_of_category": round(sum(by_category) / 3, 4),
-        "colour_sd": [round(float(value), 4) for value in colour.std(0)],
+        "colour_sd": [round(float(value), 4) for value in color.std(0)],
     }
 
 
-def explained(inputs: Tensor, colour: Tensor) -> tuple[float, float, float]:
+def explained(inputs: Tensor, color: Tensor) -> tuple[float, float, float]:
     """Cross-validated R² of a linear regression, channel by channel."""
     folds = KFold(FOLDS, shuffle=True, random_state=0)
-    predicted = cross_val_predict(LinearRegression(), inputs.numpy(), colour.numpy(), cv=folds)
-    red, green, blue = (float(value) for value in r2_score(colour.numpy(), predicted, multioutput="raw_values"))
+    predicted = cross_val_predict(LinearRegression(), inputs.numpy(), color.numpy(), cv=folds)
+    red, green, blue = (float(value) for value in r2_score(color.numpy(), predicted, multioutput="raw_values"))
     return red, green, blue
 
 
 def draw(generator: Generator, seed: int) -> None:
-    """The poster's figures: grids over each pair of codes with the other at 0, and a sheet per category."""
+    """The poster's figures: grids over each pair of codes with the other at 0, and one per category."""
     sheets = generator.traverse(seed=seed, steps=8)
     for kind in ("grid", "category"):
         chosen = {name.removeprefix(f"{kind}_"): sheet for name, sheet in sheets.items() if name.startswith(f"{kind}_")}
@@ -120,7 +120,7 @@ def draw(generator: Generator, seed: int) -> None:
 
 def tell(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     values = [row["r2"] for row in rows]
-    head = ["colour of the stroke, R²", "mean", "red", "green", "blue", "by category"]
+    head = ["stroke color, R²", "mean", "red", "green", "blue", "by category"]
     names = ["r2", "red", "green", "blue", "r2_of_category"]
     lines = [[f"seed {row['seed']}", *(f"{row[name]:.3f}" for name in names)] for row in rows]
     print(markdown(head, [*lines, ["target", f"{TARGET}", "", "", "", ""], ["published", "none", "", "", "", ""]]))

@@ -1,9 +1,9 @@
-"""InfoGAN on MNIST: do the categories that it finds without labels turn out to be the digits?
+"""InfoGAN on MNIST: do the categories that it finds without labels correspond to the digits?
 
 Chen et al. 2016, section 7.2: 62 noise variables, one categorical code of size 10, two continuous ones; 5,000 updates.
-Q then says of each real image which category it is. Each category is matched to a digit, one to one, on the training
-images and their labels, which serve for nothing else; the error is that on the test images. Unlike the paper's, the
-discriminator and Q see all images turned, scaled and shifted at random.
+Q then assigns a category to each real image. Each category is matched to a digit, one to one, on the training
+images and their labels, which have no other use; the error is measured on the test images. Unlike in the paper, the
+discriminator and Q only see images that are randomly rotated, scaled and shifted.
 
     python benchmarks/papers/infogan_mnist.py --root MNIST_ROOT --seeds 5 --json
 """
@@ -26,7 +26,7 @@ from genaug.labelling.matching import match_categories, tabulate
 NAME = "infogan_mnist"
 CONFIG = {"categories": [10], "continuous": 2, "latent_size": 62, "width": 16}
 TARGET, STRETCH, PAPER = 0.10, 0.05, 0.05
-READ_BACK = 2_000  # generated images of which Q is asked for the category they were made with
+READ_BACK = 2_000  # generated images whose category Q predicts
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> None:
         trained = train(real[0].x, NAME, steps=options.steps, seed=seed, config=config)
         result = measure(trained, *real)
         sheets = trained.generator.traverse(seed=seed, steps=8)
-        drawn = sorted(name for name in sheets if name.startswith("category_c1_"))  # the first ones, of very many
-        digits = {f"category {k}: digit {result['digits'][k]}": sheets[name] for k, name in enumerate(drawn)}
+        names = sorted(name for name in sheets if name.startswith("category_c1_"))  # the first ones if there are many
+        digits = {f"category {k}: digit {result['digits'][k]}": sheets[name] for k, name in enumerate(names)}
         montage(RESULTS / f"{NAME}_seed{seed}.png", digits, 5, f"seed {seed}")
         return result
 
@@ -53,15 +53,15 @@ def measure(trained: Trained, train: Samples, test: Samples) -> dict[str, Any]:
     """The category as a classifier: matched to digits on the training images, scored on the test images."""
     size = next(latent.size for latent in trained.generator.spec.latents if latent.name == "c1")
     sets = [(trained.categories(data.x), labelled(data)[1]) for data in (train, test)]
-    counts, test_counts = (tabulate(*found, size, train.spec.num_classes) for found in sets)
+    counts, test_counts = (tabulate(*categories, size, train.spec.num_classes) for categories in sets)
     digits = torch.from_numpy(match_categories(counts))
-    train_error, error = (round(float((digits[found] != true).double().mean()), 4) for found, true in sets)
-    asked = torch.arange(READ_BACK) % size
-    images, _ = trained.generator.sample(READ_BACK, seed=1, c1=asked)
+    train_error, error = (round(float((digits[categories] != true).double().mean()), 4) for categories, true in sets)
+    requested = torch.arange(READ_BACK) % size
+    images, _ = trained.generator.sample(READ_BACK, seed=1, c1=requested)
     return {
         "error": error,
         "train_error": train_error,
-        "error_on_generated": round(float((trained.categories(images) != asked).float().mean()), 4),
+        "error_on_generated": round(float((trained.categories(images) != requested).float().mean()), 4),
         "digits": digits.tolist(),
         "test_counts": test_counts.tolist(),
         "seconds": trained.seconds,
@@ -69,7 +69,7 @@ def measure(trained: Trained, train: Samples, test: Samples) -> dict[str, Any]:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """The error of every seed, and how the median seed's categories hold the digits."""
+    """The error of every seed, and the digits in the median seed's categories."""
     figure = Figure(figsize=(9, 4))
     left, right = figure.subplots(1, 2)
     left.bar([str(row["seed"]) for row in rows], [100 * row["error"] for row in rows], color="#4477aa")

@@ -1,9 +1,9 @@
-"""Labels for generators that have none, from 10 labelled images a class: how many are wrong, how many are rejected?
+"""Labels for generators that have none, from 10 labeled images per class: how many are wrong, how many are rejected?
 
-Each generator is trained on all training images without their labels, then labelled by a classifier and, where it has a
+Each generator is trained on all training images without their labels, then labeled by a classifier and, if it has a
 categorical latent, by its codes (genaug.with_labels). A judge that is trained on all other training images and their
-labels, with another network, says how many samples don't show what was asked for. For the first seed a sheet of the
-least certain samples of each class is written, for a person to check.
+labels, with another network, says how many samples don't show the requested class. For the first seed, the script
+writes a grid of the least certain samples of each class, to check by eye.
 
     python benchmarks/papers/labels.py --data torchvision:MNIST --root MNIST_ROOT --seeds 5 --json
 
@@ -35,15 +35,15 @@ from genaug.nn.classifier import SmallCNN, accuracy
 from genaug.reports.sheet import Block, draw_sheet, save_sheet
 
 METHODS = ("classifier", "codes")
-SMALL = ["width=16", "max_width=128"]  # wgan-gp's five turns a step take long enough
-# At its default rate a ninth of what wgan-gp draws after 1,500 steps is accepted, and hardly an eight.
+SMALL = ["width=16", "max_width=128"]  # wgan-gp's five updates per step are slow enough
+# At its default rate, a ninth of wgan-gp's samples after 1,500 steps is accepted, and hardly an eight.
 OWN = {"wgan-gp": ["lr=0.0005"]}
 JUDGE_BATCH = 128
 SHEET_AMONG = 200
 
 
-def named(what: str) -> tuple[str, Path | None]:
-    """A generator's name, and its folder where one was given."""
+def name_and_folder(what: str) -> tuple[str, Path | None]:
+    """A generator's name, and its folder if it is one."""
     folder = Path(what)
     return (manifest.read_manifest(folder).backend, folder) if folder.is_dir() else (what, None)
 
@@ -68,7 +68,7 @@ def generator_of(name: str, folder: Path | None, images: Tensor, seed: int, opti
 
 
 def judge_for(data: Samples, few: list[int], seed: int, updates: int) -> SmallCNN:
-    """A classifier trained on all images but the few labelled ones."""
+    """A classifier trained on all images but the few labeled ones."""
     others = torch.ones(len(data.x), dtype=torch.bool)
     others[few] = False
     images, labels = (part[others] for part in labelled(data))
@@ -77,13 +77,15 @@ def judge_for(data: Samples, few: list[int], seed: int, updates: int) -> SmallCN
 
 
 def measure(source: LabelledSource, judge: SmallCNN, samples: int, seed: int) -> dict[str, Any]:
-    """What the judge says of samples of equally many of each class, beside what the source's report estimates."""
+    """The judge's results for samples with balanced classes, and the estimates of the source's report."""
     report, classes = source.report, source.spec.num_classes
-    asked = torch.arange(samples) % classes
-    images = source.sample(labels=asked, seed=seed)[0].cpu()
-    per_class = [1 - accuracy(judge, images[asked == label], asked[asked == label]) for label in range(classes)]
+    requested = torch.arange(samples) % classes
+    images = source.sample(labels=requested, seed=seed)[0].cpu()
+    per_class = [
+        1 - accuracy(judge, images[requested == label], requested[requested == label]) for label in range(classes)
+    ]
     return {
-        "wrong_share": 1 - accuracy(judge, images, asked),
+        "wrong_share": 1 - accuracy(judge, images, requested),
         "wrong_share_of_the_worst_class": max(per_class),
         "estimated_wrong_share": report.wrong_share,
         "held_out_wrong_share": report.held_out_wrong_share,
@@ -97,7 +99,7 @@ def measure(source: LabelledSource, judge: SmallCNN, samples: int, seed: int) ->
 
 
 def without_rejection(source: LabelledSource, generator: Any, judge: SmallCNN, samples: int, seed: int) -> float:
-    """The wrong share where every sample of the generator gets the class that the classifier finds likeliest."""
+    """The wrong share if every sample of the generator gets the classifier's most likely class."""
     images: Tensor = generator.sample(samples, seed=seed)[0]
     return 1 - accuracy(judge, images.cpu(), source.class_probabilities(images).argmax(1).cpu())
 
@@ -105,7 +107,7 @@ def without_rejection(source: LabelledSource, generator: Any, judge: SmallCNN, s
 def label_and_measure(
     generator: Any, method: Any, few: Any, exclude: Any, judge: SmallCNN, seed: int, options: argparse.Namespace
 ) -> tuple[dict[str, Any], LabelledSource | None]:
-    """One row, and the source for its sheet. A refusal is a result too."""
+    """One row, and the source for its sample grid. A rejected source is a result too."""
     try:
         source = genaug.with_labels(
             generator,
@@ -132,7 +134,7 @@ def write_sheet(path: Path, source: LabelledSource) -> None:
 
 
 def run_seed(seed: int, record: Record, options: argparse.Namespace) -> None:
-    """All generators and methods of one seed that weren't run yet."""
+    """Run all generators and methods of one seed that aren't recorded yet."""
     todo = {(what, method): key_of(what, method, seed, options) for what in options.generators for method in METHODS}
     todo = {which: key for which, key in todo.items() if record.done(key) is None}
     if not todo:
@@ -145,10 +147,10 @@ def run_seed(seed: int, record: Record, options: argparse.Namespace) -> None:
     judge = judge_for(data, list(few.indices), seed, options.judge_updates)
     judge_accuracy = accuracy(judge, *labelled(read_samples(test)))
     judge_seconds = time.perf_counter() - started
-    say(f"seed {seed}: the judge recognises {judge_accuracy:.2%} of the test images")
+    say(f"seed {seed}: the judge recognizes {judge_accuracy:.2%} of the test images")
     for what in options.generators:
         started = time.perf_counter()
-        name, folder = named(what)
+        name, folder = name_and_folder(what)
         generator = generator_of(name, folder, data.x, seed, options)
         shared_seconds = judge_seconds / len(options.generators) + time.perf_counter() - started
         for method in METHODS:
@@ -166,24 +168,24 @@ def run_seed(seed: int, record: Record, options: argparse.Namespace) -> None:
             row["seconds"] = round(time.perf_counter() - started + shared_seconds, 1)
             shared_seconds = 0.0
             record.add(todo[what, method], row)
-            say(f"seed {seed}, {name}, {method}: {told(row)}")
+            say(f"seed {seed}, {name}, {method}: {describe(row)}")
 
 
 def settings_of(name: str, options: argparse.Namespace) -> list[str]:
-    """A backend's options: those that are given, or by default small networks and what is its own."""
+    """A backend's options: those of --set, by default small networks and the backend's own ones."""
     return options.set or [*SMALL, *OWN.get(name, [])]
 
 
 def key_of(what: str, method: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """All that decides a row. A generator from a folder is known by its weights."""
-    name, folder = named(what)
-    made: dict[str, Any] = {"steps": options.steps, "batch_size": options.batch_size}
-    made["set"] = sorted(settings_of(name, options))
+    """All settings that determine a row. A generator from a folder is identified by its weights."""
+    name, folder = name_and_folder(what)
+    training: dict[str, Any] = {"steps": options.steps, "batch_size": options.batch_size}
+    training["set"] = sorted(settings_of(name, options))
     if folder is not None:
-        made = {"weights": manifest.read_manifest(folder).weights.sha256[:16]}
+        training = {"weights": manifest.read_manifest(folder).weights.sha256[:16]}
     return {
         "generator": name,
-        **made,
+        **training,
         "method": method,
         "seed": seed,
         "data": options.data,
@@ -195,7 +197,7 @@ def key_of(what: str, method: str, seed: int, options: argparse.Namespace) -> di
     }
 
 
-def told(row: dict[str, Any]) -> str:
+def describe(row: dict[str, Any]) -> str:
     if "refused" in row:
         return f"refused: {row['refused']}"
     estimate = row["estimated_wrong_share"]
@@ -207,15 +209,15 @@ def summary(what: str, method: str, record: Record, options: argparse.Namespace)
     """Medians over the seeds, and the range of the wrong share; refused seeds are counted."""
     rows = [record.done(key_of(what, method, seed, options)) or {} for seed in range(options.seeds)]
     good = [row for row in rows if "refused" not in row]
-    prefix = f"{named(what)[0]}_{method}".replace("-", "_")
-    found: dict[str, Any] = {f"{prefix}_refused": len(rows) - len(good)}
+    prefix = f"{name_and_folder(what)[0]}_{method}".replace("-", "_")
+    medians: dict[str, Any] = {f"{prefix}_refused": len(rows) - len(good)}
     for name in ("wrong_share", "estimated_wrong_share", "acceptance_rate", "wrong_share_without_rejection"):
         values = [row[name] for row in good if row.get(name) is not None]
         if values:
-            found[f"{prefix}_{name}_median"] = statistics.median(values)
+            medians[f"{prefix}_{name}_median"] = statistics.median(values)
         if values and name == "wrong_share":
-            found |= {f"{prefix}_{name}_min": min(values), f"{prefix}_{name}_max": max(values)}
-    return found
+            medians |= {f"{prefix}_{name}_min": min(values), f"{prefix}_{name}_max": max(values)}
+    return medians
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -223,15 +225,18 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("generators", nargs="*", help="backends to train, or folders that genaug.load takes")
     parser.add_argument("--steps", type=int, default=1500, help="of each generator that is trained here")
     parser.add_argument("--batch-size", type=int, default=64)
-    said = f"an option of the backends', in place of {', '.join([*SMALL, *OWN['wgan-gp']])} (wgan-gp)"
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=said)
-    parser.add_argument("--per-class", type=int, default=10, help="labelled images")
+    default = ", ".join([*SMALL, *OWN["wgan-gp"]])
+    help_text = f"an option of the backends, instead of {default} (wgan-gp)"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_text)
+    parser.add_argument("--per-class", type=int, default=10, help="labeled images")
     parser.add_argument("--updates", type=int, default=400, help="of each classifier that labels")
     parser.add_argument("--max-wrong", type=float, default=0.05)
     parser.add_argument("--judge-updates", type=int, default=1500)
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--device")
-    parser.add_argument("--runs", type=Path, default=Path("runs/papers/labels"), help="folder of what is trained here")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/papers/labels"), help="folder of the generators trained here"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     options.generators = options.generators or ["infogan", "wgan-gp"]

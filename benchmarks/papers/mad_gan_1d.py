@@ -1,20 +1,20 @@
 """MAD-GAN on a mixture of five Gaussians on a line, with its authors' networks and metric.
 
 Ghosh et al. 2018 measure, for k generators, the KL divergence of the histogram of 2^20 samples from that of as many
-real points. Samples in bins without real points, or beyond all bins, don't count in it and go unpunished: the shares of
-both are reported beside it. The paper's figures here are second-hand, from a publication that quotes them.
-The data, the networks, the latents (uniform, the same for all generators) and the batches of 128 real points and 128 of
-each generator are those of the authors' code. The objective is the plugin's default one (relativistic pairing with weak
-penalties, and the naming of a sample's generator) for every k, with a rate that falls to 0 over the second half;
-both were chosen on seed 100. As the rate begins to fall, the naming ends: it has dealt out the modes by then, and would
-go on to keep neighbouring generators apart within them. That was chosen on seeds 100 to 103. The authors train with
-their joint softmax for some 190,000 steps.
+real points. Samples in bins without real points, or outside all bins, don't count in it and are not penalized, so their
+shares are reported too. The paper's figures here are second-hand, from a publication that quotes them. The data, the
+networks, the latents (uniform, the same for all generators) and the batches of 128 real points and 128 of each
+generator are those of the authors' code. The objective is the plugin's default one (relativistic pairing with weak
+penalties, and the generator classification) for every k, with a rate that falls to 0 over the second half; both were
+chosen on seed 100. The classification ends when the rate begins to fall: by then it has distributed the modes, and it
+would continue to keep neighboring generators apart within them. That was chosen on seeds 100 to 103. The authors train
+with their joint softmax for some 190,000 steps.
 
-A mode counts as found with at least 20 % of its mass within three standard deviations.
+A mode counts as found if at least 20% of its mass is within three standard deviations.
 
     OMP_NUM_THREADS=1 python benchmarks/papers/mad_gan_1d.py --seeds 16 --json
 
-Finished runs are kept, so that several processes may share the work: --k 1 4 in one, --k 2 8 in another, then all.
+Finished runs are kept, so several processes can share the work: --k 1 4 in one, --k 2 8 in another, then all.
 """
 
 import statistics
@@ -39,7 +39,7 @@ from genaug_mad_gan.networks import MultiGenerator
 DATA = Mixture(torch.tensor([[10.0], [20.0], [60.0], [80.0], [110.0]]), torch.tensor([3.0, 3.0, 2.0, 2.0, 1.0]))
 BINS = np.arange(-10, 130, 0.5)
 BATCH, HIDDEN, FOUND = 128, 128, 0.2
-NAMED = 0.5  # the share of the steps in which generators are named
+CLASSIFIED = 0.5  # the share of the steps with generator classification
 OPTIONS: dict[str, Any] = {
     "loss": "relativistic",
     "full_batch": True,
@@ -61,12 +61,12 @@ def main(argv: list[str] | None = None) -> None:
 
     record = Record(RESULTS / "mad_gan_1d.jsonl")
     settings: dict[str, Any] = {"steps": options.steps, "batch_size": BATCH, "samples": options.samples}
-    settings |= {"config": OPTIONS, "named": NAMED}
+    settings |= {"config": OPTIONS, "named": CLASSIFIED}
     keys = {k: [{**settings, "k": k, "seed": seed} for seed in range(options.seeds)] for k in options.k}
     record.finish(chain.from_iterable(zip(*keys.values(), strict=True)), run)
     rows = {k: record.finish(of_k, run) for k, of_k in keys.items()}
 
-    say("not counted: samples in bins without real points or beyond the bins, which KL leaves out (medians)")
+    say("not counted: samples in bins without real points or outside the bins, which KL leaves out (medians)")
     say("paper: as quoted by another publication, not read in the paper itself")
     head = f"{'k':<4}{'median KL':>10}{'lowest':>9}{'highest':>9}{'paper':>8}{'not counted':>13}{'beyond the bins':>17}"
     say(f"{head}   modes of 5, by seed")
@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def run(key: dict[str, Any]) -> dict[str, Any]:
-    """Train one seed with k generators, and measure them as they are after the last step."""
+    """Train one seed with k generators, and measure them after the last step."""
     start, k, steps = time.perf_counter(), key["k"], key["steps"]
     trainer = PointTrainer(backend(k), {**OPTIONS, "generators": k}, DATA, BATCH, key["seed"])
     for index in range(steps):
@@ -99,9 +99,9 @@ def run(key: dict[str, Any]) -> dict[str, Any]:
             left = cost(seconds / (index + 1), steps - index - 1)
             say(f"k = {k}, seed {key['seed']}, step {index + 1}: {seconds:.0f} s, {left} to go")
     real = DATA.draw(key["samples"], torch.Generator().manual_seed(key["seed"]))
-    found = measure(trainer.sample(key["samples"], averaged=False), real)
-    say(f"k = {k}, seed {key['seed']}: KL {found['kl']:.3f}, {found['modes']} modes")
-    return {**found, "seconds": round(time.perf_counter() - start, 1), "threads": torch.get_num_threads()}
+    result = measure(trainer.sample(key["samples"], averaged=False), real)
+    say(f"k = {k}, seed {key['seed']}: KL {result['kl']:.3f}, {result['modes']} modes")
+    return {**result, "seconds": round(time.perf_counter() - start, 1), "threads": torch.get_num_threads()}
 
 
 def backend(k: int) -> Backend:
@@ -119,24 +119,24 @@ def backend(k: int) -> Backend:
 
 
 def linear(before: int, after: int) -> nn.Linear:
-    """A layer initialised as in the authors' code: normal after Glorot & Bengio 2010, and without bias at first."""
+    """A layer initialized as in the authors' code: normal after Glorot & Bengio 2010, with zero bias."""
     layer = nn.Linear(before, after)
     nn.init.xavier_normal_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
 
 
-def measure(made: Tensor, real: Tensor) -> dict[str, Any]:
-    """KL(made || real) over the bins that hold real points, the share of samples elsewhere, and the modes found."""
-    of_made, of_real = (np.histogram(points.numpy(), bins=BINS)[0] for points in (made, real))
-    held = of_real > 0
-    shares = DATA.shares(made)
+def measure(samples: Tensor, real: Tensor) -> dict[str, Any]:
+    """KL(samples || real) over the bins that contain real points, the share of other samples, and the modes."""
+    sample_counts, real_counts = (np.histogram(points.numpy(), bins=BINS)[0] for points in (samples, real))
+    occupied = real_counts > 0
+    shares = DATA.shares(samples)
     return {
-        "kl": float(entropy(of_made[held], of_real[held])),
-        "elsewhere": float(1 - of_made[held].sum() / len(made)),
+        "kl": float(entropy(sample_counts[occupied], real_counts[occupied])),
+        "elsewhere": float(1 - sample_counts[occupied].sum() / len(samples)),
         "modes": int((shares >= FOUND / len(shares)).sum()),
         "shares": [round(share, 4) for share in shares.tolist()],
-        "histogram": of_made.tolist(),
+        "histogram": sample_counts.tolist(),
     }
 
 
@@ -176,18 +176,18 @@ def summary(rows: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
 
 def draw(rows: dict[int, list[dict[str, Any]]], path: Path) -> None:
     """A panel for each k: the densities of all seeds over that of the data."""
-    centres = (BINS[:-1] + BINS[1:]) / 2
-    density = torch.zeros(len(centres), dtype=torch.float64)
+    centers = (BINS[:-1] + BINS[1:]) / 2
+    density = torch.zeros(len(centers), dtype=torch.float64)
     for mean, std in zip(DATA.means.flatten().tolist(), DATA.stds.tolist(), strict=True):
-        density += torch.distributions.Normal(mean, std).log_prob(torch.from_numpy(centres)).exp() / len(DATA.means)
+        density += torch.distributions.Normal(mean, std).log_prob(torch.from_numpy(centers)).exp() / len(DATA.means)
     figure = Figure(figsize=(7, 1.9 * len(rows) + 0.4), layout="constrained")
     for axis, (k, of_k) in zip(
         figure.subplots(len(rows), 1, squeeze=False, sharex=True)[:, 0], rows.items(), strict=True
     ):
-        axis.fill_between(centres, density, color="0.85")
+        axis.fill_between(centers, density, color="0.85")
         for row in of_k:
-            made = np.array(row["histogram"]) / row["samples"] / (BINS[1] - BINS[0])
-            axis.plot(centres, made, linewidth=0.7, label=f"seed {row['seed']}: KL {row['kl']:.2f}")
+            samples = np.array(row["histogram"]) / row["samples"] / (BINS[1] - BINS[0])
+            axis.plot(centers, samples, linewidth=0.7, label=f"seed {row['seed']}: KL {row['kl']:.2f}")
         axis.set(title=f"k = {k}", ylim=(0, 2.5 * float(density.max())), yticks=[])
         axis.legend(fontsize=4, ncols=4)
     save(figure, path, dpi=130)

@@ -1,4 +1,4 @@
-"""What k generators cost: time and memory of a training step, and parameters, against those of one generator.
+"""What k generators cost: time and memory of a training step, and parameters, compared with one generator.
 
 Images 1x28x28 of ten classes, batch 64, the plugin's default networks and loss. The batch of generated images is either
 split over the generators (the default) or made in full by each (full_batch). All configurations take turns in one
@@ -41,7 +41,7 @@ TARGETS = {"split": 1.5, "full": 7.0}
 
 
 class Run:
-    """A training of k generators that goes on for as long as it is asked to."""
+    """A training of k generators that can be continued for any number of steps."""
 
     def __init__(self, k: int, mode: str, width: int) -> None:
         config = MADGANConfig(generators=k, full_batch=mode == "full", width=width, max_width=8 * width)
@@ -52,7 +52,7 @@ class Run:
         self._index = 0
 
     def seconds(self, steps: int) -> float:
-        """Of so many steps more."""
+        """The time of further steps."""
         start = time.perf_counter()
         for _ in range(steps):
             self.trainer.step(self._index)
@@ -70,9 +70,9 @@ class Run:
 
 @torch.no_grad()
 def unshared_part(generator: MultiGenerator, z: Tensor, labels: Tensor | None) -> float:
-    """The share of one generator's multiply-adds that lies in its head, for the latents given."""
+    """The share of one generator's multiply-adds that is in its head, for these latents."""
     trained = generator.training
-    generator.eval()  # nothing is to be left behind in the normalisation's statistics
+    generator.eval()  # leaves the normalization's statistics unchanged
     with FlopCounterMode(display=False) as in_trunk:
         features = generator.trunk(z, labels)
     with FlopCounterMode(display=False) as in_head:
@@ -91,30 +91,30 @@ def main(argv: list[str] | None = None) -> None:
 
     @cache
     def runs() -> dict[tuple[int, str], Run]:
-        made = {(k, mode): Run(k, mode, options.width) for mode in MODES for k in options.k}
-        for run in made.values():
+        trainings = {(k, mode): Run(k, mode, options.width) for mode in MODES for k in options.k}
+        for run in trainings.values():
             run.seconds(options.steps)  # to warm up
-        return made
+        return trainings
 
-    def measured(key: dict[str, Any]) -> dict[str, Any]:
+    def measure(key: dict[str, Any]) -> dict[str, Any]:
         sides, start = runs(), time.perf_counter()
-        found: dict[str, Any] = {
+        figures: dict[str, Any] = {
             f"ms_{mode}_k{k}": round(1000 * run.seconds(options.steps) / options.steps, 2)
             for (k, mode), run in sides.items()
         }
-        found |= memory(options)
+        figures |= memory(options)
         for k in options.k:
-            found |= {f"{name}_k{k}": count for name, count in sides[k, "split"].parameters().items()}
-        found |= {"unshared": sides[1, "split"].unshared(), "seconds": round(time.perf_counter() - start, 1)}
-        say(f"round {key['round']}: {found['seconds']} s")
-        return found
+            figures |= {f"{name}_k{k}": count for name, count in sides[k, "split"].parameters().items()}
+        figures |= {"unshared": sides[1, "split"].unshared(), "seconds": round(time.perf_counter() - start, 1)}
+        say(f"round {key['round']}: {figures['seconds']} s")
+        return figures
 
     threads = torch.get_num_threads()
     settings = {"k": options.k, "steps": options.steps, "width": options.width, "batch_size": BATCH, "threads": threads}
     keys = [{**settings, "round": number} for number in range(options.seeds)]
-    rows = Record(RESULTS / "mad_gan_cost.jsonl").finish(keys, measured)
+    rows = Record(RESULTS / "mad_gan_cost.jsonl").finish(keys, measure)
     result = summary(rows, options.k)
-    say(f"multiply-adds of a generator that aren't shared: {result['unshared']:.0%} (at least 30 %)")
+    say(f"multiply-adds of a generator that aren't shared: {result['unshared']:.0%} (at least 30%)")
     say(f"{'k':<5}{'time, split':>12}{'full':>8}{'memory, split':>15}{'full':>8}{'generators':>12}{'k apart':>11}")
     for k in options.k:
         ratios = [result[f"{what}_{mode}_k{k}"] for what in ("time", "memory") for mode in MODES]
@@ -128,18 +128,18 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def memory(options: argparse.Namespace) -> dict[str, float]:
-    """``peak_growth`` of every configuration, each in a process of its own that has trained nothing yet."""
+    """``peak_growth`` of every configuration, each in a new process."""
     sides = [(k, mode) for mode in MODES for k in options.k]
-    context = multiprocessing.get_context("forkserver")  # of a process that has done no more than import this
+    context = multiprocessing.get_context("forkserver")  # a process that has only imported this
     context.set_forkserver_preload(["benchmarks.papers.mad_gan_cost"])
     with context.Pool(1, maxtasksperchild=1) as fresh:
-        grown = fresh.starmap(peak_growth, [(*side, options.steps, options.width) for side in sides], chunksize=1)
-    return {f"mib_{mode}_k{k}": mib for (k, mode), mib in zip(sides, grown, strict=True)}
+        growth = fresh.starmap(peak_growth, [(*side, options.steps, options.width) for side in sides], chunksize=1)
+    return {f"mib_{mode}_k{k}": mib for (k, mode), mib in zip(sides, growth, strict=True)}
 
 
 def peak_growth(k: int, mode: str, steps: int, width: int) -> float:
     """How much the resident set grows to its peak over building and training, in MiB (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from here
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = resident("VmRSS")
     Run(k, mode, width).seconds(max(2, steps))
     return round((resident("VmHWM") - before) / 1024, 1)

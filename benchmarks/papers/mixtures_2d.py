@@ -1,12 +1,12 @@
-"""Mixtures of Gaussians in the plane: how many of their modes a GAN finds, and how near to them its samples lie.
+"""Mixtures of Gaussians in the plane: how many of their modes a GAN finds, and how close its samples are.
 
 A ring of 8 (radius 1, standard deviation 0.01) and a grid of 25 (spacing 2, standard deviation 0.05), as in PacGAN
 (Lin et al. 2018). A sample within three standard deviations of a mode is of high quality. A mode counts as found with
-at least 20 % of its mass of such samples; PacGAN's own count, one sample in 2,500, is reported beside it.
+at least 20% of its mass of such samples; PacGAN's own count, one sample in 2,500, is reported beside it.
 
 GAN, MAD-GAN, WGAN-GP and the relativistic GAN are the plugins' own losses, with the same small networks, real batches
 and number of steps for all. Each of MAD-GAN's generators makes a full batch, as in Ghosh et al. 2018. It is run with
-the plugin's default objective (relativistic pairing, and the naming of a sample's generator) and, as mad-gan-paper,
+the plugin's default objective (relativistic pairing and generator classification) and, as mad-gan-paper,
 with the paper's joint softmax. MAD-GAN's rate and penalty were chosen on seed 100, its full batches on 101 and 102; the
 relativistic GAN has the same rate and penalty. A backend that isn't installed is left out.
 
@@ -49,8 +49,8 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 PAPER = {
     "ring": "modes: GAN 6.3, PacGAN2 7.9 of 8",
-    "grid": "modes: GAN 17.3, PacGAN2 23.8, PacGAN4 24.8 of 25; high quality: DCGAN 61.9 %, WGAN 58.4 %, "
-    "MAD-GAN (k = 8) 91.9 % (at a standard deviation of 0.1)",
+    "grid": "modes: GAN 17.3, PacGAN2 23.8, PacGAN4 24.8 of 25; high quality: DCGAN 61.9%, WGAN 58.4%, "
+    "MAD-GAN (k = 8) 91.9% (at a standard deviation of 0.1)",
 }
 TARGET = 0.92
 
@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> None:
             modes = "  ".join(f"{row['modes']} ({row['modes_of_few']})" for row in of_both)
             say(f"{method:<15}{statistics.median(quality):>13.1%}{min(quality):>9.1%}   {modes}")
         say(f"papers: {PAPER[mixture]}")
-    seconds = sum(statistics.mean(row["seconds"] for row in found) for found in rows.values())
+    seconds = sum(statistics.mean(row["seconds"] for row in seed_rows) for seed_rows in rows.values())
     say(f"{options.seeds} seeds like these take {cost(seconds, options.seeds)}")
     draw(rows, RESULTS / "mixtures_2d.png")
     end(options, {**summary(rows), "seeds": options.seeds, "steps": options.steps})
@@ -110,7 +110,7 @@ def run(key: dict[str, Any]) -> dict[str, Any]:
     points = trainer.sample(SAMPLES, averaged=True)
     shares, few = gaussians.shares(points), gaussians.shares(points[:FEW])
     seconds = round(time.perf_counter() - start, 1)
-    found = {
+    row = {
         "quality": float(shares.sum()),
         "modes": int((shares >= FOUND / len(shares)).sum()),
         "modes_of_few": int((few > 0).sum()),
@@ -118,9 +118,9 @@ def run(key: dict[str, Any]) -> dict[str, Any]:
         "seconds": seconds,
         "threads": torch.get_num_threads(),
     }
-    said = f"{found['quality']:.1%} of high quality, {found['modes']} modes, {seconds:.0f} s"
-    say(f"{key['mixture']}, {key['method']}, seed {key['seed']}: {said}")
-    return found
+    outcome = f"{row['quality']:.1%} of high quality, {row['modes']} modes, {seconds:.0f} s"
+    say(f"{key['mixture']}, {key['method']}, seed {key['seed']}: {outcome}")
+    return row
 
 
 def backend(name: str, options: dict[str, Any]) -> Backend:
@@ -148,10 +148,10 @@ def hidden(*sizes: int) -> list[nn.Module]:
 def summary(rows: dict[tuple[str, str], list[dict[str, Any]]]) -> dict[str, Any]:
     """One flat object: medians and extremes, and the targets where MAD-GAN was run."""
     result: dict[str, Any] = {}
-    for (mixture, method), found in rows.items():
-        name, quality = f"{mixture}_{method.replace('-', '_')}", [row["quality"] for row in found]
+    for (mixture, method), seed_rows in rows.items():
+        name, quality = f"{mixture}_{method.replace('-', '_')}", [row["quality"] for row in seed_rows]
         result |= {f"{name}_quality_median": statistics.median(quality), f"{name}_quality_min": min(quality)}
-        result |= {f"{name}_modes_min": min(row["modes"] for row in found)}
+        result |= {f"{name}_modes_min": min(row["modes"] for row in seed_rows)}
         if method == "mad-gan":
             every = len(MIXTURES[mixture].means)
             result[f"{mixture}_target_modes_met"] = result[f"{name}_modes_min"] == every
@@ -164,8 +164,8 @@ def draw(rows: dict[tuple[str, str], list[dict[str, Any]]], path: Path) -> None:
     across = len(rows) // len(MIXTURES)
     figure = Figure(figsize=(3 * across, 3 * len(MIXTURES)), layout="constrained")
     axes = figure.subplots(len(MIXTURES), across, squeeze=False).flat
-    for axis, ((mixture, method), found) in zip(axes, rows.items(), strict=True):
-        means, points = MIXTURES[mixture].means, torch.tensor(found[0]["points"])
+    for axis, ((mixture, method), seed_rows) in zip(axes, rows.items(), strict=True):
+        means, points = MIXTURES[mixture].means, torch.tensor(seed_rows[0]["points"])
         axis.scatter(*means.T, s=60, color="0.85")
         axis.scatter(*points.T, s=2)
         reach = 1.3 * float(means.abs().max())

@@ -1,4 +1,4 @@
-"""What the records of the papers' scripts say, as measures with targets."""
+"""The measures, with targets, of the records of the papers' scripts."""
 
 import statistics
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from scipy.stats import ttest_1samp
 
 from benchmarks.papers import (
     conditional_measures,
-    infogan_coloured_mnist as coloured,
+    infogan_coloured_mnist as colored,
     infogan_mnist as infogan,
     mad_gan_1d as line,
     mad_gan_cost as price,
@@ -23,41 +23,41 @@ from benchmarks.studies import thesis_tables
 Row = dict[str, Any]
 Of = Literal["median", "every seed", "paired t-test"]
 LEVEL = 0.05
-LINE_FIRST_SEEDS = 8  # of the line; the other seeds were run after these had been reported
-COLOURED_FIRST_SEEDS = 3  # of the coloured digits; with an earlier method they had missed the target
+LINE_FIRST_SEEDS = 8  # on the line; the other seeds were run after these had been reported
+COLORED_FIRST_SEEDS = 3  # of the colored digits; with an earlier method, they had missed the target
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A target: ``of`` says what has to keep it. A paired t-test's values are differences, whose mean has to."""
+    """A target for the median, for every seed or, with a paired t-test, for the mean of values that are differences."""
 
     sign: Literal[">=", "<=", "<"]
     limit: float
     of: Of = "median"
 
-    def kept(self, value: float) -> bool:
+    def holds(self, value: float) -> bool:
         return {">=": value >= self.limit, "<=": value <= self.limit, "<": value < self.limit}[self.sign]
 
     def met(self, values: Iterable[float]) -> bool:
         values = list(values)
         if self.of == "every seed":
-            return all(map(self.kept, values))
+            return all(map(self.holds, values))
         if self.of == "median":
-            return self.kept(statistics.median(values))
-        return len(values) > 1 and self.kept(statistics.mean(values)) and float(ttest_1samp(values, 0).pvalue) < LEVEL
+            return self.holds(statistics.median(values))
+        return len(values) > 1 and self.holds(statistics.mean(values)) and float(ttest_1samp(values, 0).pvalue) < LEVEL
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure by seed. ``asked`` is off for figures that a seed may lack without being unfinished; ``seeds`` is how
-    many it has when it is complete, if these aren't all of the script's."""
+    """A figure by seed. A finished seed may lack it unless it is ``required``; ``seeds`` is the number of its seeds
+    when it is complete, if it differs from the script's."""
 
     label: str
     values: Mapping[int, float]
     form: str = ".3f"
     bound: Bound | None = None
     paper: str = "–"
-    asked: bool = True
+    required: bool = True
     seeds: int | None = None
 
     @property
@@ -67,8 +67,8 @@ class Measure:
 
 def by_seed(rows: Iterable[Row], of: str, seed: str = "seed", **only: Any) -> dict[int, float]:
     """A figure of the rows with these settings, by seed."""
-    found = {row[seed]: row[of] for row in rows if all(row.get(k) == v for k, v in only.items())}
-    return dict(sorted((s, value) for s, value in found.items() if value is not None))
+    values = {row[seed]: row[of] for row in rows if all(row.get(k) == v for k, v in only.items())}
+    return dict(sorted((s, value) for s, value in values.items() if value is not None))
 
 
 def differences(many: Mapping[int, float], few: Mapping[int, float]) -> dict[int, float]:
@@ -78,68 +78,75 @@ def differences(many: Mapping[int, float], few: Mapping[int, float]) -> dict[int
 def mad_gan_1d(rows: list[Row]) -> list[Measure]:
     kl = {k: by_seed(rows, "kl", k=k) for k in (1, 2, 4, 8)}
     target, every = Bound("<=", line.TARGET_KL), Bound(">=", len(line.DATA.means), "every seed")
-    second_hand = "{} (second-hand)"
-    found = []
+    measures = []
     for k, values in kl.items():
-        paper = second_hand.format(line.PAPER[k])
-        found.append(Measure(f"KL, k = {k}", values, ".3f", target if k == 4 else None, paper))
+        paper = f"{line.PAPER[k]} (second-hand)"
+        measures.append(Measure(f"KL, k = {k}", values, ".3f", target if k == 4 else None, paper))
     later = {seed: value for seed, value in kl[4].items() if seed >= LINE_FIRST_SEEDS}
-    found.append(Measure(f"KL, k = 4, seeds from {LINE_FIRST_SEEDS} on", later, asked=False))
+    measures.append(Measure(f"KL, k = 4, seeds from {LINE_FIRST_SEEDS} on", later, required=False))
     below = Bound("<", 0, "paired t-test")
-    told = second_hand.format(f"{line.PAPER[4] - line.PAPER[1]:.2f}".replace("-", "−"))
-    found.append(Measure("KL at k = 4 less that at k = 1", differences(kl[4], kl[1]), bound=below, paper=told))
+    paper = f"{line.PAPER[4] - line.PAPER[1]:.2f} (second-hand)".replace("-", "−", 1)
+    measures.append(Measure("KL at k = 4 minus that at k = 1", differences(kl[4], kl[1]), bound=below, paper=paper))
     shares = {
-        "samples that KL doesn't count": (line.not_counted, ".2%"),
-        "samples beyond the bins": (line.beyond_the_bins, ".3%"),
+        "samples that KL leaves out": (line.not_counted, ".2%"),
+        "samples outside the bins": (line.beyond_the_bins, ".3%"),
     }
     for label, (share, form) in shares.items():
         for k in kl:
             of_k = {row["seed"]: share(row) for row in rows if row["k"] == k}
-            found.append(Measure(f"{label}, k = {k}", dict(sorted(of_k.items())), form))
+            measures.append(Measure(f"{label}, k = {k}", dict(sorted(of_k.items())), form))
     modes = {k: by_seed(rows, "modes", k=k) for k in kl}
-    return [*found, *(Measure(f"modes of 5, k = {k}", v, ".0f", every if k == 4 else None) for k, v in modes.items())]
+    return [
+        *measures,
+        *(Measure(f"modes of 5, k = {k}", v, ".0f", every if k == 4 else None) for k, v in modes.items()),
+    ]
 
 
 def mixtures_2d(rows: list[Row]) -> list[Measure]:
     paper = {
         ("ring", "gan", "modes"): "6.3 (PacGAN's count)",
         ("grid", "gan", "modes"): "17.3 (PacGAN's count)",
-        ("grid", "gan", "quality"): "61.9 %",
-        ("grid", "mad-gan", "quality"): "91.9 %",
-        ("grid", "mad-gan-paper", "quality"): "91.9 %",
-        ("grid", "wgan-gp", "quality"): "58.4 % (WGAN)",
+        ("grid", "gan", "quality"): "61.9%",
+        ("grid", "mad-gan", "quality"): "91.9%",
+        ("grid", "mad-gan-paper", "quality"): "91.9%",
+        ("grid", "wgan-gp", "quality"): "58.4% (WGAN)",
     }
-    found = []
+    measures = []
     for mixture, gaussians in plane.MIXTURES.items():
         every = len(gaussians.means)
         for method in plane.METHODS:
             ours, of = method == "mad-gan", {"mixture": mixture, "method": method}
             bounds = {"modes": Bound(">=", every, "every seed"), "quality": Bound(">=", plane.TARGET)} if ours else {}
-            shown = {"modes": (f"modes of {every}", ".0f"), "quality": ("high quality", ".1%")}
-            for name, (label, form) in shown.items():
-                told = paper.get((mixture, method, name), "–")
-                values = by_seed(rows, name, **of)
-                found.append(Measure(f"{mixture}, {method}: {label}", values, form, bounds.get(name), told))
-    return found
+            figures = {"modes": (f"modes of {every}", ".0f"), "quality": ("high quality", ".1%")}
+            for name, (label, form) in figures.items():
+                quoted, values = paper.get((mixture, method, name), "–"), by_seed(rows, name, **of)
+                measures.append(Measure(f"{mixture}, {method}: {label}", values, form, bounds.get(name), quoted))
+    return measures
 
 
 def infogan_mnist(rows: list[Row]) -> list[Measure]:
-    values, label = by_seed(rows, "error"), f"test error of the categorical code (stretch {100 * infogan.STRETCH:g} %)"
-    return [Measure(label, values, ".2%", Bound("<=", infogan.TARGET), f"{100 * infogan.PAPER:g} % (seeds picked)")]
+    values, label = (
+        by_seed(rows, "error"),
+        f"test error of the categorical code (stretch goal {100 * infogan.STRETCH:g}%)",
+    )
+    return [Measure(label, values, ".2%", Bound("<=", infogan.TARGET), f"{100 * infogan.PAPER:g}% (selected seeds)")]
 
 
 def infogan_coloured_mnist(rows: list[Row]) -> list[Measure]:
-    bound, label = Bound(">=", coloured.TARGET, "every seed"), "R² of the stroke's colour by the continuous codes"
+    bound, label = (
+        Bound(">=", colored.TARGET, "every seed"),
+        "R² of the stroke color as explained by the continuous codes",
+    )
     first, later = (
-        {seed: value for seed, value in by_seed(rows, "r2").items() if (seed < COLOURED_FIRST_SEEDS) == is_first}
+        {seed: value for seed, value in by_seed(rows, "r2").items() if (seed < COLORED_FIRST_SEEDS) == is_first}
         for is_first in (True, False)
     )
-    prompting = f"{label}, seeds 0 to {COLOURED_FIRST_SEEDS - 1}, whose failures had prompted the method"
-    count = COLOURED_FIRST_SEEDS
+    prompting = f"{label}, seeds 0 to {COLORED_FIRST_SEEDS - 1}, whose failures prompted the method"
+    count = COLORED_FIRST_SEEDS
     return [
-        Measure(prompting, first, bound=bound, paper="none", asked=False, seeds=count),
-        Measure(f"{label}, fresh seeds from {count} on", later, bound=bound, paper="none", asked=False, seeds=count),
-        Measure("R² by the category alone", by_seed(rows, "r2_of_category")),
+        Measure(prompting, first, bound=bound, paper="none", required=False, seeds=count),
+        Measure(f"{label}, new seeds from {count} on", later, bound=bound, paper="none", required=False, seeds=count),
+        Measure("R² as explained by the category alone", by_seed(rows, "r2_of_category")),
     ]
 
 
@@ -149,99 +156,103 @@ def wgan_gp_curve(rows: list[Row]) -> list[Measure]:
     step = {row["seed"]: curve.of_the_step(row) for row in rows}
     return [
         latest,
-        Measure("the same, KID of the averaged generator", by_seed(rows, "spearman_averaged")),
-        Measure("Spearman, minus the step and KID", step),
+        Measure("the same, with KID of the averaged generator", by_seed(rows, "spearman_averaged")),
+        Measure("Spearman, negated step and KID", step),
     ]
 
 
 def wgan_gp_limits(rows: list[Row]) -> list[Measure]:
-    found = []
+    measures = []
     for setting in limits.SETTINGS:
         mine = [row for row in rows if row["setting"] == setting]
         bound = Bound(">=", curve.TARGET, "every seed")
-        shown = {
-            "KID rises, as a multiple of the lowest before": (limits.rise, ".1f", None),
+        figures = {
+            "largest increase of KID over an earlier minimum (factor)": (limits.rise, ".1f", None),
             "Spearman, critic's estimate and KID": (lambda row: row["spearman"], ".3f", bound),
             "Spearman, the estimate on held-out images and KID": (limits.held_out, ".3f", None),
-            "Spearman, minus the step and KID": (curve.of_the_step, ".3f", None),
+            "Spearman, negated step and KID": (curve.of_the_step, ".3f", None),
         }
-        for label, (value, form, target) in shown.items():
+        for label, (value, form, target) in figures.items():
             values = {row["seed"]: value(row) for row in sorted(mine, key=lambda row: row["seed"])}
-            found.append(Measure(f"{setting}: {label}", values, form, target))
-    return found
+            measures.append(Measure(f"{setting}: {label}", values, form, target))
+    return measures
 
 
 def conditional(rows: list[Row]) -> list[Measure]:
-    found = []
+    measures = []
     fids = {method: by_seed(rows, "fid", method=method) for method in ("cgan", "mad-gan-3", "mad-gan-5", "mad-gan-10")}
     thesis = {"mad-gan-3": "25.6 (other features)", "mad-gan-10": "110.6 (other features)"}
     for method, fid in fids.items():
         names = ("agreement", "synthetic_only", "synthetic_only_classic")
         agreement, alone, classic = (by_seed(rows, name, method=method) for name in names)
         least = {name: Bound(">=", of[method.partition("-")[0]]) for name, of in conditional_measures.TARGETS.items()}
-        paper = "98.37 % (gtoubassi)" if method == "cgan" else "–"
-        found += [
-            Measure(f"{method}: requested label recognised", agreement, ".2%", least["agreement"]),
+        paper = "98.37% (gtoubassi)" if method == "cgan" else "–"
+        measures += [
+            Measure(f"{method}: requested label recognized", agreement, ".2%", least["agreement"]),
             Measure(f"{method}: accuracy from samples alone", alone, ".2%", least["synthetic_only"], paper),
             Measure(f"{method}: the same, with classic augmentation", classic, ".2%"),
             Measure(f"{method}: FID", fid, paper=thesis.get(method, "–")),
         ]
     most = conditional_measures.MOST_FID_RATIO
     ratios = conditional_measures.fid_ratios({m: [row for row in rows if row["method"] == m] for m in fids})
-    found.append(Measure("FID at k = 10 over that at k = 3", ratios, ".2f", Bound("<=", most), "4.3"))
+    measures.append(Measure("FID at k = 10 divided by that at k = 3", ratios, ".2f", Bound("<=", most), "4.3"))
     apart = {
-        "named_by_cnn": ("generator named by a fresh CNN", ".1%"),
-        "named_by_discriminator": ("generator named by the discriminator", ".1%"),
-        "class_mean_distance": ("distance of class means", ".3f"),
-        "class_mean_distance_by_chance": ("the same, dealt by chance", ".3f"),
+        "named_by_cnn": ("generator recognized by a separate CNN", ".1%"),
+        "named_by_discriminator": ("generator recognized by the discriminator", ".1%"),
+        "class_mean_distance": ("distance between class means", ".3f"),
+        "class_mean_distance_by_chance": ("the same, with random assignment", ".3f"),
     }
     for k in (3, 5, 10):
         of = {name: by_seed(rows, name, method=f"mad-gan-{k}") for name in apart}
-        found += [Measure(f"k = {k}: {label}", of[name], form) for name, (label, form) in apart.items()]
-    return found
+        measures += [Measure(f"k = {k}: {label}", of[name], form) for name, (label, form) in apart.items()]
+    return measures
 
 
 def conditional_cifar10(rows: list[Row]) -> list[Measure]:
-    shown = {"kid": "KID", "agreement": "requested label recognised", "synthetic_only": "accuracy from samples alone"}
-    shown |= {"synthetic_only_classic": "the same, with classic augmentation"}
-    shown |= {"judge_accuracy": "accuracy of the classifier trained on real images", "steps_made": "steps"}
-    forms = {"kid": ".4f", "steps_made": ",.0f"}
-    return [Measure(label, by_seed(rows, name), forms.get(name, ".2%")) for name, label in shown.items()]
+    figures = {
+        "kid": ("KID", ".4f"),
+        "agreement": ("requested label recognized", ".2%"),
+        "synthetic_only": ("accuracy from samples alone", ".2%"),
+        "synthetic_only_classic": ("the same, with classic augmentation", ".2%"),
+        "judge_accuracy": ("accuracy of the classifier trained on real images", ".2%"),
+        "steps_made": ("steps", ",.0f"),
+    }
+    return [Measure(label, by_seed(rows, name), form) for name, (label, form) in figures.items()]
 
 
 def mad_gan_cost(rows: list[Row]) -> list[Measure]:
-    found = []
+    measures = []
     for unit, what in (("ms", "time"), ("mib", "memory")):
         for mode in ("split", "full"):
             for k in (2, 5, 10):
                 values = {row["round"]: row[f"{unit}_{mode}_k{k}"] / row[f"{unit}_{mode}_k1"] for row in rows}
                 bound = Bound("<=", price.TARGETS[mode]) if (k, unit) == (10, "ms") else None
                 bound = Bound("<", k) if unit == "mib" else bound
-                label = f"{what} of a step over that of k = 1, {mode} batch, k = {k}"
-                found.append(Measure(label, values, ".2f", bound, "linear in k" if k == 10 else "–"))
+                label = f"{what} per step divided by that of k = 1, {mode} batch, k = {k}"
+                measures.append(Measure(label, values, ".2f", bound, "linear in k" if k == 10 else "–"))
     unshared = by_seed(rows, "unshared", "round")
-    return [*found, Measure("multiply-adds of a generator that aren't shared", unshared, ".0%", Bound(">=", 0.3))]
+    return [*measures, Measure("multiply-adds of a generator that aren't shared", unshared, ".0%", Bound(">=", 0.3))]
 
 
 def labels(rows: list[Row]) -> list[Measure]:
-    shown = {
+    figures = {
         "wrong_share": "wrong labels",
-        "estimated_wrong_share": "wrong labels as estimated",
+        "estimated_wrong_share": "estimated wrong labels",
         "wrong_share_without_rejection": "wrong labels without rejection",
         "acceptance_rate": "accepted",
-        "acceptance_rate_of_the_rarest_class": "the rarest class's part of all samples",
+        "acceptance_rate_of_the_rarest_class": "accepted samples of the rarest class, of all samples",
         "judge_accuracy": "accuracy of the judge",
     }
-    found = []
+    measures = []
     for generator, method in (("infogan", "classifier"), ("infogan", "codes"), ("wgan-gp", "classifier")):
         mine = [row for row in rows if (row["generator"], row["method"]) == (generator, method)]
-        refused = {row["seed"]: float("refused" in row) for row in mine}
-        found.append(Measure(f"{generator}, {method}: refused", refused, ".0f"))
-        for name, label in shown.items():
+        rejected = {row["seed"]: float("refused" in row) for row in mine}
+        measures.append(Measure(f"{generator}, {method}: rejected", rejected, ".0f"))
+        for name, label in figures.items():
             values = by_seed([row for row in mine if name in row], name)
             if values:
-                found.append(Measure(f"{generator}, {method}: {label}", values, ".2%", asked=False))
-    return found
+                measures.append(Measure(f"{generator}, {method}: {label}", values, ".2%", required=False))
+    return measures
 
 
 def zheng_toy(rows: list[Row]) -> list[Measure]:
@@ -253,15 +264,15 @@ def zheng_toy(rows: list[Row]) -> list[Measure]:
     some, none = Bound("<=", toy.MOST_WIDE, "every seed"), Bound(">=", toy.LEAST_NARROW)
     rates = {row["seed"]: toy.rate_change(row) for row in rows}
     return [
-        Measure(f"{wide}: gap with {times} over that without", ratios[0], ".3f", some, "a gain"),
+        Measure(f"{wide}: gap with {times} divided by that without", ratios[0], ".3f", some, "a gain"),
         Measure(f"{narrow}: the same", ratios[1], ".3f", none, "no gain"),
-        Measure("difference of the rates in m, d = 1", rates, ".3f", Bound("<=", toy.RATES_APART), "none"),
+        Measure("difference between the rates in m, d = 1", rates, ".3f", Bound("<=", toy.RATES_APART), "none"),
         Measure(f"{wide}: change of the classifier's own error", errors[0], "+.2%"),
         Measure(f"{narrow}: the same", errors[1], "+.2%"),
     ]
 
 
 def study_thesis(rows: list[Row]) -> list[Measure]:
-    """What each question's arms have: the page shows ``thesis_tables.tables``."""
+    """The accuracies of every arm, to count finished seeds; the page shows ``thesis_tables.tables``."""
     arms = dict.fromkeys(arm.name for question in thesis_tables.questions().values() for arm in question.arms)
     return [Measure(arm, thesis_tables.figures(rows, arm, "accuracy", "test")) for arm in arms]

@@ -1,4 +1,4 @@
-"""The papers' scripts: their costs, calls and the rows that are told together. ``notes`` has what was tried."""
+"""The papers' scripts: their costs, commands and the rows reported together. ``notes`` describes what was tried."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ NOTES = Path(__file__).parent / "notes"
 
 @dataclass(frozen=True)
 class Script:
-    """``hours``: what a full run took, or was estimated to take, on one core of the machine in docs/results.md.
-    ``same``: the settings that a run must share with the latest one to be told with it; ``own``: those that it must
-    share with the latest one of its kind, that is with the same ``kind``; ``only``: those it must have.
+    """``hours``: the time of a full run, measured or estimated, on one core of the machine in docs/results.md.
+    ``same``: the settings in which a reported run agrees with the latest one; ``own``: those in which it agrees with
+    the latest one of the same ``kind``; ``only``: required settings.
     """
 
     file: str
@@ -31,7 +31,7 @@ class Script:
     own: tuple[str, ...] = ()
     seed: str = "seed"
     figures: str = ""
-    text: Callable[[list[Row]], str] | None = None  # in place of the table of measures
+    text: Callable[[list[Row]], str] | None = None  # instead of the table of measures
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class Script:
 
     @property
     def note(self) -> str:
-        """What was tried and on which seeds: paragraphs, a line each."""
+        """What was tried and on which seeds, one line per paragraph."""
         file = NOTES / f"{self.figures or self.name}.md"
         paragraphs = file.read_text(encoding="utf-8").split("\n\n") if file.is_file() else []
         return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
@@ -80,7 +80,7 @@ SCRIPTS = [
     ),
     Script(
         "papers/infogan_coloured_mnist.py",
-        "InfoGAN on coloured digits",
+        "InfoGAN on colored digits",
         f"{MNIST} --seeds 6",
         6,
         2,
@@ -98,7 +98,7 @@ SCRIPTS = [
     ),
     Script(
         "papers/wgan_gp_limits.py",
-        "WGAN-GP: the critic's estimate where quality also falls",
+        "WGAN-GP: the critic's estimate when quality also declines",
         f"{MNIST} --seeds 3",
         3,
         0.3,
@@ -154,7 +154,7 @@ SCRIPTS = [
     ),
     Script(
         "papers/zheng_toy.py",
-        "Two Gaussians: when generated data narrow the gap (Zheng et al. 2023)",
+        "Two Gaussians: when generated data reduces the gap (Zheng et al. 2023)",
         "--seeds 10",
         10,
         0.02,

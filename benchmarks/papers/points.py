@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians as data: a backend's own loss, with small networks for points in place of its own.
+"""Mixtures of Gaussians as data: a backend's own loss, with small networks for points instead of its own.
 
 A point of D numbers is an "image" of shape (D, 1, 1), so that the trainer and its steps are genaug's.
 """
@@ -18,9 +18,9 @@ from genaug.randomness import derive_seed
 from genaug.training.trainer import Trainer
 
 MakeLinear = Callable[[int, int], nn.Linear]
-CHUNK = 2**16  # samples made at once
+CHUNK = 2**16  # samples per call
 
-_SAMPLING = 10**9  # steps that no training reaches: their random numbers are for sampling
+_SAMPLING = 10**9  # steps that no training reaches, whose random numbers are for sampling
 
 
 class Mixture:
@@ -47,7 +47,7 @@ def falling(lr: float, index: int, steps: int) -> float:
 
 
 class PointStream:
-    """Batches of fresh points, in place of a trainer's ``batches``."""
+    """Batches of new points, instead of a trainer's ``batches``."""
 
     def __init__(self, mixture: Mixture, batch_size: int, seed: int) -> None:
         self._mixture, self._batch_size, self._seed = mixture, batch_size, seed
@@ -59,7 +59,7 @@ class PointStream:
 
 
 class Unlabelled(nn.Sequential):
-    """Layers that ignore the labels they are given, which are None."""
+    """Layers that ignore their labels, which are None."""
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         out: Tensor = super().forward(x)
@@ -67,7 +67,7 @@ class Unlabelled(nn.Sequential):
 
 
 class ScoresOnly(nn.Module):
-    """A critic as ``cgan`` calls its discriminator: scores, and the logits of a classifier, of which there is none."""
+    """A critic with the signature of ``cgan``'s discriminator: scores, and None for the logits of a classifier."""
 
     def __init__(self, critic: nn.Module) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class ScoresOnly(nn.Module):
 class DenseHeads(nn.Module):
     """Heads of k generators, dense layers each: features (n, sizes[0]) to points (n, sizes[-1], 1, 1).
 
-    All take part in one batched product, so the parts they are given must be of one size.
+    They are computed in one batched product, so all parts must have the same size.
     """
 
     def __init__(self, generators: int, sizes: Sequence[int], activation: nn.Module, linear: MakeLinear) -> None:
@@ -135,14 +135,14 @@ class PointTrainer(Trainer):
         self.batches = PointStream(mixture, batch_size, seed)
 
     def change(self, lr: float, **options: Any) -> None:
-        """Other learning rates of all players, and other options of the config, from the next step on."""
+        """Change the learning rates of all players, and options of the config, from the next step on."""
         self.draws.config = self.draws.config.model_copy(update=options)
         for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = lr
 
     @torch.inference_mode()
     def sample(self, n: int, *, averaged: bool) -> Tensor:
-        """``n`` points (n, D), by each generator equally many, by the averaged weights or by the latest."""
+        """``n`` points (n, D), the same number by each generator, with the averaged or the latest weights."""
         nets = self.averaged() if averaged else self.nets.eval()
         parts = []
         for start in range(0, n, CHUNK):

@@ -1,9 +1,9 @@
-"""Writes docs/papers.md from the records in benchmarks/results: what each paper's script has found so far.
+"""Writes docs/papers.md from the records in benchmarks/results: the results of each paper's script.
 
     python benchmarks/papers/results_page.py
 
-The page is made of the records alone, so that nobody can put a figure there by hand: a test compares the two. The same
-goes for the part of docs/results.md between two marks, which holds the commands and the targets.
+The page contains nothing but the records, so that no figure is entered by hand: a test compares the two. The same
+applies to the part of docs/results.md between two marks, which has the commands and the targets.
 """
 
 import argparse
@@ -22,12 +22,12 @@ SIGNS = {">=": "≥", "<=": "≤", "<": "<"}
 
 HEAD = """# The papers' tables
 
-What `make papers` has found, on the machine of [the other results](results.md). `benchmarks/papers/results_page.py`
-writes this page from `benchmarks/results/*.jsonl` and nothing else; whatever is changed by hand here fails a test. Each
-script appends finished seeds to its record and goes on from it. `MNIST_ROOT` is a folder with torchvision's MNIST;
+The results of `make papers`, on the machine of [the other results](results.md). `benchmarks/papers/results_page.py`
+generates this page from `benchmarks/results/*.jsonl`; a test fails if it is edited by hand. Each script appends
+finished seeds to its record and continues from there. `MNIST_ROOT` is a folder with torchvision's MNIST, and
 `CIFAR_ROOT` one with its CIFAR-10, or with class folders under `train/` and `test/`.
 
-All seeds are shown. Hours are those of the recorded seeds, beside whatever else the machine did.
+All seeds are listed. Hours are those of the recorded seeds, on a machine that also did other work.
 """
 
 
@@ -37,35 +37,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of papers.md and results.md")
     options = parser.parse_args(arguments)
     papers, results = options.docs / "papers.md", options.docs / "results.md"
-    told = with_targets(results.read_text(encoding="utf-8"), options.results)
-    for path, text in ((papers, page(options.results)), (results, told)):
+    updated = with_targets(results.read_text(encoding="utf-8"), options.results)
+    for path, text in ((papers, page(options.results)), (results, updated)):
         new = path.with_suffix(".new")
         new.write_text(text, encoding="utf-8")
         new.replace(path)
-        say(f"written: {path}")
+        say(f"wrote {path}")
 
 
-Found = tuple[Script, list[Row], list[Measure]]
+Entry = tuple[Script, list[Row], list[Measure]]
 
 
-def all_found(results: Path) -> list[Found]:
-    return [(script, rows, script.measures(rows)) for script in SCRIPTS for rows in [rows_of(script, results)]]
+def entries_of(results: Path) -> list[Entry]:
+    """Every script with its recorded rows and its measures."""
+    recorded = [(script, rows_of(script, results)) for script in SCRIPTS]
+    return [(script, rows, script.measures(rows)) for script, rows in recorded]
 
 
 def with_targets(text: str, results: Path) -> str:
-    """A page's text with the commands and the targets between its two marks, in place of what was there."""
+    """A page's text, with the part between its two marks replaced by the commands and the targets."""
     before, _, rest = text.partition(BEGIN)
     _, mark, after = rest.partition(END)
     if not mark:
         raise ValueError(f"expected the lines {BEGIN!r} and {END!r} in the page, in this order")
-    return f"{before}{BEGIN}\n{targets(all_found(results))}\n{END}{after}"
+    return f"{before}{BEGIN}\n{targets(entries_of(results))}\n{END}{after}"
 
 
-def targets(found: list[Found]) -> str:
-    """The commands of what has measures, and a row for each of these that has a target."""
-    commands = [command(script, rows) for script, rows, _ in found if not script.text]
+def targets(entries: list[Entry]) -> str:
+    """The commands of the scripts with measures, and a row for each measure with a target."""
+    commands = [command(script, rows) for script, rows, _ in entries if not script.text]
     rows = []
-    for script, _, measures in found:
+    for script, _, measures in entries:
         for measure in (measure for measure in measures if measure.bound):
             seeds = f"{len(measure.values)} of {measure.seeds or script.seeds}"
             cells = [f"`{script.name}`", measure.label, seeds, middle(measure)]
@@ -75,18 +77,18 @@ def targets(found: list[Found]) -> str:
 
 
 def page(results: Path) -> str:
-    """The whole page, as Markdown."""
-    found, lines = all_found(results), []
-    for script, rows, measures in found:
+    """The complete page, as Markdown."""
+    entries, lines = entries_of(results), []
+    for script, rows, measures in entries:
         judged = [measure.met for measure in measures if measure.bound]
         met = f"{sum(m is True for m in judged)} of {len(judged)}" if rows and judged else "–"
         lines.append([f"`{script.file}`", script.title, progress(script, rows, measures), met])
-    overview = markdown(["script", "what", "seeds", "targets met"], lines)
-    return "\n".join([HEAD, overview, *(section(*each, results) for each in found)]) + "\n"
+    overview = markdown(["script", "subject", "seeds", "targets met"], lines)
+    return "\n".join([HEAD, overview, *(section(*entry, results) for entry in entries)]) + "\n"
 
 
 def rows_of(script: Script, results: Path) -> list[Row]:
-    """A script's recorded seeds with the settings of its latest ones. Seeds that served for tuning are left out."""
+    """A script's recorded seeds with the settings of the latest ones, without the seeds used for tuning."""
     rows = Record(results / f"{script.name}.jsonl").rows(dict(script.only))
     rows = [row for row in rows if script.seed in row and row[script.seed] < TUNING]
 
@@ -101,8 +103,8 @@ def rows_of(script: Script, results: Path) -> list[Row]:
 
 
 def finished(measures: list[Measure]) -> int:
-    """The seeds that all measures have."""
-    return min(len(measure.values) for measure in measures if measure.asked)
+    """The number of seeds that all required measures have."""
+    return min(len(measure.values) for measure in measures if measure.required)
 
 
 def progress(script: Script, rows: list[Row], measures: list[Measure]) -> str:
@@ -118,19 +120,17 @@ def command(script: Script, rows: list[Row]) -> str:
 
 
 def section(script: Script, rows: list[Row], measures: list[Measure], results: Path) -> str:
-    shown = f"<!-- not run: takes minutes -->\n```bash\n{command(script, rows)}\n```\n"
-    lines = [f"\n## {script.title}\n", shown]
+    code = f"<!-- not run: takes minutes -->\n```bash\n{command(script, rows)}\n```\n"
+    lines = [f"\n## {script.title}\n", code]
     if not rows:
         lines.append(f"Not run yet. A full run takes about {script.hours:g} hours of one core there.")
         return "\n".join(lines)
     hours = sum(row.get("seconds") or 0 for row in rows) / 3600
-    unit = f"{script.seed}s" if script.seeds > 1 else script.seed
-    state = (
-        f"{progress(script, rows, measures)} {unit}"
-        if finished(measures) >= script.seeds
-        else (f"Partial: {finished(measures)} of {script.seeds} {unit} have all figures")
-    )
-    lines += [f"{state}, {hours:.1f} hours so far.\n" if "Partial" in state else f"{state}, {hours:.1f} hours.\n"]
+    done, unit = finished(measures), f"{script.seed}s" if script.seeds > 1 else script.seed
+    if done >= script.seeds:
+        lines.append(f"{done} {unit}, {hours:.1f} hours.\n")
+    else:
+        lines.append(f"Partial: {done} of {script.seeds} {unit} have all figures, {hours:.1f} hours so far.\n")
     if script.text:
         lines.append(script.text(rows))
     else:
@@ -142,17 +142,17 @@ def section(script: Script, rows: list[Row], measures: list[Measure], results: P
     return "\n".join(lines)
 
 
-def table_row(measure: Measure, asked: int) -> list[str]:
-    each = ", ".join(told(value, measure.form) for value in measure.values.values()) or "–"
-    return [measure.label, each, middle(measure), target(measure), measure.paper, verdict(measure, asked)]
+def table_row(measure: Measure, seeds: int) -> list[str]:
+    values = ", ".join(number(value, measure.form) for value in measure.values.values()) or "–"
+    return [measure.label, values, middle(measure), target(measure), measure.paper, verdict(measure, seeds)]
 
 
 def middle(measure: Measure) -> str:
-    """The median, and the range where there are several."""
+    """The median, and the range if there are several values."""
     values = list(measure.values.values())
     if not values:
         return "–"
-    median, low, high = (told(value, measure.form) for value in (statistics.median(values), min(values), max(values)))
+    median, low, high = (number(value, measure.form) for value in (statistics.median(values), min(values), max(values)))
     return f"{median} ({low} to {high})" if len(values) > 1 else median
 
 
@@ -162,20 +162,19 @@ def target(measure: Measure) -> str:
         return "–"
     if bound.of == "paired t-test":
         return f"mean {SIGNS[bound.sign]} {bound.limit:g}, p < .05 (paired t-test)"
-    limit = f"{100 * bound.limit:g} %" if measure.form.endswith("%") else f"{bound.limit:g}"
+    limit = f"{100 * bound.limit:g}%" if measure.form.endswith("%") else f"{bound.limit:g}"
     return f"{SIGNS[bound.sign]} {limit} ({bound.of})"
 
 
-def verdict(measure: Measure, asked: int) -> str:
-    asked = measure.seeds or asked
+def verdict(measure: Measure, seeds: int) -> str:
     if measure.bound and not measure.values:
         return "not run yet"
-    said = {None: "–", True: "yes", False: "**no**"}[measure.met]
-    return f"{said}, so far" if measure.bound and len(measure.values) < asked else said
+    answer = {None: "–", True: "yes", False: "**no**"}[measure.met]
+    return f"{answer}, so far" if measure.bound and len(measure.values) < (measure.seeds or seeds) else answer
 
 
-def told(value: float, form: str) -> str:
-    return format(value, form).replace("%", " %").replace("-", "−")
+def number(value: float, form: str) -> str:
+    return format(value, form).replace("-", "−")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Runs the papers' scripts one after another, each on from its record, then writes docs/papers.md and the targets
-in docs/results.md: `make papers`.
+"""Runs the papers' scripts one after another, each continuing from its record, then writes docs/papers.md and the
+targets in docs/results.md: `make papers`.
 
     python benchmarks/papers/run_all.py --root MNIST_ROOT --cifar-root CIFAR_ROOT
 
-Without a root, nor MNIST_ROOT in the environment, torchvision downloads MNIST (12 MB) to data/. CIFAR-10 is left out
-where it is named by neither. --estimate says what is left to do, in hours, and ends.
+Without --root or MNIST_ROOT in the environment, torchvision downloads MNIST (12 MB) to data/. CIFAR-10 is left out
+without --cifar-root or CIFAR_ROOT. --estimate prints the remaining hours and exits.
 """
 
 import argparse
@@ -26,29 +26,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", default=os.environ.get("MNIST_ROOT"), help="folder of torchvision's MNIST")
     parser.add_argument("--cifar-root", default=os.environ.get("CIFAR_ROOT"), help="folder of CIFAR-10")
-    parser.add_argument("--only", default="", help="scripts whose name holds this")
+    parser.add_argument("--only", default="", help="scripts whose names contain this")
     parser.add_argument("--estimate", action="store_true")
     options = parser.parse_args(arguments)
-    wanted = [
+    scripts = [
         script for script in SCRIPTS if options.only in script.file and not script.text
     ]  # make study-thesis runs it
     if not options.cifar_root:
-        wanted = [script for script in wanted if "CIFAR_ROOT" not in script.arguments]
-        say("CIFAR-10 is left out: name its folder with --cifar-root or CIFAR_ROOT")
-    say(f"{'script':<36}{'hours left, of one core':>24}")
-    for script in wanted:
+        scripts = [script for script in scripts if "CIFAR_ROOT" not in script.arguments]
+        say("CIFAR-10 is left out: pass its folder as --cifar-root or CIFAR_ROOT")
+    say(f"{'script':<36}{'core hours left':>24}")
+    for script in scripts:
         say(f"{script.file:<36}{hours_left(script):>24.1f}")
-    say(f"{'all':<36}{sum(map(hours_left, wanted)):>24.1f}")
+    say(f"{'all':<36}{sum(map(hours_left, scripts)):>24.1f}")
     if options.estimate:
         return
-    if not options.root and any("MNIST_ROOT" in script.arguments for script in wanted):
+    if not options.root and any("MNIST_ROOT" in script.arguments for script in scripts):
         options.root = download(DOWNLOADS)
     failed = []
-    for script in wanted:
-        named = {"MNIST_ROOT": str(options.root), "CIFAR_ROOT": str(options.cifar_root)}
+    for script in scripts:
+        roots = {"MNIST_ROOT": str(options.root), "CIFAR_ROOT": str(options.cifar_root)}
         command = [
             str(BENCHMARKS / script.file),
-            *(named.get(word, word) for word in script.arguments.split()),
+            *(roots.get(word, word) for word in script.arguments.split()),
             "--json",
         ]
         say("\n" + " ".join(command))
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             failed.append(script.file)
     results_page.main([])
     if failed:
-        sys.exit(f"these failed, and go on from their records next time: {', '.join(failed)}")
+        sys.exit(f"these failed, and continue from their records next time: {', '.join(failed)}")
 
 
 def hours_left(script: Script) -> float:
@@ -67,7 +67,7 @@ def hours_left(script: Script) -> float:
 def download(root: Path) -> Path:
     from torchvision.datasets import MNIST
 
-    say(f"no MNIST_ROOT: torchvision fetches MNIST to {root}/ unless it is there")
+    say(f"no MNIST_ROOT: torchvision downloads MNIST to {root}/ unless it is there")
     for train in (True, False):
         MNIST(root, train=train, download=True)
     return root

@@ -1,4 +1,4 @@
-"""Does the critic's estimate of the distance tell how good the samples are?
+"""Does the critic's estimate of the distance show the quality of the samples?
 
 Gulrajani et al. 2017 (figure 5) show the negative critic loss falling while the samples get better, and give no figure.
 Here: Spearman's correlation, over points of a training that are evenly spaced on a logarithmic scale from step 200, of
@@ -7,9 +7,9 @@ Here: Spearman's correlation, over points of a training that are evenly spaced o
 * KID (Binkowski et al. 2018) of the generator that this critic judges, against the real test set, in the last hidden
   layer of a small classifier that the script trains on the real training set.
 
-Both fall as samples get better, so the correlation should be near 1. KID of the averaged generator, which is what users
-get, is reported beside it. The generator is unconditional. KID falls nearly all the way here, so that minus the step
-correlates with it, too, by how much is told; trainings in which KID also rises are those of ``wgan_gp_limits.py``.
+Both fall as samples get better, so the correlation should be near 1. KID of the averaged generator, which users get,
+is reported too. The generator is unconditional. KID falls nearly all the time here, so the negated step correlates with
+it too, which is also reported; in the trainings of ``wgan_gp_limits.py``, KID also rises.
 
     python benchmarks/papers/wgan_gp_curve.py --root MNIST_ROOT --seeds 3 --json
 """
@@ -51,7 +51,7 @@ TARGET = 0.8
 
 def main(argv: list[str] | None = None) -> None:
     parser = arguments(__doc__, data="torchvision:MNIST", seeds=3)
-    parser.add_argument("--steps", type=int, default=3000, help="of the generator; the critic takes five turns in each")
+    parser.add_argument("--steps", type=int, default=3000, help="of the generator; the critic has five updates in each")
     parser.add_argument("--points", type=int, default=20)
     parser.add_argument("--width", type=int, default=16, help="channels at the image's side; 8 times as many at most")
     options = parser.parse_args(argv)
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> None:
     def material() -> tuple[Samples, Judge]:
         train, test = read(options.data, options.root)
         judge = judge_for(train, test)
-        say(f"the classifier labels {judge.accuracy:.2%} of the real test set rightly")
+        say(f"the classifier labels {judge.accuracy:.2%} of the real test set correctly")
         return train, judge
 
     keys = [{**settings, "seed": seed} for seed in range(options.seeds)]
@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def of_the_step(row: dict[str, Any]) -> float:
-    """Spearman's correlation of minus the step with KID: what a number that falls all the way would have."""
+    """Spearman's correlation of the negated step with KID: that of any number that falls all the time."""
     return float(spearmanr([-point for point in row["points"]], row["kid"]).statistic)
 
 
@@ -115,7 +115,7 @@ def log_spaced(first: int, last: int, count: int) -> list[int]:
 
 
 def judge_for(train: Samples, test: Samples) -> Judge:
-    """The same for all seeds, so that their KID can be compared."""
+    """The same for all seeds, so that their KID is comparable."""
     (images, labels), order = labelled(train), loaded(*labelled(train), 128, 0)
     model = train_judge(images, labels, train.spec.num_classes, updates=JUDGE_UPDATES, seed=1000, order=order)
     return judge_of(model, images, *labelled(test))
@@ -126,8 +126,8 @@ def follow(
 ) -> dict[str, Any]:
     """Train one generator; the estimate and KID at each of the key's points.
 
-    With uint8 images that are held out, the estimate is also made on these, as ``held_out``. Where the key has
-    ``"statistics": "recomputed"``, the latest generator gets batch-norm statistics of its weights before it is judged.
+    With held-out uint8 images, the estimate is also computed on these, as ``held_out``. If the key has
+    ``"statistics": "recomputed"``, the latest generator gets new batch-norm statistics before it is judged.
     """
     backend, seed, device = registry.resolve("wgan-gp"), key["seed"], pick_device(None)
     dtype = compute_dtype("auto", device)
@@ -163,9 +163,9 @@ def follow(
             if held_out is not None:
                 curves["held_out"].append(mean_score(held_out) - mean_score(latest_images))
             seconds = time.perf_counter() - start
-            said = "  ".join(f"{name} {values[-1]:.4g}" for name, values in curves.items())
-            whole = cost(seconds / (index + 1), key["points"][-1])
-            say(f"seed {seed}, step {index + 1}: {said}  (a seed takes about {whole})")
+            progress = "  ".join(f"{name} {values[-1]:.4g}" for name, values in curves.items())
+            total = cost(seconds / (index + 1), key["points"][-1])
+            say(f"seed {seed}, step {index + 1}: {progress}  (a seed takes about {total})")
     return {
         "judge_accuracy": judge.accuracy,
         "spearman": float(spearmanr(curves["estimate"], curves["kid"]).statistic),
@@ -176,7 +176,7 @@ def follow(
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """One panel a seed: the estimate and KID over the steps; KID on a logarithmic scale, since it falls by so much."""
+    """One panel per seed: the estimate and KID over the steps; KID on a logarithmic scale."""
     figure = Figure(figsize=(4.5 * len(rows), 3.6), layout="constrained")
     for axis, row in zip(figure.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
         other = axis.twinx()

@@ -1,16 +1,16 @@
-"""Does the critic's estimate of the distance still tell how good the samples are where they also get worse?
+"""Does the critic's estimate of the distance show the quality of the samples even if it declines?
 
-In ``wgan_gp_curve.py`` KID falls nearly all the way, so that any number which falls with the steps correlates with it.
-Here are trainings whose KID also rises:
+In ``wgan_gp_curve.py`` KID falls nearly all the time, so any number that falls with the steps correlates with it.
+These are trainings whose KID also rises:
 
-* ``few images``: 100 training images, which the critic learns by heart (Gulrajani et al. 2017, figure 5b), at ten times
+* ``few images``: 100 training images, which the critic memorizes (Gulrajani et al. 2017, figure 5b), at ten times
   the paper's learning rate, and
 * ``high rate``: all training images, at a hundred times the paper's learning rate.
 
 Measured as there, on MNIST at 14 pixels, over evenly spaced points: Spearman's correlation of KID with the critic's
-estimate on the training batches, with the same estimate on held-out images (the test set), and with minus the step. How
-far KID rises is the largest ratio of a point's to the lowest one before it. The settings were chosen on seed 100, whose
-runs, those at settings that were not taken included, are in the record.
+estimate on the training batches, with the same estimate on held-out images (the test set), and with the negated step.
+The rise of KID is the largest ratio of a point's KID to an earlier minimum. The settings were chosen on seed 100, whose
+runs, including those at other settings, are in the record.
 
     OMP_NUM_THREADS=1 python benchmarks/papers/wgan_gp_limits.py --root MNIST_ROOT --seeds 3 --json
 """
@@ -37,7 +37,7 @@ from genaug.data.reading import Samples
 IMAGE_SIZE, WIDTH = 14, 16
 BATCH, WINDOW, SAMPLES, SUBSETS = 64, 50, 2000, 10
 POINTS = 16
-SMALLEST = 1e-3  # KID below it, which may come out negative, counts as this much
+SMALLEST = 1e-3  # lower bound for KID, which may be negative
 SETTINGS: dict[str, dict[str, Any]] = {
     "few images": {"images": 100, "lr": 1e-3, "steps": 640},
     "high rate": {"images": None, "lr": 1e-2, "steps": 640},
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def key_of(name: str, data: str, seed: int) -> dict[str, Any]:
-    """What a run is recorded under."""
+    """The settings under which a run is recorded."""
     setting = SETTINGS[name]
     config = {"width": WIDTH, "max_width": 8 * WIDTH, "conditional": False, "lr": setting["lr"]}
     parsed = registry.resolve("wgan-gp").Config(**config)
@@ -91,13 +91,13 @@ def key_of(name: str, data: str, seed: int) -> dict[str, Any]:
         "window": min(WINDOW, steps // POINTS),
         "samples": SAMPLES,
         "subsets": SUBSETS,
-        "statistics": "recomputed",  # running ones lag behind weights that change this fast
+        "statistics": "recomputed",  # running statistics lag behind weights that change this fast
         "seed": seed,
     }
 
 
 def some_of(data: Samples, count: int | None, seed: int) -> Samples:
-    """So many of the images, drawn by the seed; all of them for None."""
+    """``count`` random images; all of them for None."""
     if count is None:
         return data
     rows = torch.randperm(len(data.x), generator=torch.Generator().manual_seed(seed))[:count]
@@ -116,7 +116,7 @@ def rise(row: dict[str, Any]) -> float:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """One flat object: each setting's lowest and median correlations, and whether the estimate tells quality."""
+    """One flat object: each setting's lowest and median correlations, and whether the estimate shows quality."""
     result: dict[str, Any] = {"seeds": len({row["seed"] for row in rows}), "target": TARGET}
     measures = {"estimate": lambda row: row["spearman"], "held_out": held_out, "step": of_the_step, "rise": rise}
     for name in dict.fromkeys(row["setting"] for row in rows):

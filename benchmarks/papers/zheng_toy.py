@@ -1,20 +1,20 @@
-"""Two Gaussians to tell apart: generated data narrow the gap between training and test loss where it is wide, and else
-do nothing.
+"""Two Gaussians to classify: generated data reduces the gap between training and test loss if it is large, and
+otherwise has no effect.
 
 Zheng et al. 2023 (arXiv 2305.17476), the set-up of their code: labels y = ±1, x ~ N(y mu, s² I) in d dimensions,
-|mu| = 1, s = .6, m training points. The generator is fitted to these: a mean for each class, and for each dimension the
+|mu| = 1, s = .6, m training points. The generator is fitted to these: a mean per class, and for each dimension the
 average of the classes' unbiased variances. The classifier is theta = mean of y x over the training points and gamma m
 generated ones; its loss is |x - y theta|² / (2 s²). Their theorem is about the gap, the absolute difference of the loss
-on all that it was trained on and on new points: generated data improve it by a constant factor where m is small and d
-large, and never its rate in m.
+on all training points and on new points: generated data improves it by a constant factor if m is small and d is
+large, but never its rate in m.
 
-Why: without them training and test loss are d / m apart on average, beside what chance does. With very many, the mean
-of the difference is 0, and what chance does is the error of the fitted variances, on average .8 sqrt(d / (2 (m - 2))).
-That is less than d / m where d is well above m / 3, and only there. It takes the unbiased variances: with those of
-maximum likelihood, which are smaller by 2 / m of themselves, d / m would be left.
+The reason: without generated data, training and test loss differ by d / m on average, plus chance. With very much of
+it, the mean of the difference is 0, and the rest is the error of the fitted variances, on average .8 sqrt(d / (2 (m -
+2))). That is less than d / m where d is well above m / 3, and only there. It takes the unbiased variances: with those
+of maximum likelihood, which are smaller by 2 / m of themselves, d / m would be left.
 
 Here the losses and errors on new points are exact expectations instead of averages over a test set. The error of the
-classifier itself, which the theorem doesn't speak of, is reported beside the gap: theta only gets noisier.
+classifier itself, which isn't part of the theorem, is reported too: theta only gets noisier.
 
     python benchmarks/papers/zheng_toy.py --seeds 10 --json
 
@@ -62,15 +62,15 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(seed: int, draws: int) -> dict[str, Any]:
     """The mean gap and classifier's error of every setting and gamma."""
-    began, found = time.perf_counter(), {}
+    began, results = time.perf_counter(), {}
     for d, m in SETTINGS:
         random = torch.Generator().manual_seed(1_000_003 * seed + 1009 * d + m)
-        measured = torch.tensor([one_draw(d, m, random) for _ in range(draws)], dtype=torch.float64).mean(0)
-        found[named(d, m)] = {"gap": measured[:, 0].tolist(), "error": measured[:, 1].tolist()}
-    return {**found, "seconds": round(time.perf_counter() - began, 1)}
+        means = torch.tensor([one_draw(d, m, random) for _ in range(draws)], dtype=torch.float64).mean(0)
+        results[setting_key(d, m)] = {"gap": means[:, 0].tolist(), "error": means[:, 1].tolist()}
+    return {**results, "seconds": round(time.perf_counter() - began, 1)}
 
 
-def named(d: int, m: int) -> str:
+def setting_key(d: int, m: int) -> str:
     return f"d{d}_m{m}"
 
 
@@ -82,13 +82,13 @@ def one_draw(d: int, m: int, random: torch.Generator) -> list[tuple[float, float
     classes = [x[y == sign] for sign in (-1, 1)]
     low, high = (points.mean(0) for points in classes)
     spread = torch.stack([points.var(0) for points in classes]).mean(0).sqrt()
-    found = []
+    results = []
     for gamma in GAMMAS:
         label = signs(gamma * m)
         noise = torch.randn(gamma * m, d, generator=random, dtype=torch.float64)
-        made = torch.where(label[:, None] > 0, high, low) + spread * noise
-        found.append(measure(torch.cat([x, made]), torch.cat([y, label]), mu))
-    return found
+        generated = torch.where(label[:, None] > 0, high, low) + spread * noise
+        results.append(measure(torch.cat([x, generated]), torch.cat([y, label]), mu))
+    return results
 
 
 def signs(count: int) -> Tensor:
@@ -107,20 +107,20 @@ def measure(x: Tensor, y: Tensor, mu: Tensor) -> tuple[float, float]:
 
 def ratio(row: dict[str, Any], d: int, m: int) -> float:
     """The gap with MANY generated points over that without."""
-    gaps = row[named(d, m)]["gap"]
+    gaps = row[setting_key(d, m)]["gap"]
     return float(gaps[GAMMAS.index(MANY)] / gaps[0])
 
 
 def error_change(row: dict[str, Any], d: int, m: int) -> float:
     """What MANY generated points do to the classifier's error."""
-    errors = row[named(d, m)]["error"]
+    errors = row[setting_key(d, m)]["error"]
     return float(errors[GAMMAS.index(MANY)] - errors[0])
 
 
 def rate(row: dict[str, Any], gamma: int) -> float:
     """The power of m with which the gap falls in one dimension: a slope on logarithmic scales."""
     sizes = sorted(m for d, m in SETTINGS if d == 1)
-    gaps = [row[named(1, m)]["gap"][GAMMAS.index(gamma)] for m in sizes]
+    gaps = [row[setting_key(1, m)]["gap"][GAMMAS.index(gamma)] for m in sizes]
     return float(np.polyfit(np.log(sizes), np.log(gaps), 1)[0])
 
 
@@ -136,12 +136,12 @@ def expected(d: int, m: int) -> tuple[float, float]:
 def tell(rows: list[dict[str, Any]]) -> None:
     lines = []
     for d, m in SETTINGS:
-        gaps = [statistics.mean(row[named(d, m)]["gap"][i] for row in rows) for i in range(len(GAMMAS))]
+        gaps = [statistics.mean(row[setting_key(d, m)]["gap"][i] for row in rows) for i in range(len(GAMMAS))]
         errors = statistics.mean(error_change(row, d, m) for row in rows)
         lines.append([f"d = {d}, m = {m}", *(f"{gap:.3f}" for gap in gaps), f"{100 * errors:+.2f}"])
     print(markdown(["gap", *(f"gamma {gamma}" for gamma in GAMMAS), "error, points"], lines))
-    told = [f"{statistics.mean(rate(row, gamma) for row in rows):.2f}" for gamma in (0, MANY)]
-    print(f"the gap falls with m to the power of {told[0]} without generated points, {told[1]} with {MANY} m")
+    powers = [f"{statistics.mean(rate(row, gamma) for row in rows):.2f}" for gamma in (0, MANY)]
+    print(f"the gap falls with m to the power of {powers[0]} without generated points, {powers[1]} with {MANY} m")
     print("Zheng et al. 2023: a gain at d = 50, m = 10, none at d = 1, and the same rate in m (figures only)")
 
 
@@ -167,7 +167,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     axes = figure.subplots(1, 3)
     for axis, (d, m), word in zip(axes, (WIDE, NARROW), ("gain", "none"), strict=False):
         for row in rows:
-            axis.plot(range(len(GAMMAS)), row[named(d, m)]["gap"], color="#4477aa", linewidth=0.8)
+            axis.plot(range(len(GAMMAS)), row[setting_key(d, m)]["gap"], color="#4477aa", linewidth=0.8)
         axis.set(
             title=f"d = {d}, m = {m}: theory says {word}", xlabel="generated points / m", ylabel="gap", ylim=(0, None)
         )
@@ -176,7 +176,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes[0].axhline(value, color="#cc6677", linestyle=style)
     sizes = sorted(m for d, m in SETTINGS if d == 1)
     for gamma in (0, MANY):
-        gaps = [statistics.mean(row[named(1, m)]["gap"][GAMMAS.index(gamma)] for row in rows) for m in sizes]
+        gaps = [statistics.mean(row[setting_key(1, m)]["gap"][GAMMAS.index(gamma)] for row in rows) for m in sizes]
         axes[2].plot(sizes, gaps, "o-", label=f"{gamma} m generated")
     axes[2].set(xscale="log", yscale="log", xlabel="m", ylabel="gap", title="d = 1: the same rate in m")
     axes[2].set_xticks(sizes, [str(m) for m in sizes])

@@ -1,4 +1,4 @@
-"""Images a second of a DataLoader: half generated, from a filled pool, against the real set alone.
+"""Images per second of a DataLoader: half generated, from a filled pool, against the real set alone.
 
 Both sets go through the same transform (ToImage, ToDtype to floats). What is compared is the loading, so the pool is
 filled before the clock starts. Each figure is the median over alternating pairs of passes of the ratio within a pair.
@@ -46,7 +46,7 @@ def untrained(spec: Spec) -> Source:
 
 
 def one_pass(loader: DataLoader[Any]) -> float:
-    """Images a second of one pass."""
+    """Images per second of one pass."""
     start = time.perf_counter()
     images = sum(len(labels) for _, labels in loader)
     return images / (time.perf_counter() - start)
@@ -71,7 +71,7 @@ def blend_vs_real(real: Any, mixed: Any, workers: int) -> tuple[float, float, fl
 
 
 def fill_rate(source: Source) -> float:
-    """Images a second of filling a pool, median of three."""
+    """Images per second of filling a pool, median of three."""
     rates = []
     for _ in range(3):
         start = time.perf_counter()

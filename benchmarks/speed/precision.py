@@ -3,7 +3,7 @@
 For each seed both start from the same weights and see the same batches and latents. KID is measured against the test
 images in the features of a classifier trained on the training images. It is the mean of several looks in the second
 half of the training: two trainings that differ in the last bit part soon, and a single look would mostly tell by how
-much a generator differs from itself a hundred steps later. bfloat16 passes where the upper 95 % bound (one-sided,
+much a generator differs from itself a hundred steps later. bfloat16 passes if the upper 95% bound (one-sided,
 Student's t) of the mean difference is at most a tenth of float32's mean KID.
 
     python benchmarks/speed/precision.py --root MNIST_ROOT --seeds 5 --json
@@ -74,15 +74,15 @@ def follow(
     backend = registry.resolve("cgan")
     config: Any = backend.Config(width=options.width, max_width=8 * options.width)
     trainer = Trainer(backend, config, data, seed=seed, batch_size=BATCH, dtype=dtype, steps=options.steps)
-    half, found = options.steps // 2, []
+    half, distances = options.steps // 2, []
     looks = {half + (options.steps - half) * (number + 1) // options.looks for number in range(options.looks)}
     for index in range(options.steps):
         trainer.step(index)
         if index + 1 in looks:
             generator = Generator("cgan", backend, config, trainer.spec, trainer.averaged(), {})
             images, _ = generator.sample(options.samples, seed=index, precision="float32")
-            found.append(kid(real, features.of(images), subsets=SUBSETS))
-    return found
+            distances.append(kid(real, features.of(images), subsets=SUBSETS))
+    return distances
 
 
 def summary(scores: dict[str, list[float]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Training steps a second: genaug's engine, torchgan's Trainer and a bare loop, the same networks, side by side.
+"""Training steps per second: genaug's trainer, torchgan's Trainer and a bare loop, the same networks, side by side.
 
 The networks are torchgan's own 32x32 DCGAN (batch 64, one channel), the objective the non-saturating one, Adam on both.
 The three take turns in one process, several rounds; each ratio is the median over the rounds. The engine has its
@@ -148,8 +148,8 @@ def main() -> None:
         }
         rates = measure(sides, options.rounds, options.steps, options.warm_up)
 
-    def ratio(ours: str, theirs: str) -> float:
-        return statistics.median(a / b for a, b in zip(rates[ours], rates[theirs], strict=True))
+    def ratio(ours: str, baseline: str) -> float:
+        return statistics.median(a / b for a, b in zip(rates[ours], rates[baseline], strict=True))
 
     for name, values in rates.items():
         say(f"{name}: median {statistics.median(values):.1f} images/s")
@@ -169,14 +169,14 @@ def measure(
 ) -> dict[str, list[float]]:
     """Images a second of each side in each round; the order is turned round every time."""
     rates: dict[str, list[float]] = {name: [] for name in sides}
-    done = dict.fromkeys(sides, 0)
+    steps_done = dict.fromkeys(sides, 0)
     for number in range(rounds):
         for name in sorted(sides, reverse=bool(number % 2)):
             for count in (warm_up, steps):
                 start = time.perf_counter()
                 for _ in range(count):
-                    sides[name](done[name])
-                    done[name] += 1
+                    sides[name](steps_done[name])
+                    steps_done[name] += 1
                 seconds = time.perf_counter() - start
             rates[name].append(steps * BATCH / seconds)
     return rates

@@ -1,4 +1,4 @@
-"""Does the copying check tell copiers from generators that copy nobody? Made-up generators, so the answer is known.
+"""Does the copying check distinguish copiers from other generators? They are simulated, so the answer is known.
 
     python benchmarks/studies/copying_check.py --json
     python benchmarks/studies/copying_check.py --data torchvision:MNIST --root MNIST_ROOT --json
@@ -24,7 +24,7 @@ SEEN = 20_000
 
 
 def noisy(images: Tensor, deviation: float, draws: torch.Generator) -> Tensor:
-    """With Gaussian noise of so many grey levels."""
+    """With Gaussian noise; ``deviation`` is in gray levels."""
     return (images.float() + deviation * torch.randn(images.shape, generator=draws)).clamp(0, 255).round().byte()
 
 
@@ -49,9 +49,9 @@ def failing_shares(images: Tensor, few: int, cuts: int, seed: int) -> dict[str, 
         held_out, fresh, seen = pixels[order[:few]], pixels[order[few : 2 * few]], pixels[order[2 * few :][:SEEN]]
         for name, share in shares.items():
             count = round(share * few)
-            made = torch.cat([seen[:count], fresh[count:]])
+            generated = torch.cat([seen[:count], fresh[count:]])
             # C_T, for which there are cells, decides nothing.
-            failed[name] += not copying(seen, held_out, made, cells=1, bootstrap=50, seed=cut)["passed"]
+            failed[name] += not copying(seen, held_out, generated, cells=1, bootstrap=50, seed=cut)["passed"]
         say(f"cut {cut + 1} of {cuts}: failed " + ", ".join(f"{name} {n}" for name, n in failed.items()))
     return {"cuts": cuts, **{name: round(n / cuts, 4) for name, n in failed.items() if cuts}}
 
@@ -98,16 +98,16 @@ def main() -> None:
     wrong = 0
     for name, (unseen, make, copier) in cases.items():
         began = time.perf_counter()
-        found = copying(pixels(seen), pixels(unseen), pixels(make()), seed=options.seed)
-        wrong += found["passed"] == copier
+        outcome = copying(pixels(seen), pixels(unseen), pixels(make()), seed=options.seed)
+        wrong += outcome["passed"] == copier
         result |= {
-            f"{name}_{field}": round(found[field], 4) for field in ("c_t", "nearest_ratio", "copied", "exact", "near")
+            f"{name}_{field}": round(outcome[field], 4) for field in ("c_t", "nearest_ratio", "copied", "exact", "near")
         }
-        result[f"{name}_passed"] = found["passed"]
+        result[f"{name}_passed"] = outcome["passed"]
         say(
-            f"{name:28} C_T {found['c_t']:7.2f}  ratio {found['nearest_ratio']:.3f}  copied {found['copied']:.3f}  "
-            f"exact {found['exact']:.3f}  near {found['near']:.3f}  "
-            f"{'passed' if found['passed'] else 'FAILED':6}  {'copies' if copier else 'copies nobody'}  "
+            f"{name:28} C_T {outcome['c_t']:7.2f}  ratio {outcome['nearest_ratio']:.3f}  "
+            f"copied {outcome['copied']:.3f}  exact {outcome['exact']:.3f}  near {outcome['near']:.3f}  "
+            f"{'passed' if outcome['passed'] else 'FAILED':6}  {'copies' if copier else 'copies nobody'}  "
             f"({time.perf_counter() - began:.0f} s)"
         )
     result["wrong"] = wrong

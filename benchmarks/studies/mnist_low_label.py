@@ -1,14 +1,14 @@
-"""MNIST with few labels: does a generator help that was trained on the same few, and one that knew many others?
+"""MNIST with few labels: does a generator help that was trained on the same few images, or one trained on many others?
 
-Three studies over paired seeds with disjoint training images: 1 % of the labels (60 a class), 10 labels a class, and
-10 labels a class with a generator trained before on the MNIST training images that no seed uses (declared pretrained).
-Each tells the verdict and how much of the error generated images remove, without and with classic augmentation. The
-classifier is LeNet.
+Three studies over paired seeds with disjoint training images: 1% of the labels (60 per class), 10 labels per class, and
+10 labels per class with a generator trained before on the MNIST training images that no seed uses (declared
+pretrained). Each reports the verdict and how much of the error generated images remove, without and with classic
+augmentation. The classifier is LeNet.
 
     python benchmarks/studies/mnist_low_label.py --root MNIST_ROOT --json
 
-Finished cells are in benchmarks/results/mnist_low_label.jsonl; a run goes on where the last one stopped, with the same
-torch and processor. --table tells of what is finished, from these cells alone.
+Finished cells are in benchmarks/results/mnist_low_label.jsonl; a run continues where the last one stopped, with the
+same torch and processor. --table prints the finished studies from these cells alone.
 """
 
 import argparse
@@ -37,15 +37,15 @@ def main() -> None:
     parser.add_argument("--pretrain-steps", type=int, default=3000)
     options = parser.parse_args()
     if options.table:
-        found: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         for name in options.study or STUDIES:
             report = report_of(*recorded(Record(options.results), name))
             if report is not None:
-                found |= told(name, report)
+                results |= summarize(name, report)
                 print(
                     *("; ".join(row).replace("\n", " ") for row in [[name], *study_rows(report.details)[1]]), sep="\n"
                 )
-        end(options, found)
+        end(options, results)
         return
     if not options.root:
         parser.error("--root is needed to run the studies: a folder with torchvision's MNIST")
@@ -83,11 +83,11 @@ def run(name: str, train: Any, test: Any, settings: dict[str, Any], options: arg
     folder = options.out / name.replace(" ", "-").replace(",", "").replace("%", "pc")
     with tracked(Record(options.results), name, folder):
         report = genaug.study(train, test, **settings, out=folder, resume=True, workers=options.workers)
-    return told(name, report)
+    return summarize(name, report)
 
 
-def told(name: str, report: Report) -> dict[str, Any]:
-    """What a study comes to, as flat JSON."""
+def summarize(name: str, report: Report) -> dict[str, Any]:
+    """The results of a study, as flat JSON."""
     say(f"{name}: {report.sentence}")
     ratio = (report.details["chosen"] or {"ratio": 0})["ratio"]
     key = {"1 %": "one_percent", "10 a class": "ten", "10 a class, pretrained": "ten_pretrained"}[name]
@@ -102,9 +102,9 @@ def told(name: str, report: Report) -> dict[str, Any]:
         pairs["generated_over_none"] = (f"cgan {ratio:g}", "none")
         pairs["both_over_classic"] = (f"classic + cgan {ratio:g}", "classic")
     for pair, (arm, base) in pairs.items():
-        found = report.error_reduction(arm, base)
+        reduction = report.error_reduction(arm, base)
         for bound in ("mean", "low", "high"):
-            result[f"{key}_error_reduction_{pair}_{bound}"] = getattr(found, bound)
+            result[f"{key}_error_reduction_{pair}_{bound}"] = getattr(reduction, bound)
         errors = [100 * (1 - sum(report.accuracies(a)) / len(report.accuracies(a))) for a in (base, arm)]
         result[f"{key}_error_percent_{base}"], result[f"{key}_error_percent_{pair.split('_')[0]}"] = errors
     return result

@@ -87,11 +87,11 @@ def run_study(name: str, record: Record, options: argparse.Namespace) -> None:
 def tell_demo(report: dict[str, Any]) -> dict[str, Any]:
     say(f"{DEMO}\n{markdown(*demo_rows(report))}\n{report['verdict']}\n")
     result: dict[str, Any] = {"demo_verdict": report["verdict"], "demo_seconds": report["seconds"]["total"]}
-    for arm, found in report["arms"].items():
-        result[f"demo_accuracy_{plain(arm)}"] = found["mean"]
-    for name, found in report["differences"].items():
+    for arm, figures in report["arms"].items():
+        result[f"demo_accuracy_{plain(arm)}"] = figures["mean"]
+    for name, figures in report["differences"].items():
         for of in ("mean", "low", "high"):
-            result[f"demo_{plain(name)}_{of}"] = found[of]
+            result[f"demo_{plain(name)}_{of}"] = figures[of]
     return result
 
 
@@ -109,8 +109,8 @@ def study_table(report: Report) -> str:
     """The test set's accuracies; the arm that was chosen on the inner splits in bold."""
     head, rows = study_rows(report.details)
     chosen = report.details["chosen"] and report.details["chosen"]["name"]
-    named = [[f"**{row[0]}** (chosen)" if row[0] == chosen else row[0], *row[1:]] for row in rows]
-    return markdown(head, named)
+    labeled_rows = [[f"**{row[0]}** (chosen)" if row[0] == chosen else row[0], *row[1:]] for row in rows]
+    return markdown(head, labeled_rows)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,14 @@
     python benchmarks/studies/study_thesis.py --data digits --json         # on the embedded digits: minutes to an hour
     python benchmarks/studies/study_thesis.py --root MNIST_ROOT --json     # MNIST
 
-A generator is trained for every seed on that seed's few labelled images alone, once for all questions; classifiers are
+A generator is trained for every seed on that seed's few labeled images alone, once for all questions; classifiers are
 paired by seed as in genaug.study, on disjoint training images, and scored on the test set. Nothing is chosen here, so
 there is no inner split and no verdict: each question's comparisons are listed, with Holm's p-values. Images are judged
 by a classifier trained on the whole real training set: KID in its features, the share of samples that it labels as
 requested, and the distance between samples of a class over that between real ones.
 
-Finished cells are in benchmarks/results/study_thesis.jsonl; a run goes on where the last one stopped. --table prints
-what is finished.
+Finished cells are in benchmarks/results/study_thesis.jsonl; a run continues where the last one stopped. --table prints
+the finished cells.
 """
 
 import argparse
@@ -82,11 +82,11 @@ DATA = {
 
 def recipes(data: Data, steps: int) -> dict[str, Recipe]:
     """All sources by name."""
-    found = {f"cgan-{loss}": Recipe("cgan", steps, config={**data.config, "loss": loss}) for loss in LOSSES}
+    by_name = {f"cgan-{loss}": Recipe("cgan", steps, config={**data.config, "loss": loss}) for loss in LOSSES}
     for k in COUNTS:
-        found[f"mad-gan-{k}"] = Recipe("mad-gan", steps, config={**data.config, "generators": k})
-    found[PAPER] = Recipe("mad-gan", steps, config={**data.config, "generators": 5, "loss": "madgan"})
-    return found
+        by_name[f"mad-gan-{k}"] = Recipe("mad-gan", steps, config={**data.config, "generators": k})
+    by_name[PAPER] = Recipe("mad-gan", steps, config={**data.config, "generators": 5, "loss": "madgan"})
+    return by_name
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -125,9 +125,9 @@ def answer(options: argparse.Namespace, record: Record) -> None:
     if options.estimate:
         return
     with tracked(record, options.data, folder):
-        work, told, _ = prepare(train, test, StudyFolder(folder), Options(**settings))
+        work, study_settings, _ = prepare(train, test, StudyFolder(folder), Options(**settings))
         with work.folder.claimed(resume=True, overwrite=False):
-            run_arms(work, told, seeds, arms, options.workers, NAME)
+            run_arms(work, study_settings, seeds, arms, options.workers, NAME)
             judge_images(work, data, seeds)
             write_sheet(work, options.results.parent / f"{NAME}_{options.data}_samples.png")
     draw(cells_of(record, options.data), options.results.parent, options.data)
@@ -145,8 +145,8 @@ def judge_images(work: Work, data: Data, seeds: Sequence[int]) -> None:
             own = work.train.part(work.rows[seed])
             place = work.folder.generator(name, "test", seed)
             generator = source_module.train(recipe, own, place, derive_seed(seed, "generator", name), work.device)
-            found = measure(generator, work, judge, data.samples)
-            work.folder.append({"phase": "images", "seed": seed, "name": name, **found})
+            figures = measure(generator, work, judge, data.samples)
+            work.folder.append({"phase": "images", "seed": seed, "name": name, **figures})
 
 
 def judge_for(work: Work, updates: int) -> Judge:
@@ -160,21 +160,23 @@ def write_sheet(work: Work, path: Path) -> None:
     places = {name: work.folder.generator(name, "test", 0) for name in work.sources}
     if not all(place.is_dir() for place in places.values()):
         return
-    asked = torch.arange(SHOWN) % work.spec.num_classes
-    made = [genaug.load(place, device="cpu").sample(labels=asked, seed=2)[0] for place in places.values()]
-    rows = torch.arange(len(made)).repeat_interleave(SHOWN)
-    save_sheet(path, draw_sheet(Block(torch.cat(made), rows), classes=list(places), columns=SHOWN))
+    requested = torch.arange(SHOWN) % work.spec.num_classes
+    images_by_source = [
+        genaug.load(place, device="cpu").sample(labels=requested, seed=2)[0] for place in places.values()
+    ]
+    rows = torch.arange(len(images_by_source)).repeat_interleave(SHOWN)
+    save_sheet(path, draw_sheet(Block(torch.cat(images_by_source), rows), classes=list(places), columns=SHOWN))
 
 
 def measure(generator: Any, work: Work, judge: Judge, samples: int) -> dict[str, float]:
-    asked = torch.arange(samples) % work.spec.num_classes
-    images = generator.sample(labels=asked, seed=1)[0]
+    requested = torch.arange(samples) % work.spec.num_classes
+    images = generator.sample(labels=requested, seed=1)[0]
     real = first_per_class(work.test.labels, 50)
-    labels, made = work.test.labels[real], first_per_class(asked, 50)
+    labels, rows = work.test.labels[real], first_per_class(requested, 50)
     return {
         "kid": kid(judge.real, judge.features.of(images), subsets=10),
-        "agreement": accuracy(judge.model, images, asked),
-        "diversity": distance_ratio(work.test.images[real], labels, images[made], asked[made]),
+        "agreement": accuracy(judge.model, images, requested),
+        "diversity": distance_ratio(work.test.images[real], labels, images[rows], requested[rows]),
     }
 
 

@@ -1,8 +1,8 @@
-"""Are a generator's samples of the class they were asked for, and are they more than one picture a class?
+"""Do a generator's samples show the requested class, and is there more than one picture per class?
 
 Three measures against real data: the share of samples that a classifier trained on real images labels as requested,
 the pixel distance between samples of one class over that between real ones, and the test accuracy of a small CNN that
-is trained on generated samples alone. The last one can't be had by a generator that repeats itself.
+is trained on generated samples alone. A generator that repeats itself can't reach the last one.
 
     genaug train cgan --data torchvision:MNIST --root MNIST_ROOT --steps 3000 --out runs/mnist
     python benchmarks/studies/synthetic_only.py runs/mnist --data torchvision:MNIST --root MNIST_ROOT --seeds 3 --json
@@ -45,9 +45,9 @@ def main() -> None:
     judge_accuracy = accuracy(judge, *test)
     say(f"a classifier trained on real images: {judge_accuracy:.2%} of the real test set")
 
-    asked = torch.arange(AGREEMENT_SAMPLES) % classes
-    agreement = accuracy(judge, generator.sample(labels=asked, seed=1)[0], asked)
-    say(f"it recognises the requested label in {agreement:.2%} of {AGREEMENT_SAMPLES} samples")
+    requested = torch.arange(AGREEMENT_SAMPLES) % classes
+    agreement = accuracy(judge, generator.sample(labels=requested, seed=1)[0], requested)
+    say(f"it recognizes the requested label in {agreement:.2%} of {AGREEMENT_SAMPLES} samples")
 
     rows = first_per_class(test[1], DISTANCE_PER_CLASS)
     real, labels = (part[rows] for part in test)

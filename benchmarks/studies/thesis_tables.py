@@ -19,12 +19,12 @@ LOSSES = ("relativistic", "nonsaturating", "least_squares", "hinge", "minimax")
 COUNTS = (1, 2, 3, 5, 10)
 RATIO, RATIOS = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
 VANILLA, MANY, PAPER = "cgan-nonsaturating", "mad-gan-5", "mad-gan-paper"
-IMAGES = {"kid": "KID", "agreement": "label recognised", "diversity": "distance in a class / real"}
+IMAGES = {"kid": "KID", "agreement": "requested label recognized", "diversity": "within-class distance / real"}
 
 
 @dataclass(frozen=True)
 class Question:
-    """Arms that are shown, pairs of them that are compared, and sources whose images are measured."""
+    """Arms, pairs of them that are compared, and sources whose images are measured."""
 
     title: str
     arms: tuple[Arm, ...]
@@ -68,63 +68,62 @@ def cells_of(record: Record, data: str) -> list[dict[str, Any]]:
 
 def figures(cells: list[dict[str, Any]], name: str, of: str, phase: str) -> dict[int, float]:
     """A figure by seed."""
-    found = {c["seed"]: c[of] for c in cells if (c["phase"], c["name"]) == (phase, name) and of in c}
-    return dict(sorted(found.items()))
+    values = {c["seed"]: c[of] for c in cells if (c["phase"], c["name"]) == (phase, name) and of in c}
+    return dict(sorted(values.items()))
 
 
 def compared(cells: list[dict[str, Any]], arm: Arm, base: Arm) -> Difference | None:
-    """The difference of two arms over the seeds that both have, None for fewer than two."""
-    ours, theirs = (figures(cells, a.name, "accuracy", "test") for a in (arm, base))
-    both = [seed for seed in ours if seed in theirs]
-    return paired_difference([ours[s] for s in both], [theirs[s] for s in both]) if len(both) > 1 else None
+    """The difference between two arms over their common seeds, None for fewer than two."""
+    ours, bases = (figures(cells, a.name, "accuracy", "test") for a in (arm, base))
+    both = [seed for seed in ours if seed in bases]
+    return paired_difference([ours[s] for s in both], [bases[s] for s in both]) if len(both) > 1 else None
 
 
 def comparisons(cells: list[dict[str, Any]], question: Question) -> list[tuple[Arm, Arm, Difference, float]]:
     """The pairs that share two seeds or more, with Holm's p-values for their number."""
-    found = [(*pair, difference) for pair in question.pairs if (difference := compared(cells, *pair))]
-    adjusted = holm([d.p if d.p is not None else 1.0 for _, _, d in found])
-    return [(*each, p) for each, p in zip(found, adjusted, strict=True)]
+    pairs = [(*pair, difference) for pair in question.pairs if (difference := compared(cells, *pair))]
+    adjusted = holm([d.p if d.p is not None else 1.0 for _, _, d in pairs])
+    return [(*pair, p) for pair, p in zip(pairs, adjusted, strict=True)]
 
 
 def tables(cells: list[dict[str, Any]]) -> str:
     """Markdown: for each question the accuracies, the comparisons, and the images."""
     parts = [f"### {question.title}\n\n{table(cells, question)}" for question in questions().values()]
-    return "\n\n".join([*parts, *([f"### What could have been shown\n\n{limits}"] if (limits := limit(cells)) else [])])
+    return "\n\n".join([*parts, *([f"### Detectable gains\n\n{limits}"] if (limits := limit(cells)) else [])])
 
 
 def gains(cells: list[dict[str, Any]]) -> dict[Arm, Difference]:
-    """What each arm with generated images gains on the same classifier without them, by two seeds or more."""
+    """The gain of each arm with generated images over the same classifier without them, with at least two seeds."""
     arms = dict.fromkeys(arm for question in questions().values() for arm in question.arms if arm.source)
     differences = {arm: compared(cells, arm, CLASSIC if arm.classic else NONE) for arm in arms}
     return {arm: difference for arm, difference in differences.items() if difference}
 
 
 def highest_end(of: dict[Arm, Difference]) -> float:
-    """The highest upper end of their 95 % intervals: no gain above it could be shown."""
+    """The highest upper end of their 95% intervals: no gain above it could be shown."""
     return max(difference.high for difference in of.values() if difference.high is not None)
 
 
 def detectable_gain(of: dict[Arm, Difference]) -> float | None:
-    """The gain that each of them would have shown with a probability of 80 % or more; None if no gain below 1."""
+    """The gain that each of them would have shown with a probability of at least 80%; None if no gain below 1."""
     each = [sensitivity([difference]).gain for difference in of.values()]
     known = [gain for gain in each if gain is not None]
     return max(known) if len(known) == len(each) else None
 
 
 def limit(cells: list[dict[str, Any]]) -> str:
-    """How large a gain the recorded seeds leave possible, and which they would have shown; empty without any."""
-    found = gains(cells)
+    """The gain that the recorded seeds leave possible, and the one they would have shown; empty without seeds."""
     lines = []
     for classic, where in ((False, "Without classic augmentation"), (True, "On top of classic augmentation")):
-        of = {arm: difference for arm, difference in found.items() if arm.classic == classic}
+        of = {arm: difference for arm, difference in gains(cells).items() if arm.classic == classic}
         if not of:
             continue
         above = sum(difference.verdict == "helps" for difference in of.values())
-        shown = detectable_gain(of)
-        told = "" if shown is None else f" A gain of {100 * shown:.1f} points would have shown in each with 80 % power."
+        gain = detectable_gain(of)
+        power = "" if gain is None else f" A gain of {100 * gain:.1f} points would have been detected with 80% power."
         lines.append(
-            f"{where}, {above} of the {len(of)} arms with generated images have a 95 % interval that lies above 0, "
-            f"before a correction for their number; the upper ends reach {100 * highest_end(of):+.1f} points.{told}"
+            f"{where}, {above} of the {len(of)} arms with generated images have a 95% interval above 0, without "
+            f"correction for their number; the upper ends reach {100 * highest_end(of):+.1f} points.{power}"
         )
     return "\n\n".join(lines).replace("-", "−")
 
@@ -133,15 +132,17 @@ def table(cells: list[dict[str, Any]], question: Question) -> str:
     rows = []
     for arm in question.arms:
         values = [100 * value for value in figures(cells, arm.name, "accuracy", "test").values()]
-        shown = ", ".join(f"{value:.1f}" for value in values) or "not run yet"
+        every = ", ".join(f"{value:.1f}" for value in values) or "not run yet"
         mean = f"{statistics.mean(values):.1f}" if values else "–"
-        rows.append([arm.name, shown, mean, f"{statistics.stdev(values):.1f}" if len(values) > 1 else "–"])
-    parts = [markdown(["classifier trained with", "accuracy on every seed, %", "mean", "sd"], rows)]
+        rows.append([arm.name, every, mean, f"{statistics.stdev(values):.1f}" if len(values) > 1 else "–"])
+    parts = [markdown(["classifier trained with", "accuracy per seed (%)", "mean", "sd"], rows)]
     rows = []
-    for arm, base, found, p in comparisons(cells, question):
-        points = f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})".replace("-", "−")
+    for arm, base, difference, p in comparisons(cells, question):
+        points = f"{100 * difference.mean:+.1f} ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})".replace(
+            "-", "−"
+        )
         rows.append([f"{arm.name} against {base.name}", points, f"{p:.3f}"])
-    parts += [markdown(["compared", "points (95 % interval)", "p (Holm)"], rows)] if rows else []
+    parts += [markdown(["compared", "points (95% interval)", "p (Holm)"], rows)] if rows else []
     rows = [
         [source, *(ranged(list(figures(cells, source, name, "images").values())) for name in IMAGES)]
         for source in question.sources
@@ -153,8 +154,7 @@ def table(cells: list[dict[str, Any]], question: Question) -> str:
 def ranged(values: list[float]) -> str:
     if not values:
         return "not run yet"
-    told = f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
-    return told.replace("-", "−")
+    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})".replace("-", "−")
 
 
 def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
@@ -164,19 +164,18 @@ def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
         for arm in question.arms:
             values = list(figures(cells, arm.name, "accuracy", "test").values())
             result[f"accuracy_{plain(arm.name)}"] = statistics.mean(values) if values else None
-        for arm, base, found, p in comparisons(cells, question):
-            result[f"{key}_{plain(arm.name)}_against_{plain(base.name)}_points"] = 100 * found.mean
+        for arm, base, difference, p in comparisons(cells, question):
+            result[f"{key}_{plain(arm.name)}_against_{plain(base.name)}_points"] = 100 * difference.mean
             result[f"{key}_{plain(arm.name)}_against_{plain(base.name)}_holm"] = p
         for source in question.sources:
             for name in IMAGES:
                 values = list(figures(cells, source, name, "images").values())
                 result[f"{name}_{plain(source)}_median"] = statistics.median(values) if values else None
-    found = gains(cells)
     for classic, where in ((False, "without_classic"), (True, "with_classic")):
-        of = {arm: difference for arm, difference in found.items() if arm.classic == classic}
-        shown = detectable_gain(of) if of else None
+        of = {arm: difference for arm, difference in gains(cells).items() if arm.classic == classic}
+        gain = detectable_gain(of) if of else None
         result[f"no_gain_above_points_{where}"] = 100 * highest_end(of) if of else None
-        result[f"gain_shown_with_80_percent_power_points_{where}"] = None if shown is None else 100 * shown
+        result[f"gain_shown_with_80_percent_power_points_{where}"] = None if gain is None else 100 * gain
     return result
 
 
@@ -187,10 +186,10 @@ def draw(cells: list[dict[str, Any]], results: Path, data: str) -> None:
         if question.sources:
             panels.append((question.sources, "kid", "images", "KID"))
         figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
-        for axis, (shown, of, phase, title) in zip(
+        for axis, (entries, of, phase, title) in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
-            names = [arm if isinstance(arm, str) else arm.name for arm in shown]
+            names = [arm if isinstance(arm, str) else arm.name for arm in entries]
             for place, name in enumerate(names):
                 values = list(figures(cells, name, of, phase).values())
                 axis.plot([place] * len(values), values, "o", color="#88aacc", markersize=4)

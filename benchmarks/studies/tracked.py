@@ -140,8 +140,8 @@ def hours(data: tuple[Any, Any], settings: dict[str, Any], trainings: int, class
     each kind: so many trainings of each generator per seed, and classifiers, by default those of a complete study."""
     with tempfile.TemporaryDirectory() as folder, one_thread():
         scratch = Path(folder)
-        work, told, _ = prepare(*data, StudyFolder(scratch / "study"), Options(**settings))
-        classifiers = classifiers or len(all_arms(list(work.sources), told["ratios"])) + 5
+        work, prepared, _ = prepare(*data, StudyFolder(scratch / "study"), Options(**settings))
+        classifiers = classifiers or len(all_arms(list(work.sources), prepared["ratios"])) + 5
         seed = next(iter(work.rows))
         images = work.train.part(work.rows[seed])
         model = make_classifier(work.classifier, work.spec.shape, work.spec.num_classes, seed)

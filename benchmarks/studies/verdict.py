@@ -1,4 +1,4 @@
-"""Does following the verdict ever harm? A study in each of many settings, then its advice on fresh seeds.
+"""Does following the verdict ever harm? A study in each of many settings, then its advice on new seeds.
 
 The study sees one half of the test set, and the fresh seeds are judged on the other. There none, classic and what the
 study advises are trained in pairs; the advice is compared with the better of none and classic on those very seeds,
@@ -124,17 +124,17 @@ SETTINGS = [
 
 def main() -> None:
     parser = study_arguments(__doc__, "verdict", seeds=10, updates=300)
-    parser.add_argument("--only", default="", help="settings whose name holds this")
+    parser.add_argument("--only", default="", help="settings whose names contain this")
     options = parser.parse_args()
-    wanted = [s for s in SETTINGS if options.only in s.name and (options.root or s.data == "digits" or options.table)]
+    selected = [s for s in SETTINGS if options.only in s.name and (options.root or s.data == "digits" or options.table)]
     record = Record(options.results)
     if not options.table:
-        for setting in wanted:
+        for setting in selected:
             if record.done({"study": f"{setting.name}: result"}) is None:
                 follow(setting, record, options)
         if options.estimate:
             return
-    finished = results_of(record, wanted)
+    finished = results_of(record, selected)
     print(table_of(finished)) if options.table else say(table_of(finished))
     end(options, summary(finished))
 
@@ -179,7 +179,7 @@ def follow(setting: Setting, record: Record, options: argparse.Namespace) -> Non
     table = {arm: [ledger.accuracies("test", arm.name)[seed] for seed in fresh] for arm in arms}
     better = max((NONE, CLASSIC), key=lambda arm: sum(table[arm]))
     resolution, correction = 1 / len(work.test), overlap_correction(subsets.overlap)
-    found = paired_difference(table[advised], table[better], correction=correction, resolution=resolution)
+    difference = paired_difference(table[advised], table[better], correction=correction, resolution=resolution)
     result = {
         "verdict": report.verdict,
         "ratio": report.ratio,
@@ -187,10 +187,10 @@ def follow(setting: Setting, record: Record, options: argparse.Namespace) -> Non
         "studied": (report.details["chosen"] or {"name": "–"})["name"],
         "gain_in_study": (report.details["difference"] or {"mean": None})["mean"],
         "better_of_none_and_classic": better.name,
-        "gain_on_fresh_seeds": found.mean,
-        "low": found.low,
-        "high": found.high,
-        "p": found.p,
+        "gain_on_fresh_seeds": difference.mean,
+        "low": difference.low,
+        "high": difference.high,
+        "p": difference.p,
         "seeds": len(fresh),
     }
     record.add({"study": f"{setting.name}: result"}, {"result": result})
@@ -226,7 +226,7 @@ def task(setting: Setting, options: argparse.Namespace) -> tuple[Any, tuple[Any,
 
 
 def summary(finished: dict[Setting, dict[str, Any]]) -> dict[str, Any]:
-    """What the table comes to, as flat JSON: gains and losses of the rows whose advice is neither none nor classic, or
+    """The table's summary, as flat JSON: gains and losses of the rows whose advice is neither none nor classic, or
     not the better of these."""
     rows = [r for r in finished.values() if r["advised"] != r["better_of_none_and_classic"]]
     gains = [r["gain_on_fresh_seeds"] for r in rows]
@@ -262,7 +262,7 @@ def table_of(finished: dict[Setting, dict[str, Any]]) -> str:
             gain = "–"  # compared with itself
         columns = [s.data, s.labels, s.source, s.classifier, r["verdict"], r["advised"]]
         rows.append([*columns, r["better_of_none_and_classic"], gain.replace("-", "−")])
-    return markdown([*head, "gain, points (95 %)"], rows)
+    return markdown([*head, "gain, points (95%)"], rows)
 
 
 if __name__ == "__main__":

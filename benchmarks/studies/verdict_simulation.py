@@ -1,4 +1,4 @@
-"""How often is the verdict of a study wrong? Simulated tables of accuracies, judged by the functions that a study runs.
+"""How often is a study's verdict wrong? Simulated tables of accuracies, judged by the functions that a study runs.
 
 Four arms of a source (two ratios, each without and with classic augmentation) beside none, classic and the noise
 control. On the inner splits an arm's accuracy on a seed has its mean, the seed's effect and independent noise with the
@@ -87,12 +87,12 @@ def _table(accuracies: np.ndarray) -> dict[Arm, dict[int, float]]:
 def coverage(
     share: float, overlap: float, seeds: int, studies: int, rng: np.random.Generator, assumed: float
 ) -> tuple[float, float]:
-    """How often the 95 % interval holds the true difference, and its mean width in standard deviations.
+    """How often the 95% interval holds the true difference, and its mean width in standard deviations.
 
     A difference is the mean over a seed's training images of what each contributes, drawn for the whole training set,
     and the noise of a training besides.
     """
-    pool, held, width = 200, 0, 0.0
+    pool, covered, width = 200, 0, 0.0
     size = round(overlap * pool)
     correction = overlap_correction(overlap, assumed)
     for _ in range(studies):
@@ -100,20 +100,20 @@ def coverage(
         chosen = rng.permuted(np.tile(np.arange(pool), (seeds, 1)), axis=1)[:, :size]
         of_images = contributions[chosen].mean(1) * math.sqrt(size)
         differences = math.sqrt(share) * of_images + math.sqrt(1 - share) * rng.normal(0, 1, seeds)
-        found = paired_difference(differences.tolist(), [0.0] * seeds, correction=correction)
-        assert found.low is not None
-        assert found.high is not None
-        held += found.low <= 0 <= found.high
-        width += found.high - found.low
-    return held / studies, width / studies
+        interval = paired_difference(differences.tolist(), [0.0] * seeds, correction=correction)
+        assert interval.low is not None
+        assert interval.high is not None
+        covered += interval.low <= 0 <= interval.high
+        width += interval.high - interval.low
+    return covered / studies, width / studies
 
 
 def rows(studies: int) -> list[dict[str, Any]]:
     """Every row with its bound, and whether that is met."""
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
 
     def add(row: dict[str, Any]) -> None:
-        found.append(row)
+        results.append(row)
         say("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
 
     for seeds in SEEDS:
@@ -140,21 +140,21 @@ def rows(studies: int) -> list[dict[str, Any]]:
                     most = 0.99 if share == assumed == 1 else 1.0
                     met = 0.93 <= value <= most
                     add({**row, "studies": studies, "share": value, "width": width, "least": 0.93, "met": met})
-    return found
+    return results
 
 
-def tables(found: list[dict[str, Any]]) -> str:
+def tables(results: list[dict[str, Any]]) -> str:
     """The rows as tables: errors and power by case, coverage by overlap."""
 
     def share(value: float) -> str:
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:.1f}%"
 
     def at(kind: str, **only: Any) -> list[dict[str, Any]]:
-        return [row for row in found if row["kind"] == kind and all(row[k] == v for k, v in only.items())]
+        return [row for row in results if row["kind"] == kind and all(row[k] == v for k, v in only.items())]
 
     settings = [(seeds, spread) for seeds in SEEDS for spread in SPREADS]
     lines = []
-    cases = dict.fromkeys((row["kind"], row["case"], row["verdict"]) for row in found if row["kind"] != "coverage")
+    cases = dict.fromkeys((row["kind"], row["case"], row["verdict"]) for row in results if row["kind"] != "coverage")
     for kind, case, verdict in cases:
         rows = [at(kind, case=case, verdict=verdict, seeds=n, spread=spread)[0] for n, spread in settings]
         bounds = {f"≤ {share(r['most'])}" if "most" in r else f"≥ {share(r['least'])}" for r in rows if "met" in r}
@@ -167,7 +167,7 @@ def tables(found: list[dict[str, Any]]) -> str:
             cells = [f"{share(row['share'])} ({row['width']:.1f})" for row in rows]
             lines.append([f"v = {v:g}", f"{assumed:g}", *cells])
     columns = [f"{n} seeds, f = {f:g}" for n in SEEDS for f in OVERLAPS]
-    return f"{verdicts}\n\n{markdown(['coverage of 95 % intervals (width in sd)', 'v assumed', *columns], lines)}"
+    return f"{verdicts}\n\n{markdown(['coverage of 95% intervals (width in sd)', 'v assumed', *columns], lines)}"
 
 
 def main() -> None:
@@ -179,18 +179,20 @@ def main() -> None:
     if options.table:
         print(tables(RECORD.rows({})))
         return
-    found = rows(options.studies)
+    results = rows(options.studies)
     if options.write:
-        RECORD.replace({}, found)
+        RECORD.replace({}, results)
     if options.json:
-        bound = [row for row in found if "met" in row]
+        bound = [row for row in results if "met" in row]
         shares = {
             f"most_{v.replace(' ', '_').replace(chr(39), '')}": max(
-                row["share"] for row in found if row["kind"] == "error" and row["verdict"] == v
+                row["share"] for row in results if row["kind"] == "error" and row["verdict"] == v
             )
             for v in ("use", "don't use")
         }
-        print(json.dumps({"rows": len(found), "with_bound": len(bound), "met": sum(r["met"] for r in bound), **shares}))
+        print(
+            json.dumps({"rows": len(results), "with_bound": len(bound), "met": sum(r["met"] for r in bound), **shares})
+        )
 
 
 if __name__ == "__main__":

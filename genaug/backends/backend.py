@@ -1,4 +1,4 @@
-"""What a backend is: a recipe of networks, players and losses. The trainer owns everything else."""
+"""The contract of a backend: a recipe of networks, players and losses. The trainer does everything else."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 class BackendConfig(BaseModel):
-    """Base of a backend's own options. The field's type, bounds and description become CLI help and error texts."""
+    """Base of a backend's own options. The schema shows each field's bounds and description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Real data of one update.
+    """The real data for one update.
 
-    ``x`` are float32 samples as their modality encodes them (images in [-1, 1], shape (N, C, H, W)); ``labels`` are
-    int64 (N,), -1 for an unlabelled sample, or None if the spec takes none; ``conditions`` are encoded samples (N, ...)
-    by the names of the spec's conditions.
+    ``x`` holds float32 samples as their modality encodes them (images in [-1, 1], shape (N, C, H, W)); ``labels`` is
+    int64 (N,), -1 for an unlabeled sample, or None if the spec has no classes; ``conditions`` maps the names of the
+    spec's conditions to encoded samples (N, ...).
     """
 
     x: "Tensor"
@@ -39,11 +39,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What ``generate`` makes N samples of.
+    """What ``generate`` turns into N samples.
 
-    ``latents`` are values of the spec's latents by name, ``labels`` int64 (N,) or None, ``conditions`` encoded samples
-    by name. ``noise(*shape)`` gives N(0, 1), float32 (N, ``*shape``), from a random stream of its own for every sample
-    and call: for networks that need more randomness than their latents.
+    ``latents`` has the values of the spec's latents by name, ``labels`` is int64 (N,) or None, ``conditions`` has the
+    encoded samples by name. ``noise(*shape)`` returns N(0, 1), float32 (N, ``*shape``), from a separate random stream
+    for every sample and call: for networks that need more randomness than their latents.
     """
 
     latents: "Mapping[str, Tensor]"
@@ -54,22 +54,22 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Fakes:
-    """Generated samples, floats like ``Batch.x`` with their gradient to the generator, and what they were made of."""
+    """Generated samples, floats like ``Batch.x`` that are still part of the generator's graph, and their inputs."""
 
     x: "Tensor"
     inputs: Inputs
 
 
 class Step(Protocol):
-    """What the trainer lends to a loss.
+    """What a loss can ask the trainer for.
 
-    Draws are made for the global batch and cut to this process's share, so that they don't depend on the number of
-    processes; they depend on the run's seed, the step and the order of calls only.
+    Random numbers are drawn for the global batch and cut to this process's share, so they don't depend on the number of
+    processes, but only on the run's seed, the step and the order of the calls.
     """
 
     @property
     def index(self) -> int:
-        """The training step, from 0: for lazy penalties."""
+        """The training step, counted from 0, for lazy penalties."""
 
     @property
     def config(self) -> Any:
@@ -79,16 +79,16 @@ class Step(Protocol):
     def spec(self) -> Spec: ...
 
     def latents(self, n: int) -> "dict[str, Tensor]":
-        """One draw from the prior of each of the spec's latents, for ``n`` samples."""
+        """Values from the priors of the spec's latents, by name, for ``n`` samples."""
 
     def inputs(self, batch: Batch) -> Inputs:
-        """New latents for as many samples as the batch has, with its labels and conditions."""
+        """New latents for the size of the batch, with its labels and conditions."""
 
     def fakes(self, make: Callable[[], Fakes]) -> Fakes:
-        """The generated samples that this step's players share: made by whichever asks first, with their gradient.
+        """The generated samples that this step's players share, created by the first call, with their graph.
 
-        A player that doesn't train the generator detaches them: ``step.fakes(make).x.detach()``. For players with one
-        update per step: the gradient can be taken once.
+        A player that doesn't train the generator detaches them: ``step.fakes(make).x.detach()``. Only for players with
+        one update per step, because their gradient can be computed only once.
         """
 
     def normal(self, *shape: int) -> "Tensor":
@@ -98,15 +98,15 @@ class Step(Protocol):
         """U(0, 1), float32; the first dimension is this process's share of the batch."""
 
     def augment(self, images: "Tensor") -> "Tensor":
-        """The run's differentiable augmentation with new random numbers; the images themselves if it is off."""
+        """The images after the run's differentiable augmentation with new random numbers; unchanged if it is off."""
 
     def float32(self) -> "AbstractContextManager[object]":
-        """A context in which networks run in float32 whatever the run's precision: gradient penalties belong here."""
+        """A context in which networks run in float32 regardless of the run's precision, for gradient penalties."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A player's loss, a scalar to minimize, and detached scalars to log beside it."""
+    """A player's loss, a scalar to minimize, and detached scalars to log with it."""
 
     value: "Tensor"
     log: "Mapping[str, Tensor]" = field(default_factory=dict)
@@ -121,21 +121,19 @@ class Adam:
 
     lr: float
     betas: tuple[float, float] = (0.0, 0.99)
-    decay: float = 0.0
+    decay: float = field(default=0.0, kw_only=True)
 
 
-def adam(lr: float, betas: tuple[float, float] = (0.0, 0.99), *, decay: float = 0.0) -> Adam:
-    """A player's optimizer."""
-    return Adam(lr, betas, decay)
+adam = Adam
 
 
 @dataclass(frozen=True)
 class Player:
-    """A group of parameters with a loss and an optimizer of its own.
+    """A group of parameters with its own loss and optimizer.
 
     ``loss(nets, batch, step)`` is what the player minimizes, usually a method of the backend; the other players'
-    parameters are frozen around the call. ``updates`` is the number of its updates per training step, each on another
-    batch (WGAN-GP's critic: 5).
+    parameters are frozen around the call. ``updates`` is the number of its updates per training step, each with a
+    different batch (5 for WGAN-GP's critic).
     """
 
     name: str
@@ -146,38 +144,40 @@ class Player:
 
 
 class Backend(ABC):
-    """A kind of generator. Subclasses hold no state: everything lives in the config, the spec and the networks."""
+    """A kind of generator. Subclasses have no state: everything is in the config, the spec and the networks."""
 
     Config: ClassVar[type[BackendConfig]]
     modalities: ClassVar[tuple[str, ...]] = ("image",)
-    """The kinds of samples that it can be trained on; ``fit`` refuses others."""
+    """The kinds of samples that it can be trained on; ``fit`` rejects others."""
     keeps: ClassVar[tuple[str, ...]] = ("generator",)
-    """The networks, by role, that are averaged over training, saved, checked and loaded; the first one samples."""
+    """The networks, by role, that are averaged, saved, checked and loaded; the first one generates samples."""
     conditions: ClassVar[tuple[str, ...]] = ()
     """The conditions, by name, that its training data must have and that ``generate`` needs."""
     takes_unlabelled: ClassVar[bool] = False
-    """Whether labels of -1, for unlabelled samples, may be among the labels it is trained on."""
+    """Whether the training labels may include -1, for unlabeled samples."""
     tiny: ClassVar[Mapping[str, Any]] = {}
-    """Options that make the networks small enough for ``genaug.testing`` to train them in a moment; used there only."""
+    """Options for networks so small that ``genaug.testing`` can train them in a moment; only used there."""
 
     def describe(self, config: Any, data: Spec) -> Spec:
         """The spec of a generator trained on ``data`` (samples, classes and conditions, no latents).
 
-        By default one normal latent ``z`` of ``config.latent_size`` dimensions, and the data's classes as labels. The
-        data have the conditions that the backend declares and no others. Given its own result without the latents, it
-        returns the same again: loading checks a config so.
+        By default there is one normal latent ``z`` with ``config.latent_size`` dimensions, and the labels are the
+        data's classes, unless the config has an option ``conditional`` that is off. The data has exactly the conditions
+        that the backend declares. For its own result without the latents, it must return the same result: this is how a
+        config is checked when a generator is loaded.
         """
-        return data.model_copy(update={"latents": (Normal(size=config.latent_size),)})
+        classes = data.classes if getattr(config, "conditional", True) else None
+        return data.model_copy(update={"latents": (Normal(size=config.latent_size),), "classes": classes})
 
     @abstractmethod
     def build(self, config: Any, spec: Spec) -> "nn.ModuleDict":
-        """The networks by role, freshly initialized, those in ``keeps`` among them."""
+        """The networks by role, freshly initialized, including those in ``keeps``."""
 
     @abstractmethod
     def generate(self, nets: "nn.ModuleDict", inputs: Inputs) -> "Tensor":
         """Samples as floats, shape (N, ``*spec.shape``): images in [-1, 1].
 
-        Only networks in ``keeps`` may be used: the others are not there in a loaded generator.
+        Only networks in ``keeps`` may be used: a loaded generator doesn't have the others.
         """
 
     def players(self, config: Any, nets: "nn.ModuleDict") -> list[Player]:
@@ -185,14 +185,14 @@ class Backend(ABC):
         raise NotImplementedError(f"{type(self).__name__} can't be trained: it has no players")
 
     def encode(self, nets: "nn.ModuleDict", x: "Tensor", labels: "Tensor | None") -> "dict[str, Tensor]":
-        """The latents, by name, of which ``generate`` would make samples like ``x`` (floats like ``Batch.x``).
+        """The latents, by name, from which ``generate`` would make samples like ``x`` (floats like ``Batch.x``).
 
-        Latents that it can't read are left out.
+        Latents that can't be recovered are left out.
         """
         raise NotImplementedError
 
     def classify(self, nets: "nn.ModuleDict", x: "Tensor") -> "Tensor":
-        """Logits (N, K) of samples' classes; for a generator without classes, of its first categorical latent."""
+        """Class logits (N, K) of samples; for a generator without classes, of its first categorical latent."""
         raise NotImplementedError
 
     def score(self, nets: "nn.ModuleDict", x: "Tensor", labels: "Tensor | None") -> "Tensor":
@@ -200,12 +200,12 @@ class Backend(ABC):
         raise NotImplementedError
 
     def offers(self, method: str) -> bool:
-        """Whether this backend has an optional method of its own: "players", "encode", "classify" or "score"."""
+        """Whether this backend implements an optional method: "players", "encode", "classify" or "score"."""
         return getattr(type(self), method) is not getattr(Backend, method)
 
 
 def parse_config(backend: str, config_class: type[Any], config: Mapping[str, Any] | None) -> Any:
-    """A backend's options as its ``Config``. Raises ``InputError`` for options that it doesn't have or refuses."""
+    """A backend's options as its ``Config``. Raises ``InputError`` for unknown options and invalid values."""
     try:
         return config_class.model_validate(dict(config or {}))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Running somebody else's code so that what it raises, prints or waits for spoils nothing but itself."""
+"""Running somebody else's code so that its errors, its output and its waiting harm nothing else."""
 
 import io
 import logging
@@ -11,74 +11,66 @@ from typing import Any
 
 from genaug.escaping import one_line
 
-TIME_LIMIT = 10.0  # seconds in which a plugin has to say what it brings
+TIME_LIMIT = 10.0  # seconds for a plugin to register what it provides
 
 _log = logging.getLogger(__name__)
 
 
 class TooSlowError(BaseException):
-    """The time is up. No ``Exception``, so that code which catches those doesn't go on."""
-
-
-def is_interrupt(error: BaseException) -> bool:
-    """Whether an error is the user's Ctrl-C, which nothing may swallow. Any other is the fault of the code that ran:
-    SystemExit, and what pytest, asyncio or Rust derive from BaseException, too."""
-    return isinstance(error, KeyboardInterrupt)
+    """The time limit is exceeded. Not an ``Exception``, so that code which catches those doesn't continue."""
 
 
 @contextmanager
 def quiet(owner: str) -> Iterator[None]:
-    """Keep what the block prints from the console; it goes to this module's log, which ``--debug`` shows.
+    """Redirect what the block prints from the console to this module's log, which ``--debug`` shows.
 
-    What doesn't go through Python (a library in C, another process) is sent from stdout to stderr, so that stdout holds
-    only what the command says.
+    Output that doesn't go through Python (a C library, another process) is sent from stdout to stderr, so that stdout
+    contains only the command's own output.
     """
-    printed = io.StringIO()
+    output = io.StringIO()
     try:
-        with _stdout_to_stderr(), redirect_stdout(printed), redirect_stderr(printed):
+        with _stdout_to_stderr(), redirect_stdout(output), redirect_stderr(output):
             yield
     finally:
-        if text := one_line(printed.getvalue()):
+        if text := one_line(output.getvalue()):
             _log.debug("%s printed: %s", owner, text)
 
 
 @contextmanager
 def limited_to(seconds: float) -> Iterator[None]:
-    """Raise ``TooSlowError`` in the block after so many seconds.
+    """Raise ``TooSlowError`` in the block after ``seconds``.
 
-    By a timer's signal, so in the main thread of systems that have one, unless somebody else uses it; elsewhere there
-    is no limit.
+    Uses a timer's signal: there is no limit outside the main thread, on systems without one, and if other code already
+    uses it.
     """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-    before = signal.getsignal(signal.SIGALRM)
-    if before is None or signal.getitimer(signal.ITIMER_REAL)[0]:
+    available = threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
+    handler = signal.getsignal(signal.SIGALRM) if available else None
+    if handler is None or signal.getitimer(signal.ITIMER_REAL)[0]:
         yield
         return
 
-    def end(number: int, frame: Any) -> None:
+    def stop(number: int, frame: Any) -> None:
         raise TooSlowError(f"it takes more than {seconds:g} s")
 
-    signal.signal(signal.SIGALRM, end)
+    signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, handler)
 
 
 @contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """The file descriptors 1 and 2, whatever ``sys.stdout`` is; nothing if either is closed."""
-    kept = None
+    """Redirect file descriptor 1 to 2, regardless of ``sys.stdout``; does nothing if either is closed."""
+    stdout = None
     with suppress(OSError):
-        kept = os.dup(1)
+        stdout = os.dup(1)
         os.dup2(2, 1)
     try:
         yield
     finally:
-        if kept is not None:
-            os.dup2(kept, 1)
-            os.close(kept)
+        if stdout is not None:
+            os.dup2(stdout, 1)
+            os.close(stdout)

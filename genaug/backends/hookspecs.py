@@ -1,6 +1,6 @@
-"""All that a plugin can do: it implements one or more of these functions and marks them with ``@hookimpl``.
+"""The hooks: a plugin implements one or more of these functions and marks them with ``@hookimpl``.
 
-Every target is a string, so that listing what is installed imports nothing heavy.
+Every target is a string, so that listing the installed plugins imports nothing heavy.
 """
 
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Latents: the random inputs of a generator, a class for each kind. Each kind draws, checks and interpolates itself."""
+"""Latents: the random inputs of a generator, one class per kind. Each draws, checks and interpolates its values."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Size = Count | Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)]
 
 
 class Draws(Protocol):
-    """Independent random numbers, sample by sample along the first dimension."""
+    """Independent random numbers; the first dimension counts the samples."""
 
     def normal(self, *shape: int) -> Tensor:
         """N(0, 1)."""
@@ -34,7 +34,7 @@ class Latent(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = "z"
-    expected: ClassVar[str] = "a float"
+    is_float: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -47,10 +47,10 @@ class Latent(BaseModel, ABC):
 
     @abstractmethod
     def between(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-        """Values on the way from ``first`` (weight 0) to ``second`` (weight 1), row by row; ``weight`` is (N,)."""
+        """Values interpolated from ``first`` (weight 0) to ``second`` (weight 1), row by row; ``weight`` is (N,)."""
 
     def expand(self, value: Any, n: int) -> Tensor:
-        """A value for all of ``n`` samples or one for each, as (n, ``*shape``). Raises ``InputError`` if it is none."""
+        """One value for all ``n`` samples or one per sample, as (n, ``*shape``). Raises ``InputError`` otherwise."""
         try:
             rows = value if isinstance(value, Tensor) else torch.as_tensor(native_order(value), device="cpu")
             return self._rows(rows).expand(n, *self.shape)
@@ -61,9 +61,10 @@ class Latent(BaseModel, ABC):
 
     def check(self, values: Any) -> Tensor:
         """``values`` as (N, ``*shape``). Raises ``InputError`` if they aren't values of this latent."""
-        if not isinstance(values, Tensor) or not self._has_its_dtype(values):
+        if not isinstance(values, Tensor) or values.is_floating_point() != self.is_float:
             got = values.dtype if isinstance(values, Tensor) else type(values).__name__
-            raise InputError(f"latent {self.name!r} must be {self.expected} tensor, got {got}.")
+            expected = "a float" if self.is_float else "an int64"
+            raise InputError(f"latent {self.name!r} must be {expected} tensor, got {got}.")
         rows = self._rows(values)
         if rows.ndim == 0 or tuple(rows.shape[1:]) != self.shape:
             raise InputError(
@@ -72,9 +73,6 @@ class Latent(BaseModel, ABC):
         if len(rows):
             self._check_range(rows)
         return rows
-
-    def _has_its_dtype(self, values: Tensor) -> bool:
-        return values.is_floating_point()
 
     def _rows(self, values: Tensor) -> Tensor:
         """(N,) as (N, 1) if a sample's value is a single number."""
@@ -109,7 +107,7 @@ class Normal(_Continuous):
         return draws.normal(n, *self.shape).float()
 
     def between(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-        """Along the great circle, since samples lie near a sphere."""
+        """Along the great circle, because normal samples lie near a sphere."""
         return slerp(first.flatten(1), second.flatten(1), weight).view_as(first)
 
 
@@ -130,7 +128,7 @@ class Categorical(Latent):
 
     kind: Literal["categorical"] = "categorical"
     size: Count
-    expected: ClassVar[str] = "an int64"
+    is_float: ClassVar[bool] = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -140,11 +138,8 @@ class Categorical(Latent):
         return (draws.uniform(n) * self.size).long().clamp_(max=self.size - 1)
 
     def between(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-        """The first one's category: nothing lies between two."""
+        """The category of ``first``: there is nothing in between."""
         return first
-
-    def _has_its_dtype(self, values: Tensor) -> bool:
-        return not values.is_floating_point()
 
     def _rows(self, values: Tensor) -> Tensor:
         return values
@@ -158,7 +153,7 @@ AnyLatent = Annotated[Normal | Uniform | Categorical, Field(discriminator="kind"
 
 
 class Rows:
-    """Draws for samples ``start`` and following of a seed: sample i gets the same, however many are drawn."""
+    """Random numbers for a seed's samples from ``start`` on; sample i gets the same ones for any number of samples."""
 
     def __init__(self, seed: int, stream: str, start: int) -> None:
         self._seed, self._stream, self._start = seed, stream, start
@@ -180,16 +175,16 @@ def latent_rows(latent: Latent, seed: int, start: int, n: int) -> Tensor:
 
 
 def noise_rows(seed: int, start: int, n: int, device: torch.device) -> Callable[..., Tensor]:
-    """``Inputs.noise`` for samples ``start`` to ``start + n`` of a seed: every call has a stream of its own."""
+    """``Inputs.noise`` for samples ``start`` to ``start + n`` of a seed: every call has its own stream."""
     calls = count()
     return lambda *shape: Rows(seed, f"noise:{next(calls)}", start).normal(n, *shape).float().to(device)
 
 
 def slerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    """Spherical interpolation of rows (N, size) with weights (N,): what lies between is as far from 0 as samples are.
+    """Spherical interpolation of rows (N, size) with weights (N,): the results are as far from 0 as the ends.
 
-    The direction goes along the great circle (White 2016, Sampling generative networks, section 2.1, after Shoemake
-    1985), the length evenly from one to the other; a straight line where they point the same way or opposite ways.
+    The direction follows the great circle (White 2016, Sampling generative networks, section 2.1, after Shoemake
+    1985), and the length changes linearly; a straight line if the ends are parallel or opposite.
     """
     lengths = first.norm(dim=1), second.norm(dim=1)
     units = [end / length.clamp(min=1e-12)[:, None] for end, length in zip((first, second), lengths, strict=True)]

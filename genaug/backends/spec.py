@@ -1,4 +1,4 @@
-"""What a source makes and what it takes: its samples, classes, latents and conditions."""
+"""The description of a source: its samples, classes, latents and conditions."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,7 +43,7 @@ def _as_classes(value: Any) -> Any:
 
 
 class Condition(BaseModel):
-    """A named sample that ``generate`` needs besides: the source image of a translation, the small one to upscale."""
+    """A named sample that ``generate`` also needs: the source image of a translation, the small image to upscale."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,10 +52,10 @@ class Condition(BaseModel):
 
 
 class Spec(BaseModel):
-    """``sample`` is what a source makes, ``classes`` is None if it takes no labels; labels are int64 in [0, count).
+    """The samples of a source, and its ``classes`` if it takes labels, which are int64 in [0, count).
 
     ``classes`` may be passed as a number or as names: ``Spec(sample=Image(3, 32, 32), classes=("cat", "dog"))``.
-    The bounds are checked before anything is allocated, so a hostile config can't ask for more.
+    Bounds are checked before anything is allocated, so that a hostile config can't exceed them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,8 +78,8 @@ class Spec(BaseModel):
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Spec":
-        for what, named in (("latent", self.latents), ("condition", self.conditions)):
-            if len({item.name for item in named}) != len(named):
+        for what, items in (("latent", self.latents), ("condition", self.conditions)):
+            if len({item.name for item in items}) != len(items):
                 raise ValueError(f"{what} names repeat")
         return self
 

@@ -1,4 +1,4 @@
-"""What a sample is. The modalities are a closed set; everything else asks them instead of asking for their kind."""
+"""What a sample is. The modalities are a closed set; other code calls their methods instead of checking their kind."""
 
 from typing import TYPE_CHECKING
 

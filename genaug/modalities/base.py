@@ -1,4 +1,4 @@
-"""What every modality knows about its samples. A modality is what a sample is: an image, a series, a row of a table."""
+"""The base class of modalities. A modality is what a sample is: an image, a series or a row of a table."""
 
 from abc import ABC, abstractmethod
 from math import prod
@@ -15,8 +15,8 @@ from genaug.errors import InputError
 class Modality(BaseModel, ABC):
     """The kind, size and number format of one sample.
 
-    *Raw* samples are what users see and what is stored (``dtype``, shape (N, ``*shape``)); networks see floats of the
-    same shape. Bounds are checked when an instance is made, before anything is allocated.
+    *Raw* samples are what users get and what is stored (``dtype``, shape (N, ``*shape``)); networks take floats of the
+    same shape. Bounds are checked when an instance is created, before anything is allocated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,7 +27,7 @@ class Modality(BaseModel, ABC):
     dtype: ClassVar[torch.dtype]
     """The number format of raw samples."""
     float_dtypes: ClassVar[tuple[torch.dtype, ...]] = ()
-    """Other number formats in which a generator hands samples out on request."""
+    """Other number formats in which a generator can return samples."""
 
     @property
     @abstractmethod
@@ -41,7 +41,7 @@ class Modality(BaseModel, ABC):
 
     @property
     def positions(self) -> int:
-        """How many places a network computes features for in one sample (an image's pixels): a measure of memory."""
+        """The number of positions in a sample that have features in a network (pixels), to estimate memory."""
         return prod(self.shape)
 
     @abstractmethod
@@ -68,7 +68,7 @@ class Modality(BaseModel, ABC):
     @classmethod
     @abstractmethod
     def read(cls, item: Any) -> Tensor:
-        """An item of a user's dataset as one raw sample. Raises ``InputError`` if it is none."""
+        """An item of a user's dataset as one raw sample. Raises ``InputError`` if it isn't one."""
 
     @classmethod
     @abstractmethod
@@ -78,9 +78,9 @@ class Modality(BaseModel, ABC):
     @classmethod
     @abstractmethod
     def examples(cls, labels: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Raw samples for tests of backends: a pattern for each label with some noise, always the same.
+        """Raw samples for tests of backends: a fixed pattern per label, with some noise.
 
-        ``shape`` is a suggestion, for modalities whose samples come in many shapes.
+        ``shape`` is a suggestion, for modalities whose samples have various shapes.
         """
 
     def describe(self) -> str:
@@ -88,7 +88,7 @@ class Modality(BaseModel, ABC):
         return "x".join(map(str, self.shape))
 
     def check(self, samples: Any, count: int, origin: str) -> Tensor:
-        """``count`` raw samples, or ``InputError`` if they are something else.
+        """``samples`` if they are ``count`` raw samples. Raises ``InputError`` otherwise.
 
         ``origin`` begins the message: "SamplePool.sample returned".
         """
@@ -100,5 +100,5 @@ class Modality(BaseModel, ABC):
         if isinstance(samples, Tensor):
             got = f"{samples.dtype} of shape {tuple(samples.shape)}"
             if samples.is_floating_point() and not bool(samples.isfinite().all()):
-                hint = " It holds NaN or infinity: has its generator's training diverged?"
+                hint = " It contains NaN or infinity: did the generator's training diverge?"
         raise InputError(f"{origin} {got}; expected {self.dtype} of shape {expected}.{hint}")

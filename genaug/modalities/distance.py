@@ -1,4 +1,4 @@
-"""How much the samples of one class differ: what label agreement and a look at a sheet can't see."""
+"""How much the samples of one class differ, which neither label agreement nor a sample grid shows."""
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ def within_class_distance(samples: Tensor, labels: Tensor) -> float:
     """Mean Euclidean distance between two different samples of one class, averaged over classes.
 
     ``samples`` are uint8 images (N, C, H, W), for a distance in units of [0, 1] pixels, or vectors (N, D) such as
-    ``Modality.flatten`` gives. Classes with fewer than two samples are left out. Raises ``InputError`` if no class has
-    two.
+    those of ``Modality.flatten``. Classes with fewer than two samples are left out. Raises ``InputError`` if no class
+    has two.
     """
     flat = _vectors(samples)
     means = []
@@ -34,12 +34,12 @@ def _vectors(samples: Tensor) -> Tensor:
 
 
 def distance_ratio(real: Tensor, real_labels: Tensor, fake: Tensor, fake_labels: Tensor) -> float:
-    """The within-class distance of generated images over that of real ones: near 0 where each class is one picture,
-    1 where they differ as real ones do. NaN where no class has two images, or the real ones don't differ."""
+    """The within-class distance of generated images divided by that of real ones: near 0 if a class's images are alike,
+    1 if they differ as much as real ones. NaN if no class has two images or the real ones don't differ."""
     if any(len(labels) == len(labels.unique()) for labels in (real_labels, fake_labels)):
         return float("nan")
-    usual = within_class_distance(real, real_labels)
-    return within_class_distance(fake, fake_labels) / usual if usual > 0 else float("nan")
+    expected = within_class_distance(real, real_labels)
+    return within_class_distance(fake, fake_labels) / expected if expected > 0 else float("nan")
 
 
 def first_per_class(labels: Tensor, limit: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Images as people have them (PIL, uint8, float in [0, 1]) and as genaug holds them (uint8, channels first)."""
+"""Images as users have them (PIL, uint8, float in [0, 1]) and as genaug stores them (uint8, channels first)."""
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -55,7 +55,7 @@ class Image(Modality):
         return samples.to(torch.float32).div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
 
     def decode(self, outputs: Tensor, dtype: torch.dtype) -> Tensor:
-        """Values in [-1, 1], what lies outside is clipped, to uint8 or to floats in [0, 1]."""
+        """Values in [-1, 1], clipped to that range, to uint8 or to floats in [0, 1]."""
         unit = outputs.add(1).mul(0.5).clamp(0, 1)
         return unit.mul(255).round().to(torch.uint8) if dtype == torch.uint8 else unit.to(dtype)
 
@@ -83,20 +83,20 @@ class Image(Modality):
 
     @classmethod
     def examples(cls, labels: Tensor, shape: tuple[int, ...]) -> Tensor:
-        drawn = torch.Generator().manual_seed(0)
-        patterns = torch.randint(0, 256, (int(labels.max()) + 1, *shape), generator=drawn)
-        noise = torch.randint(-16, 17, (len(labels), *shape), generator=drawn)
+        rng = torch.Generator().manual_seed(0)
+        patterns = torch.randint(0, 256, (int(labels.max()) + 1, *shape), generator=rng)
+        noise = torch.randint(-16, 17, (len(labels), *shape), generator=rng)
         return (patterns[labels] + noise).clamp(0, 255).to(torch.uint8)
 
 
 def check_unit_range(images: Tensor, remedy: str) -> None:
-    """Refuse NaN and floats outside [0, 1] (with a margin of 1e-4 for resampling); ``remedy`` ends the message."""
+    """Raises ``InputError`` for NaN and for floats outside [0, 1], plus 1e-4; ``remedy`` ends the message."""
     if images.numel() == 0:
         return
     low, high = (float(v) for v in torch.aminmax(images))
     if not (low >= -1e-4 and high <= 1 + 1e-4):
         like_uint8 = low >= 0 and 20 < high <= 255
-        look = "like uint8's range: divide them by 255." if like_uint8 else f"normalised: {remedy}"
+        look = "like uint8's range: divide them by 255." if like_uint8 else f"normalized: {remedy}"
         raise InputError(_OUTSIDE.format(low, high) + look)
 
 
@@ -105,14 +105,14 @@ def to_uint8(image: Any) -> Tensor:
 
     Takes PIL images (mode L, LA, RGB, RGBA kept; 1 becomes L; P and others RGB), uint8 tensors and arrays, and
     floats in [0, 1]; tensors are (C, H, W) or (H, W), arrays are (H, W) or (H, W, C). Raises ``InputError`` for
-    anything else, for PIL images of more than 8 bits a channel, for floats outside [0, 1] and for an empty image.
+    anything else, for PIL images with more than 8 bits per channel, for floats outside [0, 1] and for an empty image.
     """
     expected = "(C, H, W)"
     if isinstance(image, PIL.Image.Image):
         if image.mode.startswith(("I", "F")):
             raise InputError(
-                f"the image has more than 8 bits a channel (PIL's mode {image.mode}). Convert it to 8 bits first, "
-                "scaled as suits your data."
+                f"the image has more than 8 bits per channel (PIL's mode {image.mode}). Convert it to 8 bits first, "
+                "with a scale that suits your data."
             )
         if image.mode not in _MODES.values():
             image = image.convert("L" if image.mode == "1" else "RGB")
@@ -133,7 +133,7 @@ def to_uint8(image: Any) -> Tensor:
     if pixels.ndim != 3 or not 1 <= pixels.shape[0] <= 4 or pixels.numel() == 0:
         shape = tuple(pixels.shape)
         if expected == "(H, W, C)":
-            shape, expected = (*shape[1:], shape[0]), "(H, W, C), as arrays have it,"
+            shape, expected = (*shape[1:], shape[0]), "(H, W, C), the layout of arrays,"
         raise InputError(f"expected an image of shape {expected} with 1 to 4 channels, got one of shape {shape}.")
     if pixels.dtype == torch.uint8:
         return pixels
@@ -144,7 +144,7 @@ def to_uint8(image: Any) -> Tensor:
 
 
 def native_order(value: Any) -> Any:
-    """An array in this machine's byte order, which torch insists on; anything else as it is."""
+    """An array in this machine's byte order, which torch requires; anything else unchanged."""
     return value.astype(value.dtype.newbyteorder("="), copy=False) if isinstance(value, np.ndarray) else value
 
 

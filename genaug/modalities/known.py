@@ -10,15 +10,15 @@ MODALITIES: dict[str, type[Modality]] = {"image": Image}
 
 
 def parse(value: Any) -> Any:
-    """A mapping with a known ``kind`` as the modality that it describes; anything else unchanged."""
+    """A mapping with a known ``kind`` as the modality it describes; anything else unchanged."""
     if not isinstance(value, Mapping):
         return value
     kind = value.get("kind")
     if not isinstance(kind, str) or kind not in MODALITIES:
-        raise ValueError(f"unknown kind of sample {str(kind)[:100]!r}; known are {', '.join(MODALITIES)}")
+        raise ValueError(f"unknown kind of sample {str(kind)[:100]!r}; known kinds: {', '.join(MODALITIES)}")
     return MODALITIES[kind].model_validate(value)
 
 
 def modality_of(item: Any) -> type[Modality]:
-    """The modality that an item of a user's dataset belongs to; images if none accepts it, whose reader says why."""
+    """The modality of an item of a user's dataset; ``Image`` if none accepts it, whose reader explains the problem."""
     return next((modality for modality in MODALITIES.values() if modality.accepts(item)), Image)

@@ -1,1 +1,1 @@
-"""Networks, objectives and augmentation for plugin authors, and the small classifier that judges."""
+"""Networks, objectives and augmentation for plugin authors, and the small classifier of the evaluations."""

@@ -1,11 +1,10 @@
-"""Convolutional building blocks for backends, adapting to images of any shape (after DCGAN, Radford et al. 2016).
+"""Convolutional building blocks for backends, for images of any shape (after DCGAN, Radford et al. 2016).
 
-A backend may use them or bring its own; nothing else in genaug knows them.
+A backend may use them or its own; nothing else in genaug depends on them.
 """
 
 import math
 from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ SLOPE = 0.2
 def stage_sizes(height: int, width: int) -> list[tuple[int, int]]:
     """Feature map sizes from the smallest, whose shorter side is 4 to 7 pixels, to the image's.
 
-    Each is half of the next, rounded up: 28 gives 7, 14, 28; 27 gives 7, 14, 27; below 8 there is one.
+    Each is half of the next, rounded up: 28 gives 7, 14, 28; 27 gives 7, 14, 27; a side below 8 gives one size.
     """
     sizes = [(height, width)]
     while min(sizes[-1]) >= 8:
@@ -31,7 +30,7 @@ def stage_widths(stages: int, base: int, widest: int) -> list[int]:
 
 
 class ClassNorm(nn.Module):
-    """Batch normalisation with a gain and an offset for each class (de Vries et al. 2017); one pair without labels."""
+    """Batch normalization with a gain and an offset per class (de Vries et al. 2017); one pair without labels."""
 
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
@@ -51,8 +50,8 @@ class ClassNorm(nn.Module):
 class Stem(nn.Module):
     """Latents (N, latent_size) and labels (N,) int64, or None without classes, to the smallest feature map.
 
-    The label enters behind the normalisation, as a learned map for each class: in front of it, its share grew until the
-    normalisation left little of the latent's, and the samples of a class became one picture.
+    The label enters after the normalization, as a learned map per class. When it entered before, its share grew until
+    the normalization left little of the latent's, and all samples of a class looked the same.
     """
 
     def __init__(self, latent_size: int, num_classes: int, channels: int, size: tuple[int, int]) -> None:
@@ -65,9 +64,7 @@ class Stem(nn.Module):
             nn.init.zeros_(self.maps.weight)
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        return leaky_relu(self.before_activation(z, labels), SLOPE)
-
-    def before_activation(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """The feature map before its activation."""
         x: Tensor = self.norm(self.project(z).unflatten(1, (-1, *self.size)), labels)
         if self.maps is not None:
             x = x + self.maps(labels).unflatten(1, (-1, *self.size))
@@ -75,7 +72,7 @@ class Stem(nn.Module):
 
 
 class UpStage(nn.Module):
-    """A feature map to one of twice the sides, cropped to ``size``."""
+    """An activated feature map to one with sides twice as long, cropped to ``size``, before its activation."""
 
     def __init__(self, before: int, after: int, size: tuple[int, int], num_classes: int) -> None:
         super().__init__()
@@ -84,41 +81,47 @@ class UpStage(nn.Module):
         self.norm = ClassNorm(after, num_classes)
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        return leaky_relu(self.before_activation(x, labels), SLOPE)
-
-    def before_activation(self, x: Tensor, labels: Tensor | None) -> Tensor:
         height, width = self.size
         larger: Tensor = self.norm(self.up(x)[:, :, :height, :width], labels)
         return larger
 
 
-class ConvGenerator(nn.Module):
-    """Latents (N, latent_size) and labels (N,), or None, to images in [-1, 1] of shape (N, C, H, W)."""
+class Trunk(nn.Module):
+    """Latents (N, latent_size) and labels (N,), or None, to a feature map, through stages of these sizes."""
 
-    def __init__(self, shape: tuple[int, ...], num_classes: int, latent_size: int, base: int, widest: int) -> None:
+    def __init__(self, latent_size: int, num_classes: int, sizes: list[tuple[int, int]], widths: list[int]) -> None:
         super().__init__()
-        channels, height, width = shape
-        sizes = stage_sizes(height, width)
-        widths = stage_widths(len(sizes), base, widest)
         self.stem = Stem(latent_size, num_classes, widths[0], sizes[0])
         self.stages = nn.ModuleList(
             UpStage(before, after, size, num_classes)
             for (before, after), size in zip(pairwise(widths), sizes[1:], strict=True)
         )
+
+    def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        return leaky_relu(self.features(z, labels), SLOPE)
+
+    def features(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """The last feature map before its activation, (N, ``widths[-1]``, ``*sizes[-1]``)."""
+        x: Tensor = self.stem(z, labels)
+        for stage in self.stages:
+            x = stage(leaky_relu(x, SLOPE), labels)
+        return x
+
+
+class ConvGenerator(Trunk):
+    """Latents (N, latent_size) and labels (N,), or None, to images in [-1, 1] of shape (N, C, H, W)."""
+
+    def __init__(self, shape: tuple[int, ...], num_classes: int, latent_size: int, base: int, widest: int) -> None:
+        channels, height, width = shape
+        sizes = stage_sizes(height, width)
+        widths = stage_widths(len(sizes), base, widest)
+        super().__init__(latent_size, num_classes, sizes, widths)
         self.image = nn.Conv2d(widths[-1], channels, 3, padding=1)
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        return self.draw(self.features(z, labels))
+        return self.to_image(self.features(z, labels))
 
-    def features(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """The last feature map before its activation, (N, ``image.in_channels``, H, W)."""
-        *layers, last = cast(list[Stem | UpStage], [self.stem, *self.stages])
-        x = z
-        for layer in layers:
-            x = layer(x, labels)
-        return last.before_activation(x, labels)
-
-    def draw(self, features: Tensor) -> Tensor:
+    def to_image(self, features: Tensor) -> Tensor:
         """The last feature map, before its activation, to images."""
         return torch.tanh(self.image(leaky_relu(features, SLOPE)))
 
@@ -126,25 +129,25 @@ class ConvGenerator(nn.Module):
 class ConvFeatures(nn.Module):
     """Images (N, C, H, W) to features (N, ``width``): the body of a discriminator.
 
-    Strided convolutions while the shorter side is 6 pixels or more. Without ``normalised`` a score depends on its own
-    image only, as gradient penalties need; with it there is batch normalisation behind all convolutions but the first,
-    as in DCGAN. No hidden layer behind the convolutions, with which the penalty was less stable.
+    Strided convolutions while the shorter side is 6 pixels or more. Without ``normalized``, a score depends only on its
+    own image, as gradient penalties require; with it, there is batch normalization after all convolutions but the
+    first, as in DCGAN. There is no hidden layer after the convolutions: the penalty was less stable with one.
     """
 
-    def __init__(self, shape: tuple[int, ...], base: int, widest: int, *, normalised: bool = False) -> None:
+    def __init__(self, shape: tuple[int, ...], base: int, widest: int, *, normalized: bool = False) -> None:
         super().__init__()
         channels, height, width = shape
         convs: list[nn.Conv2d] = []
         while min(height, width) >= 6:
             after = min(widest, 2 * base * 2 ** len(convs))
-            convs.append(nn.Conv2d(channels, after, 4, stride=2, padding=1, bias=not (normalised and convs)))
+            convs.append(nn.Conv2d(channels, after, 4, stride=2, padding=1, bias=not (normalized and convs)))
             channels, height, width = after, height // 2, width // 2
         if not convs:
             convs.append(nn.Conv2d(channels, 2 * base, 3, padding=1))
             channels = 2 * base
         self.convs = nn.ModuleList(convs)
         self.norms = nn.ModuleList(
-            nn.BatchNorm2d(conv.out_channels) if normalised and i else nn.Identity() for i, conv in enumerate(convs)
+            nn.BatchNorm2d(conv.out_channels) if normalized and i else nn.Identity() for i, conv in enumerate(convs)
         )
         self.width = channels * height * width
 
@@ -159,7 +162,7 @@ class ProjectionDiscriminator(nn.Module):
     """Images (N, C, H, W) and labels (N,) int64, or None without classes, to one score each, shape (N, 1).
 
     The score is an unconditional part plus an inner product of the features with the label's embedding (Miyato & Koyama
-    2018, eq. 3). Nothing is normalised, so that it depends on its own image only and serves as a critic too.
+    2018, eq. 3). Without normalization, a score depends only on its own image, so this also works as a critic.
     """
 
     def __init__(self, shape: tuple[int, ...], num_classes: int, base: int, widest: int) -> None:

@@ -1,7 +1,8 @@
-"""A small classifier and one way to train it, the same for every arm of a comparison."""
+"""A small classifier and its training, the same for every arm of a comparison."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count, islice
 from typing import Any, NamedTuple
 
 import torch
@@ -13,22 +14,22 @@ from genaug.errors import InputError, TrainingError
 from genaug.modalities.image import to_float
 from genaug.randomness import check_seed, derive_seed
 
-# Float images (N, C, H, W) in [0, 1] and a CPU generator to draw from, to images of the same shape.
+# Float images (N, C, H, W) in [0, 1] and a CPU random generator, to images of the same shape.
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
 class Losses(NamedTuple):
-    """Training losses in nats, means over a tenth of the updates: those that end at 60 % of them, and the last."""
+    """Training losses in nats, averaged over a tenth of the updates: those that end at 60% of them, and the last."""
 
     earlier: float
     last: float
 
 
 class SmallCNN(nn.Module):
-    """Blocks of two 3x3 convolutions and a halving, until the image is 4 or fewer pixels wide, then two linear layers.
+    """Blocks of two 3x3 convolutions and a halving, until the image is at most 4 pixels wide, then two linear layers.
 
-    Takes float images (N, C, H, W) in [0, 1] of any size and gives logits (N, num_classes). No batch normalisation:
-    it would carry the share of generated images in a training batch over into testing.
+    Float images (N, C, H, W) in [0, 1] of any size to logits (N, num_classes). There is no batch normalization: its
+    statistics would depend on the share of generated images in training.
     """
 
     def __init__(self, shape: tuple[int, ...], num_classes: int, width: int = 32) -> None:
@@ -53,24 +54,23 @@ class SmallCNN(nn.Module):
 
 @torch_defaults()
 def new_classifier(shape: tuple[int, ...], num_classes: int, seed: int, width: int = 32) -> SmallCNN:
-    """A freshly initialised classifier: the same weights for the same seed, whatever ran before."""
+    """A freshly initialized classifier; its weights depend only on the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(check_seed(seed), "classifier"))
         return small_cnn(shape, num_classes, width)
 
 
 def small_cnn(shape: tuple[int, ...], num_classes: int, width: int) -> SmallCNN:
-    """Initialised from torch's global generator, in the channels-last layout, as the engine's networks are."""
+    """Initialized from torch's global generator, in the channels-last layout, like the trainer's networks."""
     return SmallCNN(shape, num_classes, width).to(memory_format=torch.channels_last)
 
 
 def batches(loader: Iterable[Any], set_epoch: Callable[[int], None] | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches without end: the loader again and again, ``set_epoch`` called before each time.
+    """Endless batches: the loader is repeated, and ``set_epoch`` is called before each epoch.
 
-    Raises ``InputError`` where the loader gives no batch.
+    Raises ``InputError`` if the loader yields no batch.
     """
-    epoch = 0
-    while True:
+    for epoch in count():
         if set_epoch is not None:
             set_epoch(epoch)
         empty = True
@@ -78,21 +78,20 @@ def batches(loader: Iterable[Any], set_epoch: Callable[[int], None] | None = Non
             empty = False
             yield images, labels
         if empty:
-            raise InputError("the loader gives no batch: the data set is smaller than one batch, or empty.")
-        epoch += 1
+            raise InputError("the loader yields no batch: the data set is empty or smaller than one batch.")
 
 
 def shuffled_batches(images: Tensor, labels: Tensor, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Full batches without end of images in memory, in an order that depends on the seed only.
+    """Endless full batches of images in memory, in an order that depends only on the seed.
 
-    Where there are fewer images than ``size``, every batch is all of them. Raises ``InputError`` for no images.
+    If there are fewer images than ``size``, every batch has all of them. Raises ``InputError`` if there are none.
     """
     if len(images) == 0:
         raise InputError("there are no images to train a classifier on.")
     size = min(size, len(images))
-    draws = torch.Generator().manual_seed(check_seed(seed))
+    rng = torch.Generator().manual_seed(check_seed(seed))
     while True:
-        for rows in torch.randperm(len(images), generator=draws).split(size)[: len(images) // size]:
+        for rows in torch.randperm(len(images), generator=rng).split(size)[: len(images) // size]:
             yield images[rows], labels[rows]
 
 
@@ -108,60 +107,52 @@ def train_classifier(
 ) -> Losses:
     """Train a classifier in place for a fixed number of updates (Adam, cosine schedule to zero, cross-entropy).
 
-    ``data`` gives (images, labels) batches: uint8 in [0, 255] or float in [0, 1], (N, C, H, W), and int64 (N,).
-    ``augment`` changes every batch; it draws from a generator of its own, seeded by ``seed``. Returns the training
-    loss late and at the end, which tell whether it was still falling. Gradients are on, whatever the caller has
-    switched off.
+    ``data`` yields (images, labels) batches: uint8 in [0, 255] or float in [0, 1], (N, C, H, W), and int64 (N,).
+    ``augment`` changes every batch, with its own random generator, seeded by ``seed``. Returns the late and the final
+    training loss, which show whether it was still falling. Works inside ``torch.no_grad`` too.
 
     Raises ``InputError`` if ``data`` ends too early, ``TrainingError`` if the loss is no longer finite at the end.
     """
-    draws = torch.Generator().manual_seed(derive_seed(check_seed(seed), "augment"))
+    rng = torch.Generator().manual_seed(derive_seed(check_seed(seed), "augment"))
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
-    source = iter(data)
     losses = []
     model.train()
-    for update in range(updates):
-        try:
-            images, labels = next(source)
-        except StopIteration:
-            raise InputError(f"the data ended after {update} of {updates} updates.") from None
+    for images, labels in islice(data, updates):
         images = as_unit(images)
         if augment is not None:
-            images = augment(images, draws)
+            images = augment(images, rng)
         loss = F.cross_entropy(model(images.to(device)), labels.to(device))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
         losses.append(loss.detach())
+    if len(losses) < updates:
+        raise InputError(f"the data ended after {len(losses)} of {updates} updates.")
     model.eval()
     window, cut = max(1, updates // 10), math.ceil(0.6 * updates)
     curve = torch.stack(losses)
     last = float(curve[-window:].mean())
     if not math.isfinite(last):
         raise TrainingError(
-            f"the classifier's training diverged: after {updates:,} updates its loss is {last}, so whatever it would "
-            "predict means nothing. Lower its learning rate, and look for NaN among its images."
+            f"the classifier's training diverged: after {updates:,} updates its loss is {last}, so its "
+            "predictions are meaningless. Lower its learning rate, and check its images for NaN."
         )
     return Losses(float(curve[max(0, cut - window) : cut].mean()), last)
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor, chunk: int = 1024) -> float:
-    """The share, in [0, 1], of images (uint8 or float in [0, 1], (N, C, H, W)) that the model labels rightly."""
-    if len(images) == 0 or len(images) != len(labels):
-        raise InputError(
-            f"accuracy needs as many labels as images and at least one, got {len(images)} and {len(labels)}."
-        )
+    """The share, in [0, 1], of images (uint8 or float in [0, 1], (N, C, H, W)) that the model labels correctly."""
     return int((predict(model, images, chunk) == labels.cpu()).sum()) / len(images)
 
 
 @torch.inference_mode()
 def predict(model: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
-    """The label, int64 (N,) on the CPU, that the model gives each image (uint8 or float in [0, 1], (N, C, H, W)).
+    """The predicted labels, int64 (N,) on the CPU, of images (uint8 or float in [0, 1], (N, C, H, W)).
 
-    Raises ``TrainingError`` if the model's outputs aren't finite: the label would always be the same one.
+    Raises ``TrainingError`` if the model's outputs aren't finite: the label would always be the same.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -170,13 +161,13 @@ def predict(model: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
         logits = model(as_unit(part).to(device))
         if not bool(torch.isfinite(logits).all()):
             raise TrainingError(
-                "the classifier gives NaN or infinity, so it has no label for these images: its training diverged. "
-                "Lower its learning rate, and look for NaN among its images."
+                "the classifier's outputs are NaN or infinite, so its training diverged. Lower its learning rate, and "
+                "check its images for NaN."
             )
         labels.append(logits.argmax(1).cpu())
     return torch.cat(labels)
 
 
 def as_unit(images: Tensor) -> Tensor:
-    """uint8 in [0, 255] as float32 in [0, 1]; floats as they are."""
+    """uint8 in [0, 255] as float32 in [0, 1]; floats as float32."""
     return to_float(images) if images.dtype == torch.uint8 else images.float()

@@ -1,7 +1,7 @@
-"""Differentiable augmentation of what the discriminator sees (DiffAugment, Zhao et al. 2020, section 3.2).
+"""Differentiable augmentation of the discriminator's images (DiffAugment, Zhao et al. 2020, section 3.2).
 
-Each function takes images in [-1, 1], shape (N, C, H, W), and uniform numbers in [0, 1) of shape (N, its width), so
-that the caller decides how they are drawn. Gradients flow through to the images.
+Each function takes images in [-1, 1], shape (N, C, H, W), and uniform numbers in [0, 1), shape (N, width), so that
+the caller decides how they are drawn. It is differentiable with respect to the images.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from genaug.errors import InputError
 
 
 def translation(images: Tensor, u: Tensor) -> Tensor:
-    """Shift by up to an eighth of each side, whole pixels, filled with the nearest edge (1 x 2 numbers)."""
+    """Shift by up to an eighth of each side, in entire pixels, filled with the nearest edge (1 x 2 numbers)."""
     height, width = images.shape[2:]
     reach_y, reach_x = max(1, round(height / 8)), max(1, round(width / 8))
     dy = (u[:, 0] * (2 * reach_y + 1)).floor().long() - reach_y
@@ -31,9 +31,9 @@ def affine(images: Tensor, u: Tensor) -> Tensor:
     scale = 0.9 + 0.2 * u[:, 1]
     shift = (u[:, 2:4] * 2 - 1) * 0.2  # grid coordinates span 2
     cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
-    aspect = images.shape[2] / images.shape[3]  # grid coordinates are square, pixels are what must stay so
+    aspect = images.shape[2] / images.shape[3]  # grid coordinates span a square, but pixels must stay square
     rows = [torch.stack([cos, -sin * aspect, shift[:, 0]], 1), torch.stack([sin / aspect, cos, shift[:, 1]], 1)]
-    exact = torch.promote_types(images.dtype, torch.float32)  # positions in bfloat16 are parts of a pixel off
+    exact = torch.promote_types(images.dtype, torch.float32)  # positions in bfloat16 are off by parts of a pixel
     with torch.autocast(images.device.type, enabled=False):
         grid = affine_grid(torch.stack(rows, 1).to(exact), list(images.shape), align_corners=False)
         return grid_sample(images.to(exact), grid, padding_mode="border", align_corners=False).to(images.dtype)
@@ -43,19 +43,19 @@ def color(images: Tensor, u: Tensor) -> Tensor:
     """Brightness by up to 0.5, saturation by 0 to 2, contrast by 0.5 to 1.5 (3 numbers); may leave [-1, 1]."""
     brightness, saturation, contrast = (u[:, i, None, None, None] for i in range(3))
     images = images + (brightness - 0.5)
-    grey = images.mean(1, keepdim=True)
-    images = (images - grey) * (2 * saturation) + grey
+    gray = images.mean(1, keepdim=True)
+    images = (images - gray) * (2 * saturation) + gray
     mean = images.mean((1, 2, 3), keepdim=True)
     return (images - mean) * (contrast + 0.5) + mean
 
 
 def cutout(images: Tensor, u: Tensor) -> Tensor:
-    """Blank a rectangle of half of each side, centred anywhere, to mid-grey (2 numbers)."""
+    """Blank a rectangle of half of each side, centerd anywhere, to mid-gray (2 numbers)."""
     height, width = images.shape[2:]
 
-    def outside(side: int, centre: Tensor) -> Tensor:
+    def outside(side: int, center: Tensor) -> Tensor:
         position = torch.arange(side, device=images.device)
-        return ((position + 0.5 - centre[:, None] * side).abs() > side / 4).to(images.dtype)
+        return ((position + 0.5 - center[:, None] * side).abs() > side / 4).to(images.dtype)
 
     keep_y, keep_x = outside(height, u[:, 0]), outside(width, u[:, 1])
     blank = (1 - keep_y)[:, None, :, None] * (1 - keep_x)[:, None, None, :]

@@ -1,6 +1,6 @@
-"""Adversarial objectives as small functions of the discriminator's raw scores, each beside its paper.
+"""Adversarial objectives as small functions of the discriminator's raw scores, each with its paper.
 
-Scores are logits of any shape, real and fake alike; every function returns a scalar to minimise.
+Scores are logits of any shape; every function returns a scalar to minimize.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Score = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Objective:
-    """A pair of losses. ``pairs`` says that the generator's loss needs the scores of real images too."""
+    """A pair of losses. If ``pairs``, the generator's loss also needs the scores of real images."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
@@ -28,7 +28,7 @@ def cross_entropy_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def minimax_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """E log(1 - D(G(z))): Goodfellow et al. 2014, eq. 1; its gradient vanishes where D wins."""
+    """E log(1 - D(G(z))): Goodfellow et al. 2014, eq. 1; its gradient vanishes where D is certain."""
     return -softplus(fake).mean()
 
 
@@ -85,7 +85,7 @@ OBJECTIVES = {
 def score_log(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     """What a discriminator's loss may log: mean scores, and the share of pairs whose real image scores higher.
 
-    The engine warns where ``real_above_fake`` stays near 1: the discriminator has won.
+    The trainer warns if ``real_above_fake`` stays near 1: the discriminator has won.
     """
     real, fake = real.detach(), fake.detach()
     above = (real > fake).float().mean()
@@ -93,15 +93,15 @@ def score_log(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
 
 
 def zero_centred_penalty(scores: Tensor, images: Tensor) -> Tensor:
-    """E ||grad_x D(x)||^2 where the scores were computed from ``images``: R1 on real, R2 on generated images.
+    """E ||grad_x D(x)||^2 for scores computed from ``images``: R1 on real, R2 on generated images.
 
     Mescheder et al. 2018, eq. 9 and 10, without the factor gamma / 2. Scores must be float32, computed with
-    autocast off: in bfloat16 the penalty is wrong by a tenth.
+    autocast off: in bfloat16, the penalty is off by a tenth.
 
-    With differentiable augmentation ``images`` are those that D is given, after it; R3GAN's authors take the gradient
-    with respect to the images before. What is bounded here is D's slope where D is evaluated, so that gamma means the
-    same whatever the augmentation does to a gradient ("color" scales it by 0 to 3, "cutout" drops a quarter of it), and
-    ``grid_sample`` ("affine") need not be differentiated twice, which not every version of torch can.
+    With differentiable augmentation, ``images`` are the augmented images that D takes; R3GAN's authors take the
+    gradient with respect to the images before augmentation. This bounds D's gradient where D is evaluated, so that
+    gamma means the same regardless of the augmentation ("color" scales a gradient by 0 to 3, "cutout" drops a quarter
+    of it), and ``grid_sample`` ("affine") needn't be differentiated twice, which some versions of torch can't do.
     """
     (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()

@@ -1,4 +1,4 @@
-"""The ``cgan`` backend, registered the way every plugin registers its own."""
+"""The ``cgan`` backend, registered like that of any plugin."""
 
 from genaug import hookimpl
 from genaug.backends.hookspecs import Register

@@ -1,4 +1,4 @@
-"""The discriminator, with its ways of taking the label."""
+"""The discriminator and its ways to take the label."""
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,10 @@ from genaug.nn.blocks import ConvFeatures
 class Discriminator(nn.Module):
     """Images (N, C, H, W) and labels (N,), or None without classes, to scores (N, 1) and class logits (N, classes).
 
-    ``conditioning`` is how it is given the label: "projection", an inner product of an embedding with the features
-    (Miyato & Koyama 2018, eq. 3); "concatenation", one plane a class beside the image's channels, of ones for the label
-    and zeros for the others (Mirza & Osindero 2014, figure 1, for convolutions); "embedding", one learned plane a class
-    beside the image's channels; "none". The logits are None unless there is a ``classifier`` (Odena et al. 2017).
+    ``conditioning`` is how it takes the label: "projection", an inner product of an embedding with the features
+    (Miyato & Koyama 2018, eq. 3); "concatenation", one input channel per class, ones for the label and zeros for
+    the others (Mirza & Osindero 2014, figure 1, for convolutions); "embedding", an input channel that is learned per
+    class; "none". The logits are None unless there is a ``classifier`` (Odena et al. 2017).
     """
 
     def __init__(

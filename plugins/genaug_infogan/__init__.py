@@ -1,4 +1,4 @@
-"""The ``infogan`` backend, registered the way every plugin registers its own."""
+"""The ``infogan`` backend, registered like that of any plugin."""
 
 from genaug import hookimpl
 from genaug.backends.hookspecs import Register
@@ -6,4 +6,4 @@ from genaug.backends.hookspecs import Register
 
 @hookimpl
 def genaug_register_backends(register: Register) -> None:
-    register("infogan", "genaug_infogan.backend:InfoGAN", summary="GAN with codes that it finds without labels")
+    register("infogan", "genaug_infogan.backend:InfoGAN", summary="GAN that finds codes without labels")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn, stack
 
 from genaug.backends import (
@@ -22,6 +22,7 @@ from genaug.backends import (
     Uniform,
     adam,
 )
+from genaug.backends.options import NO_CRITIC, Beta, LatentSize, LearningRate, MaxWidth, Width
 from genaug.errors import InputError
 from genaug.nn.objectives import OBJECTIVES, score_log
 from genaug_infogan.information import codes_of, information
@@ -38,9 +39,9 @@ class InfoGANConfig(BackendConfig):
         Field(max_length=16, description="sizes of the categorical codes c1, c2, ..., such as [10]"),
     ] = (10,)
     continuous: Annotated[int, Field(ge=0, le=32, description="number of the continuous codes u1, u2, ...")] = 2
-    latent_size: Annotated[int, Field(ge=1, le=1024, description="dimensions of the noise z")] = 62
-    width: Annotated[int, Field(ge=4, le=256, description="channels at the image's side; doubled at each halving")] = 32
-    max_width: Annotated[int, Field(ge=4, le=2048, description="most channels of any layer")] = 256
+    latent_size: Annotated[LatentSize, Field(description="dimensions of the noise z")] = 62
+    width: Width = 32
+    max_width: MaxWidth = 256
     hidden: Annotated[int, Field(ge=4, le=8192, description="units of the dense layer next to the convolutions")] = 1024
     category_weight: Annotated[
         float, Field(ge=0, le=1000, description="weight of the information about categorical codes")
@@ -51,8 +52,8 @@ class InfoGANConfig(BackendConfig):
     continuous_as: Annotated[
         Literal["input", "modulation"],
         Field(
-            description="how the generator takes continuous codes: beside its noise, or as a gain and an offset for "
-            "each channel of its last feature map, where they can change colour and texture, but hardly a shape"
+            description="how the generator takes continuous codes: together with its noise, or as a gain and an offset "
+            "for each channel of its last feature map, where they can change color and texture, but hardly a shape"
         ),
     ] = "input"
     variance: Annotated[
@@ -60,23 +61,12 @@ class InfoGANConfig(BackendConfig):
     ] = "fixed"
     loss: Annotated[
         Literal["nonsaturating", "relativistic", "least_squares", "hinge", "minimax"],
+        NO_CRITIC,
         Field(description="adversarial objective"),
     ] = "nonsaturating"
-    generator_lr: Annotated[float, Field(gt=0, le=0.1, description="Adam's learning rate for the generator")] = 1e-3
-    discriminator_lr: Annotated[
-        float, Field(gt=0, le=0.1, description="Adam's learning rate for discriminator and Q")
-    ] = 2e-4
-    beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's beta1; beta2 is 0.999")] = 0.5
-
-    @field_validator("loss", mode="before")
-    @classmethod
-    def _has_what_it_needs(cls, loss: Any) -> Any:
-        if loss == "wasserstein":
-            raise ValueError(
-                "the Wasserstein loss needs a critic whose slope is held to 1 and that takes several turns a step, "
-                "which infogan doesn't have; the relativistic loss is the nearest one here"
-            )
-        return loss
+    generator_lr: Annotated[LearningRate, Field(description="Adam's learning rate for the generator")] = 1e-3
+    discriminator_lr: Annotated[LearningRate, Field(description="Adam's learning rate for discriminator and Q")] = 2e-4
+    beta1: Annotated[Beta, Field(description="Adam's beta1; beta2 is 0.999")] = 0.5
 
     @model_validator(mode="after")
     def _has_codes(self) -> "InfoGANConfig":
@@ -86,10 +76,10 @@ class InfoGANConfig(BackendConfig):
 
 
 class InfoGAN(Backend):
-    """A GAN whose generator maximises the information that its images hold about codes drawn from their prior.
+    """A GAN whose generator maximizes the information that its images contain about codes drawn from their priors.
 
-    The discriminator's body also reads the codes (Q); the information trains the body, Q's head and the generator, as
-    in the authors' experiments. Labels are never used.
+    The discriminator's body also predicts the codes (Q); the information trains the body, Q's head and the generator,
+    as in the authors' experiments. Labels are never used.
     """
 
     Config = InfoGANConfig
@@ -116,7 +106,7 @@ class InfoGAN(Backend):
         return images
 
     def encode(self, nets: nn.ModuleDict, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
-        """The codes that Q finds likeliest; it doesn't read the noise ``z``."""
+        """The codes that are most likely according to Q, which doesn't predict the noise ``z``."""
         outputs: dict[str, Tensor] = nets["discriminator"](x)[1]
         categories = {name: logits.argmax(1) for name, logits in outputs.items() if name.startswith("c")}
         means = {name: values[:, :1].clamp(-1, 1) for name, values in outputs.items() if name not in categories}
@@ -132,13 +122,13 @@ class InfoGAN(Backend):
         return scores
 
     def players(self, config: InfoGANConfig, nets: nn.ModuleDict) -> list[Player]:
-        """Q belongs to the discriminator: the parameters of its head and of the body that it shares have one optimizer,
-        whose loss holds both the adversarial term and the information."""
-        rates = config.generator_lr, config.discriminator_lr
-        slow, fast = (adam(lr, (config.beta1, _BETA2)) for lr in reversed(rates))
+        """Q is part of the discriminator: its head and the shared body have one optimizer, whose loss contains both the
+        adversarial term and the information."""
+        generator, discriminator = nets["generator"].parameters(), nets["discriminator"].parameters()
+        betas = config.beta1, _BETA2
         return [
-            Player("generator", nets["generator"].parameters(), self.generator_loss, fast),
-            Player("discriminator", nets["discriminator"].parameters(), self.discriminator_loss, slow),
+            Player("generator", generator, self.generator_loss, adam(config.generator_lr, betas)),
+            Player("discriminator", discriminator, self.discriminator_loss, adam(config.discriminator_lr, betas)),
         ]
 
     def _fakes(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Fakes:
@@ -172,7 +162,7 @@ class InfoGAN(Backend):
 
 
 def _information(step: Step, outputs: Mapping[str, Tensor], latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What the images tell about each code, in nats."""
+    """The information about each code in the images, in nats."""
     return {code.name: information(code, outputs[code.name], latents[code.name]) for code in codes_of(step.spec)}
 
 

@@ -1,7 +1,7 @@
-"""A generator that takes codes beside its noise, and a discriminator whose body also reads the codes off an image.
+"""A generator that takes codes in addition to noise, and a discriminator whose body also predicts the codes.
 
-Both are built like those of Chen et al. 2016, appendix C.1: a wide dense layer next to the convolutions, and batch
-normalisation everywhere but at the images' side.
+Both follow Chen et al. 2016, appendix C.1: a wide dense layer in addition to the convolutions, and batch normalization
+in all layers but those next to the image.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from genaug.backends import Categorical, Latent, Spec, Uniform
 from genaug.nn.blocks import SLOPE, ConvFeatures, ConvGenerator
 from genaug_infogan.information import codes_of, outputs_of
 
-_HIDDEN = 128  # of Q's own head
+_HIDDEN = 128  # units of Q's head
 
 
 class CodeGenerator(nn.Module):
     """The spec's latents by name, (N, size) or int64 (N,), to images in [-1, 1] of shape (N, C, H, W).
 
-    With ``modulation`` the continuous codes aren't among its input: they scale and shift the last feature map, between
-    its normalisation and its activation.
+    With ``modulation``, the continuous codes aren't part of its input: they scale and shift the last feature map,
+    between its normalization and its activation.
     """
 
     def __init__(self, spec: Spec, modulation: bool, hidden: int, base: int, widest: int) -> None:
@@ -46,17 +46,17 @@ class CodeGenerator(nn.Module):
         features = self.network.features(self.hidden(torch.cat(parts, dim=1)), None)
         if self.modulation is not None:
             features = self.modulation(features, torch.cat([latents[name] for name in self.late], dim=1))
-        return self.network.draw(features)
+        return self.network.to_image(features)
 
 
 def _width(latent: Latent) -> int:
-    """How many of the generator's inputs are a latent's."""
+    """The number of the generator's inputs that a latent takes."""
     return latent.size if isinstance(latent, Categorical) else prod(latent.shape)
 
 
 class Modulation(nn.Module):
-    """Codes (N, size) as a gain and an offset for each channel of a feature map (N, C, H, W), the same everywhere in it
-    (Perez et al. 2018, eq. 2). Gain 1 and offset 0 at first."""
+    """Codes (N, size) as a gain and an offset for each channel of a feature map (N, C, H, W), constant over positions
+    (Perez et al. 2018, eq. 2). Initialized to gain 1 and offset 0."""
 
     def __init__(self, size: int, channels: int) -> None:
         super().__init__()
@@ -70,14 +70,14 @@ class Modulation(nn.Module):
 
 
 class InfoDiscriminator(nn.Module):
-    """Images (N, C, H, W) to scores (N, 1) and, for each code, the numbers that describe Q(c|x). Both share the body.
+    """Images (N, C, H, W) to scores (N, 1) and, for each code, the parameters of Q(c|x). Both share the body.
 
-    In training real and generated images are batches of their own, each normalised by itself.
+    In training, real and generated images are separate batches, each with its own statistics.
     """
 
     def __init__(self, spec: Spec, variance: str, hidden: int, base: int, widest: int) -> None:
         super().__init__()
-        features = ConvFeatures(spec.shape, base, widest, normalised=True)
+        features = ConvFeatures(spec.shape, base, widest, normalized=True)
         self.body = nn.Sequential(features, dense(features.width, hidden))
         self.score = nn.Linear(hidden, 1)
         self.hidden = dense(hidden, _HIDDEN)
@@ -88,9 +88,9 @@ class InfoDiscriminator(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         features = self.body(images)
         hidden = self.hidden(features)
-        return self.score(features), {name: read(hidden) for name, read in self.codes.items()}
+        return self.score(features), {name: head(hidden) for name, head in self.codes.items()}
 
 
 def dense(before: int, after: int) -> nn.Sequential:
-    """A dense layer, (N, before) to (N, after), normalised over the batch."""
+    """A dense layer, (N, before) to (N, after), with batch normalization."""
     return nn.Sequential(nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.LeakyReLU(SLOPE))

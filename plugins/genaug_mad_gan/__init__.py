@@ -1,4 +1,4 @@
-"""The ``mad-gan`` backend, registered the way every plugin registers its own."""
+"""The ``mad-gan`` backend, registered like that of any plugin."""
 
 from genaug import hookimpl
 from genaug.backends.hookspecs import Register

@@ -1,11 +1,11 @@
-"""MAD-GAN (Ghosh et al. 2018), with or without labels: k generators kept apart by a discriminator that names them."""
+"""MAD-GAN (Ghosh et al. 2018), with or without labels: k generators and a discriminator that tells them apart."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, cat, nn
 
 from genaug.backends import (
@@ -16,78 +16,78 @@ from genaug.backends import (
     Fakes,
     Inputs,
     Loss,
-    Normal,
     Player,
     Spec,
     Step,
     adam,
 )
+from genaug.backends.options import (
+    NO_CRITIC,
+    Beta,
+    Conditional,
+    Decay,
+    LatentSize,
+    LearningRate,
+    MaxWidth,
+    PenaltyInterval,
+    PenaltyWeight,
+    Width,
+)
 from genaug.nn.objectives import score_log, zero_centred_penalty
 from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, shared_generators
-from genaug_mad_gan.objectives import APART, JOINT, madgan_discriminator, naming_loss, real_score
-
-
-def _refuse(loss: Any) -> Any:
-    if loss == "wasserstein":
-        raise ValueError(
-            "a Wasserstein critic's score has no scale that a softmax could share, and R1 + R2 don't bound its slope; "
-            "take loss='relativistic' here, or the backend wgan-gp"
-        )
-    return loss
+from genaug_mad_gan.objectives import JOINT, SEPARATE, classification_loss, madgan_discriminator, real_score
 
 
 class MADGANConfig(BackendConfig):
     """Options of the ``mad-gan`` backend."""
 
     generators: Annotated[int, Field(ge=1, le=64, description="number of generators, k")] = 4
-    latent_size: Annotated[int, Field(ge=1, le=1024, description="dimensions of the normal latent z")] = 64
-    width: Annotated[int, Field(ge=4, le=256, description="channels at the image's side; doubled at each halving")] = 32
-    max_width: Annotated[int, Field(ge=4, le=2048, description="most channels of any layer")] = 256
+    latent_size: LatentSize = 64
+    width: Width = 32
+    max_width: MaxWidth = 256
     loss: Annotated[
         Literal["relativistic", "nonsaturating", "least_squares", "hinge", "minimax", "madgan", "madgan_minimax"],
-        BeforeValidator(_refuse),
+        NO_CRITIC,
         Field(description="adversarial objective; madgan and madgan_minimax are the paper's"),
     ] = "relativistic"
     diversity: Annotated[
         float,
-        Field(ge=0, le=100, description="weight of naming an image's generator; the paper's losses have it built in"),
+        Field(ge=0, le=100, description="weight of the generator classification, which the paper's losses include"),
     ] = 0.1
-    full_batch: Annotated[bool, Field(description="a full batch from each generator; off: one batch among them")] = (
-        False
-    )
-    gamma: Annotated[float, Field(ge=0, le=1000, description="weight of the gradient penalties R1 + R2")] = 0.2
-    penalty_every: Annotated[int, Field(ge=1, le=64, description="steps between two gradient penalties")] = 4
-    lr: Annotated[float, Field(gt=0, le=0.1, description="Adam's learning rate, for all networks")] = 1e-3
-    decay: Annotated[float, Field(ge=0, le=1, description="last share of the run, over which lr falls to 0")] = 0.5
-    beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's beta1")] = 0.0
-    beta2: Annotated[float, Field(ge=0, lt=1, description="Adam's beta2")] = 0.99
-    conditional: Annotated[bool, Field(description="use the labels; off: an unconditional MAD-GAN")] = True
+    full_batch: Annotated[bool, Field(description="a full batch from each generator; off: one batch for all")] = False
+    gamma: PenaltyWeight = 0.2
+    penalty_every: PenaltyInterval = 4
+    lr: Annotated[LearningRate, Field(description="Adam's learning rate, for all networks")] = 1e-3
+    decay: Decay = 0.5
+    beta1: Annotated[Beta, Field(description="Adam's beta1")] = 0.0
+    beta2: Annotated[Beta, Field(description="Adam's beta2")] = 0.99
+    conditional: Annotated[Conditional, Field(description="use the labels; off: an unconditional MAD-GAN")] = True
 
     @model_validator(mode="after")
-    def _nothing_is_without_effect(self) -> "MADGANConfig":
+    def _diversity_has_an_effect(self) -> "MADGANConfig":
         if self.loss in JOINT and self.diversity != type(self).model_fields["diversity"].default:
             raise ValueError(
-                f"loss={self.loss!r} names an image's generator by itself: diversity has no effect on it. Leave it "
-                "out, or take another loss"
+                f"loss={self.loss!r} includes the generator classification, so diversity has no effect. Leave it out, "
+                "or use another loss"
             )
         return self
 
 
 class MADGAN(Backend):
-    """k convolutional generators with a shared trunk, for images of any shape, conditional where the data has labels.
+    """k convolutional generators with a shared trunk, for images of any shape, conditional if the data has labels.
 
-    ``member``, a categorical latent, is the generator. By default each makes an equal share of the batch, and the
-    objective is that of ``cgan`` (relativistic pairing with R1 and R2 penalties) and, weighted by ``diversity``, the
-    naming of an image's generator, which the generators help.
+    ``member``, a categorical latent, is the generator's index. By default, each generator makes an equal share of the
+    batch, and the objective is that of ``cgan`` (relativistic pairing with R1 and R2 penalties) plus the generator
+    classification loss, weighted by ``diversity``, which the generators minimize too.
     """
 
     Config = MADGANConfig
     tiny: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "latent_size": 4}
 
     def describe(self, config: MADGANConfig, data: Spec) -> Spec:
-        latents = (Normal(size=config.latent_size), Categorical(name="member", size=config.generators))
-        spec = data.model_copy(update={"latents": latents})
-        return spec if config.conditional else spec.model_copy(update={"classes": None})
+        spec = super().describe(config, data)
+        member = Categorical(name="member", size=config.generators)
+        return spec.model_copy(update={"latents": (*spec.latents, member)})
 
     def build(self, config: MADGANConfig, spec: Spec) -> nn.ModuleDict:
         k, sizes = config.generators, (config.width, config.max_width)
@@ -115,15 +115,15 @@ class MADGAN(Backend):
         fake_score = real_score(outputs, config.loss)
         if config.loss in JOINT:
             return Loss(JOINT[config.loss].generator(fake_score, fake_score))
-        objective, score = APART[config.loss], fake_score
+        objective, score = SEPARATE[config.loss], fake_score
         if objective.pairs:
             real_outputs = nets["discriminator"](step.augment(batch.x), batch.labels).float()
             score = _paired(real_score(real_outputs, config.loss), fake_score)
-        naming = naming_loss(outputs, fakes.inputs.latents["member"])
-        return Loss(objective.generator(score, fake_score) + config.diversity * naming)
+        classification = classification_loss(outputs, fakes.inputs.latents["member"])
+        return Loss(objective.generator(score, fake_score) + config.diversity * classification)
 
     def discriminator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
-        """With full batches R2 is the mean over as many fakes as there are real images, to which all generators add."""
+        """With full batches, R2 is the mean over as many fakes as real images, to which all generators contribute."""
         config, discriminator, labels, n = step.config, nets["discriminator"], batch.labels, len(batch.x)
         fakes = step.fakes(lambda: self.fakes(nets, batch, step))
         fake_labels, members = fakes.inputs.labels, fakes.inputs.latents["member"]
@@ -131,37 +131,37 @@ class MADGAN(Backend):
         penalize = config.gamma > 0 and step.index % config.penalty_every == 0
         if penalize:
             with step.float32():
-                real, some, rest = (images.detach().float() for images in (real, fake[:n], fake[n:]))
-                for penalized in (real, some):
-                    penalized.requires_grad_()
-                real_outputs, fake_outputs = discriminator(real, labels), discriminator(some, labels)
+                real, first, rest = (images.detach().float() for images in (real, fake[:n], fake[n:]))
+                real_outputs = discriminator(real.requires_grad_(), labels)
+                fake_outputs = discriminator(first.requires_grad_(), labels)
                 penalty = zero_centred_penalty(real_score(real_outputs, config.loss), real)
-                penalty = penalty + zero_centred_penalty(real_score(fake_outputs, config.loss), some)
+                penalty = penalty + zero_centred_penalty(real_score(fake_outputs, config.loss), first)
                 if len(rest):
-                    others = discriminator(rest, None if fake_labels is None else fake_labels[n:])
-                    fake_outputs = cat([fake_outputs, others])
+                    rest_outputs = discriminator(rest, None if fake_labels is None else fake_labels[n:])
+                    fake_outputs = cat([fake_outputs, rest_outputs])
         else:
             both = None if labels is None or fake_labels is None else cat([labels, fake_labels])
             real_outputs, fake_outputs = discriminator(cat([real, fake]), both).float().split([len(real), len(fake)])
-        scores = real_score(real_outputs, config.loss), real_score(fake_outputs, config.loss)
-        paired = _paired(*scores), scores[1]
+        fake_score = real_score(fake_outputs, config.loss)
+        pairs = _paired(real_score(real_outputs, config.loss), fake_score), fake_score
         if config.loss in JOINT:
             value = madgan_discriminator(real_outputs, fake_outputs, members)
         else:
-            naming = naming_loss(fake_outputs, members)
-            value = APART[config.loss].discriminator(*paired) + config.diversity * naming
-        named = (fake_outputs.detach()[:, :-1].argmax(1) == members).float().mean()
-        log = {**score_log(*paired), "generators_named": named}
+            classification = classification_loss(fake_outputs, members)
+            value = SEPARATE[config.loss].discriminator(*pairs) + config.diversity * classification
+        recognized = (fake_outputs.detach()[:, :-1].argmax(1) == members).float().mean()
+        log = {**score_log(*pairs), "generators_named": recognized}
         if penalize:
             value = value + config.gamma / 2 * config.penalty_every * penalty
             log["penalty"] = penalty.detach()
         return Loss(value, log)
 
     def fakes(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Fakes:
-        """As many images as the batch has by all generators together, or by each from the same latents: one pass of the
-        trunk per step, for both players.
+        """One batch of images by all generators together, or one by each generator from the same latents.
 
-        Full batches are dealt out: each ``n`` rows have all the latents in order, and the generators by turns.
+        One pass of the trunk per step, for both players.
+
+        Full batches are interleaved: each ``n`` rows have all the latents in order, and the generators in rotation.
         """
         config, inputs, labels, n = step.config, step.inputs(batch), batch.labels, len(batch.x)
         z, generator, k = inputs.latents["z"], cast(MultiGenerator, nets["generator"]), config.generators
@@ -178,12 +178,12 @@ class MADGAN(Backend):
         return Fakes(images, replace(inputs, latents={"z": z, "member": members}, labels=labels))
 
 
-def shares(n: int, generators: int, turn: int) -> list[int]:
-    """How many of ``n`` samples each generator makes: equally many, and by turns one more where that doesn't divide."""
-    each, left = divmod(n, generators)
-    return [each + ((member - turn * left) % generators < left) for member in range(generators)]
+def shares(n: int, generators: int, step: int) -> list[int]:
+    """The number of the ``n`` samples that each generator makes; any remainder goes to different ones in each step."""
+    each, remainder = divmod(n, generators)
+    return [each + ((member - step * remainder) % generators < remainder) for member in range(generators)]
 
 
 def _paired(real: Tensor, fake: Tensor) -> Tensor:
-    """The real scores once for each generator's batch, so that each fake has a partner, of its own label."""
+    """The real scores repeated for each generator's batch, so that each fake has a partner with the same label."""
     return real.repeat(len(fake) // len(real), 1)

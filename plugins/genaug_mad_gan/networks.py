@@ -1,23 +1,22 @@
 """k generators that share their first layers, and a discriminator with k + 1 outputs."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
-from genaug.nn.blocks import SLOPE, ClassNorm, ConvFeatures, Stem, UpStage, stage_sizes, stage_widths
+from genaug.nn.blocks import SLOPE, ClassNorm, ConvFeatures, Trunk, stage_sizes, stage_widths
 
-_BLOCKS = 4  # blocks that a generator's equal share of a batch is cut into
+_BLOCKS = 4  # blocks per generator for an equal share of a batch
 
 
 class MultiGenerator(nn.Module):
-    """k generators: a trunk that all share, and a head each (Ghosh et al. 2018, section 4).
+    """k generators: a shared trunk, and one head per generator (Ghosh et al. 2018, section 4).
 
-    ``trunk(z, labels)`` gives features, one row a sample. ``heads(parts, members, labels)`` turns features, a part
-    for each of ``members``, into images in that order; ``labels`` are those of all rows, or None. The trunk runs once
-    for all generators, and a head for its own samples only.
+    ``trunk(z, labels)`` returns features, one row per sample. ``heads(parts, members, labels)`` turns features, one
+    part for each of ``members``, into images in that order; ``labels`` are those of all rows, or None. The trunk runs
+    once for all generators, and each head only for its own samples.
     """
 
     def __init__(self, generators: int, trunk: nn.Module, heads: nn.Module) -> None:
@@ -26,21 +25,21 @@ class MultiGenerator(nn.Module):
         self.trunk, self.heads = trunk, heads
 
     def split(self, z: Tensor, labels: Tensor | None, sizes: Sequence[int]) -> Tensor:
-        """The first ``sizes[0]`` of the latents (N, size) to images by generator 0, the next by 1, and so on."""
+        """Latents (N, size) to images: the first ``sizes[0]`` by generator 0, the next ``sizes[1]`` by 1, and so on."""
         parts = self.trunk(z, labels).split(list(sizes))
         members = [member for member, size in enumerate(sizes) if size]
         images: Tensor = self.heads([parts[member] for member in members], members, labels)
         return images
 
     def every(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """Each latent by each generator: images (k N, C, H, W), those of generator 0 first."""
+        """Images (k N, C, H, W) of each latent by each generator, those of generator 0 first."""
         parts = [self.trunk(z, labels)] * self.generators
         labels = None if labels is None else labels.repeat(self.generators)
         images: Tensor = self.heads(parts, range(self.generators), labels)
         return images
 
     def forward(self, z: Tensor, labels: Tensor | None, member: Tensor) -> Tensor:
-        """Latents (N, size) to images (N, C, H, W), each by the generator that ``member``, int64 (N,), names."""
+        """Latents (N, size) to images (N, C, H, W), each by the generator with the index ``member``, int64 (N,)."""
         order = member.argsort(stable=True)
         sizes: list[int] = member.bincount(minlength=self.generators).tolist()
         sorted_labels = None if labels is None else labels[order]
@@ -51,44 +50,26 @@ class MultiGenerator(nn.Module):
         return images[order.argsort()]
 
     def _in_blocks(self, features: Tensor, labels: Tensor | None, sizes: Sequence[int]) -> Tensor:
-        """Heads in blocks of one size, so that a sample's last bit doesn't depend on how many share its generator."""
+        """Heads in blocks of one size, so that a sample's last bit doesn't depend on the number for its generator."""
         block = max(1, len(features) // (_BLOCKS * self.generators))
         images, start = [], 0
         for member, size in enumerate(sizes):
             end = start + size
             for first in range(start, end, block):
                 rows = torch.arange(first, first + block, device=features.device).clamp_(max=end - 1)
-                made = self.heads([features[rows]], [member], None if labels is None else labels[rows])
-                images.append(made[: end - first])
+                block_images = self.heads([features[rows]], [member], None if labels is None else labels[rows])
+                images.append(block_images[: end - first])
             start = end
         return torch.cat(images)
 
 
-class Trunk(nn.Module):
-    """Latents (N, latent_size) and labels (N,), or None, to the feature maps in front of the last stage."""
-
-    def __init__(self, latent_size: int, num_classes: int, sizes: list[tuple[int, int]], widths: list[int]) -> None:
-        super().__init__()
-        self.stem = Stem(latent_size, num_classes, widths[0], sizes[0])
-        self.stages = nn.ModuleList(
-            UpStage(before, after, size, num_classes)
-            for (before, after), size in zip(pairwise(widths), sizes[1:], strict=True)
-        )
-
-    def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        x: Tensor = self.stem(z, labels)
-        for stage in self.stages:
-            x = stage(x, labels)
-        return x
-
-
 class ConvHeads(nn.Module):
-    """The last stage and the image layer of k generators, with convolutions of their own.
+    """The last stage and the image layer of k generators, with separate convolutions.
 
-    A grouped convolution holds the weights of all k, but each is applied to its own samples: a loop was faster than
-    the grouped operation, and takes parts of different sizes. The normalisation is over all samples of the batch,
-    whoever made them, so that its statistics are as good for 10 generators as for one; the convolution's own scale
-    and bias leave each generator free.
+    A grouped convolution holds the weights of all k, but each group is applied to its own samples: a loop was faster
+    than the grouped operation, and it allows parts of different sizes. The normalization is over all samples of the
+    batch, regardless of their generator, so that its statistics are as good for 10 generators as for one; each
+    generator still has its convolution's own scale and bias.
     """
 
     def __init__(
@@ -128,10 +109,10 @@ class ConvHeads(nn.Module):
 def shared_generators(
     generators: int, shape: tuple[int, ...], num_classes: int, latent_size: int, base: int, widest: int
 ) -> MultiGenerator:
-    """k convolutional generators for images of any shape, apart from the last stage on.
+    """k convolutional generators for images of any shape, with separate layers from the last stage on.
 
-    That stage and the image layer are about half of a generator's multiply-adds. Images too small for a second stage
-    get one more convolution, since the image layer alone would be next to nothing.
+    That stage and the image layer have about half of a generator's multiply-adds. For images too small for a second
+    stage there is one more convolution, because the image layer alone would be too small.
     """
     channels, height, width = shape
     sizes = stage_sizes(height, width)
@@ -144,10 +125,10 @@ def shared_generators(
 
 
 class MultiDiscriminator(nn.Module):
-    """Images (N, C, H, W) and labels (N,), or None, to k + 1 raw outputs (N, k + 1): one a generator, and "real" last.
+    """Images (N, C, H, W) and labels (N,), or None, to raw outputs (N, k + 1): one per generator, and "real" last.
 
-    The label enters the output "real" alone, as a projection (Miyato & Koyama 2018, eq. 3). The generators' outputs
-    need none: what tells generators apart given image and label, the image tells alone, since it shows its label.
+    Only the output "real" takes the label, by projection (Miyato & Koyama 2018, eq. 3). The classification outputs
+    don't need it, because the image shows its label.
     """
 
     def __init__(self, generators: int, shape: tuple[int, ...], num_classes: int, base: int, widest: int) -> None:

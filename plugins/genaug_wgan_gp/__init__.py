@@ -1,4 +1,4 @@
-"""The ``wgan-gp`` backend, registered the way every plugin registers its own."""
+"""The ``wgan-gp`` backend, registered like that of any plugin."""
 
 from genaug import hookimpl
 from genaug.backends.hookspecs import Register

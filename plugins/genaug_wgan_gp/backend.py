@@ -1,66 +1,59 @@
-"""WGAN-GP (Gulrajani et al. 2017): a critic of slope 1, whose scores tell how far samples are from the data."""
+"""WGAN-GP (Gulrajani et al. 2017): a critic with gradient norm 1, which estimates how far samples are from the data."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from genaug.backends import Backend, BackendConfig, Batch, Inputs, Loss, Player, Spec, Step, adam
+from genaug.backends.options import Beta2, Conditional, LatentSize, LearningRate, MaxWidth, Width, rejects
 from genaug.nn.blocks import ConvGenerator, ProjectionDiscriminator
 from genaug.nn.objectives import OBJECTIVES, interpolation_penalty
 
-# The penalty alone is to bound the scores, and the generator is to learn from a critic that is ahead.
-_REFUSED = {
-    "least_squares": "its targets 1 and 0 fix the scores' scale, and so does the penalty; the two contradict each "
-    "other wherever real and generated images lie more than 1 apart",
-    "hinge": "it is flat for scores beyond 1 and -1, where a critic of slope 1 puts images that lie more than 2 apart, "
-    "and then the critic learns from the penalty alone",
-    "minimax": "the generator's gradient vanishes where the critic is ahead, and n_critic turns are there to put it "
-    "ahead; 'nonsaturating' is the same game without that fault",
+# Only the penalty should bound the scores, and the generator should learn from a critic that is ahead.
+_REASONS = {
+    "least_squares": "its targets 1 and 0 fix the scale of the scores, which contradicts the penalty if real and "
+    "generated images are more than 1 apart",
+    "hinge": "it is flat for scores above 1 and below -1, where a critic with gradient norm 1 puts images that are "
+    "more than 2 apart, so the critic would learn only from the penalty",
+    "minimax": "the generator's gradient vanishes if the critic is ahead, which is the purpose of n_critic updates; "
+    "'nonsaturating' doesn't have this fault",
 }
+_MESSAGE = (
+    "{!r} doesn't work with this gradient penalty: {}. "
+    "Use 'wasserstein', 'nonsaturating' or 'relativistic' here, or the backend 'cgan', which supports it"
+)
 
 
 class WGANGPConfig(BackendConfig):
     """Options of the ``wgan-gp`` backend; lambda, ``n_critic`` and Adam's as in Gulrajani et al. 2017, algorithm 1."""
 
-    latent_size: Annotated[int, Field(ge=1, le=1024, description="dimensions of the normal latent z")] = 128
-    width: Annotated[int, Field(ge=4, le=256, description="channels at the image's side; doubled at each halving")] = 32
-    max_width: Annotated[int, Field(ge=4, le=2048, description="most channels of any layer")] = 256
+    latent_size: LatentSize = 128
+    width: Width = 32
+    max_width: MaxWidth = 256
     loss: Annotated[
-        Literal["wasserstein", "nonsaturating", "relativistic"], Field(description="adversarial objective")
+        Literal["wasserstein", "nonsaturating", "relativistic"],
+        rejects({loss: _MESSAGE.format(loss, reason) for loss, reason in _REASONS.items()}),
+        Field(description="adversarial objective"),
     ] = "wasserstein"
     penalty_weight: Annotated[float, Field(gt=0, le=1000, description="weight of the gradient penalty, lambda")] = 10.0
-    n_critic: Annotated[int, Field(ge=1, le=100, description="the critic's turns for one of the generator")] = 5
-    lr: Annotated[float, Field(gt=0, le=0.1, description="Adam's learning rate, for both networks")] = 1e-4
-    beta2: Annotated[float, Field(ge=0, lt=1, description="Adam's beta2; beta1 is 0")] = 0.9
-    conditional: Annotated[bool, Field(description="use the labels; off: an unconditional GAN")] = True
-
-    @field_validator("loss", mode="before")
-    @classmethod
-    def _suits_the_penalty(cls, loss: Any) -> Any:
-        if isinstance(loss, str) and loss in _REFUSED:
-            raise ValueError(
-                f"{loss!r} doesn't go with this gradient penalty: {_REFUSED[loss]}. "
-                "Use 'wasserstein', 'nonsaturating' or 'relativistic' here, or the backend 'cgan', which has it"
-            )
-        return loss
+    n_critic: Annotated[int, Field(ge=1, le=100, description="critic updates per generator update")] = 5
+    lr: LearningRate = 1e-4
+    beta2: Beta2 = 0.9
+    conditional: Conditional = True
 
 
 class WGANGP(Backend):
-    """Convolutional networks for images of any shape, class-conditional where the data has labels.
+    """Convolutional networks for images of any shape, class-conditional if the data has labels.
 
-    The generator has batch normalisation; the critic has none, since the penalty is one of each image by itself
+    The generator has batch normalization; the critic has none, because the penalty applies to each image separately
     (Gulrajani et al. 2017, section 4).
     """
 
     Config = WGANGPConfig
     tiny: ClassVar[Mapping[str, Any]] = {"width": 4, "max_width": 8, "latent_size": 4}
-
-    def describe(self, config: WGANGPConfig, data: Spec) -> Spec:
-        spec = super().describe(config, data)
-        return spec if config.conditional else spec.model_copy(update={"classes": None})
 
     def build(self, config: WGANGPConfig, spec: Spec) -> nn.ModuleDict:
         sizes = (config.width, config.max_width)
@@ -76,7 +69,7 @@ class WGANGP(Backend):
         return images
 
     def players(self, config: WGANGPConfig, nets: nn.ModuleDict) -> list[Player]:
-        """The critic first (algorithm 1): the generator follows one that has just caught up with it."""
+        """The critic first (algorithm 1), so that it has caught up when the generator is updated."""
         optimizer = adam(config.lr, (0.0, config.beta2))
         return [
             Player("critic", nets["critic"].parameters(), self.critic_loss, optimizer, updates=config.n_critic),
@@ -84,9 +77,10 @@ class WGANGP(Backend):
         ]
 
     def critic_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
-        """E D(G(z)) - E D(x) + lambda E (|grad D| - 1)^2: Gulrajani et al. 2017, eq. 3, or another first part.
+        """E D(G(z)) - E D(x) + lambda E (|grad D| - 1)^2: Gulrajani et al. 2017, eq. 3, or another objective with this
+        penalty.
 
-        Logs E D(x) - E D(G(z)). With the Wasserstein objective it is the estimate of the distance.
+        Logs E D(x) - E D(G(z)), which estimates the distance for the Wasserstein objective.
         """
         config, critic, labels = step.config, nets["critic"], batch.labels
         with torch.no_grad():

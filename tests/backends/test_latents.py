@@ -66,7 +66,7 @@ class TestDraw:
 
         assert Categorical(size=5).draw(Ones(0, "", 0), 2).tolist() == [4, 4]
 
-    def test_every_call_for_noise_has_a_stream_of_its_own(self):
+    def test_every_call_for_noise_has_its_own_stream(self):
         one, other = noise_rows(0, 0, 6, torch.device("cpu")), noise_rows(0, 4, 2, torch.device("cpu"))
         first, second = one(3, 2), one(3, 2)
         assert first.shape == (6, 3, 2)
@@ -79,7 +79,7 @@ class TestDraw:
 class TestCheck:
     @FEW
     @given(LATENTS, st.integers(1, 5), st.data())
-    def test_other_shapes_are_refused_with_the_shape_expected(self, latent, n, data):
+    def test_other_shapes_are_rejected_with_the_expected_shape(self, latent, n, data):
         shape = data.draw(st.lists(st.integers(1, 4), max_size=5).map(tuple))
         values = torch.zeros(shape, dtype=torch.int64 if isinstance(latent, Categorical) else torch.float32)
         fits = len(shape) > 0 and (shape[1:] == latent.shape or (len(shape) == 1 and latent.shape == (1,)))
@@ -95,29 +95,29 @@ class TestCheck:
             assert latent.check(torch.zeros(3, 2, dtype=dtype)).dtype == torch.float32
 
     @pytest.mark.parametrize("values", [torch.zeros(3, 2, dtype=torch.int64), [[0.0, 0.0]], None, "z", 0.5])
-    def test_what_is_no_float_tensor_is_refused(self, values):
+    def test_values_other_than_float_tensors_are_rejected(self, values):
         with pytest.raises(InputError, match="latent 'z' must be a float tensor, got"):
             Normal(size=2).check(values)
 
     @pytest.mark.parametrize("values", [torch.zeros(3), [0, 1], None])
-    def test_categories_that_are_no_integer_tensor_are_refused(self, values):
+    def test_categories_other_than_integer_tensors_are_rejected(self, values):
         with pytest.raises(InputError, match="latent 'c' must be an int64 tensor, got"):
             Categorical(name="c", size=2).check(values)
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
     @pytest.mark.parametrize("latent", [Normal(size=(2, 2)), Uniform(size=(2, 2))])
-    def test_values_that_are_not_finite_are_refused(self, latent, value):
+    def test_values_that_are_not_finite_are_rejected(self, latent, value):
         values = torch.zeros(3, 2, 2)
         values[1, 0, 1] = value
         with pytest.raises(InputError, match="holds NaN or infinite values"):
             latent.check(values)
 
     @pytest.mark.parametrize("category", [-1, 3, 2**40])
-    def test_categories_out_of_range_are_refused(self, category):
+    def test_categories_out_of_range_are_rejected(self, category):
         with pytest.raises(InputError, match=r"must hold categories in \[0, 3\)"):
             Categorical(size=3).check(torch.tensor([0, category, 2]))
 
-    def test_no_values_at_all_are_values(self):
+    def test_an_empty_tensor_passes(self):
         assert Normal(size=(2, 2)).check(torch.zeros(0, 2, 2)).shape == (0, 2, 2)
         assert Categorical(size=3).check(torch.zeros(0, dtype=torch.int64)).shape == (0,)
 
@@ -130,7 +130,7 @@ class TestExpand:
         assert Categorical(size=3).expand(2, 4).tolist() == [2, 2, 2, 2]
 
     @pytest.mark.parametrize("value", [torch.zeros(5, 3), torch.zeros(4, 2), "many", None, [[1], [1, 2]]])
-    def test_what_does_not_fit_is_refused(self, value):
+    def test_values_that_do_not_fit_are_rejected(self, value):
         with pytest.raises(InputError, match=r"latent 'z' must be a number or a tensor that fits \(4, 3\)"):
             Normal(size=3).expand(value, 4)
 
@@ -138,7 +138,7 @@ class TestExpand:
 class TestBetween:
     @FEW
     @given(LATENTS, st.integers(0, 1000), st.floats(0, 1))
-    def test_it_starts_and_ends_at_the_ends_and_stays_a_value(self, latent, seed, weight):
+    def test_interpolation_runs_from_end_to_end_and_stays_valid(self, latent, seed, weight):
         first, second = latent_rows(latent, seed, 0, 4), latent_rows(latent, seed, 4, 4)
         between = latent.between(first, second, torch.full((4,), weight))
         assert between.shape == first.shape
@@ -152,14 +152,14 @@ class TestBetween:
 
     @FEW
     @given(st.integers(0, 1000), st.floats(0, 1))
-    def test_between_normals_the_length_goes_evenly_from_one_to_the_other(self, seed, weight):
+    def test_the_length_changes_linearly_between_normals(self, seed, weight):
         latent = Normal(size=(4, 8))
         first, second = latent_rows(latent, seed, 0, 3), latent_rows(latent, seed, 3, 3)
         lengths = [values.flatten(1).norm(dim=1) for values in (first, second)]
         between = latent.between(first, second, torch.full((3,), weight)).flatten(1).norm(dim=1)
         assert torch.allclose(between, lengths[0] + weight * (lengths[1] - lengths[0]), rtol=1e-4)
 
-    def test_each_row_has_a_weight_of_its_own(self):
+    def test_each_row_has_its_own_weight(self):
         weight = torch.tensor([0.0, 0.5, 1.0])
         for latent in (Normal(size=(2, 2)), Uniform(size=(2, 2))):
             first, second = latent_rows(latent, 0, 0, 3), latent_rows(latent, 1, 0, 3)

@@ -1,4 +1,4 @@
-"""Plugins as users have them: installed distributions with entry points, whole ones and broken ones."""
+"""Plugins as users have them: installed distributions with entry points, working and broken."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import genaug
 import genaug.testing
-from genaug.backends import Spec, calls, registry
+from genaug.backends import Spec, calls, discovery, registry
 from genaug.backends.registry import Problem, discover, resolve
 from genaug.cli import app
 from genaug.errors import PluginError
@@ -106,7 +106,7 @@ def test_installed_plugin_is_listed_without_importing_its_backend(install: Insta
     assert "genaug_acme.backend" in sys.modules
 
 
-def test_what_was_found_is_kept_until_a_refresh(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_plugins_are_cached_until_a_refresh(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     info = install("acme", plugin("register('acme', 'genaug_acme.backend:Acme')"))
     assert discover() is discover()
     (info / "entry_points.txt").unlink()
@@ -128,11 +128,11 @@ def test_what_was_found_is_kept_until_a_refresh(install: Install, monkeypatch: p
         ),
         pytest.param(
             plugin("register('b', 'm:C')").replace("backends", "backend"),
-            "unknown hook 'genaug_register_backend' .* knows: genaug_register_backends",
+            "unknown hook 'genaug_register_backend' .* has these hooks: genaug_register_backends",
             id="mistyped",
         ),
         pytest.param(plugin("1 / 0"), "ZeroDivisionError", id="raises"),
-        pytest.param(plugin("register('My GAN', 'm:C')"), "'My GAN' is not a name for a backend. Use lower", id="name"),
+        pytest.param(plugin("register('My GAN', 'm:C')"), "'My GAN' is not a valid name for a backend", id="name"),
         pytest.param(plugin("register('b', 'genaug_bad.backend')"), r"\(package.module:Class\), got 'gen", id="target"),
         pytest.param(plugin("register('b', dict)"), r"must be a string .* got <class 'dict'>", id="class"),
         pytest.param(
@@ -157,6 +157,21 @@ def test_unknown_hook_leaves_the_known_one_working(install: Install) -> None:
     install("acme", plugin("register('acme', 'genaug_acme.backend:Acme')") + newer)
     assert "genaug_from_the_future" in problem_of("genaug-acme")
     assert "acme" in discover().backends
+
+
+def test_damaged_metadata_is_a_problem_with_a_remedy(install: Install) -> None:
+    install("damaged", plugin(), entry_points="[genaug]\ndamaged\n")
+    assert re.search(r"its metadata can't be read \(.*\)\. Run pip check\.", problem_of("an installed package"))
+
+
+def test_half_removed_plugin_does_not_hide_the_others(install: Install) -> None:
+    info = install("gone", plugin())
+    (info / "METADATA").unlink()
+    (info.parent / "genaug_gone" / "__init__.py").write_text("import genaug_gone.lost")
+    invalidate_caches()
+    discover(refresh=True)
+    assert "'genaug_gone' can't be loaded" in problem_of("unknown")
+    assert "cgan" in discover().backends
 
 
 def test_problems_are_warned_about_once(install: Install, recwarn: pytest.WarningsRecorder) -> None:
@@ -187,26 +202,26 @@ def test_problems_are_warned_about_once(install: Install, recwarn: pytest.Warnin
 def test_backend_that_cannot_be_used_names_its_distribution(install: Install, target: str, says: str) -> None:
     install("acme", plugin(f"register('acme', {target!r})"))
     with pytest.raises(
-        PluginError, match=f"backend 'acme' of genaug-acme 1.2.*{says}.*genaug-acme, or tell its authors"
+        PluginError, match=f"backend 'acme' of genaug-acme 1.2.*{says}.*genaug-acme, or report this to its authors"
     ):
         resolve("acme")
 
 
-# Two of a name, and blocking -----------------------------------------------------------------------------------------
+# Duplicate names, and blocking ----------------------------------------------------------------------------------------
 
 
-def test_duplicate_names_both_owners_and_spares_the_rest(install: Install) -> None:
+def test_duplicate_names_both_owners_and_leaves_the_others_working(install: Install) -> None:
     for name in ("one", "two"):
         install(name, plugin(f"register('same', 'genaug_{name}.backend:Acme')", f"register('{name}', 'm:C')"))
-    found = discover()
-    assert {"cgan", "one", "two"} <= set(found.backends)
-    assert "same" not in found.backends
-    assert [problem.owner for problem in found.problems] == ["genaug-one and genaug-two"]
+    plugins = discover()
+    assert {"cgan", "one", "two"} <= set(plugins.backends)
+    assert "same" not in plugins.backends
+    assert [problem.owner for problem in plugins.problems] == ["genaug-one and genaug-two"]
     with pytest.warns(registry.PluginWarning), pytest.raises(PluginError, match=r"'same' .* genaug-one .* genaug-two"):
         resolve("same")
 
 
-def test_nobody_replaces_a_backend_of_ours_silently(install: Install) -> None:
+def test_no_plugin_silently_replaces_one_of_our_backends(install: Install) -> None:
     install("acme", plugin("register('cgan', 'genaug_acme.backend:Acme')"))
     with pytest.warns(registry.PluginWarning), pytest.raises(PluginError, match=r"'cgan' .*by genaug .* genaug-acme"):
         resolve("cgan")
@@ -219,25 +234,25 @@ def test_blocked_plugin_is_not_even_imported(install: Install, monkeypatch: pyte
     discover(refresh=True)
     assert not discover().problems
     assert "cgan" in discover().backends
-    with pytest.raises(PluginError, match=r"'acme' is blocked: GENAUG_DISABLE_PLUGINS names acme \(genaug-acme\)"):
+    with pytest.raises(PluginError, match=r"'acme' is blocked: GENAUG_DISABLE_PLUGINS contains acme \(genaug-acme\)"):
         resolve("acme")
 
 
-def test_blocking_one_of_two_settles_a_duplicate(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocking_one_of_two_resolves_a_duplicate(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("acme", plugin("register('cgan', 'genaug_acme.backend:Acme')"))
     assert "cgan" in discover().duplicates
     monkeypatch.setenv("GENAUG_DISABLE_PLUGINS", "genaug-acme")
     assert discover().backends["cgan"].distribution == "genaug"
 
 
-# Names that aren't there ---------------------------------------------------------------------------------------------
+# Unknown names ------------------------------------------------------------------------------------------------------
 
 
 def test_unknown_name_suggests_and_lists(install: Install) -> None:
     install("acme", plugin("register('acme', 'genaug_acme.backend:Acme')"))
     with pytest.raises(PluginError) as caught:
         resolve("ACMEE")
-    assert "'ACMEE'. Did you mean 'acme'? Installed are: acme, cgan" in str(caught.value)
+    assert "'ACMEE'. Did you mean 'acme'? Installed backends: acme, cgan" in str(caught.value)
     with pytest.raises(PluginError, match="pip install genaug-style-gan3"):
         resolve("style_gan3")
 
@@ -246,15 +261,15 @@ def test_unknown_name_mentions_plugins_that_do_not_work(install: Install) -> Non
     install("bad", "import no_such_module")
     with pytest.warns(registry.PluginWarning), pytest.raises(PluginError, match="not working: genaug-bad; see"):
         resolve("good")
-    with pytest.raises(PluginError, match=r"no backend 'bad', since its plugin doesn't work: .*no_such_module"):
+    with pytest.raises(PluginError, match=r"no backend 'bad', because its plugin doesn't work: .*no_such_module"):
         resolve("bad")
 
 
 def test_uninstalled_checkout_says_how_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+    monkeypatch.setattr(discovery, "entry_points", lambda group: [])
     discover(refresh=True)
     try:
-        with pytest.raises(PluginError, match=r"no backends are installed at all.*`pip install -e \.`"):
+        with pytest.raises(PluginError, match=r"no backends are installed, not even.*`pip install -e \.`"):
             resolve("cgan")
     finally:
         monkeypatch.undo()
@@ -264,32 +279,32 @@ def test_uninstalled_checkout_says_how_to_install(monkeypatch: pytest.MonkeyPatc
 # The command ---------------------------------------------------------------------------------------------------------
 
 
-def test_command_lists_backends_problems_and_what_is_blocked(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_lists_backends_problems_and_blocked_plugins(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("bad", "import no_such_module")
     install("acme", "")
     monkeypatch.setenv("GENAUG_DISABLE_PLUGINS", "acme")
-    shown = CliRunner().invoke(app, ["plugins"])
-    assert shown.exit_code == 0
-    assert shown.stdout.splitlines()[1].split()[0] == "cgan"
-    assert "Blocked by GENAUG_DISABLE_PLUGINS: acme (genaug-acme)" in shown.stdout
-    assert "  genaug-bad: 'genaug_bad' can't be loaded (ModuleNotFoundError" in shown.stdout
-    told = json.loads(CliRunner().invoke(app, ["plugins", "--json"]).stdout)
-    assert set(told) == {"backends", "sources", "datasets", "problems", "blocked"}
-    assert told["blocked"] == [{"name": "acme", "distribution": "genaug-acme"}]
-    assert [problem["owner"] for problem in told["problems"]] == ["genaug-bad"]
+    result = CliRunner().invoke(app, ["plugins"])
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1].split()[0] == "cgan"
+    assert "Blocked by GENAUG_DISABLE_PLUGINS: acme (genaug-acme)" in result.stdout
+    assert "  genaug-bad: 'genaug_bad' can't be loaded (ModuleNotFoundError" in result.stdout
+    listing = json.loads(CliRunner().invoke(app, ["plugins", "--json"]).stdout)
+    assert set(listing) == {"backends", "sources", "datasets", "problems", "blocked"}
+    assert listing["blocked"] == [{"name": "acme", "distribution": "genaug-acme"}]
+    assert [problem["owner"] for problem in listing["problems"]] == ["genaug-bad"]
 
 
 def test_version_and_module_agree() -> None:
     assert run(sys.executable, "-m", "genaug", "--version") == f"genaug {genaug.__version__}\n"
 
 
-def test_errors_on_purpose_are_one_message_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expected_errors_are_one_message_on_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise PluginError("nothing works. Go home.")
 
     monkeypatch.setattr(registry, "discover", fail)
-    shown = CliRunner().invoke(app, ["plugins"])
-    assert (shown.exit_code, shown.stdout, shown.stderr) == (1, "", "genaug: nothing works. Go home.\n")
+    result = CliRunner().invoke(app, ["plugins"])
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "genaug: nothing works. Go home.\n")
 
 
 @pytest.mark.parametrize(
@@ -301,12 +316,12 @@ def test_errors_on_purpose_are_one_message_on_stderr(monkeypatch: pytest.MonkeyP
         "from genaug.backends.registry import *\ntry: resolve('x')\nexcept PluginError: pass\nelse: exit(1)",
     ],
 )
-def test_nothing_heavy_is_imported_to_look_around(code: str) -> None:
+def test_listing_plugins_imports_nothing_heavy(code: str) -> None:
     heavy = {"torch", "torchvision", "numpy", "scipy", "sklearn", "matplotlib", "rich", "huggingface_hub"}
     if "cli" not in code:
         heavy.add("pydantic")  # typer itself imports it to run a command
-    ask = f"{code}\nimport sys\nprint('\\n', sorted({heavy} & set(sys.modules)))"
-    assert run(sys.executable, "-c", ask).splitlines()[-1].strip() == "[]"
+    script = f"{code}\nimport sys\nprint('\\n', sorted({heavy} & set(sys.modules)))"
+    assert run(sys.executable, "-c", script).splitlines()[-1].strip() == "[]"
 
 
 # The real thing ------------------------------------------------------------------------------------------------------
@@ -314,9 +329,9 @@ def test_nothing_heavy_is_imported_to_look_around(code: str) -> None:
 
 def run(*command: str | Path) -> str:
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    process = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 def test_third_party_wheel_installs_works_and_uninstalls(tmp_path: Path) -> None:
@@ -353,7 +368,7 @@ def test_third_party_wheel_installs_works_and_uninstalls(tmp_path: Path) -> None
     )
     (wheel,) = tmp_path.glob("*.whl")
 
-    # An environment of its own that sees what is installed here, editable installs included.
+    # A separate environment that also has the packages installed here, including editable installs.
     venv.create(tmp_path / "venv", symlinks=os.name != "nt")
     places = {"base": str(tmp_path / "venv"), "platbase": str(tmp_path / "venv")}
     site = Path(sysconfig.get_path("purelib", "venv", places))
@@ -361,9 +376,9 @@ def test_third_party_wheel_installs_works_and_uninstalls(tmp_path: Path) -> None
     python = Path(sysconfig.get_path("scripts", "venv", places)) / "python"
 
     def listed() -> dict[str, str]:
-        told = json.loads(run(python, "-m", "genaug", "plugins", "--json"))
-        assert told["problems"] == []
-        return {backend["name"]: f"{backend['distribution']} {backend['version']}" for backend in told["backends"]}
+        listing = json.loads(run(python, "-m", "genaug", "plugins", "--json"))
+        assert listing["problems"] == []
+        return {backend["name"]: f"{backend['distribution']} {backend['version']}" for backend in listing["backends"]}
 
     before = listed()
     run(python, *pip, "install", "--no-index", "--no-deps", wheel)
@@ -377,11 +392,11 @@ def test_third_party_wheel_installs_works_and_uninstalls(tmp_path: Path) -> None
     assert "cgan" in before
 
 
-def test_a_problem_reads_as_a_line() -> None:
+def test_a_problem_is_formatted_as_one_line() -> None:
     assert str(Problem("genaug-acme", "it broke.")) == "genaug-acme: it broke."
 
 
-# What raises anything at all, prints, or never ends -------------------------------------------------------------------
+# Plugins that raise, print or never finish ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -398,7 +413,7 @@ def test_a_problem_reads_as_a_line() -> None:
         pytest.param(r"raise ValueError('\x1b[31m\u202e')", re.escape(r"ValueError: \x1b[31m\u202e"), id="characters"),
     ],
 )
-def test_whatever_a_plugin_raises_the_others_work(install: Install, source: str, says: str) -> None:
+def test_any_error_of_a_plugin_leaves_the_others_working(install: Install, source: str, says: str) -> None:
     install("bad", source)
     install("good", plugin("register('good', 'genaug_good.backend:Acme')"))
     assert re.search(says, problem_of("genaug-bad"))
@@ -410,8 +425,8 @@ def test_ctrl_c_during_an_import_is_not_swallowed(install: Install) -> None:
         install("bad", "raise KeyboardInterrupt")
 
 
-def test_a_plugin_that_never_ends_is_given_up_and_named(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "TIME_LIMIT", 0.2)
+def test_a_plugin_that_never_finishes_is_stopped_and_named(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "TIME_LIMIT", 0.2)
     forever = "while True:\n    try: time.sleep(60)\n    except Exception: pass\n"
     install("slow", f"import time\n{forever}")
     install("later", "import time\n" + plugin("time.sleep(60)"))
@@ -425,7 +440,7 @@ def test_a_plugin_that_never_ends_is_given_up_and_named(install: Install, monkey
 NOISE = "import os, sys\nprint('noise A')\nprint('noise B', file=sys.stderr)\nos.system('echo noise C')\n"
 
 
-def test_what_a_plugin_prints_does_not_spoil_json_and_is_shown_with_debug(install: Install, tmp_path: Path) -> None:
+def test_a_plugins_output_does_not_corrupt_json_and_is_shown_with_debug(install: Install, tmp_path: Path) -> None:
     install("loud", NOISE + plugin("print('noise D')", "register('loud', 'genaug_loud.backend:Acme')"))
 
     def listed(*options: str) -> subprocess.CompletedProcess[str]:
@@ -434,12 +449,12 @@ def test_what_a_plugin_prints_does_not_spoil_json_and_is_shown_with_debug(instal
         words = [sys.executable, "-c", code, *options, "plugins", "--json"]
         return subprocess.run(words, capture_output=True, text=True, env=paths, check=True)
 
-    done = listed()
-    assert "loud" in [backend["name"] for backend in json.loads(done.stdout)["backends"]]
-    assert done.stderr == "noise C\n"
-    done = listed("--debug")
-    json.loads(done.stdout)
-    assert "genaug-loud printed: noise A noise B noise D" in done.stderr
+    process = listed()
+    assert "loud" in [backend["name"] for backend in json.loads(process.stdout)["backends"]]
+    assert process.stderr == "noise C\n"
+    process = listed("--debug")
+    json.loads(process.stdout)
+    assert "genaug-loud printed: noise A noise B noise D" in process.stderr
 
 
 FAULTY = """
@@ -513,7 +528,7 @@ def test_a_backend_that_fails_is_named_with_its_distribution(
     with pytest.raises(PluginError) as failed:
         genaug.fit("acme", tiny_set, out=tmp_path / "bad", steps=1, batch_size=4, config={"fault": fault}, device="cpu")
     assert str(failed.value).startswith(f"backend 'acme' of genaug-acme 1.2: {says}")
-    assert str(failed.value).endswith("Reinstall or update genaug-acme, or tell its authors.")
+    assert str(failed.value).endswith("Reinstall or update genaug-acme, or report this to its authors.")
 
 
 MANY = """
@@ -555,7 +570,7 @@ def test_networks_that_are_kept_but_not_built_are_named(install: Install) -> Non
             build(forgets, forgets.Config(), spec)
 
 
-def test_the_backends_that_offer_an_optional_method_are_found_by_it(install: Install) -> None:
+def test_backends_are_listed_by_the_optional_methods_they_offer(install: Install) -> None:
     hook = plugin("register('many', 'genaug_acme.backend:Many'); register('broken', 'genaug_acme.nothing:Broken')")
     install("acme", hook, backend=MANY)
     assert registry.offering("encode") == ["infogan"]

@@ -55,7 +55,7 @@ def test_shapes_out_of_bounds(shape):
         ({"conditions": tuple(Condition(name=f"c{i}", sample=IMAGE) for i in range(9))}, "conditions"),
         ({"conditions": ({"name": "../a", "sample": IMAGE},)}, "conditions.0.name"),
         ({"conditions": ({"name": "a"},)}, "conditions.0.sample"),
-        ({"sample": {"kind": "sound", "length": 5}}, "unknown kind of sample 'sound'; known are image"),
+        ({"sample": {"kind": "sound", "length": 5}}, "unknown kind of sample 'sound'; known kinds: image"),
         ({"sample": {"channels": 1, "height": 8, "width": 8}}, "unknown kind of sample 'None'"),
         ({"sample": {"kind": ["image"], "channels": 1}}, r"unknown kind of sample .*image"),
         ({"sample": {"kind": "image", "channels": 1, "height": 8, "width": 8, "depth": 3}}, "depth"),
@@ -67,7 +67,7 @@ def test_shapes_out_of_bounds(shape):
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_specs_that_cannot_be(fields, message):
+def test_invalid_specs_are_rejected(fields, message):
     with pytest.raises(ValidationError, match=message):
         Spec(**{"sample": IMAGE, **fields})
 
@@ -84,7 +84,7 @@ def test_specs_that_cannot_be(fields, message):
         max_leaves=8,
     )
 )
-def test_whatever_a_file_holds_is_a_spec_or_a_validation_error(value):
+def test_any_file_content_is_a_spec_or_a_validation_error(value):
     for field in ("sample", "classes", "latents", "conditions"):
         try:
             spec = Spec.model_validate(
@@ -121,7 +121,7 @@ def test_whatever_a_file_holds_is_a_spec_or_a_validation_error(value):
         {},
     ],
 )
-def test_latents_that_cannot_be(latent, fields):
+def test_invalid_latents_are_rejected(latent, fields):
     with pytest.raises(ValidationError):
         latent(**fields)
 
@@ -135,7 +135,7 @@ def test_categories_have_no_shape():
     "fields",
     [{"name": ""}, {"name": "Source"}, {"name": "a b"}, {"sample": None}, {"sample": {"kind": "sound"}}, {"x": 1}],
 )
-def test_conditions_that_cannot_be(fields):
+def test_invalid_conditions_are_rejected(fields):
     with pytest.raises(ValidationError):
         Condition(**{"name": "source", "sample": IMAGE, **fields})
 

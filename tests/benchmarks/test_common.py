@@ -16,8 +16,8 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 def test_a_script_runs_by_its_path_wherever_it_is_called_from(tmp_path):
     command = [sys.executable, BENCHMARKS / "studies" / "verdict.py", "--table", "--only", "digits 10 mad-gan"]
-    said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert said.splitlines()[-1].startswith("| digits | 10 | mad-gan | small | ")
+    output = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert output.splitlines()[-1].startswith("| digits | 10 | mad-gan | small | ")
 
 
 def test_no_script_changes_the_path_or_uses_the_command_line_of_genaug():

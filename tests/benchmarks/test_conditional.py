@@ -27,9 +27,13 @@ def run(tmp_path, monkeypatch, capsys):
 
     def call(*arguments):
         conditional.main([*TINY, *arguments])
-        told = capsys.readouterr()
+        captured = capsys.readouterr()
         lines = (tmp_path / "results" / "conditional.jsonl").read_text().splitlines()
-        return json.loads(told.out.splitlines()[-1]), [json.loads(line) for line in lines], told.out + told.err
+        return (
+            json.loads(captured.out.splitlines()[-1]),
+            [json.loads(line) for line in lines],
+            captured.out + captured.err,
+        )
 
     return call
 
@@ -38,7 +42,7 @@ def test_from_start_to_figure_and_on_from_there(run, tmp_path, monkeypatch):
     methods = ["--methods", "cgan", "mad-gan-3", "mad-gan-10"]
     one, lines, _ = run("--methods", "mad-gan-3")
     assert [line["method"] for line in lines] == ["mad-gan-3"]
-    result, lines, said = run(*methods)
+    result, lines, output = run(*methods)
     assert [line["method"] for line in lines] == ["mad-gan-3", "cgan", "mad-gan-10"]
     assert all(isinstance(value, int | float | str) for value in result.values())
     three, cgan, ten = lines
@@ -50,8 +54,8 @@ def test_from_start_to_figure_and_on_from_there(run, tmp_path, monkeypatch):
     assert all(0 <= line[name] <= 1 for line in (three, ten) for name in ("named_by_cnn", "named_by_discriminator"))
     assert len({line["judge"] for line in lines}) == 1
     assert len(list((tmp_path / "results").glob("conditional_judge_*_20.safetensors"))) == 1
-    assert " h" in said
-    assert "FID 110.6" in said
+    assert " h" in output
+    assert "FID 110.6" in output
     for name in ("conditional_digits", "conditional_digits_cgan", "conditional_digits_mad-gan-10"):
         assert (tmp_path / "results" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(conditional, "fixed_judge", lambda *_: pytest.fail("everything was done already"))
@@ -124,7 +128,7 @@ class Digits:
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
+def judge_row(tmp_path_factory):
     options = conditional.parse(["--data", "digits", "--judge-updates", "150", "--updates", "150", "--steps", "1"])
     options.samples, options.pool = 1000, 2000
     train, test = (read_samples(load_data("digits", split=split)) for split in ("train", "test"))
@@ -139,9 +143,9 @@ def judged(tmp_path_factory):
         }
 
 
-def test_real_images_score_as_well_as_the_classifier_and_others_worse(judged):
-    perfect, two = judged["perfect"], judged["two"]
-    assert judged["judge_accuracy"] > 0.9
+def test_real_images_score_as_well_as_the_classifier_and_others_worse(judge_row):
+    perfect, two = judge_row["perfect"], judge_row["two"]
+    assert judge_row["judge_accuracy"] > 0.9
     assert perfect["agreement"] > 0.95
     assert perfect["synthetic_only"] > 0.88
     assert perfect["synthetic_only_classic"] > 0.88
@@ -152,8 +156,8 @@ def test_real_images_score_as_well_as_the_classifier_and_others_worse(judged):
     assert two["fid"] > 1.5 * perfect["fid"]
 
 
-def test_generators_that_differ_are_told_apart(judged):
-    two = judged["two"]
+def test_generators_that_differ_are_told_apart(judge_row):
+    two = judge_row["two"]
     assert two["named_by_cnn"] > 0.8
     assert two["class_mean_distance"] > 3 * two["class_mean_distance_by_chance"]
 
@@ -197,16 +201,16 @@ def test_targets():
             for s, f in enumerate(fids)
         ]
 
-    found = measures.summary(
+    figures = measures.summary(
         {"cgan": rows([1, 1], 0.975), "mad-gan-3": rows([1, 2, 2], 0.975), "mad-gan-10": rows([3, 2], 0.9)},
         measures.TARGETS,
     )
-    assert found["fid_ratio_k10_k3"] == 2  # of the seeds that both have: 3 / 1 and 2 / 2
-    assert not found["fid_ratio_met"]
-    assert not found["cgan_agreement_met"]
-    assert found["mad_gan_3_agreement_met"]
-    assert found["mad_gan_3_synthetic_only_met"]
-    assert not found["mad_gan_10_agreement_met"]
+    assert figures["fid_ratio_k10_k3"] == 2  # of the seeds that both have: 3 / 1 and 2 / 2
+    assert not figures["fid_ratio_met"]
+    assert not figures["cgan_agreement_met"]
+    assert figures["mad_gan_3_agreement_met"]
+    assert figures["mad_gan_3_synthetic_only_met"]
+    assert not figures["mad_gan_10_agreement_met"]
     by_two_judges = {f"mad-gan-{k}": [{"seed": 0, "fid": k, "judge": f"judge {k}"}] for k in (3, 10)}
     assert measures.fid_ratios(by_two_judges) == {}, "not in the same features"
 

@@ -22,8 +22,8 @@ def run(tmp_path, monkeypatch, capsys):
 
     def call(script, *arguments):
         script.main([*TINY, *arguments])
-        told = capsys.readouterr()
-        return json.loads(told.out.splitlines()[-1]), told.out + told.err
+        captured = capsys.readouterr()
+        return json.loads(captured.out.splitlines()[-1]), captured.out + captured.err
 
     return call
 
@@ -33,10 +33,10 @@ def lines_of(path):
 
 
 def test_mnist_from_start_to_figure_and_on_from_there(run, tmp_path, monkeypatch):
-    first, said = run(infogan_mnist, "--seeds", "1")
+    first, output = run(infogan_mnist, "--seeds", "1")
     assert all(isinstance(value, (int, float, str)) for value in first.values())
-    assert " h" in said
-    assert "Chen et al. 2016" in said
+    assert " h" in output
+    assert "Chen et al. 2016" in output
     results = tmp_path / "results"
     (row,) = lines_of(results / "infogan_mnist.jsonl")
     table = torch.tensor(row["test_counts"])
@@ -54,9 +54,9 @@ def test_mnist_from_start_to_figure_and_on_from_there(run, tmp_path, monkeypatch
 
 def test_a_run_with_another_option_is_another_run(run, tmp_path, monkeypatch):
     error = iter([0.1, 0.2])
-    measured = {"train_error": 0.0, "error_on_generated": 0.0, "digits": list(range(10)), "seconds": 1.0}
+    figures = {"train_error": 0.0, "error_on_generated": 0.0, "digits": list(range(10)), "seconds": 1.0}
     monkeypatch.setattr(
-        infogan_mnist, "measure", lambda *_: {**measured, "error": next(error), "test_counts": torch.eye(10).tolist()}
+        infogan_mnist, "measure", lambda *_: {**figures, "error": next(error), "test_counts": torch.eye(10).tolist()}
     )
     assert run(infogan_mnist, "--seeds", "1")[0]["median_error"] == 0.1
     assert run(infogan_mnist, "--seeds", "1", "--set", "loss=relativistic")[0]["median_error"] == 0.2
@@ -74,9 +74,9 @@ def test_more_categories_than_digits_and_another_number_of_steps(run, tmp_path):
 
 
 def test_coloured_from_start_to_figures(run, tmp_path):
-    result, said = run(infogan_coloured_mnist, "--seeds", "1", "--first-seed", "7")
-    assert " h" in said
-    assert "R²" in said
+    result, output = run(infogan_coloured_mnist, "--seeds", "1", "--first-seed", "7")
+    assert " h" in output
+    assert "R²" in output
     results = tmp_path / "results"
     (row,) = lines_of(results / "infogan_coloured_mnist.jsonl")
     assert row["seed"] == 7
@@ -90,14 +90,16 @@ def test_q_comes_from_the_last_checkpoint_and_an_interrupted_run_goes_on(run, ti
     config = {"width": 4, "max_width": 8}
     codes.train(images, "half", steps=2, seed=0, config=config)
     half = codes.train(images, "half", steps=4, seed=0, config=config)
-    whole = codes.train(images, "whole", steps=4, seed=0, config=config)
+    uninterrupted = codes.train(images, "whole", steps=4, seed=0, config=config)
     assert half.seconds > 0
-    for name, weight in whole.last.nets.state_dict().items():
+    for name, weight in uninterrupted.last.nets.state_dict().items():
         assert torch.equal(half.last.nets.state_dict()[name], weight)
-    averaged = whole.generator.nets["discriminator"].state_dict()
-    assert not all(torch.equal(averaged[name], w) for name, w in whole.last.nets["discriminator"].state_dict().items())
-    assert torch.equal(half.categories(images), whole.categories(images))
-    assert torch.equal(whole.categories(images), whole.last.encode(images)["c1"])
+    averaged = uninterrupted.generator.nets["discriminator"].state_dict()
+    assert not all(
+        torch.equal(averaged[name], w) for name, w in uninterrupted.last.nets["discriminator"].state_dict().items()
+    )
+    assert torch.equal(half.categories(images), uninterrupted.categories(images))
+    assert torch.equal(uninterrupted.categories(images), uninterrupted.last.encode(images)["c1"])
     assert codes.train(images, "whole", steps=4, seed=0, config=config).seconds is None
 
 
@@ -106,28 +108,28 @@ class TestColours:
         grey = torch.full((200, 1, 4, 4), 255, dtype=torch.uint8)
         grey[:, :, 0] = 0
         grey[:, :, 1] = 128
-        made = infogan_coloured_mnist.coloured(grey, 0)
-        assert made.shape == (200, 3, 4, 4)
-        assert made.dtype == torch.uint8
-        assert int(made[:, :, 0].max()) == 0
-        colours = made[:, :, 2, 0]
-        assert torch.equal(made[:, :, 2:], colours[:, :, None, None].expand(-1, -1, 2, 4))
-        assert float((made[:, :, 1, 0] - colours * (128 / 255)).abs().max()) <= 1
-        assert (int(colours.min()), int(colours.max())) >= (64, 240)
-        assert float(torch.corrcoef(colours.T.float())[0, 1:].abs().max()) < 0.2
-        assert torch.equal(infogan_coloured_mnist.coloured(255 - grey, 0)[:, :, 0, 0], colours)
+        colored = infogan_coloured_mnist.color_images(grey, 0)
+        assert colored.shape == (200, 3, 4, 4)
+        assert colored.dtype == torch.uint8
+        assert int(colored[:, :, 0].max()) == 0
+        colors = colored[:, :, 2, 0]
+        assert torch.equal(colored[:, :, 2:], colors[:, :, None, None].expand(-1, -1, 2, 4))
+        assert float((colored[:, :, 1, 0] - colors * (128 / 255)).abs().max()) <= 1
+        assert (int(colors.min()), int(colors.max())) >= (64, 240)
+        assert float(torch.corrcoef(colors.T.float())[0, 1:].abs().max()) < 0.2
+        assert torch.equal(infogan_coloured_mnist.color_images(255 - grey, 0)[:, :, 0, 0], colors)
 
     def test_the_strokes_colour_leaves_out_the_dark(self):
         images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
         images[0, :, 1, :2] = torch.tensor([255, 51, 0], dtype=torch.uint8)[:, None]
         images[0, :, 2, 0] = torch.tensor([100, 100, 100], dtype=torch.uint8)  # less than half as bright
         images[0, :, 3, 0] = torch.tensor([0, 0, 153], dtype=torch.uint8)
-        colour = infogan_coloured_mnist.stroke_colour(images)
-        assert torch.allclose(colour[0], torch.tensor([2 / 3, 0.4 / 3, 0.2]))
-        assert colour[1].tolist() == [0, 0, 0]
+        color = infogan_coloured_mnist.stroke_color(images)
+        assert torch.allclose(color[0], torch.tensor([2 / 3, 0.4 / 3, 0.2]))
+        assert color[1].tolist() == [0, 0, 0]
 
     def test_explained_by_codes_that_tell_it_and_not_by_others(self):
         codes_, noise = torch.rand(400, 3), torch.randn(400, 3)
-        colour = codes_ @ torch.tensor([[0.5, 0, 0.1], [0, 0.5, 0], [0, 0, 0.5]]) + 0.02 * noise
-        assert min(infogan_coloured_mnist.explained(codes_, colour)) > 0.9
-        assert max(infogan_coloured_mnist.explained(torch.rand(400, 3), colour)) < 0.1
+        color = codes_ @ torch.tensor([[0.5, 0, 0.1], [0, 0.5, 0], [0, 0, 0.5]]) + 0.02 * noise
+        assert min(infogan_coloured_mnist.explained(codes_, color)) > 0.9
+        assert max(infogan_coloured_mnist.explained(torch.rand(400, 3), color)) < 0.1

@@ -18,8 +18,8 @@ ORDER = torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])  # the digit of each catego
 
 def run(capsys, *arguments):
     script.main([*TINY, *map(str, arguments)])
-    told = capsys.readouterr()
-    return json.loads(told.out.splitlines()[-1]), told.err
+    captured = capsys.readouterr()
+    return json.loads(captured.out.splitlines()[-1]), captured.err
 
 
 class PerfectInfoGAN:
@@ -44,7 +44,7 @@ class PerfectInfoGAN:
 def test_a_perfect_generator_is_labelled_well(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(script, "generator_of", lambda *_: PerfectInfoGAN())
     settings = ["infogan", "--updates", 60, "--judge-updates", 60, "--samples", 500, "--results", tmp_path]
-    result, told = run(capsys, *settings, "--max-wrong", 0.3)
+    result, output = run(capsys, *settings, "--max-wrong", 0.3)
     assert all(not isinstance(value, (dict, list)) for value in result.values()), "flat"
     assert result["judge_accuracy_min"] > 0.9
     for method in script.METHODS:
@@ -57,7 +57,7 @@ def test_a_perfect_generator_is_labelled_well(tmp_path, capsys, monkeypatch):
         result["infogan_classifier_wrong_share_median"]
         <= result["infogan_classifier_wrong_share_without_rejection_median"]
     )
-    assert "a full run costs" in told
+    assert "a full run costs" in output
     rows = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
     codes = next(row for row in rows if row["method"] == "codes")
     assert codes["categories"] == ORDER.tolist()
@@ -72,9 +72,9 @@ def test_a_generator_is_trained_without_labels_and_a_refusal_is_a_result(tmp_pat
     tiny = ["--updates", 3, "--judge-updates", 3, "--samples", 20, "--steps", 3, "--batch-size", 8, "--device", "cpu"]
     folders = ["--results", tmp_path / "results", "--runs", tmp_path / "runs"]
     network = [word for option in ("width=4", "max_width=8", "latent_size=4") for word in ("--set", option)]
-    result, told = run(capsys, "cgan", *tiny, *folders, *network)
+    result, output = run(capsys, "cgan", *tiny, *folders, *network)
     assert result["cgan_classifier_refused"] == result["cgan_codes_refused"] == 1
-    assert "cgan, codes: refused: it has no categorical latent" in told
+    assert "cgan, codes: refused: it has no categorical latent" in output
     rows = [json.loads(line) for line in (tmp_path / "results" / "labels.jsonl").read_text().splitlines()]
     assert [row["method"] for row in rows] == ["classifier", "codes"]
     assert "keeps the share of wrong labels at 5.0%" in rows[0]["refused"]

@@ -35,7 +35,7 @@ def refuse(*_, **__):
 
 def test_mad_gan_1d(call, monkeypatch):
     arguments = ["--seeds", "2", "--k", "1", "4", "--steps", "10", "--samples", "5000"]
-    result, lines, said = call(mad_gan_1d, *arguments)
+    result, lines, output = call(mad_gan_1d, *arguments)
     assert [(line["k"], line["seed"]) for line in lines] == [(1, 0), (4, 0), (1, 1), (4, 1)]
     assert len({line["kl"] for line in lines}) == 4
     assert sum(lines[0]["histogram"]) <= 5000
@@ -46,15 +46,15 @@ def test_mad_gan_1d(call, monkeypatch):
     assert result["not_counted_max_k4"] == max(lines[1]["elsewhere"], lines[3]["elsewhere"])
     outside = [1 - sum(line["histogram"]) / 5000 for line in lines if line["k"] == 4]
     assert result["beyond_the_bins_median_k4"] == pytest.approx(sum(outside) / 2)
-    assert "paired t-test" in said
-    assert "quoted by another publication" in said
+    assert "paired t-test" in output
+    assert "quoted by another publication" in output
     monkeypatch.setattr(mad_gan_1d, "run", refuse)
     assert call(mad_gan_1d, *arguments)[0] == result
 
 
 def test_samples_that_kl_does_not_count_and_samples_beyond_the_bins_are_told():
-    made = torch.tensor([[10.0], [10.1], [-11.0], [200.0], [40.0]])
-    row = {**mad_gan_1d.measure(made, torch.tensor([[10.2], [60.0]])), "samples": 5}
+    samples = torch.tensor([[10.0], [10.1], [-11.0], [200.0], [40.0]])
+    row = {**mad_gan_1d.measure(samples, torch.tensor([[10.2], [60.0]])), "samples": 5}
     assert mad_gan_1d.not_counted(row) == pytest.approx(3 / 5)
     assert mad_gan_1d.beyond_the_bins(row) == pytest.approx(2 / 5)
 
@@ -81,14 +81,14 @@ def test_the_targets_of_mad_gan_1d(capsys):
 def test_mixtures_2d(call, monkeypatch):
     monkeypatch.setattr(mixtures_2d, "SAMPLES", 3000)
     arguments = ["--seeds", "2", "--steps", "6"]
-    result, lines, said = call(mixtures_2d, *arguments)
+    result, lines, output = call(mixtures_2d, *arguments)
     methods = [m for m, (backend, _) in mixtures_2d.METHODS.items() if backend in registry.discover().backends]
     assert [(line["mixture"], line["method"]) for line in lines[: len(lines) // 2]] == [
         (mixture, method) for mixture in ("ring", "grid") for method in methods
     ]
     assert {line["seed"] for line in lines} == {0, 1}
     assert result["grid_mad_gan_modes_min"] <= 25
-    assert "91.9 %" in said
+    assert "91.9%" in output
     monkeypatch.setattr(mixtures_2d, "run", refuse)
     assert call(mixtures_2d, *arguments)[0] == result
 
@@ -96,21 +96,21 @@ def test_mixtures_2d(call, monkeypatch):
 def test_mixtures_2d_leaves_out_what_is_not_installed(call, monkeypatch):
     monkeypatch.setattr(mixtures_2d, "SAMPLES", 3000)
     monkeypatch.setitem(mixtures_2d.METHODS, "mad-gan", ("mad-gan-of-old", {}))
-    _, lines, said = call(mixtures_2d, "--seeds", "1", "--steps", "1", "--methods", "gan", "mad-gan")
+    _, lines, output = call(mixtures_2d, "--seeds", "1", "--steps", "1", "--methods", "gan", "mad-gan")
     assert {line["method"] for line in lines} == {"gan"}
-    assert "there is no backend 'mad-gan-of-old'" in said
+    assert "there is no backend 'mad-gan-of-old'" in output
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads its memory from /proc")
 def test_mad_gan_cost(call, monkeypatch):
     arguments = ["--seeds", "1", "--steps", "1", "--width", "4", "--k", "1", "3"]
-    result, lines, said = call(mad_gan_cost, *arguments)
+    result, lines, output = call(mad_gan_cost, *arguments)
     assert [line["round"] for line in lines] == [0]
     assert all(line[f"{unit}_{mode}_k3"] > 0 for line in lines for unit in ("ms", "mib") for mode in ("split", "full"))
     assert result["time_full_k1"] == result["memory_full_k1"] == 1
     assert result["generator_k1"] < result["generator_k3"] < 3 * result["generator_k1"]
     assert result["unshared"] >= 0.3
-    assert "aren't shared" in said
+    assert "aren't shared" in output
     monkeypatch.setattr(mad_gan_cost, "Run", refuse)
     assert call(mad_gan_cost, *arguments)[0] == result
 

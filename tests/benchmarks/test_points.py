@@ -70,10 +70,10 @@ class TestTraining:
         assert all(torch.allclose(w.std(), torch.tensor((2 / (128 + 1)) ** 0.5), rtol=0.3) for w in heads.weights[0])
 
     def test_latents_are_uniform_and_the_same_for_all_generators(self, trainer):
-        seen = []
-        trainer.nets["generator"].trunk.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        calls = []
+        trainer.nets["generator"].trunk.register_forward_pre_hook(lambda module, inputs: calls.append(inputs[0]))
         trainer.step(0)
-        (z,) = seen
+        (z,) = calls
         assert z.shape == (16, 64)
         assert -1 <= float(z.min()) < -0.9
         assert 0.9 < float(z.max()) <= 1
@@ -83,11 +83,11 @@ class TestTraining:
         nn.init.zeros_(heads.weights[0])
         heads.biases[0].data = torch.arange(3.0)[:, None, None]
         n = CHUNK + 5
-        made = trainer.sample(n, averaged=False).flatten()
-        counts = made.long().bincount().tolist()
+        points_made = trainer.sample(n, averaged=False).flatten()
+        counts = points_made.long().bincount().tolist()
         assert sum(counts) == n
         assert max(counts) - min(counts) <= 2
-        assert not torch.equal(trainer.sample(9, averaged=True).flatten(), made[:9])
+        assert not torch.equal(trainer.sample(9, averaged=True).flatten(), points_made[:9])
         assert trainer.nets["generator"].training
 
     def test_a_learning_rate_that_is_given_holds(self, trainer):
@@ -129,9 +129,9 @@ def test_dense_heads_are_layers_of_their_own():
     torch.manual_seed(0)
     heads = DenseHeads(3, (4, 5, 2), nn.ELU(), nn.Linear)
     parts = [torch.randn(6, 4) for _ in range(2)]
-    made = heads(parts, [2, 0], None)
-    assert made.shape == (12, 2, 1, 1)
-    for member, x, got in zip([2, 0], parts, made.flatten(1).split(6), strict=True):
+    points_made = heads(parts, [2, 0], None)
+    assert points_made.shape == (12, 2, 1, 1)
+    for member, x, got in zip([2, 0], parts, points_made.flatten(1).split(6), strict=True):
         first, second = ((heads.weights[i][member], heads.biases[i][member]) for i in range(2))
         hidden = nn.functional.elu(x @ first[0] + first[1])
         assert torch.allclose(got, hidden @ second[0] + second[1], atol=1e-6)
@@ -142,17 +142,17 @@ class TestMetric:
     def test_kl_by_hand(self):
         """Two bins with real points, halves of them; 3/4 and 1/4 of the samples that lie in these."""
         real = torch.tensor([[0.1], [0.2], [20.1], [20.2]])
-        made = torch.tensor([[0.3], [0.4], [0.1], [20.3], [50.0]])
-        found = mad_gan_1d.measure(made, real)
+        points_made = torch.tensor([[0.3], [0.4], [0.1], [20.3], [50.0]])
+        shares_found = mad_gan_1d.measure(points_made, real)
         expected = 0.75 * torch.tensor(1.5).log() + 0.25 * torch.tensor(0.5).log()
-        assert found["kl"] == pytest.approx(float(expected))
-        assert found["elsewhere"] == pytest.approx(0.2)
+        assert shares_found["kl"] == pytest.approx(float(expected))
+        assert shares_found["elsewhere"] == pytest.approx(0.2)
 
     def test_real_points_against_real_points(self):
-        found = mad_gan_1d.measure(draws(LINE, 2**18), draws(LINE, 2**18, seed=1))
-        assert found["kl"] < 2e-3
-        assert found["modes"] == 5
-        assert found["elsewhere"] < 1e-3
+        shares_found = mad_gan_1d.measure(draws(LINE, 2**18), draws(LINE, 2**18, seed=1))
+        assert shares_found["kl"] < 2e-3
+        assert shares_found["modes"] == 5
+        assert shares_found["elsewhere"] < 1e-3
 
     def test_a_mode_with_less_than_a_fifth_of_its_mass_is_not_found(self):
         points = draws(LINE, 10_000)

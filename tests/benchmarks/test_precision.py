@@ -29,17 +29,17 @@ def test_it_runs(capsys):
             "--json",
         ]
     )
-    found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert found["seeds"] == 2
-    assert found["kid_float32"] > 0
-    assert found["target_met"] == (found["upper_bound_over_float32"] <= 0.1)
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["seeds"] == 2
+    assert result["kid_float32"] > 0
+    assert result["target_met"] == (result["upper_bound_over_float32"] <= 0.1)
 
 
 def test_the_bound_is_students_one_sided():
-    found = precision.summary({"float32": [1.0, 1.0, 1.0], "bfloat16": [1.0, 1.1, 1.2]})
-    assert found["difference"] == pytest.approx(0.1)
-    assert found["difference_upper_95"] == pytest.approx(0.1 + 2.91999 * 0.1 / 3**0.5, abs=1e-4)
-    assert not found["target_met"]
+    result = precision.summary({"float32": [1.0, 1.0, 1.0], "bfloat16": [1.0, 1.1, 1.2]})
+    assert result["difference"] == pytest.approx(0.1)
+    assert result["difference_upper_95"] == pytest.approx(0.1 + 2.91999 * 0.1 / 3**0.5, abs=1e-4)
+    assert not result["target_met"]
 
 
 def test_bfloat16_is_another_training():

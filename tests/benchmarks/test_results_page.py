@@ -8,20 +8,19 @@ import pytest
 from benchmarks.papers import paper_tables, results_page, run_all
 from benchmarks.papers.paper_measures import Bound, Measure, by_seed
 
+COMMAND = "run python benchmarks/papers/results_page.py"
 LINE = next(script for script in paper_tables.SCRIPTS if script.name == "mad_gan_1d")
 
 
 def test_the_committed_page_is_what_the_committed_records_say():
-    told = "docs/papers.md isn't what the records say: run python benchmarks/papers/results_page.py"
-    assert (results_page.DOCS / "papers.md").read_text(encoding="utf-8") == results_page.page(results_page.RESULTS), (
-        told
-    )
+    committed = (results_page.DOCS / "papers.md").read_text(encoding="utf-8")
+    assert committed == results_page.page(results_page.RESULTS), f"docs/papers.md is out of date: {COMMAND}"
 
 
 def test_the_targets_in_the_results_are_what_the_committed_records_say():
     text = (results_page.DOCS / "results.md").read_text(encoding="utf-8")
-    told = "docs/results.md isn't what the records say: run python benchmarks/papers/results_page.py"
-    assert text == results_page.with_targets(text, results_page.RESULTS), told
+    updated = results_page.with_targets(text, results_page.RESULTS)
+    assert text == updated, f"docs/results.md is out of date: {COMMAND}"
 
 
 def write(folder, name, rows):
@@ -50,59 +49,59 @@ def test_a_record_becomes_a_table(tmp_path):
     rows = [row for k in (1, 2, 8) for row in of_line(k, [0.5, 0.6, 0.55, 0.5, 0.5, 0.5, 0.5, 0.5] * 2)]
     write(tmp_path, "mad_gan_1d", rows + of_line(4, [0.2, 0.3, 0.25, 0.2, 0.2, 0.2, 0.2, 0.9, *[0.4] * 8]))
     (tmp_path / "mad_gan_1d.png").touch()
-    said = section(tmp_path, LINE.title)
-    assert "python benchmarks/papers/mad_gan_1d.py --seeds 16 --steps 100 --json" in said
-    assert "16 seeds, 0.6 hours" in said
+    page = section(tmp_path, LINE.title)
+    assert "python benchmarks/papers/mad_gan_1d.py --seeds 16 --steps 100 --json" in page
+    assert "16 seeds, 0.6 hours" in page
     each = f"0.200, 0.300, 0.250, 0.200, 0.200, 0.200, 0.200, 0.900, {', '.join(['0.400'] * 8)}"
     paper = "0.28 (second-hand)"
-    assert f"| KL, k = 4 | {each} | 0.400 (0.200 to 0.900) | ≤ 0.28 (median) | {paper} | **no** |" in said
-    assert f"| KL, k = 4, seeds from 8 on | {', '.join(['0.400'] * 8)} | 0.400 (0.400 to 0.400) | –" in said
-    assert f"| samples beyond the bins, k = 4 | {', '.join(['10.000 %'] * 16)} |" in said
-    assert f"| samples that KL doesn't count, k = 4 | {', '.join(['2.00 %'] * 16)} |" in said
-    assert f"| modes of 5, k = 4 | {', '.join('5' * 16)} | 5 (5 to 5) | ≥ 5 (every seed) | – | yes |" in said
-    (apart,) = (line for line in said.splitlines() if "less that at k = 1" in line)
+    assert f"| KL, k = 4 | {each} | 0.400 (0.200 to 0.900) | ≤ 0.28 (median) | {paper} | **no** |" in page
+    assert f"| KL, k = 4, seeds from 8 on | {', '.join(['0.400'] * 8)} | 0.400 (0.400 to 0.400) | –" in page
+    assert f"| samples outside the bins, k = 4 | {', '.join(['10.000%'] * 16)} |" in page
+    assert f"| samples that KL leaves out, k = 4 | {', '.join(['2.00%'] * 16)} |" in page
+    assert f"| modes of 5, k = 4 | {', '.join('5' * 16)} | 5 (5 to 5) | ≥ 5 (every seed) | – | yes |" in page
+    (apart,) = (line for line in page.splitlines() if "minus that at k = 1" in line)
     assert "mean < 0, p < .05 (paired t-test) | −0.29 (second-hand) | yes" in apart
-    assert "![mad_gan_1d](../benchmarks/results/mad_gan_1d.png)" in said
+    assert "![mad_gan_1d](../benchmarks/results/mad_gan_1d.png)" in page
 
 
-def test_what_is_missing_is_said(tmp_path):
+def test_missing_seeds_are_reported(tmp_path):
     write(tmp_path, "mad_gan_1d", of_line(4, [0.2, 0.4]) + of_line(1, [0.5]) + of_line(4, [0.1] * 101)[100:])
-    said = section(tmp_path, LINE.title)
-    assert "Partial: 0 of 16 seeds have all figures" in said
+    page = section(tmp_path, LINE.title)
+    assert "Partial: 0 of 16 seeds have all figures" in page
     assert (
         "| KL, k = 4 | 0.200, 0.400 | 0.300 (0.200 to 0.400) | ≤ 0.28 (median) | 0.28 (second-hand) | **no**, so far |"
-        in said
+        in page
     )
-    assert "| KL, k = 8 | – | – | – | 0.68 (second-hand) | – |" in said
+    assert "| KL, k = 8 | – | – | – | 0.68 (second-hand) | – |" in page
     assert "Not run yet. A full run takes about" in section(tmp_path, "Mixtures in the plane")
     overview = results_page.page(tmp_path).split("\n## ")[0]
     assert f"| `papers/mad_gan_1d.py` | {LINE.title} | partial: 0 of 16 | 1 of 3 |" in overview
     assert "| `papers/labels.py` | Labels for generators that have none | not run yet | – |" in overview
 
 
-def test_the_page_and_the_targets_are_written_where_they_were_and_nothing_else_changes(tmp_path, capsys):
+def test_the_page_and_the_targets_are_replaced_and_nothing_else_changes(tmp_path, capsys):
     write(tmp_path / "records", "mad_gan_1d", of_line(4, [0.2, 0.4]))
     papers, results = tmp_path / "papers.md", tmp_path / "results.md"
     papers.write_text("old")
     results.write_text(f"before\n{results_page.BEGIN}\nan older table\n{results_page.END}\nafter\n")
     results_page.main([f"--results={tmp_path / 'records'}", f"--docs={tmp_path}"])
     assert papers.read_text(encoding="utf-8") == results_page.page(tmp_path / "records")
-    before, _, said = results.read_text(encoding="utf-8").partition(results_page.BEGIN)
-    said, _, after = said.partition(results_page.END)
+    before, _, page = results.read_text(encoding="utf-8").partition(results_page.BEGIN)
+    page, _, after = page.partition(results_page.END)
     assert (before, after) == ("before\n", "\nafter\n")
-    assert "an older table" not in said
-    assert "\npython benchmarks/papers/mad_gan_1d.py --seeds 16 --steps 100 --json\n" in said
-    assert "study_thesis" not in said
-    assert "| `mad_gan_1d` | KL, k = 4 | 2 of 16 | 0.300 (0.200 to 0.400) | ≤ 0.28 (median) | **no**, so far |" in said
-    assert "| `mixtures_2d` | ring, mad-gan: modes of 8 | 0 of 5 | – | ≥ 8 (every seed) | not run yet |" in said
+    assert "an older table" not in page
+    assert "\npython benchmarks/papers/mad_gan_1d.py --seeds 16 --steps 100 --json\n" in page
+    assert "study_thesis" not in page
+    assert "| `mad_gan_1d` | KL, k = 4 | 2 of 16 | 0.300 (0.200 to 0.400) | ≤ 0.28 (median) | **no**, so far |" in page
+    assert "| `mixtures_2d` | ring, mad-gan: modes of 8 | 0 of 5 | – | ≥ 8 (every seed) | not run yet |" in page
     assert {path.name for path in tmp_path.iterdir()} == {"records", "papers.md", "results.md"}
     printed = capsys.readouterr().err
-    assert f"written: {papers}" in printed
-    assert f"written: {results}" in printed
+    assert f"wrote {papers}" in printed
+    assert f"wrote {results}" in printed
 
 
 @pytest.mark.parametrize("text", ["neither", results_page.END + results_page.BEGIN, results_page.BEGIN])
-def test_a_page_without_the_marks_is_refused_and_nothing_is_written(text, tmp_path):
+def test_a_page_without_the_marks_is_rejected_and_nothing_is_written(text, tmp_path):
     (tmp_path / "results.md").write_text(text)
     with pytest.raises(ValueError, match="expected the lines"):
         results_page.main([f"--results={tmp_path}", f"--docs={tmp_path}"])
@@ -110,19 +109,19 @@ def test_a_page_without_the_marks_is_refused_and_nothing_is_written(text, tmp_pa
     assert not (tmp_path / "papers.md").exists()
 
 
-def test_the_seeds_that_prompted_a_method_and_fresh_ones_are_told_apart(tmp_path):
+def test_the_seeds_that_prompted_a_method_and_new_ones_are_listed_separately(tmp_path):
     common = {"steps": 5, "data": "torchvision:MNIST", "seconds": 1, "r2_of_category": 0.1}
     write(tmp_path, "infogan_coloured_mnist", [{**common, "seed": s, "r2": 0.9 + s / 100} for s in range(3)])
-    said = section(tmp_path, "InfoGAN on coloured digits")
-    first = "seeds 0 to 2, whose failures had prompted the method | 0.900, 0.910, 0.920 | 0.910 (0.900 to 0.920)"
-    assert f"{first} | ≥ 0.8 (every seed) | none | yes |" in said
-    assert "fresh seeds from 3 on | – | – | ≥ 0.8 (every seed) | none | not run yet |" in said
-    assert "Partial: 3 of 6 seeds" in said
+    page = section(tmp_path, "InfoGAN on colored digits")
+    first = "seeds 0 to 2, whose failures prompted the method | 0.900, 0.910, 0.920 | 0.910 (0.900 to 0.920)"
+    assert f"{first} | ≥ 0.8 (every seed) | none | yes |" in page
+    assert "new seeds from 3 on | – | – | ≥ 0.8 (every seed) | none | not run yet |" in page
+    assert "Partial: 3 of 6 seeds" in page
     write(tmp_path, "infogan_coloured_mnist", [{**common, "seed": s, "r2": 0.9 - s / 20} for s in range(6)])
-    said = section(tmp_path, "InfoGAN on coloured digits")
-    fresh = "0.750, 0.700, 0.650 | 0.700 (0.650 to 0.750)"
-    assert f"fresh seeds from 3 on | {fresh} | ≥ 0.8 (every seed) | none | **no** |" in said
-    assert "6 seeds," in said
+    page = section(tmp_path, "InfoGAN on colored digits")
+    new = "0.750, 0.700, 0.650 | 0.700 (0.650 to 0.750)"
+    assert f"new seeds from 3 on | {new} | ≥ 0.8 (every seed) | none | **no** |" in page
+    assert "6 seeds," in page
 
 
 def test_runs_with_other_settings_than_the_latest_are_left_out(tmp_path):
@@ -143,7 +142,7 @@ def test_settings_that_depend_on_the_method_are_compared_within_it(tmp_path):
     assert by_seed(rows, "quality", method="gan") == {0: 0.7}
 
 
-def test_no_run_of_a_line_with_another_config_is_told_with_the_latest(tmp_path):
+def test_runs_with_another_config_than_the_latest_are_left_out(tmp_path):
     weak, strong = (
         [{**row, "config": {"gamma": g}} for row in of_line(4, kls)] for g, kls in ((1, [0.9] * 8), (2, [0.2]))
     )
@@ -168,7 +167,7 @@ def test_targets(bound, values, met):
 
 
 def test_every_script_reads_what_its_script_records(tmp_path):
-    """Keys that the scripts write; a table that asked for others would say "not run yet" for ever."""
+    """The keys that the scripts write: with others, a table would always contain "not run yet"."""
     blank = {"seed": 0, "seconds": 1, "steps": 5, "data": "torchvision:MNIST"}
     cgan = {"method": "cgan", "agreement": 0.99, "synthetic_only": 0.97, "synthetic_only_classic": 0.98}
     cgan |= {"fid": 1.0, "kid": 0.1, "judge_accuracy": 0.99}
@@ -186,27 +185,27 @@ def test_every_script_reads_what_its_script_records(tmp_path):
     write(tmp_path, "wgan_gp_limits", [{**blank, **curve, "setting": "few images"}])
     refused = {**blank, "generator": "infogan", "method": "codes", "refused": "why", "judge_accuracy": 0.99}
     write(tmp_path, "labels", [refused])
-    said = results_page.page(tmp_path)
+    page = results_page.page(tmp_path)
     for line in (
-        "| cgan: accuracy from samples alone | 97.00 % | 97.00 % | ≥ 98 % (median) | 98.37 % (gtoubassi) | **no**",
-        "code (stretch 5 %) | 4.00 % | 4.00 % | ≤ 10 % (median) | 5 % (seeds picked) | yes, so far |",
+        "| cgan: accuracy from samples alone | 97.00% | 97.00% | ≥ 98% (median) | 98.37% (gtoubassi) | **no**",
+        "code (stretch goal 5%) | 4.00% | 4.00% | ≤ 10% (median) | 5% (selected seeds) | yes, so far |",
         "| grid, mad-gan: modes of 25 | 24 | 24 | ≥ 25 (every seed) | – | **no**, so far |",
         "| steps | 7,000 | 7,000 | – | – | – |",
-        "| infogan, codes: refused | 1 | 1 | – | – | – |",
-        "| Spearman, minus the step and KID | 0.500 | 0.500 | – | – | – |",
-        "| few images: KID rises, as a multiple of the lowest before | 2.0 | 2.0 | – | – | – |",
+        "| infogan, codes: rejected | 1 | 1 | – | – | – |",
+        "| Spearman, negated step and KID | 0.500 | 0.500 | – | – | – |",
+        "| few images: largest increase of KID over an earlier minimum (factor) | 2.0 | 2.0 | – | – | – |",
         "| few images: Spearman, critic's estimate and KID | 0.500 | 0.500 | ≥ 0.8 (every seed) | – | **no**, so far |",
         "| few images: Spearman, the estimate on held-out images and KID | −0.500 |",
     ):
-        assert line in said
+        assert line in page
 
 
 @pytest.fixture
 def scripts(tmp_path, monkeypatch):
-    """Two scripts in place of the real ones: one fails, one writes its arguments down."""
+    """Two scripts instead of the real ones: one fails, one saves its arguments."""
     (tmp_path / "bad.py").write_text("raise SystemExit(3)")
     (tmp_path / "good.py").write_text(
-        f"import sys; open({str(tmp_path / 'said')!r}, 'w').write(' '.join(sys.argv[1:]))"
+        f"import sys; open({str(tmp_path / 'arguments')!r}, 'w').write(' '.join(sys.argv[1:]))"
     )
     mine = [
         replace(LINE, file="bad.py", hours=2.0),
@@ -223,16 +222,16 @@ def scripts(tmp_path, monkeypatch):
     return tmp_path, written
 
 
-def test_all_are_run_though_one_fails_and_the_page_is_written(scripts, capfd):
+def test_all_scripts_run_even_if_one_fails_and_the_page_is_written(scripts, capfd):
     folder, written = scripts
     with pytest.raises(SystemExit, match=r"these failed.*: bad\.py"):
         run_all.main(["--root", "somewhere"])
-    assert (folder / "said").read_text() == "--root somewhere --seeds 2 --json"
+    assert (folder / "arguments").read_text() == "--root somewhere --seeds 2 --json"
     assert written == [[]]
     assert "CIFAR-10 is left out" in capfd.readouterr().err
 
 
-def test_the_cost_is_said_first_without_what_is_recorded(scripts, capfd):
+def test_the_remaining_cost_is_printed_first(scripts, capfd):
     folder, written = scripts
     write(folder, "good", [row for k in (1, 2, 4, 8) for row in of_line(k, [0.5])])
     run_all.main(["--estimate"])
@@ -241,8 +240,8 @@ def test_the_cost_is_said_first_without_what_is_recorded(scripts, capfd):
     assert lines == {"bad.py": "2.0", "good.py": "1.5", "all": "3.5"}
 
 
-def test_mnist_is_downloaded_where_no_root_is_named(scripts, monkeypatch):
+def test_mnist_is_downloaded_without_a_root(scripts, monkeypatch):
     folder, _ = scripts
     monkeypatch.setattr(run_all, "download", lambda root: root)
     run_all.main(["--only", "good"])
-    assert (folder / "said").read_text() == "--root data --seeds 2 --json"
+    assert (folder / "arguments").read_text() == "--root data --seeds 2 --json"

@@ -28,17 +28,17 @@ def run(monkeypatch, capfd):
     def call(script, *arguments):
         monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, arguments), "--json"])
         script.main()
-        said = capfd.readouterr()
-        result = json.loads(said.out.splitlines()[-1])
+        output = capfd.readouterr()
+        result = json.loads(output.out.splitlines()[-1])
         assert all(value is None or isinstance(value, int | float | str) for value in result.values()), "flat"
-        return result, said.out + said.err
+        return result, output.out + output.err
 
     return call
 
 
 def test_copying_check(run, monkeypatch):
     monkeypatch.setattr(copying_check, "SAMPLES", 200)
-    result, said = run(copying_check, "--cuts", 2)
+    result, output = run(copying_check, "--cuts", 2)
     assert result["cuts"] == 2
     assert result["found_5_percent"] == result["found_1_percent"] == 1
     assert result["copies_1_percent_exact"] == 0.01
@@ -50,7 +50,7 @@ def test_copying_check(run, monkeypatch):
     copiers = [name for name in cases if name.startswith("copies")]
     wrong = sum(result[f"{name}_passed"] == (name in copiers) for name in cases)
     assert result["wrong"] == wrong
-    assert said.count("copies nobody") == len(cases) - len(copiers) == 4
+    assert output.count("copies nobody") == len(cases) - len(copiers) == 4
 
 
 def test_loader(run, monkeypatch):
@@ -58,11 +58,11 @@ def test_loader(run, monkeypatch):
     monkeypatch.setattr(loader, "PAIRS", 2)
     monkeypatch.setattr(loader, "POOL_IMAGES", 64)
     monkeypatch.setattr(loader, "BATCH", 16)
-    result, said = run(loader)
+    result, output = run(loader)
     assert result["dataset"] == "Digits"
     assert all(result[f"blend_vs_real_workers{workers}"] > 0 for workers in (0, 2))
     assert result["pool_fill_images_per_s"] > 0
-    assert "2 workers: " in said
+    assert "2 workers: " in output
 
 
 def test_loader_reads_all_that_it_was_asked_to(monkeypatch):
@@ -97,11 +97,11 @@ def test_synthetic_only(run, monkeypatch, make_generator, tmp_path):
     make_generator(shape=(1, 8, 8), num_classes=10).save(tmp_path / "generator")
     monkeypatch.setattr(synthetic_only, "POOL", 150)
     monkeypatch.setattr(synthetic_only, "AGREEMENT_SAMPLES", 50)
-    result, said = run(synthetic_only, tmp_path / "generator", "--updates", 30, "--seeds", 2)
+    result, output = run(synthetic_only, tmp_path / "generator", "--updates", 30, "--seeds", 2)
     assert 0 <= result["synthetic_only_min"] <= result["synthetic_only_mean"] <= 1
     assert result["judge_accuracy"] > result["synthetic_only_mean"], "an untrained generator teaches nothing"
     assert (result["seeds"], result["generator_steps"]) == (2, None)
-    assert "50 samples" in said
+    assert "50 samples" in output
 
 
 def test_training_takes_turns_and_counts_timed_steps_only(monkeypatch):
@@ -132,10 +132,10 @@ def test_the_engines_side_of_the_comparison_trains_both_networks(monkeypatch):
 def test_training_side_by_side(run, monkeypatch):
     pytest.importorskip("torchgan", reason="torchgan isn't installed")
     monkeypatch.setattr(training, "BATCH", 4)
-    result, said = run(training, "--rounds", 1, "--steps", 1, "--warm-up", 1)
+    result, output = run(training, "--rounds", 1, "--steps", 1, "--warm-up", 1)
     assert result["vs_torchgan_float32"] > 0
     assert result["rounds"] == 1
-    assert "parameters of every side" in said
+    assert "parameters of every side" in output
 
 
 def test_training_says_what_it_needs(run, monkeypatch):
@@ -191,7 +191,7 @@ def test_every_script_has_a_test_that_runs_it(script):
         }
         for node in ast.walk(tree):
             handed = isinstance(node, ast.Call) and any(isinstance(a, ast.Name) and a.id in names for a in node.args)
-            called = isinstance(node, ast.Attribute) and node.attr == "main" and isinstance(node.value, ast.Name)
-            if handed or (called and node.value.id in names):
+            calls = isinstance(node, ast.Attribute) and node.attr == "main" and isinstance(node.value, ast.Name)
+            if handed or (calls and node.value.id in names):
                 return
     pytest.fail(f"no test runs {script.relative_to(BENCHMARKS.parent)}")

@@ -44,7 +44,7 @@ def lines_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def told(printed):
+def summary(printed):
     result = json.loads(printed.out.splitlines()[-1])
     assert all(value is None or isinstance(value, int | float | str) for value in result.values()), "flat"
     return result
@@ -61,9 +61,9 @@ def scored(monkeypatch):
 
 
 def test_the_table_in_the_docs_is_that_of_the_record():
-    found = verdict.results_of(Record(RESULTS / "verdict.jsonl"), verdict.SETTINGS)
-    assert found
-    assert verdict.table_of(found) in (ROOT / "docs" / "results.md").read_text()
+    rows_found = verdict.results_of(Record(RESULTS / "verdict.jsonl"), verdict.SETTINGS)
+    assert rows_found
+    assert verdict.table_of(rows_found) in (ROOT / "docs" / "results.md").read_text()
 
 
 def test_a_study_that_is_told_to_end_leaves_its_cells_in_the_tracked_file(tmp_path):
@@ -142,25 +142,25 @@ class TestVerdict:
 
     def test_from_start_to_table_and_a_second_run_only_reads(self, run, tmp_path, scored):
         first = run(verdict, *self.TINY, "--json")
-        result = told(first)
+        result = summary(first)
         assert result["settings"] == result["settings_on_digits"] == 2
         assert result["seeds"] == 2
         assert "a full run costs about" in first.err
         lines = lines_of(tmp_path / "cells.jsonl")
         kept = {line["study"]: line["result"] for line in lines if "result" in line}
         assert list(kept) == ["digits 5 wrong mlp: result", "digits 3 weak small: result"]
-        gains = [found["gain_on_fresh_seeds"] for found in kept.values()]
+        gains = [rows_found["gain_on_fresh_seeds"] for rows_found in kept.values()]
         assert result["mean_gain_points"] == pytest.approx(50 * sum(gains))
         assert result["worst_gain_points"] == pytest.approx(100 * min(gains))
         scored.clear()
-        assert told(run(verdict, *self.TINY, "--json")) == result
+        assert summary(run(verdict, *self.TINY, "--json")) == result
         table = run(verdict, "--table").out.splitlines()
         assert len(table) == 4
         assert table[2].startswith(f"| digits | 5 | wrong | mlp | {kept['digits 5 wrong mlp: result']['verdict']} | ")
         assert not scored
 
     def test_it_goes_on_from_the_tracked_cells_alone(self, run, tmp_path, scored):
-        result = told(run(verdict, *self.TINY, "--only", "wrong", "--json"))
+        result = summary(run(verdict, *self.TINY, "--only", "wrong", "--json"))
         record = tmp_path / "cells.jsonl"
         lines = [line for line in lines_of(record) if "result" not in line]
         last = [line for line in lines if line["study"].endswith(": fresh") and "accuracy" in line][-1]
@@ -168,7 +168,7 @@ class TestVerdict:
         record.write_text("".join(json.dumps(line) + "\n" for line in lines))
         shutil.rmtree(tmp_path / "runs")
         scored.clear()
-        assert told(run(verdict, *self.TINY, "--only", "wrong", "--json")) == result
+        assert summary(run(verdict, *self.TINY, "--only", "wrong", "--json")) == result
         assert scored == [last["name"]]
 
     def test_with_a_pretrained_source(self, run, tmp_path, monkeypatch):
@@ -178,7 +178,7 @@ class TestVerdict:
         )
         helps = verdict.Setting("digits", 3, "pretrained", "mlp", (0.5,), helps=True)
         monkeypatch.setattr(verdict, "SETTINGS", [helps])
-        result = told(run(verdict, *self.TINY, "--json"))
+        result = summary(run(verdict, *self.TINY, "--json"))
         assert steps == [3000]
         assert result["settings_that_plainly_help"] == 1
 
@@ -218,8 +218,8 @@ class TestVerdict:
         images = torch.arange(1000).reshape(-1, 1, 1, 1).expand(-1, 1, 8, 8)
         labels = torch.arange(1000) % 10
         source = verdict.WrongLabels(images, labels, 0.3)
-        samples, asked = source.sample(5000, seed=1)
-        assert float((labels[samples[:, 0, 0, 0]] != asked).float().mean()) == pytest.approx(0.3, abs=0.04)
+        samples, requested = source.sample(5000, seed=1)
+        assert float((labels[samples[:, 0, 0, 0]] != requested).float().mean()) == pytest.approx(0.3, abs=0.04)
 
     def test_the_cost_alone(self, run, tmp_path, scored):
         assert run(verdict, *self.TINY, "--estimate").err.count("a full run costs about") == 2
@@ -229,9 +229,9 @@ class TestVerdict:
     def test_wrong_labels_are_the_next_classes_images(self):
         images, labels = verdict_images()
         source = verdict.WrongLabels(images, labels)
-        made, given = source.sample(labels=[0, 9, 4], seed=1)
-        assert given.tolist() == [0, 9, 4]
-        for image, label in zip(made, given.tolist(), strict=True):
+        generated, settings_given = source.sample(labels=[0, 9, 4], seed=1)
+        assert settings_given.tolist() == [0, 9, 4]
+        for image, label in zip(generated, settings_given.tolist(), strict=True):
             assert (images[labels == (label + 1) % 10] == image).flatten(1).all(1).any()
 
 
@@ -253,7 +253,7 @@ class TestFewLabels:
 
     def test_from_start_to_json_and_on_from_the_tracked_cells(self, run, tmp_path, scored):
         first = run(mnist_low_label, *self.TINY, "--json")
-        result = told(first)
+        result = summary(first)
         assert first.err.count("a full run costs about") == 3
         for key in ("one_percent", "ten", "ten_pretrained"):
             assert result[f"{key}_seeds"] == 2
@@ -267,30 +267,30 @@ class TestFewLabels:
         record.write_text("".join(json.dumps(line) + "\n" for line in lines if line is not gone))
         shutil.rmtree(tmp_path / "runs" / "10-a-class")
         scored.clear()
-        again = told(run(mnist_low_label, *self.TINY, "--study", "10 a class", "--json"))
+        again = summary(run(mnist_low_label, *self.TINY, "--study", "10 a class", "--json"))
         assert scored == [gone["name"]]
         assert len(again) * 3 == len(result)
-        assert told(run(mnist_low_label, "--table", "--json")) == {**result, "ten_hours": again["ten_hours"]}
+        assert summary(run(mnist_low_label, "--table", "--json")) == {**result, "ten_hours": again["ten_hours"]}
         run(mnist_low_label, "--table")
         record.write_text("".join(json.dumps(line) + "\n" for line in lines_of(record) if line.get("name") != "none"))
-        assert told(run(mnist_low_label, "--table", "--json")) == {}
+        assert summary(run(mnist_low_label, "--table", "--json")) == {}
         assert again.pop("ten_hours") > 0
         assert again == {key: result[key] for key in again}
 
     def test_the_pretrained_generator_saw_no_seeds_images(self, run, tmp_path, monkeypatch):
-        seen = []
-        monkeypatch.setattr(genaug, "fit", lambda _, rest, **__: seen.append(rest))
+        calls = []
+        monkeypatch.setattr(genaug, "fit", lambda _, rest, **__: calls.append(rest))
         train = load_data("digits")
         used = mnist_low_label.few_per_class(train, 6)
         options = mnist_low_label.argparse.Namespace(out=tmp_path, pretrain_steps=2)
         mnist_low_label.pretrained(train, used, options)
-        assert not set(seen[0].indices) & set(used.indices)
-        assert len(seen[0]) + len(used) == len(train)
+        assert not set(calls[0].indices) & set(used.indices)
+        assert len(calls[0]) + len(used) == len(train)
 
     def test_the_cost_alone(self, run, tmp_path, scored):
-        said = run(mnist_low_label, *self.TINY, "--estimate", "--json")
-        assert said.out == ""
-        assert said.err.count("a full run costs about") == 3
+        output = run(mnist_low_label, *self.TINY, "--estimate", "--json")
+        assert output.out == ""
+        assert output.err.count("a full run costs about") == 3
         assert not scored
         assert not (tmp_path / "cells.jsonl").exists()
 
@@ -307,7 +307,7 @@ class TestSmallStudies:
         words = ["--out", f"{tmp_path / 'runs'}", "--results", f"{tmp_path / 'cells.jsonl'}", "--json"]
         small_studies.main([*words, "--seeds", "2", "--updates", "2"])
         printed = capsys.readouterr()
-        result = told(printed)
+        result = summary(printed)
         lines = lines_of(tmp_path / "cells.jsonl")
         assert {line["study"] for line in lines} == {"demo", "own digits", "pretrained"}
         (demo,) = (line["result"] for line in lines if "result" in line)
@@ -322,10 +322,10 @@ class TestSmallStudies:
         scored.clear()
         small_studies.main([*words, "--table"])
         again = capsys.readouterr()
-        assert told(again) == result
+        assert summary(again) == result
         assert again.err == printed.err[-len(again.err) :]
         assert not scored
         small_studies.main(
             [*words[:-1], "--table", "--only", "demo", "--results", f"{tmp_path / 'none.jsonl'}", "--json"]
         )
-        assert told(capsys.readouterr()) == {}, "nothing is run for a table"
+        assert summary(capsys.readouterr()) == {}, "nothing is run for a table"

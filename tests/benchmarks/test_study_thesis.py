@@ -66,8 +66,8 @@ def test_from_start_to_page_and_on_from_the_tracked_cells(run, tmp_path, monkeyp
     assert result["kid_mad_gan_5_median"] == pytest.approx(
         sum(c["kid"] for c in images if c["name"] == "mad-gan-5") / 2
     )
-    drawn = ("loss", "generators", "ratio", "against", "samples")
-    for name in drawn:
+    figures_drawn = ("loss", "generators", "ratio", "against", "samples")
+    for name in figures_drawn:
         assert (tmp_path / "results" / f"study_thesis_digits_{name}.png").read_bytes().startswith(b"\x89PNG")
     page = results_page.page(tmp_path / "results")
     assert "| mad-gan-5 0.5 against cgan-nonsaturating 0.5 | " in page
@@ -107,11 +107,11 @@ def test_a_question_by_hand():
 
 
 def test_every_source_of_a_question_is_trained():
-    made = study_thesis.recipes(study_thesis.DATA["mnist"], 10)
-    asked = {arm.source for question in thesis_tables.questions().values() for arm in question.arms if arm.source}
-    assert asked == set(made)
-    assert made["mad-gan-paper"].config["loss"] == "madgan"
-    assert made["cgan-nonsaturating"].config["loss"] == "nonsaturating"
+    generated = study_thesis.recipes(study_thesis.DATA["mnist"], 10)
+    requested = {arm.source for question in thesis_tables.questions().values() for arm in question.arms if arm.source}
+    assert requested == set(generated)
+    assert generated["mad-gan-paper"].config["loss"] == "madgan"
+    assert generated["cgan-nonsaturating"].config["loss"] == "nonsaturating"
 
 
 def test_how_large_a_gain_is_left_possible_is_the_highest_end_of_the_intervals():
@@ -125,14 +125,14 @@ def test_how_large_a_gain_is_left_possible_is_the_highest_end_of_the_intervals()
     worse, better = of("mad-gan-5 0.1", 0.78, 0.8, 0.83), of("mad-gan-5 0.25", 0.81, 0.83, 0.84)
     beside = of("classic + mad-gan-5 0.5", 0.8, 0.81, 0.82)
     gains = thesis_tables.gains([*none, *classic, *worse, *better, *beside])
-    assert {arm.name: round(100 * found.mean, 2) for arm, found in gains.items()} == {
+    assert {arm.name: round(100 * difference.mean, 2) for arm, difference in gains.items()} == {
         "mad-gan-5 0.1": -1.67,
         "mad-gan-5 0.25": 0.67,
         "classic + mad-gan-5 0.5": -10,
     }
-    alone = {arm: found for arm, found in gains.items() if not arm.classic}
-    assert thesis_tables.highest_end(alone) == max(found.high for found in alone.values())
-    each = [thesis_tables.sensitivity([found]).gain for found in alone.values()]
+    alone = {arm: difference for arm, difference in gains.items() if not arm.classic}
+    assert thesis_tables.highest_end(alone) == max(difference.high for difference in alone.values())
+    each = [thesis_tables.sensitivity([difference]).gain for difference in alone.values()]
     assert thesis_tables.detectable_gain(alone) == max(each)
     limit = thesis_tables.limit([*none, *classic, *worse, *better, *beside])
     assert f"the upper ends reach +{100 * thesis_tables.highest_end(alone):.1f} points" in limit

@@ -25,13 +25,13 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 def test_from_start_to_figure_and_a_second_run_only_reads(run, tmp_path, monkeypatch):
-    result, said = run(1)
+    result, output = run(1)
     assert all(isinstance(value, (int, float, bool, type(None))) for value in result.values())
     assert (result["seeds"], result["steps"], result["points"]) == (1, 30, 3)
     assert result["spearman_min"] == result["spearman_seed_0"]
     assert result["target_met"] == (result["spearman_min"] >= 0.8)
-    assert " h" in said
-    assert "Gulrajani" in said
+    assert " h" in output
+    assert "Gulrajani" in output
     assert (tmp_path / "wgan_gp_curve.png").read_bytes().startswith(b"\x89PNG")
     line = json.loads((tmp_path / "wgan_gp_curve.jsonl").read_text())
     assert (line["seed"], line["points"]) == (0, [1, 5, 30])

@@ -33,18 +33,18 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 def test_from_start_to_figure_and_a_second_run_only_reads(run, tmp_path, monkeypatch):
-    seen = []
+    calls = []
     follow = wgan_gp_limits.follow
 
     def watched(key, config, data, *others):
-        seen.append((len(data.x), config.lr, key["images"]))
+        calls.append((len(data.x), config.lr, key["images"]))
         return follow(key, config, data, *others)
 
     monkeypatch.setattr(wgan_gp_limits, "follow", watched)
-    result, said = run()
-    assert seen == [(12, 1e-3, 12), (1297, 1e-2, None)]
+    result, output = run()
+    assert calls == [(12, 1e-3, 12), (1297, 1e-2, None)]
     assert all(isinstance(value, int | float | bool) for value in result.values())
-    assert "-fold" in said
+    assert "-fold" in output
     assert (tmp_path / "wgan_gp_limits.png").read_bytes().startswith(b"\x89PNG")
     few, fast = [json.loads(line) for line in (tmp_path / "wgan_gp_limits.jsonl").read_text().splitlines()]
     assert (few["setting"], few["points"], fast["config"]["lr"]) == ("few images", [2, 4, 6], 1e-2)

@@ -21,14 +21,14 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 def test_gain_where_theory_says_gain_and_none_where_it_says_none(run, tmp_path, monkeypatch):
-    result, said = run(2, 30)
+    result, output = run(2, 30)
     assert result["gain_where_theory_says_gain"]
     assert 0.2 < result["gap_ratio_d50_m10_median"] < 0.4
     assert 0.85 < result["gap_ratio_d1_m40_median"] < 1.25
     assert result["error_change_points_d50_m10"] > -0.5, "the classifier can't learn more than the generator knows"
     assert all(isinstance(value, int | float) for value in result.values())
-    assert " h" in said
-    assert "Zheng et al. 2023" in said
+    assert " h" in output
+    assert "Zheng et al. 2023" in output
     assert (tmp_path / "zheng_toy.png").read_bytes().startswith(b"\x89PNG")
     rows = [json.loads(line) for line in (tmp_path / "zheng_toy.jsonl").read_text().splitlines()]
     assert [row["seed"] for row in rows] == [0, 1]
@@ -65,7 +65,9 @@ def test_gap_and_error_against_many_new_points():
 
 
 def test_rates_and_ratios_by_hand():
-    gaps = {toy.named(d, m): {"gap": [m**-0.5] * 6 + [2 / m], "error": [0.1] * 6 + [0.12]} for d, m in toy.SETTINGS}
+    gaps = {
+        toy.setting_key(d, m): {"gap": [m**-0.5] * 6 + [2 / m], "error": [0.1] * 6 + [0.12]} for d, m in toy.SETTINGS
+    }
     assert toy.rate(gaps, 0) == pytest.approx(-0.5)
     assert toy.rate_change(gaps) == pytest.approx(0.5)
     assert toy.ratio(gaps, 50, 10) == pytest.approx(0.2 * 10**0.5)

@@ -49,7 +49,7 @@ def for_the_page(world, text):
     text = re.sub(r"\b([0-9a-f]{40}|[0-9a-f]{12})\b", "COMMIT", text)
     text = re.sub(r"(several times|be reached|like a Hub|is too slow|a safetensors file) \(.*?\)\.", r"\1 (…).", text)
     text = re.sub(r"to wait for 3[56]\d\d s", "to wait for 3600 s", text)
-    text = re.sub(r"Installed are: [^.]*", "Installed are: …", text)
+    text = re.sub(r"Installed backends: [^.]*", "Installed backends: …", text)
     text = text.replace("[", "\\[")  # otherwise Markdown reads a pattern as a link
     return text.replace("|", "\\|")
 

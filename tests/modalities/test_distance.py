@@ -29,7 +29,7 @@ def test_brute_force(seed):
     assert within_class_distance(images, labels) == pytest.approx(brute_force(images, labels), rel=1e-4)
 
 
-def test_classes_count_alike_and_single_images_are_left_out():
+def test_classes_have_equal_weight_and_single_images_are_left_out():
     images, labels = images_of(12), torch.tensor([0] * 9 + [5] * 2 + [7])
     assert within_class_distance(images, labels) == pytest.approx(brute_force(images, labels), rel=1e-4)
 
@@ -39,7 +39,7 @@ def test_a_copier_scores_zero():
     assert within_class_distance(one.repeat_interleave(4, 0), torch.arange(3).repeat_interleave(4)) == 0
 
 
-def test_black_and_white_are_as_far_as_can_be():
+def test_black_and_white_are_farthest_apart():
     images = torch.stack([torch.zeros(1, 3, 3), torch.full((1, 3, 3), 255.0)]).to(torch.uint8)
     assert within_class_distance(images, torch.tensor([2, 2])) == pytest.approx(3)
 

@@ -12,7 +12,7 @@ from genaug.modalities.known import MODALITIES, modality_of, parse
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_every_look_comes_back(channels):
+def test_every_image_format_round_trips(channels):
     pixels = torch.randint(0, 256, (channels, 5, 7), dtype=torch.uint8)
     for image in (
         pixels,
@@ -37,11 +37,11 @@ def test_other_pil_modes_and_flat_images():
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (torch.tensor([[-1.0, 1.0]]), "normalised"),
-        (torch.tensor([[float("nan"), 1.0]]), "normalised"),
+        (torch.tensor([[-1.0, 1.0]]), "normalized"),
+        (torch.tensor([[float("nan"), 1.0]]), "normalized"),
         (torch.tensor([[0.0, 200.0]]), "uint8's range: divide them by 255"),
-        (np.zeros((3, 8, 8), np.uint8), r"\(H, W, C\), as arrays have it, .* got one of shape \(3, 8, 8\)"),
-        (Picture.new("I;16", (4, 3)), "more than 8 bits a channel .*I;16"),
+        (np.zeros((3, 8, 8), np.uint8), r"\(H, W, C\), the layout of arrays, .* got one of shape \(3, 8, 8\)"),
+        (Picture.new("I;16", (4, 3)), "more than 8 bits per channel .*I;16"),
         (Picture.new("F", (4, 3)), "more than 8 bits"),
         (torch.zeros(1, 2, 2, dtype=torch.int32), "int32"),
         (torch.zeros(5, 2, 2), "1 to 4 channels"),
@@ -50,7 +50,7 @@ def test_other_pil_modes_and_flat_images():
         ("cat.png", "got str"),
     ],
 )
-def test_what_is_no_image(image, message):
+def test_items_other_than_images_are_rejected(image, message):
     with pytest.raises(InputError, match=message):
         to_uint8(image)
 
@@ -70,7 +70,7 @@ class TestModality:
         assert torch.equal(image.decode(encoded, torch.uint8), raw)
         assert torch.equal(raw, before)
 
-    def test_every_value_of_a_byte_comes_back(self):
+    def test_every_byte_value_round_trips(self):
         image, raw = Image(1, 16, 16), torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
         encoded = image.encode(raw)
         assert (float(encoded.min()), float(encoded.max())) == (-1, 1)
@@ -80,7 +80,7 @@ class TestModality:
             assert floats.dtype == dtype
             assert torch.allclose(floats.double(), raw.double() / 255, atol=4e-3 if dtype == torch.bfloat16 else 1e-3)
 
-    def test_what_lies_outside_is_clipped(self):
+    def test_values_outside_the_range_are_clipped(self):
         outputs = torch.tensor([-1e6, -1.001, -1.0, 0.0, 1.0, 1.001, 1e6]).view(1, 1, 1, 7)
         image = Image(1, 1, 7)
         assert image.decode(outputs, torch.uint8).flatten().tolist() == [0, 0, 0, 128, 255, 255, 255]
@@ -110,10 +110,10 @@ class TestModality:
             (good.numpy(), "ndarray"),
             (None, "NoneType"),
         ):
-            with pytest.raises(InputError, match=rf"it returned {got}; expected torch.uint8 of shape \(3, 1, 2, 2\)"):
-                image.check(bad, 3, "it returned")
-        with pytest.raises(InputError, match="It holds NaN or infinity: has its generator's training diverged"):
-            image.check(good.float() / 0, 3, "it returned")
+            with pytest.raises(InputError, match=rf"it {got}; expected torch.uint8 of shape \(3, 1, 2, 2\)"):
+                image.check(bad, 3, "it")
+        with pytest.raises(InputError, match="It contains NaN or infinity: did the generator's training diverge"):
+            image.check(good.float() / 0, 3, "it")
 
     def test_items_of_datasets_are_recognized(self):
         for item in (Picture.new("L", (4, 3)), np.zeros((3, 4)), torch.zeros(1, 3, 4)):
@@ -143,9 +143,9 @@ class TestModality:
         assert parse(image) is image
         assert list(MODALITIES) == ["image"]
         for kind in ("sound", None, 5, ["image"], {}):
-            with pytest.raises(ValueError, match=r"unknown kind of sample .*known are image"):
+            with pytest.raises(ValueError, match=r"unknown kind of sample .*known kinds: image"):
                 parse({"kind": kind})
 
-    def test_too_many_numbers_are_refused(self):
+    def test_too_many_numbers_are_rejected(self):
         with pytest.raises(TypeError, match="takes channels, height and width, got 4 numbers"):
             Image(1, 2, 3, 4)

@@ -4,8 +4,17 @@ import itertools
 
 import pytest
 import torch
+from torch.nn.functional import leaky_relu
 
-from genaug.nn.blocks import ConvFeatures, ConvGenerator, ProjectionDiscriminator, Stem, stage_sizes, stage_widths
+from genaug.nn.blocks import (
+    SLOPE,
+    ConvFeatures,
+    ConvGenerator,
+    ProjectionDiscriminator,
+    Stem,
+    stage_sizes,
+    stage_widths,
+)
 
 
 def test_sizes_of_feature_maps():
@@ -38,31 +47,33 @@ def test_images_of_any_shape_both_ways(shape, classes):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 13, 40)])
-def test_features_and_draw_are_the_whole_generator(shape):
+def test_features_and_to_image_are_the_complete_generator(shape):
     torch.manual_seed(0)
     generator, z, labels = ConvGenerator(shape, 3, 6, 4, 16), torch.randn(5, 6), torch.arange(5) % 3
     x = generator.stem(z, labels)
     for stage in generator.stages:
-        x = stage(x, labels)
-    assert torch.equal(generator(z, labels), generator.image(x).tanh())
+        x = stage(leaky_relu(x, SLOPE), labels)
+    assert torch.equal(generator.features(z, labels), x)
+    assert torch.equal(generator(z, labels), generator.image(leaky_relu(x, SLOPE)).tanh())
+    assert torch.equal(generator(z, labels), generator.to_image(x))
 
 
 @pytest.mark.parametrize("size", [10.0, 1000.0])
-def test_the_labels_share_takes_nothing_from_the_latents(size):
+def test_the_label_does_not_reduce_the_latents_share(size):
     torch.manual_seed(0)
     stem, z = Stem(6, 3, 5, (4, 4)), torch.randn(90, 6)
     assert stem.maps is not None
-    stem.maps.weight.data.uniform_(size, 2 * size)  # positive, so that the activation changes nothing
+    stem.maps.weight.data.uniform_(size, 2 * size)
     by_class = stem(z, torch.arange(90) % 3).detach().unflatten(0, (-1, 3))
     within = (by_class - by_class.mean(0)).var((0, 1, 3, 4), correction=0)
-    assert float(within.min()) > 0.7  # of the 1 that the normalisation gives
+    assert float(within.min()) > 0.7  # of the 1 after normalization
     assert not torch.allclose(by_class[:, 0].mean(0), by_class[:, 1].mean(0), atol=1)
 
 
 @pytest.mark.parametrize("shape", [(1, 14, 14), (2, 13, 40), (3, 28, 28)])
-def test_features_are_normalised_but_for_those_next_to_the_image(shape):
+def test_all_features_but_those_next_to_the_image_are_normalized(shape):
     torch.manual_seed(0)
-    body, images = ConvFeatures(shape, 4, 16, normalised=True), torch.rand(6, *shape)
+    body, images = ConvFeatures(shape, 4, 16, normalized=True), torch.rand(6, *shape)
     body.convs[0].weight.data *= 100  # next to which the norm's epsilon is nothing
     before = body(images)
     assert len(body.convs) > 1
@@ -74,11 +85,11 @@ def test_features_are_normalised_but_for_those_next_to_the_image(shape):
 
 
 @pytest.mark.parametrize("classes", [0, 3])
-def test_each_score_depends_on_its_own_image_and_label_only(classes):
+def test_each_score_depends_only_on_its_own_image_and_label(classes):
     torch.manual_seed(0)
     critic, images = ProjectionDiscriminator((1, 8, 8), classes, 4, 8), torch.rand(6, 1, 8, 8)
     labels = torch.arange(6) % 3 if classes else None
-    whole = critic(images, labels)
-    assert whole.shape == (6, 1)
+    scores = critic(images, labels)
+    assert scores.shape == (6, 1)
     alone = [critic(images[i : i + 1], None if labels is None else labels[i : i + 1]) for i in range(6)]
-    assert torch.allclose(whole, torch.cat(alone), atol=1e-5)
+    assert torch.allclose(scores, torch.cat(alone), atol=1e-5)

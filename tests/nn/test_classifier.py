@@ -23,7 +23,7 @@ def test_any_shape_and_number_of_classes(shape):
     assert model(torch.rand(3, *shape)).shape == (3, 7)
 
 
-def test_the_same_seed_is_the_same_classifier_whatever_ran_before():
+def test_a_classifiers_weights_depend_only_on_the_seed():
     first = new_classifier((1, 8, 8), 2, 5, width=4)
     torch.rand(100)
     state = torch.get_rng_state()
@@ -46,64 +46,62 @@ def test_it_learns_and_is_reproducible():
     assert accuracies[0] == accuracies[1]
 
 
-def test_training_that_diverges_is_an_error_and_no_accuracy():
+def test_diverging_training_is_an_error():
     images, labels = stripes(32)
     model = new_classifier((1, 8, 8), 2, 0, width=4)
     with pytest.raises(TrainingError, match="training diverged: after 3 updates its loss is nan"):
         train_classifier(model, itertools.repeat((images.float() * float("nan"), labels)), updates=3, seed=0)
-    with pytest.raises(TrainingError, match="gives NaN or infinity"):
+    with pytest.raises(TrainingError, match="outputs are NaN or infinite"):
         accuracy(model, images, labels)
 
 
-def test_a_model_that_gives_infinity_has_no_labels():
+def test_infinite_outputs_are_an_error():
     images, _ = stripes(32)
     model = new_classifier((1, 8, 8), 2, 0, width=4)
     with torch.no_grad():
         model.head[-1].bias[0] = float("inf")
-    with pytest.raises(TrainingError, match="no label for these images"):
+    with pytest.raises(TrainingError, match="training diverged"):
         predict(model, images)
 
 
-def test_floats_and_bytes_train_alike():
+def test_floats_and_bytes_give_the_same_training():
     images, labels = stripes(32)
     weights = []
-    for given in (images, images.float() / 255):
+    for inputs in (images, images.float() / 255):
         model = new_classifier((1, 8, 8), 2, 0, width=4)
-        train_classifier(model, itertools.repeat((given, labels)), updates=3, seed=0)
+        train_classifier(model, itertools.repeat((inputs, labels)), updates=3, seed=0)
         weights.append(torch.cat([p.flatten() for p in model.parameters()]))
     assert torch.equal(*weights)
 
 
-def test_as_many_updates_as_asked_for_over_epochs():
-    seen, epochs = [], []
+def test_updates_continue_over_epochs():
+    used, epochs = [], []
     loader = [stripes(4), stripes(4)]
-    counted = (seen.append(1) or batch for batch in batches(loader, epochs.append))
+    counted = (used.append(1) or batch for batch in batches(loader, epochs.append))
     train_classifier(new_classifier((1, 8, 8), 2, 0, width=4), counted, updates=5, seed=0)
-    assert len(seen) == 5
+    assert len(used) == 5
     assert epochs == [0, 1, 2]
 
 
-def test_augmentation_draws_from_the_seed_alone():
+def test_augmentation_depends_only_on_the_seed():
     images, labels = stripes(8)
     draws = []
     for seed in (3, 3, 4):
         torch.rand(1)
         model = new_classifier((1, 8, 8), 2, 0, width=4)
-        drawn = []
-        augment = lambda x, g, drawn=drawn: drawn.append(float(torch.rand(1, generator=g))) or x  # noqa: E731
+        numbers = []
+        augment = lambda x, g, numbers=numbers: numbers.append(float(torch.rand(1, generator=g))) or x  # noqa: E731
         train_classifier(model, itertools.repeat((images, labels)), updates=2, seed=seed, augment=augment)
-        draws.append(drawn)
+        draws.append(numbers)
     assert draws[0] == draws[1] != draws[2]
 
 
-def test_data_that_end_and_loaders_without_a_batch_are_errors():
+def test_short_data_and_loaders_without_a_batch_are_errors():
     model = new_classifier((1, 8, 8), 2, 0, width=4)
     with pytest.raises(InputError, match="after 1 of 3 updates"):
         train_classifier(model, [stripes(4)], updates=3, seed=0)
     with pytest.raises(InputError, match="no batch"):
         train_classifier(model, batches([]), updates=3, seed=0)
-    with pytest.raises(InputError, match="at least one"):
-        accuracy(model, *stripes(0))
 
 
 def test_accuracy_counts():

@@ -19,7 +19,7 @@ def uniform(n, width, dtype=torch.float32):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", POLICIES)
-def test_shape_and_type_are_kept_and_each_image_is_changed_by_its_own_draw(name, shape):
+def test_shape_and_type_stay_and_each_image_has_its_own_random_numbers(name, shape):
     function, width = POLICIES[name]
     images, u = images_of(shape), uniform(5, width)
     changed = function(images, u)
@@ -38,7 +38,7 @@ def test_extreme_draws(name, shape, u):
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_gradients_are_right(name):
+def test_gradients_match_finite_differences(name):
     function, width = POLICIES[name]
     images, u = images_of((2, 5, 6), 2, torch.float64).requires_grad_(), uniform(2, width, torch.float64)
     assert torch.autograd.gradcheck(lambda x: function(x, u), images)
@@ -55,7 +55,7 @@ def test_the_neutral_draw_changes_nothing(name, shape):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", POLICIES)
-def test_half_precision_images_are_augmented_as_exactly_as_they_can_be(name, dtype):
+def test_half_precision_images_are_augmented_accurately(name, dtype):
     """Positions worked out in bfloat16 would move generated images otherwise than real ones."""
     function, width = POLICIES[name]
     images, u = images_of((1, 64, 64)).to(dtype), uniform(5, width)
@@ -65,7 +65,7 @@ def test_half_precision_images_are_augmented_as_exactly_as_they_can_be(name, dty
 
 
 class TestTranslation:
-    def test_whole_pixels_with_the_edge_repeated(self):
+    def test_shifts_by_entire_pixels_and_repeats_the_edge(self):
         images = torch.arange(16.0).reshape(1, 1, 4, 4)
         down_left = translation(images, torch.tensor([[0.0, 0.99]]))[0, 0]  # reads one row up, one column right
         assert down_left[0].tolist() == [1, 2, 3, 3]
@@ -88,7 +88,7 @@ class TestTranslation:
 
 class TestAffine:
     @pytest.mark.parametrize("shape", [(41, 41), (33, 65)])
-    def test_distances_in_pixels_scale_alike_in_all_directions(self, shape):
+    def test_distances_in_pixels_scale_equally_in_all_directions(self, shape):
         """Also where images aren't square: two blobs, beside and above the centre, keep the angle between them."""
         height, width = shape
         y, x = torch.meshgrid(torch.arange(height) - height // 2, torch.arange(width) - width // 2, indexing="ij")
@@ -120,7 +120,7 @@ class TestColor:
         u = torch.tensor([[0.9, 0.5, 0.5]]).repeat(5, 1)
         assert torch.allclose(color(images, u), images + 0.4, atol=1e-6)
 
-    def test_without_saturation_all_channels_are_alike(self):
+    def test_without_saturation_all_channels_are_equal(self):
         grey = color(images_of((3, 4, 4)), torch.tensor([[0.5, 0.0, 0.5]]).repeat(5, 1))
         assert torch.allclose(grey[:, 0], grey[:, 1], atol=1e-6)
         assert float(grey.std((2, 3)).min()) > 0.05
@@ -133,7 +133,7 @@ class TestColor:
 
 
 class TestCutout:
-    def test_a_centred_rectangle_of_half_the_sides(self):
+    def test_a_centered_rectangle_of_half_the_sides(self):
         cut = cutout(torch.ones(1, 2, 8, 12), torch.tensor([[0.5, 0.5]]))[0]
         expected = torch.ones(2, 8, 12)
         expected[:, 2:6, 3:9] = 0
@@ -146,15 +146,15 @@ class TestCutout:
 
 
 def test_policies_are_applied_in_order_with_their_own_draws():
-    asked = []
+    requests = []
 
     def draw(n, width):
-        asked.append((n, width))
+        requests.append((n, width))
         return torch.full((n, width), 0.5)
 
     images = images_of((1, 8, 8))
     changed = augment(images, ("cutout", "color"), draw)
-    assert asked == [(5, 2), (5, 3)]
+    assert requests == [(5, 2), (5, 3)]
     half = torch.full((5, 3), 0.5)
     assert torch.equal(changed, color(cutout(images, half[:, :2]), half))
     assert augment(images, (), draw) is images
@@ -167,7 +167,7 @@ def test_names():
 
 
 @pytest.mark.parametrize("names", [["colour"], ["color", "flip"], ["color", "color"], "colour", [""]])
-def test_unknown_or_repeated_names_are_refused(names):
+def test_unknown_or_repeated_names_are_rejected(names):
     with pytest.raises(
         InputError, match="augment must be distinct names among translation, affine, color, cutout; got"
     ):

@@ -93,14 +93,14 @@ def test_interpolation_penalty_lies_between_real_and_fake():
     """D(x) = |x|^2 / 2: the gradient is x itself, so the penalty tells where it was taken."""
     real, fake = torch.full((3, 1, 1, 1), 5.0), torch.full((3, 1, 1, 1), 2.0)
     weight = torch.tensor([0.0, 1.0, 0.25]).reshape(3, 1, 1, 1)
-    seen = []
+    points = []
 
     def score(x):
-        seen.append(x.detach().flatten().tolist())
+        points.append(x.detach().flatten().tolist())
         return x.square().flatten(1).sum(1) / 2
 
     penalty = interpolation_penalty(score, real, fake, weight)
-    assert seen == [[2.0, 5.0, 2.75]]
+    assert points == [[2.0, 5.0, 2.75]]
     assert penalty.item() == pytest.approx((1 + 16 + 1.75**2) / 3)
 
 

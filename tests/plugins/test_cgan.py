@@ -50,13 +50,13 @@ class TestShapes:
         assert float(images.detach().abs().max()) <= 1
         check_losses(backend, config, spec, batch_of(shape, 4, classes))
 
-    def test_each_score_depends_on_its_own_image_only(self):
+    def test_each_score_depends_only_on_its_own_image(self):
         torch.manual_seed(0)
         critic, batch = Discriminator((1, 8, 8), 3, 4, 8), batch_of((1, 8, 8), 6)
-        whole, _ = critic(batch.x, batch.labels)
-        assert whole.shape == (6, 1)
+        scores, _ = critic(batch.x, batch.labels)
+        assert scores.shape == (6, 1)
         alone = torch.cat([critic(batch.x[i : i + 1], batch.labels[i : i + 1])[0] for i in range(6)])
-        assert torch.allclose(whole, alone, atol=1e-5)
+        assert torch.allclose(scores, alone, atol=1e-5)
 
 
 class TestLabels:
@@ -78,8 +78,8 @@ class TestLabels:
         for index in range(20):
             trainer.step(index)
         z = torch.randn(1, 4).repeat(3, 1)
-        made = generate(backend, trainer.nets.eval(), {"z": z}, torch.arange(3)).detach().flatten(1)
-        assert float(torch.nn.functional.pdist(made).min()) > 0.1
+        images = generate(backend, trainer.nets.eval(), {"z": z}, torch.arange(3)).detach().flatten(1)
+        assert float(torch.nn.functional.pdist(images).min()) > 0.1
 
     @pytest.mark.parametrize("conditioning", ["projection", "embedding", "concatenation"])
     def test_labels_reach_the_score(self, backend, configure, conditioning):
@@ -103,8 +103,8 @@ class TestLabels:
         assert all(gradient is not None for name in gradients for gradient in gradients[name])
 
     @pytest.mark.parametrize("options", [{"classifier_weight": 1.0}, {"conditioning": "embedding"}])
-    def test_what_is_about_labels_is_refused_without_them(self, backend, configure, options):
-        with pytest.raises(ValidationError, match="which conditional=false leaves out"):
+    def test_options_for_labels_are_rejected_without_labels(self, backend, configure, options):
+        with pytest.raises(ValidationError, match="which conditional=false disables"):
             configure(conditional=False, **options)
         if "classifier_weight" in options:
             with pytest.raises(InputError, match="these have no labels"):
@@ -173,15 +173,15 @@ class TestLoss:
         assert not any(value.requires_grad for value in discriminator.log.values())
 
     @pytest.mark.parametrize("gamma", [0.0, 1.0])
-    def test_the_classifiers_part_by_hand(self, hand, gamma):
+    def test_the_classification_loss_by_hand(self, hand, gamma):
         with_it, real, fake, _ = hand(kind="classifier", classifier_weight=0.7, gamma=gamma)
         without, _, _, _ = hand(gamma=gamma)
         labels = batch_of((1, 2, 2)).labels
 
         def minus_log_probability(scores):
             first = 0.1 * ((scores - labels) / 0.3).double()
-            asked = torch.where(labels == 0, first, torch.zeros_like(first))
-            return float((torch.log(first.exp() + 2) - asked).mean())
+            expected = torch.where(labels == 0, first, torch.zeros_like(first))
+            return float((torch.log(first.exp() + 2) - expected).mean())
 
         extra = [with_it[player].value.item() - without[player].value.item() for player in (0, 1)]
         on_real, on_fake = minus_log_probability(real), minus_log_probability(fake)
@@ -189,7 +189,7 @@ class TestLoss:
         assert extra[1] == pytest.approx(0.7 * (on_real + on_fake), rel=1e-4)
 
     @pytest.mark.parametrize(("every", "steps"), [(1, [0, 1, 2, 3]), (3, [0, 3, 6])])
-    def test_penalties_are_taken_every_so_many_steps(self, hand, every, steps):
+    def test_penalties_are_evaluated_every_few_steps(self, hand, every, steps):
         taken = [index for index in range(steps[-1] + 1) if "penalty" in hand(index, penalty_every=every)[0][1].log]
         assert taken == steps
 
@@ -205,13 +205,13 @@ class TestLoss:
         losses, _ = losses_of(backend, config, spec, batch_of((1, 8, 8)))
         assert set(losses["discriminator"].log) == {"real_score", "fake_score", "real_above_fake"}
 
-    def test_the_discriminators_loss_leaves_the_generator_alone(self, hand):
+    def test_the_discriminators_loss_has_no_gradient_for_the_generator(self, hand):
         (_, discriminator), _, _, nets = hand(0)
         discriminator.value.backward()
         assert nets["generator"].weight.grad is None
         assert nets["discriminator"].weight.grad is not None
 
-    def test_the_batch_is_left_as_it_was(self, backend, configure):
+    def test_the_batch_is_not_modified(self, backend, configure):
         config = configure(penalty_every=1)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         batch = batch_of((1, 8, 8))
@@ -247,7 +247,7 @@ class TestLoss:
         {"lr": 0},
         {"lr": float("nan")},
         {"beta2": 1},
-        {"colour": 1},
+        {"color": 1},
     ],
 )
 def test_options_out_of_bounds(options):
@@ -255,6 +255,6 @@ def test_options_out_of_bounds(options):
         CGANConfig(**options)
 
 
-def test_a_wasserstein_loss_is_refused_with_a_reason():
-    with pytest.raises(ValidationError, match=r"slope is held to 1 .* take the backend wgan-gp"):
+def test_a_wasserstein_loss_is_rejected_with_a_reason():
+    with pytest.raises(ValidationError, match=r"a gradient norm of 1 .* the backend wgan-gp"):
         CGANConfig(loss="wasserstein")

@@ -10,7 +10,7 @@ from genaug.testing import parametrize_with_checks
 OURS = [name for name, info in discover().backends.items() if info.distribution == "genaug"]
 
 
-def test_there_are_some():
+def test_backends_are_installed():
     assert "cgan" in OURS
 
 

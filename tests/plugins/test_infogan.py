@@ -62,8 +62,8 @@ def spec_of(config, shape=(1, 8, 8), classes=3):
 
 def fit(out, dataset, steps=4, **options):
     config = {**TINY, **options.pop("config", {})}
-    given = {"steps": steps, "batch_size": 8, "device": "cpu", "precision": "float32", "progress": False, **options}
-    return genaug.fit("infogan", dataset, out=out, config=config, **given)
+    settings = {"steps": steps, "batch_size": 8, "device": "cpu", "precision": "float32", "progress": False, **options}
+    return genaug.fit("infogan", dataset, out=out, config=config, **settings)
 
 
 def weights_of(run):
@@ -83,7 +83,7 @@ class TestShapes:
         assert float(images.detach().abs().max()) <= 1
         check_losses(backend, config, spec, batch_of(shape), 0)
 
-    def test_codes_are_read_off_an_image_by_itself_once_trained(self, backend):
+    def test_a_trained_network_predicts_codes_from_a_single_image(self, backend):
         config = configure()
         torch.manual_seed(0)
         critic, images = backend.build(config, spec_of(config))["discriminator"].eval(), batch_of((1, 8, 8), 6).x
@@ -131,31 +131,31 @@ class TestBound:
     """L_I against float64 values from scipy."""
 
     def test_categorical(self):
-        logits, drawn = (
+        logits, values = (
             torch.randn(6, 5, generator=torch.Generator().manual_seed(0)) * 3,
             torch.tensor([0, 4, 2, 2, 1, 3]),
         )
-        expected = log_softmax(logits.double().numpy(), axis=1)[range(6), drawn.numpy()]
-        assert log_likelihood(C, logits, drawn).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
-        assert information(C, logits, drawn).item() == pytest.approx(expected.mean() + math.log(5), rel=1e-4)
+        expected = log_softmax(logits.double().numpy(), axis=1)[range(6), values.numpy()]
+        assert log_likelihood(C, logits, values).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+        assert information(C, logits, values).item() == pytest.approx(expected.mean() + math.log(5), rel=1e-4)
 
-    def test_a_category_that_is_read_off_exactly_tells_log_k_and_one_that_isnt_nothing(self):
-        drawn = torch.arange(5)
-        assert information(C, 1e3 * torch.eye(5), drawn).item() == pytest.approx(math.log(5))
-        assert information(C, torch.zeros(5, 5), drawn).item() == pytest.approx(0, abs=1e-6)
+    def test_the_information_is_log_k_for_exact_predictions_and_zero_for_uniform_ones(self):
+        values = torch.arange(5)
+        assert information(C, 1e3 * torch.eye(5), values).item() == pytest.approx(math.log(5))
+        assert information(C, torch.zeros(5, 5), values).item() == pytest.approx(0, abs=1e-6)
 
     @pytest.mark.parametrize("variance", ["fixed", "predicted"])
     def test_continuous(self, variance):
         draws = torch.Generator().manual_seed(0)
-        outputs, drawn = (
+        outputs, values = (
             torch.randn(6, outputs_of(U, variance), generator=draws),
             torch.rand(6, 2, generator=draws) * 2 - 1,
         )
         mean, raw = outputs[:, :2].double(), outputs[:, 2:].double()
         deviation = (1e-3 + (1 + raw.exp()).log()).sqrt().numpy() if variance == "predicted" else 1.0
-        expected = norm.logpdf(drawn.double().numpy(), mean.numpy(), deviation).sum(1)
-        assert log_likelihood(U, outputs, drawn).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
-        assert information(U, outputs, drawn).item() == pytest.approx(expected.mean() + 2 * math.log(2), rel=1e-4)
+        expected = norm.logpdf(values.double().numpy(), mean.numpy(), deviation).sum(1)
+        assert log_likelihood(U, outputs, values).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+        assert information(U, outputs, values).item() == pytest.approx(expected.mean() + 2 * math.log(2), rel=1e-4)
 
     def test_it_is_taken_in_float32(self):
         read = information(C, torch.randn(4, 5).bfloat16(), torch.tensor([0, 1, 2, 3]))
@@ -199,13 +199,13 @@ class TestLoss:
             spec = spec_of(config, (1, 2, 2))
             nets = nn.ModuleDict({"generator": StubGenerator(), "discriminator": StubDiscriminator()})
             batch = batch_of((1, 2, 2))
-            drawn = step_of(config, spec, index).latents(4)
+            values = step_of(config, spec, index).latents(4)
             step = step_of(config, spec, index)
             got = [loss_of(player, InfoGAN(), nets, batch, step) for player in ("generator", "discriminator")]
-            total = (4 * 0.3 * drawn["z"][:, 0]).double()
+            total = (4 * 0.3 * values["z"][:, 0]).double()
             logits = torch.stack([total, 0 * total, 0 * total], 1).numpy()
-            category = log_softmax(logits, axis=1)[range(4), drawn["c1"].numpy()].mean() + math.log(3)
-            code = norm.logpdf(drawn["u1"][:, 0].double().numpy(), 2 * total.numpy()).mean() + math.log(2)
+            category = log_softmax(logits, axis=1)[range(4), values["c1"].numpy()].mean() + math.log(3)
+            code = norm.logpdf(values["u1"][:, 0].double().numpy(), 2 * total.numpy()).mean() + math.log(2)
             real = 0.3 * batch.x.double().flatten(1).sum(1)
             return got, real, 0.3 * total, (category, code), nets
 
@@ -215,26 +215,26 @@ class TestLoss:
         """Chen et al. 2016, eq. 6, with its V in the form of Goodfellow et al. 2014, section 3."""
         options = {"category_weight": 0.7, "continuous_weight": 0.1}
         (generator, discriminator), real, fake, (category, code), _ = hand(**options)
-        told = 0.7 * category + 0.1 * code
-        assert generator.value.item() == pytest.approx(float((1 + (-fake).exp()).log().mean()) - told, rel=1e-5)
+        weighted = 0.7 * category + 0.1 * code
+        assert generator.value.item() == pytest.approx(float((1 + (-fake).exp()).log().mean()) - weighted, rel=1e-5)
         adversarial = float((1 + (-real).exp()).log().mean() + (1 + fake.exp()).log().mean())
-        assert discriminator.value.item() == pytest.approx(adversarial - told, rel=1e-5)
+        assert discriminator.value.item() == pytest.approx(adversarial - weighted, rel=1e-5)
         assert discriminator.log["information/c1"].item() == pytest.approx(category, rel=1e-4)
         assert discriminator.log["information/u1"].item() == pytest.approx(code, rel=1e-4)
         assert discriminator.log["real_score"].item() == pytest.approx(float(real.mean()), rel=1e-5)
         assert not any(value.requires_grad for value in discriminator.log.values())
 
-    def test_the_discriminators_loss_leaves_the_generator_alone(self, hand):
+    def test_the_discriminators_loss_has_no_gradient_for_the_generator(self, hand):
         (_, discriminator), _, _, _, nets = hand(0)
         discriminator.value.backward()
         assert nets["generator"].weight.grad is None
 
-    def test_a_batch_of_one_is_refused(self, backend):
+    def test_a_batch_of_one_is_rejected(self, backend):
         config = configure()
         with pytest.raises(InputError, match="need at least 2 images: use a larger batch_size"):
             losses_of(backend, config, spec_of(config), batch_of((1, 8, 8), 1))
 
-    def test_generated_images_are_normalised_apart_from_the_real_ones(self, backend):
+    def test_generated_and_real_images_are_normalized_separately(self, backend):
         config = configure()
         spec = spec_of(config)
         torch.manual_seed(0)
@@ -270,7 +270,7 @@ class TestInformationTrains:
         return before, dict(trainer.nets.named_parameters())
 
     @pytest.mark.parametrize("weight", ["category_weight", "continuous_weight"])
-    def test_the_body_that_q_shares_q_and_the_generator(self, weight):
+    def test_information_trains_the_shared_body_q_and_the_generator(self, weight):
         silent = {"category_weight": 0.0, "continuous_weight": 0.0}
         before, after = self.one_step(**{**silent, weight: 1.0})
         assert any(".body." in name for name in before)
@@ -281,7 +281,7 @@ class TestInformationTrains:
             if ours and not bias_before_norm:
                 assert not torch.equal(before[name], after[name]), f"{name} isn't trained by the information"
 
-    def test_nothing_but_the_score_moves_without_it(self):
+    def test_without_information_only_the_score_is_trained(self):
         before, after = self.one_step(category_weight=0.0, continuous_weight=0.0)
         moved = [name for name in before if not torch.equal(before[name], after[name])]
         assert set(moved) == {"discriminator.score.weight", "discriminator.score.bias"}
@@ -296,7 +296,7 @@ class TestInformationTrains:
         critic = nets["discriminator"]
         assert all(id(p) in owned for part in (critic.body, critic.hidden, critic.codes) for p in part.parameters())
 
-    def test_images_come_to_tell_their_category(self, tmp_path, tiny_set):
+    def test_images_learn_to_show_their_category(self, tmp_path, tiny_set):
         fit(
             tmp_path / "run",
             tiny_set,
@@ -312,60 +312,60 @@ class TestInformationTrains:
 class TestLabels:
     """Labels of the data are never used: codes come from their prior."""
 
-    def test_they_change_nothing(self, tmp_path, tiny_set):
+    def test_labels_change_nothing(self, tmp_path, tiny_set):
         images, labels = tiny_set.tensors
         sets = {"right": tiny_set, "wrong": TensorDataset(images, labels.flip(0)), "none": TensorDataset(images)}
-        found = {}
+        weights = {}
         for name, dataset in sets.items():
             assert not fit(tmp_path / name, dataset).spec.takes_labels
-            found[name] = weights_of(tmp_path / name)
-        for name, weight in found["right"].items():
-            assert torch.equal(weight, found["wrong"][name])
-            assert torch.equal(weight, found["none"][name])
+            weights[name] = weights_of(tmp_path / name)
+        for name, weight in weights["right"].items():
+            assert torch.equal(weight, weights["wrong"][name])
+            assert torch.equal(weight, weights["none"][name])
 
-    def test_the_codes_of_a_step_are_draws_of_the_prior(self, backend):
+    def test_the_codes_of_a_step_follow_the_prior(self, backend):
         config = configure()
         spec = spec_of(config)
         nets, batch = backend.build(config, spec), batch_of((1, 8, 8), 400)
         step = step_of(config, spec)
         loss_of("generator", backend, nets, batch, step)
-        drawn, expected = step.fakes(no_fakes).inputs.latents, step_of(config, spec).latents(400)
-        assert all(torch.equal(drawn[name], expected[name]) for name in expected)
-        assert float((drawn["c1"] % 3 == batch.labels).float().mean()) < 0.5
-        assert drawn["c1"].bincount(minlength=10).min() > 20
-        assert -1 <= float(drawn["u1"].min()) < -0.9 < 0.9 < float(drawn["u1"].max()) <= 1
+        values, expected = step.fakes(no_fakes).inputs.latents, step_of(config, spec).latents(400)
+        assert all(torch.equal(values[name], expected[name]) for name in expected)
+        assert float((values["c1"] % 3 == batch.labels).float().mean()) < 0.5
+        assert values["c1"].bincount(minlength=10).min() > 20
+        assert -1 <= float(values["u1"].min()) < -0.9 < 0.9 < float(values["u1"].max()) <= 1
 
 
 class TestGenerator:
     def test_resuming_is_exact_bit_for_bit(self, tmp_path, tiny_set):
-        fit(tmp_path / "whole", tiny_set, 6)
+        fit(tmp_path / "uninterrupted", tiny_set, 6)
         fit(tmp_path / "parts", tiny_set, 3)
         fit(tmp_path / "parts", tiny_set, 6, resume=True)
-        whole, parts = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
-        assert any(name.startswith("discriminator.codes.") for name in whole)
-        assert all(torch.equal(whole[name], parts[name]) for name in whole)
+        uninterrupted, parts = weights_of(tmp_path / "uninterrupted"), weights_of(tmp_path / "parts")
+        assert any(name.startswith("discriminator.codes.") for name in uninterrupted)
+        assert all(torch.equal(uninterrupted[name], parts[name]) for name in uninterrupted)
 
     def test_saved_loaded_and_decoded_by_name(self, tmp_path, tiny_set):
-        made = fit(tmp_path / "run", tiny_set, config={"categories": [4], "continuous": 2})
-        loaded = genaug.load(made.save(tmp_path / "saved"), device="cpu")
-        assert loaded.spec == made.spec
+        trained = fit(tmp_path / "run", tiny_set, config={"categories": [4], "continuous": 2})
+        loaded = genaug.load(trained.save(tmp_path / "saved"), device="cpu")
+        assert loaded.spec == trained.spec
         z, c1 = torch.randn(6, 4), torch.arange(6) % 4
         u1, u2 = torch.linspace(-1, 1, 6), torch.zeros(6, 1)
         images = loaded.decode(z, c1=c1, u1=u1, u2=u2)
         assert images.shape == (6, 1, 8, 8)
-        assert torch.equal(images, made.decode(z, c1=c1, u1=u1[:, None], u2=u2))
+        assert torch.equal(images, trained.decode(z, c1=c1, u1=u1[:, None], u2=u2))
         assert not torch.equal(images, loaded.decode(z, c1=(c1 + 1) % 4, u1=u1, u2=u2))
 
-    def test_codes_are_fixed_by_name_and_the_rest_is_drawn_as_ever(self, tmp_path, tiny_set):
-        made = fit(tmp_path / "run", tiny_set)
-        free, labels = made.sample(20, seed=0)
+    def test_codes_can_be_fixed_by_name_and_the_others_are_random(self, tmp_path, tiny_set):
+        trained = fit(tmp_path / "run", tiny_set)
+        free, labels = trained.sample(20, seed=0)
         assert labels is None
-        assert not torch.equal(made.sample(20, seed=0, c1=3)[0], free)
+        assert not torch.equal(trained.sample(20, seed=0, c1=3)[0], free)
         sweep = torch.linspace(-1, 1, 20)
-        assert torch.equal(made.sample(20, seed=0, u1=sweep)[0], made.sample(20, seed=0, u1=sweep[:, None])[0])
-        assert not torch.equal(made.sample(20, seed=0, u1=sweep)[0], made.sample(20, seed=0, u1=0.5)[0])
+        assert torch.equal(trained.sample(20, seed=0, u1=sweep)[0], trained.sample(20, seed=0, u1=sweep[:, None])[0])
+        assert not torch.equal(trained.sample(20, seed=0, u1=sweep)[0], trained.sample(20, seed=0, u1=0.5)[0])
 
-    def test_codes_are_chosen_on_the_command_line(self, tmp_path):
+    def test_codes_can_be_set_on_the_command_line(self, tmp_path):
         from typer.testing import CliRunner
 
         from genaug.cli import app
@@ -378,9 +378,9 @@ class TestGenerator:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        ({"loss": "wasserstein"}, "slope is held to 1"),
+        ({"loss": "wasserstein"}, "a gradient norm of 1"),
         ({"loss": "wgan"}, "relativistic"),
         ({"categories": [], "continuous": 0}, "needs a code"),
         ({"categories": [1]}, "categories"),
@@ -396,6 +396,6 @@ class TestGenerator:
         ({"labels": 1}, "labels"),
     ],
 )
-def test_options_out_of_bounds(options, said):
-    with pytest.raises(ValidationError, match=said):
+def test_options_out_of_bounds(options, message):
+    with pytest.raises(ValidationError, match=message):
         InfoGANConfig(**options)

@@ -30,20 +30,20 @@ def latents():
 
 
 def test_by_hand(network, latents):
-    """Perez et al. 2018, eq. 2, with the gain written as 1 + gamma, between normalisation and activation."""
+    """Perez et al. 2018, eq. 2, with the gain written as 1 + gamma, between normalization and activation."""
     weight, bias = torch.arange(16.0).reshape(8, 2) / 10 - 0.7, torch.arange(8.0) / 4
     network.modulation.linear.weight.data, network.modulation.linear.bias.data = weight, bias
-    made = network(latents).double()
+    images = network(latents).double()
     network.double()
     stem, (first, last), image = network.network.stem, network.network.stages, network.network.image
     noise = torch.cat([latents["z"], torch.eye(3)[latents["c1"]]], 1).double()
-    before = last.norm(last.up(first(stem(network.hidden(noise), None), None)), None)
-    told = torch.cat([latents["u1"], latents["u2"]], 1).double() @ weight.double().T + bias.double()
-    scaled = before * (1 + told[:, :4, None, None]) + told[:, 4:, None, None]
-    assert torch.allclose(made, image(leaky_relu(scaled, 0.2)).tanh(), atol=1e-5)
+    before = last(leaky_relu(first(leaky_relu(stem(network.hidden(noise), None), 0.2), None), 0.2), None)
+    modulation = torch.cat([latents["u1"], latents["u2"]], 1).double() @ weight.double().T + bias.double()
+    scaled = before * (1 + modulation[:, :4, None, None]) + modulation[:, 4:, None, None]
+    assert torch.allclose(images, image(leaky_relu(scaled, 0.2)).tanh(), atol=1e-5)
 
 
-def test_it_changes_nothing_at_first_and_is_trained_at_once(network, latents):
+def test_modulation_is_neutral_at_first_and_trained_from_the_first_step(network, latents):
     images = network(latents)
     assert torch.equal(images, network({**latents, "u1": -latents["u1"]}))
     images.square().sum().backward()
@@ -51,9 +51,9 @@ def test_it_changes_nothing_at_first_and_is_trained_at_once(network, latents):
 
 
 def test_trained_saved_and_loaded(tmp_path, tiny_set):
-    asked = {"steps": 4, "batch_size": 8, "device": "cpu", "precision": "float32", "progress": False}
-    made = genaug.fit("infogan", tiny_set, out=tmp_path / "run", config=TINY, **asked)
-    loaded = genaug.load(made.save(tmp_path / "saved"), device="cpu")
+    settings = {"steps": 4, "batch_size": 8, "device": "cpu", "precision": "float32", "progress": False}
+    trained = genaug.fit("infogan", tiny_set, out=tmp_path / "run", config=TINY, **settings)
+    loaded = genaug.load(trained.save(tmp_path / "saved"), device="cpu")
     images, _ = loaded.sample(8, seed=0, u1=1.0)
-    assert torch.equal(images, made.sample(8, seed=0, u1=1.0)[0])
+    assert torch.equal(images, trained.sample(8, seed=0, u1=1.0)[0])
     assert not torch.equal(images, loaded.sample(8, seed=0, u1=-1.0)[0])

@@ -24,10 +24,10 @@ from genaug.sources.generator import Generator
 from genaug.training.trainer import Trainer
 from genaug_mad_gan.backend import MADGAN, MADGANConfig, shares
 from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, shared_generators
-from genaug_mad_gan.objectives import APART, JOINT, madgan_discriminator, naming_loss, real_score
+from genaug_mad_gan.objectives import JOINT, SEPARATE, classification_loss, madgan_discriminator, real_score
 
 SHAPES = [(1, 1, 1), (1, 4, 4), (1, 8, 8), (1, 28, 28), (1, 27, 27), (2, 13, 40), (3, 32, 32), (3, 64, 64), (4, 5, 9)]
-LOSSES = [*JOINT, *APART]
+LOSSES = [*JOINT, *SEPARATE]
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def configure(tiny_config):
 
 
 @pytest.fixture
-def made(backend, configure):
-    """An untrained generator whose members differ: ``made(shape=(1, 8, 8), num_classes=3, generators=3, ...)``."""
+def mad_gan(backend, configure):
+    """An untrained generator whose members differ: ``mad_gan(shape=(1, 8, 8), num_classes=3, generators=3, ...)``."""
 
     def make(shape=(1, 8, 8), num_classes=3, **options):
         config = configure(**options)
@@ -69,7 +69,7 @@ class TestShapes:
 
     @pytest.mark.parametrize("shape", SHAPES)
     @pytest.mark.parametrize("generators", [1, 10])
-    def test_at_least_three_tenths_of_a_generators_multiply_adds_are_its_own(self, shape, generators):
+    def test_at_least_three_tenths_of_a_generators_multiply_adds_are_not_shared(self, shape, generators):
         network = shared_generators(generators, shape, 0, 64, 32, 256)
         assert unshared_part(network, torch.randn(1, 64), None) >= 0.3
         assert any(p.numel() for p in network.trunk.parameters())
@@ -86,15 +86,15 @@ class TestShapes:
             _, gradients = losses_of(backend, config, spec, batch_of((1, 8, 8), 4), index)
             assert all(gradient is not None for gradient in gradients["generator"])  # or ranks would drift apart
 
-    def test_outputs_depend_on_their_own_image_and_label_only(self):
+    def test_outputs_depend_only_on_their_own_image_and_label(self):
         torch.manual_seed(0)
         critic, batch = MultiDiscriminator(3, (1, 8, 8), 3, 4, 8), batch_of((1, 8, 8), 6)
-        whole = critic(batch.x, batch.labels)
-        assert whole.shape == (6, 4)
+        scores = critic(batch.x, batch.labels)
+        assert scores.shape == (6, 4)
         alone = torch.cat([critic(batch.x[i : i + 1], batch.labels[i : i + 1]) for i in range(6)])
-        assert torch.allclose(whole, alone, atol=1e-5)
+        assert torch.allclose(scores, alone, atol=1e-5)
 
-    def test_the_label_reaches_the_output_real_and_no_other(self):
+    def test_the_label_reaches_only_the_output_real(self):
         torch.manual_seed(0)
         critic, images = MultiDiscriminator(3, (1, 8, 8), 2, 4, 8), batch_of((1, 8, 8)).x
         outputs = [critic(images, torch.full((4,), label)) for label in range(2)]
@@ -102,7 +102,7 @@ class TestShapes:
         assert not torch.allclose(outputs[0][:, -1], outputs[1][:, -1])
 
 
-def test_options_that_would_have_no_effect_are_refused():
+def test_options_without_effect_are_rejected():
     with pytest.raises(ValidationError, match="diversity has no effect"):
         MADGANConfig(loss="madgan", diversity=0.5)
     config = MADGANConfig(loss="madgan")
@@ -114,7 +114,7 @@ def no_fakes():
 
 
 def unshared_part(generator, z, labels):
-    """The share of one generator's multiply-adds that lies in its head, for the latents given."""
+    """The share of one generator's multiply-adds that lies in its head, for these latents."""
     generator.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as in_trunk:
         features = generator.trunk(z, labels)
@@ -137,7 +137,7 @@ class SeparateHeads(nn.Module):
 
 
 class Ignoring(nn.Module):
-    """A module of features alone, given labels too."""
+    """A module that takes labels but uses features only."""
 
     def __init__(self, module):
         super().__init__()
@@ -167,9 +167,9 @@ class TestGenerators:
         assert (off.num_classes, off.classes, off.takes_labels) == (0, None, False)
 
     @pytest.mark.parametrize("classes", [3, 0])
-    def test_a_fixed_member_gives_that_generators_images(self, made, classes):
+    def test_a_fixed_member_selects_that_generator(self, mad_gan, classes):
         """Against the head applied alone, to the features of the same latents."""
-        gen = made(num_classes=classes)
+        gen = mad_gan(num_classes=classes)
         labels = torch.arange(8) % 3 if classes else None
         z = torch.randn(8, 4)
         for member in range(3):
@@ -181,16 +181,16 @@ class TestGenerators:
         assert not torch.equal(fixed[0], fixed[1])
         assert not torch.equal(fixed[1], fixed[2])
 
-    def test_samples_take_their_member_uniformly(self, made):
-        gen = made()
+    def test_members_are_drawn_uniformly(self, mad_gan):
+        gen = mad_gan()
         images, labels = gen.sample(300, seed=0, dtype=torch.float32)
         by_member = [gen.sample(labels=labels, seed=0, member=m, dtype=torch.float32)[0] for m in range(3)]
         who = torch.stack([(images - own).abs().flatten(1).amax(1) for own in by_member]).argmin(0)
         assert all(70 <= int((who == m).sum()) <= 130 for m in range(3))
 
     @pytest.mark.parametrize("generators", [1, 3, 7])
-    def test_a_sample_is_the_same_whoever_is_in_its_batch(self, made, generators):
-        gen = made(generators=generators)
+    def test_a_sample_does_not_depend_on_its_batch(self, mad_gan, generators):
+        gen = mad_gan(generators=generators)
         members = torch.arange(90) * 5 % generators
         labels = torch.arange(90) % 3
         many, _ = gen.sample(labels=labels, seed=0, member=members, dtype=torch.float32)
@@ -205,7 +205,7 @@ class TestGenerators:
         alike, _ = gen.sample(labels=labels, seed=0, member=int(members[0]), dtype=torch.float32)
         assert torch.equal(many[same], alike[same])
 
-    def test_training_and_evaluation_group_alike(self, backend, configure):
+    def test_training_and_evaluation_mode_agree(self, backend, configure):
         """Where nothing depends on the batch: no normalisation, as in networks of the user's own."""
         torch.manual_seed(0)
         trunk, heads = Ignoring(nn.Linear(4, 6)), SeparateHeads([Head(6, 2) for _ in range(3)])
@@ -223,7 +223,7 @@ class TestGenerators:
         split = network.split(z, labels, [2, 0, 3])
         assert torch.allclose(split, torch.cat([one[0][:2], one[2][2:]]), atol=1e-5)
 
-    def test_equal_shares_over_as_many_steps_as_generators(self):
+    def test_shares_are_equal_and_the_remainder_rotates(self):
         assert shares(64, 4, 0) == [16] * 4
         assert shares(5, 3, 0) == [2, 2, 1]
         for n, k in [(64, 10), (4, 10), (7, 3), (3, 1)]:
@@ -242,28 +242,28 @@ class TestGenerators:
 
 class TestLosses:
     @pytest.mark.parametrize("full", [False, True])
-    def test_the_trunk_runs_once_a_step_and_heads_for_their_own_samples(self, backend, configure, full):
+    def test_the_trunk_runs_once_per_step_and_each_head_for_its_own_samples(self, backend, configure, full):
         config = configure(full_batch=full, penalty_every=1)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
-        nets, step, seen = backend.build(config, spec), step_of(config, spec), []
+        nets, step, calls = backend.build(config, spec), step_of(config, spec), []
         generator = nets["generator"]
-        generator.trunk.register_forward_hook(lambda module, inputs, out: seen.append(("trunk", len(out))))
+        generator.trunk.register_forward_hook(lambda module, inputs, out: calls.append(("trunk", len(out))))
         generator.heads.register_forward_hook(
-            lambda module, inputs, out: seen.append(("heads", [len(part) for part in inputs[0]]))
+            lambda module, inputs, out: calls.append(("heads", [len(part) for part in inputs[0]]))
         )
         for player in ("generator", "discriminator"):
             loss_of(player, backend, nets, batch_of((1, 8, 8), 6), step)
-        assert seen == [("trunk", 6), ("heads", [6, 6, 6] if full else [2, 2, 2])]
+        assert calls == [("trunk", 6), ("heads", [6, 6, 6] if full else [2, 2, 2])]
 
     @pytest.mark.parametrize(("gamma", "judged"), [(0.0, [24]), (1.0, [6, 6, 12])])
     def test_the_discriminator_sees_every_generators_full_batch(self, backend, configure, gamma, judged):
         config = configure(full_batch=True, gamma=gamma, penalty_every=1)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
-        nets, step, seen = backend.build(config, spec), step_of(config, spec), []
-        nets["discriminator"].register_forward_hook(lambda module, inputs, out: seen.append(len(out)))
+        nets, step, calls = backend.build(config, spec), step_of(config, spec), []
+        nets["discriminator"].register_forward_hook(lambda module, inputs, out: calls.append(len(out)))
         for player in ("generator", "discriminator"):
             loss_of(player, backend, nets, batch_of((1, 8, 8), 6), step)
-        assert seen == [18, 6, *judged]
+        assert calls == [18, 6, *judged]
 
     @pytest.mark.parametrize("options", [{}, {"conditional": False}])
     def test_r2_is_of_a_batch_to_which_all_generators_add(self, backend, configure, options):
@@ -278,15 +278,15 @@ class TestLosses:
         assert sorted(zip(fakes.inputs.latents["member"].tolist(), 3 * list(range(6)), strict=True)) == [
             (member, latent) for member in range(3) for latent in range(6)
         ]
-        found = loss_of("discriminator", backend, nets, batch, step).log["penalty"]
+        penalty = loss_of("discriminator", backend, nets, batch, step).log["penalty"]
         discriminator, expected = nets["discriminator"].double(), 0
         for images in (batch.x, fakes.x[:6]):
             images = images.double().requires_grad_()
             (slope,) = torch.autograd.grad(discriminator(images, labels)[:, -1].sum(), images)
             expected += slope.square().sum() / 6
-        assert found.item() == pytest.approx(expected.item(), rel=1e-4)
-        made = nets["generator"].every(z, labels).detach()
-        assert torch.allclose(fakes.x[:6], made[fakes.inputs.latents["member"][:6] * 6 + torch.arange(6)], atol=1e-5)
+        assert penalty.item() == pytest.approx(expected.item(), rel=1e-4)
+        images = nets["generator"].every(z, labels).detach()
+        assert torch.allclose(fakes.x[:6], images[fakes.inputs.latents["member"][:6] * 6 + torch.arange(6)], atol=1e-5)
 
     def test_the_label_and_the_member_change_the_image_after_training(self, backend, configure):
         config = configure(generators=2, diversity=1.0)
@@ -297,14 +297,14 @@ class TestLosses:
         for index in range(60):
             trainer.step(index)
         z, member = torch.randn(1, 4).repeat(6, 1), torch.tensor([0, 0, 0, 1, 1, 1])
-        made = (
+        images = (
             generate(backend, trainer.nets.eval(), {"z": z, "member": member}, torch.arange(6) % 3).detach().flatten(1)
         )
-        assert float(torch.nn.functional.pdist(made).min()) > 0.1
+        assert float(torch.nn.functional.pdist(images).min()) > 0.1
 
-    def test_naming_grows_easier_with_diversity(self, backend, configure):
+    def test_generators_are_recognized_more_often_with_more_diversity(self, backend, configure):
         """The data don't tell the generators apart, so without the term their names are a guess."""
-        named = {}
+        recognized = {}
         for weight in (0.0, 5.0):
             config = configure(generators=2, diversity=weight, conditional=False)
             spec = backend.describe(config, Spec(sample=Image(1, 8, 8)))
@@ -312,18 +312,18 @@ class TestLosses:
             data = Samples(torch.randint(0, 256, (64, 1, 8, 8)).to(torch.uint8), None, spec)
             trainer = Trainer(backend, config, data, batch_size=16)
             values = [float(trainer.step(index)["generators_named"]) for index in range(60)]
-            named[weight] = sum(values[-20:]) / 20
-        assert named[5.0] > 0.9
-        assert named[0.0] < 0.8
+            recognized[weight] = sum(values[-20:]) / 20
+        assert recognized[5.0] > 0.9
+        assert recognized[0.0] < 0.8
 
     @pytest.mark.parametrize("options", [{}, {"full_batch": True, "loss": "madgan"}, {"conditional": False}])
     def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(self, tmp_path, tiny_set, tiny_config, options):
         config = {**tiny_config, "generators": 3, "decay": 0, **options}
         common = {"batch_size": 8, "device": "cpu", "precision": "float32", "config": config, "progress": False}
-        whole = genaug.fit("mad-gan", tiny_set, out=tmp_path / "whole", steps=7, **common)
+        complete = genaug.fit("mad-gan", tiny_set, out=tmp_path / "uninterrupted", steps=7, **common)
         genaug.fit("mad-gan", tiny_set, out=tmp_path / "cut", steps=3, **common)
         again = genaug.fit("mad-gan", tiny_set, out=tmp_path / "cut", steps=7, resume=True, **common)
-        for one, other in zip(whole.network.state_dict().values(), again.network.state_dict().values(), strict=True):
+        for one, other in zip(complete.network.state_dict().values(), again.network.state_dict().values(), strict=True):
             assert torch.equal(one, other)
 
     @pytest.mark.parametrize("full", [False, True])
@@ -333,7 +333,7 @@ class TestLosses:
         generator = genaug.fit("mad-gan", tiny_set, out=tmp_path / "run", steps=2, **common)
         assert all(bool(tensor.isfinite().all()) for tensor in generator.network.state_dict().values())
 
-    def test_what_was_saved_loads_and_makes_the_same(self, tmp_path, tiny_set, tiny_config):
+    def test_a_saved_generator_loads_and_makes_the_same_samples(self, tmp_path, tiny_set, tiny_config):
         config = {**tiny_config, "generators": 3}
         gen = genaug.fit(
             "mad-gan",
@@ -424,16 +424,16 @@ class TestLoss:
         options = {"gamma": 0.5, "penalty_every": 4, "diversity": 0.7, "full_batch": full}
         (generator, discriminator), real, fake, members, _ = hand(loss="relativistic", **options)
         real_score, fake_score = real[:, 3].repeat(3 if full else 1), fake[:, 3]
-        naming = -softmax_by_hand(fake[:, :3])[torch.arange(len(fake)), members].log().mean()
-        expected = (1 + (real_score - fake_score).exp()).log().mean() + 0.7 * naming
+        classification = -softmax_by_hand(fake[:, :3])[torch.arange(len(fake)), members].log().mean()
+        expected = (1 + (real_score - fake_score).exp()).log().mean() + 0.7 * classification
         assert generator.value.item() == pytest.approx(float(expected), rel=1e-5)
         penalty = 2 * 4 * 0.5**2  # R1 + R2: the slope of "real" is 0.5, in each of four pixels
-        expected = (1 + (fake_score - real_score).exp()).log().mean() + 0.7 * naming + 0.5 / 2 * 4 * penalty
+        expected = (1 + (fake_score - real_score).exp()).log().mean() + 0.7 * classification + 0.5 / 2 * 4 * penalty
         assert discriminator.value.item() == pytest.approx(float(expected), rel=1e-5)
         assert discriminator.log["penalty"].item() == pytest.approx(penalty, rel=1e-5)
         assert discriminator.log["real_score"].item() == pytest.approx(float(real_score.mean()), rel=1e-5)
-        named = (fake[:, :3].argmax(1) == members).double().mean()
-        assert discriminator.log["generators_named"].item() == pytest.approx(float(named))
+        recognized = (fake[:, :3].argmax(1) == members).double().mean()
+        assert discriminator.log["generators_named"].item() == pytest.approx(float(recognized))
         assert not any(value.requires_grad for value in discriminator.log.values())
 
     def test_the_score_of_the_joint_softmax_is_the_logit_of_real(self):
@@ -442,18 +442,18 @@ class TestLoss:
         assert torch.allclose(real_score(outputs, "madgan"), (real / (1 - real)).log())
         assert torch.equal(real_score(outputs, "relativistic"), outputs[:, 3:])
 
-    def test_the_papers_discriminator_is_real_or_fake_plus_naming(self):
-        """log D_i = log(1 - D_{k+1}) + log P(i | fake): why its naming has weight 1 built in."""
+    def test_the_papers_discriminator_is_real_or_fake_plus_generator_classification(self):
+        """log D_i = log(1 - D_{k+1}) + log P(i | fake): so the generator classification has weight 1."""
         real, fake, members = torch.randn(6, 4).double(), torch.randn(6, 4).double(), torch.arange(6) % 3
         scores = real_score(real, "madgan"), real_score(fake, "madgan")
-        apart = JOINT["madgan"].discriminator(*scores) + naming_loss(fake, members)
+        apart = JOINT["madgan"].discriminator(*scores) + classification_loss(fake, members)
         assert madgan_discriminator(real, fake, members).item() == pytest.approx(apart.item(), rel=1e-12)
 
     def test_outputs_are_not_squashed_before_the_cross_entropy(self):
         """A sure and right discriminator loses nothing; with a softmax in front it would lose at least 0.34 of each."""
         outputs = 100 * torch.eye(3)
         assert madgan_discriminator(outputs[2:], outputs[:2], torch.tensor([0, 1])).item() < 1e-6
-        assert naming_loss(outputs[:2], torch.tensor([0, 1])).item() < 1e-6
+        assert classification_loss(outputs[:2], torch.tensor([0, 1])).item() < 1e-6
 
     def test_one_generator_has_the_losses_of_a_plain_gan(self):
         real, fake = torch.randn(6, 2).double(), torch.randn(6, 2).double()
@@ -461,10 +461,10 @@ class TestLoss:
         plain = [(of[:, 1] - of[:, 0]).sigmoid() for of in (real, fake)]
         expected = -plain[0].log().mean() - (1 - plain[1]).log().mean()
         assert madgan_discriminator(real, fake, zeros).item() == pytest.approx(expected.item())
-        assert naming_loss(fake, zeros).item() == 0
+        assert classification_loss(fake, zeros).item() == 0
 
     @pytest.mark.parametrize(("every", "steps"), [(1, [0, 1, 2, 3]), (3, [0, 3, 6])])
-    def test_penalties_are_taken_every_so_many_steps(self, hand, every, steps):
+    def test_penalties_are_evaluated_every_few_steps(self, hand, every, steps):
         taken = [index for index in range(steps[-1] + 1) if "penalty" in hand(index, penalty_every=every)[0][1].log]
         assert taken == steps
 
@@ -475,7 +475,7 @@ class TestLoss:
         assert "penalty" not in without.log
         assert with_penalty.value.item() - 2 * with_penalty.log["penalty"].item() == pytest.approx(without.value.item())
 
-    def test_the_discriminators_loss_leaves_the_generators_alone(self, hand):
+    def test_the_discriminators_loss_has_no_gradient_for_the_generators(self, hand):
         (_, discriminator), *_, nets = hand(0)
         discriminator.value.backward()
         assert all(parameter.grad is None for parameter in nets["generator"].parameters())
@@ -483,7 +483,7 @@ class TestLoss:
 
     @pytest.mark.parametrize("loss", LOSSES)
     @pytest.mark.parametrize("full", [False, True])
-    def test_every_objective_runs_augmented_too(self, backend, configure, loss, full):
+    def test_every_objective_runs_with_and_without_augmentation(self, backend, configure, loss, full):
         config = configure(loss=loss, full_batch=full)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         for index in (0, 1):  # with and without penalty
@@ -493,7 +493,7 @@ class TestLoss:
             assert all(loss.value.isfinite() for loss in losses.values())
             assert all(any(float(g.abs().sum()) > 0 for g in gradients[name]) for name in losses)
 
-    def test_the_batch_is_left_as_it_was(self, backend, configure):
+    def test_the_batch_is_not_modified(self, backend, configure):
         config = configure(penalty_every=1)
         spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
         batch = batch_of((1, 8, 8))
@@ -512,14 +512,14 @@ class TestLoss:
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.2])
-def test_the_rates_of_both_players_fall_over_the_last_share_of_the_run(backend, decay):
+def test_the_learning_rates_of_both_players_decay_in_the_last_part_of_the_run(backend, decay):
     nets = nn.ModuleDict({"generator": nn.Linear(1, 1), "discriminator": nn.Linear(1, 1)})
     config = MADGANConfig(decay=decay) if decay != 0.5 else MADGANConfig()
     assert [player.optimizer.decay for player in backend.players(config, nets)] == [decay, decay]
 
 
-def test_a_wasserstein_loss_is_refused_with_a_reason():
-    with pytest.raises(ValidationError, match=r"R1 \+ R2 don't bound its slope.*wgan-gp"):
+def test_a_wasserstein_loss_is_rejected_with_a_reason():
+    with pytest.raises(ValidationError, match=r"a gradient norm of 1 .* the backend wgan-gp"):
         MADGANConfig(loss="wasserstein")
 
 
@@ -536,7 +536,7 @@ def test_a_wasserstein_loss_is_refused_with_a_reason():
         {"penalty_every": 0},
         {"lr": float("nan")},
         {"beta1": 1},
-        {"colour": 1},
+        {"color": 1},
     ],
 )
 def test_options_out_of_bounds(options):

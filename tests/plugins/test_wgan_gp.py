@@ -74,10 +74,10 @@ class Generator(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.weight, self.seen = nn.Parameter(torch.tensor(0.3)), []
+        self.weight, self.latents = nn.Parameter(torch.tensor(0.3)), []
 
     def forward(self, z, labels):
-        self.seen.append(z)
+        self.latents.append(z)
         return (self.weight * z[:, 0])[:, None, None, None].expand(-1, 1, 2, 2)
 
 
@@ -130,7 +130,7 @@ class TestLoss:
         assert not any(value.requires_grad for value in critic.log.values())
         assert generator.value.item() == pytest.approx(-(later @ w + labels).mean(), rel=1e-5)
 
-    def test_the_slope_is_taken_between_real_and_generated_images(self, hand):
+    def test_the_gradient_is_taken_between_real_and_generated_images(self, hand):
         critic, _, real, fake, _, weight, _, _ = hand(RoundCritic())
         slopes = np.linalg.norm(weight * real + (1 - weight) * fake, axis=1)
         assert critic.log["gradient_penalty"].item() == pytest.approx(((slopes - 1) ** 2).mean(), rel=1e-5)
@@ -159,24 +159,24 @@ class TestLoss:
         assert critic.log["score_gap"].item() == pytest.approx(real.mean() - fake.mean(), rel=1e-5)
         assert "wasserstein_estimate" not in critic.log  # the critic doesn't maximise it
 
-    def test_each_update_has_latents_of_its_own(self, backend):
+    def test_each_update_has_its_own_latents(self, backend):
         config = WGANGPConfig(latent_size=4)
         spec = backend.describe(config, Spec(sample=Image(1, 2, 2), classes=3))
         nets = nn.ModuleDict({"generator": Generator(), "critic": LinearCritic()})
         step = step_of(config, spec)
         for player in ["critic"] * 5 + ["generator"]:
             loss_of(player, backend, nets, batch_of((1, 2, 2)), step)
-        seen = torch.stack(nets["generator"].seen)
-        assert len(seen) == 6
-        assert len(seen.flatten(1).unique(dim=0)) == 6
+        latents = torch.stack(nets["generator"].latents)
+        assert len(latents) == 6
+        assert len(latents.flatten(1).unique(dim=0)) == 6
 
-    def test_the_critics_loss_leaves_the_generator_and_the_batch_alone(self, hand):
+    def test_the_critics_loss_changes_neither_the_generator_nor_the_batch(self, hand):
         critic, *_, nets = hand(LinearCritic())
         critic.value.backward()
         assert nets["generator"].weight.grad is None
         assert nets["critic"].weight.grad is not None
 
-    def test_the_batch_is_left_as_it_was(self, backend, configure):
+    def test_the_batch_is_not_modified(self, backend, configure):
         config, batch = configure(), batch_of((1, 8, 8))
         before = batch.x.clone()
         losses_of(backend, config, backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3)), batch)
@@ -234,7 +234,7 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("loss", "reason"), [("least_squares", "contradict"), ("hinge", "flat"), ("minimax", "gradient vanishes")]
     )
-    def test_an_objective_that_does_not_suit_the_penalty_is_refused_with_the_reason(
+    def test_an_objective_that_contradicts_the_penalty_is_rejected_with_the_reason(
         self, tiny_set, tmp_path, loss, reason
     ):
         with pytest.raises(InputError, match=rf"loss: .*'{loss}' .*penalty.*{reason}.*'wasserstein'"):
@@ -280,15 +280,15 @@ class TestARun:
     @pytest.mark.parametrize("conditional", [True, False])
     def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(self, fit, tmp_path, conditional):
         config = {"conditional": conditional}
-        fit(tmp_path / "whole", config=config)
+        fit(tmp_path / "uninterrupted", config=config)
         fit(tmp_path / "halves", steps=3, config=config)
         fit(tmp_path / "halves", resume=True, config=config)
-        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "halves")]
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("uninterrupted", "halves")]
         assert weights[0] == weights[1]
-        assert self.logged(tmp_path / "whole") == self.logged(tmp_path / "halves")
+        assert self.logged(tmp_path / "uninterrupted") == self.logged(tmp_path / "halves")
         states = [
             torch.load(tmp_path / name / "checkpoints" / "step-00000006.pt", weights_only=True)
-            for name in ("whole", "halves")
+            for name in ("uninterrupted", "halves")
         ]
         for one, other in zip(*(state["nets"].values() for state in states), strict=True):
             assert torch.equal(one, other)
@@ -304,7 +304,7 @@ class TestARun:
             assert loaded.spec == generator.spec
             assert torch.equal(loaded.sample(labels=labels, seed=1)[0], images)
 
-    def test_the_estimate_is_logged_and_the_guard_of_discriminators_has_nothing_to_go_by(self, fit, tmp_path):
+    def test_the_estimate_is_logged_and_the_discriminator_guard_does_not_apply(self, fit, tmp_path):
         fit(tmp_path / "run")
         for line in self.logged(tmp_path / "run"):
             assert {"wasserstein_estimate", "gradient_penalty", "loss/critic", "loss/generator"} <= set(line)

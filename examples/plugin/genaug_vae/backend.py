@@ -7,14 +7,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from genaug.backends import Backend, BackendConfig, Batch, Inputs, Loss, Player, Spec, Step, adam
+from genaug.backends.options import LatentSize, Width
 from genaug.nn.blocks import ConvFeatures, ConvGenerator
 
 
 class VAEConfig(BackendConfig):
     """Options: ``genaug train vae --set latent_size=8``, or ``config={"latent_size": 8}``."""
 
-    latent_size: Annotated[int, Field(ge=1, le=1024, description="dimensions of the normal latent z")] = 16
-    width: Annotated[int, Field(ge=4, le=256, description="channels at the image's side; doubled at each halving")] = 32
+    latent_size: LatentSize = 16
+    width: Width = 32
     noise: Annotated[float, Field(gt=0, le=1, description="a pixel's standard deviation; black to white is 2")] = 0.25
     lr: Annotated[float, Field(gt=0, le=0.1, description="Adam's learning rate")] = 1e-3
 
@@ -37,7 +38,7 @@ class Encoder(nn.Module):
 
 
 class VAE(Backend):
-    """One player, which trains encoder and decoder together. The decoder is the generator; both are kept."""
+    """One player trains encoder and decoder together. The decoder is the generator; both networks are kept."""
 
     Config = VAEConfig
     keeps = ("generator", "encoder")
@@ -66,7 +67,7 @@ class VAE(Backend):
     def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         """The negative evidence lower bound of an image (Kingma & Welling 2014, eq. 10), without its constants.
 
-        Not of ``step.augment(batch.x)``: an autoencoder would learn to make augmented images.
+        Doesn't use ``step.augment(batch.x)``, because an autoencoder would learn to make augmented images.
         """
         mean, log_variance = nets["encoder"](batch.x, batch.labels)
         z = mean + (log_variance / 2).exp() * step.normal(*mean.shape)
