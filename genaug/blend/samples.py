@@ -67,8 +67,8 @@ class GeneratedSamples:
         classes = np.flatnonzero(self._added)
         if len(classes) == 0:
             return None
+        check_supply(source, self._match[classes])
         if isinstance(source, SamplePool):
-            check_supply(source, self._match[classes])
             return source
         nbytes = source.spec.sample.nbytes
         room = max_bytes // nbytes

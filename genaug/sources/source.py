@@ -56,7 +56,7 @@ def supply_of(source: Any) -> list[int] | None:
 def check_supply(source: Any, classes: Sequence[int] | Any) -> None:
     """Raises ``InputError`` if a source has no sample of one of these classes."""
     supply = supply_of(source)
-    absent = [] if supply is None else [label for label in classes if supply[label] == 0]
+    absent = [] if supply is None else [int(label) for label in classes if supply[label] == 0]
     if absent:
         name = class_label(absent[0], source.spec.class_names)
         raise InputError(f"{type(source).__name__} has no sample of class {name}, and some are needed.")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from genaug.artifacts.json_files import read_json
+from genaug.artifacts.json_files import check, read_json
 from genaug.artifacts.paths import reading_from
 from genaug.errors import FormatError
 from genaug.training.run_folder import RunFolder
@@ -30,7 +30,18 @@ class _Seal(BaseModel):
     run: str
 
 
-_SEAL = TypeAdapter(_Seal)
+class _State(BaseModel):
+    """What a checkpoint holds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    step: int
+    nets: dict[str, Any]
+    ema: dict[str, Any]
+    optimizers: list[dict[str, Any]]
+
+
+_SEAL, _STATE = TypeAdapter(_Seal), TypeAdapter(_State)
 
 
 def write_checkpoint(folder: RunFolder, step: int, state: dict[str, Any]) -> None:
@@ -93,11 +104,12 @@ def _read_state(path: Path, seal: _Seal, device: torch.device) -> dict[str, Any]
             if hashlib.sha256(content).hexdigest() != seal.sha256:
                 return None
             state: Any = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+            check(state, _STATE, str(path), "")
         except torch.OutOfMemoryError:
             raise
-        except (UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError):
+        except (FormatError, UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError):
             return None
-    return state if isinstance(state, dict) and state.get("step") == _step(path) else None
+    return dict(state) if state["step"] == _step(path) else None
 
 
 def _step(path: Path) -> int:

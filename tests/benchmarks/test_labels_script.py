@@ -77,7 +77,7 @@ def test_a_generator_is_trained_without_labels_and_a_refusal_is_a_result(tmp_pat
     assert "cgan, codes: refused: it has no categorical latent" in output
     rows = [json.loads(line) for line in (tmp_path / "results" / "labels.jsonl").read_text().splitlines()]
     assert [row["method"] for row in rows] == ["classifier", "codes"]
-    assert "keeps the share of wrong labels at 5.0%" in rows[0]["refused"]
+    assert "limits the share of wrong labels to 5.0%" in rows[0]["refused"]
     run_folder = next((tmp_path / "runs").iterdir())
     assert run_folder.name == "cgan-digits-3-width=4-max_width=8-latent_size=4-seed0"
     again, _ = run(capsys, run_folder, *tiny, *folders)

@@ -344,7 +344,7 @@ def test_each_image_of_a_pool_is_compared_once(digits):
     again, labels = subject.generate(real.labels, 3)
     assert len({bytes(image) for image in again.numpy()}) == len(again) == len(labels) < len(real.labels)
     no_sevens = genaug.SamplePool.from_dataset(TensorDataset(*(side[fresh[1] != 7] for side in fresh)))
-    with pytest.raises(InputError, match="holds no sample of class 7"):
+    with pytest.raises(InputError, match="has no sample of class 7"):
         genaug.evaluate(no_sevens, TensorDataset(*train), **options)
     few = genaug.SamplePool.from_dataset(TensorDataset(fresh[0][rows][:40], fresh[1][rows][:40]))
     with pytest.raises(InputError, match="and 200 are needed"):

@@ -66,7 +66,7 @@ def test_the_grid_shows_the_first_samples_and_is_bounded(make_generator, monkeyp
 
         return torch.zeros(requests[-1][0], 1, 8, 8, dtype=torch.uint8), labels
 
-    monkeypatch.setattr(generator, "_spec", generator.spec.model_copy(update={"sample": modalities.Image(*shape)}))
+    monkeypatch.setattr(generator, "spec", generator.spec.model_copy(update={"sample": modalities.Image(*shape)}))
     monkeypatch.setattr(generator, "sample", sample)
     picture = Image.open(io.BytesIO(draw_samples(generator)))
     assert picture.format == "PNG"

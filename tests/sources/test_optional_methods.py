@@ -122,7 +122,7 @@ class TestErrors:
         generator = make_generator()
         assert not generator.offers(method)
         with pytest.raises(
-            InputError, match=rf"backend 'cgan' can't {method} samples\. Of the installed backends these can: .*infogan"
+            InputError, match=rf"backend 'cgan' can't {method} samples\. Installed backends that can: .*infogan"
         ):
             getattr(generator, method)(images_of(2))
 
@@ -185,7 +185,7 @@ class TestValues:
         assert float(brighter[[1, 2]].float().mean()) > 5
 
     def test_many_samples_run_in_chunks_and_none_at_all_is_fine(self, monkeypatch):
-        monkeypatch.setattr("genaug.sources.generator.chunk_size", lambda *_: 4)
+        monkeypatch.setattr("genaug.sources.chunks.chunk_size", lambda *_: 4)
         generator, images, labels = mirror(classes=3), images_of(10), torch.arange(10) % 3
         Mirror.seen.clear()
         z = generator.encode(images, labels)["z"]

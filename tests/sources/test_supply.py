@@ -59,7 +59,7 @@ def test_supply_may_be_any_sequence_of_counts(container):
     shelf = Shelf(3, 0, 2, container=container)
     assert supply_of(shelf) == [3, 0, 2]
     check_supply(shelf, [0, 2])
-    with pytest.raises(InputError, match="Shelf holds no sample of class 1, and some are needed"):
+    with pytest.raises(InputError, match="Shelf has no sample of class 1, and some are needed"):
         check_supply(shelf, torch.tensor([0, 1]))
     labels = torch.tensor([0, 0, 0, 0, 2, 2, 2, 2])
     assert distinct_labels(shelf, labels, torch.arange(3)).tolist() == [0, 0, 0, 2, 2]
@@ -91,7 +91,7 @@ def test_an_evaluation_takes_each_sample_once(container):
     assert counts[1] == 90
     with pytest.raises(InputError, match="the pool of 240 images is enough for"):
         new_subject(shelf, read_samples(real_set(300, 200)), None, 240, 0)
-    with pytest.raises(InputError, match="holds no sample of class 1"):
+    with pytest.raises(InputError, match="has no sample of class 1"):
         new_subject(Shelf(300, 0, container=container), read_samples(real_set(30, 20)), None, None, 0)
 
 
@@ -113,7 +113,7 @@ def test_a_study_takes_each_sample_once_and_says_how_many_there_are(container):
 
 
 def test_a_study_refuses_one_that_lacks_a_class_before_anything_is_trained(tmp_path):
-    with pytest.raises(InputError, match=r"source 'shelf': Shelf holds no sample of class 1, and some are needed"):
+    with pytest.raises(InputError, match=r"source 'shelf': Shelf has no sample of class 1, and some are needed"):
         genaug.study(
             real_set(30, 30), real_set(8, 8, seed=2), sources={"shelf": Shelf(9, 0)}, out=tmp_path / "study", seeds=2
         )
@@ -126,7 +126,7 @@ def test_a_blend_takes_each_sample_once_and_refuses_one_that_lacks_a_class():
     mixed = genaug.MixedDataset(real, shelf, ratio=0.5)
     assert shelf.calls[-1] == 40, "in one call, so that none comes twice"
     assert distinct(torch.stack([mixed[i][0] for i in range(40, 80)])) == 40
-    with pytest.raises(InputError, match="Shelf holds no sample of class 1, and some are needed"):
+    with pytest.raises(InputError, match="Shelf has no sample of class 1, and some are needed"):
         genaug.MixedDataset(real, Shelf(20, 0), ratio=0.5)
     only = genaug.MixedDataset(real, Shelf(20, 0), balance={0: 10})
     assert only.targets.bincount().tolist() == [30, 20]
