@@ -142,6 +142,7 @@ def cut_short(monkeypatch):
     briefer = {
         "genaug": {"fit": brief_fit, "study": brief_study, "evaluate": brief_evaluation},
         "genaug.training.fit": {"fit": brief_fit},
+        "genaug.studies.sources": {"fit": brief_fit},
         "genaug.studies.study": {"study": brief_study},
         "genaug.evaluation.evaluate": {"evaluate": brief_evaluation},
         "genaug.evaluation.scores": {"train_classifier": brief_classifier(UPDATES)},
