@@ -16,8 +16,8 @@ def evaluate(
     source: Annotated[
         str,
         typer.Argument(
-            help="A generator: the folder of a run, or a saved generator; or folder:PATH, class folders of images that "
-            "were generated earlier."
+            help="A generator: the folder of a run, a saved generator, or a Hub id; or folder:PATH, class folders of "
+            "images that were generated earlier."
         ),
     ],
     data: Annotated[
