@@ -97,7 +97,7 @@ def _accuracy_figure(report: dict[str, Any]) -> str:
         mean, sd = arm["mean"], arm["sd"]
         band = (None, None) if sd is None else (mean - sd, mean + sd)
         rows.append(percent_row(name, arm["accuracies"], mean, band, percent(mean), "generated" in name))
-    alt = "Test accuracy: " + "; ".join(f"{row.label} {row.told}" for row in rows)
+    alt = "Test accuracy: " + "; ".join(f"{row.label} {row.text}" for row in rows)
     caption = (
         "Test accuracy of every classifier: a dot for each seed, the mean as a line, and one standard deviation on "
         "either side as a band. All arms have the same number of updates and, for the same seed, the same labeled "
@@ -118,7 +118,7 @@ def _difference_figure(report: dict[str, Any]) -> str:
         label, text = f"{arm} − {difference['baseline']}", f"{points(mean)}: {difference['verdict']}"
         band = (difference["low"], difference["high"])
         rows.append(percent_row(label, difference["per_seed"], mean, band, text, "generated" in arm))
-    alt = "Paired differences: " + "; ".join(f"{row.label} {row.told}" for row in rows)
+    alt = "Paired differences: " + "; ".join(f"{row.label} {row.text}" for row in rows)
     caption = (
         "Differences in accuracy by seed. The band is the 95% interval of the mean difference (Student's t over the "
         "seeds); if it includes zero, there is no evidence either way. The intervals aren't corrected for their number."

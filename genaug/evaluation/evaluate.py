@@ -130,7 +130,7 @@ def evaluate(
         )
         bar.tell("looking for copies")
         copying_space = pixel_features() if space.saw_data else space
-        sheet = stages.look_for_copies(
+        sheet = stages.check_copying(
             subject, copying_space, findings, seed=seed, objection=training_set_mismatch(source, real)
         )
         bar.advance(_CLASSIFIER_COST)

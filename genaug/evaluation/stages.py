@@ -192,7 +192,7 @@ def _share(correct: list[Tensor], reference: float | None, **fields: Any) -> Mea
     )
 
 
-def look_for_copies(
+def check_copying(
     subject: Subject, features: Features, findings: Findings, *, seed: int, objection: str | None
 ) -> Image.Image:
     """The copying check, if there are enough held-out images and no ``objection`` to it, and a sheet of neighbors."""

@@ -89,7 +89,7 @@ def stated_data(card: str | None) -> TrainingData:
     return parse_training_data(_parse(card or "")[0].get(KEY), f"the metadata of {CARD_FILE}")
 
 
-def tells_of_copies(card: str | None, weights: str) -> bool:
+def failed_copying_check(card: str | None, weights: str) -> bool:
     """Whether a card says that these weights failed a check for copies of training images."""
     figures = prose.parts(_parse(card or "")[1]).get("figures")
     return figures is not None and figures.notes.get("weights") == weights and "copies" in figures.notes

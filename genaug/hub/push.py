@@ -10,11 +10,11 @@ from genaug.hub import client
 from genaug.hub.card import (
     check_license,
     draw_samples,
+    failed_copying_check,
     read_card,
     render,
     stated_data,
     stated_license,
-    tells_of_copies,
 )
 from genaug.hub.commit import Publication as Publication, describe_if_present, download_card, send
 from genaug.hub.pull import CARD_FILE, PUBLISHED, SHEET_FILE
@@ -108,7 +108,8 @@ def _reservations(
         reservations["No license is stated, so nobody knows how this generator may be used."] = (
             "State one with license= (--license), such as apache-2.0."
         )
-    failed = any(tells_of_copies(card, weights) for card in cards) if evaluation is None else evaluation.copying_failed
+    failed = any(failed_copying_check(card, weights) for card in cards)
+    failed = failed if evaluation is None else evaluation.copying_failed
     if failed:
         reservations["A check for copies of training images failed."] = (
             "Train another generator, on more images or for fewer steps, and evaluate that one."

@@ -92,7 +92,7 @@ def score_log(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     return {"real_score": real.mean(), "fake_score": fake.mean(), "real_above_fake": above}
 
 
-def zero_centred_penalty(scores: Tensor, images: Tensor) -> Tensor:
+def zero_centered_penalty(scores: Tensor, images: Tensor) -> Tensor:
     """E ||grad_x D(x)||^2 for scores computed from ``images``: R1 on real, R2 on generated images.
 
     Mescheder et al. 2018, eq. 9 and 10, without the factor gamma / 2. Scores must be float32, computed with

@@ -12,7 +12,7 @@ from genaug.reports.sheet import encode_png
 
 def page(title: str, *sections: str) -> str:
     """The complete document. ``sections`` are HTML; the title is plain text."""
-    style = (files("genaug.studies") / "page.css").read_text(encoding="utf-8")
+    style = (files("genaug.reports") / "page.css").read_text(encoding="utf-8")
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',

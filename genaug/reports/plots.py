@@ -18,7 +18,7 @@ class Row:
     mean: float
     low: float | None
     high: float | None
-    told: str
+    text: str
     highlight: bool = False
 
 
@@ -27,12 +27,12 @@ def percent_row(
     shares: Sequence[float],
     mean: float,
     band: tuple[float | None, float | None],
-    told: str,
+    text: str,
     highlight: bool,
 ) -> Row:
     """A row of shares in [0, 1], converted to percent or percentage points."""
     low, high = (None if bound is None else 100 * bound for bound in band)
-    return Row(label, [100 * share for share in shares], 100 * mean, low, high, told, highlight)
+    return Row(label, [100 * share for share in shares], 100 * mean, low, high, text, highlight)
 
 
 def dot_plot(rows: Sequence[Row], *, axis: str, alt: str, zero: bool = False) -> str:
@@ -127,7 +127,7 @@ def _row(row: Row, top: int, x: Callable[[float], float]) -> list[str]:
     parts = [
         f'<g class="{"new" if row.highlight else "old"}">',
         f'<text class="label" x="{_SIDE}" y="{top + 19}">{in_html(row.label)}</text>',
-        f'<text class="told" x="{_WIDTH - _SIDE}" y="{top + 19}">{in_html(row.told)}</text>',
+        f'<text class="text" x="{_WIDTH - _SIDE}" y="{top + 19}">{in_html(row.text)}</text>',
     ]
     if row.low is not None and row.high is not None:
         left, width = x(row.low), max(x(row.high) - x(row.low), 1.0)

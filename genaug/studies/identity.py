@@ -18,7 +18,7 @@ _IMAGES = 16  # by whose results transforms are distinguished
 _DIGITS = 3  # of the results: the last bits differ between machines
 
 
-def classifier_told(what: Any, shape: tuple[int, ...], num_classes: int) -> str:
+def describe_classifier(what: Any, shape: tuple[int, ...], num_classes: int) -> str:
     """A description of a classifier, the same in every process; for a factory, with a hash of its architecture."""
     if isinstance(what, str):
         return what
@@ -27,7 +27,7 @@ def classifier_told(what: Any, shape: tuple[int, ...], num_classes: int) -> str:
     return _with_hash(described(what), described(model) + weights)
 
 
-def classic_told(classic: Any, images: Tensor, labels: Tensor) -> str:
+def describe_classic(classic: Any, images: Tensor, labels: Tensor) -> str:
     """A description of a transform, with a hash of its results for a few images, uint8 (N, C, H, W).
 
     Without a hash if the same random numbers give different results: some transforms have random numbers of their own.

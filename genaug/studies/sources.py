@@ -126,7 +126,7 @@ def check_saw(sources: Mapping[str, Recipe | Source], test: Samples) -> None:
             )
 
 
-def told(source: Recipe | Source, train: Samples) -> dict[str, Any]:
+def describe_source(source: Recipe | Source, train: Samples) -> dict[str, Any]:
     """A description of a source, for the report and to recognize the source when a study is resumed."""
     if isinstance(source, Recipe):
         return {"trained": "for every seed, on that seed's training images only", **asdict(source)}

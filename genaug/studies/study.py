@@ -26,7 +26,7 @@ from genaug.studies.compare import overlap_correction
 from genaug.studies.decide import judge, select
 from genaug.studies.diagnosis import examine
 from genaug.studies.findings import findings, inference
-from genaug.studies.identity import classic_told, classifier_told
+from genaug.studies.identity import describe_classic, describe_classifier
 from genaug.studies.jobs import Job, Phase, Work, cost, left_to_do, one_thread, total_cost
 from genaug.studies.models import check_classifier
 from genaug.studies.options import Options, check_ratios, check_seeds, data_name, python_call
@@ -180,14 +180,14 @@ def prepare(
     check_classic(options.classic, train_images.images[:4], train_images.labels[:4])
     device = str(pick_device(options.device))
     with one_thread():
-        descriptions = {name: source_module.told(source, train) for name, source in sources.items()}
+        descriptions = {name: source_module.describe_source(source, train) for name, source in sources.items()}
     settings = {
         "sources": descriptions,
         "ratios": ratios,
         "seeds": seeds,
         "labels_per_class": labels_per_class,
-        "classifier": classifier_told(options.classifier, spec.shape, spec.num_classes),
-        "classic": classic_told(options.classic, train_images.images, train_images.labels),
+        "classifier": describe_classifier(options.classifier, spec.shape, spec.num_classes),
+        "classic": describe_classic(options.classic, train_images.images, train_images.labels),
         "updates": updates,
         "batch_size": batch_size,
         "lr": options.lr,

@@ -70,7 +70,7 @@ def _differences(details: Mapping[str, Any]) -> str:
         )
         for c in comparisons
     ]
-    alt = "Differences in accuracy: " + "; ".join(f"{row.label} {row.told}" for row in rows)
+    alt = "Differences in accuracy: " + "; ".join(f"{row.label} {row.text}" for row in rows)
     levels = " or ".join(dict.fromkeys(f"{100 * c['confidence']:.4g}%" for c in comparisons))
     caption = (
         f"Difference in accuracy: a dot for each seed, the mean as a line, and its {levels} interval as a band. The "

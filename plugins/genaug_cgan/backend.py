@@ -22,7 +22,7 @@ from genaug.backends.options import (
 )
 from genaug.errors import InputError
 from genaug.nn.blocks import ConvGenerator
-from genaug.nn.objectives import OBJECTIVES, score_log, zero_centred_penalty
+from genaug.nn.objectives import OBJECTIVES, score_log, zero_centered_penalty
 from genaug_cgan.networks import Discriminator
 
 
@@ -128,7 +128,7 @@ class CGAN(Backend):
             with step.float32():
                 images = images.float().requires_grad_()
                 scores, logits = nets["discriminator"](images, both)
-                penalty = 2 * zero_centred_penalty(scores, images)  # twice the mean over both halves: R1 + R2
+                penalty = 2 * zero_centered_penalty(scores, images)  # twice the mean over both halves: R1 + R2
         else:
             scores, logits = nets["discriminator"](images, both)
         real_score, fake_score = scores.float().chunk(2)

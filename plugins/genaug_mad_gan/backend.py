@@ -33,7 +33,7 @@ from genaug.backends.options import (
     PenaltyWeight,
     Width,
 )
-from genaug.nn.objectives import score_log, zero_centred_penalty
+from genaug.nn.objectives import score_log, zero_centered_penalty
 from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, shared_generators
 from genaug_mad_gan.objectives import JOINT, SEPARATE, classification_loss, madgan_discriminator, real_score
 
@@ -134,8 +134,8 @@ class MADGAN(Backend):
                 real, first, rest = (images.detach().float() for images in (real, fake[:n], fake[n:]))
                 real_outputs = discriminator(real.requires_grad_(), labels)
                 fake_outputs = discriminator(first.requires_grad_(), labels)
-                penalty = zero_centred_penalty(real_score(real_outputs, config.loss), real)
-                penalty = penalty + zero_centred_penalty(real_score(fake_outputs, config.loss), first)
+                penalty = zero_centered_penalty(real_score(real_outputs, config.loss), real)
+                penalty = penalty + zero_centered_penalty(real_score(fake_outputs, config.loss), first)
                 if len(rest):
                     rest_outputs = discriminator(rest, None if fake_labels is None else fake_labels[n:])
                     fake_outputs = cat([fake_outputs, rest_outputs])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from genaug.nn.objectives import OBJECTIVES, interpolation_penalty, zero_centred_penalty
+from genaug.nn.objectives import OBJECTIVES, interpolation_penalty, zero_centered_penalty
 
 REAL, FAKE = np.array([[0.5], [-2.0], [3.0]]), np.array([[-1.0], [0.25], [4.0]])
 
@@ -61,7 +61,7 @@ def test_large_scores_stay_finite(name):
 def test_zero_centred_penalty_of_a_linear_score_is_its_squared_weight():
     weight = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64, requires_grad=True)
     images = torch.randn(5, 1, 2, 2, dtype=torch.float64, requires_grad=True)
-    penalty = zero_centred_penalty(images.flatten(1) @ weight, images)
+    penalty = zero_centered_penalty(images.flatten(1) @ weight, images)
     assert penalty.item() == pytest.approx(1 + 4 + 0.25 + 9)
     penalty.backward()
     assert torch.allclose(weight.grad, 2 * weight.detach())
@@ -73,7 +73,7 @@ def test_zero_centred_penalty_of_a_quadratic_score(columns):
     a = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     images = torch.randn(4, 3, 2, 5, dtype=torch.float64, requires_grad=True)
     scores = a * images.square().flatten(1).sum(1, keepdim=columns)
-    penalty, norm = zero_centred_penalty(scores, images), images.detach().square().flatten(1).sum(1).mean()
+    penalty, norm = zero_centered_penalty(scores, images), images.detach().square().flatten(1).sum(1).mean()
     assert penalty.item() == pytest.approx(float(4 * 0.7**2 * norm))
     penalty.backward()
     assert a.grad.item() == pytest.approx(float(8 * 0.7 * norm))

@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from genaug.studies import OnBatches
-from genaug.studies.identity import classic_told, classifier_told
+from genaug.studies.identity import describe_classic, describe_classifier
 
 IMAGES = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(20) % 4
@@ -28,23 +28,23 @@ class Jitter:
 
 
 def description(classic):
-    return classic_told(classic, IMAGES, LABELS)
+    return describe_classic(classic, IMAGES, LABELS)
 
 
 @pytest.mark.parametrize(
     "options", [({"bias": True}, {"bias": False}), ({"drop": 0.1}, {"drop": 0.2})], ids=["weights", "no weights"]
 )
 def test_factories_of_different_classifiers_differ(options):
-    first, second = (classifier_told(partial(factory, **o), (1, 8, 8), 4) for o in options)
+    first, second = (describe_classifier(partial(factory, **o), (1, 8, 8), 4) for o in options)
     assert first != second
-    assert first == classifier_told(partial(factory, **options[0]), (1, 8, 8), 4)
+    assert first == describe_classifier(partial(factory, **options[0]), (1, 8, 8), 4)
     assert " at 0x" not in first
-    assert classifier_told("small", (1, 8, 8), 4) == "small"
+    assert describe_classifier("small", (1, 8, 8), 4) == "small"
 
 
 def test_lambdas_are_distinguished_by_their_results():
     ours, theirs = (lambda s, c: factory(s, c)), (lambda s, c: factory(s, c, bias=False))
-    assert classifier_told(ours, (1, 8, 8), 4) != classifier_told(theirs, (1, 8, 8), 4)
+    assert describe_classifier(ours, (1, 8, 8), 4) != describe_classifier(theirs, (1, 8, 8), 4)
 
 
 @pytest.mark.parametrize(

@@ -563,7 +563,7 @@ def test_the_origin_of_labels_is_reported_also_for_a_pool():
     labelled = Labelled(source, source.spec)
     train = read_samples(TRAIN)
     for source in (labelled, genaug.SamplePool(labelled, size=30)):
-        saw = sources_module.told(source, train)["saw"]
+        saw = sources_module.describe_source(source, train)["saw"]
         assert saw == "500 images, and its labels come from 30 labeled images"
 
 
@@ -573,7 +573,7 @@ def test_a_pool_is_identified_by_all_its_images_and_each_is_used_once_per_seed()
     descriptions, samples = [], []
     for _ in range(2):
         pool = genaug.SamplePool.from_dataset(torch.utils.data.TensorDataset(images, labels))
-        descriptions.append(sources_module.told(pool, train))
+        descriptions.append(sources_module.describe_source(pool, train))
         samples.append(generate(pool, Images(train.x, labels, None), 5000, seed=0))
         images[-1] = 255 - images[-1]
     assert descriptions[0]["type"] == f"SamplePool of {len(images):,} images"

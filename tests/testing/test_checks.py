@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from genaug.backends import Backend, BackendConfig, Categorical, Classes, Condition, Fakes, Loss, Player, adam
 from genaug.errors import InputError, PluginError
 from genaug.modalities import Image
-from genaug.nn.objectives import OBJECTIVES, zero_centred_penalty
+from genaug.nn.objectives import OBJECTIVES, zero_centered_penalty
 from genaug.testing import CHECKS, ConformanceError, check_backend, checks_of, parametrize_with_checks
 
 
@@ -78,7 +78,7 @@ class Honest(Backend):
             real = nets["critic"](images, labels)
             value = objective.discriminator(real, fake)
             if step.index % 4 == 0:
-                value = value + zero_centred_penalty(real, images)
+                value = value + zero_centered_penalty(real, images)
         return Loss(value, {"real": real.mean().detach()})
 
 
