@@ -14,7 +14,7 @@ from genaug.evaluation.subject import new_subject
 from genaug.modalities import Image
 from genaug.sources.source import check_supply, distinct_labels, supply_of
 from genaug.studies.blending import Images, generate
-from genaug.studies.sources import resolve, told
+from genaug.studies.sources import describe_source, resolve
 
 SHAPE = (1, 4, 4)
 
@@ -105,7 +105,7 @@ def test_an_evaluation_of_one_without_labels_takes_each_sample_once():
 def test_a_study_takes_each_sample_once_and_says_how_many_there_are(container):
     shelf = Shelf(40, 20, container=container)
     train = read_samples(real_set(60, 60))
-    assert told(shelf, train)["type"] == "Shelf of 60 images"
+    assert describe_source(shelf, train)["type"] == "Shelf of 60 images"
     made = generate(shelf, Images(train.x, train.labels, None), 5000, seed=0)
     assert made.labels.bincount().tolist() == [21, 20]
     assert distinct(made.images) == 41
