@@ -96,11 +96,11 @@ class RejectionSource(LabelledSource):
         blocks: list[Tensor] = []
         while missing:
             candidates = self._block(seed, len(blocks))
-            found = self._accept(*self._classify(candidates))
-            blocks.append(found)
+            accepted = self._accept(*self._classify(candidates))
+            blocks.append(accepted)
             for label, rows in list(missing.items()):
-                hits = torch.nonzero(found == label).flatten()
-                tries[label] = tries[label] + len(found) if len(hits) == 0 else len(found) - 1 - int(hits[-1])
+                hits = torch.nonzero(accepted == label).flatten()
+                tries[label] = tries[label] + len(accepted) if len(hits) == 0 else len(accepted) - 1 - int(hits[-1])
                 count = min(len(hits), len(rows))
                 images[rows[:count].to(self.device)] = candidates[hits[:count].to(self.device)]
                 missing[label] = rows[count:]

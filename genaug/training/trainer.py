@@ -99,9 +99,9 @@ class Trainer:
         batches = [self.batches.batch(index * self.updates + update) for update in range(self.updates)]
         for number, player in enumerate(self.players):
             self._set_rate(number, index)
+            self.train_only(number)
             for batch in batches[: player.updates]:
                 with faults_of(self.backend, f"loss of player {player.name!r}"):
-                    self.train_only(number)
                     with self.draws.networks():
                         loss = player.loss(self.nets, batch, self.draws)
                     self.optimizers[number].zero_grad(set_to_none=True)
