@@ -2,11 +2,12 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from genaug.backends.discovery import (
@@ -22,7 +23,7 @@ from genaug.backends.discovery import (
     read_plugins,
 )
 from genaug.backends.foreign_code import quiet
-from genaug.errors import PluginError
+from genaug.errors import GenaugError, InputError, PluginError, is_out_of_memory
 
 if TYPE_CHECKING:
     from genaug.backends.backend import Backend
@@ -81,12 +82,26 @@ def resolve(name: str, *, guess: bool = True) -> "Backend":
     return _instance(plugins.backends[name])
 
 
-def function_of(info: Info) -> Callable[..., Any]:
-    """The function that a plugin registered for a kind of source or dataset. Raises ``PluginError`` if it is broken."""
-    function: Callable[..., Any] = _imported(info)
+def call(info: Info, rest: str, **options: Any) -> Any:
+    """What the function that a plugin registered for a kind of source or dataset returns for ``rest``.
+
+    Raises ``InputError`` for options that it doesn't have, and ``PluginError`` if it is broken or fails.
+    """
+    function = _imported(info)
     if not callable(function):
         raise PluginError(f"{owner_of(info)}: {info.target!r} must be a function, got {function!r}. {remedy_for(info)}")
-    return function
+    try:
+        signature(function).bind(rest, **options)
+    except TypeError as error:
+        raise InputError(f"{info.name}:… doesn't accept these options: {error}.") from error
+    try:
+        return function(rest, **options)
+    except (GenaugError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if is_out_of_memory(error):
+            raise
+        raise PluginError(f"{owner_of(info)} failed for {rest!r} ({brief(error)}). {remedy_for(info)}") from error
 
 
 def offering(method: str) -> list[str]:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import Dataset, Subset
 
 from genaug.artifacts.paths import reading_from, user_path
-from genaug.backends.registry import discover, function_of
+from genaug.backends.registry import call, discover
 from genaug.checks import as_whole
 from genaug.data.apportion import largest_remainder
 from genaug.data.classes import class_label, class_names
@@ -103,8 +103,9 @@ def load_data(
     if kind == "torchvision" and rest:
         return _torchvision(rest, split, root)
     if kind in discover().datasets and colon:
-        read: Callable[..., Dataset[Any]] = function_of(discover().datasets[kind])
-        return read(rest, split=split, root=None if root is None else user_path(root))
+        place = None if root is None else user_path(root)
+        dataset: Dataset[Any] = call(discover().datasets[kind], rest, split=split, root=place)
+        return dataset
     if not colon and user_path(name).is_dir():
         raise InputError(f"unknown data {name!r}. For a folder of class folders, use 'folder:{name}'.")
     if kind in ("folder", "torchvision"):

@@ -8,7 +8,7 @@ import torch
 
 from genaug.artifacts.manifest import CONFIG_FILE, WEIGHTS_FILE
 from genaug.artifacts.paths import reading_from, user_path
-from genaug.backends.registry import Info, discover, function_of
+from genaug.backends.registry import call, discover
 from genaug.errors import FormatError, InputError, NotOnHubError
 from genaug.hub.pull import pull
 from genaug.hub.redaction import credentials_redacted
@@ -41,7 +41,9 @@ def load(
     schemes = discover().sources if colon and isinstance(where, str) else {}
     if scheme in schemes and not folder.exists():
         options = options if revision is None else {**options, "revision": revision}
-        return _from_plugin(schemes[scheme], rest, device, options)
+        source = call(schemes[scheme], rest, device=device, **options)
+        check_source(source)
+        return source
     if options:
         raise InputError(f"load has no option {next(iter(options))!r} for a folder or a Hub id. Leave it out.")
     with reading_from(folder):
@@ -65,12 +67,3 @@ def load(
     remedy = f"`genaug pull {where} --force` downloads it again; if that doesn't help, its owner has to push it again."
     with credentials_redacted():  # the files come from a server too
         return load_folder(folder, device, remedy)
-
-
-def _from_plugin(info: Info, rest: str, device: str | torch.device | None, options: dict[str, Any]) -> Any:
-    try:
-        source = function_of(info)(rest, device=device, **options)
-    except TypeError as error:
-        raise InputError(f"{info.name}:… doesn't accept these options: {error}.") from error
-    check_source(source)
-    return source

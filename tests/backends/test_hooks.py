@@ -21,6 +21,7 @@ PLUGIN = """
     def genaug_register_sources(register):
         register("noise", "genaug_odds.parts:noise", summary="noise of a size")
         register("broken", "genaug_odds.parts:absent")
+        register("failing", "genaug_odds.parts:failing")
         register("strange", "genaug_odds.parts:strange")
 
     @hookimpl
@@ -47,6 +48,9 @@ PARTS = """
 
     def strange(rest, *, device=None):
         return "no source"
+
+    def failing(rest, *, device=None):
+        return len(5)
 
     def stripes(rest, *, split, root):
         count = int(rest) if split == "train" else 4
@@ -90,6 +94,10 @@ def test_what_a_scheme_cannot_do_is_one_sentence():
         genaug.load("noise:8", size=3)
     with pytest.raises(PluginError, match=r"source 'broken' of genaug-odds 1.0 .*no attribute 'absent'"):
         genaug.load("broken:x")
+    with pytest.raises(PluginError, match=r"source 'failing' of genaug-odds 1.0 failed for 'x' \(TypeError: .*len"):
+        genaug.load("failing:x")
+    with pytest.raises(PluginError, match=r"dataset 'stripes' of genaug-odds 1.0 failed for 'many' \(ValueError"):
+        load_data("stripes:many")
     with pytest.raises(InputError, match="must be an object with spec and sample"):
         genaug.load("strange:x")
     with pytest.raises(FormatError, match=r"nonesuch:x is not a directory.*Hub id.*noise:…"):
