@@ -20,7 +20,7 @@ from genaug.studies.blending import NoisyCopies, blended, generate
 from genaug.studies.cells import StudyFolder, run_folder
 from genaug.studies.classic import augmented
 from genaug.studies.models import make_classifier
-from genaug.studies.sources import Recipe
+from genaug.studies.sources import Recipe, SourcePlan
 from genaug.studies.splits import Images, inner_split
 
 Phase = Literal["inner", "test"]
@@ -35,7 +35,7 @@ class Work:
     test: Images
     spec: Spec
     rows: dict[int, torch.Tensor]
-    sources: dict[str, Recipe | Source]
+    sources: dict[str, SourcePlan]
     classifier: Any
     classic: Any
     updates: int
@@ -95,7 +95,10 @@ def source_of(work: Work, name: str, seed: int) -> Source:
     source = work.sources[name]
     if isinstance(source, Recipe):
         return load_folder(work.folder.generator(name, "test", seed), device=work.device)
-    return source
+    if isinstance(source, Source):
+        return source
+    images = work.train.part(work.rows[seed])
+    return source_module.call(source, images, derive_seed(seed, "generator", name), work.spec)
 
 
 def run_job(work: Work, job: Job, append: Callable[[dict[str, Any]], None]) -> None:
@@ -127,13 +130,16 @@ def _pool(
     """Generated images of a source, or the error with which its arms fail, while the others continue."""
     try:
         source = NoisyCopies(train, work.spec) if name == NOISE else work.sources[name]
+        training_seed = derive_seed(job.seed, "generator", name)
         if isinstance(source, Recipe):
             folder = work.folder.generator(name, job.phase, job.seed)
             start, resumed = time.perf_counter(), folder.is_dir() or run_folder(folder).is_dir()
-            source = source_module.train(source, train, folder, derive_seed(job.seed, "generator", name), work.device)
+            source = source_module.train(source, train, folder, training_seed, work.device)
             if not resumed:  # otherwise the time spent before isn't known
                 seconds = round(time.perf_counter() - start, 3)
                 append({"phase": job.phase, "seed": job.seed, "name": trained(name), "seconds": seconds})
+        elif not isinstance(source, Source):
+            source = source_module.call(source, train, training_seed, work.spec)
         return generate(source, train, work.pool, derive_seed(job.seed, "generated", name))
     except (SaveError, OutputExistsError):
         raise

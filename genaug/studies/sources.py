@@ -1,9 +1,9 @@
-"""The sources of a study: backends that are trained for every seed, and pretrained sources."""
+"""The sources of a study: backends trained for every seed, functions that make one, and pretrained sources."""
 
 import hashlib
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,12 +22,14 @@ from genaug.errors import FormatError, GenaugError, InputError, OutputExistsErro
 from genaug.evaluation.subject import training_record
 from genaug.labelling.source import LabelledSource
 from genaug.nn.diffaugment import check_policy
+from genaug.randomness import seeded
 from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
 from genaug.sources.pool import SamplePool
 from genaug.sources.source import Source, check_source, check_supply, checked_sample, image_shape, supply_of
 from genaug.studies.arms import RESERVED
 from genaug.studies.cells import run_folder
+from genaug.studies.identity import described
 from genaug.studies.splits import Images
 from genaug.training.distributed import training_alone
 from genaug.training.fit import fit
@@ -50,15 +52,24 @@ class Recipe:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
-def resolve(sources: Mapping[str, Any], spec: Spec, present: list[int]) -> dict[str, Recipe | Source]:
-    """Sources by name, checked: a backend's name, a ``Recipe`` (or a mapping of its fields), or a source object.
+# A function of a seed's training images (a map-style dataset) and of a seed for its random numbers.
+SourceFunction = Callable[[Images, int], Source]
+SourcePlan = Recipe | SourceFunction | Source
+
+
+def resolve(sources: Mapping[str, Any], spec: Spec, present: list[int]) -> dict[str, SourcePlan]:
+    """Sources by name, checked: a backend's name, a ``Recipe`` (or a mapping of its fields), a function that makes a
+    source for every seed, or a source object. What a function returns is checked when it is called.
 
     ``spec`` describes the data and ``present`` lists their classes. Raises ``InputError`` for invalid names and for
     sources that can't be blended with the data, ``PluginError`` for an unknown backend.
     """
     if not isinstance(sources, Mapping) or not sources:
-        raise InputError("sources must map at least one name to a backend's name, a Recipe or a source object.")
-    checked: dict[str, Recipe | Source] = {}
+        raise InputError(
+            "sources must map at least one name to a backend's name, a Recipe, a function of (images, seed) or a "
+            "source object."
+        )
+    checked: dict[str, SourcePlan] = {}
     for name, source in sources.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in RESERVED:
             raise InputError(
@@ -68,6 +79,8 @@ def resolve(sources: Mapping[str, Any], spec: Spec, present: list[int]) -> dict[
         try:
             if isinstance(source, str | Mapping | Recipe):
                 checked[name] = _recipe(source, spec)
+            elif callable(source) and not isinstance(source, Source):
+                checked[name] = source
             else:
                 _check_pretrained(source, spec, present)
                 checked[name] = source
@@ -107,7 +120,7 @@ def _check_pretrained(source: Any, spec: Spec, present: list[int]) -> None:
         )
 
 
-def check_saw(sources: Mapping[str, Recipe | Source], test: Samples) -> None:
+def check_saw(sources: Mapping[str, SourcePlan], test: Samples) -> None:
     """Raises ``InputError`` for a source whose record says that it was trained on the test set itself, and for a pool
     that contains a test image, byte for byte."""
     for name, source in sources.items():
@@ -126,10 +139,12 @@ def check_saw(sources: Mapping[str, Recipe | Source], test: Samples) -> None:
             )
 
 
-def describe_source(source: Recipe | Source, train: Samples) -> dict[str, Any]:
+def describe_source(source: SourcePlan, train: Samples) -> dict[str, Any]:
     """A description of a source, for the report and to recognize the source when a study is resumed."""
     if isinstance(source, Recipe):
         return {"trained": "for every seed, on that seed's training images only", **asdict(source)}
+    if not isinstance(source, Source):
+        return {"trained": "for every seed, by a function of its training images", "function": described(source)}
     record, supply = dict(training_record(source)), supply_of(source)
     images = record.get("images")
     saw = f"{images:,} images" if isinstance(images, int) else "unknown: it has no record of that"
@@ -153,6 +168,14 @@ def _samples_sha256(source: Source) -> str:
     labels = torch.arange(source.spec.num_classes)[:16] if source.spec.takes_labels else None
     images = checked_sample(source, 16 if labels is None else len(labels), labels, 0)
     return hashlib.sha256(images.cpu().numpy().tobytes()).hexdigest()
+
+
+def call(function: SourceFunction, images: Images, seed: int, spec: Spec) -> Source:
+    """The source that a function makes of a seed's training images. Raises ``InputError`` if it can't be blended."""
+    with seeded(seed):
+        source = function(images, seed)
+    _check_pretrained(source, spec, images.labels.unique().tolist())
+    return source
 
 
 def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) -> Generator:

@@ -31,7 +31,7 @@ from genaug.studies.jobs import Job, Phase, Work, cost, left_to_do, one_thread, 
 from genaug.studies.models import check_classifier
 from genaug.studies.options import Options, check_ratios, check_seeds, data_name, python_call
 from genaug.studies.report import Report, from_details
-from genaug.studies.sources import Recipe
+from genaug.studies.sources import SourcePlan
 from genaug.studies.splits import Images, Subsets, check_sets, draw_subsets, labelled, without_images
 from genaug.studies.study_page import study_html
 from genaug.studies.workers import check_picklable, run_jobs
@@ -80,8 +80,10 @@ def study(
         test_set: another one, with every class of the first and none of its images. Classes are matched by name if both
             datasets have names, even if their numbers differ.
         sources: the sources by name. A backend's name or a ``genaug.studies.Recipe`` is trained for every seed, on that
-            seed's images only; any source object counts as pretrained, and the report quotes from its record what it
-            was trained on.
+            seed's images only. A function is called for every seed as ``function(images, seed)`` with that seed's
+            training images (a dataset of (image, label)), and returns a source, such as ``with_labels(generator,
+            images, seed=seed, ...)``; the same arguments must give the same source. Any source object counts as
+            pretrained, and the report quotes from its record what it was trained on.
         ratios: the generated shares to try, each in (0, 1).
         seeds: the number of seeds, counted from 0, or the seeds themselves. At least two; ten are better.
         labels_per_class: the number of images per class that a seed trains on; all by default. If there are enough, no
@@ -218,10 +220,10 @@ def prepare(
     return work, settings, subsets
 
 
-def _notes(images: Images, train: Spec, test: Spec, sources: Mapping[str, Recipe | Source]) -> tuple[str, ...]:
+def _notes(images: Images, train: Spec, test: Spec, sources: Mapping[str, SourcePlan]) -> tuple[str, ...]:
     """Notes on the classes for the report: those without images, and matching by number instead of by name."""
     specs = {"the test set": test}
-    specs |= {f"source {name!r}": source.spec for name, source in sources.items() if not isinstance(source, Recipe)}
+    specs |= {f"source {name!r}": source.spec for name, source in sources.items() if isinstance(source, Source)}
     notes = [
         without_images(images, train.num_classes),
         *(matched_by_number(train.class_names, spec, "the training set", name) for name, spec in specs.items()),

@@ -255,5 +255,7 @@ def _method(details: Mapping[str, Any]) -> list[str]:
 
 
 def _recipe(source: Mapping[str, Any]) -> str:
+    if "function" in source:
+        return f"The function: {source['function']}."
     augment = f", images through {', '.join(source['augment'])}" if source["augment"] else ""
     return f"{source['backend']}, {source['steps']:,} steps at batch size {source['batch_size']}{augment}."

@@ -19,6 +19,7 @@ from helpers.toy import SHAPE, ToySet, ToySource, linear
 from torchvision.transforms import v2
 
 import genaug
+from genaug.backends import Spec
 from genaug.data.reading import fingerprint, read_samples
 from genaug.errors import FormatError, InputError, OutputExistsError, PluginError, SaveError
 from genaug.labelling.source import LabelledSource
@@ -330,6 +331,34 @@ def test_a_generator_sees_only_its_seeds_images_without_those_held_out(monkeypat
         assert seen[f"inner-{seed}"] < seen[f"test-{seed}"]
         assert (len(seen[f"inner-{seed}"]), len(seen[f"test-{seed}"])) == (6, 9)
     assert not seen["test-0"] & seen["test-1"], "disjoint training subsets"
+
+
+class Copies:
+    """Copies of a seed's own images: what a function of (images, seed) returns in the tests."""
+
+    def __init__(self, images, seed):
+        self.images, self.spec = images, ToySource().spec
+        self.noise = torch.rand((), generator=torch.Generator().manual_seed(seed))
+
+    def sample(self, n=None, *, labels=None, seed=None):
+        rows = [int(torch.nonzero(self.images.labels == label)[0]) for label in labels.tolist()]
+        return (self.images.images[rows].float() * (0.9 + 0.1 * self.noise)).to(torch.uint8), labels
+
+
+def test_a_function_makes_a_source_of_each_seeds_images_without_those_held_out(monkeypatch):
+    calls = []
+    monkeypatch.setattr(sources_module, "call", lambda *a, call=sources_module.call: calls.append(a) or call(*a))
+    report = study(sources={"copies": Copies}, updates=2)
+    assert [len(images) for _, images, _, _ in calls[:10]] == 5 * [6] + 5 * [9]
+    assert report.details["settings"]["sources"]["copies"]["trained"].startswith("for every seed, by a function")
+    assert study(sources={"copies": Copies}, updates=2, workers=2).details["accuracies"] == report.details["accuracies"]
+
+
+def test_a_function_whose_source_does_not_fit_fails_its_arms_with_a_sentence():
+    wide = SimpleNamespace(spec=Spec(sample=Image(1, 4, 9), classes=3), sample=ToySource().sample)
+    report = study(sources={"wide": lambda images, seed: wide}, updates=2)
+    assert report.verdict == "no evidence"
+    assert "it makes images of 1x4x9, the data are 1x4x4" in report.html
 
 
 @pytest.mark.slow
