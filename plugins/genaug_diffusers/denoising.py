@@ -27,7 +27,7 @@ def denoise(
     """Noise (N, C, H, W) to samples of the same shape, with a generator for each."""
     scheduler.set_timesteps(steps, device=latents.device)
     own = {"generator": list(generators)} if "generator" in inspect.signature(scheduler.step).parameters else {}
-    samples = latents * scheduler.init_noise_sigma
+    samples: Tensor = latents * scheduler.init_noise_sigma
     for moment in scheduler.timesteps:
         outputs = network(scheduler.scale_model_input(samples, moment), moment)
         samples = scheduler.step(outputs, moment, samples, **own).prev_sample

@@ -15,7 +15,8 @@ def fitted(images: Tensor, size: tuple[int, int]) -> Tensor:
         return images
     scale = max(size[0] / height, size[1] / width)
     covering = [max(size[0], round(height * scale)), max(size[1], round(width * scale))]
-    return center_crop(resize(images, covering, InterpolationMode.BICUBIC, antialias=True), list(size))
+    cropped: Tensor = center_crop(resize(images, covering, InterpolationMode.BICUBIC, antialias=True), list(size))
+    return cropped
 
 
 def to_uint8(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -26,7 +27,7 @@ def to_uint8(images: Tensor, size: tuple[int, int]) -> Tensor:
             "the pipeline made images with NaN or infinite values; expected finite ones. Its weights may be damaged, "
             "or exceed float16's range on this GPU: use another revision, or device='cpu'."
         )
-    return fitted(images, size).clamp(0, 1).mul(255).round().to(torch.uint8)
+    return fitted(images.clamp(0, 1), size).clamp(0, 1).mul(255).round().to(torch.uint8)
 
 
 def to_input(images: Tensor, channels: int, size: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""``model_index.json``: which components a pipeline has, and whether they are known and safe, before diffusers reads it.
+"""``model_index.json``: a pipeline's components, and whether they are known and safe, before diffusers reads it.
 
 diffusers imports whatever library the file names, and runs Python files that lie beside the weights if it is allowed
 to. Here a pipeline may only consist of classes in a fixed list, with weights in safetensors files.

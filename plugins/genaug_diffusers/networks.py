@@ -53,7 +53,7 @@ def load_scheduler(folder: Path, index: Index) -> Any:
 
 def load_text_pipeline(folder: Path, index: Index, device: torch.device) -> Any:
     """A pipeline that generates images from text. Raises ``FormatError`` if its components don't fit."""
-    from diffusers import AutoPipelineForText2Image
+    import diffusers
 
     load_scheduler(folder, index)  # names a class that isn't a scheduler
     options = dict(_SAFELY)
@@ -67,9 +67,8 @@ def load_text_pipeline(folder: Path, index: Index, device: torch.device) -> Any:
     if "safety_checker" in index.values and "safety_checker" not in index.components:
         options |= {"safety_checker": None, "requires_safety_checker": False}
     with _loading(folder, "pipeline"):
-        pipeline = AutoPipelineForText2Image.from_pretrained(
-            folder, torch_dtype=precision_for(device), trust_remote_code=False, **options
-        )
+        auto: Any = diffusers.AutoPipelineForText2Image
+        pipeline = auto.from_pretrained(folder, torch_dtype=precision_for(device), trust_remote_code=False, **options)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 

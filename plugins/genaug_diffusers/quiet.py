@@ -1,4 +1,4 @@
-"""diffusers and transformers without their warnings, log lines and progress bars, and without effects on global RNGs."""
+"""diffusers and transformers without warnings, log lines and progress bars, and without effects on global RNGs."""
 
 import warnings
 from collections.abc import Iterator

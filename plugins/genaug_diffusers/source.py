@@ -32,7 +32,9 @@ class Sampler(Protocol):
     shape: tuple[int, int, int]
     num_classes: int
     steps: int
-    guidance_scale: float | None
+
+    @property
+    def guidance_scale(self) -> float | None: ...
 
     def draw(self, classes: Sequence[int] | None, seeds: Sequence[int]) -> Drawn: ...
 
@@ -144,13 +146,13 @@ class DiffusersSource:
                 classes = None if labels is None else [self._class_id(int(labels[row])) for row in rows]
                 kept = min(chunk, count - start)
                 samples[start : start + kept] = self._chunk_of(run, rows, classes, seed, start, kept)
-                elapsed = time.monotonic() - started
-                if bar is None and elapsed * count > _LONG * (start + kept):
-                    bar = stack.enter_context(Progress("sampling", count, line_every=30))
-                    bar.start_at(0)
+                done = start + kept
                 if bar is not None:
                     bar.advance(kept)
-                    bar.tell(f"{start + kept:,} of {count:,} images")
+                    bar.tell(f"{done:,} of {count:,} images")
+                elif done < count and (time.monotonic() - started) * count > _LONG * done:
+                    bar = stack.enter_context(Progress("sampling", count, line_every=10))
+                    bar.start_at(done)
         return samples
 
     def _chunk_of(

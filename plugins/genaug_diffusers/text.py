@@ -45,7 +45,7 @@ class TextSampler:
     def vary(
         self, images: Tensor, classes: Sequence[int], seeds: Sequence[int], strength: float
     ) -> tuple[Tensor, list[bool]]:
-        """As ``draw``, starting from images in [0, 1] of ``shape``, of which less remains the higher ``strength`` is."""
+        """As ``draw``, from images in [0, 1] of ``shape``, of which less remains the higher ``strength`` is."""
         if self._editor is None:
             from diffusers import AutoPipelineForImage2Image
 

@@ -156,3 +156,16 @@ def lora(folder, seed=5):
     weights = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))
     StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=weights, safe_serialization=True)
     return folder
+
+
+class Pools:
+    """A dataset of the images of pools, here because a spawned worker imports it."""
+
+    def __init__(self, pools):
+        self.pools = pools
+
+    def __len__(self):
+        return len(self.pools)
+
+    def __getitem__(self, index):
+        return self.pools[index].images
