@@ -55,7 +55,9 @@ def load_text_pipeline(folder: Path, index: Index, device: torch.device) -> Any:
     """A pipeline that generates images from text. Raises ``FormatError`` if its components don't fit."""
     import diffusers
 
-    load_scheduler(folder, index)  # names a class that isn't a scheduler
+    load_scheduler(folder, index)  # says what is wrong if it names no scheduler
+    for name, cls in (("unet", "UNet2DConditionModel"), ("vae", "AutoencoderKL"), ("text_encoder", "CLIPTextModel")):
+        _check_class(folder, name, (cls,), index)
     options = dict(_SAFELY)
     if index.components.get("feature_extractor", ("", ""))[1] == "CLIPFeatureExtractor":  # what it was called
         from transformers import CLIPImageProcessor
@@ -101,5 +103,7 @@ def _loading(folder: Path, name: str) -> Iterator[None]:
         yield
     except Exception as error:
         if is_out_of_memory(error):
-            raise
+            raise FormatError(
+                f"{folder}: its {name!r} needs more memory than there is ({brief(error)}). Choose a smaller pipeline."
+            ) from error
         raise FormatError(f"{folder}: diffusers can't load its {name!r} ({brief(error)}). {REMEDY}") from error

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError, model_validator
 
-from genaug.backends.spec import MAX_CLASSES
+from genaug.backends.spec import MAX_CLASSES, MAX_NAME
 from genaug.checks import SIDE, first_problem
 from genaug.errors import InputError
 
@@ -13,6 +13,7 @@ MAX_STEPS = 10_000
 
 Whole = Annotated[int, Strict()]
 Text = Annotated[str, Field(max_length=2000)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 Prompts = Annotated[list[Text], Field(min_length=1, max_length=1000)]
 
 
@@ -41,7 +42,7 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: Annotated[
-        list[str] | dict[str, Annotated[Whole, Field(ge=0, lt=MAX_CLASSES)]] | None, BeforeValidator(_as_classes)
+        list[Name] | dict[Name, Annotated[Whole, Field(ge=0, lt=MAX_CLASSES)]] | None, BeforeValidator(_as_classes)
     ] = None
     prompt: Text | dict[str, Text | Prompts] | None = None
     negative_prompt: Text | None = None

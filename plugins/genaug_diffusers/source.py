@@ -6,11 +6,14 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
+from genaug.backends.discovery import brief
 from genaug.backends.spec import Spec
+from genaug.checks import first_problem
 from genaug.device import pick_device
-from genaug.errors import InputError
+from genaug.errors import FormatError, GenaugError, InputError, PluginError, is_out_of_memory
 from genaug.modalities.image import Image
 from genaug.progress import Progress
 from genaug.randomness import category_rows, derive_seed
@@ -64,7 +67,10 @@ class DiffusersSource:
         self._sampler = sampler
         channels, height, width = self._sampler.shape
         size = (height, width) if image_size is None else (image_size, image_size)
-        self.spec = Spec(sample=Image(channels, *size), classes=classes)
+        try:
+            self.spec = Spec(sample=Image(channels, *size), classes=classes)
+        except ValidationError as error:
+            raise FormatError(f"{recipe['source']} makes images that can't be used: {first_problem(error)}.") from error
         self.recipe, self.training, self.redrawn = recipe, training, 0
 
     @property
@@ -170,7 +176,7 @@ class DiffusersSource:
         for attempt in range(REDRAWS + 1):
             seeds = [derive_seed(seed, "diffusers", start + i, attempt) for i in range(len(rows))]
             with quiet(self._device, derive_seed(seed, "scheduler", start, attempt)), torch.inference_mode():
-                images, flags = run(rows, classes, seeds)
+                images, flags = _run(run, rows, classes, seeds)
                 drawn = to_uint8(images, size)
             samples = torch.empty_like(drawn[:kept]) if samples is None else samples
             for row in pending:
@@ -194,6 +200,19 @@ class DiffusersSource:
     def _class_id(self, label: int) -> int:
         """The pipeline's own number of a class."""
         return label if self._class_ids is None else self._class_ids[label]
+
+
+def _run(run: Callable[..., Drawn], *inputs: Any) -> Drawn:
+    """What a sampler returns. Raises ``PluginError`` if diffusers fails, which is then the pipeline's fault."""
+    try:
+        return run(*inputs)
+    except Exception as error:
+        if isinstance(error, GenaugError) or is_out_of_memory(error):
+            raise
+        raise PluginError(
+            f"diffusers failed while sampling ({brief(error)}). The parts of the pipeline may not fit each other: try "
+            "it with diffusers alone, or choose another."
+        ) from error
 
 
 def _checked_images(samples: Any, channels: int) -> Tensor:

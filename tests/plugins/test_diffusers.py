@@ -21,7 +21,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 CATS = {"classes": ["cat", "dog"], "num_inference_steps": 3}
-DIGITS = tuple(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 BUILDERS = {"dit": tiny.dit, "consistency": tiny.consistency, "ddim": tiny.ddim, "text": tiny.stable_diffusion}
 
 
