@@ -92,13 +92,14 @@ def find_repo(name: str, revision: str | None, is_complete: Callable[[Path], boo
         problem = explain(interruption, name)
         if cached is None:
             raise problem from interruption
-        text = f"{problem} Using the last known commit of {revision} of {name}, {cached.commit[:12]}."
-        warnings.warn(redact(text), HubWarning, stacklevel=2)
+        _warn(f"{problem} Using the last known commit of {revision} of {name}, {cached.commit[:12]}.")
         return cached
     except HubError as error:
         if cached is None:
             raise
         raise HubError(f"{error} Its last known commit is still in the cache: revision='{cached.commit}'.") from error
+    if remote.repo.lower() != name.lower():
+        _warn(f"{name} is now called {remote.repo}. Use the new name, since somebody else could take the old one.")
     return Repo(name, remote.commit, revision, list(remote.files), remote)
 
 
@@ -110,6 +111,10 @@ def _is_listed(name: str) -> bool:
 def card_of(repo: Repo) -> list[str]:
     """The name of the repo's card, if it has one."""
     return [name for name in (CARD_FILE,) if name in repo.files]
+
+
+def _warn(text: str) -> None:
+    warnings.warn(redact(text), HubWarning, stacklevel=7)  # the caller of genaug.load
 
 
 def _not_cached(name: str, revision: str) -> str:

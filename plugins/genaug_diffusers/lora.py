@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from huggingface_hub import constants
+
 from genaug.artifacts.paths import reading_from, user_path
 from genaug.errors import FormatError, InputError
 from genaug_diffusers.hub import find_repo
@@ -33,11 +35,18 @@ def find_lora(lora: Lora) -> tuple[Path, Lora]:
     if is_folder:
         name = _only_file(local_files(path), lora)
         return path / name, lora.model_copy(update={"source": str(path.resolve()), "weight_name": name})
-    repo = find_repo(lora.source, lora.revision, lambda folder: any(folder.glob(f"**/*{_SUFFIX}")))
+    repo = find_repo(lora.source, lora.revision, lambda folder: _is_complete(folder, lora))
     name = _only_file(repo.files, lora)
     folder = repo.fetch([name])
     repo.remember()
     return folder / name, lora.model_copy(update={"weight_name": name, "revision": repo.commit})
+
+
+def _is_complete(folder: Path, lora: Lora) -> bool:
+    """Whether a commit's folder in the cache is enough to know the file, which may be one of several on the Hub."""
+    if lora.weight_name is not None:
+        return lora.weight_name in local_files(folder)
+    return constants.is_offline_mode() and any(name.endswith(_SUFFIX) for name in local_files(folder))
 
 
 def _only_file(names: list[str], lora: Lora) -> str:
