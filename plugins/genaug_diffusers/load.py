@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,7 @@ def load(
             lora_file, exact = find_lora(options.lora)
             options = options.model_copy(update={"lora": exact})
     license = _license(folder)
-
-    def build(device: torch.device) -> Sampler:
-        with quiet(device):
-            if index.pipeline in TEXT_PIPELINES:
-                return TextSampler(folder, index, options, device, lora_file)
-            return (DiTSampler if index.pipeline == "DiTPipeline" else ImageSampler)(folder, index, options, device)
-
+    build = partial(_build, folder, index, options, lora_file)
     first = build(chosen_device)
     if index.pipeline in TEXT_PIPELINES:
         names: Sequence[str] | int = class_names(options)
@@ -107,6 +102,14 @@ def load(
         {**record, "options": options.plain()},
         {**record, "license": license},
     )
+
+
+def _build(folder: Path, index: Index, options: Options, lora_file: Path | None, device: torch.device) -> Sampler:
+    """The pipeline on a device, read from its checked folder."""
+    with quiet(device):
+        if index.pipeline in TEXT_PIPELINES:
+            return TextSampler(folder, index, options, device, lora_file)
+        return (DiTSampler if index.pipeline == "DiTPipeline" else ImageSampler)(folder, index, options, device)
 
 
 def _check_options(options: Options, index: Index) -> None:

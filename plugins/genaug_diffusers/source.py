@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from pydantic import ValidationError
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from genaug.backends.discovery import brief
 from genaug.backends.spec import Spec
@@ -85,6 +86,13 @@ class DiffusersSource:
             self._device = device
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_sampler": None}  # another process reads the weights from their folder
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._sampler = self._build(self._device)
+
     def __repr__(self) -> str:
         samples, classes = self.spec.sample.describe(), self.spec.describe_classes()
         precision = str(precision_for(self._device)).removeprefix("torch.")
@@ -143,6 +151,11 @@ class DiffusersSource:
         ``run`` gets the indices of inputs, classes and seeds, all of a chunk's length, in which images that don't exist
         have the last one's input and class.
         """
+        if self._device.type == "cuda" and get_worker_info() is not None:
+            raise InputError(
+                "a pipeline on a GPU can't run inside a DataLoader worker. Give the worker a pool: "
+                "genaug.SamplePool(source, size=...), or use MixedDataset, which has one."
+            )
         chunk = self._chunk()
         samples = torch.empty((count, *self.spec.shape), dtype=torch.uint8, device=self._device)
         with ExitStack() as stack:

@@ -144,6 +144,43 @@ def stable_diffusion(folder, checked=False):
     return folder
 
 
+def stable_diffusion_xl(folder):
+    """As ``stable_diffusion``, with two text encoders."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    tokenizer, words = _tokenizer(folder / "words")
+    first = _text_encoder(words)
+    with _random_weights(6):
+        second = CLIPTextModelWithProjection(CLIPTextConfig(**{**first.config.to_dict(), "projection_dim": 16}))
+        unet = UNet2DConditionModel(
+            sample_size=8,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            block_out_channels=(8, 16),
+            layers_per_block=1,
+            norm_num_groups=4,
+            attention_head_dim=(2, 4),
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            transformer_layers_per_block=1,
+            projection_class_embeddings_input_dim=16 + 6 * 8,
+            cross_attention_dim=32,
+        )
+    StableDiffusionXLPipeline(
+        vae=_vae(),
+        text_encoder=first,
+        text_encoder_2=second,
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=unet,
+        scheduler=EulerDiscreteScheduler(beta_schedule="scaled_linear", timestep_spacing="leading"),
+        add_watermarker=False,
+    ).save_pretrained(folder)
+    return folder
+
+
 def lora(folder, seed=5):
     """LoRA weights of the rank 2 for the unet of ``stable_diffusion``."""
     from diffusers import StableDiffusionPipeline

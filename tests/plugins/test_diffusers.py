@@ -1,6 +1,7 @@
 """Pipelines of diffusers as sources: tiny ones of every kind, built here and loaded from a folder."""
 
 import json
+import pickle
 import random
 import subprocess
 import sys
@@ -281,6 +282,21 @@ def test_guidance_of_a_dit_of_1000_classes_is_that_of_diffusers(tmp_path):
     ours = genaug.load(f"diffusers:{folder}", device="cpu", num_inference_steps=3)
     assert ours.recipe["options"]["guidance_scale"] == 4.0
     _assert_equal(ours.sample(labels=labels, seed=5)[0], theirs)
+
+
+@pytest.mark.parametrize("kind", ["dit", "lora"])
+def test_a_source_can_be_sent_to_another_process(sources, kind):
+    sent = pickle.dumps(sources[kind])
+    assert len(sent) < 10_000  # without the weights
+    assert torch.equal(pickle.loads(sent).sample(2, seed=0)[0], sources[kind].sample(2, seed=0)[0])
+
+
+def test_a_pipeline_with_two_text_encoders_gives_images_and_variations(tmp_path):
+    source = genaug.load(f"diffusers:{tiny.stable_diffusion_xl(tmp_path / 'xl')}", device="cpu", **CATS)
+    images, labels = source.sample(18, seed=0)
+    assert torch.equal(source.sample(2, seed=0)[0], images[:2])
+    varied = source.vary(images, labels, strength=0.7, seed=0)
+    assert torch.equal(source.vary(images[:2], labels[:2], strength=0.7, seed=0), varied[:2])
 
 
 def test_moving_to_a_device_keeps_the_source(sources):
