@@ -69,12 +69,12 @@ def ddim(folder, num_classes=10, **options):
     return folder
 
 
-def ddpm(folder, num_classes=10, scheduler=None):
+def ddpm(folder, num_classes=10, scheduler=None, **options):
     """As ``ddim``, with any scheduler."""
     from diffusers import DDPMPipeline, DDPMScheduler
 
     scheduler = DDPMScheduler(num_train_timesteps=20) if scheduler is None else scheduler
-    DDPMPipeline(class_conditional_unet(num_classes), scheduler).save_pretrained(folder)
+    DDPMPipeline(class_conditional_unet(num_classes, **options), scheduler).save_pretrained(folder)
     return folder
 
 

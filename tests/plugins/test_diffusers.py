@@ -284,6 +284,32 @@ def test_guidance_of_a_dit_of_1000_classes_is_that_of_diffusers(tmp_path):
     _assert_equal(ours.sample(labels=labels, seed=5)[0], theirs)
 
 
+@pytest.mark.parametrize("name", ["dit", "consistency", "ddim", "text"])
+def test_half_precision_as_on_a_gpu_gives_nearly_the_same_images(pipelines, sources, name, monkeypatch):
+    from genaug_diffusers import networks
+
+    full = sources[name]
+    monkeypatch.setattr(networks, "precision_for", lambda device: torch.bfloat16)
+    half = genaug.load(full.recipe["source"], device="cpu", **full.recipe["options"])
+    images, labels = full.sample(6, seed=0)
+    assert (half.sample(6, seed=0)[0].float() - images.float()).abs().mean() < 8
+    if name == "text":
+        varied = half.vary(images, labels, seed=0).float()
+        assert (varied - full.vary(images, labels, seed=0).float()).abs().mean() < 8
+        assert half._sampler.pipeline.unet.dtype == half._sampler._editor.unet.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("variance", ["fixed_small", "learned_range"])
+def test_a_learned_variance_is_used_or_left_out_as_the_scheduler_says(variance, tmp_path):
+    from diffusers import DDPMScheduler
+
+    scheduler = DDPMScheduler(num_train_timesteps=20, variance_type=variance)
+    folder = tiny.ddpm(tmp_path / "pipeline", scheduler=scheduler, in_channels=1, out_channels=2)
+    source = genaug.load(f"diffusers:{folder}", device="cpu", num_inference_steps=3)
+    assert source.spec.shape == (1, 8, 8)
+    assert source.sample(3, seed=0)[0].shape == (3, 1, 8, 8)
+
+
 @pytest.mark.parametrize("kind", ["dit", "lora"])
 def test_a_source_can_be_sent_to_another_process(sources, kind):
     sent = pickle.dumps(sources[kind])
