@@ -5,15 +5,18 @@ import sys
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Progress:
     """Report units of work completed out of ``total`` (None: not known yet) on stderr; nothing unless ``enabled``.
 
     Use it as a context manager. ``tell`` describes the current work, ``advance`` counts completed units, and ``say``
-    prints a permanent line. Without a terminal, ``tell`` prints a line at most every ``line_every`` seconds.
+    prints a permanent line. Without a terminal, ``tell`` prints a line at most every ``line_every`` seconds. Within
+    the block of another one that reports, this one reports nothing.
     """
+
+    _reporting: ClassVar["Progress | None"] = None
 
     def __init__(self, title: str, total: float | None, enabled: bool = True, line_every: float = 0.0) -> None:
         self._title, self._total, self._done, self._before = title, total, 0.0, 0.0
@@ -22,6 +25,9 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self._started = self._last_line = time.monotonic()
+        self._enabled = self._enabled and Progress._reporting is None
+        if self._enabled:
+            Progress._reporting = self
         if self._enabled and _on_a_terminal():
             from rich.console import Console
             from rich.progress import (
@@ -57,6 +63,8 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if Progress._reporting is self:
+            Progress._reporting = None
         if self._bar is not None:
             self._bar.stop()
 

@@ -29,7 +29,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Remote:
-    """The Hub's description of a repo at one commit; ``files`` are only those of a generator."""
+    """The Hub's description of a repo at one commit; ``files`` are those that the caller asked for."""
 
     repo: str
     commit: str
@@ -49,7 +49,7 @@ def fetch(remote: Remote, repo: str, name: str, limit: int, *, sha256: str | Non
             "the owner to push the generator again, or choose another revision."
         )
     digests = file.digests(sha256)
-    place = cache.blob(repo, digests[0] if digests else name)
+    place = cache.blob(repo, digests[0] if digests else name.replace("/", "%"))
     if digests and not force and place.is_file() and _has(place, digests):
         return place
     with cache.blank(place) as part:

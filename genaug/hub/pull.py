@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -126,11 +127,18 @@ def write_copy(folder: Path, place: Claim) -> None:
     place.write({name: (folder / name).read_bytes() for name in names})
 
 
-def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> Remote:
+def describe(
+    repo: str,
+    revision: str | None = None,
+    *,
+    quick: bool = False,
+    keep: Callable[[str], bool] = PUBLISHED.__contains__,
+) -> Remote:
     """The Hub's description of a repo at a revision, or of its newest commit.
 
-    ``quick`` sends a single request with a short timeout, for callers with an older answer. Raises
-    ``InterruptionError`` for a failure that may be temporary, ``HubError`` for any other.
+    ``quick`` sends a single request with a short timeout, for callers with an older answer; ``keep`` chooses files by
+    name, by default those of a generator. Raises ``InterruptionError`` for a failure that may be temporary,
+    ``HubError`` for any other.
     """
     window = min(_QUICK, client.SILENCE) if quick else client.SILENCE
     timeout = min(float(constants.HF_HUB_ETAG_TIMEOUT), window)
@@ -154,7 +162,7 @@ def describe(repo: str, revision: str | None = None, *, quick: bool = False) -> 
     except Exception as error:  # any error in the client that a server which isn't a Hub may cause
         raise client.NotAHubError(error) from error
     name = info.id if info.id is not None and _NAME.fullmatch(info.id) else repo
-    files = {sibling.name: _remote_file(sibling) for sibling in info.siblings or () if sibling.name in PUBLISHED}
+    files = {sibling.name: _remote_file(sibling) for sibling in info.siblings or () if keep(sibling.name)}
     return Remote(name, info.sha, bool(info.private), files)
 
 

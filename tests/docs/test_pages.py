@@ -20,7 +20,13 @@ FOUND = sorted(
     for path in ROOT.glob(pattern)
 )
 PAGES = [page for page in FOUND if page not in ELSEWHERE and blocks_of(ROOT / page)]
-NEEDS = {"docs/how-to/albumentations.md": "albumentations", "docs/how-to/timm.md": "timm"}
+NEEDS = {
+    "docs/how-to/albumentations.md": "albumentations",
+    "docs/how-to/diffusion.md": "diffusers",
+    "docs/how-to/timm.md": "timm",
+    "docs/how-to/vary-photos.md": "diffusers",
+}
+PIPELINES = {"digits": "dit", "text-to-image": "stable_diffusion", "style": "lora"}
 
 
 @pytest.fixture
@@ -56,7 +62,19 @@ def hub(folder, page):
         for name in CARDS:
             files = {path.name: path.read_bytes() for path in (folder / "model_cards" / name).iterdir()}
             hub.repo(f"genaug/{name}", files)
+        publish_pipelines(hub, (ROOT / page).read_text(), folder / "pipelines")
         yield hub
+
+
+def publish_pipelines(hub, text, folder):
+    """Tiny pipelines of diffusers under the names that a page has for them."""
+    from helpers import tiny_pipelines
+
+    for name, build in PIPELINES.items():
+        if "diffusers:owner/" in text and f"owner/{name}" in text:
+            built = getattr(tiny_pipelines, build)(folder / name)
+            files = (path for path in built.rglob("*") if path.is_file())
+            hub.repo(f"owner/{name}", {path.relative_to(built).as_posix(): path.read_bytes() for path in files})
 
 
 class WithoutLabels:

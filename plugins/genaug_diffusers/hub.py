@@ -1,0 +1,124 @@
+"""Files of pipelines and LoRA weights on the Hub: a repo id becomes a commit once, and only safe files are fetched.
+
+They lie in huggingface_hub's cache, each verified by its hash when it arrives, as genaug's own generators do.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import constants
+
+from genaug.artifacts.folders import saving_to
+from genaug.errors import HubError, HubWarning, NotOnHubError
+from genaug.hub import cache, client
+from genaug.hub.download import Remote, fetch
+from genaug.hub.explain import explain
+from genaug.hub.pull import describe
+from genaug.hub.redaction import redact
+from genaug.progress import Progress
+from genaug_diffusers.index import local_files
+
+CARD_FILE = "README.md"
+_MAX_TEXT_BYTES = 2**26
+_MAX_WEIGHTS_BYTES = 2**37
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A repo at one commit: the names of its files, and ``remote``, None if only the cache is to be used."""
+
+    name: str
+    commit: str
+    revision: str
+    files: list[str]
+    remote: Remote | None
+
+    def fetch(self, names: Iterable[str]) -> Path:
+        """The folder in the cache with these files, downloaded if they aren't there.
+
+        Raises ``HubError`` for a download that fails, ``SaveError`` if the cache can't be written.
+        """
+        folder = cache.snapshot(self.name, self.commit)
+        missing = [name for name in names if not (folder / name).is_file()]
+        if self.remote is None or not missing:
+            if missing:
+                raise NotOnHubError(_not_cached(self.name, self.revision))
+            return folder
+        sizes = {name: self.remote.files[name].size or 0 for name in missing}
+        with (
+            saving_to(cache.repo_folder(self.name), "set HF_HUB_CACHE to a folder that you can write to"),
+            Progress(f"downloading {self.name}", sum(sizes.values()), line_every=30) as bar,
+        ):
+            for name in missing:
+                bar.tell(name)
+                limit = _MAX_WEIGHTS_BYTES if name.endswith(".safetensors") else _MAX_TEXT_BYTES
+                cache.enter(self.name, self.commit, {name: fetch(self.remote, self.name, name, limit)})
+                bar.advance(sizes[name])
+        return folder
+
+    def remember(self) -> None:
+        """Note the commit of the revision in the cache, for use without the Hub; call it when all files are there."""
+        if self.remote is not None:
+            with suppress(OSError):  # a cache that can't be written to
+                cache.note(self.name, self.commit, self.revision)
+
+
+def find_repo(name: str, revision: str | None, is_complete: Callable[[Path], bool]) -> Repo:
+    """The repo at the commit of a branch or tag (by default of the main branch), or at a commit.
+
+    A commit whose copy in the cache ``is_complete`` needs no request. If the Hub can't be reached, the last known
+    commit is used, with a ``HubWarning``; with HF_HUB_OFFLINE=1 nothing else is. Raises ``InputError`` for an invalid
+    id or revision, ``NotOnHubError`` if there is no such repo, ``HubError`` for other failures.
+    """
+    client.check_repo_id(name)
+    revision = constants.DEFAULT_REVISION if revision is None else revision
+    client.check_revision(revision)
+    commit = cache.known_commit(name, revision)
+    cached = None
+    if commit is not None and (folder := cache.snapshot(name, commit)).is_dir() and is_complete(folder):
+        cached = Repo(name, commit, revision, local_files(folder), None)
+    if constants.is_offline_mode():
+        if cached is None:
+            raise NotOnHubError(_not_cached(name, revision))
+        return cached
+    if cached is not None and cache.is_commit(revision):
+        return cached
+    try:
+        remote = describe(name, revision, quick=cached is not None, keep=_is_listed)
+    except client.InterruptionError as interruption:
+        problem = explain(interruption, name)
+        if cached is None:
+            raise problem from interruption
+        _warn(f"{problem} Using the last known commit of {revision} of {name}, {cached.commit[:12]}.")
+        return cached
+    except HubError as error:
+        if cached is None:
+            raise
+        raise HubError(f"{error} Its last known commit is still in the cache: revision='{cached.commit}'.") from error
+    if remote.repo.lower() != name.lower():
+        _warn(f"{name} is now called {remote.repo}. Use the new name, since somebody else could take the old one.")
+    return Repo(name, remote.commit, revision, list(remote.files), remote)
+
+
+def _is_listed(name: str) -> bool:
+    """Every file is listed, so that what is refused can be named; callers fetch only safe ones."""
+    return len(name) <= 500
+
+
+def card_of(repo: Repo) -> list[str]:
+    """The name of the repo's card, if it has one."""
+    return [name for name in (CARD_FILE,) if name in repo.files]
+
+
+def _warn(text: str) -> None:
+    warnings.warn(redact(text), HubWarning, stacklevel=7)  # the caller of genaug.load
+
+
+def _not_cached(name: str, revision: str) -> str:
+    return (
+        f"{name} ({revision}) is not completely in the cache {constants.HF_HUB_CACHE} (HF_HUB_CACHE), and "
+        "HF_HUB_OFFLINE=1 forbids requests to the Hub. Unset it and load the pipeline once."
+    )
