@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
-from torch import Tensor, cat, nn
+from torch import Tensor, cat, nn, where
 
 from genaug.backends import Backend, BackendConfig, Batch, Fakes, Inputs, Loss, Player, Spec, Step, adam
 from genaug.backends.options import Beta2, Conditional, Decay, LatentSize, LearningRate, PenaltyInterval, PenaltyWeight
@@ -20,7 +20,7 @@ class R3GANConfig(BackendConfig):
     """Options of the ``r3gan`` backend."""
 
     latent_size: LatentSize = 64
-    width: Annotated[int, Field(ge=1, le=4096, description="channels of the feature maps up to full_width_until")] = 96
+    width: Annotated[int, Field(ge=1, le=4096, description="channels of the feature maps up to full_width_until")] = 64
     full_width_until: Annotated[
         int, Field(ge=1, le=1024, description="shorter side in pixels above which each doubling halves the channels")
     ] = 8
@@ -29,9 +29,15 @@ class R3GANConfig(BackendConfig):
     group_width: Annotated[int, Field(ge=1, le=4096, description="channels per group of the 3x3 convolutions")] = 16
     gamma: PenaltyWeight = 0.05
     burn_in: Annotated[
-        int, Field(ge=0, description="steps over which gamma falls from 10 times its value, along a cosine; 0: none")
+        int,
+        Field(
+            ge=0, le=10**9, description="steps over which gamma falls from 10 times its value, along a cosine; 0: none"
+        ),
     ] = 0
     penalty_every: PenaltyInterval = 4
+    augment_probability: Annotated[
+        float, Field(ge=0, le=1, description="share of the discriminator's images that fit's augment= changes")
+    ] = 1.0
     lr: LearningRate = 2e-4
     decay: Decay = 0.5
     beta2: Beta2 = 0.99
@@ -73,14 +79,14 @@ class R3GAN(Backend):
 
     def generator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         fake = step.fakes(lambda: self._fakes(nets, batch, step)).x
-        fake_score = nets["discriminator"](step.augment(fake), batch.labels).float()
-        real_score = nets["discriminator"](step.augment(batch.x), batch.labels).float()
+        fake_score = nets["discriminator"](_augment(step, fake), batch.labels).float()
+        real_score = nets["discriminator"](_augment(step, batch.x), batch.labels).float()
         return Loss(relativistic_generator(real_score, fake_score))
 
     def discriminator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         config, labels = step.config, batch.labels
         fake = step.fakes(lambda: self._fakes(nets, batch, step)).x.detach()
-        images = cat([step.augment(batch.x), step.augment(fake)])
+        images = cat([_augment(step, batch.x), _augment(step, fake)])
         both = None if labels is None else cat([labels, labels])
         penalize = config.gamma > 0 and step.index % config.penalty_every == 0
         if penalize:
@@ -97,6 +103,15 @@ class R3GAN(Backend):
             value = value + gamma_at(config, step.index) / 2 * config.penalty_every * penalty
             log["penalty"] = penalty.detach()
         return Loss(value, log)
+
+
+def _augment(step: Step, images: Tensor) -> Tensor:
+    """The images, each augmented with the config's probability: by all of the run's augmentations or by none."""
+    probability: float = step.config.augment_probability
+    if probability == 1:
+        return step.augment(images)
+    chosen = step.uniform(len(images), 1, 1, 1) < probability
+    return where(chosen, step.augment(images), images)
 
 
 def dimensions(config: R3GANConfig, spec: Spec) -> Architecture:
