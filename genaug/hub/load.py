@@ -8,12 +8,14 @@ import torch
 
 from genaug.artifacts.manifest import CONFIG_FILE, WEIGHTS_FILE
 from genaug.artifacts.paths import reading_from, user_path
+from genaug.artifacts.recipe import RECIPE_FILE, is_recipe
 from genaug.backends.registry import call, discover
 from genaug.errors import FormatError, InputError, NotOnHubError
 from genaug.hub.pull import pull
 from genaug.hub.redaction import credentials_redacted
 from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
+from genaug.sources.recipes import load_recipe
 from genaug.sources.source import check_source
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
@@ -23,6 +25,9 @@ def load(
     where: str | Path, *, revision: str | None = None, device: str | torch.device | None = None, **options: Any
 ) -> Generator | Any:
     """Load a generator from a local folder written by ``save`` or ``fit``, or from the Hub.
+
+    If the folder or the repo contains a recipe (see ``genaug.save_recipe``), the source that it describes is built by
+    the plugin that provides it, and returned.
 
     ``where`` is a folder, or a Hub id "owner/name" if no such folder exists. ``revision`` is a branch, a tag or the
     hash of a commit on the Hub. A generator that was loaded before comes from huggingface_hub's cache, even if the Hub
@@ -51,12 +56,14 @@ def load(
         if local and not folder.is_dir():
             raise FormatError(
                 f"{where} is not a directory. Expected a directory containing {CONFIG_FILE} and "
-                f"{WEIGHTS_FILE}, a Hub id (owner/name), or a source of an installed plugin "
+                f"{WEIGHTS_FILE}, or {RECIPE_FILE}, a Hub id (owner/name), or a source of an installed plugin "
                 f"({', '.join(f'{name}:…' for name in discover().sources) or 'none is installed'})."
             )
     if local and revision is not None:
         raise InputError(f"{where} is a local folder, but revision= is for the Hub. Leave it out.")
     if local:
+        if is_recipe(folder):
+            return load_recipe(folder, device)
         generator = load_folder(folder, device)
         generator.folder = folder
         return generator
@@ -66,4 +73,6 @@ def load(
         raise NotOnHubError(f"there is no folder {where} here, and {error}") from error
     remedy = f"`genaug pull {where} --force` downloads it again; if that doesn't help, its owner has to push it again."
     with credentials_redacted():  # the files come from a server too
+        if is_recipe(folder):
+            return load_recipe(folder, device, pinned=True)
         return load_folder(folder, device, remedy)
