@@ -34,7 +34,9 @@ def push(
             "the card on the Hub.",
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="Where the sample grid is drawn: cpu, cuda, cuda:1, …")] = "cpu",
+    device: Annotated[
+        str | None, typer.Option(help="For a recipe's sample grid: cpu, cuda, …  [default: a GPU if there is one]")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Publish a generator or a recipe with its card and a sample grid, in one commit."""

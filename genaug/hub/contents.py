@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from genaug.artifacts.manifest import CONFIG_FILE, encode_generator, encode_manifest, parse_manifest
-from genaug.artifacts.paths import user_path
 from genaug.artifacts.recipe import RECIPE_FILE, encode_recipe, is_recipe, read_recipe
 from genaug.errors import InputError
-from genaug.hub.load import load
-from genaug.hub.pull import pull
+from genaug.hub.load import Located, is_source_name, load_located, locate
 from genaug.hub.sections import Subject, generator_subject, recipe_subject
 from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
 from genaug.sources.generator import Generator
-from genaug.sources.recipes import load_recipe
 from genaug.sources.source import Source
 
 _GRID_PIXELS = 2**25  # of all samples on a grid
@@ -45,18 +42,13 @@ def contents_of(what: Any, device: Any = None) -> Contents:
         )
     if isinstance(what, Generator):
         return _generator(what)
-    folder = user_path(what)
-    if folder.is_dir() and is_recipe(folder):
-        return _recipe(folder, device, pinned=False)
-    source = load(what, device=device)
-    if isinstance(source, Generator):
-        return _generator(source)
-    if ":" in str(what):
+    if is_source_name(what):
         raise InputError(
             f"{what} can't be published itself. Save it as a recipe first (genaug.save_recipe, or `genaug recipe "
             f"{what} --out FOLDER`), and push that folder."
         )
-    return _recipe(pull(str(what)), device, pinned=True)
+    place = locate(what)
+    return _recipe(place, device) if is_recipe(place.folder) else _generator(load_located(place, device or "cpu"))
 
 
 def _generator(generator: Generator) -> Contents:
@@ -70,7 +62,8 @@ def _generator(generator: Generator) -> Contents:
     return Contents(subject, generator.folder, None, encode, lambda: draw_samples(generator))
 
 
-def _recipe(folder: Path, device: Any, *, pinned: bool) -> Contents:
+def _recipe(place: Located, device: Any) -> Contents:
+    folder = place.folder
     manifest = read_recipe(folder)
     if manifest.revision is None:
         raise InputError(
@@ -83,9 +76,10 @@ def _recipe(folder: Path, device: Any, *, pinned: bool) -> Contents:
         return {RECIPE_FILE: encode_recipe(published)}
 
     def draw() -> bytes:
-        return draw_samples(load_recipe(folder, device, pinned=pinned), _SLOW_SAMPLES)
+        return draw_samples(load_located(place, device), _SLOW_SAMPLES)
 
-    return Contents(recipe_subject(manifest), folder, manifest.license, encode, draw)
+    card_folder = folder if place.repo is None else None
+    return Contents(recipe_subject(manifest), card_folder, manifest.license, encode, draw)
 
 
 def draw_samples(source: Source, most: int = 200) -> bytes:

@@ -160,6 +160,7 @@ def fill(
     old = _read_record(place)
     complete = old is not None and old.get("complete") is not False
     fresh = old is None or bool(_differences(old, record)) or (overwrite and complete)
+    recorded = complete and not fresh
     place.check_free(files)
     absent = set(files) if fresh else {name for name in files if not _is_complete(place.path / name)}
     with Progress("sample", count, progress, line_every=10) as bar:
@@ -181,7 +182,7 @@ def fill(
                     absent.remove(name)
                     bar.advance()
             bar.tell(f"{count - len(absent):,} of {count:,} images")
-    if old is None or not complete or _differences(old, record):
+    if not recorded:
         place.write({RECORD_FILE: _encoded({**record, "complete": True})})
 
 
