@@ -41,6 +41,8 @@ def source_named(
     from genaug.artifacts.paths import user_path
 
     folder = user_path(name)
+    for option in {"where", "device"} & options.keys():
+        raise InputError(f"{option} is not an option of a source (--set). Leave it out, or pass --device.")
     revision = {"revision": str(options.pop("revision"))} if "revision" in options else {}
     try:
         return load(name, device=device, **revision, **options)

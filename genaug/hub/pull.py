@@ -235,4 +235,4 @@ def _not_cached(repo: str, revision: str, commit: str | None) -> str:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(redact(text), HubWarning, stacklevel=5)  # the caller of pull's caller
+    warnings.warn(redact(text), HubWarning, stacklevel=6)  # the caller of genaug.load

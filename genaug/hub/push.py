@@ -47,9 +47,9 @@ def push(
 ) -> Publication:
     """Publish a generator, or the generator or recipe in a folder, on the Hub as ``repo`` ("owner/name").
 
-    ``device`` is where a recipe's sample grid is drawn, by default a GPU if there is one; the other arguments are those
-    of ``Generator.push``. A recipe (see ``genaug.save_recipe``) is published without weights, and must name the commit of
-    what it is built from.
+    ``device`` is where a recipe's sample grid is drawn, by default a GPU if there is one. The other arguments are those
+    of ``Generator.push``. A recipe (see ``genaug.save_recipe``) is published without weights, and must name the commit
+    of what it is built from.
 
     Raises the errors of ``Generator.push``, and those of ``genaug.load`` for the folder.
     """
