@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from genaug.artifacts.claims import claim
 from genaug.artifacts.json_files import parse_json, read_bytes
@@ -20,6 +21,7 @@ RECIPE_FILE = "recipe.json"
 FORMAT_VERSION = 1
 MAX_RECIPE_BYTES = 2**20
 _DEPTH = 20  # of nested options
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 _OPTIONS = "Choose another folder or pass overwrite=True (--overwrite)."
 
 
@@ -53,8 +55,8 @@ Plain = Annotated[Any, AfterValidator(_plain)]
 class SourceRecipe(BaseModel):
     """How ``genaug.load(source, revision=revision, **options)`` builds a source again.
 
-    ``source`` is "SCHEME:REST", with the scheme of a plugin; ``revision`` is the full hash of a commit on the Hub, or
-    None if REST isn't a repo there.
+    ``source`` is "SCHEME:REST", with the scheme of a plugin; ``revision`` is the full hash of a commit if REST is a
+    repo on the Hub, and None if it is something else, such as a local path.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -62,6 +64,12 @@ class SourceRecipe(BaseModel):
     source: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}:[^\x00-\x1f\x7f]{1,1000}$")]
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
     options: Annotated[dict[Name, Plain], Field(max_length=100)] = {}
+
+    @model_validator(mode="after")
+    def _commit_of_a_repo(self) -> "SourceRecipe":
+        if self.revision is not None and not _HUB_ID.fullmatch(self.rest):
+            raise ValueError(f"a revision is for a repo on the Hub (owner/name), and {self.rest[:100]!r} isn't one")
+        return self
 
     @property
     def scheme(self) -> str:

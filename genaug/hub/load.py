@@ -92,14 +92,12 @@ def locate(where: str | Path, revision: str | None = None) -> Located:
 def load_located(place: Located, device: str | torch.device | None) -> Generator | Any:
     """Load the generator, or build the source of the recipe, in a folder. Raises the errors of ``load``."""
     folder, repo = place.folder, place.repo
+    if repo is None and is_recipe(folder):
+        return load_recipe(folder, device)
     if repo is None:
-        if is_recipe(folder):
-            return load_recipe(folder, device)
         generator = load_folder(folder, device)
         generator.folder = folder
         return generator
     remedy = f"`genaug pull {repo} --force` downloads it again; if that doesn't help, its owner has to push it again."
     with credentials_redacted():  # the files come from a server too
-        if is_recipe(folder):
-            return load_recipe(folder, device, pinned=True)
-        return load_folder(folder, device, remedy)
+        return load_recipe(folder, device) if is_recipe(folder) else load_folder(folder, device, remedy)

@@ -188,7 +188,9 @@ def _fetch_all(remote: Remote, repo: str, names: tuple[str, ...], force: bool) -
 def _fetch_recipe(remote: Remote, repo: str, force: bool) -> Path:
     recipe = fetch(remote, repo, RECIPE_FILE, MAX_RECIPE_BYTES, force=force)
     with _unusable(remote, repo):
-        parse_recipe(recipe.read_bytes(), f"{repo}/{RECIPE_FILE}")
+        manifest = parse_recipe(recipe.read_bytes(), f"{repo}/{RECIPE_FILE}")
+        if manifest.revision is None:
+            raise FormatError(f"{RECIPE_FILE} names no commit of {manifest.source}, which may be a path on your disk.")
     return recipe
 
 

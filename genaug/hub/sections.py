@@ -1,7 +1,6 @@
 """The generated parts of a card that describe the generator and its training."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +21,6 @@ TASK = "unconditional-image-generation"
 # Not a task of the Hub and therefore not a pipeline_tag; the Hub defines the one above as free of any condition.
 CLASS_TASK = "conditional-image-generation"
 _ESCAPES = str.maketrans({"<": "&lt;", ">": "&gt;", "`": "'", **{mark: f"\\{mark}" for mark in "\\|*["}})
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _ROWS = 80  # of a table, at most
 
 
@@ -78,7 +76,7 @@ def recipe_subject(manifest: RecipeManifest) -> Subject:
     """What a card says about a recipe."""
     spec = manifest.spec
     source = f"`{cell(manifest.source)}`"
-    base = manifest.rest if _HUB_ID.fullmatch(manifest.rest) else None
+    base = None if manifest.revision is None else manifest.rest
     if base is not None:
         source = f"[{source}](https://huggingface.co/{base})"
     description = (

@@ -58,20 +58,14 @@ def manifest_of(source: Source, license: str | None = None) -> RecipeManifest:
         raise InputError(f"the recipe of {recipe.source} can't be saved: {first_problem(error)}.") from error
 
 
-def load_recipe(folder: Path, device: str | torch.device | None = None, *, pinned: bool = False) -> Any:
+def load_recipe(folder: Path, device: str | torch.device | None = None) -> Any:
     """Build the source that a folder's ``recipe.json`` describes, by the plugin that provides its scheme.
 
-    ``pinned`` is for recipes from elsewhere, which must name a commit: without one they would read a local path. Raises
-    ``FormatError`` if the file is damaged or the source has another spec than it records, ``PluginError`` if the plugin
-    isn't installed or fails.
+    Raises ``FormatError`` if the file is damaged or the source has another spec than it records, ``PluginError`` if the
+    plugin isn't installed or fails.
     """
     manifest = read_recipe(folder)
     where, source_name = folder / RECIPE_FILE, escaped(manifest.source)
-    if pinned and manifest.revision is None:
-        raise FormatError(
-            f"{where} names no commit of {source_name}, so it may stand for a local folder of its author. It isn't "
-            "used; ask the author to push a recipe with a commit."
-        )
     info = discover().sources.get(manifest.scheme)
     origin = f"It was written with {manifest.distribution} {manifest.distribution_version}"
     if info is None:

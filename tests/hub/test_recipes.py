@@ -244,12 +244,25 @@ class TestTheHub:
             genaug.push(folder, REPO)
         assert not hub.log
 
-    def test_a_local_path_in_somebody_elses_recipe_is_not_used(self, hub, folder):
+    @pytest.mark.parametrize(
+        ("path", "revision", "message"),
+        [
+            ("/etc", None, "names no commit of slow:/etc"),
+            ("/etc", COMMIT, "a revision is for a repo on the Hub"),
+            ("../etc", COMMIT, "a revision is for a repo on the Hub"),
+            ("~/x", COMMIT, "a revision is for a repo on the Hub"),
+            ("a/b/c", COMMIT, "a revision is for a repo on the Hub"),
+        ],
+    )
+    def test_a_local_path_in_somebody_elses_recipe_is_not_used(
+        self, hub, folder, cache, tmp_path, path, revision, message
+    ):
         content = json.loads((folder / "recipe.json").read_text())
-        content |= {"source": "slow:/etc", "revision": None}
+        content |= {"source": f"slow:{path}", "revision": revision}
         hub.repo(REPO, {"recipe.json": json.dumps(content).encode()})
-        with pytest.raises(FormatError, match="names no commit of slow:/etc"):
+        with pytest.raises(HubError, match=message):
             genaug.load(REPO)
+        assert not list(cache.rglob("snapshots/*/*"))
 
     def test_a_license_is_needed(self, hub, source, tmp_path):
         folder = genaug.save_recipe(source, tmp_path / "out")

@@ -116,6 +116,15 @@ def test_a_source_that_fails_leaves_existing_samples(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_they_are_the_generators_own_samples(tmp_path, make_generator):
+    generator = make_generator(classes=("zero", "one", "two", "three"))
+    out = write_samples(generator, tmp_path / "out", n=20, seed=5)
+    images, labels = generator.sample(20, seed=5)
+    for label, name in enumerate(generator.spec.class_names):
+        pixels = [np.asarray(Image.open(path)) for path in sorted((out / name).glob("*.png"))]
+        assert np.array_equal(np.stack(pixels), images[labels == label, 0].numpy())
+
+
 class TestContinuing:
     @pytest.mark.parametrize(("batch_size", "kept"), [(1, 7), (3, 6), (4, 4)])
     @pytest.mark.parametrize("request_", [{"per_class": 5}, {"n": 10}])
