@@ -80,8 +80,9 @@ class Claim:
                     file.flush()
                     os.fsync(file.fileno())
 
-    def put(self, name: str, content: bytes) -> None:
-        """Write a declared file at once, complete even if the process is killed meanwhile.
+    def put(self, name: str, content: bytes, *, durable: bool = False) -> None:
+        """Write a declared file at once, complete even if the process is killed meanwhile; if ``durable``, also after
+        a power failure.
 
         Raises ``OutputExistsError`` as ``check_free`` does, ``SaveError`` if writing fails.
         """
@@ -89,7 +90,11 @@ class Claim:
         self.check_held()
         with saving_to(self.path):
             try:
-                part.write_bytes(content)
+                with open(part, "wb") as file:
+                    file.write(content)
+                    if durable:
+                        file.flush()
+                        os.fsync(file.fileno())
                 self.check_free([name])
                 (self.path / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(part, self.path / name)

@@ -161,7 +161,7 @@ def fill(
     complete = old is not None and old.get("complete") is not False
     fresh = old is None or bool(_differences(old, record)) or (overwrite and complete)
     recorded = complete and not fresh
-    place.check_free(files)
+    place.check_free([RECORD_FILE, *files])
     absent = set(files) if fresh else {name for name in files if not _is_complete(place.path / name)}
     with Progress("sample", count, progress, line_every=10) as bar:
         bar.start_at(count - len(absent))
@@ -173,8 +173,8 @@ def fill(
             images, _ = _draw(source, part, _part_seed(seed, start, size))
             if fresh:  # only now, since a source that fails must not cost what was there before
                 place.clear()
-                place.declare(files)
-                place.write({RECORD_FILE: _encoded({**record, "complete": False})})
+                place.declare([RECORD_FILE, *files])
+                _write_record(place, record, complete=False)
                 fresh = False
             for name, image in zip(names, images, strict=True):
                 if name in absent:
@@ -183,7 +183,7 @@ def fill(
                     bar.advance()
             bar.tell(f"{count - len(absent):,} of {count:,} images")
     if not recorded:
-        place.write({RECORD_FILE: _encoded({**record, "complete": True})})
+        _write_record(place, record, complete=True)
 
 
 def _images_per_call(source: Any, count: int) -> int:
@@ -271,8 +271,9 @@ def _read_record(place: Claim) -> dict[str, Any] | None:
         return None
 
 
-def _encoded(record: Mapping[str, Any]) -> bytes:
-    return (json.dumps(record, indent=2) + "\n").encode()
+def _write_record(place: Claim, record: Mapping[str, Any], *, complete: bool) -> None:
+    content = json.dumps({**record, "complete": complete}, indent=2) + "\n"
+    place.put(RECORD_FILE, content.encode(), durable=True)
 
 
 def _is_complete(path: Path) -> bool:
