@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from genaug.errors import GenaugError as GenaugError
     from genaug.evaluation.evaluate import evaluate as evaluate
     from genaug.hub.load import load as load
+    from genaug.hub.push import push as push
     from genaug.labelling.attach import with_labels as with_labels
     from genaug.sources.generator import Generator as Generator
     from genaug.sources.pool import SamplePool as SamplePool
+    from genaug.sources.recipes import save_recipe as save_recipe
     from genaug.studies.report import load_study as load_study
     from genaug.studies.study import study as study
     from genaug.training.fit import fit as fit
@@ -34,6 +36,8 @@ _HOME = {
     "hookimpl": "genaug.backends.hookspecs",
     "load": "genaug.hub.load",
     "load_study": "genaug.studies.report",
+    "push": "genaug.hub.push",
+    "save_recipe": "genaug.sources.recipes",
     "study": "genaug.studies.study",
     "with_labels": "genaug.labelling.attach",
 }

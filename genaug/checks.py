@@ -1,7 +1,8 @@
-"""Upper bounds of counts and sizes, and the check of an integer against them before anything starts or is allocated."""
+"""Upper bounds of counts and sizes, and checks of arguments before anything starts or is allocated."""
 
 import operator
 import os
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ COMPARED = 10**6  # generated images per evaluation
 MINUTES = 10 * 365 * 24 * 60.0  # ten years
 SEED = 2**63 - 1
 
+UNKNOWN_LICENSE = "unknown"  # the Hub's name for a license that isn't stated
+
 
 def as_whole(value: Any, name: str, least: int, most: int = COUNT) -> int:
     """``value`` as an int; integers of any type are accepted, including NumPy's.
@@ -39,6 +42,17 @@ def as_whole(value: Any, name: str, least: int, most: int = COUNT) -> int:
     if number > most:
         raise InputError(f"{name} must be {most:,} at most, got {_short(value)}.")
     return number
+
+
+def check_license(license: str | None) -> str | None:
+    """The identifier of a license as the Hub writes it. Raises ``InputError`` for "unknown" and for invalid ones."""
+    if license is None:
+        return None
+    if license.lower() == UNKNOWN_LICENSE or not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,60}", license.lower()):
+        raise InputError(
+            f"{license!r} is not the identifier of a license. Expected one such as 'apache-2.0', 'mit' or 'cc-by-4.0'."
+        )
+    return license.lower()
 
 
 def memory() -> int | None:

@@ -80,6 +80,27 @@ class Claim:
                     file.flush()
                     os.fsync(file.fileno())
 
+    def put(self, name: str, content: bytes, *, durable: bool = False) -> None:
+        """Write a declared file at once, complete even if the process is killed meanwhile; if ``durable``, also after
+        a power failure.
+
+        Raises ``OutputExistsError`` as ``check_free`` does, ``SaveError`` if writing fails.
+        """
+        part = self._marker.staging  # a file here, and a folder in ``filling``
+        self.check_held()
+        with saving_to(self.path):
+            try:
+                with open(part, "wb") as file:
+                    file.write(content)
+                    if durable:
+                        file.flush()
+                        os.fsync(file.fileno())
+                self.check_free([name])
+                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(part, self.path / name)
+            finally:
+                part.unlink(missing_ok=True)
+
     @contextmanager
     def filling(self, *, keep: bool) -> Iterator[Path]:
         """An empty folder to fill. When the block ends, its files replace those of the claimed folder, all or none.
@@ -160,6 +181,8 @@ class Claim:
         if self._marker.pending is not None:
             self._undo()
         shutil.rmtree(self._marker.staging, ignore_errors=True)
+        if is_file(self._marker.staging):
+            self._marker.staging.unlink()
         self.adopt([path.relative_to(self.path).as_posix() for path in self.path.rglob(f"?*{self.suffix}")])
         if self._marker.clearing:
             self.clear()

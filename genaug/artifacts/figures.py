@@ -2,8 +2,8 @@
 
     {"weights_sha256": "…", "metrics": {"fid": {"value": 12.3, "uncertainty": 0.4, "samples": 10000, …}, …}}
 
-Beside a generator, ``weights_sha256`` says which weights were measured, so that figures are never taken for those of
-others.
+Beside a generator, ``weights_sha256`` says which weights were measured, and beside a recipe ``recipe_sha256`` which
+recipe, so that figures are never taken for those of others.
 """
 
 import json
@@ -19,6 +19,7 @@ from genaug.artifacts.claims import Claim, claim
 from genaug.artifacts.json_files import parse_json, read_bytes
 from genaug.artifacts.manifest import read_manifest
 from genaug.artifacts.paths import reading_from
+from genaug.artifacts.recipe import is_recipe, read_recipe
 from genaug.checks import first_problem
 from genaug.errors import FormatError
 
@@ -86,6 +87,7 @@ class Figures(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    recipe_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     metrics: Annotated[dict[MetricName, Figure], Field(max_length=200)] = {}
     per_class: Annotated[
         dict[Words, Annotated[dict[MetricName, Figure], Field(max_length=50)]], Field(max_length=MAX_CLASSES)
@@ -129,13 +131,14 @@ def write_evaluation(
     metrics: Mapping[str, Mapping[str, Any]],
     per_class: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> Path:
-    """Write ``evaluation.json`` beside a generator's ``config.json``, with the hash of the weights that this describes.
+    """Write ``evaluation.json`` beside a generator's ``config.json``, with the hash of the weights that this describes,
+    or beside a ``recipe.json``, with the recipe's hash.
 
     ``metrics`` are figures by name, each with the fields of ``Figure`` and any others;
     ``per_class`` are figures by class and name, left out above 1,000 classes. Raises ``FormatError`` for a folder
-    without a generator and for invalid figures, ``SaveError`` if writing fails.
+    without either and for invalid figures, ``SaveError`` if writing fails.
     """
-    content = {"weights_sha256": read_manifest(folder).weights.sha256, "metrics": metrics}
+    content: dict[str, Any] = {**measured_subject(folder), "metrics": metrics}
     if per_class and len(per_class) <= MAX_CLASSES:
         content["per_class"] = {
             label[:300]: {
@@ -151,6 +154,13 @@ def write_evaluation(
     return place.path / EVALUATION_FILE
 
 
+def measured_subject(folder: Path) -> dict[str, str]:
+    """The field of ``Figures`` that says what was measured, for a folder of a generator or a recipe."""
+    if is_recipe(folder):
+        return {"recipe_sha256": read_recipe(folder).sha256}
+    return {"weights_sha256": read_manifest(folder).weights.sha256}
+
+
 def claim_generator(folder: str | Path, what: str) -> AbstractContextManager[Claim]:
-    """Claim the folder of a generator, of any origin, to write something beside it."""
+    """Claim the folder of a generator or a recipe, of any origin, to write something beside it."""
     return claim(folder, None, what=what, replace=True, join=True)

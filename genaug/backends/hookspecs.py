@@ -25,7 +25,7 @@ def genaug_register_sources(register: Register) -> None:
     """Call ``register("scheme", "package.module:function", summary="one line")`` for each kind of source.
 
     ``genaug.load("scheme:REST", device=..., **options)`` then calls ``function("REST", device=..., **options)``, which
-    returns a ``genaug.sources.source.Source``.
+    returns a ``genaug.sources.source.Source``. If it has an attribute ``recipe`` it can be saved and published.
     """
 
 

@@ -82,7 +82,7 @@ def resolve(name: str, *, guess: bool = True) -> "Backend":
     return _instance(plugins.backends[name])
 
 
-def call(info: Info, rest: str, **options: Any) -> Any:
+def call(info: Info, rest: str, /, **options: Any) -> Any:
     """What the function that a plugin registered for a kind of source or dataset returns for ``rest``.
 
     Raises ``InputError`` for options that it doesn't have, and ``PluginError`` if it is broken or fails.

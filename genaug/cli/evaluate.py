@@ -10,16 +10,15 @@ import typer
 from genaug import checks
 from genaug.cli.printing import say
 from genaug.cli.reading import GroupBy, TestShare, read_data, read_held_out
+from genaug.cli.sources import SOURCE, SourceOptions, source_named
 
 
 def evaluate(
     source: Annotated[
         str,
-        typer.Argument(
-            help="A generator: the folder of a run, a saved generator, or a Hub id; or folder:PATH, class folders of "
-            "images that were generated earlier."
-        ),
+        typer.Argument(help=f"What is evaluated: {SOURCE}; or folder:PATH, class folders of generated images."),
     ],
+    setting: SourceOptions = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -80,7 +79,6 @@ def evaluate(
     from genaug.artifacts.figures import write_evaluation
     from genaug.artifacts.paths import user_path
     from genaug.cli.run_data import RunData, load_recorded, recorded_data
-    from genaug.cli.sources import source_named
     from genaug.data.datasets import few_per_class, public_name
     from genaug.errors import InputError, MissingSplitError
     from genaug.evaluation.evaluate import evaluate as measure
@@ -88,13 +86,14 @@ def evaluate(
 
     if card and not user_path(source).is_dir():
         raise InputError(
-            f"--card writes into a generator's folder, but {source} isn't one. `genaug pull --out` creates one."
+            f"--card writes into the folder of a generator or a recipe, but {source} isn't one. `genaug pull --out` "
+            "and `genaug recipe` create one."
         )
     with nullcontext() if out is None else claim_evaluation(out, overwrite) as claimed:
         judged: Any = None
         if data is None:
             if not source.startswith("folder:"):
-                judged = source_named(source, None, image_size, device)
+                judged = source_named(source, device, setting)
             record = recorded_data(source, getattr(judged, "training", None), root)
             if test_share not in (None, record.test_share) or group_by not in (None, record.group_by):
                 raise InputError(
@@ -123,7 +122,7 @@ def evaluate(
                 seed=training_seed or 0,
                 image_size=image_size,
             )
-        judged = judged or source_named(source, real, record.image_size, device)
+        judged = judged or source_named(source, device, setting, like=real, image_size=record.image_size)
         try:
             held_out = read_held_out(
                 record.data,

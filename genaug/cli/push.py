@@ -1,4 +1,4 @@
-"""``genaug push``: publish a generator on the Hub."""
+"""``genaug push``: publish a generator or a recipe on the Hub."""
 
 from json import dumps
 from typing import Annotated
@@ -9,7 +9,7 @@ from genaug.cli.printing import say
 
 
 def push(
-    source: Annotated[str, typer.Argument(help="A generator: the folder of a run, a saved generator, or a Hub id.")],
+    source: Annotated[str, typer.Argument(help="The folder of a run, a saved generator or a recipe; or a Hub id.")],
     repo: Annotated[str, typer.Argument(help="Where to publish it: owner/name.")],
     license: Annotated[
         str | None,
@@ -34,12 +34,16 @@ def push(
             "the card on the Hub.",
         ),
     ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="For a recipe's sample grid: cpu, cuda, …  [default: a GPU if there is one]")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Publish a generator with its card and a sample grid, in one commit."""
-    from genaug.hub.load import load
+    """Publish a generator or a recipe with its card and a sample grid, in one commit."""
+    from genaug.hub.push import push as publish
 
-    published = load(source, device="cpu").push(
+    published = publish(
+        source,
         repo,
         license=license,
         private=private,
@@ -50,6 +54,7 @@ def push(
         dataset_name=dataset_name,
         dataset_url=dataset_url,
         dataset_license=dataset_license,
+        device=device,
     )
     if json:
         summary = {name: getattr(published, name) for name in ("repo", "url", "state", "commit", "tag", "message")}

@@ -1,6 +1,7 @@
 """``genaug study``: whether generated images help a classifier of your data."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ import typer
 from genaug import checks
 from genaug.cli.printing import console, say, table
 from genaug.cli.reading import GroupBy, TestShare, read_data, read_held_out
+from genaug.cli.sources import SOURCE, source_named
 from genaug.cli.train import parse_settings
 from genaug.escaping import escaped, one_line
 
@@ -29,8 +31,8 @@ def study(
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="A backend, which is trained for every seed; or, pretrained, the folder of a saved generator, or "
-            "folder:PATH with class folders of images that were generated earlier. May be repeated.  [default: cgan]"
+            help=f"A backend, which is trained for every seed; or, pretrained, {SOURCE}; or folder:PATH with class "
+            "folders of images that were generated earlier. May be repeated.  [default: cgan]"
         ),
     ] = None,
     ratio: Annotated[
@@ -53,7 +55,11 @@ def study(
     steps: Annotated[int, typer.Option(min=1, max=checks.STEPS, help="Training steps of every generator.")] = 2000,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the backends to train. May be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="An option of the backends to train or, if there are none, of sources SCHEME:REST. May be repeated.",
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     workers: Annotated[
@@ -70,7 +76,7 @@ def study(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON at the end, for scripts.")] = False,
 ) -> None:
     """Find out whether generated images help, from which source, at which ratio, and by how much."""
-    config = parse_settings(setting or [])
+    parse_settings(setting or [])
     from genaug.studies.study import study as run
     from genaug.studies.study_page import study_rows
 
@@ -78,7 +84,7 @@ def study(
     report = run(
         train,
         read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by),
-        sources=_sources(source or ["cgan"], steps, config, train, image_size, device),
+        sources=_sources(source or ["cgan"], steps, setting, train, image_size, device),
         ratios=ratio or (0.25, 0.5),
         seeds=seeds,
         labels_per_class=labels_per_class,
@@ -108,23 +114,39 @@ def study(
 
 
 def _sources(
-    names: list[str], steps: int, config: dict[str, Any], like: Any, image_size: int | None, device: str | None
+    names: list[str], steps: int, setting: list[str] | None, like: Any, image_size: int | None, device: str | None
 ) -> dict[str, Any]:
-    """The sources by name: pretrained ones for folders, otherwise backends to train."""
-    from genaug.artifacts.paths import user_path
-    from genaug.cli.sources import source_named
+    """The sources by name: backends to train, and pretrained ones."""
     from genaug.errors import InputError
     from genaug.studies.sources import Recipe
 
+    pretrained = {name: _pretrained_name(name) for name in names}
+    settings_are_for_backends = None in pretrained.values()
     sources: dict[str, Any] = {}
     for name in names:
-        folder = user_path(name.removeprefix("folder:"))
-        is_folder = name.startswith("folder:") or folder.is_dir()
-        key = escaped(folder.resolve().name) if is_folder else name
+        key = pretrained[name] or name
         if key in sources:
-            raise InputError(f"two sources are called {key!r}. Rename one of the folders.")
-        sources[key] = source_named(name, like, image_size, device) if is_folder else Recipe(name, steps, config=config)
+            raise InputError(f"two sources are called {key!r}. Rename one of the folders, or leave one out.")
+        if pretrained[name] is None:
+            sources[key] = Recipe(name, steps, config=parse_settings(setting or []))
+        else:
+            options = setting if ":" in name and not name.startswith("folder:") else None
+            options = None if settings_are_for_backends else options
+            sources[key] = source_named(name, device, options, like=like, image_size=image_size)
     return sources
+
+
+def _pretrained_name(name: str) -> str | None:
+    """The name of a pretrained source in the study: that of its folder or repo; None for a backend to train."""
+    from genaug.artifacts.paths import user_path
+
+    folder = user_path(name.removeprefix("folder:"))
+    if name.startswith("folder:") or folder.is_dir():
+        return escaped(folder.resolve().name)
+    if ":" in name or "/" in name:
+        last = name.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+        return re.sub(r"[^A-Za-z0-9._-]", "-", last).lstrip("._-") or "source"
+    return None
 
 
 def _summary(report: Any, out: Path) -> dict[str, Any]:

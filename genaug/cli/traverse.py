@@ -25,11 +25,18 @@ def traverse(
     """Draw the effect of each latent: grids over pairs of codes, a grid per category, and paths between samples."""
     axis_names = None if axes is None else [name.strip() for name in axes.split(",")]
     label_list = _integers(labels)
+    from genaug.errors import InputError
     from genaug.hub.load import load
     from genaug.reports.traverse import claim_sheets, draw, write
+    from genaug.sources.generator import Generator
 
     with claim_sheets(out, overwrite) as place:
-        grids = draw(load(source, device=device), axes=axis_names, labels=label_list, seed=seed, steps=steps)
+        generator = load(source, device=device)
+        if not isinstance(generator, Generator):
+            raise InputError(
+                f"{source} is not a generator of genaug, so it has no latents to traverse. Sample it instead."
+            )
+        grids = draw(generator, axes=axis_names, labels=label_list, seed=seed, steps=steps)
         write(place, grids)
     say(f"{len(grids)} sample grids in {out}: {', '.join(grids)}")
 

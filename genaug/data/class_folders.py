@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 from genaug.backends.spec import MAX_CLASSES, MAX_NAME
 
 RECORD_FILE = "samples.json"
-_MAX_RECORD_BYTES = 2**26
+MAX_RECORD_BYTES = 2**26
 
 
 def folder_names(classes: Sequence[str] | int) -> list[str]:
@@ -34,22 +34,35 @@ def folder_names(classes: Sequence[str] | int) -> list[str]:
 class _Record(BaseModel):
     """The part of ``samples.json`` that says which folder contains which class."""
 
-    folders: Annotated[list[Annotated[str, Field(max_length=MAX_NAME)]], Field(min_length=1, max_length=MAX_CLASSES)]
+    folders: Annotated[list[Annotated[str, Field(max_length=MAX_NAME)]], Field(max_length=MAX_CLASSES)]
     classes: Annotated[list[Annotated[str, Field(max_length=MAX_NAME)]], Field(max_length=MAX_CLASSES)] | None
+    complete: bool = True
 
 
 def recorded_classes(folder: Path) -> tuple[list[str], list[str] | None] | None:
     """The folders that ``samples.json`` names, in label order, and the names of their classes (None if they have none).
 
-    None if there is no such file, or it isn't one that ``write_class_folders`` wrote.
+    None if there is no such file, or it isn't one that genaug wrote with its samples.
     """
-    path = folder / RECORD_FILE
-    try:
-        if not path.is_file() or path.stat().st_size > _MAX_RECORD_BYTES:
-            return None
-        record = _Record.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+    record = _record(folder)
+    if record is None or not record.folders:
         return None
     distinct = len(set(record.folders)) == len(record.folders)
     fits = record.classes is None or len(set(record.classes)) == len(record.classes) == len(record.folders)
     return (record.folders, record.classes) if distinct and fits else None
+
+
+def is_incomplete(folder: Path) -> bool:
+    """Whether ``samples.json`` says that genaug hasn't generated all samples of a folder yet."""
+    record = _record(folder)
+    return record is not None and not record.complete
+
+
+def _record(folder: Path) -> _Record | None:
+    path = folder / RECORD_FILE
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_RECORD_BYTES:
+            return None
+        return _Record.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None

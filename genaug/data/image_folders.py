@@ -1,6 +1,7 @@
 """A dataset of the images in a user's folder: ``folder:PATH``."""
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 from PIL import Image
 from torchvision.datasets import VisionDataset
 
-from genaug.data.class_folders import recorded_classes
+from genaug.data.class_folders import is_incomplete, recorded_classes
 from genaug.data.classes import same_form
 from genaug.data.holdout import held_out
 from genaug.data.image_files import LeftOut, entries, images_under, opened_image
 from genaug.data.split_folders import Place, Split, find_places
-from genaug.errors import InputError, MissingSplitError
+from genaug.errors import DataWarning, InputError, MissingSplitError
 from genaug.escaping import escaped
 
 
@@ -114,6 +115,13 @@ def read_folder(
         _check_classes(test, train, label_of)
         samples = _samples(test, label_of)
     place.left_out.warn(stacklevel=3)
+    if is_incomplete(Path(place.path)):
+        warnings.warn(
+            f"genaug hasn't generated all images of {escaped(place.path)} yet: the {len(samples):,} that are there are "
+            "used. Run the command or the script that generates them again to complete them.",
+            DataWarning,
+            stacklevel=3,
+        )
     return FolderImages(place.path, samples, names, mode, split=split, left_out=place.left_out)
 
 

@@ -4,27 +4,22 @@ Text and metadata written by people are kept (see ``genaug.hub.prose``); figures
 ones are called not measured.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from genaug.artifacts.figures import claim_generator, read_evaluation
-from genaug.artifacts.manifest import Manifest, read_manifest
 from genaug.artifacts.paths import user_path
+from genaug.checks import UNKNOWN_LICENSE, check_license
 from genaug.errors import InputError
 from genaug.hub import figures as measurements, prose, sections
-from genaug.hub.load import load
+from genaug.hub.contents import contents_of
 from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, SHEET_FILE
-from genaug.hub.sections import Facts
+from genaug.hub.sections import Facts, Subject
 from genaug.hub.training_data import KEY, TrainingData, check_training_data, known_data, merged, parse_training_data
-from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
-from genaug.sources.generator import Generator
 
-UNKNOWN = "unknown"  # the Hub's name for a license that isn't stated
 _LISTS = ("tags", "datasets")
-_GRID_PIXELS = 2**25  # of all samples on a grid
 _PROSE = """
 ## Intended use and limits
 
@@ -40,8 +35,7 @@ and without it before relying on it.
 
 
 def render(
-    generator: Generator,
-    manifest: Manifest,
+    subject: Subject,
     facts: Facts,
     *,
     remote: str | None = None,
@@ -58,10 +52,10 @@ def render(
     local_prose = local_text if prose.prose(local_text) else _PROSE
     only_remote = prose.prose(remote_text) and not prose.prose(local_text)
     text = remote_text if only_remote else prose.choose(remote_text, local_prose, force)
-    weights = manifest.weights.sha256
+    weights = subject.sha256
     figures = measurements.measured(facts.evaluation, weights)
-    data_name = facts.data.name or str(generator.training.get("data") or "not stated")
-    results = measurements.results(facts.evaluation, sections.task(generator), data_name)
+    data_name = facts.data.name or str(subject.training.get("data") or "not stated")
+    results = measurements.results(facts.evaluation, sections.task(subject.spec), data_name)
     for old_text, old_data in ((local_text, local_data), (remote_text, remote_data)):
         old = prose.parts(old_text).get("figures")
         if old is None:
@@ -70,18 +64,18 @@ def render(
             figures, results = old, old_data.eval_results or []
             break
     new = {
-        "summary": sections.summary(generator, manifest, facts),
+        "summary": sections.summary(subject, facts),
         "figures": figures,
-        "recipe": sections.recipe(generator.training),
+        "recipe": sections.recipe(subject),
     }
-    head = _metadata(_fields(remote_data, local_data), generator, facts, results or None)
+    head = _metadata(_fields(remote_data, local_data), subject, facts, results or None)
     return f"---\n{head.to_yaml()}\n---\n\n{prose.merge(text, new, local_prose)}"
 
 
 def stated_license(card: str | None) -> str | None:
     """The license in a card's metadata; None if there is none, or only the "unknown" of an earlier push."""
     license = _parse(card or "")[0].license
-    return license if isinstance(license, str) and license not in ("", UNKNOWN) else None
+    return license if isinstance(license, str) and license not in ("", UNKNOWN_LICENSE) else None
 
 
 def stated_data(card: str | None) -> TrainingData:
@@ -104,28 +98,29 @@ def write_card(
     dataset_url: str | None = None,
     dataset_license: str | None = None,
 ) -> Path:
-    """Write ``README.md`` and ``samples.png`` into a generator's local folder, as a push to ``repo`` would send them.
+    """Write ``README.md`` and ``samples.png`` into the local folder of a generator or a recipe, as a push to ``repo``
+    would send them.
 
     The arguments are those of ``Generator.push``. An existing README.md keeps the text that people wrote, its license
     and its statements about the training data, unless the arguments replace them. Raises the errors of ``genaug.load``,
     ``InputError`` if no license is stated, and ``SaveError`` if writing fails.
     """
     folder = user_path(folder)
-    generator = load(folder, device="cpu")
+    contents = contents_of(folder, "cpu")
     old_card = read_card(folder)
-    license = check_license(license or stated_license(old_card))
+    license = check_license(license or stated_license(old_card) or contents.license)
     if license is None:
         raise InputError("a card needs a license: pass license=, such as 'apache-2.0'.")
     sources = [
         check_training_data(dataset_name, dataset_url, dataset_license),
         stated_data(old_card),
-        parse_training_data(generator.training.get(KEY), f"the record of {folder}"),
+        parse_training_data(contents.subject.training.get(KEY), f"the record of {folder}"),
     ]
     facts = Facts(repo, license, read_evaluation(folder), data=merged(sources))
-    card = render(generator, read_manifest(folder), facts, local=old_card)
+    card = render(contents.subject, facts, local=old_card)
     with claim_generator(folder, "a card") as place:
         place.adopt([CARD_FILE])  # the new card has the text that people wrote in it
-        place.write({SHEET_FILE: draw_samples(generator), CARD_FILE: card.encode()})
+        place.write({SHEET_FILE: contents.draw(), CARD_FILE: card.encode()})
     return place.path / CARD_FILE
 
 
@@ -148,28 +143,6 @@ def as_text(card: bytes, where: str) -> str:
         raise InputError(
             f"{where} isn't a valid card ({error}). Expected Markdown in UTF-8; correct or remove it."
         ) from error
-
-
-def check_license(license: str | None) -> str | None:
-    """The identifier of a license as the Hub writes it. Raises ``InputError`` for "unknown" and for invalid ones."""
-    if license is None:
-        return None
-    if license.lower() == UNKNOWN or not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,60}", license.lower()):
-        raise InputError(
-            f"{license!r} is not the identifier of a license. Expected one such as 'apache-2.0', 'mit' or 'cc-by-4.0'."
-        )
-    return license.lower()
-
-
-def draw_samples(generator: Generator) -> bytes:
-    """A PNG of a sample grid with a row per class: the first samples of seed 0, without selection."""
-    spec = generator.spec
-    most = max(1, _GRID_PIXELS // (spec.shape[1] * spec.shape[2]))
-    rows = min(spec.num_classes or 10, 20, most)
-    columns = min(10, max(1, most // rows))
-    labels = sheet_labels(spec.num_classes, columns, rows) if spec.takes_labels else None
-    images, labels = generator.sample(rows * columns if labels is None else None, labels=labels, seed=0)
-    return encode_png(draw_sheet(Block(images.cpu(), labels), classes=spec.class_names, columns=columns))
 
 
 def _parse(card: str) -> tuple[ModelCardData, str]:
@@ -200,20 +173,21 @@ def _fields(remote: ModelCardData, local: ModelCardData) -> dict[str, Any]:
 
 
 def _metadata(
-    fields: dict[str, Any], generator: Generator, facts: Facts, results: list[EvalResult] | None
+    fields: dict[str, Any], subject: Subject, facts: Facts, results: list[EvalResult] | None
 ) -> ModelCardData:
     """The entries of people, updated with the generated ones."""
-    conditional = generator.spec.takes_labels
-    data = merged([facts.data, known_data(generator.training.get("data"))])
+    conditional = subject.spec.takes_labels
+    data = merged([facts.data, known_data(subject.training.get("data"))])
     task = fields.get("pipeline_tag")
     if conditional and task == sections.TASK:
         task = None
     generated = {
         "library_name": "genaug",
-        "license": facts.license or fields.get("license") or UNKNOWN,
+        "license": facts.license or fields.get("license") or UNKNOWN_LICENSE,
         "pipeline_tag": task or (None if conditional else sections.TASK),
-        "tags": list(dict.fromkeys([*fields["tags"], "genaug", generator.backend_name])),
+        "tags": list(dict.fromkeys([*fields["tags"], "genaug", subject.tag])),
         "datasets": list(dict.fromkeys([*fields["datasets"], *_as_list(data.hub_id)])) or None,
+        **({} if subject.base is None else {"base_model": subject.base}),
         **({KEY: facts.data.stated()} if facts.data.stated() else {}),
         "model_name": facts.repo.partition("/")[2] if results else None,
     }

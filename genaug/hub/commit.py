@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from huggingface_hub import CommitOperationAdd, constants
 from huggingface_hub.errors import HfHubHTTPError
 
-from genaug.artifacts.manifest import WEIGHTS_FILE
+from genaug.artifacts.manifest import CONFIG_FILE, WEIGHTS_FILE
+from genaug.artifacts.recipe import RECIPE_FILE
 from genaug.errors import GenaugError, HubError, InputError, NotOnHubError
 from genaug.hub import cache, client
 from genaug.hub.card import as_text
@@ -78,6 +79,13 @@ def send(publication: Publication, remote: Remote | None) -> Publication:
         state = f"new, {'private' if remote.private else 'public'}"
     else:
         state = f"was at commit {remote.commit[:12]}"
+    other = CONFIG_FILE if RECIPE_FILE in publication.files else RECIPE_FILE
+    if other in remote.files:
+        contents = "a generator" if other == CONFIG_FILE else "a recipe"
+        raise HubError(
+            f"{repo} contains {contents} ({other}), which this push would leave beside its files. Nothing was sent. "
+            f"Choose another name, or delete {other} on {publication.url}/tree/main first."
+        )
     if publication.private and not remote.private:
         raise HubError(
             f"{repo} is public already, and a push can't change that. Nothing was sent. Make it private on "
@@ -100,7 +108,7 @@ def _commit(publication: Publication, remote: Remote) -> str:
                 publication.repo,
                 [CommitOperationAdd(name, content) for name, content in publication.files.items()],
                 commit_message=publication.message,
-                commit_description=f"sha256 of the weights: {sha256(publication.files[WEIGHTS_FILE]).hexdigest()}",
+                commit_description=_description(publication.files),
                 parent_commit=remote.commit,
             )
         except Exception as error:
@@ -122,6 +130,11 @@ def _commit(publication: Publication, remote: Remote) -> str:
         return _checked(info.oid)
 
     return _request(attempt, publication.repo)
+
+
+def _description(files: Mapping[str, bytes]) -> str:
+    name, content = ("weights", WEIGHTS_FILE) if WEIGHTS_FILE in files else ("recipe", RECIPE_FILE)
+    return f"sha256 of the {name}: {sha256(files[content]).hexdigest()}"
 
 
 def _checked(commit: Any) -> str:

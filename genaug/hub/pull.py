@@ -8,8 +8,8 @@ import errno
 import os
 import re
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,6 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from genaug.artifacts.claims import Claim, claim
 from genaug.artifacts.folders import saving_to
 from genaug.artifacts.manifest import CONFIG_FILE, MAX_CONFIG_BYTES, WEIGHTS_FILE, parse_manifest
+from genaug.artifacts.recipe import MAX_RECIPE_BYTES, RECIPE_FILE, parse_recipe
 from genaug.errors import FormatError, HubError, HubWarning, NotOnHubError, SaveError
 from genaug.hub import cache, client
 from genaug.hub.answers import RepoAnswer, Sibling, parse_repo
@@ -29,7 +30,7 @@ from genaug.hub.redaction import credentials_redacted, redact
 CARD_FILE = "README.md"
 SHEET_FILE = "samples.png"
 NEEDED = (CONFIG_FILE, WEIGHTS_FILE)
-PUBLISHED = (*NEEDED, CARD_FILE, SHEET_FILE)
+PUBLISHED = (*NEEDED, RECIPE_FILE, CARD_FILE, SHEET_FILE)
 MAX_CARD_BYTES = 2**20
 MAX_SHEET_BYTES = 2**26
 _NAME = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}", re.ASCII)
@@ -38,7 +39,8 @@ _QUICK = 5.0  # seconds to wait for an answer if the cache has one already
 
 
 def pull(repo: str, revision: str | None = None, *, extras: bool = False, force: bool = False) -> Path:
-    """The folder in the cache with a generator's ``config.json`` and ``model.safetensors``, downloaded if needed.
+    """The folder in the cache with a generator's ``config.json`` and ``model.safetensors``, or a ``recipe.json``,
+    downloaded if needed.
 
     ``extras`` adds its card and sample grid. Complete files in the cache aren't downloaded again unless ``force`` is
     true; for a full commit hash, no request is made at all. If the Hub can't be reached or the cache can't be written,
@@ -56,8 +58,9 @@ def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
     client.check_repo_id(repo)
     client.check_revision(revision)
     commit = cache.known_commit(repo, revision)
-    verified = {} if commit is None else cache.blob_names(repo, commit, NEEDED)
-    cached = cache.snapshot(repo, commit) if commit is not None and len(verified) == len(NEEDED) else None
+    verified = {} if commit is None else cache.blob_names(repo, commit, (*NEEDED, RECIPE_FILE))
+    complete = all(name in verified for name in _needed(verified))
+    cached = cache.snapshot(repo, commit) if commit is not None and complete else None
     if constants.is_offline_mode():
         if force:
             raise HubError(f"{repo} can't be downloaded again: HF_HUB_OFFLINE=1 forbids requests to the Hub. Unset it.")
@@ -80,9 +83,10 @@ def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
         raise HubError(f"{error} Its last known commit is still in the cache: revision='{cached.name}'.") from error
     if remote.repo.lower() != repo.lower():
         _warn(f"{repo} is now called {remote.repo}. Use the new name, since somebody else could take the old one.")
-    names = tuple(name for name in (PUBLISHED if extras else NEEDED) if name in NEEDED or name in remote.files)
+    needed = _needed(remote.files)
+    names = (*needed, *(name for name in (CARD_FILE, SHEET_FILE) if extras and name in remote.files))
     if not force:
-        if remote.commit != commit or names != NEEDED:
+        if remote.commit != commit or names != needed:
             verified = cache.blob_names(repo, remote.commit, names)
         digests = {name: file.digest for name, file in remote.files.items()}
         if all(name in verified and digests.get(name) in (None, verified[name]) for name in names):
@@ -104,6 +108,11 @@ def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
         )
         return cached
     return folder
+
+
+def _needed(names: Collection[str]) -> tuple[str, ...]:
+    """The files that are needed to load a repo with files of these names."""
+    return (RECIPE_FILE,) if RECIPE_FILE in names and CONFIG_FILE not in names else NEEDED
 
 
 def claim_copy(out: str | Path, overwrite: bool) -> AbstractContextManager[Claim]:
@@ -173,7 +182,27 @@ def _remote_file(sibling: Sibling) -> RemoteFile:
 
 
 def _fetch_all(remote: Remote, repo: str, names: tuple[str, ...], force: bool) -> dict[str, Path]:
-    """The paths of the files' blobs by name. config.json is checked before the weights are downloaded."""
+    """The paths of the files' blobs by name."""
+    limits = {CARD_FILE: MAX_CARD_BYTES, SHEET_FILE: MAX_SHEET_BYTES}
+    extras = {name: limits[name] for name in names if name in limits}
+    if RECIPE_FILE in names:
+        needed = {RECIPE_FILE: _fetch_recipe(remote, repo, force)}
+    else:
+        needed = _fetch_generator(remote, repo, force)
+    return needed | {name: fetch(remote, repo, name, limit, force=force) for name, limit in extras.items()}
+
+
+def _fetch_recipe(remote: Remote, repo: str, force: bool) -> Path:
+    recipe = fetch(remote, repo, RECIPE_FILE, MAX_RECIPE_BYTES, force=force)
+    with _unusable(remote, repo):
+        manifest = parse_recipe(recipe.read_bytes(), f"{repo}/{RECIPE_FILE}")
+        if manifest.revision is None:
+            raise FormatError(f"{RECIPE_FILE} names no commit of {manifest.source}, which may be a path on your disk.")
+    return recipe
+
+
+def _fetch_generator(remote: Remote, repo: str, force: bool) -> dict[str, Path]:
+    """Both files of a generator. config.json is checked before the weights are downloaded."""
     for name in NEEDED:
         if name not in remote.files:
             raise HubError(
@@ -181,24 +210,29 @@ def _fetch_all(remote: Remote, repo: str, names: tuple[str, ...], force: bool) -
                 f"the Hub are listed on {constants.ENDPOINT}/models?other=genaug."
             )
     config = fetch(remote, repo, CONFIG_FILE, MAX_CONFIG_BYTES, force=force)
-    try:
+    with _unusable(remote, repo):
         weights = parse_manifest(config.read_bytes(), f"{repo}/{CONFIG_FILE}").weights
-    except FormatError as error:
-        raise HubError(
-            f"{repo} ({remote.commit[:12]}) can't be loaded: {error} Choose another revision, or ask its owner."
-        ) from error
     file = remote.files[WEIGHTS_FILE]
     if file.size not in (None, weights.size) or (len(file.digest or "") == 64 and file.digest != weights.sha256):
         raise HubError(
             f"{repo} ({remote.commit[:12]}) has other weights than its {CONFIG_FILE} describes: one of the two was "
             "changed. They weren't downloaded. Ask the owner to push the generator again, or choose another revision."
         )
-    needed = {
+    return {
         CONFIG_FILE: config,
         WEIGHTS_FILE: fetch(remote, repo, WEIGHTS_FILE, weights.size, sha256=weights.sha256, force=force),
     }
-    limits = {CARD_FILE: MAX_CARD_BYTES, SHEET_FILE: MAX_SHEET_BYTES}
-    return needed | {name: fetch(remote, repo, name, limits[name], force=force) for name in names if name in limits}
+
+
+@contextmanager
+def _unusable(remote: Remote, repo: str) -> Iterator[None]:
+    """Around reading a file that was downloaded: if it is invalid, the error says whose it is."""
+    try:
+        yield
+    except FormatError as error:
+        raise HubError(
+            f"{repo} ({remote.commit[:12]}) can't be loaded: {error} Choose another revision, or ask its owner."
+        ) from error
 
 
 def _not_cached(repo: str, revision: str, commit: str | None) -> str:
@@ -210,4 +244,4 @@ def _not_cached(repo: str, revision: str, commit: str | None) -> str:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(redact(text), HubWarning, stacklevel=5)  # the caller of pull's caller
+    warnings.warn(redact(text), HubWarning, stacklevel=6)  # the caller of genaug.load

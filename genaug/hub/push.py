@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+
+import torch
 
 from genaug.artifacts.figures import EVALUATION_FILE, Figures, parse_evaluation, read_evaluation
-from genaug.artifacts.manifest import CONFIG_FILE, encode_generator, encode_manifest, parse_manifest
+from genaug.checks import check_license
 from genaug.errors import HubError, InputError
 from genaug.hub import client
 from genaug.hub.card import (
-    check_license,
-    draw_samples,
     failed_copying_check,
     read_card,
     render,
@@ -17,6 +18,7 @@ from genaug.hub.card import (
     stated_license,
 )
 from genaug.hub.commit import Publication as Publication, describe_if_present, download_card, send
+from genaug.hub.contents import Contents, contents_of
 from genaug.hub.pull import CARD_FILE, PUBLISHED, SHEET_FILE
 from genaug.hub.redaction import credentials_redacted, redact
 from genaug.hub.sections import Facts
@@ -24,44 +26,50 @@ from genaug.hub.training_data import KEY, check_training_data, merged, parse_tra
 from genaug.sources.generator import Generator
 from genaug.version import __version__
 
-_MOST_CLASSES = 100  # with figures in config.json
+_MOST_CLASSES = 100  # with figures in the record
 
 
 @credentials_redacted()
 def push(
-    generator: Generator,
+    what: Generator | str | Path,
     repo: str,
     *,
     license: str | None = None,
     private: bool = False,
     tag: str | None = None,
-    message: str | None = None,
+    commit_message: str | None = None,
     dry_run: bool = False,
     force: bool = False,
     dataset_name: str | None = None,
     dataset_url: str | None = None,
     dataset_license: str | None = None,
+    device: str | torch.device | None = None,
 ) -> Publication:
-    """See ``Generator.push``."""
+    """Publish a generator, or the generator or recipe in a folder, on the Hub as ``repo`` ("owner/name").
+
+    ``device`` is where a recipe's sample grid is drawn, by default a GPU if there is one. The other arguments are those
+    of ``Generator.push``. A recipe (see ``genaug.save_recipe``) is published without weights, and must name the commit
+    of what it is built from.
+
+    Raises the errors of ``Generator.push``, and those of ``genaug.load`` for the folder.
+    """
     client.check_repo_id(repo)
     if tag is not None:
         client.check_revision(tag, "name for a tag")
     data = check_training_data(dataset_name, dataset_url, dataset_license)
-    recorded = parse_training_data(generator.training.get(KEY), "the training record")
-    files = encode_generator(generator.manifest_fields(), generator.nets.state_dict())
-    manifest = parse_manifest(files[CONFIG_FILE], CONFIG_FILE)
-    evaluation = _evaluation(generator, manifest.weights.sha256)
-    if evaluation is not None:  # travels with the weights, so that later pushes keep it
+    contents = contents_of(what, device)
+    subject, training = contents.subject, dict(contents.subject.training)
+    recorded = parse_training_data(training.get(KEY), "the training record")
+    evaluation = _evaluation(contents)
+    if evaluation is not None:  # travels with the generator, so that later pushes keep it
         short = 0 < len(evaluation.per_class) <= _MOST_CLASSES
-        manifest.training["evaluation"] = evaluation.model_dump(
-            exclude_none=True, exclude=None if short else {"per_class"}
-        )
-    local_card = None if generator.folder is None else read_card(generator.folder)
-    known_license = check_license(license or stated_license(local_card))
+        training["evaluation"] = evaluation.model_dump(exclude_none=True, exclude=None if short else {"per_class"})
+    local_card = None if contents.folder is None else read_card(contents.folder)
+    known_license = check_license(license or stated_license(local_card) or contents.license)
 
     def checked_facts(*cards: str | None) -> Facts:
         license = next(filter(None, (known_license, *map(stated_license, cards))), None)
-        reservations = _reservations(license, evaluation, cards, manifest.weights.sha256)
+        reservations = _reservations(license, evaluation, cards, subject.sha256)
         if reservations and not force:
             raise InputError(
                 f"{' '.join(reservations)} Nothing was sent. {' '.join(reservations.values())} Pass force (--force) to "
@@ -72,27 +80,26 @@ def push(
     def publication(remote_card: str | None) -> Publication:
         facts = checked_facts(local_card, remote_card)
         if facts.data.stated():
-            manifest.training[KEY] = facts.data.stated()
-        files[CONFIG_FILE] = encode_manifest(manifest)
-        card = render(generator, manifest, facts, remote=remote_card, local=local_card, force=force)
-        files[CARD_FILE] = card.encode()
+            training[KEY] = facts.data.stated()
+        card = render(subject, facts, remote=remote_card, local=local_card, force=force)
+        files = {**contents.encode(training, facts.license), CARD_FILE: card.encode(), SHEET_FILE: sheet}
         return Publication(
             repo,
-            message or f"{generator.backend_name} generator, genaug {__version__}",
+            commit_message or f"{subject.tag} {subject.kind}, genaug {__version__}",
             tag,
             private,
-            {name: files[name] for name in PUBLISHED},
+            {name: files[name] for name in PUBLISHED if name in files},
         )
 
     checked_facts(local_card)
-    files[SHEET_FILE] = draw_samples(generator)
+    sheet = contents.draw()
     if dry_run:
         return _dry_run(repo, publication, private)
     with client.limited_session():
         remote = describe_if_present(repo)
         published = send(publication(download_card(remote, repo)), remote)
-    if data.stated():  # so that it needn't be stated again
-        generator.training[KEY] = merged([data, recorded]).stated()
+    if isinstance(what, Generator) and data.stated():  # so that it needn't be stated again
+        what.training[KEY] = merged([data, recorded]).stated()
     return published
 
 
@@ -117,21 +124,25 @@ def _reservations(
     return reservations
 
 
-def _evaluation(generator: Generator, weights: str) -> Figures | None:
-    """The figures of exactly these weights, from the generator's folder or otherwise from its training record."""
-    figures = None if generator.folder is None else read_evaluation(generator.folder)
-    where = EVALUATION_FILE if generator.folder is None else str(generator.folder / EVALUATION_FILE)
-    if figures is None and "evaluation" in generator.training:
+def _evaluation(contents: Contents) -> Figures | None:
+    """The figures of exactly this generator or recipe, from its folder or otherwise from its training record."""
+    folder, record, kind = contents.folder, contents.subject.training, contents.subject.kind
+    figures = None if folder is None else read_evaluation(folder)
+    where = EVALUATION_FILE if folder is None else str(folder / EVALUATION_FILE)
+    if figures is None and "evaluation" in record:
         where = "training['evaluation']"
-        figures = parse_evaluation(generator.training["evaluation"], where)
+        figures = parse_evaluation(record["evaluation"], where)
     if figures is None:
         return None
-    if figures.weights_sha256 not in (None, weights):
+    field, others = (
+        ("recipe_sha256", "a recipe other than") if kind == "recipe" else ("weights_sha256", "other weights")
+    )
+    if getattr(figures, field) not in (None, contents.subject.sha256):
         raise InputError(
-            f"{where} was measured with other weights than these. Evaluate again, or delete it; the card then calls "
-            "the figures not measured."
+            f"{where} was measured with {others} {'this one' if kind == 'recipe' else 'than these'}. Evaluate again, "
+            "or delete it; the card then calls the figures not measured."
         )
-    return figures.model_copy(update={"weights_sha256": weights})
+    return figures.model_copy(update={field: contents.subject.sha256})
 
 
 def _dry_run(repo: str, publication: Callable[[str | None], Publication], private: bool) -> Publication:

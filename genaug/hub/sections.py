@@ -7,18 +7,21 @@ from typing import Any
 
 from genaug.artifacts.figures import Figures
 from genaug.artifacts.manifest import Manifest
+from genaug.artifacts.recipe import RecipeManifest
+from genaug.backends.spec import Spec
 from genaug.escaping import one_line
 from genaug.hub.prose import Part
 from genaug.hub.pull import SHEET_FILE
 from genaug.hub.training_data import KEY, TrainingData, known_data, merged
 from genaug.sources.generator import Generator
+from genaug.sources.recipes import requirement
 from genaug.version import __version__
 
 TASK = "unconditional-image-generation"
 # Not a task of the Hub and therefore not a pipeline_tag; the Hub defines the one above as free of any condition.
 CLASS_TASK = "conditional-image-generation"
 _ESCAPES = str.maketrans({"<": "&lt;", ">": "&gt;", "`": "'", **{mark: f"\\{mark}" for mark in "\\|*["}})
-_ROWS = 80  # of the training record, at most
+_ROWS = 80  # of a table, at most
 
 
 @dataclass(frozen=True)
@@ -33,31 +36,85 @@ class Facts:
     data: TrainingData = field(default_factory=TrainingData)
 
 
-def task(generator: Generator) -> str:
-    """The generator's task, for the metadata of a card."""
-    return CLASS_TASK if generator.spec.takes_labels else TASK
+@dataclass(frozen=True)
+class Subject:
+    """What a card is about: a generator or a recipe.
+
+    ``tag`` is added to the card's tags, ``sha256`` identifies what was measured, ``description`` is its first sentence
+    (in Markdown), ``package`` is to be installed, ``settings`` are tables of its own, and ``base`` is the repo on the
+    Hub from which it is built, if any.
+    """
+
+    spec: Spec
+    training: Mapping[str, Any]
+    tag: str
+    sha256: str
+    description: str
+    package: str
+    settings: tuple[str, ...] = ()
+    base: str | None = None
+
+    @property
+    def kind(self) -> str:
+        return "recipe" if self.settings else "generator"
 
 
-def summary(generator: Generator, manifest: Manifest, facts: Facts) -> Part:
-    """The first part of a card: what the generator is, its license and training data, samples, and how to load it."""
-    spec, name = generator.spec, facts.repo.partition("/")[2]
-    shape = "×".join(map(str, spec.shape))
+def generator_subject(generator: Generator, manifest: Manifest) -> Subject:
+    """What a card says about a generator."""
+    spec = generator.spec
     size = sum(p.numel() for p in generator.nets.parameters())
-    plugin = "" if manifest.distribution == "genaug" else f" {manifest.distribution}"
+    description = (
+        f"A generator of {_shape(spec)} images with {cell(spec.describe_classes())}, made with the "
+        f"`{manifest.backend}` backend of {manifest.distribution} {manifest.distribution_version}: {size:,} "
+        f"parameters, {manifest.weights.size:,} bytes."
+    )
+    package = "genaug" if manifest.distribution == "genaug" else f"genaug {manifest.distribution}"
+    return Subject(spec, generator.training, manifest.backend, manifest.weights.sha256, description, package)
+
+
+def recipe_subject(manifest: RecipeManifest) -> Subject:
+    """What a card says about a recipe."""
+    spec = manifest.spec
+    source = f"`{cell(manifest.source)}`"
+    base = None if manifest.revision is None else manifest.rest
+    if base is not None:
+        source = f"[{source}](https://huggingface.co/{base})"
+    description = (
+        f"A recipe for {_shape(spec)} images with {cell(spec.describe_classes())}: {source} at commit "
+        f"`{manifest.revision}`, with the options [below](#recipe). It contains no weights: they are loaded from their "
+        f"own repo, by {manifest.distribution} {manifest.distribution_version}."
+    )
+    options = _table("option", manifest.options) or ["It has no options."]
+    packages = requirement(manifest)
+    package = packages if packages.startswith("genaug[") else f"genaug {packages}"
+    settings = ("## Recipe", "", *options, "")
+    return Subject(spec, manifest.training, manifest.scheme, manifest.sha256, description, package, settings, base)
+
+
+def _shape(spec: Spec) -> str:
+    return "×".join(map(str, spec.shape))
+
+
+def task(spec: Spec) -> str:
+    """The task of a source, for the metadata of a card."""
+    return CLASS_TASK if spec.takes_labels else TASK
+
+
+def summary(subject: Subject, facts: Facts) -> Part:
+    """The first part of a card: what the generator is, its license and training data, samples, and how to load it."""
+    spec, name = subject.spec, facts.repo.partition("/")[2]
     labels = "int64 labels" if spec.takes_labels else "None, since it has no classes"
     lines = [
         f"# {cell(name)}",
         "",
         *(line for sentence in facts.reservations for line in (f"> **{cell(sentence)}**", "")),
-        f"A generator of {shape} images with {cell(spec.describe_classes())}, made with the `{manifest.backend}` "
-        f"backend of {manifest.distribution} {manifest.distribution_version}: {size:,} parameters, "
-        f"{manifest.weights.size:,} bytes. License: {cell(facts.license or 'not stated')}.",
+        f"{subject.description} License: {cell(facts.license or 'not stated')}.",
         "",
-        _training_data(merged([facts.data, known_data(generator.training.get("data"))])),
+        _training_data(merged([facts.data, known_data(subject.training.get("data"))])),
         "",
         f"![samples, not selected]({SHEET_FILE})",
         "",
-        f"After `pip install genaug{plugin}`:",
+        f"After `pip install {subject.package}`:",
         "",
         "```python",
         "import genaug",
@@ -77,24 +134,27 @@ def _training_data(data: TrainingData) -> str:
     return f"Training data: {name}. License of the data: {cell(data.license or 'not stated')}."
 
 
-def recipe(training: Mapping[str, Any]) -> Part:
-    """The last part of a card: the settings in the training record, as a table."""
-    settings: dict[str, Any] = {}
-    for name, value in training.items():
-        if name in ("evaluation", KEY):  # shown in other parts
-            continue
-        if isinstance(value, dict):
-            settings |= {f"{name}.{inner}": entry for inner, entry in value.items()}
-        else:
-            settings[name] = value
+def recipe(subject: Subject) -> Part:
+    """The last part of a card: the settings in the training record, as a table, and those of a recipe."""
+    settings = {name: value for name, value in subject.training.items() if name not in ("evaluation", KEY)}
+    table = _table("setting", settings) or ["No training settings are recorded."]
+    lines = [*subject.settings, "## Training recipe", "", *table, "", f"Card written by genaug {__version__}."]
+    return Part("recipe", "\n".join(lines), {})
+
+
+def _table(title: str, settings: Mapping[str, Any]) -> list[str]:
+    """Settings as a table, with those of inner mappings as ``name.inner``; empty if there are none."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= (
+            {f"{name}.{inner}": entry for inner, entry in value.items()} if isinstance(value, dict) else {name: value}
+        )
     rows = [
         f"| {cell(name)} | {cell(value if isinstance(value, str) else json.dumps(value, default=str))} |"
-        for name, value in settings.items()
+        for name, value in flat.items()
         if value not in (None, [])
     ]
-    table = ["| setting | value |", "|---|---|", *rows[:_ROWS]] if rows else ["No training settings are recorded."]
-    lines = ["## Training recipe", "", *table, "", f"Card written by genaug {__version__}."]
-    return Part("recipe", "\n".join(lines), {})
+    return [f"| {title} | value |", "|---|---|", *rows[:_ROWS]] if rows else []
 
 
 def cell(text: str, limit: int = 300) -> str:

@@ -14,6 +14,7 @@ from genaug.data.labels import as_labels
 from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.randomness import category_rows, check_seed
+from genaug.sources.generator import BATCH_SIZE
 from genaug.sources.source import Source, check_source, image_shape
 
 
@@ -57,6 +58,7 @@ class LabelledSource(ABC):
     """
 
     report: LabelReport
+    batch_size = BATCH_SIZE
 
     def __init__(self, source: Source, spec: Spec) -> None:
         self._source: Any = source

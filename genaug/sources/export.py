@@ -1,87 +1,291 @@
-"""Generated images as files: a folder of class folders with PNG files, as ImageFolder reads them."""
+"""Generated images as files: a folder of class folders with PNG files, as ImageFolder reads them.
 
+The images are written one by one, so that a process that is stopped or killed loses only those it was generating; the
+next one with the same settings continues, and the files end up the same. ``samples.json`` records the settings.
+"""
+
+import hashlib
+import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from genaug.artifacts.claims import Claim, claim
-from genaug.data.class_folders import RECORD_FILE, folder_names
+from genaug.artifacts.folders import is_file
+from genaug.artifacts.json_files import read_json
+from genaug.artifacts.manifest import WEIGHTS_FILE, encode_generator
+from genaug.artifacts.recipe import recipe_of
+from genaug.backends.spec import Spec
+from genaug.checks import COUNT, as_whole
+from genaug.data.class_folders import MAX_RECORD_BYTES, RECORD_FILE, folder_names
+from genaug.errors import FormatError, InputError, OutputExistsError
+from genaug.escaping import escaped
 from genaug.modalities.image import to_pil
-from genaug.randomness import derive_seed
-from genaug.sources.source import Source
+from genaug.progress import Progress
+from genaug.randomness import category_rows, check_seed, derive_seed
+from genaug.sources.generator import BATCH_SIZE, Generator
+from genaug.sources.source import Source, check_source, image_shape, supply_of
 
-PART = 1024  # images that are generated before they are written; never change this: the samples of a seed depend on it
+_RECORD: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 Part = tuple[Tensor, Tensor | None]
 
 
-def sample_parts(source: Source, request: int | Tensor, seed: int) -> Iterator[Part]:
-    """Images and labels on the CPU, ``PART`` at a time: a number of samples with random labels, or one per label.
+def sample_parts(source: Source, request: int | Tensor, seed: int, size: int = BATCH_SIZE) -> Iterator[Part]:
+    """Images and labels on the CPU, ``size`` at a time: a number of samples with random labels, or one per label.
 
     The first part is drawn with ``seed``, the others with seeds derived from it; image i of a seed doesn't depend on
     the number of images. Raises ``InputError`` if samples don't fit the source's spec, such as floats or NaN.
     """
     count = request if isinstance(request, int) else len(request)
-    for start in range(0, count, PART):
-        part_seed = seed if start == 0 else derive_seed(seed, "part", start // PART)
-        size = min(PART, count - start)
-        part: Any = {"n": size} if isinstance(request, int) else {"labels": request[start : start + PART]}
-        images, labels = source.sample(**part, seed=part_seed)
-        yield (
-            source.spec.sample.check(images, size, f"{type(source).__name__}.sample returned").cpu(),
-            None if labels is None else labels.cpu(),
+    for start in range(0, count, size):
+        rows = min(size, count - start) if isinstance(request, int) else request[start : start + size]
+        yield _draw(source, rows, _part_seed(seed, start, size))
+
+
+def _draw(source: Source, request: int | Tensor, seed: int) -> Part:
+    part: Any = {"n": request} if isinstance(request, int) else {"labels": request}
+    images, labels = source.sample(**part, seed=seed)
+    count = request if isinstance(request, int) else len(request)
+    return (
+        source.spec.sample.check(images, count, f"{type(source).__name__}.sample returned").cpu(),
+        None if labels is None else labels.cpu(),
+    )
+
+
+def _part_seed(seed: int, start: int, size: int) -> int:
+    return seed if start == 0 else derive_seed(seed, "part", start // size)
+
+
+def requested(spec: Spec, n: int | None, per_class: int | None) -> int | Tensor:
+    """The number of images, or a label for each, int64 and sorted. Raises ``InputError`` unless one of the two is
+    passed, for ``per_class`` without classes, and for more images than a folder may have."""
+    if (n is None) == (per_class is None):
+        raise InputError("pass either n= (the number of images) or per_class=, not both.")
+    if per_class is None:
+        return as_whole(n, "n", 1)
+    per_class = as_whole(per_class, "per_class", 1)
+    if not spec.takes_labels:
+        raise InputError("this source has no classes. Pass n= (--n) instead of per_class= (--per-class).")
+    count = per_class * spec.num_classes
+    if count > COUNT:
+        raise InputError(f"{count:,} images are too many for one folder, which has {COUNT:,} at most.")
+    return torch.arange(spec.num_classes, device="cpu").repeat_interleave(per_class)
+
+
+def write_samples(
+    source: Source,
+    out: str | Path,
+    *,
+    n: int | None = None,
+    per_class: int | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Generate images into a folder, as ``out/CLASS/00000.png``, and return the folder.
+
+    ``n`` images with random classes, or ``per_class`` images per class; a source without classes writes to ``out``
+    itself. If an earlier process with the same source and settings was stopped, its images are kept and the others are
+    generated; if it completed, nothing is generated. The files are the same either way. ``overwrite`` replaces samples
+    with other settings. ``samples.json`` records the settings and the classes, which ``load_data("folder:OUT")`` reads.
+
+    Images are generated ``source.batch_size`` at a time, by default one by one, or in a single call if the source has a
+    ``supply``. Raises ``InputError`` for invalid arguments, ``OutputExistsError`` if the folder contains anything else,
+    ``SaveError`` if writing fails.
+    """
+    request = requested(check_source(source), n, per_class)
+    settings = sample_settings(type(source).__name__, n=n, per_class=per_class, seed=check_seed(seed))
+    with claim_samples(out, settings, overwrite) as place:
+        fill(place, source, request, settings, overwrite=overwrite, progress=progress)
+    return place.path
+
+
+def sample_settings(
+    source: str, *, n: int | None, per_class: int | None, seed: int, options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The settings that are known before the source is loaded, as ``samples.json`` has them."""
+    counts = {"n": n} if per_class is None else {"per_class": per_class}
+    return {"source": escaped(source), "options": dict(options or {}), **counts, "seed": seed}
+
+
+@contextmanager
+def claim_samples(out: str | Path, settings: Mapping[str, Any], overwrite: bool) -> Iterator[Claim]:
+    """Claim a folder for samples: an empty one, or one with samples of the same settings, or with ``overwrite`` others.
+
+    Raises ``OutputExistsError``, which says which settings differ, for other samples, and for a folder that contains
+    anything else.
+    """
+    with claim(out, "samples", replace=True) as place:
+        _check_settings(place, settings, overwrite)
+        yield place
+
+
+def fill(
+    place: Claim,
+    source: Source,
+    request: int | Tensor,
+    settings: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> None:
+    """Generate the images that a claimed folder lacks. The arguments are those of ``write_samples``; ``settings`` are
+    those of ``claim_samples``."""
+    spec = source.spec
+    image_shape(spec, "export")
+    count = request if isinstance(request, int) else len(request)
+    size, seed = _images_per_call(source, count), settings["seed"]
+    labels = _labels(source, request, seed, size)
+    folders = folder_names(spec.class_names if spec.class_names is not None else spec.num_classes)
+    files = _file_names(labels, folders, count)
+    record = {
+        **settings,
+        **_identity(source),
+        "batch_size": size,
+        "count": count,
+        "counts": None if labels is None else labels.bincount(minlength=spec.num_classes).tolist(),
+        "folders": folders,
+        "classes": None if spec.class_names is None else list(spec.class_names),
+    }
+    _check_settings(place, record, overwrite)
+    old = _read_record(place)
+    complete = old is not None and old.get("complete") is not False
+    fresh = old is None or bool(_differences(old, record)) or (overwrite and complete)
+    recorded = complete and not fresh
+    place.check_free([RECORD_FILE, *files])
+    absent = set(files) if fresh else {name for name in files if not _is_complete(place.path / name)}
+    with Progress("sample", count, progress, line_every=10) as bar:
+        bar.start_at(count - len(absent))
+        for start in range(0, count, size):
+            names = files[start : start + size]
+            if absent.isdisjoint(names):
+                continue
+            part = len(names) if labels is None else labels[start : start + size]
+            images, _ = _draw(source, part, _part_seed(seed, start, size))
+            if fresh:  # only now, since a source that fails must not cost what was there before
+                place.clear()
+                place.declare([RECORD_FILE, *files])
+                _write_record(place, record, complete=False)
+                fresh = False
+            for name, image in zip(names, images, strict=True):
+                if name in absent:
+                    place.put(name, _png(image))
+                    absent.remove(name)
+                    bar.advance()
+            bar.tell(f"{count - len(absent):,} of {count:,} images")
+    if not recorded:
+        _write_record(place, record, complete=True)
+
+
+def _images_per_call(source: Any, count: int) -> int:
+    """How many images are generated at a time. All of them for a source with a supply, since only within a call no
+    sample comes twice."""
+    if supply_of(source) is not None:
+        return count
+    return as_whole(getattr(source, "batch_size", 1), f"{type(source).__name__}.batch_size", 1)
+
+
+def _labels(source: Source, request: int | Tensor, seed: int, size: int) -> Tensor | None:
+    """The label of each image, known before any is generated; None for a source without classes."""
+    if not source.spec.takes_labels:
+        return None
+    if isinstance(request, Tensor):
+        return request
+    supply = supply_of(source)
+    classes = range(source.spec.num_classes) if supply is None else [c for c, images in enumerate(supply) if images]
+    draws = [
+        category_rows(len(classes), _part_seed(seed, start, size), "labels", 0, min(size, request - start))
+        for start in range(0, request, size)
+    ]
+    return torch.tensor(list(classes), device="cpu")[torch.cat(draws)]
+
+
+def _file_names(labels: Tensor | None, folders: list[str], count: int) -> list[str]:
+    numbers: Counter[str] = Counter()
+    names = []
+    for label in [None] * count if labels is None else labels.tolist():
+        folder = "" if label is None else f"{folders[label]}/"
+        names.append(f"{folder}{numbers[folder]:05d}.png")
+        numbers[folder] += 1
+    return names
+
+
+def _identity(source: Any) -> dict[str, Any]:
+    """What distinguishes this source from others of the same name: its recipe, or its weights."""
+    identity: dict[str, Any] = {"shape": list(source.spec.shape)}
+    recipe = recipe_of(source)
+    if recipe is not None:
+        identity["recipe"] = recipe.model_dump(mode="json")
+    elif isinstance(source, Generator):
+        weights = encode_generator(source.manifest_fields(), source.nets.state_dict())[WEIGHTS_FILE]
+        identity["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+    return identity
+
+
+def _check_settings(place: Claim, settings: Mapping[str, Any], overwrite: bool) -> None:
+    """Raises ``OutputExistsError`` if the folder contains images with other settings, unless ``overwrite``."""
+    if overwrite or not any(is_file(place.path / name) for name in place.files if name != RECORD_FILE):
+        return
+    differences = _differences(_read_record(place) or {}, settings)
+    if differences:
+        raise OutputExistsError(
+            f"{place.path} contains samples with other settings: {differences[0]}. Choose another folder, or pass "
+            "overwrite=True (--overwrite) to replace them."
         )
 
 
-def write_class_folders(
-    out: str | Path,
-    parts: Iterable[Part],
-    classes: Sequence[str] | int,
-    record: Mapping[str, Any],
-    *,
-    overwrite: bool = False,
-) -> None:
-    """Write images as ``out/CLASS/00000.png``, and ``samples.json`` beside them.
-
-    ``parts`` are uint8 images (N, C, H, W) and int64 labels (N,), one part in memory at a time; images without labels
-    are written to ``out`` itself. ``classes`` are the names of the classes, or their number if they have none.
-    ``samples.json`` contains ``record``, the number of images, in total and per class, and the folders and names of the
-    classes, from which ``folder:PATH`` knows the classes. Either all files are written or none; with ``overwrite`` they
-    replace samples that genaug wrote there before. Raises ``OutputExistsError`` if the folder contains anything else,
-    ``SaveError`` if writing fails.
-    """
-    with claim_samples(out, overwrite) as folder:
-        fill_class_folders(folder, parts, classes, record)
+def _differences(record: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """A clause for each setting that a record has with another value, or not at all."""
+    return [
+        f"{name} was {_brief(record.get(name))}, now it is {_brief(value)}"
+        for name, value in settings.items()
+        if _as_json(record.get(name)) != _as_json(value)
+    ]
 
 
-def claim_samples(out: str | Path, overwrite: bool) -> AbstractContextManager[Claim]:
-    """Claim a folder for samples."""
-    return claim(out, "samples", replace=overwrite)
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def fill_class_folders(
-    claimed: Claim, parts: Iterable[Part], classes: Sequence[str] | int, record: Mapping[str, Any]
-) -> None:
-    """Like ``write_class_folders``, for a folder that is already claimed."""
-    names = folder_names(classes)
-    counts: Counter[str] = Counter()
-    with claimed.filling(keep=False) as new:
-        for images, labels in parts:
-            for index in range(len(images)):
-                name = "." if labels is None else names[int(labels[index])]
-                (new / name).mkdir(exist_ok=True)
-                to_pil(images[index]).save(new / name / f"{counts[name]:05d}.png")
-                counts[name] += 1
-        content = {
-            **record,
-            "count": counts.total(),
-            "counts": [counts[name] for name in names] or None,
-            "folders": names,
-            "classes": None if isinstance(classes, int) else list(classes),
-        }
-        (new / RECORD_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def _brief(value: Any) -> str:
+    text = _as_json(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
+def _read_record(place: Claim) -> dict[str, Any] | None:
+    """The record that genaug wrote with the samples; None if there is none, or it is damaged."""
+    if RECORD_FILE not in place.files or not is_file(place.path / RECORD_FILE):
+        return None
+    try:
+        return read_json(place.path / RECORD_FILE, _RECORD, "Remove it.", limit=MAX_RECORD_BYTES)
+    except FormatError:
+        return None
+
+
+def _write_record(place: Claim, record: Mapping[str, Any], *, complete: bool) -> None:
+    content = json.dumps({**record, "complete": complete}, indent=2) + "\n"
+    place.put(RECORD_FILE, content.encode(), durable=True)
+
+
+def _is_complete(path: Path) -> bool:
+    """Whether an image was written to its end: after a power failure a file may be empty or cut short."""
+    if not is_file(path) or path.stat().st_size < len(_PNG_END):
+        return False
+    with open(path, "rb") as file:
+        file.seek(-len(_PNG_END), io.SEEK_END)
+        return file.read() == _PNG_END
+
+
+def _png(image: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    to_pil(image).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -23,6 +23,8 @@ from genaug.sources.chunks import device_of, generate, observe
 if TYPE_CHECKING:
     from genaug.hub.push import Publication
 
+BATCH_SIZE = 1024  # never change this: exported samples of a seed depend on it
+
 
 class Generator:
     """A source of samples: a backend's kept networks with its config and spec.
@@ -31,6 +33,8 @@ class Generator:
     ``nets`` are the kept networks by role, in evaluation mode; ``training`` is the record of the training; ``folder``
     is the local folder that it was loaded from or that ``fit`` wrote, with its evaluation and its card, or None.
     """
+
+    batch_size = BATCH_SIZE  # of ``write_samples``
 
     def __init__(
         self,
@@ -256,7 +260,7 @@ class Generator:
             license=license,
             private=private,
             tag=tag,
-            message=commit_message,
+            commit_message=commit_message,
             dry_run=dry_run,
             force=force,
             dataset_name=dataset_name,

@@ -39,9 +39,10 @@ def load_folder(folder: Path, device: str | torch.device | None = None, again: s
     try:
         backend = registry.resolve(manifest.backend, guess=False)  # the manifest names the package
     except PluginError as error:
+        command = pip_command(manifest.distribution, manifest.distribution_version)
         raise PluginError(
             f"{folder} was written with {manifest.distribution} {manifest.distribution_version}, so "
-            f"`{_pip_command(manifest)}` installs what is missing, if you trust that package: {error}"
+            f"`{command}` installs what is missing, if you trust that package: {error}"
         ) from error
     origin = _written_with(manifest, again)
     try:
@@ -72,24 +73,25 @@ def _backend_errors(manifest: Manifest, folder: Path, origin: str) -> Iterator[N
 def _written_with(manifest: Manifest, again: str) -> str:
     """Which package wrote a generator, and what to do if it doesn't fit the installed one."""
     origin = f"It was written with {manifest.distribution} {manifest.distribution_version}"
+    command = pip_command(manifest.distribution, manifest.distribution_version)
     info = registry.discover().backends[manifest.backend]
     if info.distribution != manifest.distribution:
         return (
             f"{origin}; installed is {info.distribution} {info.version}, which has a different backend of this name. "
-            f"Install the package that wrote it instead, if you trust it: {_pip_command(manifest)}"
+            f"Install the package that wrote it instead, if you trust it: {command}"
         )
     if _is_older(info.version, manifest.distribution_version):
-        return f"{origin}; installed is {info.version}, which is too old: {_pip_command(manifest)}"
+        return f"{origin}; installed is {info.version}, which is too old: {command}"
     return f"{origin}; installed is {info.version}. {again}"
 
 
-def _pip_command(manifest: Manifest) -> str:
-    """The command that installs the plugin that wrote a generator. The manifest has validated its name and version."""
+def pip_command(distribution: str, version: str) -> str:
+    """The command that installs the plugin that wrote a folder. Its manifest has validated the name and the version."""
     try:
-        least = f">={Version(manifest.distribution_version).public}"
+        least = f">={Version(version).public}"
     except InvalidVersion:
         least = ""
-    return f'pip install "{manifest.distribution}{least}"'
+    return f'pip install "{distribution}{least}"'
 
 
 def _is_older(version: str, other: str) -> bool:

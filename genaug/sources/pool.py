@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from genaug.backends.spec import Spec
 from genaug.checks import as_whole
 from genaug.data.apportion import Ints, largest_remainder
 from genaug.data.classes import class_index
-from genaug.data.reading import read_samples
+from genaug.data.datasets import load_data
+from genaug.data.reading import Samples, read_samples
 from genaug.errors import InputError
 from genaug.randomness import check_seed, derive_seed, uniform_rows
 from genaug.sources.arguments import count_and_labels, pick_seed
 from genaug.sources.drawing import draw_without_repeats
+from genaug.sources.export import write_samples
 from genaug.sources.shared import FileArray, SharedArray, check_new
 from genaug.sources.source import Source, check_source, checked_sample, supply_of
 
@@ -73,12 +76,41 @@ class SamplePool:
         """
         if path is not None:
             check_new(path)  # before the dataset is read
-        data = read_samples(dataset, image_size, what="the pool's dataset")
+        return cls._of(read_samples(dataset, image_size, what="the pool's dataset"), path)
+
+    @classmethod
+    def _of(cls, data: Samples, path: str | Path | None) -> "SamplePool":
         labels = torch.zeros(len(data.x), dtype=torch.int64, device="cpu") if data.labels is None else data.labels
         counts, order = labels.bincount(minlength=data.spec.num_classes).numpy(), labels.argsort(stable=True)
         pool = cls.__new__(cls)
         with pool._allocated(None, data.spec, counts, path):
             np.take(data.x.numpy(), order.numpy(), axis=0, out=pool._images.array, mode="clip")  # no copy
+        return pool
+
+    @classmethod
+    def in_folder(
+        cls,
+        source: Source,
+        folder: str | Path,
+        *,
+        n: int | None = None,
+        per_class: int | None = None,
+        seed: int = 0,
+        progress: bool = True,
+    ) -> "SamplePool":
+        """A pool of images that a slow source generates once, into class folders that later runs read.
+
+        The arguments are those of ``write_samples``: a run that was stopped continues, and one with other settings is
+        rejected. Training record and classes are the source's. Such a pool can't be refilled. Raises the errors of
+        ``write_samples``.
+        """
+        from torchvision.transforms import v2
+
+        place = write_samples(source, folder, n=n, per_class=per_class, seed=seed, progress=progress)
+        images: Any = load_data(f"folder:{place}")
+        images.transform = v2.Grayscale() if source.spec.shape[0] == 1 else v2.RGB()
+        pool = cls._of(replace(read_samples(images, None, what=str(place)), spec=source.spec), None)
+        pool.training = getattr(source, "training", None)
         return pool
 
     @classmethod

@@ -15,7 +15,17 @@ from genaug.modalities.image import Image
 
 @runtime_checkable
 class Source(Protocol):
-    """Anything that samples can be drawn from: a ``Generator``, a ``SamplePool``, or a class of your own."""
+    """Anything that samples can be drawn from: a ``Generator``, a ``SamplePool``, or a class of your own.
+
+    A source may have further attributes:
+
+    * ``supply``: the number of its distinct samples of each class (see ``supply_of``);
+    * ``batch_size``: how many samples exports ask for at a time; one if it is missing;
+    * ``training``: a record of its training, a mapping;
+    * ``recipe``: how it was built, a mapping of plain values with ``source`` ("SCHEME:REST"), ``revision`` (the hash
+      of a commit, or None) and ``options``, so that ``genaug.load(source, revision=revision, **options)`` builds the
+      same source. ``genaug.save_recipe`` needs it.
+    """
 
     @property
     def spec(self) -> Spec: ...

@@ -156,7 +156,7 @@ class DiffusersSource:
                 "a pipeline on a GPU can't run inside a DataLoader worker. Give the worker a pool: "
                 "genaug.SamplePool(source, size=...), or use MixedDataset, which has one."
             )
-        chunk = self._chunk()
+        chunk = self.batch_size
         samples = torch.empty((count, *self.spec.shape), dtype=torch.uint8, device=self._device)
         with ExitStack() as stack:
             bar, started = None, time.monotonic()
@@ -204,7 +204,8 @@ class DiffusersSource:
             "Change the prompt of their classes, or use another pipeline."
         )
 
-    def _chunk(self) -> int:
+    @property
+    def batch_size(self) -> int:
         """The number of images that run at once: fixed, so that results don't depend on the number of samples."""
         pixels, most = _CHUNK["cpu" if self._device.type == "cpu" else "cuda"]
         _, height, width = self._sampler.shape

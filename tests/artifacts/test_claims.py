@@ -35,6 +35,46 @@ def write(folder, contents, *, replace=False, keep=True, kind="samples"):
             (new / name).write_bytes(content)
 
 
+class TestSingleFiles:
+    def test_a_declared_file_is_written_at_once(self, tmp_path):
+        with claim(tmp_path / "out", "samples") as place:
+            place.declare(["a/0", "a/1"])
+            place.put("a/0", b"0")
+            assert files(tmp_path / "out") == {"a/0": b"0", ".genaug.lock": (place.path / ".genaug.lock").read_bytes()}
+            place.put("a/0", b"1")
+        assert files(tmp_path / "out") == {"a/0": b"1"}
+        with claim(tmp_path / "out", "samples", replace=True) as place:
+            assert place.files == {"a/0", "a/1"}
+
+    def test_a_file_of_somebody_else_stays(self, tmp_path):
+        with claim(tmp_path / "out", "samples") as place:
+            (place.path / "b").write_bytes(b"mine")
+            with pytest.raises(OutputExistsError, match="genaug didn't write what is there"):
+                place.put("b", b"0")
+            place.declare(["a/0"])
+            (tmp_path / "far").mkdir()
+            (place.path / "a").symlink_to(tmp_path / "far")
+            with pytest.raises(OutputExistsError):
+                place.put("a/0", b"0")
+        assert (tmp_path / "out" / "b").read_bytes() == b"mine"
+        assert not list((tmp_path / "far").iterdir())
+
+    def test_what_a_killed_process_was_writing_is_removed(self, tmp_path):
+        def write_one():
+            with claim(tmp_path / "out", "samples", replace=True) as place:
+                place.declare(["a"])
+                place.put("a", b"0")
+
+        point = 0
+        while killed_at(point, write_one):
+            with claim(tmp_path / "out", "samples", replace=True) as place:
+                left = {path.name for path in place.path.iterdir()}
+                assert left <= {"a", ".genaug.jsonl", ".genaug.lock"}, point
+                place.clear()
+            point += 1
+        assert point > 3
+
+
 class TestPaths:
     def test_a_missing_folder_in_a_path_does_not_lead_elsewhere(self, tmp_path):
         (tmp_path / "user").mkdir()

@@ -1,11 +1,10 @@
 """Plugins add kinds of sources and of datasets, by the name before a colon."""
 
 import sys
-from importlib import invalidate_caches
-from textwrap import dedent
 
 import pytest
 import torch
+from helpers.plugin import installed
 from typer.testing import CliRunner
 
 import genaug
@@ -63,21 +62,8 @@ PARTS = """
 @pytest.fixture(autouse=True)
 def plugin(tmp_path, monkeypatch):
     """An installed package with a source and a dataset."""
-    package, info = tmp_path / "genaug_odds", tmp_path / "genaug_odds-1.0.dist-info"
-    for folder in (package, info):
-        folder.mkdir()
-    (package / "__init__.py").write_text(dedent(PLUGIN))
-    (package / "parts.py").write_text(dedent(PARTS))
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: genaug-odds\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[genaug]\nodds = genaug_odds\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    invalidate_caches()
-    discover(refresh=True)
-    yield
-    monkeypatch.undo()
-    for name in [name for name in sys.modules if name.startswith("genaug_odds")]:
-        del sys.modules[name]
-    discover(refresh=True)
+    with installed(tmp_path, monkeypatch, PLUGIN, PARTS):
+        yield
 
 
 def test_a_source_is_loaded_by_its_scheme_and_blended():

@@ -10,13 +10,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from helpers.class_folders import write_class_folders
 from PIL import Image, PngImagePlugin
 
 from genaug.data.datasets import load_data
 from genaug.data.reading import read_samples
 from genaug.data.split_folders import split_kind
 from genaug.errors import DataWarning, InputError, MissingSplitError
-from genaug.sources.export import write_class_folders
 
 
 def picture(path, shade=100, **options):
@@ -308,7 +308,7 @@ class TestRecordedClasses:
 
     def test_samples_come_back_under_their_own_names_and_numbers(self, tmp_path):
         classes = ["salt & pepper", "never sampled", "colt's foot", "a" * 120]
-        write_class_folders(tmp_path / "out", [(self.IMAGES, torch.tensor([2, 0, 3, 2]))], classes, {})
+        write_class_folders(tmp_path / "out", self.IMAGES, torch.tensor([2, 0, 3, 2]), classes)
         data = load_data(f"folder:{tmp_path / 'out'}")
         assert data.classes == classes
         assert data.left_out == {}
@@ -316,7 +316,7 @@ class TestRecordedClasses:
         assert pixels == {0: 2, 1: 0, 2: 3, 3: 2}
 
     def test_classes_without_names_keep_their_numbers_though_some_were_not_drawn(self, tmp_path):
-        write_class_folders(tmp_path / "out", [(self.IMAGES, torch.tensor([2, 10, 10, 2]))], 11, {})
+        write_class_folders(tmp_path / "out", self.IMAGES, torch.tensor([2, 10, 10, 2]), 11)
         data = load_data(f"folder:{tmp_path / 'out'}")
         assert (data.classes, sorted(data.targets)) == (None, [2, 2, 10, 10])
 

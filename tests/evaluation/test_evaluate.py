@@ -6,6 +6,7 @@ import json
 import PIL.Image
 import pytest
 import torch
+from helpers.class_folders import write_class_folders
 from torch.utils.data import Subset, TensorDataset
 from typer.testing import CliRunner
 
@@ -20,7 +21,6 @@ from genaug.evaluation import Features
 from genaug.evaluation.subject import new_subject, read_split
 from genaug.hub.card import write_card
 from genaug.modalities.image import Image, to_uint8
-from genaug.sources.export import write_class_folders
 
 FAST = {"n": 200, "updates": 30, "classifiers": 1, "replicates": 3, "device": "cpu", "progress": False}
 DIGITS = tuple(map(str, range(10)))
@@ -353,8 +353,7 @@ def test_each_image_of_a_pool_is_compared_once(digits):
 
 def test_the_command_on_existing_images(digits, tmp_path):
     images, labels = digits[2]
-    parts = [(images, labels)]
-    write_class_folders(tmp_path / "made", parts, list(DIGITS), {})
+    write_class_folders(tmp_path / "made", images, labels, list(DIGITS))
     options = [
         "--data",
         "digits",
@@ -405,7 +404,7 @@ def evaluated(*arguments):
 
 def test_data_and_size_come_from_the_runs_record(digits, tmp_path):
     images, labels = digits[0]
-    write_class_folders(tmp_path / "photos" / "train", [(images, labels)], list(DIGITS), {})
+    write_class_folders(tmp_path / "photos" / "train", images, labels, list(DIGITS))
     run = tmp_path / "run"
     options = [
         "--data",
@@ -437,7 +436,7 @@ def test_data_and_size_come_from_the_runs_record(digits, tmp_path):
 
 def test_images_held_out_in_training_are_held_out_in_the_evaluation(digits, tmp_path):
     images, labels = digits[0]
-    write_class_folders(tmp_path / "photos", [(images, labels)], list(DIGITS), {})
+    write_class_folders(tmp_path / "photos", images, labels, list(DIGITS))
     options = ["--data", f"folder:{tmp_path / 'photos'}", "--test-share", "0.25", "--out", tmp_path / "run"]
     tiny = ["--steps", "1", "--batch-size", "8", "--device", "cpu", "--set", "width=4", "--set", "max_width=8"]
     done = CliRunner().invoke(app, ["train", "cgan", *map(str, options), *tiny])
@@ -484,7 +483,7 @@ def test_a_record_that_names_the_digits_or_a_torchvision_set_is_followed(make_ge
 
 
 def test_existing_images_have_no_record(digits, tmp_path):
-    write_class_folders(tmp_path / "made", [digits[2]], list(DIGITS), {})
+    write_class_folders(tmp_path / "made", *digits[2], list(DIGITS))
     done = evaluated(f"folder:{tmp_path / 'made'}")
     assert done.exit_code == 1
     assert "Pass --data" in done.stderr

@@ -166,6 +166,7 @@ class Lines:
     def sample(self) -> list[str]:
         words = ["sample", self._source(), *self._out(0.95), *self._numbers("--seed"), *self._flags("--overwrite")]
         words += self._random.choice([["--n", self._small()], ["--per-class", self._small()], [], ["--n", "1"]])
+        words += self._option("--set", SETTINGS)
         return [*words, "--device", self._pick(DEVICES, "cpu")]
 
     def traverse(self) -> list[str]:
@@ -216,6 +217,7 @@ class Lines:
                 ["new-plugin", name],
                 ["check-backend", self._pick(["", "nope", "\x1b[31m", "a" * 5000], "nope"), *self._flags("--json")],
                 ["check-backend", "cgan", "--set", self._random.choice(["a=1", "width=1e20", "=", "width=NaN"])],
+                ["recipe", self._source(), *self._out(0.9), *self._option("--set", SETTINGS)],
                 ["demo", "--seed", self._random.choice(["-1", "1e20", "nan", "9" * 30])],
                 ["demo", "--out", self._random.choice([name for name in self._mine if name != "empty"])],
                 [self._random.choice(["", "nonsense", "\x1b[31m", "--version", "--help", "train\n"])],

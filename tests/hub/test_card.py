@@ -10,7 +10,8 @@ import genaug
 from genaug import modalities
 from genaug.artifacts.figures import write_evaluation
 from genaug.errors import InputError
-from genaug.hub.card import draw_samples, write_card
+from genaug.hub.card import write_card
+from genaug.hub.contents import draw_samples
 
 REPO = "owner/digits"
 

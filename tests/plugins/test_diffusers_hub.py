@@ -200,3 +200,26 @@ def test_a_repo_with_a_new_name_is_used_with_a_warning(hub, repo):
     with pytest.warns(HubWarning, match="owner/old is now called owner/digits") as warned:
         assert load("owner/old").spec.num_classes == 10
     assert warned[0].filename == __file__
+
+
+def test_a_published_recipe_gives_the_same_images_without_its_weights(hub, repo, tmp_path):
+    source = load()
+    folder = genaug.save_recipe(source, tmp_path / "recipe", license="cc-by-4.0")
+    genaug.push(folder, "owner/digits-recipe")
+    assert set(hub.repos["owner/digits-recipe"].files) - {".gitattributes"} == {
+        "recipe.json",
+        "README.md",
+        "samples.png",
+    }
+    pulled = genaug.load("owner/digits-recipe", device="cpu")
+    assert pulled.recipe == source.recipe
+    assert torch.equal(pulled.sample(2, seed=3)[0], source.sample(2, seed=3)[0])
+
+
+def test_a_recipe_with_local_lora_weights_is_not_published(hub, folders, tmp_path):
+    hub.repo("owner/photos", files_in(folders / "text"))
+    source = load("owner/photos", prompt={"cat": "a photo", "dog": "a dog"}, lora=str(folders / "lora"))
+    folder = genaug.save_recipe(source, tmp_path / "recipe", license="mit")
+    with pytest.raises(InputError, match=r"isn't published: its options name the local path '?/.*lora"):
+        genaug.push(folder, "owner/recipe")
+    assert "owner/recipe" not in hub.repos

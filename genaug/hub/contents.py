@@ -1,0 +1,109 @@
+"""What is published: a generator, or a recipe for another library's generator."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+from genaug.artifacts.manifest import CONFIG_FILE, encode_generator, encode_manifest, parse_manifest
+from genaug.artifacts.recipe import RECIPE_FILE, encode_recipe, is_recipe, read_recipe
+from genaug.errors import InputError
+from genaug.escaping import escaped
+from genaug.hub.load import Located, is_source_name, load_located, locate
+from genaug.hub.sections import Subject, generator_subject, recipe_subject
+from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
+from genaug.sources.generator import Generator
+from genaug.sources.source import Source
+
+_GRID_PIXELS = 2**25  # of all samples on a grid
+_SLOW_SAMPLES = 16  # on the grid of a recipe, whose samples may take a minute each
+
+
+@dataclass(frozen=True)
+class Contents:
+    """``encode`` returns the files by name for a training record and a license, ``draw`` the sample grid as PNG."""
+
+    subject: Subject
+    folder: Path | None
+    license: str | None
+    encode: Callable[[Mapping[str, Any], str | None], dict[str, bytes]]
+    draw: Callable[[], bytes]
+
+
+def contents_of(what: Any, device: Any = None) -> Contents:
+    """A generator, or the generator or recipe in a folder or in a repo on the Hub.
+
+    Raises the errors of ``genaug.load``, and ``InputError`` for a recipe that can't be published.
+    """
+    if not isinstance(what, (Generator, str, Path)):
+        raise InputError(
+            f"{type(what).__name__} can't be published. Expected a generator, or the folder of a generator or a "
+            "recipe: genaug.save_recipe(source, FOLDER) writes one."
+        )
+    if isinstance(what, Generator):
+        return _generator(what)
+    if is_source_name(what):
+        raise InputError(
+            f"{what} can't be published itself. Save it as a recipe first (genaug.save_recipe, or `genaug recipe "
+            f"{what} --out FOLDER`), and push that folder."
+        )
+    place = locate(what)
+    return _recipe(place, device) if is_recipe(place.folder) else _generator(load_located(place, device or "cpu"))
+
+
+def _generator(generator: Generator) -> Contents:
+    files = encode_generator(generator.manifest_fields(), generator.nets.state_dict())
+    manifest = parse_manifest(files[CONFIG_FILE], CONFIG_FILE)
+
+    def encode(training: Mapping[str, Any], license: str | None) -> dict[str, bytes]:
+        return {**files, CONFIG_FILE: encode_manifest(manifest.model_copy(update={"training": dict(training)}))}
+
+    subject = generator_subject(generator, manifest)
+    return Contents(subject, generator.folder, None, encode, lambda: draw_samples(generator))
+
+
+def _recipe(place: Located, device: Any) -> Contents:
+    folder = place.folder
+    manifest = read_recipe(folder)
+    if manifest.revision is None:
+        raise InputError(
+            f"{folder / RECIPE_FILE} isn't published: it names no commit of {manifest.source}, so nobody else could "
+            "build the same source. Load it from a repo on the Hub, and save the recipe again."
+        )
+    if local := _local_path(manifest.options):
+        raise InputError(
+            f"{folder / RECIPE_FILE} isn't published: its options name the local path {escaped(local)}, which nobody "
+            "else has. Publish that on the Hub first, and save the recipe again."
+        )
+
+    def encode(training: Mapping[str, Any], license: str | None) -> dict[str, bytes]:
+        published = manifest.model_copy(update={"training": dict(training), "license": license})
+        return {RECIPE_FILE: encode_recipe(published)}
+
+    def draw() -> bytes:
+        return draw_samples(load_located(place, device), _SLOW_SAMPLES)
+
+    card_folder = folder if place.repo is None else None
+    return Contents(recipe_subject(manifest), card_folder, manifest.license, encode, draw)
+
+
+def _local_path(options: Any) -> str | None:
+    """The first absolute path in a recipe's options, which plugins write local files as; None if there is none."""
+    if isinstance(options, str):
+        return options if Path(options).is_absolute() else None
+    inner = options.values() if isinstance(options, Mapping) else options if isinstance(options, list) else ()
+    return next(filter(None, map(_local_path, inner)), None)
+
+
+def draw_samples(source: Source, most: int = 200) -> bytes:
+    """A PNG of a sample grid with a row per class: the first samples of seed 0, without selection; ``most`` at most."""
+    spec = source.spec
+    most = max(1, min(most, _GRID_PIXELS // (spec.shape[1] * spec.shape[2])))
+    rows = min(spec.num_classes or min(10, isqrt(most)), 20, most)
+    columns = min(10, max(1, most // rows))
+    labels = sheet_labels(spec.num_classes, columns, rows) if spec.takes_labels else None
+    images, labels = source.sample(rows * columns if labels is None else None, labels=labels, seed=0)
+    if labels is not None:
+        labels = labels.cpu()
+    return encode_png(draw_sheet(Block(images.cpu(), labels), classes=spec.class_names, columns=columns))
