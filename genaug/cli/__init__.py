@@ -11,7 +11,20 @@ import typer
 from typer.core import TyperGroup
 
 from genaug.artifacts.paths import as_os_error, explained, user_path
-from genaug.cli import check_backend, demo, evaluate, new_plugin, plugins, pull, push, sample, study, train, traverse
+from genaug.cli import (
+    check_backend,
+    convert,
+    demo,
+    evaluate,
+    new_plugin,
+    plugins,
+    pull,
+    push,
+    sample,
+    study,
+    train,
+    traverse,
+)
 from genaug.cli.printing import give_up_stdout, say, use_any_console
 from genaug.errors import GenaugError, is_out_of_memory
 from genaug.escaping import one_line
@@ -90,6 +103,7 @@ for _command in (
     evaluate.evaluate,
     push.push,
     pull.pull,
+    convert.convert,
     check_backend.check_backend,
     new_plugin.new_plugin,
 ):
