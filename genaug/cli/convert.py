@@ -27,13 +27,13 @@ def convert(
     if list_contents == (out is not None):
         raise InputError("choose one of --out FOLDER, to convert the file, and --list, to see what it holds.")
     if out is None:
-        from genaug.convert.contents import read
-        from genaug.convert.listing import sections
+        from genaug.conversion.contents import read
+        from genaug.conversion.listing import sections
 
         for title, head, rows in sections(read(file)):
             console().print(table(title, head, rows))
         return
-    from genaug.convert.convert import convert
+    from genaug.conversion.convert import convert
 
     generator = convert(file, out, license=license, overwrite=overwrite)
     say(f'{generator!r} is in {out}\nTo load it: genaug.load("{out}")')

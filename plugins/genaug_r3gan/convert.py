@@ -7,10 +7,10 @@ from itertools import count
 import torch
 
 from genaug.backends.spec import Spec
-from genaug.convert.contents import Contents, Network
-from genaug.convert.conversion import Conversion
-from genaug.convert.values import Tensor
-from genaug.convert.weights import as_torch
+from genaug.conversion.contents import Contents, Network
+from genaug.conversion.converters import Conversion
+from genaug.conversion.values import Tensor
+from genaug.conversion.weights import as_torch
 from genaug.errors import InputError
 from genaug.modalities.image import Image
 
@@ -103,8 +103,8 @@ def _form(tensors: Mapping[str, Tensor], path: str) -> tuple[dict[str, int], tup
     side = first[1] * 2 ** (stages - 1)
     if first[1:] != (4, 4) or len(per_stage) != 1 or len(expansions) != 1 or len(group_widths) != 1 or stages > 9:
         raise InputError(
-            f"{path} holds a generator of R3GAN whose stages differ in blocks, expansion or groups, which r3gan doesn't "
-            "have. Expected one of the published form."
+            f"{path} holds a generator of R3GAN whose stages differ in blocks, expansion or groups, which r3gan "
+            "doesn't have. Expected one of the published form."
         )
     whole = next((stage for stage, width in enumerate(widths) if width != widths[0]), stages)
     channels = shape("AggregationLayer.Layer.weight", 4)[0]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from genaug.convert.values import ITEM_SIZES, StandIn, Storage, Tensor
+from genaug.conversion.values import ITEM_SIZES, StandIn, Storage, Tensor
 from genaug.errors import FormatError
 
 INERT = (
@@ -15,16 +15,31 @@ INERT = (
 """Packages whose classes become stand-ins: PyTorch's modules, and those of StyleGAN, its successors and R3GAN."""
 
 _STORAGES = {
-    **{"Double": "float64", "Float": "float32", "Half": "float16", "BFloat16": "bfloat16"},
-    **{"Byte": "uint8", "Char": "int8", "Short": "int16", "Int": "int32", "Long": "int64", "Bool": "bool"},
-    **{"ComplexFloat": "complex64", "ComplexDouble": "complex128", "Untyped": "uint8"},
+    "Double": "float64",
+    "Float": "float32",
+    "Half": "float16",
+    "BFloat16": "bfloat16",
+    "Byte": "uint8",
+    "Char": "int8",
+    "Short": "int16",
+    "Int": "int32",
+    "Long": "int64",
+    "Bool": "bool",
+    "ComplexFloat": "complex64",
+    "ComplexDouble": "complex128",
+    "Untyped": "uint8",
 }
 _NUMPY = {
-    **{"f8": "float64", "f4": "float32", "f2": "float16", "c8": "complex64", "c16": "complex128", "b1": "bool"},
+    "f8": "float64",
+    "f4": "float32",
+    "f2": "float16",
+    "c8": "complex64",
+    "c16": "complex128",
+    "b1": "bool",
     **{f"{kind}{size}": f"{'u' * (kind == 'u')}int{8 * size}" for kind in "iu" for size in (1, 2, 4, 8)},
 }
 _SCALARS = {
-    **{"float64": "d", "float32": "f", "float16": "e", "bool": "?"},
+    "float64": "d", "float32": "f", "float16": "e", "bool": "?",
     **{f"{sign}int{bits}": code.upper() if sign else code for bits, code in ((8, "b"), (16, "h"), (32, "i"), (64, "q"))
        for sign in ("", "u")},
 }  # fmt: skip

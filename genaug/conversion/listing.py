@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from genaug.convert.contents import Contents, Network
-from genaug.convert.values import StandIn, Tensor
+from genaug.conversion.contents import Contents, Network
+from genaug.conversion.values import StandIn, Tensor
 from genaug.escaping import one_line
 
 LINES = 20  # of a table

@@ -13,10 +13,10 @@ from genaug.backends import registry
 from genaug.backends.backend import Backend, parse_config
 from genaug.backends.calls import described, kept
 from genaug.backends.spec import Spec
-from genaug.convert.contents import Contents, read
-from genaug.convert.conversion import Conversion, converted
-from genaug.convert.listing import summary
-from genaug.convert.weights import as_torch
+from genaug.conversion.contents import Contents, read
+from genaug.conversion.converters import Conversion, converted
+from genaug.conversion.listing import summary
+from genaug.conversion.weights import as_torch
 from genaug.device import torch_defaults
 from genaug.errors import FormatError, InputError
 from genaug.hub.card import CARD_FILE, check_license

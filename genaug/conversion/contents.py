@@ -10,10 +10,10 @@ from typing import Any
 
 from genaug.artifacts.manifest import MAX_WEIGHTS_BYTES
 from genaug.artifacts.paths import reading_from, user_path
-from genaug.convert.budget import Budget
-from genaug.convert.pickles import run
-from genaug.convert.torch_files import MAGIC, load_embedded_in, read_stream, read_zip
-from genaug.convert.values import StandIn, Tensor
+from genaug.conversion.budget import Budget
+from genaug.conversion.pickles import run
+from genaug.conversion.torch_files import MAGIC, load_embedded_in, read_stream, read_zip
+from genaug.conversion.values import StandIn, Tensor
 from genaug.errors import FormatError
 
 MAX_DEPTH = 100  # of networks within networks

@@ -2,7 +2,7 @@
 
 import torch
 
-from genaug.convert.values import ITEM_SIZES, Tensor
+from genaug.conversion.values import ITEM_SIZES, Tensor
 from genaug.errors import FormatError
 
 

@@ -3,11 +3,11 @@
 import struct
 from typing import Any
 
-from genaug.convert.budget import Budget
-from genaug.convert.names import Name
-from genaug.convert.pickles import run
-from genaug.convert.values import ITEM_SIZES, Storage
-from genaug.convert.zip_files import entries_of
+from genaug.conversion.budget import Budget
+from genaug.conversion.names import Name
+from genaug.conversion.pickles import run
+from genaug.conversion.values import ITEM_SIZES, Storage
+from genaug.conversion.zip_files import entries_of
 from genaug.errors import FormatError
 
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the older format

@@ -7,8 +7,8 @@ from typing import Any
 
 from genaug.backends import registry
 from genaug.backends.spec import Spec
-from genaug.convert.contents import Contents
-from genaug.convert.values import Tensor
+from genaug.conversion.contents import Contents
+from genaug.conversion.values import Tensor
 from genaug.errors import PluginError
 
 CONVERTERS = ("r3gan",)

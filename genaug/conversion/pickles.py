@@ -1,16 +1,16 @@
 """A machine that runs a pickle's operations on plain data: it has no import, no call and no attribute to misuse.
 
-Operations are those of Python's ``pickletools``; protocols 0 to 5. Names become ``names.Name``, objects of known classes
-``StandIn``, and everything costs from a ``Budget``. Large bytes are views of the file, never copies.
+Operations are those of Python's ``pickletools``, of protocols 0 to 5. Names become a ``Name``, objects of known classes a
+``StandIn``, and everything is paid from a ``Budget``. Bytes are views of the file, never copies.
 """
 
 import struct
 from collections.abc import Callable
 from typing import Any
 
-from genaug.convert.budget import CONTAINER, Budget
-from genaug.convert.names import LOAD, NumpyType, array_of, called, check_byte_order, checked_key, find
-from genaug.convert.values import StandIn
+from genaug.conversion.budget import CONTAINER, Budget
+from genaug.conversion.names import LOAD, NumpyType, array_of, called, check_byte_order, checked_key, find
+from genaug.conversion.values import StandIn
 from genaug.errors import FormatError
 
 MAX_STRING = 2**22  # bytes; the source of a module has 100,000
@@ -28,8 +28,8 @@ def run(
     """The value of the pickle that begins at ``start``, and where it ends.
 
     ``persistent`` is the meaning of persistent ids, ``load`` that of ``torch.storage._load_from_bytes``; without them,
-    these are rejected. Raises ``FormatError`` for anything that isn't plain data, for a damaged or truncated pickle, and
-    for one that costs too much.
+    these are rejected. Raises ``FormatError`` for anything that isn't plain data, for a damaged or truncated pickle,
+    and for one that costs too much.
     """
     machine = _Machine(data, start, budget, persistent, load)
     try:

@@ -2,7 +2,7 @@
 
 import struct
 
-from genaug.convert.budget import CONTAINER, Budget
+from genaug.conversion.budget import CONTAINER, Budget
 from genaug.errors import FormatError
 
 _END = b"PK\x05\x06"
