@@ -1,7 +1,7 @@
 """A machine that runs a pickle's operations on plain data: it has no import, no call and no attribute to misuse.
 
-Operations are those of Python's ``pickletools``, of protocols 0 to 5. Names become a ``Name``, objects of known classes a
-``StandIn``, and everything is paid from a ``Budget``. Bytes are views of the file, never copies.
+Operations are those of Python's ``pickletools``, of protocols 0 to 5. Names become a ``Name``, objects of known classes
+a ``StandIn``, and everything is paid from a ``Budget``. Bytes are views of the file, never copies.
 """
 
 import struct
