@@ -80,7 +80,9 @@ def _wide(extra: memoryview, size: int, packed: int, start: int) -> tuple[int, i
 
 
 def _content(data: memoryview, start: int, size: int) -> memoryview:
-    signature, name_size, extra_size = struct.unpack_from("<4s22xHH", data, min(start, len(data)))
+    if start + 30 > len(data):
+        raise FormatError("an entry of it lies outside of the file")
+    signature, name_size, extra_size = struct.unpack_from("<4s22xHH", data, start)
     begin = start + 30 + name_size + extra_size
     if signature != _LOCAL or begin + size > len(data):
         raise FormatError("an entry of it lies outside of the file")
