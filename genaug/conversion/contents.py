@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genaug.artifacts.manifest import MAX_WEIGHTS_BYTES
 from genaug.artifacts.paths import reading_from, user_path
 from genaug.conversion.budget import Budget
 from genaug.conversion.pickles import run
@@ -16,6 +15,7 @@ from genaug.conversion.torch_files import MAGIC, load_embedded_in, read_stream, 
 from genaug.conversion.values import StandIn, Tensor
 from genaug.errors import FormatError
 
+MAX_FILE_BYTES = 2**34
 MAX_DEPTH = 100  # of networks within networks
 MAX_TENSORS = 100_000
 MAX_NAME = 500  # characters of a tensor's name
@@ -70,8 +70,8 @@ def _mapped(path: Path) -> memoryview:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise FormatError(f"{path} is not a file. Expected a .pkl, .pth or .pt file.")
-        if status.st_size > MAX_WEIGHTS_BYTES:
-            raise FormatError(f"{path} has {status.st_size:,} bytes, but the limit is {MAX_WEIGHTS_BYTES:,}.")
+        if status.st_size > MAX_FILE_BYTES:
+            raise FormatError(f"{path} has {status.st_size:,} bytes, but the limit is {MAX_FILE_BYTES:,}.")
         if status.st_size == 0:
             raise FormatError(f"{path} is empty. Expected a .pkl, .pth or .pt file.")
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -143,9 +143,12 @@ def _module(name: str, module: StandIn) -> Network:
 
 def _parts(module: StandIn) -> Iterator[tuple[str, StandIn]]:
     """A module and those within it, by name, each once."""
-    waiting, known = [("", module, 0)], {id(module)}
+    waiting, known = [("", module, 0)], set[int]()
     while waiting:
         path, part, depth = waiting.pop()
+        if id(part) in known:
+            continue
+        known.add(id(part))
         yield path, part
         children = part.state.get("_modules") if isinstance(part.state, dict) else None
         for key, child in reversed(list(children.items())) if isinstance(children, dict) else ():
@@ -153,7 +156,6 @@ def _parts(module: StandIn) -> Iterator[tuple[str, StandIn]]:
                 continue
             if not isinstance(child, StandIn) or depth >= MAX_DEPTH:
                 raise FormatError(f"{_joined(path, key)!r} in it isn't a module, or is nested too deeply")
-            known.add(id(child))
             waiting.append((_joined(path, key), child, depth + 1))
 
 

@@ -192,6 +192,10 @@ def _array(data: Any, kind: Any, shape: Any, order: Any = "C") -> Tensor:
     return Tensor(storage, 0, shape, tuple(stride))
 
 
+def _array_of_buffer(*args: Any) -> StandIn:
+    return StandIn("numpy.ndarray", state=_array(*args))
+
+
 def _number(kind: Any, data: Any) -> Any:
     if not isinstance(kind, NumpyType) or not isinstance(data, memoryview):
         raise TypeError
@@ -221,7 +225,7 @@ for _package in ("numpy.core", "numpy._core"):
     _CALLS |= {
         f"{_package}.multiarray._reconstruct": _array_to_fill,
         f"{_package}.multiarray.scalar": _number,
-        f"{_package}.numeric._frombuffer": _array,
+        f"{_package}.numeric._frombuffer": _array_of_buffer,
     }
 for _module in ("builtins", "__builtin__"):
     _CALLS |= {f"{_module}.set": _set, f"{_module}.frozenset": _set, f"{_module}.dict": _pairs}

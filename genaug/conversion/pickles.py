@@ -32,9 +32,10 @@ def run(
     and for one that costs too much.
     """
     machine = _Machine(data, start, budget, persistent, load)
+    spend_operation = budget.spend_operation
     try:
         while True:
-            budget.spend_operation()
+            spend_operation()
             operation = _OPERATIONS[data[machine.position]]
             machine.position += 1
             if operation is None:
@@ -291,7 +292,7 @@ _OTHERS: dict[bytes, Callable[[_Machine], Any] | None] = {
     b"\x8a": lambda m: m.stack.append(m.integer(m.number("<B"))),
     b"\x8b": lambda m: m.stack.append(m.integer(m.number("<i"))),
     b"t": lambda m: m.push_container(tuple(m.pop_mark())),
-    b"\x85": lambda m: m.wrap(1),
+    b"\x85": lambda m: m.stack.append((m.pop(),)),
     b"\x86": lambda m: m.wrap(2),
     b"\x87": lambda m: m.wrap(3),
     b"l": _Machine.list_of_mark,

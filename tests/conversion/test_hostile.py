@@ -1,4 +1,4 @@
-"""Files that would run code, or exhaust the memory of a reader: each is rejected with a message, and nothing happens."""
+"""Files that would run code or exhaust the memory: each is rejected with a message, and nothing happens."""
 
 import resource
 import sys

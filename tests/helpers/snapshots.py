@@ -10,13 +10,13 @@ import math
 import pickle
 import sys
 import types
+from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.nn.functional import conv_transpose2d, leaky_relu
 
 WIDTHS, CARDINALITIES, BLOCKS, EXPANSION, NOISE = (12, 12, 6), (6, 6, 3), (2, 2, 2), 2, 8
-HOSTILE_SOURCE = "import os\nos.system('touch {mark}')\n"
 
 
 class Convolution(nn.Module):
@@ -103,7 +103,7 @@ class InnerGenerator(nn.Module):
         super().__init__()
         inputs = noise * 2 if classes else noise
         firsts = [GenerativeBasis(inputs, widths[0])]
-        firsts += [UpsampleLayer(before, after) for before, after in zip(widths, widths[1:], strict=False)]
+        firsts += [UpsampleLayer(before, after) for before, after in pairwise(widths)]
         self.MainLayers = nn.ModuleList(
             GeneratorStage(first, *sizes, expansion)
             for first, *sizes in zip(firsts, widths, cardinalities, blocks, strict=True)
@@ -128,8 +128,12 @@ class Generator(nn.Module):
         self.z_dim, self.c_dim, self.img_resolution = NOISE, classes, 4 * 2 ** (len(widths) - 1)
         self._init_args = ()
         self._init_kwargs = {
-            **{"NoiseDimension": NOISE, "WidthPerStage": list(widths), "CardinalityPerStage": list(cardinalities)},
-            **{"BlocksPerStage": list(blocks), "ExpansionFactor": expansion, "c_dim": classes},
+            "NoiseDimension": NOISE,
+            "WidthPerStage": list(widths),
+            "CardinalityPerStage": list(cardinalities),
+            "BlocksPerStage": list(blocks),
+            "ExpansionFactor": expansion,
+            "c_dim": classes,
         }
 
     def forward(self, z, labels=None):
