@@ -19,7 +19,8 @@ from genaug.conversion.listing import summary
 from genaug.conversion.weights import as_torch
 from genaug.device import torch_defaults
 from genaug.errors import FormatError, InputError
-from genaug.hub.card import CARD_FILE, check_license
+from genaug.hub.card import check_license
+from genaug.hub.pull import CARD_FILE
 from genaug.sources.generator import Generator
 
 

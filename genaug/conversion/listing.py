@@ -1,6 +1,6 @@
 """What a file holds, as text: short, whatever is in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from genaug.conversion.contents import Contents, Network
@@ -57,9 +57,9 @@ def sections(contents: Contents) -> Iterator[tuple[str, list[str], list[tuple[st
         yield f"{title}: tensors", ["name", "dtype", "shape"], _shortened(tensors)
 
 
-def _shortened(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def _shortened(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     if len(rows) <= LINES:
-        return rows
+        return list(rows)
     rest = len(rows) - LINES + 1
     return [*rows[: LINES - 1], (f"… {rest:,} more", *[""] * (len(rows[0]) - 1))]
 

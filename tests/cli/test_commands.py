@@ -54,7 +54,19 @@ def test_help_imports_no_torch(command):
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "train", "sample", "traverse", "study", "evaluate", "push", "pull", "convert", "check-backend", "new-plugin"],
+    [
+        "demo",
+        "train",
+        "sample",
+        "traverse",
+        "study",
+        "evaluate",
+        "push",
+        "pull",
+        "convert",
+        "check-backend",
+        "new-plugin",
+    ],
 )
 def test_every_option_is_explained(command):
     from typer.main import get_command
