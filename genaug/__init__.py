@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from genaug.backends.spec import Spec as Spec
     from genaug.blend.augment import GenerativeAugment as GenerativeAugment
     from genaug.blend.mixed import MixedDataset as MixedDataset
+    from genaug.conversion.convert import convert as convert
     from genaug.errors import GenaugError as GenaugError
     from genaug.evaluation.evaluate import evaluate as evaluate
     from genaug.hub.load import load as load
@@ -31,6 +32,7 @@ _HOME = {
     "MixedDataset": "genaug.blend.mixed",
     "SamplePool": "genaug.sources.pool",
     "Spec": "genaug.backends.spec",
+    "convert": "genaug.conversion.convert",
     "evaluate": "genaug.evaluation.evaluate",
     "fit": "genaug.training.fit",
     "hookimpl": "genaug.backends.hookspecs",

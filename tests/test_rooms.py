@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "genaug"
 GROUND = ("errors", "escaping", "version", "lazy", "randomness", "device", "progress", "checks")
 ROOMS = (
     *("modalities", "backends", "artifacts", "nn", "data", "sources", "reports", "training", "blend", "labelling"),
-    *("evaluation", "hub", "studies", "demo", "integrations", "testing", "cli"),
+    *("evaluation", "hub", "conversion", "studies", "demo", "integrations", "testing", "cli"),
 )
 CONVENIENCES = {("sources.generator", "hub.push"), ("sources.generator", "reports.traverse")}
 """Methods of ``Generator`` that import a later room inside and pass themselves to it."""

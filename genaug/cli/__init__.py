@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from genaug.artifacts.paths import as_os_error, explained, user_path
 from genaug.cli import (
     check_backend,
+    convert,
     demo,
     evaluate,
     new_plugin,
@@ -104,6 +105,7 @@ for _command in (
     recipe.recipe,
     push.push,
     pull.pull,
+    convert.convert,
     check_backend.check_backend,
     new_plugin.new_plugin,
 ):

@@ -1,0 +1,1 @@
+"""Converting other libraries' files: pickled networks are read without unpickling them."""
