@@ -105,7 +105,9 @@ def observe(
     for rows in torch.arange(len(samples), device=samples.device).split(chunk):
         length = chunk if padded else len(rows)
         x = _move(spec.sample.encode(_padded(samples[rows], length)), device)
-        arguments = [None if values is None else _move(_padded(values[rows.cpu()], length), device) for values in labels]
+        arguments = [
+            None if values is None else _move(_padded(values[rows.cpu()], length), device) for values in labels
+        ]
         with _running(backend, method, device, "float32"):
             outputs = getattr(backend, method)(nets, x, *arguments)
             parts.append(tree_map(lambda value, count=len(rows): value[:count], outputs))

@@ -97,7 +97,9 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
             width = self._features(image, labels).shape[1]
             return np.array([f"{self.layer}:{index}" for index in range(width)], dtype=object)
         latents = self._latents(image, labels)
-        return np.array([f"{name}{i}" for name, values in latents.items() for i in range(values.shape[1])], dtype=object)
+        return np.array(
+            [f"{name}{i}" for name, values in latents.items() for i in range(values.shape[1])], dtype=object
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

@@ -197,7 +197,9 @@ class TestFeatures:
         generator = halves(3)
         images = dataset_of(generator, LABELS).tensors[0]
         per_class = [generator.encode(images, LABELS * 0 + label)["z"] for label in range(3)]
-        assert np.allclose(genaug.features(generator).transform(images)[:, :8], torch.stack(per_class).mean(0), atol=1e-5)
+        assert np.allclose(
+            genaug.features(generator).transform(images)[:, :8], torch.stack(per_class).mean(0), atol=1e-5
+        )
 
     def test_it_is_cloned_pickled_and_cross_validated(self):
         images = dataset_of(halves(3), LABELS).tensors[0].numpy()
