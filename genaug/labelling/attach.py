@@ -43,8 +43,9 @@ def with_labels(
         labelled_set: a map-style dataset of (image, integer label), without random transforms; images are PIL, uint8 or
             floats in [0, 1], of the generator's shape, with at least 2 different ones per class.
         method: "classifier" labels samples with classifiers trained on the labeled images alone and rejects those they
-            aren't sure of. "classify" does the same with a generator's own classifier (that of a semi-supervised GAN); ``gen`` may then
-            take labels, which are ignored. "codes" matches the categories of a latent to classes and rejects none.
+            aren't sure of. "classify" does the same with a generator's own classifier (that of a semi-supervised GAN);
+            ``gen`` may then take labels, which are ignored. "codes" matches the categories of a latent to classes and
+            rejects none.
         exclude: a dataset that must not have any image in common with ``labelled_set``: your test set. Images are
             compared by content.
         image_size: resizes the shorter side and crops the center of both datasets' images, as ``fit`` does.
@@ -52,8 +53,8 @@ def with_labels(
         max_wrong: the largest share of wrong labels, in (0, 1). "classifier" rejects as many samples as this takes; its
             default is 0.05, and it takes at least k - 1 labeled images to show a share of 1/k. "codes" can't reject
             samples: an estimate above ``max_wrong`` is an error.
-        max_tries: for "classifier" and "classify", the number of candidates to try for the next sample of a class before giving up; by
-            default 500 times the number of classes.
+        max_tries: for "classifier" and "classify", the number of candidates to try for the next sample of a class
+            before giving up; by default 500 times the number of classes.
         code: for "codes", the name of a categorical latent; by default the only one.
         classifier: ``classifier(shape, outputs, seed)`` builds the network to train, from float images (N, C, H, W) in
             [0, 1] to logits (N, outputs); a small convolutional one by default. For "classify", the generator whose

@@ -30,12 +30,12 @@ class RejectionSource(LabelledSource):
     """Samples classified by classifiers that were cross-fitted on labeled images, or by a generator's own classifier;
     the uncertain ones are rejected.
 
-    If they are cross-fitted, one classifier is trained per fold, on the other folds. Their logits for the images that they haven't seen give a
-    temperature at which they doubt their predictions as often as these are wrong. A sample gets the class with the
-    highest mean probability, which is its confidence, and is rejected if that is below the threshold of the class: the
-    lowest at which the share of wrong labels is at most ``max_wrong`` both among held-out labeled images, by counting,
-    and among the generator's samples of that class, by the classifiers' doubt. The mean is never surer than the
-    classifiers are on average, so this errs on the safe side.
+    If they are cross-fitted, one classifier is trained per fold, on the other folds. Their logits for the images that
+    they haven't seen give a temperature at which they doubt their predictions as often as these are wrong. A sample
+    gets the class with the highest mean probability, which is its confidence, and is rejected if that is below the
+    threshold of the class: the lowest at which the share of wrong labels is at most ``max_wrong`` both among held-out
+    labeled images, by counting, and among the generator's samples of that class, by the classifiers' doubt. The mean is
+    never surer than the classifiers are on average, so this errs on the safe side.
 
     For each seed the generator gives an endless stream of candidates; the j-th sample of a class is its j-th accepted
     candidate.

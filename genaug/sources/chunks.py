@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -110,7 +111,7 @@ def observe(
         ]
         with _running(backend, method, device, "float32"):
             outputs = getattr(backend, method)(nets, x, *arguments)
-            parts.append(tree_map(lambda value, count=len(rows): value[:count], outputs))
+        parts.append(tree_map(itemgetter(slice(len(rows))), outputs) if length > len(rows) else outputs)
     return tree_map(lambda *values: torch.cat(values), *parts)
 
 

@@ -164,8 +164,8 @@ def check_hidden_labels_stay_hidden(subject: Subject) -> None:
         )
     for name, label in sorted(mistaken[0] & mistaken[1]):
         raise ConformanceError(
-            f"the loss of player {name!r} for samples without a label (-1) is that for class {label}. Leave them out of "
-            "the parts of a loss that need a label: x[labels >= 0]."
+            f"the loss of player {name!r} for samples without a label (-1) is that for class {label}. Leave them out "
+            "of the parts of a loss that need a label: x[labels >= 0]."
         )
 
 
