@@ -78,6 +78,7 @@ def with_labels(
         raise InputError(f"{foreign}= has no meaning for method={method!r}. Omit it.")
     if max_wrong is not None and not (isinstance(max_wrong, Real) and 0 < max_wrong < 1):
         raise InputError(f"max_wrong must be a share between 0 and 1, got {max_wrong!r}.")
+    seed, policy = check_seed(seed), check_policy(augment)
     folds, updates = as_whole(folds, "folds", 2), as_whole(updates, "updates", 1)
     max_tries = None if max_tries is None else as_whole(max_tries, "max_tries", 1)
     if method != "classify" and isinstance(classifier, Generator):
@@ -90,7 +91,7 @@ def with_labels(
         judge = OwnClassifier(source if classifier is None else classifier, labelled)
     else:
         build: Any = classifier or FewImagesCNN
-        learner = Learner(build, updates, check_policy(augment), check_seed(seed), device_of(source))
+        learner = Learner(build, updates, policy, seed, device_of(source))
         if method == "codes":
             return CodeSource(source, labelled, learner, code=code, max_wrong=max_wrong)
         judge = CrossFitted(labelled, learner)
@@ -98,7 +99,7 @@ def with_labels(
         source,
         labelled,
         judge,
-        seed=check_seed(seed),
+        seed=seed,
         max_wrong=max_wrong or MAX_WRONG,
         max_tries=max_tries or TRIES_PER_CLASS * labelled.spec.num_classes,
     )
