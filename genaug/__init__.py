@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from genaug.hub.load import load as load
     from genaug.hub.push import push as push
     from genaug.labelling.attach import with_labels as with_labels
+    from genaug.sources.features import features as features
     from genaug.sources.generator import Generator as Generator
     from genaug.sources.pool import SamplePool as SamplePool
     from genaug.sources.recipes import save_recipe as save_recipe
+    from genaug.sources.variations import variations as variations
     from genaug.studies.report import load_study as load_study
     from genaug.studies.study import study as study
     from genaug.training.fit import fit as fit
@@ -34,6 +36,7 @@ _HOME = {
     "Spec": "genaug.backends.spec",
     "convert": "genaug.conversion.convert",
     "evaluate": "genaug.evaluation.evaluate",
+    "features": "genaug.sources.features",
     "fit": "genaug.training.fit",
     "hookimpl": "genaug.backends.hookspecs",
     "load": "genaug.hub.load",
@@ -41,6 +44,7 @@ _HOME = {
     "push": "genaug.hub.push",
     "save_recipe": "genaug.sources.recipes",
     "study": "genaug.studies.study",
+    "variations": "genaug.sources.variations",
     "with_labels": "genaug.labelling.attach",
 }
 __all__ = sorted([*_HOME, "__version__"])
