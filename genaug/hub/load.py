@@ -66,4 +66,6 @@ def load(
         raise NotOnHubError(f"there is no folder {where} here, and {error}") from error
     remedy = f"`genaug pull {where} --force` downloads it again; if that doesn't help, its owner has to push it again."
     with credentials_redacted():  # the files come from a server too
-        return load_folder(folder, device, remedy)
+        generator = load_folder(folder, device, remedy)
+    generator.repo = str(where)
+    return generator

@@ -29,7 +29,9 @@ class Generator:
 
     Returned by ``genaug.fit`` and ``genaug.load``. ``spec`` describes its samples, classes, latents and conditions;
     ``nets`` are the kept networks by role, in evaluation mode; ``training`` is the record of the training; ``folder``
-    is the local folder that it was loaded from or that ``fit`` wrote, with its evaluation and its card, or None.
+    is the local folder that it was loaded from or that ``fit`` wrote, with its evaluation and its card, or None;
+    ``repo`` is the Hub id that it was loaded from, or None. ``extras`` are the tensors, by name, of further networks
+    that were saved or published with it, such as a discriminator for fine-tuning: sampling doesn't use them.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class Generator:
         self.backend_name, self.config, self.spec = backend_name, config, spec
         self.training = dict(training)
         self.folder: Path | None = None
+        self.repo: str | None = None
+        self.extras: dict[str, Tensor] = {}
         self._backend = backend
         nets.to(memory_format=torch.channels_last)
         self.nets = nets.eval().requires_grad_(False)
@@ -219,7 +223,7 @@ class Generator:
             path = self.folder / EVALUATION_FILE
             with reading_from(path):
                 figures = {EVALUATION_FILE: path.read_bytes()} if path.is_file() else {}
-        return write_generator(folder, self.manifest_fields(), self.nets.state_dict(), overwrite, figures)
+        return write_generator(folder, self.manifest_fields(), self.tensors(), overwrite, figures)
 
     def push(
         self,
@@ -264,6 +268,10 @@ class Generator:
             dataset_license=dataset_license,
         )
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The content of ``model.safetensors`` for this generator: the kept networks and the extras, by name."""
+        return {**self.nets.state_dict(), **self.extras}
+
     def manifest_fields(self) -> dict[str, Any]:
         """The content of ``config.json`` for this generator, without the weights' size and hash."""
         info = registry.discover().backends.get(self.backend_name)
@@ -279,6 +287,7 @@ class Generator:
             "config": self.config.model_dump(mode="json"),
             "spec": self.spec,
             "training": self.training,
+            "extras": sorted({name.partition(".")[0] for name in self.extras}) or None,
         }
 
     def _observe(self, method: str, samples: Any, *labels: Any) -> Any:

@@ -49,6 +49,8 @@ class RunSettings:
     data: str = ""
     images: int = 0
     data_sha256: str = ""
+    init: dict[str, Any] | None = None
+    freeze_discriminator: int | None = None
 
     def record(self) -> dict[str, Any]:
         """The settings by name, as values for JSON."""
@@ -201,7 +203,7 @@ class TrainingRun:
 
     def _export(self, done: int) -> None:
         generator = self.generator(done)
-        self._folder.write(encode_generator(generator.manifest_fields(), generator.nets.state_dict()))
+        self._folder.write(encode_generator(generator.manifest_fields(), generator.tensors()))
 
     def _restore(self, warning: str | None) -> int:
         """Restore the newest complete checkpoint; returns its step, or 0."""
@@ -209,6 +211,11 @@ class TrainingRun:
         for sentence in [warning, *skipped] if warning else skipped:
             self._warn(sentence)
         first = 0 if state is None else int(state["step"])
+        if state is None and self._settings.init is not None and not self._trainer.is_tuning:
+            raise TrainingError(
+                f"{self._folder.path} holds no complete checkpoint, so the fine-tuning has to start again. Pass "
+                "overwrite=True (--overwrite) instead of resume, with the same init= (--init)."
+            )
         if state is None:
             self._warn(f"{self._folder.path} holds no complete checkpoint: starting at step 0.")
         else:
