@@ -20,7 +20,7 @@ def train(
     backend: Annotated[
         str | None,
         typer.Argument(
-            help="The backend to train; `genaug plugins` lists them.  [default with --resume or --init: the one used there]"
+            help="The backend to train; `genaug plugins` lists them.  [default with --resume or --init: its own]"
         ),
     ] = None,
     data: Annotated[
@@ -47,8 +47,8 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="Fine-tune this generator: the folder of a run, a saved generator, or a Hub id. Its backend and options "
-            "are the defaults."
+            help="Fine-tune this generator: the folder of a run, a saved generator, or a Hub id. Its backend and "
+            "options are the defaults."
         ),
     ] = None,
     freeze_discriminator: Annotated[

@@ -10,6 +10,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from genaug.artifacts.ancestry import origin_of
 from genaug.artifacts.figures import claim_generator, read_evaluation
 from genaug.artifacts.manifest import Manifest, read_manifest
 from genaug.artifacts.paths import user_path
@@ -214,10 +215,21 @@ def _metadata(
         "pipeline_tag": task or (None if conditional else sections.TASK),
         "tags": list(dict.fromkeys([*fields["tags"], "genaug", generator.backend_name])),
         "datasets": list(dict.fromkeys([*fields["datasets"], *_as_list(data.hub_id)])) or None,
+        **_base_model(fields, generator),
         **({KEY: facts.data.stated()} if facts.data.stated() else {}),
         "model_name": facts.repo.partition("/")[2] if results else None,
     }
     return ModelCardData(**{**fields, **generated}, eval_results=results)
+
+
+def _base_model(fields: dict[str, Any], generator: Generator) -> dict[str, Any]:
+    """The generator on the Hub that this one was fine-tuned from, with those that people entered."""
+    origin = origin_of(generator.training)
+    base = None if origin is None else sections.hub_id(origin)
+    if base is None:
+        return {}
+    models = list(dict.fromkeys([*_as_list(fields.get("base_model")), base]))
+    return {"base_model": models if len(models) > 1 else base, "base_model_relation": "finetune"}
 
 
 def _as_list(value: Any) -> list[Any]:

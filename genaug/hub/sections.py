@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from genaug.artifacts import ancestry
+from genaug.artifacts.ancestry import Ancestor, origin_of
 from genaug.artifacts.figures import Figures
 from genaug.artifacts.manifest import Manifest
 from genaug.escaping import one_line
 from genaug.hub.prose import Part
 from genaug.hub.pull import SHEET_FILE
-from genaug.hub.training_data import KEY, TrainingData, known_data, merged
+from genaug.hub.training_data import HUB_ID, KEY, TrainingData, known_data, merged
 from genaug.sources.generator import Generator
 from genaug.version import __version__
 
@@ -55,6 +57,7 @@ def summary(generator: Generator, manifest: Manifest, facts: Facts) -> Part:
         "",
         _training_data(merged([facts.data, known_data(generator.training.get("data"))])),
         "",
+        *_fine_tuning(generator),
         f"![samples, not selected]({SHEET_FILE})",
         "",
         f"After `pip install genaug{plugin}`:",
@@ -69,6 +72,33 @@ def summary(generator: Generator, manifest: Manifest, facts: Facts) -> Part:
     return Part("summary", "\n".join(lines), {})
 
 
+def _fine_tuning(generator: Generator) -> list[str]:
+    """Lines about the generators that this one was fine-tuned from, and about what it can be fine-tuned with."""
+    lines = []
+    if (origin := origin_of(generator.training)) is not None:
+        ancestors = [_ancestor(ancestor) for ancestor in origin.lineage()]
+        lines += [f"Fine-tuned from {', which was fine-tuned from '.join(ancestors)}.", ""]
+    if roles := generator.manifest_fields()["extras"]:
+        lines += [
+            f"For fine-tuning, the weights of its {' and '.join(map(cell, roles))} are included: "
+            "`genaug train --init` starts from them.",
+            "",
+        ]
+    return lines
+
+
+def _ancestor(ancestor: Ancestor) -> str:
+    name = f"`{cell(ancestor.name)}`"
+    if (repo := hub_id(ancestor)) is not None:
+        name = f"[{repo}](https://huggingface.co/{repo})"
+    return f"{name} (sha256 of its weights: `{ancestor.weights_sha256}`)"
+
+
+def hub_id(ancestor: Ancestor) -> str | None:
+    """The id of an ancestor on the Hub, if it is there."""
+    return ancestor.name if ancestor.on_hub and HUB_ID.fullmatch(ancestor.name) else None
+
+
 def _training_data(data: TrainingData) -> str:
     """A sentence about the training data."""
     name = cell(data.name or "not stated")
@@ -81,7 +111,7 @@ def recipe(training: Mapping[str, Any]) -> Part:
     """The last part of a card: the settings in the training record, as a table."""
     settings: dict[str, Any] = {}
     for name, value in training.items():
-        if name in ("evaluation", KEY):  # shown in other parts
+        if name in ("evaluation", KEY, ancestry.KEY):  # shown in other parts
             continue
         if isinstance(value, dict):
             settings |= {f"{name}.{inner}": entry for inner, entry in value.items()}

@@ -238,6 +238,7 @@ class Generator:
         dataset_name: str | None = None,
         dataset_url: str | None = None,
         dataset_license: str | None = None,
+        keep: Sequence[str] = (),
     ) -> "Publication":
         """Publish on the Hub as ``repo`` ("owner/name"), in one commit, with a model card and a grid of samples.
 
@@ -249,8 +250,12 @@ class Generator:
         ``dataset_license`` describe the training data. They are needed only once: the card on the Hub, ``config.json``
         and ``training`` keep them. Well-known datasets are described without them, by the name in ``training``.
 
+        ``keep=("discriminator",)`` also publishes the weights of networks that sampling doesn't need, from the run's
+        last checkpoint, so that others can fine-tune this generator with its discriminator.
+
         Raises ``InputError``, before anything is uploaded, without a license or after a failed copying check (``force``
-        publishes nevertheless, and the card says so); ``HubError`` if the Hub can't be reached or rejects the upload.
+        publishes nevertheless, and the card says so), and for a network to keep that isn't there; ``HubError`` if the
+        Hub can't be reached or rejects the upload.
         """
         from genaug.hub.push import push
 
@@ -266,6 +271,7 @@ class Generator:
             dataset_name=dataset_name,
             dataset_url=dataset_url,
             dataset_license=dataset_license,
+            keep=keep,
         )
 
     def tensors(self) -> dict[str, Tensor]:

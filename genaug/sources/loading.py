@@ -110,7 +110,8 @@ def _restore(
 ) -> tuple[nn.ModuleDict, dict[str, Tensor]]:
     """Build the networks without memory, check every name, shape, dtype and value, then assign the weights.
 
-    Returns the kept networks, and the tensors of the others that the file holds. ``origin`` ends the messages: which package wrote the folder, and what to do.
+    Returns the kept networks, and the tensors of the others that the file holds. ``origin`` ends the messages: which
+    package wrote the folder, and what to do.
     """
     spec = manifest.spec
     plain = spec.model_copy(update={"latents": ()})

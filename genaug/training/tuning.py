@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from genaug.artifacts.ancestry import Ancestor, Origin, origin_of
+from genaug.artifacts.ancestry import Origin, origin_of
 from genaug.artifacts.manifest import CONFIG_FILE, WEIGHTS_FILE, encode_generator, read_manifest
 from genaug.artifacts.paths import reading_from, user_path
 from genaug.backends.backend import Backend
