@@ -49,8 +49,8 @@ def class_axes(backend: Backend, config: Any, spec: Spec) -> dict[str, ClassAxis
 
 def _unclear(backend: Backend, name: str, why: str) -> str:
     return (
-        f"backend {type(backend).__name__} can't be fine-tuned on other classes: its tensor {name!r} {why}. If it has an "
-        "entry per class, its authors can declare it in after_classes; until then, fine-tune on the same classes."
+        f"backend {type(backend).__name__} can't be fine-tuned on other classes: its tensor {name!r} {why}. If it has "
+        "an entry per class, its authors can declare it in after_classes; until then, fine-tune on the same classes."
     )
 
 

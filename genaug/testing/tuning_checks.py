@@ -51,9 +51,9 @@ def check_classes_can_be_matched(subject: Subject) -> None:
 
 
 _REMEDY = (
-    "a permutation of the classes in the tensors that have an entry per class changes samples or losses, so fine-tuning "
-    "on other classes would mix them up. If such a tensor has further entries along that dimension, declare in "
-    "after_classes how many of them come after those of the classes."
+    "a permutation of the classes in the tensors that have an entry per class changes samples or losses, so "
+    "fine-tuning on other classes would mix them up. If such a tensor has further entries along that dimension, "
+    "declare in after_classes how many of them come after those of the classes."
 )
 
 
