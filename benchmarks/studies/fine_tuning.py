@@ -205,14 +205,20 @@ def table_of(rows: list[dict[str, Any]]) -> str:
     if len(seeds) < 2:
         return "fewer than two seeds are complete"
     formats = {"kid": ("{:.3f}", "{:+.3f}", 1), "agreement": ("{:.1f}%", "{:+.1f}", 100)}
-    head = ["training", *(f"{text}{of}" for text in MEASURES.values() for of in ("", " against scratch"))]
+    baselines = ("scratch", "tuned")
+    head = [
+        "training",
+        *(f"{text}{of}" for text in MEASURES.values() for of in ("", *(f" against {b}" for b in baselines))),
+    ]
     lines = []
     for arm in ARMS:
         cells = [arm]
         for name in MEASURES:
             mean, signed, scale = formats[name]
             cells.append(mean.format(scale * statistics.mean(arms[arm][name] for arms in seeds.values())))
-            cells.append("" if arm == "scratch" else _interval(difference(rows, name, arm, "scratch"), signed, scale))
+            for baseline in baselines:
+                compared = list(ARMS).index(arm) > list(ARMS).index(baseline)
+                cells.append(_interval(difference(rows, name, arm, baseline), signed, scale) if compared else "")
         lines.append(cells)
     return markdown(head, lines).replace("-", "−").replace("|−−−", "|---")
 

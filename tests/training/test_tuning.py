@@ -389,3 +389,38 @@ class TestTheRecord:
         assert torch.equal(torch.random.get_rng_state(), before)
         assert calls.outline(trainers[0].backend, trainers[0].config, trainers[0].spec) is not None
         assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class TestTheCommand:
+    @staticmethod
+    def run(*words):
+        from typer.testing import CliRunner
+
+        from genaug.cli import app
+
+        return CliRunner().invoke(app, ["train", *map(str, words)])
+
+    def test_the_ancestor_stands_for_the_backend(self, tmp_path):
+        from genaug.data import load_data
+
+        fit(tmp_path / "old", dataset=load_data("digits"))
+        options = ["--init", tmp_path / "old", "--freeze-discriminator", 1, "--labels-per-class", 3, "--steps", 2]
+        options += ["--batch-size", 8, "--device", "cpu", "--out", tmp_path / "run"]
+        result = self.run(*options)
+        assert result.exit_code == 0, result.output
+        training = genaug.load(tmp_path / "run", device="cpu").training
+        assert (training["backend"], training["freeze_discriminator"]) == ("cgan", 1)
+        assert training["init"]["name"] == "old"
+        assert self.run(*options, "--resume", "--steps", 3).exit_code == 0
+        assert genaug.load(tmp_path / "run", device="cpu").training["steps"] == 3
+
+    def test_a_folder_for_the_run_is_needed_without_a_backend(self):
+        result = self.run("--init", "owner/name")
+        assert result.exit_code == 2
+        assert "to fine-tune, --init and another folder" in " ".join(result.output.replace("│", " ").split())
+
+    def test_an_ancestor_that_is_not_there(self, tmp_path):
+        result = self.run("--init", tmp_path / "nothing", "--out", tmp_path / "run", "--steps", 1)
+        assert result.exit_code == 1
+        assert "nothing is not a directory" in " ".join(result.output.split())
+        assert not (tmp_path / "run").exists()
