@@ -12,8 +12,13 @@ ROOMS = (
     *("modalities", "backends", "artifacts", "nn", "data", "sources", "reports", "training", "blend", "labelling"),
     *("evaluation", "hub", "conversion", "studies", "demo", "integrations", "testing", "cli"),
 )
-CONVENIENCES = {("sources.generator", "hub.push"), ("sources.generator", "reports.traverse")}
-"""Methods of ``Generator`` that import a later room inside and pass themselves to it."""
+CONVENIENCES = {
+    ("sources.generator", "hub.push"),
+    ("sources.generator", "reports.traverse"),
+    ("training.tuning", "hub.load"),
+}
+"""Functions that import a later room inside: methods of ``Generator`` that pass themselves to it, and ``fit``, whose
+``init`` may be a Hub id, which is loaded only if the run needs it."""
 
 
 def module_of(name: str) -> str | None:

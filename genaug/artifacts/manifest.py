@@ -36,7 +36,10 @@ class Weights(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The content of ``config.json``. ``training`` is provenance only: nothing depends on it."""
+    """The content of ``config.json``. ``training`` is provenance only: nothing depends on it.
+
+    ``extras`` are the networks whose weights the file also holds, for fine-tuning: sampling doesn't need them.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,6 +52,7 @@ class Manifest(BaseModel):
     spec: Spec
     training: dict[str, Any] = {}
     weights: Weights
+    extras: Annotated[tuple[Annotated[str, Field(max_length=64)], ...] | None, Field(max_length=16)] = None
 
 
 def encode_generator(fields: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
 """The contract of a backend: a recipe of networks, players and losses. The trainer does everything else."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -155,6 +155,10 @@ class Backend(ABC):
     """The conditions, by name, that its training data must have and that ``generate`` needs."""
     takes_unlabelled: ClassVar[bool] = False
     """Whether the training labels may include -1, for unlabeled samples."""
+    after_classes: ClassVar[Mapping[str, int]] = {}
+    """For parameters with one entry per class and others along the same dimension, such as the weights of one-hot
+    labels that are concatenated with other inputs: the number of entries after those of the classes, by the parameter's
+    name. Fine-tuning needs it to match classes; it finds dimensions that hold nothing but classes by itself."""
     tiny: ClassVar[Mapping[str, Any]] = {}
     """Options for networks so small that ``genaug.testing`` can train them in a moment; only used there."""
 
@@ -199,8 +203,16 @@ class Backend(ABC):
         """How real samples look to a discriminator, (N,): higher is more real."""
         raise NotImplementedError
 
+    def discriminator_blocks(self, nets: "nn.ModuleDict") -> "Sequence[nn.Module]":
+        """The blocks of the discriminator in order, from the samples on, without the layers that give its outputs.
+
+        Fine-tuning with ``freeze_discriminator=n`` freezes the first n.
+        """
+        raise NotImplementedError
+
     def offers(self, method: str) -> bool:
-        """Whether this backend implements an optional method: "players", "encode", "classify" or "score"."""
+        """Whether this backend implements an optional method: "players", "encode", "classify", "score" or
+        "discriminator_blocks"."""
         return getattr(type(self), method) is not getattr(Backend, method)
 
 

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from genaug.backends.backend import Backend
 from genaug.backends.discovery import Info, brief
 from genaug.backends.registry import discover, owner_of, remedy_for
 from genaug.backends.spec import Spec
-from genaug.errors import GenaugError, PluginError, is_out_of_memory
+from genaug.errors import GenaugError, InputError, PluginError, is_out_of_memory
 
 
 @contextmanager
@@ -58,6 +60,40 @@ def kept(backend: Backend, config: Any, spec: Spec) -> nn.ModuleDict:
     """Freshly built networks: only those in the backend's ``keeps``, in that order."""
     nets = built(backend, config, spec)
     return nn.ModuleDict({role: nets[role] for role in backend.keeps})
+
+
+def outline(backend: Backend, config: Any, spec: Spec) -> nn.ModuleDict:
+    """The networks without memory, on the meta device: their names, shapes and dtypes. No random state is used."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _SkipInitialization():
+        return built(backend, config, spec)
+
+
+def first_blocks(backend: Backend, nets: nn.ModuleDict, count: int) -> list[nn.Module]:
+    """The discriminator's first ``count`` blocks. Raises ``InputError`` if it has fewer, or if none are declared."""
+    if not count:
+        return []
+    if not backend.offers("discriminator_blocks"):
+        raise InputError(
+            f"freeze_discriminator is {count}, but backend {type(backend).__name__} doesn't declare the blocks of a "
+            "discriminator. Leave freeze_discriminator out."
+        )
+    with faults_of(backend, "discriminator_blocks"):
+        blocks = list(backend.discriminator_blocks(nets))
+    if count > len(blocks):
+        raise InputError(
+            f"freeze_discriminator is {count}, but the discriminator has only {len(blocks)} block"
+            f"{'s' * (len(blocks) != 1)} that can be frozen. Choose a number from 0 to {len(blocks)}."
+        )
+    return blocks[:count]
+
+
+class _SkipInitialization(TorchFunctionMode):
+    """Skips ``torch.nn.init``: on the meta device it does nothing but import torch's compiler, which takes seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else (kwargs or {}).get("tensor")
+        return func(*args, **(kwargs or {}))
 
 
 def _info_of(backend: Backend) -> Info | None:

@@ -22,6 +22,13 @@ def push(
         str | None, typer.Option(help="The URL of the training data, or the id of a dataset on the Hub.")
     ] = None,
     dataset_license: Annotated[str | None, typer.Option(help="The license of the training data.")] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further network to publish, such as discriminator, with which others can fine-tune the generator. "
+            "May be repeated."
+        ),
+    ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repo private.")] = False,
     tag: Annotated[str | None, typer.Option(help="A tag for the commit, such as v1.0.")] = None,
     message: Annotated[str | None, typer.Option("--message", "-m", help="The commit message.")] = None,
@@ -55,6 +62,7 @@ def push(
         dataset_url=dataset_url,
         dataset_license=dataset_license,
         device=device,
+        keep=keep or (),
     )
     if json:
         summary = {name: getattr(published, name) for name in ("repo", "url", "state", "commit", "tag", "message")}

@@ -19,7 +19,9 @@ STEPS = 5000
 def train(
     backend: Annotated[
         str | None,
-        typer.Argument(help="The backend to train; `genaug plugins` lists them.  [default with --resume: the run's]"),
+        typer.Argument(
+            help="The backend to train; `genaug plugins` lists them.  [default with --resume or --init: its own]"
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -48,6 +50,21 @@ def train(
             min=1,
             max=checks.STEPS,
             help=f"Training steps.  [default: {STEPS}, or as many as --max-minutes allows]",
+        ),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Fine-tune this generator: the folder of a run, a saved generator, or a Hub id. Its backend and "
+            "options are the defaults."
+        ),
+    ] = None,
+    freeze_discriminator: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=checks.COUNT,
+            help="With --init: the number of the discriminator's first blocks that stay as they are.  [default: 0]",
         ),
     ] = None,
     image_size: Annotated[
@@ -100,9 +117,11 @@ def train(
     """Train a generator on the training split of a dataset."""
     began = time.monotonic()
     config = parse_settings(setting or [])
-    if backend is None and not (resume and out is not None):
+    if backend is None and not ((resume or init is not None) and out is not None):
         raise typer.BadParameter(
-            "name the backend to train; to continue a run, pass --resume and its folder as --out.", param_hint="BACKEND"
+            "name the backend to train; to continue a run, pass --resume and its folder as --out, and to fine-tune, "
+            "--init and another folder as --out.",
+            param_hint="BACKEND",
         )
     folder = out if out is not None else Path("runs") / Path(str(backend)).name
     from genaug.errors import InputError
@@ -110,7 +129,7 @@ def train(
     from genaug.training.run_folder import RunFolder
 
     record = RunFolder(folder).record() or {} if resume else {}
-    if backend is None and not record:
+    if backend is None and not record and init is None:
         raise InputError(f"{folder} doesn't contain a run to continue. Name a backend to train, or another --out.")
     seed = record.get("seed", 0) if seed is None else seed
     options = {
@@ -127,6 +146,8 @@ def train(
         max_minutes = max(1e-9, max_minutes - (time.monotonic() - began) / 60) if max_minutes > 0 else max_minutes
     arguments: dict[str, Any] = {
         "steps": steps,
+        "init": init,
+        "freeze_discriminator": freeze_discriminator,
         "image_size": image_size,
         "batch_size": batch_size,
         "seed": seed,
@@ -141,7 +162,12 @@ def train(
     }
     passed = {name: value for name, value in arguments.items() if value is not None}
     with started_by(command):
-        generator = fit(backend or record["backend"], images, out=folder, overwrite=overwrite, resume=resume, **passed)
+        subject = backend or record.get("backend")
+        if subject is None:  # the generator to fine-tune stands for its backend
+            from genaug.hub.load import load
+
+            subject = load(passed.pop("init"), device="cpu")
+        generator = fit(subject, images, out=folder, overwrite=overwrite, resume=resume, **passed)
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun, only one process prints
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"

@@ -91,7 +91,7 @@ def run_demo(
     _check(settings)
     with claim(out, "demo", replace=overwrite, options="Choose another --out or pass --overwrite.") as place:
         report, generator, sheet = _run(settings, progress)
-        files = encode_generator(generator.manifest_fields(), generator.nets.state_dict())
+        files = encode_generator(generator.manifest_fields(), generator.tensors())
         place.write(
             {
                 **{f"generator/{name}": content for name, content in files.items()},

@@ -187,11 +187,20 @@ def _metadata(
         "pipeline_tag": task or (None if conditional else sections.TASK),
         "tags": list(dict.fromkeys([*fields["tags"], "genaug", subject.tag])),
         "datasets": list(dict.fromkeys([*fields["datasets"], *_as_list(data.hub_id)])) or None,
-        **({} if subject.base is None else {"base_model": subject.base}),
+        **_base_model(fields, subject),
         **({KEY: facts.data.stated()} if facts.data.stated() else {}),
         "model_name": facts.repo.partition("/")[2] if results else None,
     }
     return ModelCardData(**{**fields, **generated}, eval_results=results)
+
+
+def _base_model(fields: dict[str, Any], subject: Subject) -> dict[str, Any]:
+    """The repo that a recipe names or that a generator was fine-tuned from, with those that people entered."""
+    if subject.base is None:
+        return {}
+    models = list(dict.fromkeys([*_as_list(fields.get("base_model")), subject.base]))
+    relation = {"base_model_relation": "finetune"} if subject.kind == "generator" else {}
+    return {"base_model": models if len(models) > 1 else subject.base, **relation}
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -1,6 +1,7 @@
 """What is published: a generator, or a recipe for another library's generator."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
@@ -15,6 +16,7 @@ from genaug.hub.sections import Subject, generator_subject, recipe_subject
 from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
 from genaug.sources.generator import Generator
 from genaug.sources.source import Source
+from genaug.training.tuning import further_tensors, weights_digest
 
 _GRID_PIXELS = 2**25  # of all samples on a grid
 _SLOW_SAMPLES = 16  # on the grid of a recipe, whose samples may take a minute each
@@ -31,10 +33,11 @@ class Contents:
     draw: Callable[[], bytes]
 
 
-def contents_of(what: Any, device: Any = None) -> Contents:
+def contents_of(what: Any, device: Any = None, keep: Sequence[str] = ()) -> Contents:
     """A generator, or the generator or recipe in a folder or in a repo on the Hub.
 
-    Raises the errors of ``genaug.load``, and ``InputError`` for a recipe that can't be published.
+    ``keep`` names further networks of a generator to publish with it. Raises the errors of ``genaug.load``, and
+    ``InputError`` for a recipe that can't be published.
     """
     if not isinstance(what, (Generator, str, Path)):
         raise InputError(
@@ -42,25 +45,52 @@ def contents_of(what: Any, device: Any = None) -> Contents:
             "recipe: genaug.save_recipe(source, FOLDER) writes one."
         )
     if isinstance(what, Generator):
-        return _generator(what)
+        return _generator(what, keep)
     if is_source_name(what):
         raise InputError(
             f"{what} can't be published itself. Save it as a recipe first (genaug.save_recipe, or `genaug recipe "
             f"{what} --out FOLDER`), and push that folder."
         )
     place = locate(what)
-    return _recipe(place, device) if is_recipe(place.folder) else _generator(load_located(place, device or "cpu"))
+    if not is_recipe(place.folder):
+        return _generator(load_located(place, device or "cpu"), keep)
+    if keep:
+        raise InputError(f"keep= can't be used with {what}, a recipe, which has no weights. Leave it out.")
+    return _recipe(place, device)
 
 
-def _generator(generator: Generator) -> Contents:
-    files = encode_generator(generator.manifest_fields(), generator.nets.state_dict())
+def _generator(generator: Generator, keep: Sequence[str]) -> Contents:
+    digest = weights_digest(generator)
+    generator = _with_extras(generator, keep, digest)
+    files = encode_generator(generator.manifest_fields(), generator.tensors())
     manifest = parse_manifest(files[CONFIG_FILE], CONFIG_FILE)
 
     def encode(training: Mapping[str, Any], license: str | None) -> dict[str, bytes]:
         return {**files, CONFIG_FILE: encode_manifest(manifest.model_copy(update={"training": dict(training)}))}
 
-    subject = generator_subject(generator, manifest)
+    subject = generator_subject(generator, manifest, (digest,))
     return Contents(subject, generator.folder, None, encode, lambda: draw_samples(generator))
+
+
+def _with_extras(generator: Generator, keep: Sequence[str], digest: str) -> Generator:
+    """The generator with the tensors of the further networks ``keep``, which its folder has to hold."""
+    if isinstance(keep, str):
+        raise InputError(f"keep must be a sequence of names such as ('discriminator',), got {keep!r}.")
+    names = [name for name in dict.fromkeys(keep) if name not in generator.nets]
+    if not names:
+        return generator
+    tensors = further_tensors(generator, digest)
+    available = {name.partition(".")[0] for name in tensors}
+    if missing := [name for name in names if name not in available]:
+        held = f"it holds {', '.join(sorted(available))}" if available else "it holds none"
+        raise InputError(
+            f"keep names {', '.join(map(repr, missing))}, but of the networks that sampling doesn't need, {held}. "
+            "Expected networks in the last checkpoint of this generator's run folder: push that folder."
+        )
+    extras = {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] in names}
+    extended = copy(generator)
+    extended.extras = {**generator.extras, **extras}
+    return extended
 
 
 def _recipe(place: Located, device: Any) -> Contents:

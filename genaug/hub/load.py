@@ -100,4 +100,8 @@ def load_located(place: Located, device: str | torch.device | None) -> Generator
         return generator
     remedy = f"`genaug pull {repo} --force` downloads it again; if that doesn't help, its owner has to push it again."
     with credentials_redacted():  # the files come from a server too
-        return load_recipe(folder, device) if is_recipe(folder) else load_folder(folder, device, remedy)
+        if is_recipe(folder):
+            return load_recipe(folder, device)
+        generator = load_folder(folder, device, remedy)
+    generator.repo = repo
+    return generator

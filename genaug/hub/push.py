@@ -1,6 +1,6 @@
 """Publishing a generator: everything is checked before the first request, then it is sent as one commit and its tag."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +44,7 @@ def push(
     dataset_url: str | None = None,
     dataset_license: str | None = None,
     device: str | torch.device | None = None,
+    keep: Sequence[str] = (),
 ) -> Publication:
     """Publish a generator, or the generator or recipe in a folder, on the Hub as ``repo`` ("owner/name").
 
@@ -57,7 +58,7 @@ def push(
     if tag is not None:
         client.check_revision(tag, "name for a tag")
     data = check_training_data(dataset_name, dataset_url, dataset_license)
-    contents = contents_of(what, device)
+    contents = contents_of(what, device, keep)
     subject, training = contents.subject, dict(contents.subject.training)
     recorded = parse_training_data(training.get(KEY), "the training record")
     evaluation = _evaluation(contents)
@@ -69,7 +70,7 @@ def push(
 
     def checked_facts(*cards: str | None) -> Facts:
         license = next(filter(None, (known_license, *map(stated_license, cards))), None)
-        reservations = _reservations(license, evaluation, cards, subject.sha256)
+        reservations = _reservations(license, evaluation, cards, (subject.sha256, *subject.also_known_as))
         if reservations and not force:
             raise InputError(
                 f"{' '.join(reservations)} Nothing was sent. {' '.join(reservations.values())} Pass force (--force) to "
@@ -104,7 +105,7 @@ def push(
 
 
 def _reservations(
-    license: str | None, evaluation: Figures | None, cards: tuple[str | None, ...], weights: str
+    license: str | None, evaluation: Figures | None, cards: tuple[str | None, ...], digests: tuple[str, ...]
 ) -> dict[str, str]:
     """The reasons against publishing, as sentences for the error or the card, each with a remedy.
 
@@ -115,7 +116,7 @@ def _reservations(
         reservations["No license is stated, so nobody knows how this generator may be used."] = (
             "State one with license= (--license), such as apache-2.0."
         )
-    failed = any(failed_copying_check(card, weights) for card in cards)
+    failed = any(failed_copying_check(card, weights) for card in cards for weights in digests)
     failed = failed if evaluation is None else evaluation.copying_failed
     if failed:
         reservations["A check for copies of training images failed."] = (
@@ -137,7 +138,7 @@ def _evaluation(contents: Contents) -> Figures | None:
     field, others = (
         ("recipe_sha256", "a recipe other than") if kind == "recipe" else ("weights_sha256", "other weights")
     )
-    if getattr(figures, field) not in (None, contents.subject.sha256):
+    if getattr(figures, field) not in (None, contents.subject.sha256, *contents.subject.also_known_as):
         raise InputError(
             f"{where} was measured with {others} {'this one' if kind == 'recipe' else 'than these'}. Evaluate again, "
             "or delete it; the card then calls the figures not measured."

@@ -1,10 +1,12 @@
 """The generated parts of a card that describe the generator and its training."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from genaug.artifacts import ancestry
+from genaug.artifacts.ancestry import Ancestor, Origin, origin_of
 from genaug.artifacts.figures import Figures
 from genaug.artifacts.manifest import Manifest
 from genaug.artifacts.recipe import RecipeManifest
@@ -12,11 +14,12 @@ from genaug.backends.spec import Spec
 from genaug.escaping import one_line
 from genaug.hub.prose import Part
 from genaug.hub.pull import SHEET_FILE
-from genaug.hub.training_data import KEY, TrainingData, known_data, merged
+from genaug.hub.training_data import HUB_ID, KEY, TrainingData, known_data, merged
 from genaug.sources.generator import Generator
 from genaug.sources.recipes import requirement
 from genaug.version import __version__
 
+_ELSEWHERE = ("evaluation", KEY, ancestry.KEY)  # what other parts show of the training record
 TASK = "unconditional-image-generation"
 # Not a task of the Hub and therefore not a pipeline_tag; the Hub defines the one above as free of any condition.
 CLASS_TASK = "conditional-image-generation"
@@ -41,8 +44,9 @@ class Subject:
     """What a card is about: a generator or a recipe.
 
     ``tag`` is added to the card's tags, ``sha256`` identifies what was measured, ``description`` is its first sentence
-    (in Markdown), ``package`` is to be installed, ``settings`` are tables of its own, and ``base`` is the repo on the
-    Hub from which it is built, if any.
+    (in Markdown), ``notes`` are further lines, ``package`` is to be installed, ``settings`` are tables of its own, and
+    ``base`` is the repo on the Hub from which it is built or was fine-tuned, if any. ``also_known_as`` are further
+    hashes under which it may have been measured.
     """
 
     spec: Spec
@@ -53,13 +57,15 @@ class Subject:
     package: str
     settings: tuple[str, ...] = ()
     base: str | None = None
+    notes: tuple[str, ...] = ()
+    also_known_as: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
         return "recipe" if self.settings else "generator"
 
 
-def generator_subject(generator: Generator, manifest: Manifest) -> Subject:
+def generator_subject(generator: Generator, manifest: Manifest, also_known_as: tuple[str, ...] = ()) -> Subject:
     """What a card says about a generator."""
     spec = generator.spec
     size = sum(p.numel() for p in generator.nets.parameters())
@@ -69,7 +75,18 @@ def generator_subject(generator: Generator, manifest: Manifest) -> Subject:
         f"parameters, {manifest.weights.size:,} bytes."
     )
     package = "genaug" if manifest.distribution == "genaug" else f"genaug {manifest.distribution}"
-    return Subject(spec, generator.training, manifest.backend, manifest.weights.sha256, description, package)
+    origin = origin_of(generator.training)
+    return Subject(
+        spec,
+        generator.training,
+        manifest.backend,
+        manifest.weights.sha256,
+        description,
+        package,
+        base=None if origin is None else hub_id(origin),
+        notes=_fine_tuning(origin, manifest.extras or ()),
+        also_known_as=also_known_as,
+    )
 
 
 def recipe_subject(manifest: RecipeManifest) -> Subject:
@@ -112,6 +129,7 @@ def summary(subject: Subject, facts: Facts) -> Part:
         "",
         _training_data(merged([facts.data, known_data(subject.training.get("data"))])),
         "",
+        *subject.notes,
         f"![samples, not selected]({SHEET_FILE})",
         "",
         f"After `pip install {subject.package}`:",
@@ -126,6 +144,33 @@ def summary(subject: Subject, facts: Facts) -> Part:
     return Part("summary", "\n".join(lines), {})
 
 
+def _fine_tuning(origin: Origin | None, extras: Sequence[str]) -> tuple[str, ...]:
+    """Lines about the generators that one was fine-tuned from, and about what it can be fine-tuned with."""
+    lines = []
+    if origin is not None:
+        ancestors = [_ancestor(ancestor) for ancestor in origin.lineage()]
+        lines += [f"Fine-tuned from {', which was fine-tuned from '.join(ancestors)}.", ""]
+    if extras:
+        lines += [
+            f"For fine-tuning, the weights of its {' and '.join(map(cell, extras))} are included: "
+            "`genaug train --init` starts from them.",
+            "",
+        ]
+    return tuple(lines)
+
+
+def _ancestor(ancestor: Ancestor) -> str:
+    name = f"`{cell(ancestor.name)}`"
+    if (repo := hub_id(ancestor)) is not None:
+        name = f"[{repo}](https://huggingface.co/{repo})"
+    return f"{name} (sha256 of its weights: `{ancestor.weights_sha256}`)"
+
+
+def hub_id(ancestor: Ancestor) -> str | None:
+    """The id of an ancestor on the Hub, if it is there."""
+    return ancestor.name if ancestor.on_hub and HUB_ID.fullmatch(ancestor.name) else None
+
+
 def _training_data(data: TrainingData) -> str:
     """A sentence about the training data."""
     name = cell(data.name or "not stated")
@@ -136,7 +181,7 @@ def _training_data(data: TrainingData) -> str:
 
 def recipe(subject: Subject) -> Part:
     """The last part of a card: the settings in the training record, as a table, and those of a recipe."""
-    settings = {name: value for name, value in subject.training.items() if name not in ("evaluation", KEY)}
+    settings = {name: value for name, value in subject.training.items() if name not in _ELSEWHERE}
     table = _table("setting", settings) or ["No training settings are recorded."]
     lines = [*subject.settings, "## Training recipe", "", *table, "", f"Card written by genaug {__version__}."]
     return Part("recipe", "\n".join(lines), {})

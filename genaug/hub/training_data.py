@@ -10,7 +10,7 @@ from genaug.errors import InputError
 
 KEY = "training_data"  # in a card's metadata, and in the training record of config.json
 _HUB = "https://huggingface.co/datasets/"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+HUB_ID = re.compile(r"[A-Za-z0-9][\w-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _NOT_STATED = ("unknown", "not stated", "none", "other")
 _UNSPECIFIC = {
     "classfolders",
@@ -36,7 +36,7 @@ class TrainingData:
     def hub_id(self) -> str | None:
         """The dataset's id on the Hub, if the URL is there."""
         path = (self.url or "").partition(_HUB)[2].rstrip("/")
-        return path if _HUB_ID.fullmatch(path) else None
+        return path if HUB_ID.fullmatch(path) else None
 
     def stated(self) -> dict[str, str]:
         """The fields that are known."""
@@ -93,7 +93,7 @@ def check_training_data(name: Any = None, url: Any = None, license: Any = None) 
 
 
 def _checked_url(url: str) -> str:
-    if _HUB_ID.fullmatch(url):
+    if HUB_ID.fullmatch(url):
         return _HUB + url
     try:
         parts = urlsplit(url)

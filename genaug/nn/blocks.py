@@ -151,6 +151,11 @@ class ConvFeatures(nn.Module):
         )
         self.width = channels * height * width
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The convolutions, each with its normalization, from the images on."""
+        return [nn.ModuleList(pair) for pair in zip(self.convs, self.norms, strict=True)]
+
     def forward(self, images: Tensor) -> Tensor:
         x = images
         for conv, norm in zip(self.convs, self.norms, strict=True):

@@ -32,7 +32,9 @@ class Generator:
 
     Returned by ``genaug.fit`` and ``genaug.load``. ``spec`` describes its samples, classes, latents and conditions;
     ``nets`` are the kept networks by role, in evaluation mode; ``training`` is the record of the training; ``folder``
-    is the local folder that it was loaded from or that ``fit`` wrote, with its evaluation and its card, or None.
+    is the local folder that it was loaded from or that ``fit`` wrote, with its evaluation and its card, or None;
+    ``repo`` is the Hub id that it was loaded from, or None. ``extras`` are the tensors, by name, of further networks
+    that were saved or published with it, such as a discriminator for fine-tuning: sampling doesn't use them.
     """
 
     batch_size = BATCH_SIZE  # of ``write_samples``
@@ -49,6 +51,8 @@ class Generator:
         self.backend_name, self.config, self.spec = backend_name, config, spec
         self.training = dict(training)
         self.folder: Path | None = None
+        self.repo: str | None = None
+        self.extras: dict[str, Tensor] = {}
         self._backend = backend
         nets.to(memory_format=torch.channels_last)
         self.nets = nets.eval().requires_grad_(False)
@@ -260,7 +264,7 @@ class Generator:
             path = self.folder / EVALUATION_FILE
             with reading_from(path):
                 figures = {EVALUATION_FILE: path.read_bytes()} if path.is_file() else {}
-        return write_generator(folder, self.manifest_fields(), self.nets.state_dict(), overwrite, figures)
+        return write_generator(folder, self.manifest_fields(), self.tensors(), overwrite, figures)
 
     def push(
         self,
@@ -275,6 +279,7 @@ class Generator:
         dataset_name: str | None = None,
         dataset_url: str | None = None,
         dataset_license: str | None = None,
+        keep: Sequence[str] = (),
     ) -> "Publication":
         """Publish on the Hub as ``repo`` ("owner/name"), in one commit, with a model card and a grid of samples.
 
@@ -286,8 +291,12 @@ class Generator:
         ``dataset_license`` describe the training data. They are needed only once: the card on the Hub, ``config.json``
         and ``training`` keep them. Well-known datasets are described without them, by the name in ``training``.
 
+        ``keep=("discriminator",)`` also publishes the weights of networks that sampling doesn't need, from the run's
+        last checkpoint, so that others can fine-tune this generator with its discriminator.
+
         Raises ``InputError``, before anything is uploaded, without a license or after a failed copying check (``force``
-        publishes nevertheless, and the card says so); ``HubError`` if the Hub can't be reached or rejects the upload.
+        publishes nevertheless, and the card says so), and for a network to keep that isn't there; ``HubError`` if the
+        Hub can't be reached or rejects the upload.
         """
         from genaug.hub.push import push
 
@@ -303,7 +312,12 @@ class Generator:
             dataset_name=dataset_name,
             dataset_url=dataset_url,
             dataset_license=dataset_license,
+            keep=keep,
         )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The content of ``model.safetensors`` for this generator: the kept networks and the extras, by name."""
+        return {**self.nets.state_dict(), **self.extras}
 
     def manifest_fields(self) -> dict[str, Any]:
         """The content of ``config.json`` for this generator, without the weights' size and hash."""
@@ -320,6 +334,7 @@ class Generator:
             "config": self.config.model_dump(mode="json"),
             "spec": self.spec,
             "training": self.training,
+            "extras": sorted({name.partition(".")[0] for name in self.extras}) or None,
         }
 
     def _observe(self, method: str, samples: Any, *labels: Any) -> Any:

@@ -9,7 +9,6 @@ import torch
 from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from genaug.artifacts.manifest import (
     AGAIN,
@@ -22,7 +21,7 @@ from genaug.artifacts.manifest import (
 )
 from genaug.backends import registry
 from genaug.backends.backend import Backend
-from genaug.backends.calls import described, kept
+from genaug.backends.calls import described, kept, outline
 from genaug.checks import first_problem
 from genaug.device import pick_device, torch_defaults
 from genaug.errors import FormatError, PluginError
@@ -52,8 +51,10 @@ def load_folder(folder: Path, device: str | torch.device | None = None, again: s
             f"{folder / CONFIG_FILE} doesn't fit the installed backend {manifest.backend!r}: "
             f"{first_problem(error)}. {origin}"
         ) from error
-    nets = _restore(manifest, backend, config, read_weights(folder, manifest.weights, again), folder, origin)
+    tensors = read_weights(folder, manifest.weights, again)
+    nets, extras = _restore(manifest, backend, config, tensors, folder, origin)
     generator = Generator(manifest.backend, backend, config, manifest.spec, nets, manifest.training)
+    generator.extras = extras
     return generator.to(pick_device(device))
 
 
@@ -101,15 +102,6 @@ def _is_older(version: str, other: str) -> bool:
         return False
 
 
-class _SkipInitialization(TorchFunctionMode):
-    """Skips ``torch.nn.init``: on the meta device it does nothing but import torch's compiler, which takes seconds."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            return args[0] if args else (kwargs or {}).get("tensor")
-        return func(*args, **(kwargs or {}))
-
-
 def _restore(
     manifest: Manifest,
     backend: Backend,
@@ -117,10 +109,11 @@ def _restore(
     tensors: Mapping[str, Tensor],
     folder: Path,
     origin: str,
-) -> nn.ModuleDict:
-    """Build the kept networks without memory, check every name, shape, dtype and value, then assign the weights.
+) -> tuple[nn.ModuleDict, dict[str, Tensor]]:
+    """Build the networks without memory, check every name, shape, dtype and value, then assign the weights.
 
-    ``origin`` ends the messages: which package wrote the folder, and what to do.
+    Returns the kept networks, and the tensors of the others that the file holds. ``origin`` ends the messages: which
+    package wrote the folder, and what to do.
     """
     spec = manifest.spec
     plain = spec.model_copy(update={"latents": ()})
@@ -131,29 +124,37 @@ def _restore(
             f"{folder / CONFIG_FILE}: its spec isn't the one that backend {manifest.backend!r} returns for its config "
             f"and shape. The file was changed or damaged, or the backend has changed. {origin}"
         )
-    with torch.random.fork_rng(devices=[]):
-        with torch.device("meta"), _SkipInitialization(), _backend_errors(manifest, folder, origin):
-            nets = kept(backend, config, spec)
-        expected = nets.state_dict()
-        for name in sorted(set(expected) ^ set(tensors)):
-            problem = "lacks" if name in expected else "holds the unknown tensor"
+    with _backend_errors(manifest, folder, origin):
+        every = outline(backend, config, spec)
+    extras = manifest.extras or ()
+    if not set(extras) <= set(every) - set(backend.keeps) or len(set(extras)) < len(extras):
+        raise FormatError(
+            f"{folder / CONFIG_FILE} lists the further networks {', '.join(map(repr, extras))}, of which backend "
+            f"{manifest.backend!r} has only {', '.join(map(repr, set(every) - set(backend.keeps))) or 'none'}. {origin}"
+        )
+    nets = nn.ModuleDict({role: every[role] for role in backend.keeps})
+    expected = nn.ModuleDict({role: every[role] for role in (*backend.keeps, *extras)}).state_dict()
+    for name in sorted(set(expected) ^ set(tensors)):
+        problem = "lacks" if name in expected else "holds the unknown tensor"
+        raise FormatError(
+            f"{folder / WEIGHTS_FILE} {problem} {name[:200]!r}: it doesn't fit its {CONFIG_FILE}. {origin}"
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
             raise FormatError(
-                f"{folder / WEIGHTS_FILE} {problem} {name[:200]!r}: it doesn't fit its {CONFIG_FILE}. {origin}"
+                f"{folder / WEIGHTS_FILE}: tensor {name!r} is {tensor.dtype} {tuple(tensor.shape)}, "
+                f"expected {expected[name].dtype} {tuple(expected[name].shape)} from {CONFIG_FILE}. "
+                f"{origin}"
             )
-        for name, tensor in tensors.items():
-            if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
-                raise FormatError(
-                    f"{folder / WEIGHTS_FILE}: tensor {name!r} is {tensor.dtype} {tuple(tensor.shape)}, "
-                    f"expected {expected[name].dtype} {tuple(expected[name].shape)} from {CONFIG_FILE}. "
-                    f"{origin}"
-                )
-        broken = first_not_finite(tensors)
-        if broken is not None:
-            raise FormatError(
-                f"{folder / WEIGHTS_FILE}: tensor {broken!r} holds NaN or infinite values; expected finite "
-                f"numbers only, as save() writes them. {origin}"
-            )
-        if any(buffer.is_meta for name, buffer in nets.named_buffers() if name not in expected):
+    broken = first_not_finite(tensors)
+    if broken is not None:
+        raise FormatError(
+            f"{folder / WEIGHTS_FILE}: tensor {broken!r} holds NaN or infinite values; expected finite "
+            f"numbers only, as save() writes them. {origin}"
+        )
+    if any(buffer.is_meta for name, buffer in nets.named_buffers() if name not in expected):
+        with torch.random.fork_rng(devices=[]):
             nets = kept(backend, config, spec)  # buffers that aren't saved have to be computed
-        nets.load_state_dict(tensors, strict=True, assign=True)
-    return nets
+    names = nets.state_dict().keys()
+    nets.load_state_dict({name: tensors[name] for name in names}, strict=True, assign=True)
+    return nets, {name: tensor for name, tensor in tensors.items() if name not in names}

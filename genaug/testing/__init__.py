@@ -26,6 +26,7 @@ from genaug.testing import (
     sampling_checks as sampling_checks,  # importing these modules registers their checks
     side_effect_checks as side_effect_checks,
     training_checks as training_checks,
+    tuning_checks as tuning_checks,
 )
 from genaug.testing.listing import CHECKS, Check
 from genaug.testing.subject import ConformanceError

@@ -28,6 +28,7 @@ from genaug.training.run import RunSettings, TrainingRun
 from genaug.training.run_folder import RunFolder, refuse_changes
 from genaug.training.threads import pick_threads, running_on
 from genaug.training.trainer import Trainer
+from genaug.training.tuning import plan_tuning
 from genaug.version import __version__
 
 _DATA_FIELDS = {"data", "images", "data_sha256", "labels", "unlabelled", "labelled_sha256"}
@@ -45,13 +46,15 @@ def started_by(command: Mapping[str, Any]) -> Iterator[None]:
 
 
 def fit(
-    backend: str,
+    backend: str | Generator,
     dataset: Any,
     *,
     out: str | Path,
     steps: int | None = None,
     unlabelled: Any = None,
     exclude: Any = None,
+    init: str | Path | Generator | None = None,
+    freeze_discriminator: int | None = None,
     image_size: int | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
@@ -73,7 +76,7 @@ def fit(
     train one generator: each takes an equal share of every batch. If each passes another ``out``, each trains its own.
 
     Args:
-        backend: Name of an installed backend.
+        backend: Name of an installed backend, or a ``Generator`` to fine-tune, which is then ``init``.
         dataset: ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or followed by an integer label;
             further fields are ignored. For a backend that takes no labels, anything may stand instead of the label.
             The dataset is read once.
@@ -82,6 +85,13 @@ def fit(
         unlabelled: More images, of the same shape, for backends that learn from unlabeled ones too. Labels in this
             dataset aren't read. Batches are half labeled images and half images from both sets without labels.
         exclude: A dataset that must not have any image in common with the others, by content: your test set.
+        init: Fine-tunes this generator: the folder of a run or of a saved generator, a Hub id, or a ``Generator``. Its
+            averaged weights are those that training starts from, as are the discriminator's if it was kept: in a run
+            folder, and in a generator that was pushed with ``keep=("discriminator",)``. ``config`` defaults to its
+            options. Classes are matched by name (by number if one side has no names), and new classes start from the
+            mean of the old ones.
+        freeze_discriminator: With ``init``, the number of the discriminator's first blocks that stay as they are
+            (FreezeD, Mo et al. 2020). 0 by default.
         image_size: Resizes the shorter side to this and crops the center.
         batch_size: Images per step, of all processes together. 64 by default.
         seed: Determines everything random. 0 by default.
@@ -119,7 +129,7 @@ def fit(
         KeyboardInterrupt: On SIGINT, after the state is saved.
     """
     began = time.monotonic()
-    _check_backend(backend)
+    backend, init = _backend_and_init(backend, init)
     recipe = registry.resolve(backend)
     plugin = registry.discover().backends[backend]
     steps = _count(steps, "steps", checks.STEPS)
@@ -127,6 +137,7 @@ def fit(
     checkpoint_every = _count(checkpoint_every, "checkpoint_every", checks.STEPS)
     image_size = _count(image_size, "image_size", checks.SIDE)
     threads = _count(threads, "threads", checks.THREADS)
+    freeze_discriminator = _count(freeze_discriminator, "freeze_discriminator", checks.COUNT, least=0)
     if max_minutes is not None and not 0 < max_minutes <= checks.MINUTES:
         raise InputError(f"max_minutes must be above 0 and at most {checks.MINUTES:,.0f}, got {max_minutes!r}.")
     if overwrite and resume:
@@ -139,7 +150,9 @@ def fit(
     def argument(name: str, value: Any, default: Any) -> Any:
         return record.get(name, default) if value is None else value
 
-    options = parse_config(backend, recipe.Config, {**record.get("config", {}), **(config or {})})
+    tuning = plan_tuning(init, record, folder, backend)
+    options = parse_config(backend, recipe.Config, {**tuning.config, **record.get("config", {}), **(config or {})})
+    freeze_discriminator = int(argument("freeze_discriminator", freeze_discriminator, None) or 0)
     plan = plan_run(steps, max_minutes, record, folder)
     batch_size, image_size = int(argument("batch_size", batch_size, 64)), argument("image_size", image_size, None)
     checkpoint_every = int(argument("checkpoint_every", checkpoint_every, 500))
@@ -158,9 +171,12 @@ def fit(
         torch=str(torch.__version__),
         genaug=__version__,
         plugin=f"{plugin.distribution} {plugin.version}",
+        init=tuning.record,
+        freeze_discriminator=freeze_discriminator or None,
     )
     if record:
         refuse_changes(folder.path, record, settings.record(), settings.record().keys() - _DATA_FIELDS)
+    tuning.check(recipe, options, freeze_discriminator)
     with ExitStack() as stack:
 
         def claim() -> None:
@@ -176,6 +192,7 @@ def fit(
         data, description = read_training_data(
             dataset, backend, recipe, options, image_size, progress, unlabelled=unlabelled, exclude=exclude
         )
+        initial = tuning.weights(recipe, options, data.spec, progress and is_first())
         settings = replace(settings, **description)
         call = {
             **settings.record(),
@@ -203,6 +220,8 @@ def fit(
                 augment=policy,
                 world=world,
                 steps=plan.steps,
+                initial=initial,
+                freeze_discriminator=freeze_discriminator,
             )
             run = TrainingRun(
                 trainer,
@@ -223,15 +242,15 @@ def fit(
     return generator
 
 
-def _check_backend(backend: Any) -> None:
+def _backend_and_init(backend: Any, init: Any) -> tuple[str, Any]:
+    """The name of the backend, and the generator to start from, which may come in its place."""
+    if isinstance(backend, Generator) and init is None:
+        return backend.backend_name, backend
     if isinstance(backend, str):
-        return
+        return backend, init
     expected = "Expected the name of an installed backend, such as 'cgan'; `genaug plugins` lists them"
     if isinstance(backend, Generator):
-        raise InputError(
-            f"the first argument is a Generator. {expected}; this generator's is {backend.backend_name!r}. fit starts "
-            "with new weights. To continue an earlier run, pass its folder as out= with resume=True."
-        )
+        raise InputError(f"the first argument is a generator to fine-tune, and init= is another one. {expected}.")
     raise InputError(f"the first argument is of type {type(backend).__name__}. {expected}. The dataset comes second.")
 
 
@@ -249,5 +268,5 @@ def _threads(threads: int | None, record: Mapping[str, Any], device: torch.devic
     return pick_threads(threads, device, show)
 
 
-def _count(value: int | None, name: str, most: int) -> int | None:
-    return None if value is None else as_whole(value, name, 1, most)
+def _count(value: int | None, name: str, most: int, least: int = 1) -> int | None:
+    return None if value is None else as_whole(value, name, least, most)

@@ -52,6 +52,8 @@ class RunSettings:
     labels: int = 0  # that the training reads; the others stay unknown to it
     unlabelled: dict[str, Any] | None = None  # the name, number and hash of the images from ``unlabelled=``
     labelled_sha256: str | None = None  # of the other images, with their labels
+    init: dict[str, Any] | None = None
+    freeze_discriminator: int | None = None
 
     def record(self) -> dict[str, Any]:
         """The settings by name, as values for JSON."""
@@ -204,7 +206,7 @@ class TrainingRun:
 
     def _export(self, done: int) -> None:
         generator = self.generator(done)
-        self._folder.write(encode_generator(generator.manifest_fields(), generator.nets.state_dict()))
+        self._folder.write(encode_generator(generator.manifest_fields(), generator.tensors()))
 
     def _restore(self, warning: str | None) -> int:
         """Restore the newest complete checkpoint; returns its step, or 0."""
@@ -212,6 +214,11 @@ class TrainingRun:
         for sentence in [warning, *skipped] if warning else skipped:
             self._warn(sentence)
         first = 0 if state is None else int(state["step"])
+        if state is None and self._settings.init is not None and not self._trainer.is_tuning:
+            raise TrainingError(
+                f"{self._folder.path} holds no complete checkpoint, so the fine-tuning has to start again. Pass "
+                "overwrite=True (--overwrite) instead of resume, with the same init= (--init)."
+            )
         if state is None:
             self._warn(f"{self._folder.path} holds no complete checkpoint: starting at step 0.")
         else:

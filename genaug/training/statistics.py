@@ -8,7 +8,7 @@ the first get other inputs than in sampling; it fails if a layer gets a single v
 on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from math import prod
 from typing import Any, cast
 
@@ -34,7 +34,13 @@ _SETTLED = 1e-3  # standard deviations
 
 @torch.no_grad()
 def recompute_statistics(
-    backend: Backend, spec: Spec, nets: nn.ModuleDict, data: Samples, seed: int, quick: bool = False
+    backend: Backend,
+    spec: Spec,
+    nets: nn.ModuleDict,
+    data: Samples,
+    seed: int,
+    quick: bool = False,
+    frozen: Collection[str] = (),
 ) -> None:
     """Set the running mean and variance of the kept networks' batch-norm layers to those of their inputs, in place.
 
@@ -43,8 +49,8 @@ def recompute_statistics(
     ``score`` that the backend has. Networks run in float32 with float64 sums. All layers normalize by the running
     statistics, as in sampling, so the first sweep is right for the first layer, the second for the second as well, and
     so on until nothing moves by a thousandth of a standard deviation: first sweeps of a few samples, then sweeps of
-    ``SAMPLES`` (a quarter of them if ``quick``). The result depends on the weights, the data, ``seed`` and ``quick``
-    only; modes and torch's global random state are left as they were.
+    ``SAMPLES`` (a quarter of them if ``quick``). Modules named in ``frozen`` keep their statistics. The result depends
+    on the weights, the data, ``seed`` and ``quick`` only; modes and torch's global random state are left as they were.
     """
     sampler, *others = backend.keeps
     device = device_of(nets)
@@ -67,13 +73,15 @@ def recompute_statistics(
                 backend.classify(nets, x)
 
     full = SAMPLES // 4 if quick else SAMPLES
-    _settle([nets[sampler]], generate, full, seed, device)
-    _settle([nets[role] for role in others], observe, full, seed, device)
+    modules = {name: module for name, module in nets.named_modules() if name not in frozen}
+    sampling = [module for name, module in modules.items() if name.partition(".")[0] == sampler]
+    observing = [module for name, module in modules.items() if name.partition(".")[0] in others]
+    _settle(sampling, generate, full, seed, device)
+    _settle(observing, observe, full, seed, device)
 
 
-def _settle(networks: list[nn.Module], run: Callable[[int], None], full: int, seed: int, device: torch.device) -> None:
-    """Recompute the statistics of these networks; ``run(count)`` calls them on ``count`` samples."""
-    modules = [module for network in networks for module in network.modules()]
+def _settle(modules: list[nn.Module], run: Callable[[int], None], full: int, seed: int, device: torch.device) -> None:
+    """Recompute the statistics of the norms among these modules; ``run(count)`` calls them on ``count`` samples."""
     norms = [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
     if not norms:
         return

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from genaug.backends.backend import Backend
-from genaug.backends.calls import built, described, faults_of
+from genaug.backends.calls import built, described, faults_of, first_blocks
 from genaug.data.reading import Samples
-from genaug.errors import TrainingError
+from genaug.errors import InputError, TrainingError
 from genaug.randomness import derive_seed
 from genaug.training.distributed import World, average_gradients
 from genaug.training.statistics import recompute_statistics
@@ -35,6 +35,9 @@ class Trainer:
         world: The processes that train together; by default this one alone.
         steps: The length of the run, over which learning rates decay; without it they are constant. It may change
             between two steps.
+        initial: Weights to start from, by name; all others are freshly initialized.
+        freeze_discriminator: The number of the discriminator's first blocks that keep their weights and act as in
+            evaluation (FreezeD, Mo et al. 2020).
     """
 
     def __init__(
@@ -50,19 +53,34 @@ class Trainer:
         augment: tuple[str, ...] = (),
         world: World | None = None,
         steps: int | None = None,
+        initial: Mapping[str, Tensor] | None = None,
+        freeze_discriminator: int = 0,
     ) -> None:
         self.backend, self.config, self.data, self.steps = backend, config, data, steps
         self.spec = described(backend, config, data.spec)
         self.device, self.world, self._seed = device or torch.device("cpu"), world or World(), seed
         seed_layers(derive_seed(seed, "initial weights"), self.device)
         self.nets = built(backend, config, self.spec)
+        self.is_tuning = initial is not None
+        if initial is not None:
+            self.nets.load_state_dict({**self.nets.state_dict(), **initial})
         self.nets.to(device=self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self._parameters = list(self.nets.parameters())
+        blocks = first_blocks(backend, self.nets, freeze_discriminator)
+        frozen = {module for block in blocks for module in block.requires_grad_(False).eval().modules()}
+        self._frozen = frozenset(name for name, module in self.nets.named_modules() if module in frozen)
+        fixed = {parameter for block in blocks for parameter in block.parameters()}
+        self._parameters = [parameter for parameter in self.nets.parameters() if parameter not in fixed]
         with faults_of(backend, "players"):
             self.players = backend.players(config, self.nets)
             if not self.players or len({player.name for player in self.players}) != len(self.players):
                 raise ValueError("expected at least one player, with distinct names")
-            self.groups = [list(player.parameters) for player in self.players]
+            self.groups = [[p for p in player.parameters if p not in fixed] for player in self.players]
+            for player, group in zip(self.players, self.groups, strict=True):
+                if fixed and not group:
+                    raise InputError(
+                        f"freeze_discriminator={freeze_discriminator} leaves player {player.name!r} nothing to train. "
+                        "Choose a smaller number."
+                    )
             self.optimizers = [
                 torch.optim.Adam(
                     group,
@@ -146,7 +164,7 @@ class Trainer:
         """
         nets = copy.deepcopy(self.ema.module)
         assert isinstance(nets, nn.ModuleDict)
-        recompute_statistics(self.backend, self.spec, nets, self.data, self._seed, quick)
+        recompute_statistics(self.backend, self.spec, nets, self.data, self._seed, quick, self._frozen)
         return nets
 
     def train_only(self, number: int) -> None:

@@ -1,7 +1,7 @@
 """CGAN (Mirza & Osindero 2014): a GAN whose generator and discriminator take the class label."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field, model_validator
 from torch import Tensor, cat, nn
@@ -74,6 +74,7 @@ class CGAN(Backend):
     """
 
     Config = CGANConfig
+    after_classes: ClassVar[Mapping[str, int]] = {"discriminator.body.convs.0.weight": 0}  # concatenated labels
     tiny: ClassVar[Mapping[str, Any]] = {"latent_size": 4, "width": 4, "max_width": 8}
 
     def describe(self, config: CGANConfig, data: Spec) -> Spec:
@@ -98,6 +99,9 @@ class CGAN(Backend):
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
         images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels)
         return images
+
+    def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
+        return cast(Discriminator, nets["discriminator"]).body.blocks
 
     def players(self, config: CGANConfig, nets: nn.ModuleDict) -> list[Player]:
         optimizer = adam(config.lr, (0.0, config.beta2), decay=config.decay)

@@ -1,7 +1,7 @@
 """InfoGAN (Chen et al. 2016): a GAN that finds categories and continuous factors in images without labels."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn, stack
@@ -24,6 +24,7 @@ from genaug.backends import (
 )
 from genaug.backends.options import NO_CRITIC, Beta, LatentSize, LearningRate, MaxWidth, Width
 from genaug.errors import InputError
+from genaug.nn.blocks import ConvFeatures
 from genaug.nn.objectives import OBJECTIVES, score_log
 from genaug_infogan.information import codes_of, information
 from genaug_infogan.networks import CodeGenerator, InfoDiscriminator
@@ -120,6 +121,11 @@ class InfoGAN(Backend):
     def score(self, nets: nn.ModuleDict, x: Tensor, labels: Tensor | None) -> Tensor:
         scores: Tensor = nets["discriminator"](x)[0][:, 0]
         return scores
+
+    def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
+        """The convolutions and the dense layer that the score and Q share."""
+        convolutions, dense = cast(InfoDiscriminator, nets["discriminator"]).body
+        return [*cast(ConvFeatures, convolutions).blocks, dense]
 
     def players(self, config: InfoGANConfig, nets: nn.ModuleDict) -> list[Player]:
         """Q is part of the discriminator: its head and the shared body have one optimizer, whose loss contains both the

@@ -102,6 +102,9 @@ class MADGAN(Backend):
         images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels, inputs.latents["member"])
         return images
 
+    def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
+        return cast(MultiDiscriminator, nets["discriminator"]).body.blocks
+
     def players(self, config: MADGANConfig, nets: nn.ModuleDict) -> list[Player]:
         optimizer = adam(config.lr, (config.beta1, config.beta2), decay=config.decay)
         return [

@@ -1,7 +1,7 @@
 """WGAN-GP (Gulrajani et al. 2017): a critic with gradient norm 1, which estimates how far samples are from the data."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -67,6 +67,9 @@ class WGANGP(Backend):
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
         images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels)
         return images
+
+    def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
+        return cast(ProjectionDiscriminator, nets["critic"]).body.blocks
 
     def players(self, config: WGANGPConfig, nets: nn.ModuleDict) -> list[Player]:
         """The critic first (algorithm 1), so that it has caught up when the generator is updated."""

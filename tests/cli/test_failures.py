@@ -170,6 +170,7 @@ def test_a_closed_pipe_is_quiet():
 BOUNDS = {
     "train": [
         "--steps",
+        "--freeze-discriminator",
         "--image-size",
         "--labels-per-class",
         "--batch-size",

@@ -127,7 +127,8 @@ def cut_short(monkeypatch):
     train_classifier = importlib.import_module("genaug.nn.classifier").train_classifier
 
     def brief_fit(backend, *args, steps, batch_size=64, config=(), **rest):
-        small = {**dict(config), **registry.resolve(backend).tiny}
+        starts = not isinstance(backend, str) or "init" in rest or rest.get("resume")  # from networks of a size
+        small = dict(config) if starts else {**dict(config), **registry.resolve(backend).tiny}
         return fit(backend, *args, steps=min(steps, STEPS), batch_size=min(batch_size, BATCH), config=small, **rest)
 
     def brief_study(*args, seeds=10, updates=500, **rest):

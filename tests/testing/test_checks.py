@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
 from genaug.backends import Backend, BackendConfig, Categorical, Classes, Condition, Fakes, Loss, Player, adam
 from genaug.errors import InputError, PluginError
@@ -141,6 +141,9 @@ class Complete(Honest):
     def more(self, nets):
         return [self.player("classifier", nets["classifier"].parameters())]
 
+    def discriminator_blocks(self, nets):
+        return [nets["critic"].first]
+
     def loss(self, player, nets, batch, step):
         labeled = None if batch.labels is None else batch.labels >= 0
         labels = None
@@ -158,6 +161,34 @@ class Complete(Honest):
             losses = cross_entropy(logits, labels, reduction="none")
             return Loss((losses * labeled).mean())
         return super().loss(player, nets, batch, step)
+
+
+class FreezesNothing(Complete):
+    def discriminator_blocks(self, nets):
+        return []
+
+
+class FreezesEverything(Honest):
+    def discriminator_blocks(self, nets):
+        return [nets]
+
+
+class ConcatenatesLabelsFirst(Honest):
+    """And declares that the classes come last."""
+
+    after_classes = {"generator.body.first.weight": 0}  # noqa: RUF012
+
+    def build(self, config, spec):
+        nets, pixels = super().build(config, spec), spec.shape[0] * spec.shape[1] * spec.shape[2]
+        nets["generator"].body = Net(spec.num_classes + config.latent_size, pixels, 0, norm=True)
+        return nets
+
+    def unbounded(self, generator, inputs):
+        z = inputs.latents["z"]
+        if inputs.labels is not None:
+            labels = one_hot(inputs.labels, generator.body.first.in_features - z.shape[1]).float()
+            z = torch.cat([labels, z], 1)
+        return generator.body(z, None).unflatten(1, generator.shape)
 
 
 class Codes(Unconditional):
@@ -638,6 +669,9 @@ OTHERS = {
     DropsConditions: "check_conditions_reach_samples",
     InventsConditions: "check_conditions_reach_samples",
     LogOfTheLabel: "check_unlabelled_samples",
+    FreezesNothing: "check_discriminator_blocks",
+    FreezesEverything: "check_discriminator_blocks",
+    ConcatenatesLabelsFirst: "check_classes_can_be_matched",
     LooksUpTheLabel: "check_unlabelled_samples",
     TakesHiddenLabelsForTheLastClass: "check_hidden_labels_stay_hidden",
     TakesHiddenLabelsForTheFirstClass: "check_hidden_labels_stay_hidden",
@@ -651,6 +685,7 @@ OPTIONAL = {
     "check_unlabelled_samples",
     "check_hidden_labels_stay_hidden",
     "check_all_kept_networks_are_trained",
+    "check_discriminator_blocks",
 }
 BY_NAME = {check.__name__: check for check in CHECKS}
 
