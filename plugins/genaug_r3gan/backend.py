@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import Field
 from torch import Tensor, cat, nn, where
@@ -63,6 +63,11 @@ class R3GAN(Backend):
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
         images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels)
         return images.clamp(-1, 1)
+
+    def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
+        discriminator = cast(Discriminator, nets["discriminator"])
+        stages = list(discriminator.stages)[:-1]  # the last one ends with the scores
+        return [nn.ModuleList([discriminator.image, *stages[:1]]), *stages[1:]]
 
     def players(self, config: R3GANConfig, nets: nn.ModuleDict) -> list[Player]:
         optimizer = adam(config.lr, (0.0, config.beta2), decay=config.decay)
