@@ -37,6 +37,7 @@ def variations(
     Args:
         editor: A ``Generator`` whose backend has an encoder, or any object with ``vary(samples, labels=None, *,
             strength, seed)`` that returns raw samples, and optionally with ``spec``, such as an image-to-image model.
+            The latter may take samples of another size than it returns; ``spec`` describes those that it returns.
         dataset: A map-style dataset of samples that fit the editor, with labels or without. Classes are matched with
             the editor's by name if both have names, else by number.
         strength: How far samples are varied, in [0, 1]: 0 gives reconstructions and 1 new samples.
@@ -60,21 +61,21 @@ def variations(
 
 
 class Variations:
-    """The source that ``genaug.variations`` returns. ``spec`` describes the dataset's samples and classes."""
+    """The source that ``genaug.variations`` returns: ``spec`` has the editor's samples and the dataset's classes."""
 
     def __init__(self, editor: Any, data: Samples, strength: float, to: str | int | None) -> None:
         self.editor, self.strength = editor, strength
         self._data = data
         spec: Spec | None = getattr(editor, "spec", None)
-        if spec is not None and spec.sample != data.spec.sample:
+        if isinstance(editor, Generator) and editor.spec.sample != data.spec.sample:
             raise InputError(
-                f"the editor varies {spec.sample.describe()}, the dataset has {data.spec.sample.describe()}. Convert "
-                "them with a transform, or pass image_size=."
+                f"the editor varies {editor.spec.sample.describe()}, the dataset has {data.spec.sample.describe()}. "
+                "Convert them with a transform, or pass image_size=."
             )
         if data.labels is None and (to is not None or (spec is not None and spec.takes_labels)):
             data.check_labels()
             raise InputError("the dataset has no labels, and they are needed: the editor takes labels, or to= is set.")
-        self._spec = Spec(sample=data.spec.sample, classes=data.spec.classes)
+        self._spec = Spec(sample=data.spec.sample if spec is None else spec.sample, classes=data.spec.classes)
         classes = self._spec.num_classes
         labels = torch.zeros(len(data.x), dtype=torch.int64, device="cpu") if data.labels is None else data.labels
         self._to = None if to is None else class_index(to, self._spec.class_names, classes, "to=")
@@ -102,6 +103,11 @@ class Variations:
         if self.strength == 0:
             return counts
         return [_ENDLESS if count else 0 for count in counts] if 0 in counts else None
+
+    @property
+    def batch_size(self) -> int:
+        """The number of samples that exports ask for at a time: the editor's."""
+        return int(getattr(self.editor, "batch_size", 1))
 
     @property
     def device(self) -> torch.device:
