@@ -1,4 +1,4 @@
-"""The variational autoencoder (Kingma & Welling 2014), with labels (Sohn et al. 2015) and beta (Higgins et al. 2017)."""
+"""Variational autoencoders (Kingma & Welling 2014), with labels (Sohn et al. 2015) and beta (Higgins et al. 2017)."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, cast
