@@ -46,14 +46,14 @@ from genaug_vae.vae import VAE, posterior
 NAME = "autoencoders"
 NOISE = 0.5
 BATCH = 128
-STEPS = {"reconstruction": 2500, "bound": 20_000}
+STEPS = {"reconstruction": 2500, "bound": 10_000}
 TARGET = 102.0
 PAPER = 86.76  # nats; Burda et al. 2016, table 1: an estimate of -log p(x) for a larger network
 DRAWS = 10  # latents per test image
 CHUNK = 500
 FULLY = {"latent_size": 32, "hidden": 512}
 CONV = {"kind": "conv", "latent_size": 32, "width": 8, "max_width": 64}
-BOUND = {"kind": "mlp", "latent_size": 20, "hidden": 500, "conditional": False}
+BOUND = {"kind": "mlp", "latent_size": 20, "hidden": 500, "likelihood": "bernoulli", "conditional": False}
 
 
 class SampledVAE(VAE):

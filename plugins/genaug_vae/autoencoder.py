@@ -71,7 +71,8 @@ class Autoencoder(Backend):
         if step.config.noise:
             x = (x + 2 * step.config.noise * step.normal(*x.shape)).clamp(-1, 1)
         code, generator = nets["encoder"](x, None), _generator(nets)
-        generator.codes.update(code.detach())
+        with torch.no_grad():  # the distribution of the codes is that of images without noise
+            generator.codes.update(nets["encoder"](batch.x, None) if step.config.noise else code)
         return Loss(mse_loss(generator.decoder(code, None), batch.x) / 4)
 
 
@@ -118,9 +119,8 @@ class Codes(nn.Module):
         latents: Tensor = torch.linalg.solve_triangular(self._factor(), centered, upper=False).T
         return latents
 
-    @torch.no_grad()
     def update(self, codes: Tensor) -> None:
-        """Move mean and covariance towards those of a batch of codes (N, size)."""
+        """Move mean and covariance towards those of a batch of codes (N, size). Call it without gradients."""
         self.batches += 1
         weight = (1 / self.batches).clamp(min=_MOMENTUM)
         with torch.autocast(codes.device.type, enabled=False):

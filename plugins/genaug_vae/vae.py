@@ -18,8 +18,9 @@ class VAEConfig(AutoencoderConfig):
     """Options of the ``vae`` backend."""
 
     likelihood: Annotated[
-        Literal["bernoulli", "gaussian"], Field(description="distribution of a pixel given the latent")
-    ] = "bernoulli"
+        Literal["gaussian", "bernoulli"],
+        Field(description="distribution of a pixel given the latent; bernoulli is for black and white pixels"),
+    ] = "gaussian"
     scale: Annotated[
         float, Field(gt=0, le=1, description="standard deviation of a gaussian pixel; black to white is 1")
     ] = _SCALE
@@ -29,7 +30,7 @@ class VAEConfig(AutoencoderConfig):
     @model_validator(mode="after")
     def _scale_has_an_effect(self) -> "VAEConfig":
         if self.likelihood == "bernoulli" and self.scale != _SCALE:
-            raise ValueError('scale is the standard deviation of likelihood="gaussian": set that, or leave scale out')
+            raise ValueError('scale has no effect with likelihood="bernoulli", only with "gaussian"; leave it out')
         return self
 
 
