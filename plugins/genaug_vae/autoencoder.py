@@ -73,7 +73,7 @@ class Autoencoder(Backend):
         code, generator = nets["encoder"](x, None), _generator(nets)
         with torch.no_grad():  # the distribution of the codes is that of images without noise
             generator.codes.update(nets["encoder"](batch.x, None) if step.config.noise else code)
-        return Loss(mse_loss(generator.decoder(code, None), batch.x) / 4)
+        return Loss(mse_loss(generator.decoder.output(code, None), batch.x) / 4)
 
 
 class CodeGenerator(nn.Module):
@@ -81,7 +81,7 @@ class CodeGenerator(nn.Module):
 
     def __init__(self, config: AutoencoderConfig, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.codes, self.decoder = Codes(config.latent_size), Decoder(config, shape, 0)
+        self.codes, self.decoder = Codes(config.latent_size), Decoder(config, shape, 0, log_odds=False)
 
     def forward(self, z: Tensor) -> Tensor:
         images: Tensor = self.decoder(self.codes(z), None)

@@ -65,13 +65,14 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latents (N, latent_size) and labels (N,) int64, or None without classes, to images in [-1, 1], (N, C, H, W).
 
-    The label enters as further latents, one per class. The image is the logistic function of ``logits``, as values
-    from -1 to 1.
+    The label enters as further latents, one per class. What ``output`` returns are the log-odds of white if
+    ``log_odds``, otherwise pixels that may leave [-1, 1]: the gradient of a squared error vanishes for pixels that a
+    bounded function has driven to black.
     """
 
-    def __init__(self, config: AutoencoderConfig, shape: tuple[int, ...], num_classes: int) -> None:
+    def __init__(self, config: AutoencoderConfig, shape: tuple[int, ...], num_classes: int, log_odds: bool) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes, self.log_odds = num_classes, log_odds
         inputs = config.latent_size + num_classes
         if config.kind == "conv":
             self.body: nn.Module = ConvDecoder(inputs, shape, config.width, config.max_width)
@@ -79,15 +80,16 @@ class Decoder(nn.Module):
             pixels = nn.Linear(config.hidden, torch.Size(shape).numel())
             self.body = dense(inputs, config).extend([pixels, nn.Unflatten(1, shape)])
 
-    def logits(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """Log-odds of the pixels, float32 (N, C, H, W)."""
+    def output(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """The last layer's values, float32 (N, C, H, W)."""
         if labels is not None and self.num_classes:
             z = torch.cat([z, one_hot(labels, self.num_classes).to(z.dtype)], dim=1)
-        logits: Tensor = self.body(z)
-        return logits.float()
+        values: Tensor = self.body(z)
+        return values.float()
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        return torch.tanh(self.logits(z, labels) / 2)  # 2 sigmoid(x) - 1
+        values = self.output(z, labels)
+        return torch.tanh(values / 2) if self.log_odds else values.clamp(-1, 1)  # tanh(x / 2) is 2 sigmoid(x) - 1
 
 
 class ConvDecoder(nn.Module):

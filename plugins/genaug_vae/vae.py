@@ -45,7 +45,7 @@ class VAE(Backend):
         shape, classes = spec.shape, spec.num_classes
         return nn.ModuleDict(
             {
-                "generator": Decoder(config, shape, classes),
+                "generator": Decoder(config, shape, classes, log_odds=config.likelihood == "bernoulli"),
                 "encoder": Encoder(config, shape, classes, 2 * config.latent_size),
             }
         )
@@ -81,10 +81,10 @@ def terms(nets: nn.ModuleDict, batch: Batch, step: Step) -> tuple[Tensor, Tensor
     """-log p(x | z) for one z of q(z | x) per image, and KL(q(z | x) || p(z)), in nats, averaged over the batch."""
     mean, log_variance = posterior(nets, batch.x, batch.labels)
     z = mean + (log_variance / 2).exp() * step.normal(*mean.shape)
-    logits = cast("Decoder", nets["generator"]).logits(z, batch.labels)
+    output = cast("Decoder", nets["generator"]).output(z, batch.labels)
     x = (batch.x + 1) / 2
     if step.config.likelihood == "bernoulli":
-        misfit = bernoulli_misfit(logits, x)
+        misfit = bernoulli_misfit(output, x)
     else:
-        misfit = gaussian_misfit(logits.sigmoid(), x, step.config.scale)
+        misfit = gaussian_misfit((output + 1) / 2, x, step.config.scale)
     return misfit, divergence(mean, log_variance)

@@ -68,13 +68,17 @@ class Mirror(nn.Module):
 
 
 class Fade(nn.Module):
-    """A generator that decodes codes to pixels half as bright."""
+    """A generator that decodes codes to pixels half as bright, and is its own decoder."""
 
     def __init__(self):
         super().__init__()
         self.codes = Codes(2)
 
-    def decoder(self, code, labels):
+    @property
+    def decoder(self):
+        return self
+
+    def output(self, code, labels):
         return (code / 2).reshape(-1, 1, 1, 2)
 
 

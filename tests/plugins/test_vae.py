@@ -146,13 +146,13 @@ class StubEncoder(nn.Module):
 
 
 class StubDecoder(nn.Module):
-    """Log-odds u z for both pixels."""
+    """Output u z for both pixels."""
 
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.tensor(1.5))
 
-    def logits(self, z, labels):
+    def output(self, z, labels):
         return (self.weight * z).reshape(-1, 1, 1, 1).expand(-1, 1, 1, 2)
 
 
@@ -171,13 +171,14 @@ class TestLoss:
             misfit = kl = 0.0
             for (first, second), e in zip(batch.x.flatten(1).tolist(), noise[:, 0].tolist(), strict=True):
                 mean, log_variance = 0.7 * first, -0.4 * second
-                white = 1 / (1 + math.exp(-1.5 * (mean + math.exp(log_variance / 2) * e)))
+                output = 1.5 * (mean + math.exp(log_variance / 2) * e)
+                white = 1 / (1 + math.exp(-output))
                 for pixel in ((first + 1) / 2, (second + 1) / 2):
                     if config.likelihood == "bernoulli":
                         misfit -= pixel * math.log(white) + (1 - pixel) * math.log(1 - white)
-                    else:
-                        density = math.exp(-((pixel - white) ** 2) / (2 * config.scale**2))
-                        misfit -= math.log(density / (config.scale * math.sqrt(2 * math.pi)))
+                    else:  # a pixel of -1 to 1 as one of 0 to 1
+                        squared = (pixel - (output + 1) / 2) ** 2
+                        misfit += squared / (2 * config.scale**2) + math.log(config.scale * math.sqrt(2 * math.pi))
                 kl += (mean**2 + math.exp(log_variance) - 1 - log_variance) / 2
             return loss, misfit / 4, kl / 4, nets
 
@@ -207,11 +208,15 @@ class TestLoss:
         x = torch.tensor([[[[0.5, -1.0]]]])
         assert backend.encode(nets, x, None)["z"].tolist() == [[pytest.approx(0.35)]]
 
-    def test_an_image_shows_the_probabilities_of_white(self, backend, configure):
-        config = configure()
+    @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+    def test_an_image_shows_the_means_of_the_pixels(self, backend, configure, likelihood):
+        """The decoder's output is a pixel from -1 to 1, or the log-odds of white."""
+        config = configure(likelihood=likelihood)
         nets = backend.build(config, backend.describe(config, Spec(sample=Image(1, 8, 8))))
-        z = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-        expected = 2 * nets["generator"].logits(z, None).sigmoid() - 1
+        z = 50 * torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+        output = nets["generator"].output(z, None)
+        assert float(output.detach().abs().max()) > 1
+        expected = 2 * output.sigmoid() - 1 if likelihood == "bernoulli" else output.clamp(-1, 1)
         assert torch.allclose(generate(backend, nets, {"z": z}), expected, atol=1e-6)
 
 
