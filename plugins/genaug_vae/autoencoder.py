@@ -65,7 +65,7 @@ class Autoencoder(Backend):
         """The mean squared error of a pixel, black to white being 1.
 
         With noise, the input is the image plus noise, limited to the range of pixels, and the error is that of the
-        reconstruction from the image without noise (Vincent et al. 2010, section 3.3).
+        reconstruction from the image without noise (Vincent et al. 2010, section 3).
         """
         x = batch.x
         if step.config.noise:
