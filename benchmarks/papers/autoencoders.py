@@ -27,10 +27,11 @@ from functools import cache
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from benchmarks.common.console import arguments, cost, end, markdown, plain, say
-from benchmarks.common.figures import montage
+from benchmarks.common.figures import save
 from benchmarks.common.judge import read
 from benchmarks.common.record import RESULTS, Record
 from genaug.backends import Backend, Batch, Loss, Spec, Step
@@ -205,11 +206,15 @@ def draw(generator: Generator, method: str, test: Samples) -> None:
     first = [int((test.labels == label).nonzero()[0]) for label in range(test.spec.num_classes)]
     clean = test.x[first]
     noisy = with_noise(test.x, 0)[first]
-    rows = {"clean": to_float(clean), "clean, reconstructed": reconstructed(generator, clean)}
-    rows |= {"noisy": to_float(noisy), "noisy, reconstructed": reconstructed(generator, noisy)}
-    pictures = {name: 1 - torch.cat(list(images), dim=2).permute(1, 2, 0).numpy() for name, images in rows.items()}
-    pictures = {name: picture.repeat(3 // picture.shape[2], 2) for name, picture in pictures.items()}
-    montage(RESULTS / f"{NAME}_{method}.png", pictures, 1, f"{method}: reconstructions, seed 0")
+    rows = {"clean": to_float(clean), "reconstructed": reconstructed(generator, clean)}
+    rows |= {"noisy": to_float(noisy), "reconstructed from it": reconstructed(generator, noisy)}
+    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    for axis, (name, images) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
+        axis.imshow(torch.cat(list(images), dim=2).permute(1, 2, 0).squeeze(2), cmap="gray_r", vmin=0, vmax=1)
+        axis.set_ylabel(name, rotation=0, ha="right", va="center")
+        axis.set(xticks=[], yticks=[])
+    figure.suptitle(f"{method}, seed 0", fontsize=10)
+    save(figure, RESULTS / f"{NAME}_{method}.png", dpi=130)
 
 
 def values(rows: list[dict[str, Any]], name: str, method: str) -> dict[int, float]:
