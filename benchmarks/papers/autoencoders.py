@@ -206,10 +206,10 @@ def draw(generator: Generator, method: str, test: Samples) -> None:
     first = [int((test.labels == label).nonzero()[0]) for label in range(test.spec.num_classes)]
     clean = test.x[first]
     noisy = with_noise(test.x, 0)[first]
-    rows = {"clean": to_float(clean), "reconstructed": reconstructed(generator, clean)}
-    rows |= {"noisy": to_float(noisy), "reconstructed from it": reconstructed(generator, noisy)}
+    rows = [("clean", to_float(clean)), ("reconstructed", reconstructed(generator, clean))]
+    rows += [("noisy", to_float(noisy)), ("reconstructed", reconstructed(generator, noisy))]
     figure = Figure(figsize=(7, 2.8), layout="constrained")
-    for axis, (name, images) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
+    for axis, (name, images) in zip(figure.subplots(len(rows), 1), rows, strict=True):
         axis.imshow(torch.cat(list(images), dim=2).permute(1, 2, 0).squeeze(2), cmap="gray_r", vmin=0, vmax=1)
         axis.set_ylabel(name, rotation=0, ha="right", va="center")
         axis.set(xticks=[], yticks=[])
