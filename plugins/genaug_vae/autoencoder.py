@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from genaug.backends import Backend, Batch, Inputs, Loss, Normal, Player, Spec, Step, adam
-from genaug_vae.networks import AutoencoderConfig as BaseConfig, Decoder, Encoder
+from genaug_vae.networks import Decoder, Encoder, NetworkConfig
 
 _MOMENTUM = 0.01
 
 
-class AutoencoderConfig(BaseConfig):
+class AutoencoderConfig(NetworkConfig):
     """Options of the ``autoencoder`` backend."""
 
     noise: Annotated[

@@ -18,7 +18,7 @@ from genaug.nn.blocks import SLOPE, ConvFeatures, stage_sizes, stage_widths
 DEPTH = {"mlp": 1, "deep": 3}  # hidden layers of the encoder and of the decoder
 
 
-class AutoencoderConfig(BackendConfig):
+class NetworkConfig(BackendConfig):
     """The options that both backends have."""
 
     kind: Annotated[
@@ -39,7 +39,7 @@ class Encoder(nn.Module):
     The label enters as a further input channel, learned per class.
     """
 
-    def __init__(self, config: AutoencoderConfig, shape: tuple[int, ...], num_classes: int, outputs: int) -> None:
+    def __init__(self, config: NetworkConfig, shape: tuple[int, ...], num_classes: int, outputs: int) -> None:
         super().__init__()
         channels, height, width = shape
         self.size = (height, width)
@@ -70,7 +70,7 @@ class Decoder(nn.Module):
     bounded function has driven to black.
     """
 
-    def __init__(self, config: AutoencoderConfig, shape: tuple[int, ...], num_classes: int, log_odds: bool) -> None:
+    def __init__(self, config: NetworkConfig, shape: tuple[int, ...], num_classes: int, log_odds: bool) -> None:
         super().__init__()
         self.num_classes, self.log_odds = num_classes, log_odds
         inputs = config.latent_size + num_classes
@@ -114,7 +114,7 @@ class ConvDecoder(nn.Module):
         return image
 
 
-def dense(inputs: int, config: AutoencoderConfig) -> nn.Sequential:
+def dense(inputs: int, config: NetworkConfig) -> nn.Sequential:
     """Hidden layers of ``mlp`` and ``deep``: (N, ...) with ``inputs`` values each, to (N, hidden)."""
     layers: list[nn.Module] = [nn.Flatten()]
     for before, after in pairwise([inputs, *[config.hidden] * DEPTH[config.kind]]):

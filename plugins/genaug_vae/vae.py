@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from genaug.backends import Backend, Batch, Inputs, Loss, Player, Spec, Step, adam
 from genaug.backends.options import Conditional
 from genaug_vae.bound import bernoulli_misfit, divergence, gaussian_misfit
-from genaug_vae.networks import AutoencoderConfig, Decoder, Encoder
+from genaug_vae.networks import Decoder, Encoder, NetworkConfig
 
 _SCALE = 0.1
 
 
-class VAEConfig(AutoencoderConfig):
+class VAEConfig(NetworkConfig):
     """Options of the ``vae`` backend."""
 
     likelihood: Annotated[
