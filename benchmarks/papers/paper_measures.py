@@ -267,7 +267,7 @@ def autoencoders(rows: list[Row]) -> list[Measure]:
     paper = f"a curve; {coders.PAPER} for larger networks, of −log p(x) (Burda et al. 2016)"
     target = Bound("<=", coders.TARGET, "mean")
     for method in ("vae", "vae, thresholded"):
-        of_bound = {"bound": "−ELBO", "misfit": "its misfit", "divergence": "its divergence"}
+        of_bound = {"bound": "−ELBO", "misfit": "misfit", "divergence": "divergence"}
         for name, label in of_bound.items():
             ours = (target, paper) if (method, name) == ("vae", "bound") else (None, "–")
             values = by_seed(rows, name, method=method)
