@@ -110,21 +110,21 @@ def test_the_quickstart(environment, tmp_path):
 def test_a_timm_training_with_a_plugins_generator(environment, wheels, tmp_path):
     pytest.importorskip("timm")
     before, backends = environment.installed(), environment.backends(tmp_path)
-    environment.run(f"pip install {wheels['genaug_vae']}", tmp_path)
-    assert environment.backends(tmp_path) == {**backends, "vae": "genaug-vae"}
+    environment.run(f"pip install {wheels['genaug_small_vae']}", tmp_path)
+    assert environment.backends(tmp_path) == {**backends, "small-vae": "genaug-small-vae"}
     for split in ("train", "val"):
         write_jpegs(tmp_path / "photos" / split, each=8)
     small = "--image-size 16 --steps 20 --batch-size 8 --device cpu --set width=8"
-    environment.run(f"genaug train vae --data folder:photos {small} --out runs/photos", tmp_path)
+    environment.run(f"genaug train small-vae --data folder:photos {small} --out runs/photos", tmp_path)
     (tmp_path / "timm_train.py").write_text((ROOT / "examples" / "timm_train.py").read_text())
     training = "python timm_train.py photos runs/photos --model test_resnet --img-size 32 --batch-size 6 --workers 1"
     assert "epoch 1: training loss" in environment.run(f"{training} --epochs 2", tmp_path)
 
-    environment.uninstall("genaug-vae", tmp_path)
+    environment.uninstall("genaug-small-vae", tmp_path)
     assert environment.backends(tmp_path) == backends
     assert environment.installed() == before
     output = environment.run("genaug sample runs/photos --n 1 --out x.png", tmp_path, fails=True)
-    assert 'pip install "genaug-vae>=0.1.0"' in output
+    assert 'pip install "genaug-small-vae>=0.1.0"' in output
     assert "Traceback" not in output
 
 

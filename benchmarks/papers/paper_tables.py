@@ -153,6 +153,17 @@ SCRIPTS = [
         own=("steps", "batch_size", "set", "weights", "max_wrong"),
     ),
     Script(
+        "papers/autoencoders.py",
+        "Autoencoders: reconstruction, and the bound of a VAE (Kingma & Welling 2014)",
+        f"{MNIST} --seeds 3",
+        3,
+        0.6,
+        paper_measures.autoencoders,
+        ("data",),
+        kind=("method",),
+        own=("config", "training", "test"),
+    ),
+    Script(
         "papers/zheng_toy.py",
         "Two Gaussians: when generated data reduces the gap (Zheng et al. 2023)",
         "--seeds 10",

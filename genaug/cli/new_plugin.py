@@ -9,8 +9,14 @@ import typer
 
 from genaug.cli.printing import say
 
-_FILES = ("pyproject.toml", "README.md", "genaug_vae/__init__.py", "genaug_vae/backend.py", "tests/test_backend.py")
-_NAMES = re.compile(r"genaug_vae|genaug-vae|VAE|\bvae\b")
+_FILES = (
+    "pyproject.toml",
+    "README.md",
+    "genaug_small_vae/__init__.py",
+    "genaug_small_vae/backend.py",
+    "tests/test_backend.py",
+)
+_NAMES = re.compile(r"genaug_small_vae|genaug-small-vae|SmallVAE|\bsmall-vae\b")
 
 
 def new_plugin(
@@ -46,10 +52,10 @@ def new_plugin(
 def skeleton(name: str) -> dict[str, str]:
     """The files of a plugin by path: those of ``examples/plugin`` under another name."""
     names = {
-        "genaug_vae": _package(name),
-        "genaug-vae": f"genaug-{name.replace('_', '-')}",
-        "VAE": "".join(part.capitalize() for part in re.split("[-_]", name)),
-        "vae": name,
+        "genaug_small_vae": _package(name),
+        "genaug-small-vae": f"genaug-{name.replace('_', '-')}",
+        "SmallVAE": "".join(part.capitalize() for part in re.split("[-_]", name)),
+        "small-vae": name,
     }
 
     def renamed(text: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.common.console import markdown
 from benchmarks.common.record import RESULTS, TUNING, Record
 from benchmarks.papers import paper_tables
-from benchmarks.papers.results_page import DOCS, middle, rows_of
+from benchmarks.papers.results_page import DOCS, finished, middle, rows_of
 from benchmarks.studies import small_studies, thesis_tables
 from benchmarks.studies.tracked import recorded, report_of
 from genaug.demo.report import demo_rows
@@ -128,6 +128,19 @@ def test_infogan():
         measure for measure in script_of("infogan_coloured_mnist").measures(earlier) if measure.label == first
     )
     assert f"`continuous_as=input` | {len(beside.values)} | {closed(middle(beside))} |" in page
+
+
+def test_autoencoders():
+    script = script_of("autoencoders")
+    measures = script.measures(rows_of(script, RESULTS))
+    if finished(measures) < script.seeds:
+        pytest.skip("the record isn't complete")
+    page, figures = readme("vae"), medians("autoencoders")
+    for name in ("mlp", "deep", "convolutional", "denoising"):
+        assert f"| {name} | {figures[f'{name}: clean error']} | {figures[f'{name}: noisy error']} |" in page
+    assert f"(whose own error is {figures['error of the noisy images themselves']})" in page
+    assert f"is {figures['−ELBO of the vae, nats']} nats per test image" in page
+    assert f"and {figures['−ELBO of the vae, thresholded, nats']} with pixels above half" in page
 
 
 def test_the_figures_in_the_note_on_colored_digits():

@@ -28,7 +28,7 @@ def here(tmp_path, monkeypatch):
 
 
 def files_in(folder):
-    paths = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
     return {str(path.relative_to(folder)): path.read_text() for path in paths}
 
 
@@ -37,7 +37,7 @@ def test_a_new_plugin_is_the_example_under_another_name(here, monkeypatch):
     assert result.exit_code == 0, result.output
     assert os.listdir(here) == ["genaug-style-gan3"]
     written, example = files_in(here / "genaug-style-gan3"), files_in(EXAMPLE)
-    assert set(written) == {name.replace("genaug_vae", "genaug_style_gan3") for name in example}
+    assert set(written) == {name.replace("genaug_small_vae", "genaug_style_gan3") for name in example}
     assert not any("vae" in text.lower() for text in written.values())
     assert [text.count("\n") for text in written.values()] == [text.count("\n") for text in example.values()]
     project = tomllib.loads(written["pyproject.toml"])
@@ -55,7 +55,7 @@ def test_a_new_plugin_is_the_example_under_another_name(here, monkeypatch):
 def test_the_page_shows_the_examples_files():
     page = (EXAMPLE.parents[1] / "docs" / "write-a-plugin.md").read_text()
     names = re.findall(r'^--8<-- "genaug/skeleton/(.*)"$', page, re.MULTILINE)
-    assert names == ["pyproject.toml", "genaug_vae/__init__.py", "genaug_vae/backend.py"]
+    assert names == ["pyproject.toml", "genaug_small_vae/__init__.py", "genaug_small_vae/backend.py"]
     assert all((EXAMPLE / name).is_file() for name in names)
 
 
@@ -101,7 +101,7 @@ def test_check_backend_prints_each_check(tiny_config, monkeypatch):
 
 def test_check_backend_fails_with_the_name_of_the_check(register_backend, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLE)
-    vae = import_module("genaug_vae.backend").VAE
+    vae = import_module("genaug_small_vae.backend").SmallVAE
 
     class Loud(vae):
         def generate(self, nets, inputs):

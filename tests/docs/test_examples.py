@@ -57,9 +57,9 @@ def test_examples_are_short_and_genaug_takes_a_few_lines_of_them(path):
 
 def test_the_plugin_keeps_the_contract(register_backend, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES / "plugin")
-    from genaug_vae.backend import VAE
+    from genaug_small_vae.backend import SmallVAE
 
-    register_backend("vae", VAE)
-    assert {result.outcome for result in check_backend("vae")} == {"passed"}
-    lines = sum(len(path.read_text().splitlines()) for path in (EXAMPLES / "plugin" / "genaug_vae").glob("*.py"))
+    register_backend("small-vae", SmallVAE)
+    assert {result.outcome for result in check_backend("small-vae")} == {"passed"}
+    lines = sum(len(path.read_text().splitlines()) for path in (EXAMPLES / "plugin" / "genaug_small_vae").glob("*.py"))
     assert lines <= 100

@@ -148,7 +148,7 @@ def saved(state):
     return torch.load(file, weights_only=True)
 
 
-@pytest.mark.parametrize("name", ["cgan", "infogan", "mad-gan", "wgan-gp"])
+@pytest.mark.parametrize("name", ["autoencoder", "cgan", "infogan", "mad-gan", "vae", "wgan-gp"])
 def test_a_restored_trainer_continues_bit_for_bit(tiny_set, name):
     data, backend = data_of(tiny_set), registry.resolve(name)
 

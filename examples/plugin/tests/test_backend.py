@@ -5,6 +5,6 @@ from typing import Any
 from genaug.testing import parametrize_with_checks
 
 
-@parametrize_with_checks(["vae"])
+@parametrize_with_checks(["small-vae"])
 def test_backend(backend: str, check: Any) -> None:
     check(backend)

@@ -11,8 +11,8 @@ from genaug.backends.options import LatentSize, Width
 from genaug.nn.blocks import ConvFeatures, ConvGenerator
 
 
-class VAEConfig(BackendConfig):
-    """Options: ``genaug train vae --set latent_size=8``, or ``config={"latent_size": 8}``."""
+class SmallVAEConfig(BackendConfig):
+    """Options: ``genaug train small-vae --set latent_size=8``, or ``config={"latent_size": 8}``."""
 
     latent_size: LatentSize = 16
     width: Width = 32
@@ -37,14 +37,14 @@ class Encoder(nn.Module):
         return mean, log_variance
 
 
-class VAE(Backend):
+class SmallVAE(Backend):
     """One player trains encoder and decoder together. The decoder is the generator; both networks are kept."""
 
-    Config = VAEConfig
+    Config = SmallVAEConfig
     keeps = ("generator", "encoder")
     tiny: ClassVar[Mapping[str, Any]] = {"latent_size": 3, "width": 4}
 
-    def build(self, config: VAEConfig, spec: Spec) -> nn.ModuleDict:
+    def build(self, config: SmallVAEConfig, spec: Spec) -> nn.ModuleDict:
         size, width = config.latent_size, config.width
         return nn.ModuleDict(
             {
@@ -61,8 +61,8 @@ class VAE(Backend):
         """The mean of q(z | x)."""
         return {"z": nets["encoder"](x, labels)[0]}
 
-    def players(self, config: VAEConfig, nets: nn.ModuleDict) -> list[Player]:
-        return [Player("vae", nets.parameters(), self.loss, adam(config.lr, (0.9, 0.999)))]
+    def players(self, config: SmallVAEConfig, nets: nn.ModuleDict) -> list[Player]:
+        return [Player("small-vae", nets.parameters(), self.loss, adam(config.lr, (0.9, 0.999)))]
 
     def loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         """The negative evidence lower bound of an image (Kingma & Welling 2014, eq. 10), without its constants.
