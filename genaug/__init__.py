@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from genaug.evaluation.evaluate import evaluate as evaluate
     from genaug.hub.load import load as load
     from genaug.labelling.attach import with_labels as with_labels
+    from genaug.sources.features import features as features
     from genaug.sources.generator import Generator as Generator
     from genaug.sources.pool import SamplePool as SamplePool
+    from genaug.sources.variations import variations as variations
     from genaug.studies.report import load_study as load_study
     from genaug.studies.study import study as study
     from genaug.training.fit import fit as fit
@@ -30,11 +32,13 @@ _HOME = {
     "SamplePool": "genaug.sources.pool",
     "Spec": "genaug.backends.spec",
     "evaluate": "genaug.evaluation.evaluate",
+    "features": "genaug.sources.features",
     "fit": "genaug.training.fit",
     "hookimpl": "genaug.backends.hookspecs",
     "load": "genaug.hub.load",
     "load_study": "genaug.studies.report",
     "study": "genaug.studies.study",
+    "variations": "genaug.sources.variations",
     "with_labels": "genaug.labelling.attach",
 }
 __all__ = sorted([*_HOME, "__version__"])

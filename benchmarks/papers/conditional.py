@@ -16,8 +16,9 @@ batch of generated images split over the generators. For each method and seed:
     python benchmarks/papers/conditional.py --root MNIST_ROOT --seeds 3 --json
     python benchmarks/papers/conditional.py --data cifar10 --root CIFAR_ROOT --json
 
-CIFAR-10 is CGAN alone, one seed, as many steps as fit into an hour as ``genaug.fit`` plans them; its root holds
-torchvision's files, or class folders under train/ and test/. An interrupted training continues. --methods,
+CIFAR-10 is by default CGAN alone, one seed, as many steps as fit into an hour as ``genaug.fit`` plans them; its root
+holds torchvision's files, or class folders under train/ and test/. --methods cgan r3gan --seeds 2 --max-minutes 20
+compares these two at equal time. An interrupted training continues. --methods,
 --seeds and --first-seed choose what is run, so that several processes may share the work.
 
 A thesis (N10100010/mad_gan_thesis) reports FID 25.6 at k = 3 and 110.6 at k = 10.
@@ -117,14 +118,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def method_name(text: str) -> str:
     name, _, k = text.rpartition("-")
-    if text != "cgan" and not (name == "mad-gan" and k.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither cgan nor mad-gan-K")
+    if text not in ("cgan", "r3gan") and not (name == "mad-gan" and k.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of cgan, r3gan and mad-gan-K")
     return text
 
 
 def backend_of(method: str) -> tuple[str, dict[str, Any]]:
     if method == "cgan":
         return "cgan", {"classifier_weight": 0.1}
+    if method == "r3gan":
+        return "r3gan", {}
     return "mad-gan", {"generators": int(method.rpartition("-")[2])}
 
 

@@ -191,7 +191,8 @@ def table_of(name: str, report: Report) -> str:
         marked = f"**{row['arm']}**" if row["arm"] == chosen else row["arm"]
         rows.append([marked, f"{row['accuracy']:.1f}%", gain.replace("-", "−")])
     head = ["arm", "test accuracy", "gain over classic, points (95%)"]
-    return f"{name}: {report.verdict}\n\n{markdown(head, rows)}"
+    failures = {f"{f['arm']}: {f['error']}" for f in report.details["failures"]}
+    return "\n\n".join([f"{name}: {report.verdict}", markdown(head, rows), *sorted(failures)])
 
 
 def results_of(finished: dict[str, Report]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from genaug.studies.blending import blended
 from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE, Ledger, StudyFolder
 from genaug.studies.decide import judge, select
 from genaug.studies.findings import findings
-from genaug.studies.jobs import Job, Work, left_to_do, one_thread, total_cost, trained
+from genaug.studies.jobs import Job, Phase, Work, left_to_do, one_thread, total_cost, trained
 from genaug.studies.models import make_classifier
 from genaug.studies.options import Options
 from genaug.studies.report import Report, from_details
@@ -105,12 +105,19 @@ def report_of(settings: Settings, cells: Cells) -> Report | None:
         return None
     ledger, seeds = Ledger(cells), settings["seeds"]
     arms = all_arms(list(settings["sources"]), settings["ratios"])
-    inner = {arm: ledger.accuracies("inner", arm.name) for arm in arms}
-    if any(set(row) != set(seeds) for row in inner.values()):
+
+    def results(phase: Phase, arms: Sequence[Arm]) -> dict[Arm, dict[int, float]] | None:
+        """None if some cells are missing; one that failed is not."""
+        if not all(ledger.tried(phase, seed, arm.name) for arm in arms for seed in seeds):
+            return None
+        return {arm: ledger.accuracies(phase, arm.name) for arm in arms}
+
+    inner = results("inner", arms)
+    if inner is None:
         return None
     chosen = select(inner, seeds)
-    table = {arm: ledger.accuracies("test", arm.name) for arm in arms_to_test(chosen)}
-    if any(set(row) != set(seeds) for row in table.values()):
+    table = results("test", arms_to_test(chosen))
+    if table is None:
         return None
     n_test, classes = settings["test"]["images"], 10
     judgement = judge(chosen, table, seeds, resolution=1 / n_test)

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from functools import cache
@@ -106,10 +106,19 @@ def call(info: Info, rest: str, **options: Any) -> Any:
 
 def offering(method: str) -> list[str]:
     """The names of the installed backends that offer an optional method; those that can't be imported are left out."""
+    return _those_with(lambda backend: backend.offers(method))
+
+
+def taking_unlabelled() -> list[str]:
+    """The names of the installed backends that learn from unlabeled samples beside labeled ones."""
+    return _those_with(lambda backend: backend.takes_unlabelled)
+
+
+def _those_with(property: "Callable[[Backend], bool]") -> list[str]:
     names = []
     for name in discover().backends:
         with suppress(PluginError):
-            if resolve(name).offers(method):
+            if property(resolve(name)):
                 names.append(name)
     return names
 

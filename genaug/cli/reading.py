@@ -57,3 +57,10 @@ def read_held_out(
         return read_data(name, "test", root=root, test_share=test_share, group_by=group_by)
     except MissingSplitError as error:
         raise MissingSplitError(f"{error} Name a test set with --test-data.") from error
+
+
+def folder_name(data: str) -> str:
+    """``data`` in the forms of ``--data``, for an option that also takes the path of a folder."""
+    from genaug.artifacts.paths import user_path
+
+    return f"folder:{data}" if user_path(data).is_dir() else data

@@ -11,7 +11,7 @@ import typer
 from genaug import checks
 from genaug.artifacts.paths import user_path
 from genaug.cli.printing import say
-from genaug.cli.reading import GroupBy, TestShare, read_data
+from genaug.cli.reading import GroupBy, TestShare, folder_name, read_data
 
 STEPS = 5000
 
@@ -31,6 +31,14 @@ def train(
     root: Annotated[Path | None, typer.Option(help="Folder with torchvision's files; nothing is downloaded.")] = None,
     test_share: TestShare = None,
     group_by: GroupBy = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="A folder of more images, without labels or with labels that are ignored, for backends that learn from "
+            "both; or data in the forms of --data. Images of --data's test split must not be among them.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder, which can be loaded afterwards.  [default: runs/BACKEND]")
     ] = None,
@@ -110,6 +118,7 @@ def train(
         "labels_per_class": labels_per_class,
         "test_share": test_share,
         "group_by": group_by,
+        "unlabelled": None if unlabelled is None else _absolute(folder_name(unlabelled)),
     }
     images, command = _data(record, folder, data, options, seed)
     if steps is None and max_minutes is None and not record:
@@ -128,6 +137,7 @@ def train(
         "checkpoint_every": checkpoint_every,
         "max_minutes": max_minutes,
         "threads": threads,
+        **_unlabelled(command),
     }
     passed = {name: value for name, value in arguments.items() if value is not None}
     with started_by(command):
@@ -172,6 +182,21 @@ def _data(
         group_by=command["group_by"],
     )
     return (images if few is None else few_per_class(images, few, seed)), command
+
+
+def _unlabelled(command: dict[str, Any]) -> dict[str, Any]:
+    """The unlabeled images, and the test split of the data, with which they must have none in common."""
+    from genaug.errors import MissingSplitError
+
+    if command["unlabelled"] is None:
+        return {}
+    root = None if command["root"] is None else Path(command["root"])
+    images = read_data(command["unlabelled"], root=root)
+    split = {"root": root, "test_share": command["test_share"], "group_by": command["group_by"]}
+    try:
+        return {"unlabelled": images, "exclude": read_data(command["data"], "test", **split)}
+    except MissingSplitError:
+        return {"unlabelled": images}
 
 
 def _absolute(data: str) -> str:

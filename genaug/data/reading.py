@@ -53,6 +53,7 @@ def read_samples(
     what: str = "the dataset",
     needs_labels: bool = True,
     unlabelled: bool = False,
+    ignore_labels: bool = False,
     conditions: Sequence[str] = (),
 ) -> Samples:
     """Read ``dataset[i]`` for every i: a sample, alone or followed by an integer label.
@@ -62,7 +63,8 @@ def read_samples(
     All other fields are ignored. Random transforms are applied once. ``on_items(k)`` is called after every k items.
     ``what`` is the dataset's name in messages.
     Unless ``needs_labels``, labels that can't be used are left out, with the reason as ``label_problem``; if
-    ``unlabelled``, labels may be -1.
+    ``unlabelled``, labels may be -1. If ``ignore_labels``, whatever follows the sample is left alone, and the samples
+    have no labels.
 
     Raises ``InputError`` for an empty dataset, sizes that vary without ``image_size``, normalized floats, an item that
     raises (naming its index, and its file if it is known), labels that aren't integers, and labels that
@@ -74,7 +76,7 @@ def read_samples(
     if len(dataset) == 0:
         raise InputError(f"{what} is empty: expected at least one item.")
     with state_kept(dataset):
-        stores, carried = _read_items(dataset, image_size, on_items, what, conditions)
+        stores, carried = _read_items(dataset, image_size, on_items, what, conditions, ignore_labels)
     x = stores.pop("")
     named = tuple(Condition(name=name, sample=store.modality) for name, store in stores.items())
     spec = Spec(sample=x.modality, conditions=named)
@@ -130,6 +132,7 @@ def _read_items(
     on_items: Callable[[int], None] | None,
     what: str,
     conditions: Sequence[str],
+    ignore_labels: bool,
 ) -> tuple[dict[str, _Store], list[Any]]:
     """The samples (under "") and the conditions by name, and the labels of the items, None without."""
     count = len(dataset)
@@ -155,7 +158,7 @@ def _read_items(
                 stores[name].add(index, value, where)
             except InputError as error:
                 raise error if str(error).startswith(where) else InputError(f"{where}: {error}") from error
-        carried.append(fields[1] if len(fields) > 1 else None)
+        carried.append(fields[1] if len(fields) > 1 and not ignore_labels else None)
         if on_items is not None and ((index + 1) % _REPORT_EVERY == 0 or index + 1 == count):
             on_items(index % _REPORT_EVERY + 1)
     return stores, carried

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from genaug.backends.spec import Spec
 from genaug.data.classes import class_label
-from genaug.data.reading import Samples, read_samples, sample_digests, shared_samples
+from genaug.data.overlap import check_disjoint
+from genaug.data.reading import read_samples, sample_digests
 from genaug.errors import InputError
 from genaug.randomness import derive_seed
 
@@ -49,7 +50,7 @@ def read_labelled(
             "so that the shapes agree."
         )
     if exclude is not None:
-        _check_disjoint(data, exclude, image_size)
+        check_disjoint(data.x, exclude, image_size, "labelled_set")
     digests = zip(sample_digests(data.x), data.labels.tolist(), strict=True)
     first = {key: index for index, key in reversed(list(enumerate(digests)))}
     rows = torch.tensor(sorted(first.values()))
@@ -88,35 +89,3 @@ def _check_classes(spec: Spec, labels: Tensor) -> None:
             f"{', …' if len(few) > _SHOWN else ''}. Cross-fitting needs at least {_LEAST_PER_CLASS} per class, one to "
             "learn from and one to check with."
         )
-
-
-def _check_disjoint(data: Samples, exclude: Any, image_size: int | None) -> None:
-    others = read_samples(_ImagesOnly(exclude), image_size, what="exclude")
-    if others.spec.shape != data.spec.shape:
-        raise InputError(
-            f"exclude has images of shape {others.spec.shape} (C, H, W) and labelled_set of {data.spec.shape}, so "
-            "images in both would not be found. Give both the same transform, or pass image_size=."
-        )
-    shared = [index for index, _ in shared_samples(data.x, others.x)]
-    if shared:
-        listing = ", ".join(map(str, shared[:_SHOWN])) + (", …" if len(shared) > _SHOWN else "")
-        raise InputError(
-            f"{len(shared)} of the {len(data.x)} images of labelled_set are in exclude too (items {listing} of "
-            "labelled_set): labels learned from them would leak into the held-out data. Remove them from labelled_set."
-        )
-
-
-class _ImagesOnly:
-    """A dataset without its labels, of any kind."""
-
-    def __init__(self, dataset: Any) -> None:
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise InputError(f"exclude must be a map-style dataset of images, got {type(dataset).__name__}.")
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Any:
-        item = self.dataset[index]
-        return item[0] if isinstance(item, (tuple, list)) and item else item

@@ -86,18 +86,29 @@ def generate(
 
 
 def observe(
-    backend: Backend, spec: Spec, nets: nn.ModuleDict, method: str, samples: Tensor, labels: list[Tensor | None]
+    backend: Backend,
+    spec: Spec,
+    nets: nn.ModuleDict,
+    method: str,
+    samples: Tensor,
+    labels: list[Tensor | None],
+    *,
+    padded: bool = False,
 ) -> Any:
     """What an optional method of the backend returns for raw samples, in float32.
 
-    ``labels`` is empty for a method that takes none. Raises ``PluginError`` if the backend fails.
+    ``labels`` is empty for a method that takes none. If ``padded``, all chunks are equally long, so that results don't
+    depend on the number of samples, to the last bit. Raises ``PluginError`` if the backend fails.
     """
     device, parts = device_of(nets), []
-    for rows in torch.arange(len(samples), device=samples.device).split(chunk_size(spec, device)):
-        x = _move(spec.sample.encode(samples[rows]), device)
-        arguments = [None if values is None else _move(values[rows.cpu()], device) for values in labels]
+    chunk = chunk_size(spec, device)
+    for rows in torch.arange(len(samples), device=samples.device).split(chunk):
+        length = chunk if padded else len(rows)
+        x = _move(spec.sample.encode(_padded(samples[rows], length)), device)
+        arguments = [None if values is None else _move(_padded(values[rows.cpu()], length), device) for values in labels]
         with _running(backend, method, device, "float32"):
-            parts.append(getattr(backend, method)(nets, x, *arguments))
+            outputs = getattr(backend, method)(nets, x, *arguments)
+            parts.append(tree_map(lambda value, count=len(rows): value[:count], outputs))
     return tree_map(lambda *values: torch.cat(values), *parts)
 
 

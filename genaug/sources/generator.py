@@ -19,6 +19,7 @@ from genaug.errors import InputError, PluginError
 from genaug.randomness import category_rows
 from genaug.sources import arguments
 from genaug.sources.chunks import device_of, generate, observe
+from genaug.sources.varying import check_strength, varied_latents
 
 if TYPE_CHECKING:
     from genaug.hub.push import Publication
@@ -162,6 +163,42 @@ class Generator:
         """
         return cast("dict[str, Tensor]", self._observe("encode", samples, labels))
 
+    def vary(
+        self,
+        samples: Tensor,
+        labels: Any = None,
+        *,
+        strength: float = 0.5,
+        own_labels: Any = None,
+        seed: int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
+        """Generate a variation of each of ``samples``, for backends with an encoder.
+
+        Latents move from those that ``encode`` returns to fresh draws: ``strength`` 0 gives the reconstruction,
+        ``decode(**encode(samples))``, and 1 gives what ``sample(labels=labels, seed=seed)`` gives. In between, normal
+        latents follow the great circle, uniform ones a straight line, and a category is replaced by a drawn one with
+        probability ``strength``. Latents that can't be encoded are always drawn.
+
+        ``samples`` are raw samples (images: uint8 (N, C, H, W)). For a generator that takes labels, ``labels`` int64
+        (N,) are those of the variations, and ``own_labels`` those of the samples, if they differ: the result is then a
+        sample of another class with the same latents. Returns raw samples (N, ...) as ``sample`` does; variation i of a
+        seed doesn't depend on the number of samples. Raises ``InputError`` if the backend has no encoder, for a
+        strength outside [0, 1], and for samples or labels that don't fit.
+        """
+        strength, seed = check_strength(strength), arguments.pick_seed(seed)
+        self.check_offers("encode", "vary")
+        if self.spec.conditions:
+            raise InputError("vary isn't possible for a generator that makes samples from others: call translate.")
+        samples = arguments.raw_samples(samples, self.spec.sample, "vary")
+        labels = arguments.labels_of_samples(labels, len(samples), self.spec, "vary")
+        own = labels if own_labels is None else arguments.labels_of_samples(own_labels, len(samples), self.spec, "vary")
+        encoded = observe(self._backend, self.spec, self.nets, "encode", samples, [own], padded=True)
+        latents = varied_latents(self.spec.latents, encoded, len(samples), strength, seed)
+        noise_seed = seed if strength else 0  # that of decode
+        count = len(samples)
+        return generate(self._backend, self.spec, self.nets, count, noise_seed, latents, labels, dtype, "auto")
+
     def classify(self, samples: Tensor) -> Tensor:
         """Class logits of samples, float32 (N, K); without classes, logits of the first categorical latent.
 
@@ -283,11 +320,15 @@ class Generator:
 
     def _observe(self, method: str, samples: Any, *labels: Any) -> Any:
         """What an optional method of the backend returns for raw samples, and for ``labels`` if it takes them."""
-        if not self.offers(method):
-            raise InputError(
-                f"backend {self.backend_name!r} can't {method} samples. Installed backends that can: "
-                f"{', '.join(registry.offering(method)) or 'none'}."
-            )
+        self.check_offers(method, method)
         samples = arguments.raw_samples(samples, self.spec.sample, method)
         checked = [arguments.labels_of_samples(values, len(samples), self.spec, method) for values in labels]
         return observe(self._backend, self.spec, self.nets, method, samples, checked)
+
+    def check_offers(self, method: str, verb: str) -> None:
+        """Raises ``InputError``, which names the backends that can, if a method that ``verb`` needs isn't there."""
+        if not self.offers(method):
+            raise InputError(
+                f"backend {self.backend_name!r} can't {verb} samples. Installed backends that can: "
+                f"{', '.join(registry.offering(method)) or 'none'}."
+            )

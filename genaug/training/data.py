@@ -3,39 +3,47 @@
 import warnings
 from typing import Any
 
+import torch
 from torch.utils.data import Subset
 
+from genaug.backends import registry
 from genaug.backends.backend import Backend
 from genaug.backends.calls import described
 from genaug.backends.spec import Classes
 from genaug.data.classes import class_labels
-from genaug.data.reading import Samples, read_samples
+from genaug.data.overlap import check_disjoint
+from genaug.data.reading import Samples, fingerprint, read_samples
 from genaug.errors import InputError, TrainingWarning
 from genaug.progress import Progress
 
 
 def read_training_data(
-    dataset: Any, name: str, backend: Backend, config: Any, image_size: int | None, show: bool
-) -> Samples:
-    """Read a dataset for a backend called ``name``, with the conditions that it needs.
+    dataset: Any,
+    name: str,
+    backend: Backend,
+    config: Any,
+    image_size: int | None,
+    show: bool,
+    *,
+    unlabelled: Any = None,
+    exclude: Any = None,
+) -> tuple[Samples, dict[str, Any]]:
+    """Read a dataset for a backend called ``name``, with the conditions that it needs, and ``unlabelled`` samples.
+
+    Returns all samples, those of ``unlabelled`` last and with labels of -1, and the record of the data: the fields of
+    ``RunSettings`` that describe them. The labels in ``unlabelled`` aren't read.
 
     Raises ``InputError`` for samples of a kind that the backend can't be trained on, if labels that it would use can't
-    be read, and if an item lacks a condition. Issues a ``TrainingWarning`` if a class has no sample.
+    be read, if an item lacks a condition, for unlabeled samples that the backend or the dataset has no use for or that
+    have another shape, and for samples that are in ``exclude`` too. Issues a ``TrainingWarning`` if a class has no
+    sample.
     """
-    with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, show, 15.0) as progress:
-
-        def advance(count: int) -> None:
-            progress.advance(count)
-            progress.tell("items")
-
-        data = read_samples(
-            dataset,
-            image_size,
-            advance,
-            needs_labels=False,
-            unlabelled=backend.takes_unlabelled,
-            conditions=backend.conditions,
+    if unlabelled is not None and not backend.takes_unlabelled:
+        raise InputError(
+            f"backend {name!r} can't learn from unlabeled samples beside labeled ones. Installed backends that can: "
+            f"{', '.join(registry.taking_unlabelled()) or 'none'}."
         )
+    data = _read(dataset, backend, image_size, show, what="the dataset")
     if data.spec.sample.kind not in backend.modalities:
         raise InputError(
             f"backend {name!r} can't be trained on {data.spec.sample.noun}: it is for samples of kind "
@@ -44,9 +52,67 @@ def read_training_data(
     labeled = data.spec.model_copy(update={"classes": Classes(count=2)})
     if described(backend, config, labeled).takes_labels:  # it would train on labels if there were any
         data.check_labels()
+    if exclude is not None:
+        check_disjoint(data.x, exclude, image_size, "the dataset")
+    record: dict[str, Any] = {}
+    if unlabelled is not None:
+        others = _read(unlabelled, backend, image_size, show, what="the unlabeled set", ignore_labels=True)
+        if exclude is not None:
+            check_disjoint(others.x, exclude, image_size, "the unlabeled set")
+        record["labelled_sha256"] = fingerprint(data)
+        record["unlabelled"] = {
+            "data": dataset_name(unlabelled),
+            "images": len(others.x),
+            "sha256": fingerprint(others),
+        }
+        data = _joined(data, others)
+    record["labels"] = 0
     if described(backend, config, data.spec).takes_labels:
         _warn_of_empty_classes(data)
-    return data
+        record["labels"] = 0 if data.labels is None else int((data.labels >= 0).sum())
+    return data, {**record, "data": dataset_name(dataset), "images": len(data.x), "data_sha256": fingerprint(data)}
+
+
+def _read(
+    dataset: Any, backend: Backend, image_size: int | None, show: bool, *, what: str, ignore_labels: bool = False
+) -> Samples:
+    with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, show, 15.0) as progress:
+
+        def advance(count: int) -> None:
+            progress.advance(count)
+            progress.tell("items")
+
+        return read_samples(
+            dataset,
+            image_size,
+            advance,
+            what=what,
+            needs_labels=False,
+            unlabelled=backend.takes_unlabelled,
+            ignore_labels=ignore_labels,
+            conditions=backend.conditions,
+        )
+
+
+def _joined(data: Samples, others: Samples) -> Samples:
+    """Both sets, ``others`` with labels of -1. Raises ``InputError`` if they don't fit together."""
+    if data.labels is None:
+        raise InputError(
+            "the dataset has no labels, so unlabeled samples aren't different from its own. Pass all of them as one "
+            "dataset, without unlabelled= (--unlabelled)."
+        )
+    for name, ours, theirs in (
+        ("samples", data.spec.sample, others.spec.sample),
+        *((c.name, c.sample, o.sample) for c, o in zip(data.spec.conditions, others.spec.conditions, strict=True)),
+    ):
+        if ours != theirs:
+            raise InputError(
+                f"the {name} of the unlabeled set are {theirs.describe()}, those of the dataset {ours.describe()}. "
+                "Convert them with a transform, or pass image_size= (--image-size), so that they agree."
+            )
+    labels = torch.cat([data.labels, torch.full((len(others.x),), -1, dtype=torch.int64, device="cpu")])
+    conditions = {name: torch.cat([values, others.conditions[name]]) for name, values in data.conditions.items()}
+    return Samples(torch.cat([data.x, others.x]), labels, data.spec, None, conditions)
 
 
 def dataset_name(dataset: Any) -> str:

@@ -15,14 +15,13 @@ from genaug.artifacts.paths import reading_from
 from genaug.backends import registry
 from genaug.backends.backend import parse_config
 from genaug.checks import as_whole
-from genaug.data.reading import fingerprint
 from genaug.device import compute_dtype, pick_device, torch_defaults
 from genaug.errors import GenaugError, InputError
 from genaug.nn.diffaugment import check_policy
 from genaug.randomness import check_seed
 from genaug.sources.generator import Generator
 from genaug.training.callbacks import Callback
-from genaug.training.data import dataset_name, read_training_data
+from genaug.training.data import read_training_data
 from genaug.training.distributed import is_first, process_group
 from genaug.training.plan import Budget, plan_run
 from genaug.training.run import RunSettings, TrainingRun
@@ -31,7 +30,7 @@ from genaug.training.threads import pick_threads, running_on
 from genaug.training.trainer import Trainer
 from genaug.version import __version__
 
-_DATA_FIELDS = {"data", "images", "data_sha256"}
+_DATA_FIELDS = {"data", "images", "data_sha256", "labels", "unlabelled", "labelled_sha256"}
 _command: ContextVar[Mapping[str, Any] | None] = ContextVar("command", default=None)
 
 
@@ -51,6 +50,8 @@ def fit(
     *,
     out: str | Path,
     steps: int | None = None,
+    unlabelled: Any = None,
+    exclude: Any = None,
     image_size: int | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
@@ -78,6 +79,9 @@ def fit(
             The dataset is read once.
         out: The run's folder, which ``genaug.load`` takes.
         steps: Number of training steps. With ``max_minutes`` it is an upper bound and may be left out.
+        unlabelled: More images, of the same shape, for backends that learn from unlabeled ones too. Labels in this
+            dataset aren't read. Batches are half labeled images and half images from both sets without labels.
+        exclude: A dataset that must not have any image in common with the others, by content: your test set.
         image_size: Resizes the shorter side to this and crops the center.
         batch_size: Images per step, of all processes together. 64 by default.
         seed: Determines everything random. 0 by default.
@@ -169,8 +173,10 @@ def fit(
             except GenaugError as error:  # the others wait for this process, and have to learn why it can't train
                 with process_group(target, batch_size, {"out": str(folder.path)}, progress, error):
                     raise
-        data = read_training_data(dataset, backend, recipe, options, image_size, progress)
-        settings = replace(settings, data=dataset_name(dataset), images=len(data.x), data_sha256=fingerprint(data))
+        data, description = read_training_data(
+            dataset, backend, recipe, options, image_size, progress, unlabelled=unlabelled, exclude=exclude
+        )
+        settings = replace(settings, **description)
         call = {
             **settings.record(),
             "checkpoint_every": checkpoint_every,

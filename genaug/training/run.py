@@ -49,6 +49,9 @@ class RunSettings:
     data: str = ""
     images: int = 0
     data_sha256: str = ""
+    labels: int = 0  # that the training reads; the others stay unknown to it
+    unlabelled: dict[str, Any] | None = None  # the name, number and hash of the images from ``unlabelled=``
+    labelled_sha256: str | None = None  # of the other images, with their labels
 
     def record(self) -> dict[str, Any]:
         """The settings by name, as values for JSON."""

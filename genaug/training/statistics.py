@@ -57,7 +57,10 @@ def recompute_statistics(
         methods = [getattr(backend, name) for name in ("encode", "score") if backend.offers(name)]
         for rows in torch.arange(min(count, len(data.x))).split(chunk_size(spec, device)):
             x = spec.sample.encode(data.x[rows].to(device))
-            labels = data.labels[rows].to(device) if spec.takes_labels and data.labels is not None else None
+            labels = None
+            if spec.takes_labels and data.labels is not None:  # unlabeled samples get the classes in turn
+                known = data.labels[rows]
+                labels = known.where(known >= 0, rows % spec.num_classes).to(device)
             for method in methods:
                 method(nets, x, labels)
             if not methods and backend.offers("classify"):

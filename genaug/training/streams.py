@@ -20,8 +20,37 @@ from genaug.randomness import derive_seed
 from genaug.training.distributed import World
 
 
+class _Order:
+    """The numbers below ``count`` in an endless, seeded order: consecutive permutations."""
+
+    def __init__(self, count: int, seed: int, stream: str, device: torch.device) -> None:
+        self._count, self._seed, self._stream, self._device = count, seed, stream, device
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def part(self, start: int, stop: int) -> Tensor:
+        """Those at the positions from ``start`` to ``stop``."""
+        parts = []
+        while start < stop:
+            epoch, offset = divmod(start, self._count)
+            parts.append(self._permutation(epoch)[offset : offset + stop - start])
+            start += len(parts[-1])
+        return torch.cat(parts)
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(derive_seed(self._seed, self._stream, epoch))
+            order = torch.randperm(self._count, generator=generator)
+            self._epoch, self._order = epoch, order.to(self._device)  # once per epoch
+        return self._order
+
+
 class Batches:
-    """Real batches in an endless, seeded order: consecutive permutations of the data, divided into batches."""
+    """Real batches in an endless, seeded order: consecutive permutations of the data, divided into batches.
+
+    If only some samples have labels, batches alternate between a labeled sample, from permutations of these, and one
+    from permutations of all samples, whose label is hidden (-1): half of each batch teaches classes, and the other half
+    represents the data (as in Salimans et al. 2016, section 5, whose code draws two batches).
+    """
 
     def __init__(
         self, data: Samples, spec: Spec, batch_size: int, seed: int, device: torch.device, world: World
@@ -29,32 +58,37 @@ class Batches:
         self._sample, self._x = spec.sample, data.x.to(device)
         self._labels = data.labels.to(device) if spec.takes_labels and data.labels is not None else None
         self._conditions = {c.name: (c.sample, data.conditions[c.name].to(device)) for c in spec.conditions}
-        self._batch_size, self._seed, self._world = batch_size, seed, world
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._batch_size, self._world = batch_size, world
+        self._order = _Order(len(self._x), seed, "order", device)
+        labeled = torch.empty(0) if self._labels is None else torch.nonzero(self._labels >= 0).flatten()
+        self._labeled = labeled if 0 < len(labeled) < len(self._x) else None
+        self._labeled_order = _Order(len(labeled), seed, "order of labeled samples", device)
 
     def batch(self, index: int) -> Batch:
         """This process's slice of the ``index``-th batch of the run."""
-        rows = self._world.local(self._rows(index))
+        rows, labels = self._global(index)
+        rows = self._world.local(rows)
         return Batch(
             self._sample.encode(self._x[rows]),
-            None if self._labels is None else self._labels[rows],
+            None if labels is None else self._world.local(labels),
             {name: sample.encode(x[rows]) for name, (sample, x) in self._conditions.items()},
         )
 
-    def _rows(self, index: int) -> Tensor:
-        start, stop, parts = index * self._batch_size, (index + 1) * self._batch_size, []
-        while start < stop:
-            epoch, offset = divmod(start, len(self._x))
-            parts.append(self._permutation(epoch)[offset : offset + stop - start])
-            start += len(parts[-1])
-        return torch.cat(parts)
-
-    def _permutation(self, epoch: int) -> Tensor:
-        if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(derive_seed(self._seed, "order", epoch))
-            order = torch.randperm(len(self._x), generator=generator)
-            self._epoch, self._order = epoch, order.to(self._x.device)  # once per epoch
-        return self._order
+    def _global(self, index: int) -> tuple[Tensor, Tensor | None]:
+        """The samples of a batch and their labels, int64 (batch size,)."""
+        others = self._batch_size if self._labeled is None else self._batch_size // 2
+        rows = self._order.part(index * others, (index + 1) * others) if others else None
+        if self._labels is None or self._labeled is None:
+            assert rows is not None
+            return rows, None if self._labels is None else self._labels[rows]
+        labeled = self._batch_size - others
+        mixed = torch.empty(self._batch_size, dtype=torch.int64, device=self._x.device)
+        mixed[::2] = self._labeled[self._labeled_order.part(index * labeled, (index + 1) * labeled)]
+        labels = torch.full_like(mixed, -1)
+        labels[::2] = self._labels[mixed[::2]]
+        if rows is not None:
+            mixed[1::2] = rows
+        return mixed, labels
 
 
 class TrainingStep:

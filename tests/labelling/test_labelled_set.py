@@ -94,7 +94,7 @@ def test_an_excluded_set_that_cant_be_compared_is_rejected():
     real = FakeReal([0, 1, 0, 1])
     with pytest.raises(InputError, match=r"exclude has images of shape \(1, 8, 8\).*image_size="):
         read(real, exclude=FakeReal([0], shape=(1, 8, 8)))
-    with pytest.raises(InputError, match="exclude must be a map-style dataset"):
+    with pytest.raises(InputError, match="expected a map-style dataset"):
         read(real, exclude=iter(()))
 
 
