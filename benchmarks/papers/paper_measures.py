@@ -14,6 +14,7 @@ from benchmarks.papers import (
     mad_gan_1d as line,
     mad_gan_cost as price,
     mixtures_2d as plane,
+    ssgan as few_labels,
     wgan_gp_curve as curve,
     wgan_gp_limits as limits,
     zheng_toy as toy,
@@ -21,7 +22,7 @@ from benchmarks.papers import (
 from benchmarks.studies import thesis_tables
 
 Row = dict[str, Any]
-Of = Literal["median", "every seed", "paired t-test"]
+Of = Literal["median", "mean", "every seed", "paired t-test"]
 LEVEL = 0.05
 LINE_FIRST_SEEDS = 8  # on the line; the other seeds were run after these had been reported
 COLORED_FIRST_SEEDS = 3  # of the colored digits; with an earlier method, they had missed the target
@@ -29,7 +30,7 @@ COLORED_FIRST_SEEDS = 3  # of the colored digits; with an earlier method, they h
 
 @dataclass(frozen=True)
 class Bound:
-    """A target for the median, for every seed or, with a paired t-test, for the mean of values that are differences."""
+    """A target for the median, the mean, every seed or, with a paired t-test, the mean of values that are differences."""
 
     sign: Literal[">=", "<=", "<"]
     limit: float
@@ -42,8 +43,8 @@ class Bound:
         values = list(values)
         if self.of == "every seed":
             return all(map(self.holds, values))
-        if self.of == "median":
-            return self.holds(statistics.median(values))
+        if self.of in ("median", "mean"):
+            return self.holds(statistics.median(values) if self.of == "median" else statistics.mean(values))
         return len(values) > 1 and self.holds(statistics.mean(values)) and float(ttest_1samp(values, 0).pvalue) < LEVEL
 
 
@@ -147,6 +148,17 @@ def infogan_coloured_mnist(rows: list[Row]) -> list[Measure]:
         Measure(prompting, first, bound=bound, paper="none", required=False, seeds=count),
         Measure(f"{label}, new seeds from {count} on", later, bound=bound, paper="none", required=False, seeds=count),
         Measure("R² as explained by the category alone", by_seed(rows, "r2_of_category")),
+    ]
+
+
+def ssgan(rows: list[Row]) -> list[Measure]:
+    label = f"test error of the classifier (stretch goal {100 * few_labels.STRETCH:g}%)"
+    mean = statistics.mean(by_seed(rows, "error").values()) if rows else None
+    label += "" if mean is None else f"; mean {mean:.2%}"
+    return [
+        Measure(label, by_seed(rows, "error"), ".2%", Bound("<=", few_labels.TARGET, "mean"), "0.93% ± 0.065%"),
+        Measure("the same in test images", by_seed(rows, "errors"), ".0f", paper="93 ± 6.5"),
+        Measure("the same without averaging the weights", by_seed(rows, "errors_not_averaged"), ".0f"),
     ]
 
 

@@ -54,7 +54,7 @@ class SSGANConfig(BackendConfig):
     ] = 1.0
     label_weight: Annotated[
         Weight, Field(gt=0, description="weight of the label in the generator's loss, beside the matched features")
-    ] = 0.1
+    ] = 0.01
     lr: LearningRate = 3e-3
     decay: Decay = 0.5
     beta1: Annotated[Beta, Field(description="Adam's beta1; beta2 is 0.999")] = 0.5
