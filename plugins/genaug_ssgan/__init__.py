@@ -6,4 +6,4 @@ from genaug.backends.hookspecs import Register
 
 @hookimpl
 def genaug_register_backends(register: Register) -> None:
-    register("ssgan", "genaug_ssgan.backend:SSGAN", summary="semi-supervised GAN: labels for some images, and a classifier")
+    register("ssgan", "genaug_ssgan.backend:SSGAN", summary="GAN that learns to classify from few labels")

@@ -1,4 +1,4 @@
-"""Semi-supervised GAN (Salimans et al. 2016): a discriminator that classifies, trained with few labels and many images."""
+"""Semi-supervised GAN (Salimans et al. 2016): its discriminator learns to classify from few labels and many images."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal

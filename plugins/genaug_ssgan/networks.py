@@ -10,7 +10,8 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, leaky_relu, linear, normalize, relu, softplus
+from torch.nn.functional import leaky_relu, relu, softplus
+from torch.nn.utils.parametrizations import weight_norm
 
 from genaug.nn.blocks import SLOPE, stage_widths
 
@@ -18,27 +19,22 @@ _PIXEL_VARIANCE = 0.1  # of images in [0, 1], roughly: MNIST 0.07, CIFAR-10 0.06
 _FEATURE_VARIANCE = 0.34  # of relu(x), x ~ N(0, 1): 1/2 - 1/(2 pi)
 
 
-class WeightNorm(nn.Module):
-    """A dense layer, or a convolution for 4-d inputs, whose units have weight vectors of length ``gain``.
+def normalized(layer: nn.Linear | nn.Conv2d, gain: float, *, learned: bool = False) -> nn.Module:
+    """The layer with weight vectors of length ``gain`` per unit: w = g v / |v| (Salimans & Kingma 2016, eq. 2).
 
-    Salimans & Kingma 2016, eq. 2: w = g v / |v|. The gain is learned only if ``learned``. With inputs of the variance
-    1 / gain², outputs have the variance 1 at first.
+    The gain is learned only if ``learned``. Inputs of the variance 1 / gain² have outputs of the variance 1 at first.
     """
-
-    def __init__(self, shape: tuple[int, ...], gain: float, *, learned: bool = False, stride: int = 1) -> None:
-        super().__init__()
-        self.direction = nn.Parameter(0.1 * torch.randn(shape))
-        self.bias = nn.Parameter(torch.zeros(shape[0]))
-        self.gain = nn.Parameter(torch.full((shape[0],), gain)) if learned else gain
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        directions = normalize(self.direction.flatten(1), dim=1)
-        gain = self.gain[:, None] if isinstance(self.gain, Tensor) else self.gain
-        weight = (gain * directions).view_as(self.direction)
-        if weight.ndim == 2:
-            return linear(x, weight, self.bias)
-        return conv2d(x, weight, self.bias, self.stride, padding=weight.shape[-1] // 2)
+    nn.init.normal_(layer.weight, std=0.1)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    weight = weight_norm(layer).parametrizations["weight"]
+    gains = torch.full_like(weight.original0, gain)
+    if learned:
+        weight.original0 = nn.Parameter(gains)
+    else:
+        del weight.original0
+        weight.register_buffer("original0", gains)
+    return layer
 
 
 class Noise(nn.Module):
@@ -64,7 +60,8 @@ class Discriminator(nn.Module):
     def __init__(self, width: int, num_classes: int, input_noise: float, hidden_noise: float) -> None:
         super().__init__()
         self.input_noise, self.hidden_noise = Noise(input_noise), Noise(hidden_noise)
-        self.logits = WeightNorm((num_classes, width), _gain(_FEATURE_VARIANCE, hidden_noise), learned=True)
+        gain = _gain(_FEATURE_VARIANCE, hidden_noise)
+        self.logits = normalized(nn.Linear(width, num_classes), gain, learned=True)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         features = self.features(self.input_noise((images + 1) / 2))
@@ -84,7 +81,7 @@ class DenseDiscriminator(Discriminator):
         gains = [_gain(_PIXEL_VARIANCE, input_noise)] + [_gain(_FEATURE_VARIANCE, hidden_noise)] * (len(widths) - 1)
         sizes = pairwise([prod(shape), *widths])
         self.layers = nn.ModuleList(
-            WeightNorm((after, before), gain) for (before, after), gain in zip(sizes, gains, strict=True)
+            normalized(nn.Linear(before, after), gain) for (before, after), gain in zip(sizes, gains, strict=True)
         )
 
     def features(self, x: Tensor) -> Tensor:
@@ -113,16 +110,17 @@ class ConvDiscriminator(Discriminator):
             halvings += 1
         widths = stage_widths(halvings + 1, base, widest)[::-1]
         super().__init__(widths[-1], num_classes, input_noise, hidden_noise)
-        self.layers = nn.ModuleList([WeightNorm((base, channels, 3, 3), _gain(_PIXEL_VARIANCE, input_noise))])
-        gain = _gain(_FEATURE_VARIANCE, 0)
+        first = nn.Conv2d(channels, base, 3, padding=1)
+        self.layers = nn.ModuleList([normalized(first, _gain(_PIXEL_VARIANCE, input_noise))])
         for before, after in pairwise(widths):
-            self.layers.append(WeightNorm((after, before, 3, 3), gain, stride=2))
-            self.layers.append(WeightNorm((after, after, 3, 3), _gain(_FEATURE_VARIANCE, hidden_noise)))
+            halving, conv = nn.Conv2d(before, after, 3, stride=2, padding=1), nn.Conv2d(after, after, 3, padding=1)
+            self.layers.append(normalized(halving, _gain(_FEATURE_VARIANCE, 0)))
+            self.layers.append(normalized(conv, _gain(_FEATURE_VARIANCE, hidden_noise)))
 
     def features(self, x: Tensor) -> Tensor:
         for layer in self.layers:
             x = leaky_relu(layer(x), SLOPE)
-            x = self.hidden_noise(x) if layer.stride > 1 else x
+            x = self.hidden_noise(x) if layer.stride == (2, 2) else x
         return x.mean((2, 3))
 
 
@@ -137,19 +135,21 @@ class DenseGenerator(nn.Module):
         super().__init__()
         self.shape = shape
         sizes = list(pairwise([latent_size, *widths]))
-        self.layers = nn.ModuleList(nn.Linear(before, after, bias=False) for before, after in sizes)
+        layers = [nn.Linear(before, after, bias=False) for before, after in sizes]
+        for layer in layers:
+            nn.init.normal_(layer.weight, std=0.05)
+        self.layers = nn.ModuleList(layers)
         self.norms = nn.ModuleList(nn.BatchNorm1d(after) for _, after in sizes)
         self.label = nn.Embedding(num_classes, widths[0])
-        self.image = WeightNorm((prod(shape), widths[-1]), 1.0, learned=True)
-        for layer in self.layers:
-            nn.init.normal_(layer.weight, std=0.05)
+        self.image = normalized(nn.Linear(widths[-1], prod(shape)), 1.0, learned=True)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         x = z
         for index, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = norm(layer(x))
             x = softplus(x + self.label(labels) if index == 0 else x)
-        return torch.tanh(self.image(x) / 2).unflatten(1, self.shape)  # 2 sigmoid(x) - 1
+        images: Tensor = torch.tanh(self.image(x) / 2).unflatten(1, self.shape)  # 2 sigmoid(x) - 1
+        return images
 
 
 def _gain(variance: float, sigma: float) -> float:

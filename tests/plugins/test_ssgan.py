@@ -16,7 +16,7 @@ from genaug.modalities.image import Image, to_uint8
 from genaug.testing import check_backend
 from genaug_ssgan.backend import SSGAN, SSGANConfig
 from genaug_ssgan.losses import feature_distance, real_score, representative, supervised_loss, unsupervised_loss
-from genaug_ssgan.networks import ConvDiscriminator, DenseDiscriminator, DenseGenerator, Noise, WeightNorm
+from genaug_ssgan.networks import ConvDiscriminator, DenseDiscriminator, DenseGenerator, Noise, normalized
 
 SHAPES = [(1, 1, 1), (1, 8, 8), (1, 27, 27), (2, 13, 40), (3, 32, 32), (4, 5, 9)]
 TINY = {
@@ -159,8 +159,7 @@ class TestPlayers:
 
     def test_the_order_of_the_players_does_not_matter(self, hand):
         one, other = (
-            hand(self.LABELS, order)[0]
-            for order in (("discriminator", "generator"), ("generator", "discriminator"))
+            hand(self.LABELS, order)[0] for order in (("discriminator", "generator"), ("generator", "discriminator"))
         )
         assert all(one[name].value.item() == pytest.approx(other[name].value.item()) for name in one)
 
@@ -213,25 +212,25 @@ class TestNetworks:
         check_losses(backend, config, spec, batch_of(shape))
 
     def test_weights_are_normalized_to_their_gain(self):
-        layer = WeightNorm((3, 5), 2.0)
+        layer = normalized(nn.Linear(5, 3), 2.0)
         with torch.no_grad():
-            layer.direction[0] *= 100
+            layer.parametrizations.weight.original1[0] *= 100
             layer.bias.fill_(0.5)
         units = torch.stack([layer(row) for row in torch.eye(5)]).T - 0.5
         assert units.norm(dim=1).tolist() == pytest.approx([2, 2, 2])
-        assert [name for name, _ in layer.named_parameters()] == ["direction", "bias"]
-        assert [name for name, _ in WeightNorm((3, 5), 2.0, learned=True).named_parameters()] == [
-            "direction",
-            "bias",
-            "gain",
-        ]
+
+    @pytest.mark.parametrize("learned", [True, False])
+    def test_only_a_learned_gain_is_a_parameter_and_both_are_saved(self, learned):
+        layer = normalized(nn.Linear(5, 3), 2.0, learned=learned)
+        gain = "parametrizations.weight.original0"
+        assert (gain in dict(layer.named_parameters())) is learned
+        assert layer.state_dict()[gain].flatten().tolist() == [2, 2, 2]
 
     def test_convolutions_are_normalized_per_output_channel(self):
-        layer = WeightNorm((2, 1, 3, 3), 1.5)
+        layer = normalized(nn.Conv2d(1, 2, 3, padding=1), 1.5)
         impulse = torch.zeros(1, 1, 5, 5)
         impulse[0, 0, 2, 2] = 1
         assert layer(impulse)[0].flatten(1).norm(dim=1).tolist() == pytest.approx([1.5, 1.5])
-        assert WeightNorm((2, 1, 3, 3), 1.0, stride=2)(impulse).shape == (1, 2, 3, 3)
 
     @pytest.mark.parametrize("network", [DenseDiscriminator, ConvDiscriminator])
     def test_noise_is_for_training_only_and_an_output_depends_on_its_own_image(self, network):
@@ -301,7 +300,7 @@ class TestTraining:
         data, test = (genaug.data.load_data("digits", split=split) for split in ("train", "test"))
         few = set(genaug.data.few_per_class(data, 10).indices)
         mixed = [(image, label if index in few else -1) for index, (image, label) in enumerate(data)]
-        config = {"hidden": (128, 64), "generator_hidden": (64,), "latent_size": 16}
+        config = {"hidden": (128, 64), "generator_hidden": (64,), "latent_size": 16, "label_weight": 0.1}
         generator = genaug.fit(
             "ssgan", mixed, out=tmp_path / "run", steps=600, device="cpu", progress=False, config=config
         )
@@ -324,7 +323,7 @@ class TestTraining:
         ({"label_weight": 0}, "label_weight"),
         ({"lr": 0}, "lr"),
         ({"beta1": 1}, "beta1"),
-        ({"kind": "conv", "hidden": (10,)}, "hidden has no effect with kind 'conv': leave it out, or set kind to 'mlp'"),
+        ({"kind": "conv", "hidden": (10,)}, "hidden has no effect with kind 'conv': leave it out, or set"),
         ({"kind": "conv", "generator_hidden": (10,)}, "generator_hidden has no effect"),
         ({"width": 8}, "width has no effect with kind 'mlp'"),
         ({"max_width": 8}, "max_width has no effect"),
