@@ -35,8 +35,8 @@ def train(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="A folder of more images, without labels or with labels that are ignored, for backends that learn from "
-            "both; or data in the forms of --data. Images of --data's test split must not be among them.",
+            help="A folder of more images, without labels or with labels that are ignored, for backends that learn "
+            "from both; or data in the forms of --data. Images of --data's test split must not be among them.",
         ),
     ] = None,
     out: Annotated[

@@ -81,6 +81,11 @@ def read_split(source: Source, real_set: Any, held_out: Any, image_size: int | N
     if held_out is None:
         return real, None
     unseen = _read(source, held_out, image_size, "held_out")
+    if learned_from(source, unseen):
+        raise InputError(
+            "the source was trained on the held-out images, according to its record, so they can't be held out. Pass "
+            "another test set, or omit held_out."
+        )
     if unseen.labels is not None and unseen.spec.class_names is not None and real.spec.class_names is not None:
         labels = renumbered(unseen.labels, unseen.spec.class_names, real.spec.class_names, "held_out")
         unseen = replace(unseen, labels=labels, spec=unseen.spec.model_copy(update={"classes": real.spec.classes}))
@@ -155,6 +160,14 @@ def training_record(source: Any) -> Mapping[str, Any]:
     """The record of the source's training; empty if it has none."""
     record = getattr(source, "training", None)
     return record if isinstance(record, Mapping) else {}
+
+
+def learned_from(source: Any, data: Samples) -> bool:
+    """Whether the source's record says that it was trained on these images, with or without their labels."""
+    record = training_record(source)
+    unlabelled = record.get("unlabelled")
+    hashes = {record.get("data_sha256"), unlabelled.get("sha256") if isinstance(unlabelled, Mapping) else None}
+    return bool(hashes & {fingerprint(data), fingerprint(replace(data, labels=None))})
 
 
 def training_set_mismatch(source: Source, real: Samples) -> str | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from genaug.backends.spec import Spec
 from genaug.data.classes import class_label
 from genaug.data.overlap import check_disjoint
-from genaug.data.reading import read_samples, sample_digests
+from genaug.data.reading import Samples, read_samples, sample_digests
 from genaug.errors import InputError
 from genaug.randomness import derive_seed
 
@@ -19,12 +19,16 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """uint8 images (N, C, H, W), int64 labels (N,), the fold in which each is held out, int64 (N,), and their spec."""
+    """uint8 images (N, C, H, W), int64 labels (N,), the fold in which each is held out, int64 (N,), and their spec.
+
+    ``data`` has the images as they were read, repetitions included.
+    """
 
     images: Tensor
     labels: Tensor
     folds: Tensor
     spec: Spec
+    data: Samples
 
     def held_out(self) -> list[Tensor]:
         """The images that each fold holds out, bool (N,)."""
@@ -56,7 +60,7 @@ def read_labelled(
     rows = torch.tensor(sorted(first.values()))
     labels = data.labels[rows]
     _check_classes(data.spec, labels)
-    return LabelledImages(data.x[rows], labels, deal(labels, folds, seed), data.spec)
+    return LabelledImages(data.x[rows], labels, deal(labels, folds, seed), data.spec, data)
 
 
 def deal(labels: Tensor, folds: int, seed: int) -> Tensor:

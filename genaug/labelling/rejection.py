@@ -1,19 +1,18 @@
-"""Labels from classifiers: the generator's samples are classified and the uncertain ones rejected."""
+"""Labels from classifiers: the source's samples are classified and the uncertain ones rejected."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genaug.data.classes import class_label
 from genaug.errors import InputError
 from genaug.labelling.calibration import (
     count_wrong,
     fit_doubt_threshold,
-    fit_temperature,
     require_threshold,
     upper_bound,
 )
+from genaug.labelling.judges import CrossFitted, OwnClassifier
 from genaug.labelling.labelled_set import LabelledImages
-from genaug.labelling.learner import Learner, logits_of
 from genaug.labelling.source import LabelledSource, LabelReport
 from genaug.randomness import derive_seed
 from genaug.sources.source import Source, checked_sample
@@ -28,66 +27,72 @@ _DOUBLINGS = 3
 
 
 class RejectionSource(LabelledSource):
-    """Samples classified by classifiers that were cross-fitted on labeled images; the uncertain ones are rejected.
+    """Samples classified by classifiers that were cross-fitted on labeled images, or by a generator's own classifier;
+    the uncertain ones are rejected.
 
-    One classifier is trained per fold, on the other folds. Their logits for the images that they haven't seen give a
-    temperature at which they doubt their predictions as often as these are wrong. A sample gets the class with the
-    highest mean probability, which is its confidence, and is rejected if that is below the threshold of the class: the
-    lowest at which the share of wrong labels is at most ``max_wrong`` both among held-out labeled images, by counting,
-    and among the generator's samples of that class, by the classifiers' doubt. The mean is never surer than the
-    classifiers are on average, so this errs on the safe side.
+    If they are cross-fitted, one classifier is trained per fold, on the other folds. Their logits for the images that
+    they haven't seen give a temperature at which they doubt their predictions as often as these are wrong. A sample
+    gets the class with the highest mean probability, which is its confidence, and is rejected if that is below the
+    threshold of the class: the lowest at which the share of wrong labels is at most ``max_wrong`` both among held-out
+    labeled images, by counting, and among the generator's samples of that class, by the classifiers' doubt. The mean is
+    never surer than the classifiers are on average, so this errs on the safe side.
 
     For each seed the generator gives an endless stream of candidates; the j-th sample of a class is its j-th accepted
     candidate.
     """
 
     def __init__(
-        self, source: Source, labelled: LabelledImages, learner: Learner, *, max_wrong: float, max_tries: int
+        self,
+        source: Source,
+        labelled: LabelledImages,
+        judge: CrossFitted | OwnClassifier,
+        *,
+        seed: int,
+        max_wrong: float,
+        max_tries: int,
     ) -> None:
         super().__init__(source, labelled.spec)
-        self._max_tries = max_tries
-        folds = labelled.held_out()
-        classes = labelled.spec.num_classes
-        self._models = nn.ModuleList()
-        logits = torch.empty(len(labelled.labels), classes)
-        for number, fold in enumerate(folds):
-            model = learner.learn_from(labelled.images[~fold], labelled.labels[~fold], classes, number)
-            logits[fold] = logits_of(model, labelled.images[fold].to(learner.device)).cpu()
-            self._models.append(model)
-        self._temperature = fit_temperature(logits, labelled.labels)
-        confidence, predictions = (logits / self._temperature).softmax(1).max(1)
+        self._judge, self._max_tries = judge, max_tries
+        classes, count = labelled.spec.num_classes, len(labelled.labels)
+        confidence, predictions = (judge.held_out / judge.temperature).softmax(1).max(1)
         right = predictions == labelled.labels
-        least = require_threshold(confidence, right, max_wrong)
-        accepted, wrong = count_wrong(confidence, right, folds, max_wrong)
-        confidence, predictions = self._pilot(derive_seed(learner.seed, "pilot"))
+        least, accepted, wrong = 0.0, 0, 0
+        if judge.is_held_out:
+            least = require_threshold(confidence, right, max_wrong)
+            accepted, wrong = count_wrong(confidence, right, labelled.held_out(), max_wrong)
+        confidence, predictions = self._pilot(derive_seed(seed, "pilot"))
         self._thresholds = torch.tensor(
             [max(least, fit_doubt_threshold(confidence[predictions == label], max_wrong)) for label in range(classes)]
         )
         labels = self._accept(confidence, predictions)
         rates = self._rates(labels)
         doubts = [float(1 - confidence[labels == label].mean()) for label in range(classes) if rates[label]]
+        samples = int((labels != _REJECTED).sum())
+        basis = (
+            f"the classifiers' own doubt about {samples} accepted samples, calibrated on {count} labeled images. Of "
+            f"these, each judged by a classifier and a threshold that didn't see it, {accepted} were accepted and "
+            f"{wrong} of these labeled wrongly."
+        )
+        if not judge.is_held_out:
+            basis = (
+                f"nothing: the classifier was trained on these {count} labeled images, so they don't show how often it "
+                "is wrong. Samples are accepted by its own confidence. Pass labeled images that it hasn't seen."
+            )
         self.report = LabelReport(
-            method="classifier",
-            labelled_images=len(labelled.labels),
+            method=judge.method,
+            labelled_images=count,
             acceptance_rate=sum(rates),
             acceptance_per_class=rates,
-            wrong_share=sum(doubts) / len(doubts) if doubts else None,
-            basis=(
-                f"the classifiers' own doubt about {int((labels != _REJECTED).sum())} accepted samples, calibrated on "
-                f"{len(right)} labeled images. Of these, each judged by a classifier and a threshold that didn't see "
-                f"it, {accepted} were accepted and {wrong} of these labeled wrongly."
-            ),
+            wrong_share=sum(doubts) / len(doubts) if doubts and judge.is_held_out else None,
+            basis=basis,
             held_out_wrong_share=wrong / accepted if accepted else None,
             held_out_wrong_share_upper=upper_bound(wrong, accepted),
             thresholds=tuple(self._thresholds.tolist()),
-            temperature=self._temperature,
+            temperature=judge.temperature,
         )
 
     def class_probabilities(self, images: Tensor) -> Tensor:
-        total = torch.zeros(len(images), self.spec.num_classes, device=self.device)
-        for model in self._models:
-            total += (logits_of(model, images.to(self.device)) / self._temperature).softmax(1)
-        return total / len(self._models)
+        return self._judge.probabilities(images.to(self.device))
 
     def _draw(self, labels: Tensor, seed: int) -> Tensor:
         images = torch.empty((len(labels), *self.spec.shape), dtype=torch.uint8, device=self.device)
@@ -153,4 +158,4 @@ class RejectionSource(LabelledSource):
         )
 
     def _move(self, device: torch.device) -> None:
-        self._models.to(device)
+        self._judge.to(device)

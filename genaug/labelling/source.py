@@ -22,7 +22,7 @@ class LabelReport:
     """How labels are assigned and how good they are, estimated from the labeled images.
 
     Attributes:
-        method: "classifier" or "codes".
+        method: "classifier", "classify" or "codes".
         labelled_images: the number of different labeled images.
         acceptance_rate: the share of the generator's own samples that can be used.
         acceptance_per_class: the share that can be used as each class; they sum to ``acceptance_rate``.
@@ -33,7 +33,7 @@ class LabelReport:
         held_out_wrong_share_upper: the upper end of its one-sided 95% interval.
         thresholds: the confidence above which samples of each class are accepted; None for "codes".
         temperature: the divisor of the classifiers' logits; None for "codes".
-        categories: the class of each category, -1 for an unused one; None for "classifier".
+        categories: the class of each category, -1 for an unused one; None unless for "codes".
     """
 
     method: str
@@ -149,11 +149,11 @@ class LabelledSource(ABC):
         """Move the classifier."""
 
 
-def check_unlabelled(source: Any) -> Source:
-    """A source of images without labels. Raises ``InputError`` for anything else."""
+def check_unlabelled(source: Any, *, may_have_labels: bool = False) -> Source:
+    """A source of images, without labels unless it ``may_have_labels``. Raises ``InputError`` for anything else."""
     spec = check_source(source)
     image_shape(spec, "with_labels")
-    if spec.takes_labels:
+    if spec.takes_labels and not may_have_labels:
         raise InputError(
             f"this source takes labels already ({spec.describe_classes()}). Use it directly, without with_labels."
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -105,10 +106,12 @@ def observe(
     for rows in torch.arange(len(samples), device=samples.device).split(chunk):
         length = chunk if padded else len(rows)
         x = _move(spec.sample.encode(_padded(samples[rows], length)), device)
-        arguments = [None if values is None else _move(_padded(values[rows.cpu()], length), device) for values in labels]
+        arguments = [
+            None if values is None else _move(_padded(values[rows.cpu()], length), device) for values in labels
+        ]
         with _running(backend, method, device, "float32"):
             outputs = getattr(backend, method)(nets, x, *arguments)
-            parts.append(tree_map(lambda value, count=len(rows): value[:count], outputs))
+        parts.append(tree_map(itemgetter(slice(len(rows))), outputs) if length > len(rows) else outputs)
     return tree_map(lambda *values: torch.cat(values), *parts)
 
 

@@ -60,7 +60,7 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
                 f"{', …' if len(names) > 40 else ''}."
             )
 
-    def fit(self, X: Any, y: Any = None) -> "GeneratorFeatures":
+    def fit(self, X: Any, y: Any = None) -> "GeneratorFeatures":  # noqa: N803 - scikit-learn's name
         """Check the images; there is nothing to learn."""
         self.check()
         self._images(X)
@@ -68,7 +68,7 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
             self.n_features_in_ = X.shape[1]
         return self
 
-    def transform(self, X: Any) -> NDArray[np.float32]:
+    def transform(self, X: Any) -> NDArray[np.float32]:  # noqa: N803 - scikit-learn's name
         """The features of images, float32 (N, features). Raises ``InputError`` for images of another shape or range."""
         self.check()
         images = self._images(X)
@@ -97,7 +97,9 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
             width = self._features(image, labels).shape[1]
             return np.array([f"{self.layer}:{index}" for index in range(width)], dtype=object)
         latents = self._latents(image, labels)
-        return np.array([f"{name}{i}" for name, values in latents.items() for i in range(values.shape[1])], dtype=object)
+        return np.array(
+            [f"{name}{i}" for name, values in latents.items() for i in range(values.shape[1])], dtype=object
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -105,24 +107,23 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
     def __sklearn_clone__(self) -> "GeneratorFeatures":
         return type(self)(self.generator, self.layer)
 
-    def _images(self, X: Any) -> Tensor:
+    def _images(self, X: Any) -> Tensor:  # noqa: N803 - scikit-learn's name
         """uint8 (N, C, H, W). Raises ``InputError`` for anything that isn't images of the generator's shape."""
         channels, height, width = shape = image_shape(self.generator.spec, "features")
         try:
             values = X.detach().cpu() if isinstance(X, Tensor) else torch.as_tensor(native_order(np.asarray(X)))
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"features takes arrays of images ({error}).") from error
-        size = tuple(values.shape[1:])
+        size, pixels = tuple(values.shape[1:]), channels * height * width
+        flat = [(pixels,), (height, width)] if channels == 1 else [(pixels,)]
         if size == shape:
             images = values
-        elif size == (height, width, channels) or (channels == 1 and size == (height, width)):
-            images = values.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
-        elif size == (channels * height * width,):
+        elif size == (height, width, channels) or size in flat:
             images = values.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
         else:
             raise InputError(
-                f"features takes images of shape {shape} (channels first or last) or rows of {channels * height * width} "
-                f"values, as the generator makes them, got an array of shape {tuple(values.shape)}."
+                f"features takes images of shape {shape} (channels first or last) or rows of {pixels} values, "
+                f"as the generator makes them, got an array of shape {tuple(values.shape)}."
             )
         if values.is_floating_point():
             check_unit_range(images, "undo the normalization.")
@@ -146,8 +147,8 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
         finally:
             handle.remove()
         raise InputError(
-            f"layer {self.layer!r} takes no part in looking at images: choose one of the encoder, the classifier or the "
-            "discriminator that the generator keeps."
+            f"layer {self.layer!r} takes no part in looking at images: choose one of the encoder, the classifier or "
+            "the discriminator that the generator keeps."
         )
 
     def _latents(self, images: Tensor, labels: Tensor | None) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from genaug.checks import as_whole
 from genaug.data.classes import match_classes
 from genaug.data.reading import Samples, fingerprint, shared_samples
 from genaug.errors import FormatError, GenaugError, InputError, OutputExistsError, SaveError, TrainingWarning
-from genaug.evaluation.subject import training_record
+from genaug.evaluation.subject import learned_from, training_record
 from genaug.labelling.source import LabelledSource
 from genaug.nn.diffaugment import check_policy
 from genaug.randomness import seeded
@@ -124,7 +124,7 @@ def check_saw(sources: Mapping[str, SourcePlan], test: Samples) -> None:
     """Raises ``InputError`` for a source whose record says that it was trained on the test set itself, and for a pool
     that contains a test image, byte for byte."""
     for name, source in sources.items():
-        if training_record(source).get("data_sha256") == fingerprint(test):
+        if learned_from(source, test):
             raise InputError(
                 f"source {name!r} was trained on the test set, according to its record, so it can't be judged on it. "
                 "Pass another test set."

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from genaug.backends.backend import Loss
 from genaug.errors import InputError
 from genaug.testing.listing import check
-from genaug.testing.subject import STEPS, Case, Subject, require
+from genaug.testing.subject import STEPS, Case, ConformanceError, Subject, require
 
 
 def _trainable(subject: Subject) -> Case:
@@ -136,6 +136,37 @@ def check_unlabelled_samples(subject: Subject) -> None:
                 bool(loss.value.isfinite()),
                 f"the loss of player {name!r} is {loss.value.item()} with unlabeled samples.",
             )
+
+
+@check(lambda backend: backend.takes_unlabelled)
+def check_hidden_labels_stay_hidden(subject: Subject) -> None:
+    """No loss takes -1 for a class: as an index that counts from the end, by clamping it, or by its absolute value."""
+    case = _trainable(subject)
+    if not case.spec.takes_labels:
+        raise SkipTest("its spec takes no labels")
+    batch = case.batch()
+    mistaken: list[set[tuple[str, int]]] = []
+    for nets in (case.build().eval(), case.networks):
+        values = {}
+        for label in range(-1, case.spec.num_classes):
+            labels = torch.full((len(batch.x),), label, dtype=torch.int64)
+            losses = case.losses(nets, case.step(nets), replace(batch, labels=labels))
+            values[label] = {name: loss.value.detach() for name, loss, _ in losses}
+        hidden = values.pop(-1)
+        mistaken.append(
+            {
+                (name, label)
+                for name in hidden
+                for label, known in values.items()
+                if torch.allclose(hidden[name], known[name], rtol=1e-5)
+                and not all(torch.allclose(known[name], other[name], rtol=1e-5) for other in values.values())
+            }
+        )
+    for name, label in sorted(mistaken[0] & mistaken[1]):
+        raise ConformanceError(
+            f"the loss of player {name!r} for samples without a label (-1) is that for class {label}. Leave them out "
+            "of the parts of a loss that need a label: x[labels >= 0]."
+        )
 
 
 @check()

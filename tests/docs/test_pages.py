@@ -114,6 +114,7 @@ def test_a_block_is_left_out_for_a_reason_that_is_known():
         ("docs/how-to/several-gpus.md", "needs several GPUs"),
         ("docs/hub.md", "needs the real Hub"),
         ("docs/index.md", "installs packages"),
+        ("docs/labels.md", "takes minutes"),
         ("docs/papers.md", "takes minutes"),
         ("docs/results.md", "takes minutes"),
         ("docs/study.md", "takes minutes"),

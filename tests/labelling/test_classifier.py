@@ -255,7 +255,7 @@ class NoLogits(Reader):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "svm"}, "method must be 'classifier' or 'codes'"),
+        ({"method": "svm"}, "method must be 'classifier', 'classify' or 'codes'"),
         ({"code": "c1"}, "code= has no meaning for method='classifier'"),
         ({"method": "codes", "max_tries": 9}, "max_tries= has no meaning for method='codes'"),
         ({"max_wrong": 0}, "max_wrong must be a share between 0 and 1"),

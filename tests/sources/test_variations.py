@@ -152,11 +152,11 @@ class TestVariations:
     def test_what_cannot_vary_is_an_error(self, tmp_path, tiny_set, tiny_config):
         data = dataset_of(halves(), LABELS)
         generator = genaug.fit("cgan", tiny_set, out=tmp_path / "r", steps=1, config=tiny_config, progress=False)
-        with pytest.raises(InputError, match="'cgan' can't vary samples. Installed backends that can"):
+        with pytest.raises(InputError, match=r"'cgan' can't vary samples\. Installed backends that can"):
             genaug.variations(generator, tiny_set)
         with pytest.raises(InputError, match="editor must have a method vary"):
             genaug.variations(object(), data)
-        with pytest.raises(InputError, match="the editor varies .* the dataset has"):
+        with pytest.raises(InputError, match=r"the editor varies .* the dataset has"):
             genaug.variations(halves(), TensorDataset(torch.zeros(4, 1, 5, 5, dtype=torch.uint8)))
         with pytest.raises(InputError, match="the dataset has no labels"):
             genaug.variations(halves(3), TensorDataset(data.tensors[0]))
@@ -188,7 +188,7 @@ class TestFeatures:
         transformer = genaug.features(halves(), "encoder.1")
         assert np.allclose(transformer.transform(images), images.flatten(1).numpy() / 127.5 - 1, atol=1e-6)
         assert len(transformer.get_feature_names_out()) == 16
-        with pytest.raises(InputError, match="no layer 'critic'. Its layers: generator, encoder"):
+        with pytest.raises(InputError, match=r"no layer 'critic'\. Its layers: generator, encoder"):
             genaug.features(halves(), "critic")
         with pytest.raises(InputError, match="takes no part in looking at images"):
             genaug.features(halves(), "generator").transform(images)
@@ -197,7 +197,9 @@ class TestFeatures:
         generator = halves(3)
         images = dataset_of(generator, LABELS).tensors[0]
         per_class = [generator.encode(images, LABELS * 0 + label)["z"] for label in range(3)]
-        assert np.allclose(genaug.features(generator).transform(images)[:, :8], torch.stack(per_class).mean(0), atol=1e-5)
+        assert np.allclose(
+            genaug.features(generator).transform(images)[:, :8], torch.stack(per_class).mean(0), atol=1e-5
+        )
 
     def test_it_is_cloned_pickled_and_cross_validated(self):
         images = dataset_of(halves(3), LABELS).tensors[0].numpy()

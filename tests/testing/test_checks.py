@@ -143,7 +143,9 @@ class Complete(Honest):
 
     def loss(self, player, nets, batch, step):
         labeled = None if batch.labels is None else batch.labels >= 0
-        labels = None if labeled is None else batch.labels.clamp(min=0)
+        labels = None
+        if labeled is not None:  # samples without a label get the classes in turn
+            labels = batch.labels.where(labeled, torch.arange(len(batch.x), device=batch.x.device) % 3)
         batch = replace(batch, labels=labels)
         if player == "reader":
             inputs = step.inputs(batch)
@@ -548,6 +550,22 @@ class LogOfTheLabel(Complete):
         return loss if batch.labels is None else Loss(loss.value + 0 * (batch.labels + 1.0).log().mean(), loss.log)
 
 
+class TakesHiddenLabelsForTheLastClass(Complete):
+    """-1 is an index from the end, as in log_probabilities[rows, labels]."""
+
+    def loss(self, player, nets, batch, step):
+        if player == "classifier" and batch.labels is not None:
+            chosen = nets["classifier"](batch.x, None).log_softmax(1)[torch.arange(len(batch.x)), batch.labels]
+            return Loss(-chosen.mean())
+        return super().loss(player, nets, batch, step)
+
+
+class TakesHiddenLabelsForTheFirstClass(Complete):
+    def loss(self, player, nets, batch, step):
+        labels = None if batch.labels is None else batch.labels.clamp(min=0)
+        return super().loss(player, nets, replace(batch, labels=labels), step)
+
+
 class LooksUpTheLabel(Complete):
     """Unlabeled samples have no row in its table."""
 
@@ -621,6 +639,8 @@ OTHERS = {
     InventsConditions: "check_conditions_reach_samples",
     LogOfTheLabel: "check_unlabelled_samples",
     LooksUpTheLabel: "check_unlabelled_samples",
+    TakesHiddenLabelsForTheLastClass: "check_hidden_labels_stay_hidden",
+    TakesHiddenLabelsForTheFirstClass: "check_hidden_labels_stay_hidden",
     KeepsAnUntrainedNetwork: "check_all_kept_networks_are_trained",
 }
 OPTIONAL = {
@@ -629,6 +649,7 @@ OPTIONAL = {
     "check_score",
     "check_conditions_reach_samples",
     "check_unlabelled_samples",
+    "check_hidden_labels_stay_hidden",
     "check_all_kept_networks_are_trained",
 }
 BY_NAME = {check.__name__: check for check in CHECKS}
