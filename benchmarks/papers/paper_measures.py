@@ -159,7 +159,6 @@ def ssgan(rows: list[Row]) -> list[Measure]:
         Measure(label, by_seed(rows, "error"), ".2%", Bound("<=", few_labels.TARGET, "mean"), "0.93% ± 0.065%"),
         Measure("the same in test images", by_seed(rows, "errors"), ".0f", paper="93 ± 6.5"),
         Measure("the same without averaging the weights", by_seed(rows, "errors_not_averaged"), ".0f"),
-        Measure("requested label recognized by the same classifier", by_seed(rows, "samples_recognized"), ".1%"),
     ]
 
 

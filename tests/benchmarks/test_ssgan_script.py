@@ -17,7 +17,6 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(ssgan, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(ssgan, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(ssgan, "BATCH", 16)
-    monkeypatch.setattr(ssgan, "SAMPLES", 40)
 
     def call(*arguments):
         ssgan.main([*TINY, *arguments])
@@ -39,7 +38,7 @@ def test_from_start_to_figures_and_on_from_there(run, tmp_path, monkeypatch):
     assert all(row["error"] == row["errors"] / 500 and row["test_images"] == 500 for row in rows)
     assert first["mean_error"] == pytest.approx((rows[0]["error"] + rows[1]["error"]) / 2)
     assert first["met"] is False
-    assert all(0 <= row["samples_recognized"] <= 1 for row in rows)
+    assert all(row["config"]["label_weight"] == 1e-6 for row in rows)
     assert " h" in output
     assert "hours of training" in output
     assert "Salimans et al. 2016" in output
@@ -91,8 +90,7 @@ def test_errors_are_those_of_the_averaged_classifier():
 
 @pytest.mark.parametrize(("errors", "met"), [((100, 110, 150), True), ((100, 110, 151), False)])
 def test_the_target_is_for_the_mean(errors, met):
-    others = {"errors_not_averaged": 120, "samples_recognized": 1.0}
-    rows = [{"seed": i, "error": e / 1e4, "errors": e, **others} for i, e in enumerate(errors)]
+    rows = [{"seed": i, "error": e / 1e4, "errors": e, "errors_not_averaged": e} for i, e in enumerate(errors)]
     measure = paper_measures.ssgan(rows)[0]
     assert measure.met is met
     assert f"mean {sum(errors) / 3e4:.2%}" in measure.label
