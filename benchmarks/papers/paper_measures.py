@@ -15,6 +15,7 @@ from benchmarks.papers import (
     mad_gan_1d as line,
     mad_gan_cost as price,
     mixtures_2d as plane,
+    ssgan as few_labels,
     wgan_gp_curve as curve,
     wgan_gp_limits as limits,
     zheng_toy as toy,
@@ -149,6 +150,17 @@ def infogan_coloured_mnist(rows: list[Row]) -> list[Measure]:
         Measure(prompting, first, bound=bound, paper="none", required=False, seeds=count),
         Measure(f"{label}, new seeds from {count} on", later, bound=bound, paper="none", required=False, seeds=count),
         Measure("R² as explained by the category alone", by_seed(rows, "r2_of_category")),
+    ]
+
+
+def ssgan(rows: list[Row]) -> list[Measure]:
+    label = f"test error of the classifier (stretch goal {100 * few_labels.STRETCH:g}%)"
+    mean = statistics.mean(by_seed(rows, "error").values()) if rows else None
+    label += "" if mean is None else f"; mean {mean:.2%}"
+    return [
+        Measure(label, by_seed(rows, "error"), ".2%", Bound("<=", few_labels.TARGET, "mean"), "0.93% ± 0.065%"),
+        Measure("the same in test images", by_seed(rows, "errors"), ".0f", paper="93 ± 6.5"),
+        Measure("the same without averaging the weights", by_seed(rows, "errors_not_averaged"), ".0f"),
     ]
 
 

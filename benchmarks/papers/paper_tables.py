@@ -88,6 +88,16 @@ SCRIPTS = [
         _INFOGAN,
     ),
     Script(
+        "papers/ssgan.py",
+        "Semi-supervised GAN on MNIST with 100 labels (Salimans et al. 2016)",
+        f"{MNIST} --draws 3",
+        3,
+        4,
+        paper_measures.ssgan,
+        ("steps", "data", "per_class", "batch_size", "config"),
+        {"data": "torchvision:MNIST", "per_class": 10},
+    ),
+    Script(
         "papers/wgan_gp_curve.py",
         "WGAN-GP: the critic's estimate as a quality curve (Gulrajani et al. 2017)",
         f"{MNIST} --seeds 3",

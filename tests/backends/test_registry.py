@@ -582,7 +582,7 @@ def test_backends_are_listed_by_the_optional_methods_they_offer(install: Install
         assert not others & set(registry.offering(method))
     assert "many" in registry.offering("score")
     assert "many" not in registry.offering("players")
-    assert {"cgan", "infogan", "mad-gan", "wgan-gp"} <= set(registry.offering("players"))
+    assert {"cgan", "infogan", "mad-gan", "ssgan", "wgan-gp"} <= set(registry.offering("players"))
     assert [registry.resolve("many").offers(method) for method in ("players", "encode", "score")] == [
         False,
         False,
