@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks.studies import photos_low_label as script
+from benchmarks.studies import photos_low_label
 from genaug import SamplePool
 from genaug.errors import InputError
 from genaug.studies import Recipe
@@ -34,28 +34,32 @@ class Columns(torch.utils.data.Dataset):
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     sets = {"train": Columns(30, 0), "test": Columns(20, 1)}
-    monkeypatch.setattr(script, "load_data", lambda name, split: sets[split])
-    monkeypatch.setattr(script, "RESERVED_PER_CLASS", 20)
-    monkeypatch.setattr(script, "CLASSIC", torch.nn.Identity())
-    monkeypatch.setattr(script, "OWN", Recipe("cgan", steps=1, batch_size=2, config=TINY))
-    for settings in script.GENERATORS.values():
+    monkeypatch.setattr(photos_low_label, "load_data", lambda name, split: sets[split])
+    monkeypatch.setattr(photos_low_label, "RESERVED_PER_CLASS", 20)
+    monkeypatch.setattr(photos_low_label, "CLASSIC", torch.nn.Identity())
+    monkeypatch.setattr(photos_low_label, "OWN", Recipe("cgan", steps=1, batch_size=2, config=TINY))
+    for settings in photos_low_label.GENERATORS.values():
         monkeypatch.setitem(settings, "steps", 1)
-    monkeypatch.setitem(script.GENERATORS["cgan"], "config", TINY)
-    monkeypatch.setitem(script.GENERATORS["unlabelled"], "config", {**TINY, "conditional": False})
+    monkeypatch.setitem(photos_low_label.GENERATORS["cgan"], "config", TINY)
+    monkeypatch.setitem(photos_low_label.GENERATORS["unlabelled"], "config", {**TINY, "conditional": False})
     sources = {"pretrained": ("cgan",), "unlabelled": ("unlabelled",), "own images": ("own",)}
-    monkeypatch.setattr(script, "STUDIES", {f"10 labels, {name}": (9, names) for name, names in sources.items()})
+    monkeypatch.setattr(
+        photos_low_label, "STUDIES", {f"10 labels, {name}": (9, names) for name, names in sources.items()}
+    )
 
     def call(*arguments):
         words = ["--out", tmp_path / "runs", "--results", tmp_path / "cells.jsonl", "--seeds", 2, "--updates", 2]
         monkeypatch.setattr(sys, "argv", ["photos_low_label", *map(str, [*words, "--root", "none", *arguments])])
-        script.main()
+        photos_low_label.main()
         return capsys.readouterr().out
 
     return call
 
 
 def test_from_start_to_the_table_of_what_is_recorded(run, monkeypatch):
-    monkeypatch.setattr(script, "labelled_by_seed", lambda images, seed, generator: SamplePool.from_dataset(images))
+    monkeypatch.setattr(
+        photos_low_label, "labelled_by_seed", lambda images, seed, generator: SamplePool.from_dataset(images)
+    )
     result = json.loads(run("--json").splitlines()[-1])
     for name in ("pretrained", "unlabelled", "own_images"):
         assert result[f"10_labels_{name}_verdict"] in ("use", "don't use", "no evidence")
@@ -72,16 +76,16 @@ def test_labels_that_cannot_be_had_are_failures_in_the_table(run, monkeypatch):
     def refuse(images, seed, generator):
         raise InputError("class 0 wasn't found.")
 
-    monkeypatch.setattr(script, "labelled_by_seed", refuse)
+    monkeypatch.setattr(photos_low_label, "labelled_by_seed", refuse)
     run("--study", "10 labels, unlabelled")
     assert "classic + unlabelled 0.5: InputError: class 0 wasn't found." in run("--table")
 
 
 def test_a_generator_is_trained_alone_on_images_that_no_seed_uses(run, monkeypatch):
     sizes = []
-    fit = script.genaug.fit
+    fit = photos_low_label.genaug.fit
     monkeypatch.setattr(
-        script.genaug, "fit", lambda name, images, **rest: sizes.append(images) or fit(name, images, **rest)
+        photos_low_label.genaug, "fit", lambda name, images, **rest: sizes.append(images) or fit(name, images, **rest)
     )
     run("--train", "cgan")
     run("--train", "unlabelled")
