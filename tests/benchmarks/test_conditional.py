@@ -104,7 +104,7 @@ def test_cifar10_runs_for_some_minutes_on_class_folders_and_keeps_to_its_plan(ru
 def test_a_method_that_is_none(name, capsys):
     with pytest.raises(SystemExit):
         conditional.main(["--methods", name])
-    assert "neither cgan nor mad-gan-K" in capsys.readouterr().err
+    assert "is none of cgan, r3gan and mad-gan-K" in capsys.readouterr().err
 
 
 class Digits:
