@@ -40,6 +40,10 @@ class VAE(Backend):
     Config = VAEConfig
     keeps = ("generator", "encoder")
     tiny: ClassVar[Mapping[str, Any]] = {"latent_size": 3, "hidden": 8, "width": 4, "max_width": 8}
+    after_classes: ClassVar[Mapping[str, int]] = {  # the label enters the decoder as the last latents
+        "generator.body.first.weight": 0,
+        "generator.body.1.weight": 0,
+    }
 
     def build(self, config: VAEConfig, spec: Spec) -> nn.ModuleDict:
         shape, classes = spec.shape, spec.num_classes
