@@ -149,6 +149,21 @@ class TestVariations:
         images, labels = genaug.variations(Editor(), data).sample(9, seed=0)
         assert torch.equal(images[:, 0, 0, 0].long(), labels)
 
+    def test_an_editor_may_return_images_of_another_size_than_the_users(self):
+        class Smaller:
+            spec = Spec(sample=Image(1, 2, 2), classes=3)
+            batch_size = 4
+
+            def vary(self, images, labels=None, *, strength=0.5, seed=None):
+                return images[:, :, :2, :2] + labels[:, None, None, None].to(torch.uint8)
+
+        data = TensorDataset(torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6) % 3)
+        source = genaug.variations(Smaller(), data)
+        images, labels = source.sample(5, seed=0)
+        assert images.shape[1:] == source.spec.shape == (1, 2, 2)
+        assert torch.equal(images[:, 0, 0, 0].long(), labels)
+        assert source.batch_size == 4
+
     def test_what_cannot_vary_is_an_error(self, tmp_path, tiny_set, tiny_config):
         data = dataset_of(halves(), LABELS)
         generator = genaug.fit("cgan", tiny_set, out=tmp_path / "r", steps=1, config=tiny_config, progress=False)
