@@ -33,7 +33,7 @@ def examine(work: Work, chosen: Arm | None, classic: bool) -> dict[str, Any]:
 
     The classifier is the study's, trained for the same number of updates on the complete training set, with classic
     augmentation if ``classic``. From 1,000 samples for each of up to three seeds: the share with the predicted label
-    equal to the requested one (``recognised``, and ``recognised_real`` for the test images; means over classes, whose
+    equal to the requested one (``recognized``, and ``recognized_real`` for the test images; means over classes, whose
     shares may differ between the two), the distance between samples of a class over that between the seed's real images
     (``distance_ratio``, None if no class has two), and the share of samples that are identical to an earlier one
     (``repeated``). Empty if no source was chosen. Only an ``error`` if the samples or the classifier fail, since the
@@ -54,8 +54,8 @@ def examine(work: Work, chosen: Arm | None, classic: bool) -> dict[str, Any]:
             return {
                 "samples": sum(len(samples) for samples, _ in batches),
                 "seeds": len(batches),
-                "recognised": mean(_recall(judge, samples) for samples, _ in batches),
-                "recognised_real": _recall(judge, work.test),
+                "recognized": mean(_recall(judge, samples) for samples, _ in batches),
+                "recognized_real": _recall(judge, work.test),
                 "distance_ratio": mean(ratios) if ratios else None,
                 "repeated": mean(1 - len(s.images.flatten(1).unique(dim=0)) / len(s) for s, _ in batches),
             }
@@ -161,7 +161,7 @@ def _remarks_on_samples(examination: Mapping[str, Any]) -> list[str]:
     if not examination:
         return []
     sentences = []
-    recognized, real = examination["recognised"], examination["recognised_real"]
+    recognized, real = examination["recognized"], examination["recognized_real"]
     if recognized < _RECOGNIZED * real:
         sentences.append(
             f"A classifier trained on all training images, which recognizes {real:.0%} of the real test images, sees "

@@ -130,14 +130,14 @@ def _ratios(details: Mapping[str, Any]) -> str:
 def _examination(details: Mapping[str, Any]) -> list[str]:
     """The examination of the samples in figures."""
     examination = details["examination"]
-    if "recognised" not in examination:
+    if "recognized" not in examination:
         return []
     distance = examination["distance_ratio"]
     return [
         facts(
             [
-                ("samples recognized as the requested class", f"{examination['recognised']:.0%}"),
-                ("real test images recognized by the same classifier", f"{examination['recognised_real']:.0%}"),
+                ("samples recognized as the requested class", f"{examination['recognized']:.0%}"),
+                ("real test images recognized by the same classifier", f"{examination['recognized_real']:.0%}"),
                 ("distance within a class, relative to real images", "–" if distance is None else f"{distance:.0%}"),
                 ("samples identical to another one", f"{examination['repeated']:.1%}"),
             ]

@@ -24,7 +24,7 @@ _LOADED = "Keep all that the networks need in parameters and buffers (register_b
 
 
 @check()
-def check_config_is_serialisable(subject: Subject) -> None:
+def check_config_is_serializable(subject: Subject) -> None:
     """The config can be saved as JSON with the weights, and read again."""
     config = subject.case().config
     remedy = "Use fields of JSON's types (numbers, strings, booleans, lists), and names instead of objects."

@@ -17,7 +17,7 @@ from genaug.studies.splits import Images
 
 SETTINGS = {"updates": 100, "batch_size": 64}
 STATISTICS = {"classes": 10, "n_train": 100, "n_test": 500, "correction": 0.0}
-FINE = {"recognised": 0.9, "recognised_real": 0.95, "distance_ratio": 0.9, "repeated": 0.0}
+FINE = {"recognized": 0.9, "recognized_real": 0.95, "distance_ratio": 0.9, "repeated": 0.0}
 KEEP = torch.nn.Identity()
 study = partial(
     genaug.study,
@@ -68,7 +68,7 @@ def test_too_few_updates_to_show_every_image_are_reported():
     [
         ({}, None),
         (FINE, None),
-        ({**FINE, "recognised": 0.7}, "only 70% of the samples"),
+        ({**FINE, "recognized": 0.7}, "only 70% of the samples"),
         ({**FINE, "distance_ratio": 0.4}, "differ only 40% as much"),
         ({**FINE, "repeated": 0.2}, "20% of the samples are identical"),
         ({**FINE, "distance_ratio": None}, None),
@@ -128,7 +128,7 @@ def test_a_study_with_too_few_updates_says_so_first():
 
 def test_a_study_reports_wrong_labels_and_repeated_samples():
     wrong = study(sources={"liar": ToySource(shift=1)}, updates=60)
-    assert wrong.details["examination"]["recognised"] < 0.3 < wrong.details["examination"]["recognised_real"]
+    assert wrong.details["examination"]["recognized"] < 0.3 < wrong.details["examination"]["recognized_real"]
     assert any("requested class" in text for text in wrong.details["warnings"])
     dull = study(sources={"dull": ToySource(noise=0.0)}, updates=60)
     assert dull.details["examination"]["repeated"] == pytest.approx(

@@ -619,7 +619,7 @@ MAIN = {  # with all checks that they fail
     ByTheClock: {"check_reproducible", "check_state_lives_in_networks"},
     KeepsAll: {"check_memory_is_flat"},
     EvenSides: {"check_image_shape"},
-    Opaque: {"check_config_is_serialisable", "check_save_and_load"},
+    Opaque: {"check_config_is_serializable", "check_save_and_load"},
     OnesOnTheCPU: {"check_one_device"},
 }
 OTHERS = {
@@ -631,7 +631,7 @@ OTHERS = {
     KeepsTheGraph: "check_memory_is_flat",
     KeepsSamples: "check_memory_is_flat",
     FailsOnOddSides: "check_image_shape",
-    Lossy: "check_config_is_serialisable",
+    Lossy: "check_config_is_serializable",
     NoiseOnTheCPU: "check_one_device",
     Reshapes: "check_spec_is_stable",
     Unstable: "check_spec_is_stable",
