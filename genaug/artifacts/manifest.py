@@ -23,7 +23,7 @@ WEIGHTS_FILE = "model.safetensors"
 MAX_CONFIG_BYTES = 2**20
 AGAIN = "Save the generator again; for a run folder, train with --resume."
 MAX_WEIGHTS_BYTES = 2**34
-_OPTIONS = "Choose another folder or pass overwrite=True (--force)."
+_OPTIONS = "Choose another folder or pass overwrite=True (--overwrite)."
 
 
 class Weights(BaseModel):

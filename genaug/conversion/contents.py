@@ -66,6 +66,8 @@ def read(file: str | Path) -> Contents:
 
 
 def _mapped(path: Path) -> memoryview:
+    if path.is_dir():
+        raise FormatError(f"{path} is a directory. Expected a .pkl, .pth or .pt file.")
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -96,18 +98,25 @@ def _divided(value: Any) -> tuple[list[Network], dict[str, Any]]:
     if not isinstance(value, dict):
         raise FormatError(f"it holds a {type(value).__name__}, not a network or a dict of tensors")
     tensors = {name: item for name, item in value.items() if isinstance(item, Tensor)}
-    if tensors:
+    if tensors and not any(map(_is_network, value.values())):  # else they are counters and the like beside networks
         return [_state_dict("", tensors)], {str(name): item for name, item in value.items() if name not in tensors}
     networks, others = [], {}
     for key, item in value.items():
         name = str(key)
-        if isinstance(item, StandIn) and isinstance(item.state, dict) and "_modules" in item.state:
+        if isinstance(item, StandIn) and _is_network(item):
             networks.append(_module(name, item))
-        elif isinstance(item, dict) and any(isinstance(part, Tensor) for part in item.values()):
+        elif isinstance(item, dict) and _is_network(item):
             networks.append(_state_dict(name, {k: part for k, part in item.items() if isinstance(part, Tensor)}))
         else:
             others[name] = item
     return networks, others
+
+
+def _is_network(item: Any) -> bool:
+    """Whether this is a module, or a dict of tensors."""
+    if isinstance(item, StandIn):
+        return isinstance(item.state, dict) and "_modules" in item.state
+    return isinstance(item, dict) and any(isinstance(part, Tensor) for part in item.values())
 
 
 def _state_dict(name: str, tensors: dict[Any, Tensor]) -> Network:

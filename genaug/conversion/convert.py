@@ -62,6 +62,9 @@ def convert(file: str | Path, out: str | Path, *, license: str | None = None, ov
     return generator
 
 
+_DTYPES = ("float16", "bfloat16", "float32")  # whose numbers are all numbers of float32
+
+
 def _filled(backend: Backend, config: Any, spec: Spec, conversion: Conversion, contents: Contents) -> nn.ModuleDict:
     """The backend's networks with the tensors of the file, all of whose names and shapes have to fit."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
@@ -77,6 +80,12 @@ def _filled(backend: Backend, config: Any, spec: Spec, conversion: Conversion, c
             )
     if sum(tensor.nbytes for tensor in conversion.tensors.values()) > contents.size:
         raise FormatError(f"{contents.path} can't be converted: its tensors are larger than the file, so they overlap.")
+    for name, tensor in conversion.tensors.items():
+        if tensor.dtype not in _DTYPES:
+            raise FormatError(
+                f"{contents.path} can't be converted: {name[:200]!r} is {tensor.dtype}, expected "
+                f"{' or '.join(_DTYPES)}."
+            )
     tensors = {name: as_torch(tensor).to(expected[name].dtype) for name, tensor in conversion.tensors.items()}
     broken = first_not_finite(tensors)
     if broken is not None:

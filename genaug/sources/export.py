@@ -149,7 +149,7 @@ def fill(
     files = _file_names(labels, folders, count)
     record = {
         **settings,
-        **_identity(source),
+        **identity_of(source),
         "batch_size": size,
         "count": count,
         "counts": None if labels is None else labels.bincount(minlength=spec.num_classes).tolist(),
@@ -219,9 +219,13 @@ def _file_names(labels: Tensor | None, folders: list[str], count: int) -> list[s
     return names
 
 
-def _identity(source: Any) -> dict[str, Any]:
-    """What distinguishes this source from others of the same name: its recipe, or its weights."""
+def identity_of(source: Any) -> dict[str, Any]:
+    """What distinguishes this source from others of the same name, in plain values: its recipe, its weights, and its
+    own ``identity``, if it has one."""
     identity: dict[str, Any] = {"shape": list(source.spec.shape)}
+    own = getattr(source, "identity", None)
+    if own is not None:
+        identity["identity"] = own
     recipe = recipe_of(source)
     if recipe is not None:
         identity["recipe"] = recipe.model_dump(mode="json")

@@ -142,12 +142,12 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
             for method in (name for name in _METHODS if self.generator.offers(name)):
                 call: Callable[..., Any] = getattr(self.generator, method)
                 call(images, *([] if method == "classify" else [labels]))
-                if outputs:
+                if outputs and outputs[-1].ndim >= 2 and len(outputs[-1]) == len(images):
                     return _flat(outputs[-1])
         finally:
             handle.remove()
         raise InputError(
-            f"layer {self.layer!r} takes no part in looking at images: choose one of the encoder, the classifier or "
+            f"layer {self.layer!r} has no output for each image. Choose a layer inside the encoder, the classifier or "
             "the discriminator that the generator keeps."
         )
 

@@ -20,6 +20,8 @@ class Source(Protocol):
     A source may have further attributes:
 
     * ``supply``: the number of its distinct samples of each class (see ``supply_of``);
+    * ``identity``: plain values of JSON that differ between sources whose samples differ, so that exports aren't
+      continued with another source;
     * ``batch_size``: how many samples exports ask for at a time; one if it is missing;
     * ``training``: a record of its training, a mapping;
     * ``recipe``: how it was built, a mapping of plain values with ``source`` ("SCHEME:REST"), ``revision`` (the hash

@@ -10,11 +10,12 @@ from torch import Tensor
 from genaug.backends.spec import Spec
 from genaug.data.apportion import Ints
 from genaug.data.classes import class_index, class_label, match_classes
-from genaug.data.reading import Samples, read_samples
+from genaug.data.reading import Samples, fingerprint, read_samples
 from genaug.errors import InputError
 from genaug.randomness import category_rows, derive_seed, uniform_rows
 from genaug.sources import arguments
 from genaug.sources.drawing import draw_without_repeats
+from genaug.sources.export import identity_of
 from genaug.sources.generator import Generator
 from genaug.sources.varying import check_strength
 
@@ -103,6 +104,12 @@ class Variations:
         if self.strength == 0:
             return counts
         return [_ENDLESS if count else 0 for count in counts] if 0 in counts else None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the samples: the editor, how far it varies, and the dataset's content."""
+        editor = {} if getattr(self.editor, "spec", None) is None else identity_of(self.editor)
+        return {"strength": self.strength, "to": self._to, "data_sha256": fingerprint(self._data), "editor": editor}
 
     @property
     def batch_size(self) -> int:

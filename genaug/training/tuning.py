@@ -95,6 +95,11 @@ class Tuning:
                 write_line(f"{self.name} doesn't hold its {' and '.join(roles)}, which starts with new weights.")
             if note := matched_by_number(new.class_names, old, "the dataset", self.name):
                 write_line(note)
+            if old.num_classes and set(match) == {-1}:
+                write_line(
+                    f"no class of the dataset has the name of a class of {self.name}, so all start from the mean of "
+                    "its classes."
+                )
         return tensors
 
     def _check_samples(self, old: Spec, new: Spec) -> None:

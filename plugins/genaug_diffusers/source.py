@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from hashlib import file_digest, sha256
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -24,6 +26,7 @@ from genaug_diffusers.networks import precision_for
 from genaug_diffusers.quiet import quiet
 
 REDRAWS = 10  # of one image that the safety checker rejected
+_SUFFIXES = (".json", ".txt", ".safetensors")
 _LONG = 10.0  # seconds from which on progress is shown
 _CHUNK = {"cpu": (2**16, 16), "cuda": (2**21, 64)}  # at most this many pixels, and images, at once
 
@@ -205,6 +208,14 @@ class DiffusersSource:
         )
 
     @property
+    def identity(self) -> dict[str, str] | None:
+        """The hashes of a local pipeline's and local LoRA weights' files; None if commits identify them."""
+        lora = self.recipe["options"].get("lora") or {}
+        places = [] if self.recipe["revision"] is not None else [self.recipe["source"].partition(":")[2]]
+        places += [lora["source"]] if lora and Path(lora["source"]).is_absolute() else []
+        return {place: _files_sha256(Path(place)) for place in places} or None
+
+    @property
     def batch_size(self) -> int:
         """The number of images that run at once: fixed, so that results don't depend on the number of samples."""
         pixels, most = _CHUNK["cpu" if self._device.type == "cpu" else "cuda"]
@@ -214,6 +225,16 @@ class DiffusersSource:
     def _class_id(self, label: int) -> int:
         """The pipeline's own number of a class."""
         return label if self._class_ids is None else self._class_ids[label]
+
+
+def _files_sha256(place: Path) -> str:
+    """A hash of the names and contents of a file, or of the JSON, text and safetensors files in a folder."""
+    total = sha256()
+    files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.suffix in _SUFFIXES)
+    for path in files:
+        with open(path, "rb") as file:
+            total.update(f"{path.name} {file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()
 
 
 def _run(run: Callable[..., Drawn], *inputs: Any) -> Drawn:

@@ -60,6 +60,8 @@ def _conversion(name: str, tensors: Mapping[str, Tensor], path: str) -> Conversi
     if embedding is not None:  # a linear layer of one-hot labels
         result["generator.embed.weight"] = embedding.transposed()
     config, shape, classes = _form(tensors, path)
+    if not 1 <= shape[0] <= 4:
+        raise InputError(f"{path} can't be converted: its images have {shape[0]} channels, expected 1 to 4.")
     return Conversion(name, config, Spec(sample=Image(*shape), classes=classes), result)
 
 

@@ -80,6 +80,25 @@ def test_half_precision_weights_become_float32(tmp_path):
     assert torch.equal(weight, original.Model.AggregationLayer.Layer.weight.float())
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64, torch.complex64])
+def test_numbers_that_float32_cannot_hold_are_rejected(dtype, tmp_path):
+    state = {name: tensor.to(dtype) for name, tensor in make_generator().state_dict().items() if "Kernel" not in name}
+    torch.save(state, tmp_path / "g.pth")
+    with pytest.raises(FormatError, match=r"is (float64|int64|complex64), expected float16 or bfloat16 or float32"):
+        genaug.convert(tmp_path / "g.pth", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tensor_beside_the_networks_does_not_hide_them(tmp_path):
+    torch.save({"cur_nimg": torch.tensor(5), "G_ema": make_generator().state_dict()}, tmp_path / "g.pth")
+    assert genaug.convert(tmp_path / "g.pth", tmp_path / "out").training["network"] == "G_ema"
+
+
+def test_a_folder_is_named(tmp_path):
+    with pytest.raises(FormatError, match="is a directory"):
+        genaug.convert(tmp_path, tmp_path / "out")
+
+
 def test_license_and_origin_are_kept(file, tmp_path):
     generator = genaug.convert(file, tmp_path / "out", license="CC-BY-NC-4.0")
     assert stated_license((tmp_path / "out" / "README.md").read_text()) == "cc-by-nc-4.0"

@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 import genaug
 from genaug.backends import Backend, BackendConfig, Categorical, Normal, Spec
-from genaug.errors import InputError
+from genaug.errors import InputError, OutputExistsError
 from genaug.modalities import Image
 from genaug.sources.generator import Generator
 
@@ -164,6 +164,20 @@ class TestVariations:
         assert torch.equal(images[:, 0, 0, 0].long(), labels)
         assert source.batch_size == 4
 
+    def test_a_folder_of_variations_is_not_continued_with_others(self, tmp_path):
+        class Darker:
+            def vary(self, images, labels=None, *, strength=0.5, seed=None):
+                return (images * (1 - strength)).to(torch.uint8)
+
+        data = TensorDataset(torch.full((6, 1, 4, 4), 200, dtype=torch.uint8), torch.arange(6) % 3)
+        kept = genaug.SamplePool.in_folder(genaug.variations(Darker(), data, 0.1), tmp_path / "pool", per_class=2)
+        again = genaug.SamplePool.in_folder(genaug.variations(Darker(), data, 0.1), tmp_path / "pool", per_class=2)
+        assert torch.equal(kept.images, again.images)
+        others = TensorDataset(torch.full((6, 1, 4, 4), 99, dtype=torch.uint8), torch.arange(6) % 3)
+        for source in (genaug.variations(Darker(), data, 1.0), genaug.variations(Darker(), others, 0.1)):
+            with pytest.raises(OutputExistsError, match="samples with other settings: identity was"):
+                genaug.SamplePool.in_folder(source, tmp_path / "pool", per_class=2)
+
     def test_what_cannot_vary_is_an_error(self, tmp_path, tiny_set, tiny_config):
         data = dataset_of(halves(), LABELS)
         generator = genaug.fit("cgan", tiny_set, out=tmp_path / "r", steps=1, config=tiny_config, progress=False)
@@ -205,7 +219,7 @@ class TestFeatures:
         assert len(transformer.get_feature_names_out()) == 16
         with pytest.raises(InputError, match=r"no layer 'critic'\. Its layers: generator, encoder"):
             genaug.features(halves(), "critic")
-        with pytest.raises(InputError, match="takes no part in looking at images"):
+        with pytest.raises(InputError, match="has no output for each image"):
             genaug.features(halves(), "generator").transform(images)
 
     def test_labels_are_averaged_out(self):
