@@ -66,6 +66,23 @@ def parse_json(content: bytes, where: str, remedy: str, *, finite: bool = True) 
     return value
 
 
+def parse_own(content: bytes, where: str, *, limit: int, version: int) -> dict[str, Any]:
+    """The fields of a JSON file of genaug's own, up to a format version. Raises ``FormatError`` for a file that is
+    larger than ``limit`` bytes, isn't JSON, isn't genaug's, or is of a later version."""
+    if len(content) > limit:
+        raise FormatError(f"{where} is larger than {limit:,} bytes, the limit for this file.")
+    fields = parse_json(content, where, "Fetch or save it again.")
+    if not isinstance(fields, dict) or fields.get("library") != "genaug":
+        raise FormatError(f'{where} was not written by genaug (no "library": "genaug" in it).')
+    actual = fields.get("format_version")
+    if isinstance(actual, int) and actual > version:
+        raise FormatError(
+            f"{where} has format version {actual}; this genaug reads up to {version}. "
+            "Update it: pip install --upgrade genaug"
+        )
+    return fields
+
+
 def check(value: Any, schema: TypeAdapter[T], where: str, remedy: str) -> T:
     """Validate ``value`` with ``schema``. Raises ``FormatError`` naming the first invalid field."""
     try:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from genaug.artifacts.claims import claim
-from genaug.artifacts.json_files import parse_json
+from genaug.artifacts.json_files import parse_own
 from genaug.artifacts.paths import reading_from
 from genaug.backends.spec import Spec
 from genaug.checks import first_problem
@@ -146,18 +146,8 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
 
     Raises ``FormatError``, also for JSON that couldn't be written again: nested too deeply, or with lone surrogates.
     """
-    if len(content) > MAX_CONFIG_BYTES:
-        raise FormatError(f"{where} is larger than {MAX_CONFIG_BYTES} bytes, the limit for a config.json of genaug.")
-    fields = parse_json(content, where, "Fetch or save it again.")
-    if not isinstance(fields, dict) or fields.get("library") != "genaug":
-        raise FormatError(f'{where} was not written by genaug (no "library": "genaug" in it).')
-    version = fields.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise FormatError(
-            f"{where} has format version {version}; this genaug reads up to {FORMAT_VERSION}. "
-            "Update it: pip install --upgrade genaug"
-        )
-    if version == 1:
+    fields = parse_own(content, where, limit=MAX_CONFIG_BYTES, version=FORMAT_VERSION)
+    if fields.get("format_version") == 1:
         raise FormatError(
             f"{where} has format version 1, which only development versions of genaug wrote and this one can't read, "
             "so the generator has to be trained again in another folder (a run of such a version can't be resumed)."

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from genaug.artifacts.claims import claim
-from genaug.artifacts.json_files import parse_json, read_bytes
+from genaug.artifacts.json_files import parse_own, read_bytes
 from genaug.artifacts.manifest import CONFIG_FILE
 from genaug.artifacts.paths import reading_from
 from genaug.backends.spec import Spec
@@ -132,17 +132,7 @@ def read_recipe(folder: Path) -> RecipeManifest:
 
 def parse_recipe(content: bytes, where: str) -> RecipeManifest:
     """Validate the content of a ``recipe.json``. Raises ``FormatError``."""
-    if len(content) > MAX_RECIPE_BYTES:
-        raise FormatError(f"{where} is larger than {MAX_RECIPE_BYTES:,} bytes, the limit for a recipe.")
-    fields = parse_json(content, where, "Fetch or save it again.")
-    if not isinstance(fields, dict) or fields.get("library") != "genaug":
-        raise FormatError(f'{where} was not written by genaug (no "library": "genaug" in it).')
-    version = fields.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise FormatError(
-            f"{where} has format version {version}; this genaug reads up to {FORMAT_VERSION}. "
-            "Update it: pip install --upgrade genaug"
-        )
+    fields = parse_own(content, where, limit=MAX_RECIPE_BYTES, version=FORMAT_VERSION)
     try:
         return RecipeManifest.model_validate(fields)
     except ValidationError as error:

@@ -19,7 +19,7 @@ from genaug.sources.loading import load_folder
 from genaug.sources.recipes import load_recipe
 from genaug.sources.source import check_source
 
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
 def load(
@@ -72,7 +72,7 @@ def locate(where: str | Path, revision: str | None = None) -> Located:
     """Find a folder, or pull a repo from the Hub. Raises the errors of ``load``."""
     folder = user_path(where)
     with reading_from(folder):
-        local = folder.exists() or isinstance(where, Path) or not _HUB_ID.fullmatch(where)
+        local = folder.exists() or isinstance(where, Path) or not HUB_ID.fullmatch(where)
         if local and not folder.is_dir():
             raise FormatError(
                 f"{where} is not a directory. Expected a directory containing {CONFIG_FILE} and "

@@ -69,20 +69,10 @@ def _pull(repo: str, revision: str, extras: bool, force: bool) -> Path:
         return cached
     if cached is not None and cache.is_commit(revision) and not (force or extras):
         return cached
-    try:
-        remote = describe(repo, revision, quick=cached is not None and not force)
-    except client.InterruptionError as interruption:
-        problem = explain(interruption, repo)
-        if cached is None or force:
-            raise problem from interruption
-        _warn(f"{problem} Using the last known commit of {revision} of {repo}, {cached.name[:12]}.")
+    remote = describe_or_warn(repo, revision, None if cached is None else cached.name, force=force)
+    if remote is None:
+        assert cached is not None
         return cached
-    except HubError as error:
-        if cached is None:
-            raise
-        raise HubError(f"{error} Its last known commit is still in the cache: revision='{cached.name}'.") from error
-    if remote.repo.lower() != repo.lower():
-        _warn(f"{repo} is now called {remote.repo}. Use the new name, since somebody else could take the old one.")
     needed = _needed(remote.files)
     names = (*needed, *(name for name in (CARD_FILE, SHEET_FILE) if extras and name in remote.files))
     if not force:
@@ -243,5 +233,38 @@ def _not_cached(repo: str, revision: str, commit: str | None) -> str:
     )
 
 
-def _warn(text: str) -> None:
-    warnings.warn(redact(text), HubWarning, stacklevel=6)  # the caller of genaug.load
+def _warn(text: str, stacklevel: int = 6) -> None:
+    """``stacklevel`` leads from here to the caller of ``genaug.load``."""
+    warnings.warn(redact(text), HubWarning, stacklevel=stacklevel)
+
+
+def describe_or_warn(
+    repo: str,
+    revision: str,
+    known: str | None,
+    *,
+    force: bool = False,
+    keep: Callable[[str], bool] = PUBLISHED.__contains__,
+    stacklevel: int = 7,
+) -> Remote | None:
+    """The Hub's description of a repo at a revision. None, with a ``HubWarning``, if the Hub can't be reached and the
+    commit ``known`` is in the cache, unless ``force``. Raises ``HubError`` otherwise.
+
+    ``stacklevel`` leads from the warning to the caller of ``genaug.load``.
+    """
+    try:
+        remote = describe(repo, revision, quick=known is not None and not force, keep=keep)
+    except client.InterruptionError as interruption:
+        problem = explain(interruption, repo)
+        if known is None or force:
+            raise problem from interruption
+        _warn(f"{problem} Using the last known commit of {revision} of {repo}, {known[:12]}.", stacklevel)
+        return None
+    except HubError as error:
+        if known is None:
+            raise
+        raise HubError(f"{error} Its last known commit is still in the cache: revision='{known}'.") from error
+    if remote.repo.lower() != repo.lower():
+        rename = f"{repo} is now called {remote.repo}."
+        _warn(f"{rename} Use the new name, since somebody else could take the old one.", stacklevel)
+    return remote

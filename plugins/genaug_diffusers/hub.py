@@ -3,7 +3,6 @@
 They lie in huggingface_hub's cache, each verified by its hash when it arrives, as genaug's own generators do.
 """
 
-import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,12 +11,10 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from genaug.artifacts.folders import saving_to
-from genaug.errors import HubError, HubWarning, NotOnHubError
+from genaug.errors import NotOnHubError
 from genaug.hub import cache, client
 from genaug.hub.download import Remote, fetch
-from genaug.hub.explain import explain
-from genaug.hub.pull import describe
-from genaug.hub.redaction import redact
+from genaug.hub.pull import describe_or_warn
 from genaug.progress import Progress
 from genaug_diffusers.index import local_files
 
@@ -86,35 +83,22 @@ def find_repo(name: str, revision: str | None, is_complete: Callable[[Path], boo
         return cached
     if cached is not None and cache.is_commit(revision):
         return cached
-    try:
-        remote = describe(name, revision, quick=cached is not None, keep=_is_listed)
-    except client.InterruptionError as interruption:
-        problem = explain(interruption, name)
-        if cached is None:
-            raise problem from interruption
-        _warn(f"{problem} Using the last known commit of {revision} of {name}, {cached.commit[:12]}.")
+    known = None if cached is None else cached.commit
+    remote = describe_or_warn(name, revision, known, keep=_is_listed, stacklevel=8)
+    if remote is None:
+        assert cached is not None
         return cached
-    except HubError as error:
-        if cached is None:
-            raise
-        raise HubError(f"{error} Its last known commit is still in the cache: revision='{cached.commit}'.") from error
-    if remote.repo.lower() != name.lower():
-        _warn(f"{name} is now called {remote.repo}. Use the new name, since somebody else could take the old one.")
     return Repo(name, remote.commit, revision, list(remote.files), remote)
 
 
 def _is_listed(name: str) -> bool:
-    """Every file is listed, so that what is refused can be named; callers fetch only safe ones."""
+    """Every file is listed, so that errors can name what isn't fetched; callers fetch only safe ones."""
     return len(name) <= 500
 
 
 def card_of(repo: Repo) -> list[str]:
     """The name of the repo's card, if it has one."""
     return [name for name in (CARD_FILE,) if name in repo.files]
-
-
-def _warn(text: str) -> None:
-    warnings.warn(redact(text), HubWarning, stacklevel=7)  # the caller of genaug.load
 
 
 def _not_cached(name: str, revision: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from genaug.artifacts.paths import reading_from, user_path
 from genaug.device import pick_device
 from genaug.errors import FormatError, InputError, NotOnHubError
+from genaug.hub.load import HUB_ID
 from genaug.hub.redaction import credentials_redacted
 from genaug_diffusers import hub
 from genaug_diffusers.classes import chosen_classes
@@ -22,8 +23,6 @@ from genaug_diffusers.prompts import DEFAULT_PROMPT, class_names, prompts_of
 from genaug_diffusers.quiet import quiet, require
 from genaug_diffusers.source import DiffusersSource, Sampler
 from genaug_diffusers.text import TextSampler
-
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
 def load(
@@ -120,8 +119,8 @@ def _check_options(options: Options, index: Index) -> None:
         if options.lora is not None:
             require("peft")
         return
-    refused = ["prompt", "negative_prompt", "lora", *([] if index.pipeline == "DiTPipeline" else ["guidance_scale"])]
-    for name in refused:
+    unused = ["prompt", "negative_prompt", "lora", *([] if index.pipeline == "DiTPipeline" else ["guidance_scale"])]
+    for name in unused:
         if getattr(options, name) is not None:
             raise InputError(f"{name}= can't be used with a {index.pipeline}, which has no such input. Leave it out.")
 
@@ -130,7 +129,7 @@ def _find(rest: str, revision: str | None, check: Callable[[Index], None]) -> tu
     """The local folder with a checked pipeline's files, its index, its name, and its commit on the Hub or None."""
     folder = user_path(rest)
     with reading_from(folder):
-        is_local = folder.exists() or not _HUB_ID.fullmatch(rest)
+        is_local = folder.exists() or not HUB_ID.fullmatch(rest)
         if is_local and not (folder / INDEX_FILE).is_file():
             raise FormatError(
                 f"{rest} has no {INDEX_FILE}. Expected a folder that diffusers' save_pretrained wrote for a pipeline, "

@@ -92,8 +92,8 @@ def add_lora(pipeline: Any, file: Path, lora: Lora) -> None:
 def _check_class(folder: Path, name: str, classes: tuple[str, ...], index: Index) -> None:
     component = index.components.get(name)
     if component is None or component[1] not in classes:
-        found = "missing" if component is None else f"a {component[1]}"
-        raise FormatError(f"{folder}: its {name!r} is {found}, and a {index.pipeline} needs a {classes[0]}. {REMEDY}")
+        actual = "missing" if component is None else f"a {component[1]}"
+        raise FormatError(f"{folder}: its {name!r} is {actual}, and a {index.pipeline} needs a {classes[0]}. {REMEDY}")
 
 
 @contextmanager

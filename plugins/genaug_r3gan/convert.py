@@ -108,14 +108,14 @@ def _form(tensors: Mapping[str, Tensor], path: str) -> tuple[dict[str, int], tup
             f"{path} holds a generator of R3GAN whose stages differ in blocks, expansion or groups, which r3gan "
             "doesn't have. Expected one of the published form."
         )
-    whole = next((stage for stage, width in enumerate(widths) if width != widths[0]), stages)
+    full_width_stages = next((stage for stage, width in enumerate(widths) if width != widths[0]), stages)
     channels = shape("AggregationLayer.Layer.weight", 4)[0]
     inputs = shape("MainLayers.0.Layers.0.LinearLayer.weight", 2)[1]
     embedding, classes = shape("EmbeddingLayer.weight", 2) if "EmbeddingLayer.weight" in tensors else (0, 0)
     config = {
         "latent_size": inputs - embedding,
         "width": widths[0],
-        "full_width_until": 4 * 2 ** (whole - 1),
+        "full_width_until": 4 * 2 ** (full_width_stages - 1),
         "blocks": per_stage.pop(),
         "expansion": int(expansions.pop()),
         "group_width": group_widths.pop(),

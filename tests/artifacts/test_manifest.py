@@ -219,7 +219,7 @@ class TestConfig:
             (b'{"model_type": "bert"}', "was not written by genaug"),
             (b'{"library": "genaug"}', "not a valid generator config: backend: Field required"),
             (b'{"library": "genaug", "format_version": 3}', "has format version 3; this genaug reads up to 2"),
-            (b" " * 2**21, "is larger than 1048576 bytes"),
+            (b" " * 2**21, "is larger than 1,048,576 bytes"),
         ],
     )
     def test_content_that_is_not_ours(self, saved, content, message):
@@ -298,7 +298,7 @@ class TestConfig:
     def test_a_config_of_a_gibibyte_is_not_read(self, saved, little_memory):
         with open(saved / CONFIG, "wb") as file:
             file.truncate(2**30)
-        with pytest.raises(FormatError, match="is larger than 1048576 bytes"):
+        with pytest.raises(FormatError, match="is larger than 1,048,576 bytes"):
             load(saved)
 
     def test_the_largest_valid_sizes_need_little_memory(self, saved, little_memory):

@@ -49,7 +49,7 @@ def test_from_start_to_figures_and_on_from_there(run, tmp_path, monkeypatch):
 
 
 def test_an_interrupted_training_goes_on(run, tmp_path, monkeypatch):
-    whole, _ = run("--draws", "1")
+    result, _ = run("--draws", "1")
     fit = ssgan.genaug.fit
 
     def stopped(*arguments, **options):
@@ -66,7 +66,7 @@ def test_an_interrupted_training_goes_on(run, tmp_path, monkeypatch):
     assert newest_step(folder / "checkpoints") == 2
     run("--draws", "1")
     assert newest_step(folder / "checkpoints") == 3
-    assert whole["draws"] == 1
+    assert result["draws"] == 1
 
 
 def test_other_labels_are_another_training(run, tmp_path):

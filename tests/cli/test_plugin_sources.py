@@ -128,12 +128,12 @@ def test_a_recipe_is_saved_evaluated_studied_and_pushed(tmp_path, photos):
 
 
 def test_a_pool_of_a_slow_source_is_evaluated(tmp_path, photos):
-    made = tmp_path / "made"
-    assert run("sample", "slow:maker/model", "--per-class", "100", "--out", made).exit_code == 0
+    samples = tmp_path / "samples"
+    assert run("sample", "slow:maker/model", "--per-class", "100", "--out", samples).exit_code == 0
     quick = ["--classifiers", "0", "--updates", "1", "--features", "pixels", "--device", "cpu"]
-    result = run("evaluate", f"folder:{made}", "--data", photos, *quick)
+    result = run("evaluate", f"folder:{samples}", "--data", photos, *quick)
     assert result.exit_code == 0, result.output
-    assert run("evaluate", f"folder:{made}", "--data", photos, "--set", "a=1", *quick).exit_code == 1
+    assert run("evaluate", f"folder:{samples}", "--data", photos, "--set", "a=1", *quick).exit_code == 1
 
 
 def exporting(tmp_path, out, seconds):

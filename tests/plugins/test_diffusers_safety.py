@@ -47,7 +47,7 @@ def edit(path, change):
     path.write_text(json.dumps(values))
 
 
-def refused(folder, match, error=FormatError, **options):
+def check_refusal(folder, match, error=FormatError, **options):
     with pytest.raises(error, match=match) as raised:
         load(folder, **options)
     message = str(raised.value)
@@ -81,32 +81,32 @@ class TestFolders:
         edit(folder / "model_index.json", lambda index: index.update(unet=component))
         (tmp_path / "evil_module.py").write_text("raise SystemExit('imported')")
         monkeypatch.syspath_prepend(tmp_path)
-        refused(folder, r"component 'unet' is .* isn't among the classes")
+        check_refusal(folder, r"component 'unet' is .* isn't among the classes")
         assert "evil_module" not in sys.modules
 
     def test_a_component_with_a_name_that_leaves_the_folder_is_refused(self, pipeline):
         folder = pipeline()
         edit(folder / "model_index.json", lambda index: index.update({"../other": ["diffusers", "UNet2DModel"]}))
-        refused(folder, "component '../other'")
+        check_refusal(folder, "component '../other'")
 
     @pytest.mark.parametrize("name", ["FluxPipeline", "DiffusionPipeline", "MyPipeline", None, ["pipeline", "Evil"]])
     def test_a_pipeline_of_another_kind_is_refused_by_its_name(self, pipeline, name):
         folder = pipeline()
         edit(folder / "model_index.json", lambda index: index.update(_class_name=name))
-        message = refused(folder, "which isn't supported. Supported are DiTPipeline")
+        message = check_refusal(folder, "which isn't supported. Supported are DiTPipeline")
         assert str(name) in message
 
     @pytest.mark.parametrize("place", ["pipeline.py", "unet/unet.py", "scheduler/my.py"])
     def test_python_code_beside_components_is_refused(self, pipeline, place):
         folder = pipeline()
         (folder / place).write_text("raise SystemExit('run')")
-        refused(folder, f"Python code beside its components .{place}")
+        check_refusal(folder, f"Python code beside its components .{place}")
 
     def test_pickled_weights_are_refused_and_not_read(self, pipeline, tmp_path):
         folder = pipeline()
         (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
         (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(pickle.dumps(Evil(tmp_path / "ran")))
-        refused(folder, "component 'unet' has pickled weights only .*bin")
+        check_refusal(folder, "component 'unet' has pickled weights only .*bin")
         assert not (tmp_path / "ran").exists()
 
     def test_pickled_weights_beside_safe_ones_are_not_read(self, pipeline, tmp_path):
@@ -119,7 +119,7 @@ class TestFolders:
         folder = pipeline()
         weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
         weights.rename(weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
-        refused(folder, "weights of a variant only")
+        check_refusal(folder, "weights of a variant only")
 
     @pytest.mark.parametrize(
         ("removed", "match"),
@@ -135,61 +135,61 @@ class TestFolders:
         folder = pipeline()
         path = folder / removed
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-        refused(folder, match)
+        check_refusal(folder, match)
 
     def test_a_missing_vocabulary_is_named(self, pipeline):
         folder = pipeline("text")
         for name in ("vocab.json", "tokenizer.json"):
             (folder / "tokenizer" / name).unlink(missing_ok=True)
-        refused(folder, "files of its component 'tokenizer' are missing", classes=["cat"])
+        check_refusal(folder, "files of its component 'tokenizer' are missing", classes=["cat"])
 
     def test_a_missing_part_of_split_weights_is_named(self, pipeline):
         folder = pipeline()
         index = {"weight_map": {"conv_in.bias": "diffusion_pytorch_model-00001-of-00002.safetensors"}}
         (folder / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
-        refused(folder, "00001-of-00002.safetensors', weights of its 'unet', is missing")
+        check_refusal(folder, "00001-of-00002.safetensors', weights of its 'unet', is missing")
 
     @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff", b'{"_class_name": 1e999}', b"[" * 100_000])
     def test_a_damaged_index_is_refused(self, pipeline, content):
         folder = pipeline()
         (folder / "model_index.json").write_bytes(content)
-        refused(folder, "model_index.json")
+        check_refusal(folder, "model_index.json")
 
     def test_an_index_of_any_size_is_not_read(self, pipeline):
         folder = pipeline()
         (folder / "model_index.json").write_bytes(b" " * (2**20 + 1))
-        refused(folder, "larger than 1,048,576 bytes")
+        check_refusal(folder, "larger than 1,048,576 bytes")
 
     def test_damaged_weights_are_refused(self, pipeline):
         folder = pipeline()
         weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
         weights.write_bytes(weights.read_bytes()[:-100])
-        refused(folder, "diffusers can't load its 'unet'")
+        check_refusal(folder, "diffusers can't load its 'unet'")
 
     @pytest.mark.parametrize("classes", [7, 10**12])
     def test_a_config_that_the_weights_do_not_fit_is_refused(self, pipeline, classes):
         folder = pipeline()
         edit(folder / "unet" / "config.json", lambda config: config.update(num_class_embeds=classes))
-        refused(folder, r"diffusers can't load its 'unet'|its 'unet' needs more memory")
+        check_refusal(folder, r"diffusers can't load its 'unet'|its 'unet' needs more memory")
 
     def test_a_scheduler_that_diffusers_does_not_have_is_refused(self, pipeline):
         folder = pipeline()
         edit(folder / "model_index.json", lambda index: index.update(scheduler=["diffusers", "EvilScheduler"]))
-        refused(folder, "no scheduler 'EvilScheduler'")
+        check_refusal(folder, "no scheduler 'EvilScheduler'")
 
     def test_a_component_of_another_class_is_refused(self, pipeline):
         folder = pipeline("text")
         edit(folder / "model_index.json", lambda index: index.update(unet=["diffusers", "UNet2DModel"]))
-        refused(folder, "'unet' is a UNet2DModel, and a StableDiffusionPipeline needs", classes=["cat"])
+        check_refusal(folder, "'unet' is a UNet2DModel, and a StableDiffusionPipeline needs", classes=["cat"])
 
     def test_class_embeddings_that_are_no_table_are_refused(self, tmp_path):
         folder = tiny.ddim(tmp_path / "timestep", None, class_embed_type="timestep")
-        refused(folder, "embeds classes by 'timestep'")
+        check_refusal(folder, "embeds classes by 'timestep'")
 
     @pytest.mark.parametrize("where", ["nowhere", "/nowhere/at/all", "a/b/c", ""])
     def test_a_folder_that_is_not_there_is_refused(self, where, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        refused(where, "has no model_index.json. Expected a folder")
+        check_refusal(where, "has no model_index.json. Expected a folder")
 
 
 class Evil:
@@ -302,26 +302,26 @@ class TestTraps:
         file = tmp_path / "lora" / "pytorch_lora_weights.bin"
         file.write_bytes(pickle.dumps(Evil(tmp_path / "ran")))
         options = {"classes": ["cat"]}
-        refused(built / "text", "no .safetensors file", lora=str(file.parent), **options)
-        refused(built / "text", "Expected a .safetensors file", InputError, lora=str(file), **options)
+        check_refusal(built / "text", "no .safetensors file", lora=str(file.parent), **options)
+        check_refusal(built / "text", "Expected a .safetensors file", InputError, lora=str(file), **options)
         named = {"source": str(file.parent), "weight_name": file.name}
-        refused(built / "text", "Expected a .safetensors file", InputError, lora=named, **options)
+        check_refusal(built / "text", "Expected a .safetensors file", InputError, lora=named, **options)
         assert not (tmp_path / "ran").exists()
 
     def test_lora_weights_of_another_model_are_refused(self, built, tmp_path):
         from safetensors.torch import save_file
 
         save_file({"other.lora_A.weight": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
-        refused(built / "text", "other.safetensors", lora=str(tmp_path / "other.safetensors"), classes=["cat"])
+        check_refusal(built / "text", "other.safetensors", lora=str(tmp_path / "other.safetensors"), classes=["cat"])
 
     def test_several_lora_files_have_to_be_named(self, built, tmp_path):
         for name in ("a.safetensors", "b.safetensors"):
             shutil.copy(built / "lora" / "pytorch_lora_weights.safetensors", tmp_path / name)
-        refused(built / "text", "several files with weights", InputError, lora=str(tmp_path), classes=["cat"])
+        check_refusal(built / "text", "several files with weights", InputError, lora=str(tmp_path), classes=["cat"])
         source = load(built / "text", lora={"source": str(tmp_path), "weight_name": "b.safetensors"}, classes=["cat"])
         assert source.recipe["options"]["lora"]["weight_name"] == "b.safetensors"
         absent = {"source": str(tmp_path), "weight_name": "../b.safetensors"}
-        refused(built / "text", "has no file", lora=absent, classes=["cat"])
+        check_refusal(built / "text", "has no file", lora=absent, classes=["cat"])
 
 
 class TestOptions:
@@ -355,11 +355,11 @@ class TestOptions:
         ],
     )
     def test_a_wrong_option_is_one_sentence(self, built, name, options, match):
-        refused(built / name, match, InputError, **options)
+        check_refusal(built / name, match, InputError, **options)
 
     def test_classes_of_a_pipeline_without_any_are_refused(self, tmp_path):
         folder = tiny.ddim(tmp_path / "plain", None)
-        refused(folder, "has no class embeddings", InputError, classes=["cat"])
+        check_refusal(folder, "has no class embeddings", InputError, classes=["cat"])
 
     def test_labels_and_counts_are_checked(self, built):
         source = load(built / "ddim", num_inference_steps=1)

@@ -271,11 +271,11 @@ class TestResuming:
 
     def test_the_result_is_that_of_an_uninterrupted_run(self, interrupted, ancestor, tmp_path):
         shutil.copytree(ancestor, tmp_path / "again" / "old")
-        fit(tmp_path / "whole", init=tmp_path / "again" / "old", **OPTIONS)
+        fit(tmp_path / "uninterrupted", init=tmp_path / "again" / "old", **OPTIONS)
         fit(interrupted, resume=True, dataset=OPTIONS["dataset"])
-        assert weights(interrupted) == weights(tmp_path / "whole")
-        assert (interrupted / "config.json").read_bytes() == (tmp_path / "whole" / "config.json").read_bytes()
-        ends = checkpoint(interrupted), checkpoint(tmp_path / "whole")
+        assert weights(interrupted) == weights(tmp_path / "uninterrupted")
+        assert (interrupted / "config.json").read_bytes() == (tmp_path / "uninterrupted" / "config.json").read_bytes()
+        ends = checkpoint(interrupted), checkpoint(tmp_path / "uninterrupted")
         assert all(torch.equal(tensor, ends[1][name]) for name, tensor in ends[0].items())
 
     def test_the_ancestor_may_be_named_again(self, interrupted, tmp_path):
@@ -306,8 +306,8 @@ class TestResuming:
         shutil.copytree(ancestor, tmp_path / "old")
         with pytest.warns(genaug.errors.TrainingWarning, match="no complete checkpoint: starting at step 0"):
             fit(interrupted, resume=True, init=tmp_path / "old", **OPTIONS)
-        fit(tmp_path / "whole", init=tmp_path / "old", **OPTIONS)
-        assert weights(interrupted) == weights(tmp_path / "whole")
+        fit(tmp_path / "uninterrupted", init=tmp_path / "old", **OPTIONS)
+        assert weights(interrupted) == weights(tmp_path / "uninterrupted")
 
     def test_only_damaged_checkpoints_are_an_error(self, interrupted):
         for path in (interrupted / "checkpoints").glob("*.pt"):
