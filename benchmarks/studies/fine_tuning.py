@@ -1,20 +1,24 @@
-"""Does fine-tuning pay? A generator of the digits 0 to 4, tuned on a few images of the digits 5 to 9.
+"""Does fine-tuning pay? A generator of some classes, tuned on a few images of others.
 
-The ancestor is trained on all training images of the digits 0 to 4. For each seed, 20 other images of each of the
-digits 5 to 9 are selected, and generators are trained on these for the same number of steps: one from scratch, one that
-starts from the ancestor, and the latter with the discriminator's first 1 and 2 blocks frozen (FreezeD, Mo et al. 2020).
-The classes are new to the ancestor. A classifier of all training images of the digits 5 to 9 that no try-out was
-judged on gives the label agreement of the samples, and the features for their KID to the test images.
+digits: the classes 0 to 4 of MNIST, tuned on 20 images of each of the digits 5 to 9; photos: the first eight classes
+of CIFAR-10, tuned on 50 ships and 50 trucks. The ancestor is trained on all training images of the old classes. For
+each seed, other images of the new ones are selected, and generators are trained on these for the same number of steps:
+one from scratch, one that starts from the ancestor, and the latter with the discriminator's first 1 and 2 blocks frozen
+(FreezeD, Mo et al. 2020). A classifier of all training images of the new classes that no try-out was judged on gives
+the label agreement of the samples, and the features for their KID to the test images.
 
-    OMP_NUM_THREADS=1 python benchmarks/studies/fine_tuning.py --root MNIST_ROOT --seeds 5 --json
+    OMP_NUM_THREADS=1 python benchmarks/studies/fine_tuning.py digits --root MNIST_ROOT --seeds 5 --json
+    OMP_NUM_THREADS=1 python benchmarks/studies/fine_tuning.py photos --root CIFAR_ROOT --seeds 5 --json
 
-Settings were fixed on seed 100, which is judged on held-out training images instead of the test images. Finished runs
-are in benchmarks/results/fine_tuning.jsonl; --table prints the table of the docs from these alone.
+CIFAR_ROOT has class folders under train/ and test/. Settings were fixed on seed 100, which is judged on held-out
+training images instead of the test images. Finished runs are in benchmarks/results/fine_tuning.jsonl; --table prints
+the table of the docs from these alone.
 """
 
 import shutil
 import statistics
 import time
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,29 +37,57 @@ from genaug.nn.classifier import accuracy
 from genaug.randomness import derive_seed
 from genaug.studies.compare import Difference, paired_difference
 
-OLD, NEW = range(5), range(5, 10)
 ARMS: dict[str, int | None] = {"scratch": None, "tuned": 0, "tuned, 1 frozen": 1, "tuned, 2 frozen": 2}
-CONFIG = {"width": 16, "max_width": 128}
-ANCESTOR_STEPS, STEPS, BATCH, PER_CLASS = 3000, 1000, 64, 20
-AUGMENT = ("affine",)
-SAMPLES, DISTANCE_PER_CLASS, JUDGE_UPDATES = 5000, 200, 1500
-HELD_OUT = 5000  # training images of the new digits that the tried settings are judged on
+BATCH, SAMPLES, DISTANCE_PER_CLASS, JUDGE_UPDATES = 64, 5000, 200, 1500
 MEASURES = {"kid": "KID", "agreement": "label agreement"}
 
 
-class Digits(NamedTuple):
-    """Images uint8 (N, C, H, W) of some digits, and labels int64 (N,) counted from 0."""
+@dataclass(frozen=True)
+class Setting:
+    """Some classes, others that are new to the ancestor, and how both are trained."""
+
+    data: str
+    old: range
+    new: range
+    per_class: int
+    held_out: int  # training images of the new classes that the tried settings are judged on
+    ancestor_steps: int
+    steps: int
+    augment: tuple[str, ...]
+    config: dict[str, Any]
+
+
+SETTINGS = {
+    "digits": Setting(
+        "torchvision:MNIST", range(5), range(5, 10), 20, 5000, 3000, 1000, ("affine",), {"width": 16, "max_width": 128}
+    ),
+    "photos": Setting(
+        "CIFAR-10",
+        range(8),
+        range(8, 10),
+        50,
+        2000,
+        6000,
+        1000,
+        ("color", "translation"),
+        {"width": 16, "max_width": 128},
+    ),
+}
+
+
+class Labelled(NamedTuple):
+    """Images uint8 (N, C, H, W) of some classes, and labels int64 (N,) counted from 0."""
 
     images: Tensor
     labels: Tensor
 
-    def rows(self, rows: Tensor | slice) -> "Digits":
-        return Digits(self.images[rows], self.labels[rows])
+    def rows(self, rows: Tensor | slice) -> "Labelled":
+        return Labelled(self.images[rows], self.labels[rows])
 
-    def dataset(self, digits: range) -> TensorDataset:
-        """As a dataset whose classes are named after the digits."""
+    def dataset(self, classes: range) -> TensorDataset:
+        """As a dataset whose classes are named after their numbers."""
         dataset = TensorDataset(self.images, self.labels)
-        dataset.classes = list(map(str, digits))  # type: ignore[attr-defined]
+        dataset.classes = list(map(str, classes))  # type: ignore[attr-defined]
         return dataset
 
 
@@ -63,15 +95,18 @@ class Material(NamedTuple):
     """The ancestor's training images; those to tune on; those to compare with, for reported seeds and for tried ones;
     and the judge with its features of both."""
 
-    old: Digits
-    few: Digits
-    test: Digits
-    held_out: Digits
+    old: Labelled
+    few: Labelled
+    test: Labelled
+    held_out: Labelled
     judge: Judge
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = arguments(__doc__, data="torchvision:MNIST", seeds=5)
+    parser = arguments(__doc__, seeds=5)
+    parser.add_argument("setting", choices=SETTINGS, nargs="?", default="digits", help="by default digits")
+    parser.add_argument("--data", help="as genaug's --data; by default torchvision's set or, for photos, class folders")
+    parser.add_argument("--root", help="folder of torchvision's files, or of CIFAR-10's class folders")
     parser.add_argument("--first-seed", type=int, default=0, help="try settings on seeds of 100 and above")
     parser.add_argument("--out", type=Path, default=Path("runs/fine-tuning"), help="for the generators")
     parser.add_argument("--results", type=Path, default=RESULTS / "fine_tuning.jsonl")
@@ -79,89 +114,92 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     record = Record(options.results)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    keys = [key_of(arm, options.data, seed) for seed in seeds for arm in ARMS]
+    setting = SETTINGS[options.setting]
+    keys = [key_of(setting, arm, seed) for seed in seeds for arm in ARMS]
     if options.table:
         rows = [row for key in keys if (row := record.done(key)) is not None]
     else:
-        material = cache(lambda: read_material(options.data, options.root))
-        rows = record.finish(keys, lambda key: run(key, material(), options.out))
+        data = options.data or (f"folder:{options.root}" if options.setting == "photos" else setting.data)
+        material = cache(lambda: read_material(setting, data, options.root))
+        rows = record.finish(keys, lambda key: run(key, setting, material(), options.out / options.setting))
         say(f"{len(rows)} runs like these take {cost(statistics.mean(row['seconds'] for row in rows), len(rows))}")
     print(table_of(rows))
     end(options, summary(rows))
 
 
-def key_of(arm: str, data: str, seed: int) -> dict[str, Any]:
+def key_of(setting: Setting, arm: str, seed: int) -> dict[str, Any]:
     """The settings under which a run is recorded."""
     return {
         "arm": arm,
-        "data": data,
-        "config": CONFIG,
-        "steps": STEPS,
-        "ancestor_steps": ANCESTOR_STEPS,
+        "data": setting.data,
+        "config": setting.config,
+        "steps": setting.steps,
+        "ancestor_steps": setting.ancestor_steps,
         "batch_size": BATCH,
-        "per_class": PER_CLASS,
-        "augment": list(AUGMENT),
+        "per_class": setting.per_class,
+        "augment": list(setting.augment),
         "seed": seed,
     }
 
 
-def read_material(data: str, root: str | None) -> Material:
+def read_material(setting: Setting, data: str, root: str | None) -> Material:
     train, test = map(labelled, read(data, root))
-    new, held = digits_of(train, NEW), HELD_OUT
+    new, held = of_classes(train, setting.new), setting.held_out
     shuffled = new.rows(torch.randperm(len(new.labels), generator=torch.Generator().manual_seed(0)))
     held_out, few = shuffled.rows(slice(held)), shuffled.rows(slice(held, None))
-    test_new = digits_of(test, NEW)
-    model = train_judge(few.images, few.labels, len(NEW), updates=JUDGE_UPDATES, seed=1000)
+    test_new = of_classes(test, setting.new)
+    model = train_judge(few.images, few.labels, len(setting.new), updates=JUDGE_UPDATES, seed=1000)
     judge = judge_of(model, few.images, test_new.images, test_new.labels)
     say(f"the judge recognizes {judge.accuracy:.2%} of the test images")
-    return Material(digits_of(train, OLD), few, test_new, held_out, judge)
+    return Material(of_classes(train, setting.old), few, test_new, held_out, judge)
 
 
-def digits_of(data: tuple[Tensor, Tensor], digits: range) -> Digits:
+def of_classes(data: tuple[Tensor, Tensor], classes: range) -> Labelled:
     images, labels = data
-    rows = (labels >= digits.start) & (labels < digits.stop)
-    return Digits(images[rows], labels[rows] - digits.start)
+    rows = (labels >= classes.start) & (labels < classes.stop)
+    return Labelled(images[rows], labels[rows] - classes.start)
 
 
-def few_of(data: Digits, seed: int) -> Digits:
-    """``PER_CLASS`` random images of each class."""
+def few_of(data: Labelled, per_class: int, seed: int) -> Labelled:
+    """``per_class`` random images of each class."""
     order = torch.randperm(len(data.labels), generator=torch.Generator().manual_seed(derive_seed(seed, "few images")))
-    return data.rows(order[first_per_class(data.labels[order], PER_CLASS)])
+    return data.rows(order[first_per_class(data.labels[order], per_class)])
 
 
-def ancestor_of(old: Digits, key: dict[str, Any], out: Path) -> Path:
+def ancestor_of(setting: Setting, old: Labelled, out: Path) -> Path:
     """The run folder of the ancestor, which is trained if it isn't complete."""
     folder = out / "ancestor"
-    settings = {"steps": key["ancestor_steps"], "batch_size": key["batch_size"], "config": key["config"]}
+    settings = {"steps": setting.ancestor_steps, "batch_size": BATCH, "config": setting.config}
     resume = (folder / "run.json").is_file()
     done = genaug.load(folder, device="cpu").training["steps"] if (folder / "config.json").is_file() else 0
-    if done < key["ancestor_steps"]:
-        genaug.fit("cgan", old.dataset(OLD), out=folder, device="cpu", precision="float32", resume=resume, **settings)
+    if done < setting.ancestor_steps:
+        images = old.dataset(setting.old)
+        genaug.fit("cgan", images, out=folder, device="cpu", precision="float32", resume=resume, **settings)
     return folder
 
 
-def run(key: dict[str, Any], material: Material, out: Path) -> dict[str, Any]:
+def run(key: dict[str, Any], setting: Setting, material: Material, out: Path) -> dict[str, Any]:
     """Train one generator and measure it."""
     frozen, seed = ARMS[key["arm"]], key["seed"]
-    start: dict[str, Any] = {"config": key["config"]}
+    start: dict[str, Any] = {"config": setting.config}
     if frozen is not None:
-        start = {"init": ancestor_of(material.old, key, out), "freeze_discriminator": frozen}
-    few = few_of(material.few, seed)
+        start = {"init": ancestor_of(setting, material.old, out), "freeze_discriminator": frozen}
+    few = few_of(material.few, setting.per_class, seed)
     began = time.process_time()
     folder = out / "run"
     if folder.exists():
         shutil.rmtree(folder)
     generator = genaug.fit(
         "cgan",
-        few.dataset(NEW),
+        few.dataset(setting.new),
         out=folder,
-        steps=key["steps"],
-        batch_size=key["batch_size"],
-        augment=key["augment"],
+        steps=setting.steps,
+        batch_size=BATCH,
+        augment=setting.augment,
         seed=seed,
         device="cpu",
         precision="float32",
-        checkpoint_every=key["steps"],
+        checkpoint_every=setting.steps,
         **start,
     )
     seconds = time.process_time() - began
@@ -172,7 +210,7 @@ def run(key: dict[str, Any], material: Material, out: Path) -> dict[str, Any]:
 
 def measure(generator: genaug.Generator, seed: int, material: Material) -> dict[str, float]:
     reference = material.test if seed < TUNING else material.held_out
-    labels = torch.arange(SAMPLES) % len(NEW)
+    labels = torch.arange(SAMPLES) % generator.spec.num_classes
     images, _ = generator.sample(labels=labels, seed=derive_seed(seed, "samples"))
     features = material.judge.features
     real = reference.rows(first_per_class(reference.labels, DISTANCE_PER_CLASS))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,16 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Calls the script with tiny networks: its summary and its table."""
-    tiny = {"CONFIG": {"width": 4, "max_width": 8, "latent_size": 4}, "ANCESTOR_STEPS": 2, "STEPS": 2, "PER_CLASS": 3}
+    config = {"width": 4, "max_width": 8, "latent_size": 4}
+    tiny = {"config": config, "ancestor_steps": 2, "steps": 2, "per_class": 3, "held_out": 250}
+    digits = replace(fine_tuning.SETTINGS["digits"], data="digits", **tiny)
+    monkeypatch.setitem(fine_tuning.SETTINGS, "digits", digits)
     arms = {"scratch": None, "tuned": 0, "tuned, 1 frozen": 1, "tuned, 2 frozen": 1}  # small images have one block
-    for name, value in {**tiny, "ARMS": arms, "SAMPLES": 250, "HELD_OUT": 250, "JUDGE_UPDATES": 2}.items():
+    for name, value in {"ARMS": arms, "SAMPLES": 250, "JUDGE_UPDATES": 2}.items():
         monkeypatch.setattr(fine_tuning, name, value)
 
     def call(*arguments):
-        words = ["--data", "digits", "--out", tmp_path / "runs", "--results", tmp_path / "cells.jsonl", "--json"]
+        words = ["digits", "--out", tmp_path / "runs", "--results", tmp_path / "cells.jsonl", "--json"]
         fine_tuning.main([*map(str, [*words, *arguments])])
         *table, summary = capsys.readouterr().out.splitlines()
         return json.loads(summary), "\n".join(table)
@@ -51,18 +55,20 @@ def test_from_start_to_table_and_on_from_the_record(run, tmp_path):
 
 def test_the_new_digits_are_other_images_for_every_use():
     data = read_samples(load_data("digits"))
-    new = fine_tuning.digits_of((data.x, data.labels), fine_tuning.NEW)
+    new = fine_tuning.of_classes((data.x, data.labels), range(5, 10))
     assert new.labels.unique().tolist() == [0, 1, 2, 3, 4]
-    one, other = (fine_tuning.few_of(new, seed) for seed in (0, 1))
-    assert one.labels.bincount().tolist() == [fine_tuning.PER_CLASS] * 5
+    one, other = (fine_tuning.few_of(new, 3, seed) for seed in (0, 1))
+    assert one.labels.bincount().tolist() == [3] * 5
     assert not one.images.equal(other.images)
 
 
-def test_the_table_in_the_docs_is_that_of_the_record():
+@pytest.mark.parametrize("name", fine_tuning.SETTINGS)
+def test_the_table_in_the_docs_is_that_of_the_record(name):
     record = Record(RESULTS / "fine_tuning.jsonl")
-    if not record.path.is_file():
+    keys = [fine_tuning.key_of(fine_tuning.SETTINGS[name], arm, seed) for seed in range(5) for arm in fine_tuning.ARMS]
+    rows = [row for key in keys if (row := record.done(key)) is not None]
+    if not rows:
         pytest.skip("the study hasn't been run yet")
-    keys = [fine_tuning.key_of(arm, "torchvision:MNIST", seed) for seed in range(5) for arm in fine_tuning.ARMS]
-    table = fine_tuning.table_of([row for key in keys if (row := record.done(key)) is not None])
+    table = fine_tuning.table_of(rows)
     assert "| tuned |" in table
     assert table in (ROOT / "docs" / "results.md").read_text()
