@@ -113,9 +113,10 @@ def test_license_and_origin_are_kept(file, tmp_path):
 def test_nothing_is_replaced_without_being_asked(file, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
-    with pytest.raises(OutputExistsError):
-        genaug.convert(file, tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+    for overwrite in (False, True):
+        with pytest.raises(OutputExistsError):
+            genaug.convert(file, tmp_path / "out", overwrite=overwrite)
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
     with pytest.raises(InputError, match="license"):
         genaug.convert(file, tmp_path / "new", license="unknown")
     assert not (tmp_path / "new").exists()

@@ -89,6 +89,13 @@ class TestSaving:
             genaug.save_recipe(source, tmp_path / "mine", overwrite=True)
         assert (tmp_path / "mine" / "recipe.json").read_text() == "apple pie"
 
+    def test_a_folder_of_other_files_is_left_alone(self, source, tmp_path):
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "notes.txt").write_text("mine")
+        with pytest.raises(OutputExistsError, match="genaug didn't write what it contains"):
+            genaug.save_recipe(source, tmp_path / "mine", overwrite=True)
+        assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
     @pytest.mark.parametrize(
         ("recipe", "message"),
         [
