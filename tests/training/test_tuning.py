@@ -222,13 +222,21 @@ class TestFrozenBlocks:
             fit(tmp_path / "run", init=ancestor, freeze_discriminator=3)
         assert not (tmp_path / "run").exists()
 
+    @pytest.mark.parametrize("name", ["vae", "ssgan"])
+    def test_a_backend_is_named_as_it_is_registered(self, name, tmp_path):
+        fit(tmp_path / "old", name, config=registry.resolve(name).tiny)
+        with pytest.raises(InputError, match=f"backend '{name}' doesn't declare the blocks of a discriminator"):
+            fit(tmp_path / "run", name, init=tmp_path / "old", freeze_discriminator=1)
+
     def test_a_backend_that_declares_none(self, register_backend, tmp_path):
         class Plain(type(registry.resolve("cgan"))):
             discriminator_blocks = Backend.discriminator_blocks
 
         register_backend("plain", Plain)
         fit(tmp_path / "old", "plain")
-        with pytest.raises(InputError, match="backend Plain doesn't declare the blocks of a discriminator"):
+        with pytest.raises(
+            InputError, match=r"backend 'plain' doesn't declare the blocks of .*Installed .* do: .*cgan"
+        ):
             fit(tmp_path / "run", "plain", init=tmp_path / "old", freeze_discriminator=1)
 
     def test_a_backend_whose_blocks_are_all_that_a_player_has(self, register_backend, tmp_path):
@@ -286,12 +294,19 @@ class TestResuming:
         ("change", "message"),
         [
             ({"init": "other/name"}, r"can't be resumed: init was 'old', now it is 'other/name'"),
-            ({"freeze_discriminator": 0}, r"can't be resumed: freeze_discriminator was 1, now it is None"),
+            ({"freeze_discriminator": 0}, r"can't be resumed: freeze_discriminator was 1, now it is 0\. Leave"),
+            ({"freeze_discriminator": 2}, r"can't be resumed: freeze_discriminator was 1, now it is 2\. Leave"),
         ],
     )
     def test_changes_are_rejected(self, interrupted, change, message):
         with pytest.raises(InputError, match=message):
             fit(interrupted, resume=True, **{**OPTIONS, **change})
+
+    def test_a_run_without_frozen_blocks_gets_none_later(self, tmp_path):
+        fit(tmp_path / "run")
+        with pytest.raises(InputError, match="freeze_discriminator was 0, now it is 1"):
+            fit(tmp_path / "run", resume=True, freeze_discriminator=1, steps=8)
+        assert fit(tmp_path / "run", resume=True, freeze_discriminator=0, steps=8).training["steps"] == 8
 
     def test_a_run_from_new_weights_gets_no_ancestor_later(self, ancestor, tmp_path):
         fit(tmp_path / "run")
