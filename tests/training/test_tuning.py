@@ -1,7 +1,9 @@
 """Fine-tuning: a training that starts from a generator's weights, with its classes matched and blocks frozen."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from genaug.backends.class_axes import class_axes, reordered
 from genaug.errors import InputError, PluginError, TrainingError
 from genaug.training.trainer import Trainer
 
+ROOT = Path(__file__).parents[2]
 NAMES = ("ant", "bee", "cat", "dog")
 SMALL = {name: registry.resolve(name).tiny for name in ("cgan", "mad-gan", "wgan-gp", "infogan")}
 FAST = {"steps": 6, "batch_size": 8, "checkpoint_every": 3, "device": "cpu", "precision": "float32", "progress": False}
@@ -221,6 +224,16 @@ class TestFrozenBlocks:
         with pytest.raises(InputError, match=r"freeze_discriminator is 3, but the discriminator has only 1 block that"):
             fit(tmp_path / "run", init=ancestor, freeze_discriminator=3)
         assert not (tmp_path / "run").exists()
+
+    def test_the_guide_lists_the_backends_of_this_repository_that_offer_it(self):
+        page = " ".join((ROOT / "docs" / "how-to" / "fine-tune.md").read_text(encoding="utf-8").split())
+        listed = re.search(r"The backends ([^.]*) offer it\.", page)[1]
+        own = [
+            name
+            for name in registry.offering("discriminator_blocks")
+            if registry.discover().backends[name].distribution == "genaug"
+        ]
+        assert re.findall(r"`([^`]+)`", listed) == own
 
     @pytest.mark.parametrize("name", ["vae", "ssgan"])
     def test_a_backend_is_named_as_it_is_registered(self, name, tmp_path):
