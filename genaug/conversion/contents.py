@@ -14,7 +14,7 @@ from genaug.conversion.other_formats import other_format
 from genaug.conversion.pickles import run
 from genaug.conversion.torch_files import MAGIC, load_embedded_in, read_stream, read_zip
 from genaug.conversion.values import StandIn, Tensor
-from genaug.errors import FormatError
+from genaug.errors import FormatError, ReadError
 
 MAX_FILE_BYTES = 2**34
 MAX_DEPTH = 100  # of networks within networks
@@ -55,6 +55,11 @@ def read(file: str | Path) -> Contents:
     """
     path = user_path(file)
     with reading_from(path):
+        if not os.path.lexists(path):
+            raise ReadError(
+                f"there is no file {str(file)[:200]} here. Expected the path of a .pkl, .pth or .pt file on this "
+                "machine: convert downloads nothing."
+            )
         data = _mapped(path)
     other = other_format(data)
     if other is not None:

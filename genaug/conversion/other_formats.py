@@ -4,6 +4,7 @@ import struct
 from collections.abc import Collection
 
 _REMEDY = "Expected a .pkl, .pth or .pt file."
+_SHORT = 4096  # bytes of a message; a longer text may be a truncated pickle of protocol 0
 _COMPRESSED = f"is compressed. Unpack it first. {_REMEDY}"
 _PICTURE = f"is a picture. {_REMEDY}"
 _MAX_SAFETENSORS_HEADER = 100_000_000  # the library's limit
@@ -50,7 +51,13 @@ def other_format(data: memoryview) -> str | None:
         )
     if beginning[257:262] == b"ustar":
         return f"is a tar archive. Unpack it first. {_REMEDY}"
+    if len(data) <= _SHORT and _is_text(text := bytes(data).strip()) and not text.endswith(b"."):  # a pickle's end
+        return f"is a text that begins with {text[:40].decode()!r}, perhaps a server's error message. {_REMEDY}"
     return None
+
+
+def _is_text(content: bytes) -> bool:
+    return content.isascii() and all(byte >= 32 or byte in b"\t\r\n" for byte in content)
 
 
 def other_archive(names: Collection[str]) -> str | None:

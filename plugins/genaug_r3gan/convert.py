@@ -97,6 +97,7 @@ def _form(tensors: Mapping[str, Tensor], path: str) -> tuple[dict[str, int], tup
         return tensor.shape
 
     stages = next(stage for stage in count() if f"MainLayers.{stage}.Layers.1.NonLinearity1.Bias" not in tensors)
+    shape("MainLayers.0.Layers.1.NonLinearity1.Bias", 1)
     per_stage = {
         sum(f"MainLayers.{stage}.Layers.{layer}.NonLinearity1.Bias" in tensors for layer in range(1, 100))
         for stage in range(stages)
@@ -110,7 +111,12 @@ def _form(tensors: Mapping[str, Tensor], path: str) -> tuple[dict[str, int], tup
         group_widths.add(grouped[1])
     expansions = {total / width for total, width in zip(inner, widths, strict=True)}
     side = first[1] * 2 ** (stages - 1)
-    if first[1:] != (4, 4) or len(per_stage) != 1 or len(expansions) != 1 or len(group_widths) != 1 or stages > 9:
+    if first[1:] != (4, 4):
+        raise InputError(
+            f"{path} holds a generator of R3GAN that starts with {first[1]} × {first[2]} pixels. Expected 4 × 4, as in "
+            "the published ones."
+        )
+    if len(per_stage) != 1 or len(expansions) != 1 or len(group_widths) != 1 or stages > 9:
         raise InputError(
             f"{path} holds a generator of R3GAN whose stages differ in blocks, expansion or groups, which r3gan "
             "doesn't have. Expected one of the published form."

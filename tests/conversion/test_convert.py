@@ -131,6 +131,16 @@ def test_a_label_vector_that_leaves_no_latent_is_rejected(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_an_incomplete_generator_is_named(tmp_path):
+    first = "Model.MainLayers.0.Layers.0.Basis"
+    torch.save({first: torch.ones(4, 4, 4)}, tmp_path / "g.pth")
+    with pytest.raises(InputError, match=r"incomplete generator.*'MainLayers\.0\.Layers\.1"):
+        genaug.convert(tmp_path / "g.pth", tmp_path / "out")
+    torch.save({**make_generator().state_dict(), first: torch.ones(12, 5, 4)}, tmp_path / "g.pth")
+    with pytest.raises(InputError, match=r"starts with 5 × 4 pixels. Expected 4 × 4"):
+        genaug.convert(tmp_path / "g.pth", tmp_path / "out")
+
+
 def test_what_holds_no_network_is_named(tmp_path):
     torch.save({"epoch": 3, "settings": {"lr": 0.1}}, tmp_path / "g.pth")
     with pytest.raises(InputError, match=r"g\.pth holds no network\. Expected a snapshot of R3GAN.*--list"):

@@ -36,6 +36,11 @@ FOREIGN = {
     "XML": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "is a web page"),
     "JSON": (b'{"error": "Repository not found"}', "is a JSON file"),
     "safetensors": (safetensors_bytes({"x": torch.ones(3)}), "is a safetensors file, which convert"),
+    "a server's message": (
+        b"Entry not found",
+        "is a text that begins with 'Entry not found', perhaps a server's error",
+    ),
+    "a text": (b"import torch\nprint(1)\n", "is a text"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(20), "is an HDF5 file"),
     "gzip": (gzip.compress(b"x"), "is compressed. Unpack it first"),
     "xz": (lzma.compress(b"x"), "is compressed. Unpack it first"),

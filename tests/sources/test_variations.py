@@ -111,7 +111,7 @@ class TestVary:
             with pytest.raises(InputError, match=f"{method} got {words}"):
                 getattr(halves(), method)(samples)
 
-    @pytest.mark.parametrize("strength", [-0.1, 1.1, "much", True, float("nan"), None])
+    @pytest.mark.parametrize("strength", [-0.1, 1.1, "much", "0.5", True, float("nan"), None])
     def test_a_strength_outside_0_to_1_is_an_error(self, strength):
         with pytest.raises(InputError, match="strength must be a number from 0"):
             halves().vary(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), strength=strength)
