@@ -97,6 +97,10 @@ class Modality(BaseModel, ABC):
             return samples
         got = type(samples).__name__
         hint = ""
+        if hasattr(samples, "dtype") and not isinstance(samples, Tensor):
+            got, hint = f"{got} of {samples.dtype}, shape {tuple(samples.shape)}", " Pass torch.from_numpy(samples)."
+        elif isinstance(samples, list | tuple):
+            hint = " Pass one tensor: torch.stack joins several."
         if isinstance(samples, Tensor):
             got = f"{samples.dtype} of shape {tuple(samples.shape)}"
             if samples.is_floating_point() and not bool(samples.isfinite().all()):

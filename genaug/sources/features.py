@@ -1,6 +1,6 @@
 """``genaug.features``: a generator's encoder or discriminator as a scikit-learn transformer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -48,17 +48,23 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
 
     def check(self) -> None:
         """Raises ``InputError`` if the generator doesn't have these features."""
-        image_shape(self.generator.spec, "features")
+        if not isinstance(self.generator, Generator):
+            raise InputError(
+                f"features takes a Generator, as genaug.load and genaug.fit return it, got "
+                f"{type(self.generator).__name__}."
+            )
+        shape = image_shape(self.generator.spec, "features")
         if self.layer is None:
             self.generator.check_offers("encode", "encode")
             return
-        modules = dict(self.generator.nets.named_modules())
-        if self.layer not in modules or self.layer == "":
-            names = [name for name in modules if name]
+        names = [name for name, _ in self.generator.nets.named_modules() if name]
+        if self.layer not in names:
             raise InputError(
                 f"the generator has no layer {self.layer!r}. Its layers: {', '.join(names[:40])}"
                 f"{', …' if len(names) > 40 else ''}."
             )
+        labels = torch.zeros(2, dtype=torch.int64) if self.generator.spec.takes_labels else None
+        self._features(torch.zeros(2, *shape, dtype=torch.uint8), labels)
 
     def fit(self, X: Any, y: Any = None) -> "GeneratorFeatures":  # noqa: N803 - scikit-learn's name
         """Check the images; there is nothing to learn."""
@@ -139,17 +145,40 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
         outputs: list[Tensor] = []
         handle = self.generator.nets.get_submodule(self.layer).register_forward_hook(_keep(outputs))
         try:
-            for method in (name for name in _METHODS if self.generator.offers(name)):
-                call: Callable[..., Any] = getattr(self.generator, method)
-                call(images, *([] if method == "classify" else [labels]))
-                if outputs and outputs[-1].ndim >= 2 and len(outputs[-1]) == len(images):
+            for _ in self._observations(images, labels):
+                if outputs and _has_rows(outputs[-1], len(images)):
                     return _flat(outputs[-1])
         finally:
             handle.remove()
         raise InputError(
-            f"layer {self.layer!r} has no output for each image. Choose a layer inside the encoder, the classifier or "
-            "the discriminator that the generator keeps."
+            f"layer {self.layer!r} gives no features of images. Choose a layer that looks at images and returns one "
+            f"tensor with a row for each: {self._usable_layers(images, labels)}."
         )
+
+    def _usable_layers(self, images: Tensor, labels: Tensor | None) -> str:
+        """The names of the layers, at most 12, that give features."""
+        outputs: dict[str, Any] = {}
+
+        def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+            return lambda module, arguments, output: outputs.update({name: output})
+
+        handles = [module.register_forward_hook(keep(name)) for name, module in self.generator.nets.named_modules()]
+        try:
+            for _ in self._observations(images, labels):
+                pass
+        finally:
+            for handle in handles:
+                handle.remove()
+        names = [name for name, output in outputs.items() if name and _has_rows(output, len(images))]
+        order = sorted(names, key=list(dict(self.generator.nets.named_modules())).index)
+        return (", ".join(order[:12]) + ", …" * (len(order) > 12)) or "this generator has none"
+
+    def _observations(self, images: Tensor, labels: Tensor | None) -> Iterator[None]:
+        """Call each method of the generator that looks at images, one after another."""
+        for method in (name for name in _METHODS if self.generator.offers(name)):
+            call: Callable[..., Any] = getattr(self.generator, method)
+            call(images, *([] if method == "classify" else [labels]))
+            yield
 
     def _latents(self, images: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         values = self.generator.encode(images, labels)
@@ -166,6 +195,11 @@ def _keep(outputs: list[Tensor]) -> Callable[[nn.Module, Any, Any], None]:
             outputs.append(output)
 
     return hook
+
+
+def _has_rows(output: Any, count: int) -> bool:
+    """Whether this is a tensor with several numbers for each of ``count`` images."""
+    return isinstance(output, Tensor) and output.ndim >= 2 and len(output) == count
 
 
 def _flat(output: Tensor) -> Tensor:

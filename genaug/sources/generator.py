@@ -16,6 +16,7 @@ from genaug.backends.backend import Backend
 from genaug.backends.spec import Spec
 from genaug.device import pick_device
 from genaug.errors import InputError, PluginError
+from genaug.modalities.base import Modality
 from genaug.randomness import category_rows
 from genaug.sources import arguments
 from genaug.sources.chunks import device_of, generate, observe
@@ -195,9 +196,7 @@ class Generator:
         strength outside [0, 1], and for samples or labels that don't fit.
         """
         strength, seed = check_strength(strength), arguments.pick_seed(seed)
-        self.check_offers("encode", "vary")
-        if self.spec.conditions:
-            raise InputError("vary isn't possible for a generator that makes samples from others: call translate.")
+        self._check_can_vary()
         samples = arguments.raw_samples(samples, self.spec.sample, "vary")
         labels = arguments.labels_of_samples(labels, len(samples), self.spec, "vary")
         own = labels if own_labels is None else arguments.labels_of_samples(own_labels, len(samples), self.spec, "vary")
@@ -206,6 +205,21 @@ class Generator:
         noise_seed = seed if strength else 0  # that of decode
         count = len(samples)
         return generate(self._backend, self.spec, self.nets, count, noise_seed, latents, labels, dtype, "auto")
+
+    def check_vary(self, samples: Modality, strength: float) -> None:
+        """Raises ``InputError`` if ``vary`` would reject samples of this modality, or this strength."""
+        check_strength(strength)
+        self._check_can_vary()
+        if samples != self.spec.sample:
+            raise InputError(
+                f"the editor varies {self.spec.sample.describe()}, the dataset has {samples.describe()}. Convert them "
+                "with a transform, or pass image_size=."
+            )
+
+    def _check_can_vary(self) -> None:
+        self.check_offers("encode", "vary")
+        if self.spec.conditions:
+            raise InputError("vary isn't possible for a generator that makes samples from others: call translate.")
 
     def classify(self, samples: Tensor) -> Tensor:
         """Class logits of samples, float32 (N, K); without classes, logits of the first categorical latent.
@@ -255,9 +269,9 @@ class Generator:
         Figures that ``genaug evaluate --card`` recorded in the folder of this generator are copied with it.
 
         ``overwrite`` replaces what genaug wrote there before, and leaves other files alone. Raises
-        ``OutputExistsError`` if the folder is not empty and ``overwrite`` is false, if it contains files of these names
-        that genaug didn't write, or if another process writes to it; ``SaveError`` if writing fails or a weight isn't
-        finite. The folder is then unchanged.
+        ``OutputExistsError`` if the folder is not empty and ``overwrite`` is false, if it contains only files of others
+        or files of these names that genaug didn't write, or if another process writes to it; ``SaveError`` if writing
+        fails or a weight isn't finite. The folder is then unchanged.
         """
         figures = {}
         if self.folder is not None:

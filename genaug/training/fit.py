@@ -152,7 +152,11 @@ def fit(
 
     tuning = plan_tuning(init, record, folder, backend)
     options = parse_config(backend, recipe.Config, {**tuning.config, **record.get("config", {}), **(config or {})})
-    freeze_discriminator = int(argument("freeze_discriminator", freeze_discriminator, None) or 0)
+    recorded_blocks = record.get("freeze_discriminator") or 0
+    freeze_discriminator = recorded_blocks if freeze_discriminator is None else freeze_discriminator
+    if record:
+        before, now = ({"freeze_discriminator": count} for count in (recorded_blocks, freeze_discriminator))
+        refuse_changes(folder.path, before, now, now)
     plan = plan_run(steps, max_minutes, record, folder)
     batch_size, image_size = int(argument("batch_size", batch_size, 64)), argument("image_size", image_size, None)
     checkpoint_every = int(argument("checkpoint_every", checkpoint_every, 500))

@@ -128,6 +128,7 @@ def test_a_block_is_left_out_for_a_reason_that_is_known():
         ("docs/gallery.md", "takes minutes"),
         ("docs/how-to/few-labels.md", "takes minutes"),
         ("docs/how-to/images-made-elsewhere.md", "needs the real Hub"),
+        ("docs/how-to/photos.md", "takes minutes"),
         ("docs/how-to/private-hub.md", "needs a server"),
         ("docs/how-to/pull-and-push.md", "needs the real Hub"),
         ("docs/how-to/several-gpus.md", "needs several GPUs"),
