@@ -164,8 +164,11 @@ def hours(data: tuple[Any, Any], settings: dict[str, Any], trainings: int, class
             recipe = recipe_of(source)
             if recipe is None:
                 continue
-            short = replace(recipe, steps=TRIED_STEPS)
-            began = time.process_time()
-            train(short, images, scratch / trained(name), derive_seed(seed, "timing"), work.device)
-            seconds += trainings * (time.process_time() - began) / TRIED_STEPS * recipe.steps
+            times = []
+            for steps in (1, 1 + TRIED_STEPS):  # the difference, since reading the images isn't part of a step
+                began = time.process_time()
+                folder_of_steps = scratch / f"{trained(name)} {steps}"
+                train(replace(recipe, steps=steps), images, folder_of_steps, derive_seed(seed, "timing"), work.device)
+                times.append(time.process_time() - began)
+            seconds += trainings * max(times[1] - times[0], 0) / TRIED_STEPS * recipe.steps
         return len(work.rows) * seconds / 3600

@@ -315,7 +315,7 @@ def test_what_is_no_classifier_of_these_images_is_rejected_before_anything_is_tr
 
 
 def test_unlabelled_images_are_for_backends_that_learn_from_them():
-    with pytest.raises(InputError, match="'cgan' can't learn from unlabeled images .*ssgan"):
+    with pytest.raises(InputError, match=r"'cgan' can't learn from unlabeled images .*ssgan"):
         study(sources={"x": Recipe("cgan", unlabelled=MANY)})
 
 
