@@ -20,7 +20,7 @@ def classifier_code(source: Mapping[str, Any]) -> str:
         return (
             f"classifier = {source['estimator']}\n"
             "classifier.fit(train_images, train_labels)  # rows of pixels, uint8 (N, H*W*C)\n"
-            "labels = classifier.predict(images)"
+            "labels = classifier.predict(images)  # such rows, too"
         )
     if "function" in source:
         return f"classifier = function(train_set, seed)  # the function: {source['function']}"

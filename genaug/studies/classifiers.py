@@ -21,8 +21,8 @@ from genaug.studies.splits import Images
 
 _CHUNK = 1000
 _EXPECTED = (
-    "Expected one with classify(images), which returns logits (a generator with a classifier), or predict(images), "
-    "which returns labels, or a torch.nn.Module."
+    "Expected an object with classify(images), which returns logits (a generator with a classifier), or with "
+    "predict(images), which returns labels, or a torch.nn.Module."
 )
 
 
@@ -47,7 +47,7 @@ class AsClassifier:
     of: Any
 
     def __repr__(self) -> str:
-        return f"AsClassifier({self.of!r})"
+        return f"AsClassifier({' '.join(repr(self.of).split())})"
 
 
 def is_estimator(what: Any) -> bool:
@@ -95,7 +95,7 @@ def call(function: Callable[[Images, int], Any], images: Images, seed: int, spec
 def check_trained(classifier: Any, spec: Spec, images: Images) -> None:
     """Raises ``InputError`` unless this is a trained classifier of images that ``spec`` describes."""
     if not is_trained(classifier):
-        raise InputError(f"a {type(classifier).__name__} is no classifier. {_EXPECTED}")
+        raise InputError(f"it must be a trained classifier, got {type(classifier).__name__}. {_EXPECTED}")
     own = getattr(classifier, "spec", None)
     if isinstance(own, Spec):
         if own.sample != spec.sample:

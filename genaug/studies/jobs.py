@@ -64,7 +64,7 @@ class Job:
 
     def names(self, work: Work) -> list[str]:
         """The names of the job's cells: trainings of generators, then arms."""
-        sources = dict.fromkeys(str(arm.source) for arm in self.arms)
+        sources = dict.fromkeys(arm.source for arm in self.arms if arm.source is not None)
         recipes = [name for name in sources if name in work.sources and recipe_of(work.sources[name]) is not None]
         return [*map(trained, recipes), *(arm.name for arm in self.arms)]
 

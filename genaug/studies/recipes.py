@@ -122,4 +122,7 @@ def describe_recipe(recipe: Recipe, train: Samples) -> dict[str, Any]:
             "training_images": len(shared_samples(unlabelled.images, train.x)),
             "sha256": fingerprint(samples),
         }
-    return {"trained": "for every seed, on that seed's training images only", **description}
+    trained = "for every seed, on that seed's training images only"
+    if unlabelled is not None:
+        trained = "for every seed, on that seed's training images and on images without labels"
+    return {"trained": trained, **description}

@@ -178,7 +178,8 @@ def _describe_classifier(what: Any, train: Samples) -> dict[str, Any]:
         return describe_recipe(what, train)
     generators = [identity_of(generator) for generator in generators_of(what)]
     if is_estimator(what):
-        trained = {"trained": "for every seed, by its fit on that seed's training images", "estimator": described(what)}
+        estimator = " ".join(described(what).split())
+        trained = {"trained": "for every seed, by its fit to that seed's training images", "estimator": estimator}
     elif is_trained(what):
         trained = {**_describe_pretrained(what, train), "type": type(what).__name__}
     else:

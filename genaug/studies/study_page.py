@@ -275,7 +275,7 @@ def _recipe(source: Mapping[str, Any]) -> str:
     augment = f", images through {', '.join(source['augment'])}" if source["augment"] else ""
     text = f"{source['backend']}, {source['steps']:,} steps at batch size {source['batch_size']}{augment}."
     if unlabelled := source.get("unlabelled"):
-        text += f" It also saw {unlabelled['images']:,} images without their labels"
         among = unlabelled["training_images"]
-        text += f", {among:,} of them training images of this study." if among else "."
+        note = f", {among:,} of which are training images of this study" if among else ""
+        text += f" Images without labels: {unlabelled['images']:,}{note}."
     return text

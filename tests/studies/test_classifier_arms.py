@@ -181,7 +181,8 @@ def test_a_recipe_is_trained_on_a_seeds_images_and_the_unlabelled_ones(monkeypat
     assert (described["route"], described["backend"], described["unlabelled"]["images"]) == ("classifier", "ssgan", 90)
     assert described["unlabelled"]["training_images"] == 0
     assert report.details["cost"]["generator_seconds"] > 0
-    assert "It also saw 90 images without their labels." in report.html
+    assert "on images without labels. Its classifier is an arm" in report.html
+    assert "Images without labels: 90." in report.html
 
 
 def test_a_recipe_with_unlabelled_images_is_a_source_of_samples_too_and_its_repr_is_short():
@@ -242,12 +243,13 @@ def test_features_of_an_encoder_and_a_linear_classifier_are_an_arm(tmp_path):
         study(sources=changed, seeds=2, out=tmp_path / "study", resume=True)
     with pytest.raises(InputError, match="'features' was trained on the test set"):
         genaug.study(TRAIN, MANY, sources={"features": AsClassifier(pipeline)}, labels_per_class=3, **QUICK)
-    partly = AsClassifier(partial(with_encoder, encoder=encoder))
-    with pytest.raises(InputError, match="'features' was trained on the test set"):
-        genaug.study(TRAIN, MANY, sources={"features": partly}, labels_per_class=3, **QUICK)
+    for function in (partial(with_encoder, encoder=encoder), partial(with_encoder, encoder)):
+        for partly in (AsClassifier(function), function):
+            with pytest.raises(InputError, match="'features' was trained on the test set"):
+                genaug.study(TRAIN, MANY, sources={"features": partly}, labels_per_class=3, **QUICK)
 
 
-def with_encoder(images, seed, encoder):
+def with_encoder(encoder, images=None, seed=None):
     return Brightest()
 
 
@@ -287,8 +289,9 @@ def test_what_can_be_a_classifier_gives_the_same_labels():
 @pytest.mark.parametrize(
     ("classifier", "message"),
     [
-        (3, "a int is no classifier"),
-        (LogisticRegression, "a type is no classifier"),
+        (3, "'x': it must be a trained classifier, got int"),
+        (LogisticRegression, "got type"),
+        (AsClassifier("ssgan"), "got AsClassifier"),
         ("cgan", "'cgan' has no classifier. Installed backends that have one: .*ssgan"),
         (Recipe("infogan"), "takes no labels, so it has no classifier"),
         (Recipe("ssgan", steps=0), "steps"),
@@ -346,7 +349,7 @@ def test_an_arm_whose_classifier_fails_is_reported_and_the_others_finish():
     assert {(f["arm"], f["error"]) for f in report.details["failures"]} == {("broken", "RuntimeError: no memory left.")}
     bad = study(sources={"bad": AsClassifier(lambda images, seed: None)})
     assert bad.verdict == "no evidence"
-    assert "a NoneType is no classifier" in bad.html
+    assert "it must be a trained classifier, got NoneType" in bad.html
 
 
 def test_a_classifier_that_fails_on_the_test_set_is_no_evidence():
