@@ -18,8 +18,8 @@ Finished cells are in benchmarks/results/unlabelled.jsonl; a run continues where
 trainings of the generators. --train trains one generator and ends; --table prints the finished studies as Markdown;
 --estimate prints the hours: about 3.5 of one core for MNIST, most of them for the semi-supervised GANs (two trainings
 per seed, on the inner split and on all of the seed's images, of about a quarter of an hour each), and 0.1 for the
-digits. The settings were chosen on seeds of 100 and above. A backend that isn't installed is left out, and the output
-says so.
+digits. The variations' strength and the linear classifier were chosen on seeds of 100 and above, on the digits; nothing
+else was tuned. A backend that isn't installed is left out, and the output says so.
 """
 
 import argparse
