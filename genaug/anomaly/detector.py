@@ -14,8 +14,8 @@ from torch import Tensor
 from genaug.anomaly.encoder import train_encoder
 from genaug.anomaly.images import read_images
 from genaug.anomaly.report import draw_anomalies
-from genaug.anomaly.scoring import Scorer, choose_method
-from genaug.anomaly.threshold import check_share, needed, threshold_of
+from genaug.anomaly.scoring import Scorer, as_array, choose_method
+from genaug.anomaly.threshold import check_rate, check_share, needed, threshold_of
 from genaug.checks import BATCH, STEPS, as_whole
 from genaug.errors import DataWarning, InputError
 from genaug.evaluation.subject import learned_from
@@ -48,7 +48,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     that fits best counts.
 
     Fitted attributes: ``method_``, ``threshold_`` (images with a higher anomaly score are anomalous), ``offset_``
-    (its negative), ``n_held_out_`` (the number of images that it is computed from), ``encoder_`` (a module, or None).
+    (its negative), ``n_held_out_`` (the number of images that it is computed from).
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         (0, 1), and too few images for this rate.
         """
         method = choose_method(self.generator, self.method)
-        rate = check_share(self.false_alarms, "false_alarms", "the share of normal images called anomalous")
+        rate = check_rate(self.false_alarms)
         share = check_share(self.held_out, "held_out", "the share of images for the threshold")
         steps, batch_size = as_whole(self.steps, "steps", 1, STEPS), as_whole(self.batch_size, "batch_size", 1, BATCH)
         seed = check_seed(self.seed)
@@ -109,9 +109,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
                     seed=seed,
                     on_step=report,
                 )
-        self.method_, self.encoder_, self.n_held_out_ = method, encoder, count
-        scores = self._scores(normal.x[rows[:count]])
-        self.threshold_ = threshold_of(scores, rate)
+        scorer = Scorer(self.generator, method, encoder)
+        self.threshold_ = threshold_of(as_array(scorer.scores(normal.x[rows[:count]])), rate)
+        self.method_, self.scorer_, self.n_held_out_ = method, scorer, count
         self.offset_ = -self.threshold_
         if getattr(X, "ndim", 0) == 2:
             self.n_features_in_ = X.shape[1]
@@ -120,7 +120,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def anomaly_scores(self, X: Any) -> NDArray[np.float64]:  # noqa: N803 - scikit-learn's name
         """Scores of images, (N,): higher is more anomalous. An image's score doesn't depend on the others."""
         check_is_fitted(self)
-        return self._scores(self._images(X))
+        return as_array(self.scorer_.scores(self._images(X)))
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
         """The negative anomaly scores, (N,): lower is more anomalous, as everywhere in scikit-learn."""
@@ -140,7 +140,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         Raises ``InputError`` with method "discriminator", which has none.
         """
         check_is_fitted(self)
-        images = self._scorer().reconstruct(self._images(X))
+        images = self.scorer_.reconstruct(self._images(X))
         if images is None:
             raise InputError("method 'discriminator' makes no reconstructions. Use another method.")
         return images
@@ -152,19 +152,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """
         check_is_fitted(self)
         images = self._images(X)
-        return draw_anomalies(images, self._scores(images), self._scorer(), as_whole(count, "count", 1, 200))
+        scores = as_array(self.scorer_.scores(images))
+        return draw_anomalies(images, scores, self.scorer_, as_whole(count, "count", 1, 200))
 
     def __sklearn_clone__(self) -> "AnomalyDetector":
         return type(self)(**self.get_params(deep=False))  # with the same networks
 
     def _images(self, X: Any) -> Tensor:  # noqa: N803
         return read_images(X, self.generator, "the data").x
-
-    def _scorer(self) -> Scorer:
-        return Scorer(self.generator, self.method_, self.encoder_)
-
-    def _scores(self, images: Tensor) -> NDArray[np.float64]:
-        return np.asarray(self._scorer().scores(images).double().numpy())
 
 
 def _check_enough(count: int, total: int, rate: float, method: str, share: float) -> None:
@@ -211,4 +206,4 @@ def score(generator: "Generator | AnomalyDetector", images: Any, *, method: str 
             f"generator{remedy}."
         )
     data = read_images(images, generator, "the data")
-    return np.asarray(Scorer(generator, chosen).scores(data.x).double().numpy())
+    return as_array(Scorer(generator, chosen).scores(data.x))

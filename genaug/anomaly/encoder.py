@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import accumulate, pairwise
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,10 @@ class LatentEncoder(nn.Module):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
-        sizes = {latent.name: latent.size for latent in spec.latents}
+        sizes = {
+            latent.name: latent.size if isinstance(latent, Categorical) else prod(latent.shape)
+            for latent in spec.latents
+        }
         if spec.num_classes:
             sizes[_LABEL] = spec.num_classes
         self._parts = dict(zip(sizes, pairwise(accumulate(sizes.values(), initial=0)), strict=True))
@@ -95,7 +99,7 @@ def train_encoder(
             loss = distances(features, x, generated(generator, latents, labels), labels).mean()
             loss = loss + _discrete_loss(encoder, generator, step, size, derive_seed(seed, "prior"))
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
             if on_step is not None:

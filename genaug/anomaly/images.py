@@ -16,7 +16,7 @@ from genaug.sources.image_arrays import image_array
 
 
 def read_images(values: Any, generator: Generator, what: str, image_size: int | None = None) -> Samples:
-    """Images of the generator's shape in memory, with their labels if a dataset has them.
+    """Images of the generator's shape in memory, with their labels if a dataset has them. ``Samples`` are returned.
 
     ``values`` are what ``image_array`` takes, or a map-style dataset or list of images; these are resized and cropped
     to ``image_size``, by default the one in the generator's record. Raises ``InputError`` for anything else, and if
@@ -29,6 +29,8 @@ def read_images(values: Any, generator: Generator, what: str, image_size: int | 
         if not len(images):
             raise InputError(f"{what} has no images: expected at least one.")
         return Samples(images, None, Spec(sample=generator.spec.sample))
+    if isinstance(values, Samples):
+        return values
     recorded = training_record(generator).get("image_size")
     if image_size is None and isinstance(recorded, int):
         image_size = recorded

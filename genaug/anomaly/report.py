@@ -44,6 +44,20 @@ def most_anomalous(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.argsort(-scores, kind="stable").astype(np.int64)
 
 
+def summarized(scores: NDArray[np.float64], threshold: float | None) -> dict[str, Any]:
+    """The scores in a few numbers; ``anomalous``, how many are above the threshold, is None without one."""
+    return {
+        "images": len(scores),
+        "scores": {
+            "lowest": float(scores.min()),
+            "median": float(np.median(scores)),
+            "highest": float(scores.max()),
+        },
+        "threshold": threshold,
+        "anomalous": None if threshold is None else int((scores > threshold).sum()),
+    }
+
+
 def claim_anomalies(folder: str | Path, overwrite: bool) -> AbstractContextManager[Claim]:
     """Claim a folder for anomaly scores."""
     return claim(folder, "anomalies", replace=overwrite)

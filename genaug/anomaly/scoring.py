@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genaug.anomaly.encoder import LatentEncoder, generated
@@ -39,9 +41,7 @@ class Scorer:
             return None
         return torch.cat([images for _, images in self._parts(images, None) if images is not None])
 
-    def _parts(
-        self, images: Tensor, on_images: Callable[[int], None] | None
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _parts(self, images: Tensor, on_images: Callable[[int], None] | None) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Scores and reconstructions of consecutive parts, which are padded to equal lengths for the networks."""
         generator = self.generator
         size = chunk_size(generator.spec, generator.device)
@@ -110,6 +110,12 @@ class Scorer:
             yield None
         for label in range(classes):
             yield torch.full((count,), label, dtype=torch.int64)
+
+
+def as_array(scores: Tensor) -> NDArray[np.float64]:
+    """Scores as float64 (N,)."""
+    array: NDArray[np.float64] = scores.double().numpy()
+    return array
 
 
 def choose_method(generator: Any, method: str | None) -> str:

@@ -22,13 +22,18 @@ def check_share(value: Any, name: str, meaning: str) -> float:
     return share
 
 
+def check_rate(false_alarms: Any) -> float:
+    """A false-alarm rate as a float. Raises ``InputError`` if it isn't between 0 and 1."""
+    return check_share(false_alarms, "false_alarms", "the share of normal images called anomalous")
+
+
 def needed(false_alarms: float) -> int:
     """The fewest held-out images from which a threshold with this rate of false alarms follows."""
     return max(1, math.ceil(1 / false_alarms - _ROUNDING) - 1)
 
 
 def threshold_of(scores: NDArray[np.float64], false_alarms: float) -> float:
-    """The smallest of the held-out ``scores`` that a new normal image exceeds with probability ``false_alarms`` at most.
+    """The smallest of held-out ``scores`` that a new normal image exceeds with probability ``false_alarms`` at most.
 
     If n held-out images and the new one are exchangeable, the new score is equally likely to have any of the n + 1
     ranks, so the k-th smallest score is exceeded with probability (n + 1 - k) / (n + 1) at most (split conformal

@@ -20,9 +20,10 @@ def image_array(values: Any, spec: Spec, what: str) -> Tensor:
     """
     channels, height, width = shape = image_shape(spec, what)
     try:
-        tensor = values.detach().cpu() if isinstance(values, Tensor) else torch.as_tensor(native_order(np.asarray(values)))
+        values = values if isinstance(values, Tensor) else torch.as_tensor(native_order(np.asarray(values)))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{what} takes arrays of images ({error}).") from error
+    tensor = values.detach().cpu()
     size, pixels = tuple(tensor.shape[1:]), channels * height * width
     flat = [(pixels,), (height, width)] if channels == 1 else [(pixels,)]
     if size == shape:
@@ -31,8 +32,8 @@ def image_array(values: Any, spec: Spec, what: str) -> Tensor:
         images = tensor.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
     else:
         raise InputError(
-            f"{what} takes images of shape {shape} (channels first or last) or rows of {pixels} values, as the generator "
-            f"makes them, got an array of shape {tuple(tensor.shape)}.{_hint(tuple(tensor.shape), shape)}"
+            f"{what} takes images of shape {shape} (channels first or last) or rows of {pixels} values, as the "
+            f"generator makes them, got an array of shape {tuple(tensor.shape)}.{_hint(tuple(tensor.shape), shape)}"
         )
     if tensor.is_floating_point():
         if bool(images.isnan().any()):
