@@ -79,6 +79,9 @@ class WithCritic(WGANGP):
         return scores
 
 
+BACKENDS: dict[str, Backend] = {"vae": VAE(), "autoencoder": Autoencoder(), "wgan-gp": WithCritic()}
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = arguments(__doc__, data="torchvision:MNIST", seeds=2)
     parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
@@ -100,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
     split = "held out" if options.held_out else "test"
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     keys = [
-        {"model": model, "digit": digit, "seed": seed, "data": options.data, "split": split, **SETTINGS[model]}
+        {"model": model, "digit": digit, "seed": seed, "data": options.data, "split": split, **settings_of(model)}
         for seed in seeds
         for model in options.models
         for digit in options.digits
@@ -110,6 +113,14 @@ def main(argv: list[str] | None = None) -> None:
     total = sum(row["seconds"] for row in rows)
     say(f"{options.seeds} seeds like these take {cost(total / options.seeds, options.seeds)}")
     end(options, summary(rows, options.digits))
+
+
+def settings_of(model: str) -> dict[str, Any]:
+    """The settings under which a model's results are recorded, with all options of its backend."""
+    settings = dict(SETTINGS[model])
+    if "config" in settings:
+        settings["config"] = BACKENDS[model].Config(**settings["config"]).model_dump(mode="json")
+    return settings
 
 
 def measure(key: Mapping[str, Any], train: Samples, test: Samples) -> dict[str, Any]:
@@ -149,15 +160,12 @@ def by_nearest(key: Mapping[str, Any], normal: Samples, images: Tensor) -> Score
     return {"nearest": nearest(to_float(images).flatten(1), to_float(normal.x).flatten(1))[0]}
 
 
-def by_reconstruction(backend: Backend, name: str) -> Callable[[Mapping[str, Any], Samples, Tensor], Scores]:
-    def scores(key: Mapping[str, Any], normal: Samples, images: Tensor) -> Scores:
-        return {name: Scorer(trained(backend, key, normal), "reconstruction").scores(images)}
-
-    return scores
+def by_reconstruction(key: Mapping[str, Any], normal: Samples, images: Tensor) -> Scores:
+    return {key["model"]: Scorer(trained(key, normal), "reconstruction").scores(images)}
 
 
 def by_gan(key: Mapping[str, Any], normal: Samples, images: Tensor) -> Scores:
-    with_critic = trained(WithCritic(), key, normal)
+    with_critic = trained(key, normal)
     nets = nn.ModuleDict({"generator": with_critic.nets["generator"]})
     alone = Generator("wgan-gp", WGANGP(), with_critic.config, with_critic.spec, nets, {})
     scores = {"critic": Scorer(with_critic, "discriminator").scores(images)}
@@ -170,15 +178,16 @@ def by_gan(key: Mapping[str, Any], normal: Samples, images: Tensor) -> Scores:
 MODELS: dict[str, Callable[[Mapping[str, Any], Samples, Tensor], Scores]] = {
     "pca": by_pca,
     "nearest": by_nearest,
-    "vae": by_reconstruction(VAE(), "vae"),
-    "autoencoder": by_reconstruction(Autoencoder(), "autoencoder"),
+    "vae": by_reconstruction,
+    "autoencoder": by_reconstruction,
     "wgan-gp": by_gan,
 }
 
 
-def trained(backend: Backend, key: Mapping[str, Any], normal: Samples) -> Generator:
+def trained(key: Mapping[str, Any], normal: Samples) -> Generator:
     """The averaged generator, trained on normal images without labels."""
-    config, seed = backend.Config(**key["config"]), key["seed"]
+    backend, seed = BACKENDS[key["model"]], key["seed"]
+    config = backend.Config(**key["config"])
     trainer = Trainer(backend, config, normal, seed=seed, batch_size=key["batch_size"], steps=key["steps"])
     for index in range(key["steps"]):
         trainer.step(index)

@@ -23,7 +23,7 @@ def image_array(values: Any, spec: Spec, what: str) -> Tensor:
         values = values if isinstance(values, Tensor) else torch.as_tensor(native_order(np.asarray(values)))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{what} takes arrays of images ({error}).") from error
-    tensor = values.detach().cpu()
+    tensor: Tensor = values.detach().cpu()
     size, pixels = tuple(tensor.shape[1:]), channels * height * width
     flat = [(pixels,), (height, width)] if channels == 1 else [(pixels,)]
     if size == shape:
