@@ -89,6 +89,7 @@ class Scorer:
         """A(x) of Schlegl et al. 2019."""
         assert self.encoder is not None
         generator = self.generator
+        self.encoder.to(generator.device)  # which may have moved
         x = generator.spec.sample.encode(images).to(generator.device)
         latents, labels = self.encoder.inputs(self.encoder(x))
         reconstructions = generated(generator, latents, labels)
@@ -139,8 +140,11 @@ def choose_method(generator: Any, method: str | None) -> str:
         return "encoder"
     if method == "discriminator":
         return method
-    if method == "reconstruction":
-        generator.check_offers("encode", "reconstruct")
+    if not generator.offers("encode"):
+        raise InputError(
+            f"method 'reconstruction' needs a generator with an encoder, and backend {generator.backend_name!r} has "
+            "none. Use method='encoder', which trains one, or train a backend such as vae."
+        )
     missing = _missing_latents(generator)
     if missing and method is not None:
         raise InputError(

@@ -29,7 +29,7 @@ def check_rate(false_alarms: Any) -> float:
 
 def needed(false_alarms: float) -> int:
     """The fewest held-out images from which a threshold with this rate of false alarms follows."""
-    return max(1, math.ceil(1 / false_alarms - _ROUNDING) - 1)
+    return max(1, math.ceil(min(1 / false_alarms, 1e18) - _ROUNDING) - 1)
 
 
 def threshold_of(scores: NDArray[np.float64], false_alarms: float) -> float:

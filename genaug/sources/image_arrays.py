@@ -40,8 +40,10 @@ def image_array(values: Any, spec: Spec, what: str) -> Tensor:
             raise InputError(f"{what} takes uint8 images or floats in [0, 1], but some of these pixels are NaN.")
         check_unit_range(images, "undo the normalization.")
         return images.clamp(0, 1).mul(255).round().to(torch.uint8)
-    if tensor.dtype == torch.bool or (tensor.numel() and not 0 <= int(tensor.min()) <= int(tensor.max()) <= 255):
-        raise InputError(f"{what} takes uint8 images or floats in [0, 1], got {tensor.dtype}.")
+    if tensor.dtype != torch.uint8:
+        wider = None if tensor.dtype == torch.bool or tensor.is_complex() else images.to(torch.int64)
+        if wider is None or (wider.numel() and not 0 <= int(wider.min()) <= int(wider.max()) <= 255):
+            raise InputError(f"{what} takes uint8 images or floats in [0, 1], got {tensor.dtype}.")
     return images.to(torch.uint8)
 
 

@@ -66,6 +66,7 @@ class TestScore:
     def test_images_in_every_form_give_the_same(self):
         generator = generator_of()
         forms = [NEW.numpy(), NEW[:, 0].numpy(), NEW.permute(0, 2, 3, 1).numpy(), NEW.flatten(1), NEW.float() / 255]
+        forms += [NEW.numpy().astype(np.uint16), NEW.to(torch.int64)]
         forms += [NEW.flatten(1).tolist(), TensorDataset(NEW, torch.arange(80)), [to_pil(image) for image in NEW]]
         forms += [(NEW.flatten(1) / 255).numpy(), list(NEW.numpy()[:, 0])]
         expected = genaug.anomaly.score(generator, NEW)
@@ -107,6 +108,8 @@ class TestBadInput:
             (TensorDataset(torch.zeros(0, 1, 6, 6)), "the data is empty"),
             (np.full((2, 36), 256), "uint8 images or floats"),
             (np.zeros((2, 36), dtype=bool), "uint8 images or floats"),
+            (np.zeros((2, 36), dtype=complex), "uint8 images or floats"),
+            (np.full((2, 36), 300, dtype=np.uint16), "uint8 images or floats"),
             (np.array([["a"] * 36]), "takes arrays of images"),
             (np.array(3), r"got an array of shape \(\)"),
             ("photos", "map-style dataset"),
@@ -130,7 +133,7 @@ class TestBadInput:
             (
                 generator_of(Painted),
                 "reconstruction",
-                "backend 'stripes' can't reconstruct samples. Installed backends",
+                r"has none\. Use method='encoder', which trains one",
             ),
             (generator_of(), "discriminator", "can't score samples"),
             (generator_of(), "magic", "method must be one of reconstruction, encoder, discriminator, got 'magic'"),

@@ -9,6 +9,7 @@ from genaug.errors import InputError
 def test_the_fewest_images_are_those_from_which_the_rate_follows(rate, least):
     assert needed(rate) == least
     assert threshold_of(np.arange(least, dtype=float), rate) == least - 1 if rate <= 0.5 else True
+    assert needed(5e-324) > 10**17
     if least > 1:
         with pytest.raises(ValueError, match="too few"):
             threshold_of(np.arange(least - 1, dtype=float), rate)

@@ -97,7 +97,7 @@ def test_the_test_split_is_scored_and_the_training_split_is_normal(run, tmp_path
     [
         (["painted", "--data", "new"], "Pass them with --normal"),
         (["stripes", "--data", "new", "--method", "discriminator"], "can't score samples"),
-        (["painted", "--data", "new", "--method", "reconstruction"], "can't reconstruct samples"),
+        (["painted", "--data", "new", "--method", "reconstruction"], "needs a generator with an encoder"),
         (["stripes", "--data", "new", "--method", "x"], "method must be one of"),
         (["stripes", "--data", "new", "--normal", "normal", "--false-alarms", "0"], "between 0 and 1"),
         (["stripes", "--data", "new", "--normal", "normal", "--false-alarms", "nan"], "between 0 and 1"),
