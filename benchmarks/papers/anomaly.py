@@ -54,12 +54,14 @@ DENSE = {"kind": "mlp", "hidden": 256}
 SETTINGS: dict[str, dict[str, Any]] = {
     "pca": {"components": COMPONENTS},
     "nearest": {},
-    "vae": {"config": {**DENSE, "latent_size": 20}, "steps": 3000, "batch_size": 128},
-    "autoencoder": {"config": {**DENSE, "latent_size": 32, "noise": 0.5}, "steps": 3000, "batch_size": 128},
+    "vae": {"config": {**DENSE, "latent_size": 20}, "training": {"steps": 3000, "batch_size": 128}},
+    "autoencoder": {
+        "config": {**DENSE, "latent_size": 32, "noise": 0.5},
+        "training": {"steps": 3000, "batch_size": 128},
+    },
     "wgan-gp": {
         "config": {"latent_size": 32, "width": 16, "max_width": 64},
-        "steps": 1500,
-        "batch_size": 64,
+        "training": {"steps": 1500, "batch_size": 64},
         "encoder": {"steps": 1000, "batch_size": 64},
     },
 }
@@ -186,10 +188,10 @@ MODELS: dict[str, Callable[[Mapping[str, Any], Samples, Tensor], Scores]] = {
 
 def trained(key: Mapping[str, Any], normal: Samples) -> Generator:
     """The averaged generator, trained on normal images without labels."""
-    backend, seed = BACKENDS[key["model"]], key["seed"]
+    backend, steps = BACKENDS[key["model"]], key["training"]["steps"]
     config = backend.Config(**key["config"])
-    trainer = Trainer(backend, config, normal, seed=seed, batch_size=key["batch_size"], steps=key["steps"])
-    for index in range(key["steps"]):
+    trainer = Trainer(backend, config, normal, seed=key["seed"], **key["training"])
+    for index in range(steps):
         trainer.step(index)
     return Generator(key["model"], backend, config, trainer.spec, trainer.averaged(), {})
 

@@ -183,7 +183,7 @@ SCRIPTS = [
         ("data",),
         {"split": "test"},
         kind=("model",),
-        own=("config", "steps", "batch_size", "components", "encoder"),
+        own=("config", "training", "components", "encoder"),
     ),
     Script(
         "papers/zheng_toy.py",

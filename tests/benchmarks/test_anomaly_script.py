@@ -13,12 +13,14 @@ from genaug.modalities import Image
 TINY = {
     "pca": {"components": 5},
     "nearest": {},
-    "vae": {"config": {"kind": "mlp", "hidden": 16, "latent_size": 4}, "steps": 30, "batch_size": 16},
-    "autoencoder": {"config": {"kind": "mlp", "hidden": 16, "latent_size": 4}, "steps": 30, "batch_size": 16},
+    "vae": {"config": {"kind": "mlp", "hidden": 16, "latent_size": 4}, "training": {"steps": 30, "batch_size": 16}},
+    "autoencoder": {
+        "config": {"kind": "mlp", "hidden": 16, "latent_size": 4},
+        "training": {"steps": 30, "batch_size": 16},
+    },
     "wgan-gp": {
         "config": {"latent_size": 4, "width": 4, "max_width": 8},
-        "steps": 1,
-        "batch_size": 8,
+        "training": {"steps": 1, "batch_size": 8},
         "encoder": {"steps": 2, "batch_size": 8},
     },
 }
