@@ -8,6 +8,7 @@ from typing import Any, Literal
 from scipy.stats import ttest_1samp
 
 from benchmarks.papers import (
+    anomaly as outliers,
     autoencoders as coders,
     conditional_measures,
     infogan_coloured_mnist as colored,
@@ -285,6 +286,25 @@ def autoencoders(rows: list[Row]) -> list[Measure]:
             values = by_seed(rows, name, method=method)
             measures.append(Measure(f"{label} of the {method}, nats", values, ".2f", *ours))
     return measures
+
+
+def anomaly(rows: list[Row]) -> list[Measure]:
+    labels = {
+        "pca": f"PCA, {outliers.COMPONENTS} components",
+        "nearest": "distance to the nearest image",
+        "vae": "vae, reconstruction",
+        "autoencoder": "denoising autoencoder, reconstruction",
+        "izi_f": "f-AnoGAN on wgan-gp, izi_f",
+        "izi": "f-AnoGAN on wgan-gp, izi",
+        "critic": "the critic of wgan-gp",
+    }
+    papers = ", ".join(f"{name} {value:g}" for name, value in outliers.PAPERS.items())
+    measures = [
+        Measure(f"AUROC of {label}", outliers.means(rows, name), ".4f", paper=papers if name == "izi_f" else "–")
+        for name, label in labels.items()
+    ]
+    label = f"AUROC of PCA minus that of {labels[outliers.CHOSEN]}"
+    return [*measures, Measure(label, outliers.differences(rows), ".4f", Bound("<", 0, "mean"))]
 
 
 def zheng_toy(rows: list[Row]) -> list[Measure]:

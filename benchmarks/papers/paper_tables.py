@@ -174,6 +174,18 @@ SCRIPTS = [
         own=("config", "training", "test"),
     ),
     Script(
+        "papers/anomaly.py",
+        "Anomalies: one digit of MNIST is normal (Schlegl et al. 2019)",
+        f"{MNIST} --seeds 2",
+        2,
+        2.5,
+        paper_measures.anomaly,
+        ("data",),
+        {"split": "test"},
+        kind=("model",),
+        own=("config", "training", "components", "encoder"),
+    ),
+    Script(
         "papers/zheng_toy.py",
         "Two Gaussians: when generated data reduces the gap (Zheng et al. 2023)",
         "--seeds 10",

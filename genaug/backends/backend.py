@@ -155,6 +155,8 @@ class Backend(ABC):
     """The conditions, by name, that its training data must have and that ``generate`` needs."""
     takes_unlabelled: ClassVar[bool] = False
     """Whether the training labels may include -1, for unlabeled samples."""
+    scores_without_labels: ClassVar[bool] = False
+    """Whether ``score`` also takes None for the labels of a generator with classes."""
     after_classes: ClassVar[Mapping[str, int]] = {}
     """For parameters with one entry per class and others along the same dimension, such as the weights of one-hot
     labels that are concatenated with other inputs: the number of entries after those of the classes, by the parameter's

@@ -12,9 +12,9 @@ from torch.nn.functional import adaptive_max_pool2d, one_hot
 
 from genaug.backends.latents import Categorical
 from genaug.errors import InputError
-from genaug.modalities.image import check_unit_range, native_order
 from genaug.sources.chunks import chunk_size
 from genaug.sources.generator import Generator
+from genaug.sources.image_arrays import image_array
 from genaug.sources.source import image_shape
 
 _GRID = 4  # side to which feature maps are pooled (Radford et al. 2016, section 5.1)
@@ -115,28 +115,7 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
 
     def _images(self, X: Any) -> Tensor:  # noqa: N803 - scikit-learn's name
         """uint8 (N, C, H, W). Raises ``InputError`` for anything that isn't images of the generator's shape."""
-        channels, height, width = shape = image_shape(self.generator.spec, "features")
-        try:
-            values = X.detach().cpu() if isinstance(X, Tensor) else torch.as_tensor(native_order(np.asarray(X)))
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"features takes arrays of images ({error}).") from error
-        size, pixels = tuple(values.shape[1:]), channels * height * width
-        flat = [(pixels,), (height, width)] if channels == 1 else [(pixels,)]
-        if size == shape:
-            images = values
-        elif size == (height, width, channels) or size in flat:
-            images = values.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
-        else:
-            raise InputError(
-                f"features takes images of shape {shape} (channels first or last) or rows of {pixels} values, "
-                f"as the generator makes them, got an array of shape {tuple(values.shape)}."
-            )
-        if values.is_floating_point():
-            check_unit_range(images, "undo the normalization.")
-            return images.clamp(0, 1).mul(255).round().to(torch.uint8)
-        if values.dtype == torch.bool or (values.numel() and not 0 <= int(values.min()) <= int(values.max()) <= 255):
-            raise InputError(f"features takes uint8 images or floats in [0, 1], got {values.dtype}.")
-        return images.to(torch.uint8)
+        return image_array(X, self.generator.spec, "features")
 
     def _features(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """(N, features) of images that fit into one chunk."""

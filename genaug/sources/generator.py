@@ -59,6 +59,11 @@ class Generator:
         self.nets = nets.eval().requires_grad_(False)
 
     @property
+    def backend(self) -> Backend:
+        """The recipe that its networks were made by."""
+        return self._backend
+
+    @property
     def device(self) -> torch.device:
         return device_of(self.nets)
 
@@ -231,8 +236,13 @@ class Generator:
     def score(self, samples: Tensor, labels: Any = None) -> Tensor:
         """The discriminator's scores of samples, float32 (N,): higher is more realistic.
 
-        Raises ``InputError`` if the backend keeps no discriminator, and for samples or labels that don't fit.
+        ``labels`` are int64 (N,), for a generator that takes them and whose discriminator depends on them. Raises
+        ``InputError`` if the backend keeps no discriminator, and for samples or labels that don't fit.
         """
+        if labels is None and self._backend.scores_without_labels:
+            self.check_offers("score", "score")
+            samples = arguments.raw_samples(samples, self.spec.sample, "score")
+            return cast("Tensor", observe(self._backend, self.spec, self.nets, "score", samples, [None]))
         return cast("Tensor", self._observe("score", samples, labels))
 
     def traverse(

@@ -251,9 +251,11 @@ def check_classify(subject: Subject) -> None:
 
 @check(offering("score"))
 def check_score(subject: Subject) -> None:
-    """``score`` returns a finite number per sample."""
+    """``score`` returns a finite number per sample, without labels too if the backend says so."""
     case = subject.case()
     _check_finite("score", case.observe("score", case.labels(6)), (6,))
+    if case.backend.scores_without_labels:
+        _check_finite("score", case.observe("score", None), (6,))
 
 
 def _check_finite(method: str, values: Any, shape: tuple[int, ...]) -> None:

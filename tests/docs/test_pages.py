@@ -42,6 +42,8 @@ def folder(tmp_path, page, make_generator):
         write_jpegs(tmp_path / "photos" / "test", each=10, sides=(34, 40), seed=1)
         if "--out runs/photos\n" not in text:
             make_generator((3, 32, 32), 2, ("cat", "dog")).save(tmp_path / "runs" / "photos")
+    if "--data incoming" in text:
+        write_jpegs(tmp_path / "incoming", each=4, sides=(34, 40), seed=2)
     if "folder:people" in text:
         for file in write_jpegs(tmp_path / "people", each=70, sides=(34, 40)).rglob("*.jpg"):
             file.rename(file.with_stem(f"patient{int(file.stem) // 4}_{file.stem}"))
