@@ -85,7 +85,8 @@ class AAE(Backend):
         code, logits = nets["encoder"](encoder_inputs(batch, step)[rows])
         category = None if batch.labels is None else known_or_predicted(batch.labels[rows], logits)
         output = cast("Decoder", nets["generator"]).log_odds(code, category)
-        return Loss(binary_cross_entropy_with_logits(output, (batch.x[rows] + 1) / 2))
+        loss = binary_cross_entropy_with_logits(output, (batch.x[rows] + 1) / 2)
+        return Loss(loss, {"reconstruction": loss.detach()})
 
     def _encoded(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Fakes:
         """One pass of the encoder per step, for both sides: codes, followed by logits, and draws of the prior."""

@@ -29,7 +29,9 @@ class AAEConfig(BackendConfig):
     latent_size: Annotated[
         LatentSize, Field(description="dimensions of the code z; even for mixture and swiss_roll")
     ] = 10
-    hidden: Annotated[Layers, Field(description="units of the encoder's dense layers; for kind mlp")] = (1000, 1000)
+    hidden: Annotated[
+        Layers, Field(description="units of the encoder's dense layers, reversed in the decoder; for kind mlp")
+    ] = (1000, 1000)
     width: Annotated[Width, Field(description="channels at the image's side, doubled at each halving; for conv")] = 32
     max_width: Annotated[MaxWidth, Field(description="most channels of any layer; for kind conv")] = 256
     discriminator_hidden: Annotated[Layers, Field(description="units of each discriminator's dense layers")] = (
@@ -40,12 +42,13 @@ class AAEConfig(BackendConfig):
         float,
         Field(ge=0, le=10, description="standard deviation of the noise on the encoder's images, scaled to [0, 1]"),
     ] = 0.3
-    lr: Annotated[LearningRate, Field(description="Adam's learning rate for reconstruction and classification")] = 1e-3
+    lr: Annotated[LearningRate, Field(description="Adam's learning rate for the reconstruction")] = 1e-3
     adversarial_lr: Annotated[
-        LearningRate, Field(description="Adam's learning rate for the discriminators and the encoder against them")
+        LearningRate,
+        Field(description="Adam's learning rate for the discriminators, and for the encoder's codes and classes"),
     ] = 3e-3
     decay: Decay = 0.5
-    beta1: Annotated[Beta, Field(description="Adam's beta1 against the discriminators; otherwise 0.9")] = 0.5
+    beta1: Annotated[Beta, Field(description="Adam's beta1 for adversarial_lr; it is 0.9 for lr")] = 0.5
     conditional: Annotated[Conditional, Field(description="use the labels; off: codes contain the class too")] = True
 
     @model_validator(mode="after")
