@@ -9,7 +9,7 @@
   the codes are multiplied by 5. For the first seed there are pictures: the codes colored by digit beside the images of
   a grid of codes (without labels), and those of a single label (with labels).
 
-Draws of 100 and above are for tuning: they train without the last sixth of the training images, and are tested on these
+Draws of 100 and above are for tuning: they train without a random sixth of the training images, and are tested on these
 instead of the test images.
 
     OMP_NUM_THREADS=1 python benchmarks/papers/aae.py --root MNIST_ROOT --draws 3 --json
@@ -110,8 +110,8 @@ def key_of(options: argparse.Namespace, part: str, draw: int, variant: str) -> d
 def measure(key: Mapping[str, Any], root: str | None) -> dict[str, Any]:
     train, test = (load_data(key["data"], split=split, root=root) for split in ("train", "test"))
     if key["seed"] >= TUNING:
-        kept = len(train) - len(train) // 6
-        train, test = Subset(train, range(kept)), Subset(train, range(kept, len(train)))
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(key["seed"])).tolist()
+        train, test = Subset(train, order[len(train) // 6 :]), Subset(train, order[: len(train) // 6])
     generator, seconds = fit(key, train, test)
     images, labels = labelled(read_samples(test))
     result: dict[str, Any] = {"test_images": len(images), "labels": generator.training["labels"], "seconds": seconds}
