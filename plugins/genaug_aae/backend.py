@@ -69,12 +69,11 @@ class AAE(Backend):
 
     def players(self, config: AAEConfig, nets: nn.ModuleDict) -> list[Player]:
         encoder, decay = list(nets["encoder"].parameters()), config.decay
+        both = [*nets["generator"].parameters(), *encoder]
         reconstructing = adam(config.lr, (0.9, _BETA2), decay=decay)
         adversarial = adam(config.adversarial_lr, (config.beta1, _BETA2), decay=decay)
         return [
-            Player(
-                "autoencoder", [*nets["generator"].parameters(), *encoder], self.reconstruction_loss, reconstructing
-            ),
+            Player("autoencoder", both, self.reconstruction_loss, reconstructing),
             Player("discriminator", nets["discriminator"].parameters(), self.discriminator_loss, adversarial),
             Player("encoder", encoder, self.encoder_loss, adversarial),
         ]
@@ -85,8 +84,7 @@ class AAE(Backend):
         code, logits = nets["encoder"](encoder_inputs(batch, step)[rows])
         category = None if batch.labels is None else known_or_predicted(batch.labels[rows], logits)
         output = cast("Decoder", nets["generator"]).log_odds(code, category)
-        loss = binary_cross_entropy_with_logits(output, (batch.x[rows] + 1) / 2)
-        return Loss(loss, {"reconstruction": loss.detach()})
+        return Loss(binary_cross_entropy_with_logits(output, (batch.x[rows] + 1) / 2))
 
     def _encoded(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Fakes:
         """One pass of the encoder per step, for both sides: codes, followed by logits, and draws of the prior."""

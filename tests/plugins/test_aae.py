@@ -16,6 +16,7 @@ from genaug.data import load_data
 from genaug.data.reading import read_samples
 from genaug.errors import InputError
 from genaug.modalities.image import Image
+from genaug.sources.generator import Generator
 from genaug.testing import check_backend
 from genaug_aae.backend import AAE
 from genaug_aae.losses import category_prior, known_or_predicted, label_loss, representative
@@ -288,6 +289,18 @@ class TestPriors:
     def test_it_fulfills_the_contract_with_each(self, prior):
         results = check_backend("aae", config={**TINY["mlp"], "prior": prior})
         assert all(result.outcome != "failed" for result in results)
+
+    @pytest.mark.parametrize("prior", ["mixture", "swiss_roll"])
+    def test_their_generators_are_sampled_varied_traversed_and_saved(self, tmp_path, backend, prior):
+        config = configure(prior=prior)
+        spec = spec_of(config, classes=0)
+        nets = nn.ModuleDict({role: backend.build(config, spec)[role] for role in backend.keeps})
+        made = Generator("aae", backend, config, spec, nets, {})
+        loaded = genaug.load(made.save(tmp_path / "saved"), device="cpu")
+        images, _ = loaded.sample(6, seed=0)
+        assert torch.equal(images, made.sample(6, seed=0)[0])
+        assert loaded.vary(images, strength=0.5, seed=0).shape == images.shape
+        assert set(loaded.traverse(steps=3)) == {"grid_z.0_z.1", "interpolation"}
 
     @pytest.mark.parametrize("prior", ["mixture", "swiss_roll"])
     def test_planes_need_an_even_number_of_dimensions(self, prior):
