@@ -48,11 +48,11 @@ from genaug.training.checkpoint import newest_step
 NAME = "aae"
 RUNS = Path("runs/papers")  # training runs; interrupted ones are continued
 BATCH = 100  # with few labels, half of it labeled
-STEPS = {"classifier": 10_000, "codes": 10_000}
+STEPS = {"classifier": 12_000, "codes": 6_000}
 AUGMENT = {"classifier": ["affine"], "codes": []}
 CONFIG: dict[str, dict[str, Any]] = {
     "classifier": {"kind": "conv", "width": 16, "max_width": 64},
-    "codes": {"latent_size": 2, "hidden": [500, 500], "input_noise": 0.0},
+    "codes": {"latent_size": 2, "hidden": [400, 400], "input_noise": 0.0},
 }
 TARGET, STRETCH, PAPER = 0.05, 0.03, 0.019
 KS_TARGET, PRIOR = 0.05, 5.0
