@@ -52,7 +52,7 @@ STEPS = {"classifier": 12_000, "codes": 6_000}
 AUGMENT = {"classifier": ["affine"], "codes": []}
 CONFIG: dict[str, dict[str, Any]] = {
     "classifier": {"kind": "conv", "width": 16, "max_width": 64},
-    "codes": {"latent_size": 2, "hidden": [400, 400], "input_noise": 0.0},
+    "codes": {"latent_size": 2, "hidden": [400, 400], "input_noise": 0.0, "lr": 3e-4, "decay": 1.0},
 }
 TARGET, STRETCH, PAPER = 0.05, 0.03, 0.019
 KS_TARGET, PRIOR = 0.05, 5.0
