@@ -8,6 +8,7 @@ from typing import Any, Literal
 from scipy.stats import ttest_1samp
 
 from benchmarks.papers import (
+    aae as adversarial,
     anomaly as outliers,
     autoencoders as coders,
     conditional_measures,
@@ -69,7 +70,7 @@ class Measure:
         return self.bound.met(self.values.values()) if self.bound and self.values else None
 
 
-def by_seed(rows: Iterable[Row], of: str, seed: str = "seed", **only: Any) -> dict[int, float]:
+def by_seed(rows: Iterable[Row], of: str, seed: str = "seed", **only: Any) -> dict[int, Any]:
     """A figure of the rows with these settings, by seed."""
     values = {row[seed]: row[of] for row in rows if all(row.get(k) == v for k, v in only.items())}
     return dict(sorted((s, value) for s, value in values.items() if value is not None))
@@ -163,6 +164,21 @@ def ssgan(rows: list[Row]) -> list[Measure]:
         Measure("the same in test images", by_seed(rows, "errors"), ".0f", paper="93 ± 6.5"),
         Measure("the same without averaging the weights", by_seed(rows, "errors_not_averaged"), ".0f"),
     ]
+
+
+def aae(rows: list[Row]) -> list[Measure]:
+    errors = by_seed(rows, "error", part="classifier")
+    label = f"test error of the classifier (stretch goal {100 * adversarial.STRETCH:g}%)"
+    label += f"; mean {statistics.mean(errors.values()):.2%}" if errors else ""
+    mean, every = Bound("<=", adversarial.TARGET, "mean"), Bound("<=", adversarial.KS_TARGET, "every seed")
+    measures = [Measure(label, errors, ".2%", mean, "1.90% ± 0.10%")]
+    measures.append(Measure("the same in test images", by_seed(rows, "errors", part="classifier"), ".0f"))
+    for variant in adversarial.CODES:
+        distances = by_seed(rows, "ks", part="codes", variant=variant)
+        largest = {seed: max(both) for seed, both in distances.items()}
+        label = f"KS, test codes and prior, larger of two dimensions, trained {variant}"
+        measures.append(Measure(label, largest, bound=every, paper="a picture"))
+    return measures
 
 
 def wgan_gp_curve(rows: list[Row]) -> list[Measure]:

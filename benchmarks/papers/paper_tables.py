@@ -98,6 +98,18 @@ SCRIPTS = [
         {"data": "torchvision:MNIST", "per_class": 10},
     ),
     Script(
+        "papers/aae.py",
+        "Adversarial autoencoders: 100 labels, and codes in the plane (Makhzani et al. 2015)",
+        f"{MNIST} --draws 3",
+        3,
+        1.2,
+        paper_measures.aae,
+        ("data",),
+        {"data": "torchvision:MNIST"},
+        kind=("part", "variant"),
+        own=("training", "config", "per_class"),
+    ),
+    Script(
         "papers/wgan_gp_curve.py",
         "WGAN-GP: the critic's estimate as a quality curve (Gulrajani et al. 2017)",
         f"{MNIST} --seeds 3",
