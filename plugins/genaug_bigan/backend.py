@@ -1,17 +1,18 @@
 """Bidirectional GAN (Donahue et al. 2017; Dumoulin et al. 2017): a GAN that learns an encoder with its generator."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field, model_validator
-from torch import Tensor, nn, no_grad, where
+from torch import Tensor, nn, no_grad
 
 from genaug.backends import Backend, BackendConfig, Batch, Fakes, Inputs, Loss, Player, Spec, Step, Uniform, adam
 from genaug.backends.options import Beta, Conditional, Decay, LatentSize, LearningRate, MaxWidth, Width
 from genaug.errors import InputError
-from genaug.nn.blocks import ConvGenerator
+from genaug.nn.blocks import ConvFeatures, ConvGenerator
 from genaug.nn.objectives import cross_entropy_discriminator, score_log
-from genaug_bigan.networks import Body, DenseGenerator, Encoder, JointDiscriminator, body
+from genaug_bigan.networks import Body, DenseFeatures, DenseGenerator, Encoder, JointDiscriminator
 
 _BETA2 = 0.999
 
@@ -59,18 +60,19 @@ class BiGAN(Backend):
 
     def build(self, config: BiGANConfig, spec: Spec) -> nn.ModuleDict:
         shape, classes, size, hidden = spec.shape, spec.num_classes, config.latent_size, config.hidden
-        sizes = config.width, config.max_width
-
-        def features() -> Body:
-            return body(shape, hidden, sizes if config.kind == "conv" else None)
-
-        dense = config.kind == "mlp"
-        generator = DenseGenerator(shape, classes, size, hidden) if dense else ConvGenerator(shape, classes, size, *sizes)
+        bodies: list[Body]
+        if config.kind == "conv":
+            widths = config.width, config.max_width
+            generator: nn.Module = ConvGenerator(shape, classes, size, *widths)
+            bodies = [ConvFeatures(shape, *widths, normalized=True) for _ in range(2)]
+        else:
+            generator = DenseGenerator(shape, classes, size, hidden)
+            bodies = [DenseFeatures(shape, hidden) for _ in range(2)]
         return nn.ModuleDict(
             {
                 "generator": generator,
-                "encoder": Encoder(features(), hidden, size),
-                "discriminator": JointDiscriminator(features(), classes, size, hidden),
+                "encoder": Encoder(bodies[0], hidden, size),
+                "discriminator": JointDiscriminator(bodies[1], classes, size, hidden),
             }
         )
 
@@ -102,22 +104,24 @@ class BiGAN(Backend):
     def _fakes(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Fakes:
         """One pass of the generator per step, for both players. Images without a label are matched by images of the
         classes that the labeled ones have, or of any class if none has one."""
-        count = len(batch.x)
+        count, labels = len(batch.x), batch.labels
         if count < 2:
-            raise InputError("bigan's networks normalize over the batch and need at least 2 images: use a larger batch_size")
-        inputs, labels = step.inputs(batch), batch.labels
+            raise InputError(
+                "bigan's networks normalize over the batch and need at least 2 images: use a larger batch_size"
+            )
+        inputs = step.inputs(batch)
         if labels is not None:
-            known = labels[labels >= 0]
-            drawn = step.uniform(count)
+            known, drawn = labels[labels >= 0], step.uniform(count)
             others = known[(drawn * len(known)).long()] if len(known) else (drawn * step.spec.num_classes).long()
-            labels = where(labels >= 0, labels, others)
-        inputs = Inputs(inputs.latents, labels, inputs.noise)
+            inputs = replace(inputs, labels=labels.where(labels >= 0, others))
         return Fakes(self.generate(nets, inputs), inputs)
 
-    def _scores(self, nets: nn.ModuleDict, batch: Batch, codes: Tensor, fakes: Fakes, step: Step) -> tuple[Tensor, Tensor]:
-        """D's logits of (x, E(x)) and (G(z), z). Its labels are those of the batch, on both sides."""
+    def _scores(
+        self, nets: nn.ModuleDict, batch: Batch, step: Step, codes: Tensor, images: Tensor, z: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """D's logits of (x, E(x)) and (G(z), z); the labels beside both are those of the batch."""
         real = nets["discriminator"](step.augment(batch.x), codes, batch.labels)
-        fake = nets["discriminator"](step.augment(fakes.x), fakes.inputs.latents["z"], batch.labels)
+        fake = nets["discriminator"](step.augment(images), z, batch.labels)
         return real.float(), fake.float()
 
     def discriminator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
@@ -125,11 +129,12 @@ class BiGAN(Backend):
         fakes = step.fakes(lambda: self._fakes(nets, batch, step))
         with no_grad():
             codes = nets["encoder"](batch.x)
-        real, fake = self._scores(nets, batch, codes, Fakes(fakes.x.detach(), fakes.inputs), step)
+        real, fake = self._scores(nets, batch, step, codes, fakes.x.detach(), fakes.inputs.latents["z"])
         return Loss(cross_entropy_discriminator(real, fake), score_log(real, fake))
 
     def generator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         """The discriminator's loss with swapped targets, for generator and encoder together (section 3.4)."""
         fakes = step.fakes(lambda: self._fakes(nets, batch, step))
-        real, fake = self._scores(nets, batch, nets["encoder"](batch.x), fakes, step)
+        codes = nets["encoder"](batch.x)
+        real, fake = self._scores(nets, batch, step, codes, fakes.x, fakes.inputs.latents["z"])
         return Loss(cross_entropy_discriminator(fake, real))

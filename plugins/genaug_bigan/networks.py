@@ -4,7 +4,6 @@ The dense ones follow Donahue et al. 2017, section 4.2, and the authors' code: t
 batch normalization, and a latent that also enters the second layer of the generator and of the discriminator.
 """
 
-from collections.abc import Sequence
 from math import prod
 
 import torch
@@ -102,8 +101,3 @@ class JointDiscriminator(nn.Module):
             x = x + self.label(labels.clamp(min=0)) * (labels >= 0)[:, None]
         scores: Tensor = self.score(leaky_relu(self.norm(x), SLOPE))
         return scores[:, 0]
-
-
-def body(shape: tuple[int, ...], hidden: int, widths: tuple[int, int] | None) -> Body:
-    """The layers from the image to the first features: convolutions of these widths, or a dense layer."""
-    return DenseFeatures(shape, hidden) if widths is None else ConvFeatures(shape, *widths, normalized=True)

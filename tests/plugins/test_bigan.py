@@ -143,7 +143,9 @@ class TestLosses:
 
     @pytest.mark.parametrize("labels", [None, torch.tensor([0, -1, 2, -1, 2])])
     def test_the_order_of_the_players_does_not_matter(self, hand, labels):
-        one, other = (hand(labels, order)[0] for order in (("discriminator", "generator"), ("generator", "discriminator")))
+        one, other = (
+            hand(labels, order)[0] for order in (("discriminator", "generator"), ("generator", "discriminator"))
+        )
         assert all(one[name].value.item() == pytest.approx(other[name].value.item()) for name in one)
 
     def test_the_discriminator_sees_the_same_labels_beside_both_kinds_of_pairs(self, hand):
