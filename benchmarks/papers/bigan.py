@@ -205,7 +205,7 @@ def draw(generator: Generator, test: Samples) -> None:
     rows = {"x": to_float(first), "G(E(x))": reconstructed(generator, first), "G(z)": samples.cpu()}
     figure = Figure(figsize=(7, 2.2), layout="constrained")
     for axis, (name, images) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
-        axis.imshow(torch.cat(list(images), dim=2).permute(1, 2, 0).squeeze(2), cmap="gray_r", vmin=0, vmax=1)
+        axis.imshow(torch.cat(list(images), dim=2).permute(1, 2, 0).squeeze(2).numpy(), cmap="gray_r", vmin=0, vmax=1)
         axis.set_ylabel(name, rotation=0, ha="right", va="center")
         axis.set(xticks=[], yticks=[])
     figure.suptitle("seed 0", fontsize=10)
