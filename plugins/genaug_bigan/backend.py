@@ -11,7 +11,7 @@ from genaug.backends import Backend, BackendConfig, Batch, Fakes, Inputs, Loss, 
 from genaug.backends.options import Beta, Conditional, Decay, LatentSize, LearningRate, MaxWidth, Width
 from genaug.errors import InputError
 from genaug.nn.blocks import ConvFeatures, ConvGenerator
-from genaug.nn.objectives import cross_entropy_discriminator, score_log
+from genaug.nn.objectives import cross_entropy_discriminator
 from genaug_bigan.networks import Body, DenseFeatures, DenseGenerator, Encoder, JointDiscriminator
 
 _BETA2 = 0.999
@@ -130,7 +130,8 @@ class BiGAN(Backend):
         with no_grad():
             codes = nets["encoder"](batch.x)
         real, fake = self._scores(nets, batch, step, codes, fakes.x.detach(), fakes.inputs.latents["z"])
-        return Loss(cross_entropy_discriminator(real, fake), score_log(real, fake))
+        log = {"real_score": real.mean().detach(), "fake_score": fake.mean().detach()}
+        return Loss(cross_entropy_discriminator(real, fake), log)
 
     def generator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         """The discriminator's loss with swapped targets, for generator and encoder together (section 3.4)."""
