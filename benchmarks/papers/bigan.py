@@ -30,11 +30,12 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 import genaug
-from benchmarks.common.console import arguments, cost, end, markdown, plain, say
+from benchmarks.common.console import arguments, cost, end, markdown, parse_settings, plain, say
 from benchmarks.common.figures import save
 from benchmarks.common.judge import labelled, read
 from benchmarks.common.record import RESULTS, Record
 from genaug.backends import registry
+from genaug.backends.backend import parse_config
 from genaug.data.reading import Samples
 from genaug.modalities.image import to_float
 from genaug.sources.generator import Generator
@@ -44,6 +45,7 @@ from genaug.training.trainer import Trainer
 NAME = "bigan"
 RUNS = Path("runs/papers")  # training runs; interrupted ones are continued
 BATCH = 128
+STEPS = 20_000
 TARGET = 0.972
 PAPER = 0.9739  # table 1
 CHUNK = 500
@@ -51,11 +53,14 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class Method:
-    """What features come from: a backend's network after ``steps`` steps, or the pixels without one."""
+    """What features come from: a layer of a backend's network, or the pixels without one.
+
+    ``steps`` is the length of its training, None if --steps says it.
+    """
 
     backend: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    steps: int = 0
+    steps: int | None = 0
     layer: str = ""
 
 
@@ -65,21 +70,18 @@ METHODS = {
     "pixels": Method(),
     "untrained": Method("bigan", BIGAN, 0, "encoder.features"),
     "autoencoder": Method("autoencoder", AUTOENCODER, 5000, "encoder.body"),
-    "bigan": Method("bigan", BIGAN, 30_000, "encoder.features"),
+    "bigan": Method("bigan", BIGAN, None, "encoder.features"),
 }
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = arguments(__doc__, data="torchvision:MNIST", seeds=3)
-    parser.add_argument("--first-seed", type=int, default=0, help="report seeds 0, 1, ...")
+    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument(
-        "--held-out",
-        type=int,
-        default=0,
-        metavar="N",
-        help="to tune, on seeds of 100 and above: test on the last N training images, and train on the others",
-    )
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of bigan; by default {STEPS:,}")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of bigan")
+    held_out = "to tune: test on the last N training images, and train on the others"
+    parser.add_argument("--held-out", type=int, default=0, metavar="N", help=held_out)
     options = parser.parse_args(argv)
 
     @cache
@@ -110,14 +112,17 @@ def main(argv: list[str] | None = None) -> None:
 def key_of(name: str, options: Any, seed: int) -> dict[str, Any]:
     """The settings under which a run is recorded."""
     method, config = METHODS[name], None
+    steps = options.steps if method.steps is None else method.steps
     if method.backend:
-        config = registry.resolve(method.backend).Config(**method.options).model_dump(mode="json")
+        chosen = parse_settings(options.set) if method.backend == NAME else {}
+        parsed = parse_config(method.backend, registry.resolve(method.backend).Config, {**method.options, **chosen})
+        config = parsed.model_dump(mode="json")
     return {
         "method": name,
         "data": options.data,
         "held_out": options.held_out,
         "config": config,
-        "training": {"steps": method.steps, "batch_size": BATCH} if method.steps else None,
+        "training": {"steps": steps, "batch_size": BATCH} if steps else None,
         "layer": method.layer,
         "seed": seed,
     }

@@ -23,10 +23,10 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bigan, "BATCH", 16)
     for name, method in bigan.METHODS.items():
         options = {**method.options, "hidden": 16, "latent_size": 4} if method.backend else {}
-        monkeypatch.setitem(bigan.METHODS, name, replace(method, options=options, steps=min(method.steps, 3)))
+        monkeypatch.setitem(bigan.METHODS, name, replace(method, options=options, steps=method.steps and 3))
 
     def call(*arguments):
-        bigan.main(["--data", "digits", "--json", *map(str, arguments)])
+        bigan.main(["--data", "digits", "--steps", "3", "--json", *map(str, arguments)])
         captured = capsys.readouterr()
         return json.loads(captured.out.splitlines()[-1]), captured.out + captured.err
 
@@ -100,6 +100,13 @@ def test_settings_are_tuned_on_training_images_that_are_held_out(run, tmp_path, 
     run("--seeds", 1, "--first-seed", 100, "--methods", "untrained", "--held-out", 97)
     assert sizes == [(1200, 1200, 97, 97)]
     assert rows_of(tmp_path)[0]["held_out"] == 97
+
+
+def test_options_are_those_of_bigan_only(run, tmp_path):
+    run("--seeds", 1, "--methods", "untrained", "autoencoder", "bigan", "--set", "lr=0.002", "--steps", 2)
+    rows = rows_of(tmp_path)
+    assert [row["config"]["lr"] for row in rows] == [0.002, 0.001, 0.002]
+    assert [row["training"] and row["training"]["steps"] for row in rows] == [None, 3, 2]
 
 
 def samples(values, labels):
