@@ -6,6 +6,8 @@ import pytest
 import torch
 from helpers.players import batch_of, check_labels_are_ignored, check_losses, generate, loss_of, losses_of, step_of
 from pydantic import ValidationError
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from torch import nn
 
 import genaug
@@ -277,13 +279,15 @@ class TestNetworks:
         assert [block[0] for block in blocks] == list(nets["discriminator"].body.convs)
 
 
+SMALL = {"hidden": 128, "latent_size": 16, "lr": 1e-3}
+OPTIONS = {"steps": 600, "device": "cpu", "precision": "float32", "progress": False}
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A BiGAN of the embedded digits without labels, loaded from its folder."""
     out, digits = tmp_path_factory.mktemp("bigan") / "run", load_data("digits", split="train")
-    config = {"conditional": False, "hidden": 128, "latent_size": 16, "lr": 1e-3}
-    options = {"steps": 1200, "config": config, "device": "cpu", "precision": "float32", "progress": False}
-    genaug.fit("bigan", digits, out=out, **options)
+    genaug.fit("bigan", digits, out=out, config={**SMALL, "conditional": False}, **OPTIONS)
     return genaug.load(out, device="cpu")
 
 
@@ -303,7 +307,7 @@ class TestTraining:
         images = to_float(test_set.x)
         made = trained.decode(**trained.encode(test_set.x), dtype=torch.float32)
         error = (images - made).flatten(1).norm(dim=1).mean()
-        assert error < 0.8 * (images.roll(1, 0) - made).flatten(1).norm(dim=1).mean()
+        assert error < 0.9 * (images.roll(1, 0) - made).flatten(1).norm(dim=1).mean()
 
     def test_features_are_those_of_the_layer_before_the_code(self, trained, test_set):
         features = genaug.features(trained, layer="encoder.features").transform(test_set.x)
@@ -313,13 +317,10 @@ class TestTraining:
         assert torch.allclose(codes, trained.encode(test_set.x)["z"], atol=1e-4)
 
     def test_features_tell_the_digits_apart(self, trained, test_set):
-        from sklearn.neighbors import KNeighborsClassifier
-        from sklearn.pipeline import make_pipeline
-
         train = read_samples(load_data("digits", split="train"))
         features = genaug.features(trained, layer="encoder.features")
         nearest = make_pipeline(features, KNeighborsClassifier(1)).fit(train.x.numpy(), train.labels)
-        assert nearest.score(test_set.x.numpy(), test_set.labels) > 0.93
+        assert nearest.score(test_set.x.numpy(), test_set.labels) > 0.9
 
     def test_the_score_is_that_of_an_image_with_its_code(self, trained, test_set):
         x = test_set.spec.sample.encode(test_set.x[:50])
@@ -339,28 +340,18 @@ class TestTraining:
         assert distances == sorted(distances)
         assert distances[0] > 0
 
-    def test_labels_of_a_few_images_decide_the_class_of_samples(self, tmp_path):
-        """The others are unlabeled; a classifier of real digits recognizes the requested ones."""
+    def test_labels_of_a_few_images_decide_the_class_of_samples_and_variations(self, tmp_path, test_set):
+        """The other images are unlabeled; a classifier of real digits recognizes the requested ones."""
         data = load_data("digits", split="train")
-        config = {"hidden": 128, "latent_size": 16, "lr": 1e-3}
-        generator = genaug.fit(
-            "bigan",
-            few_per_class(data, 30),
-            unlabelled=data,
-            out=tmp_path / "run",
-            steps=1200,
-            device="cpu",
-            progress=False,
-            config=config,
-        )
+        few, out = few_per_class(data, 30), tmp_path / "run"
+        generator = genaug.fit("bigan", few, unlabelled=data, out=out, config=SMALL, **OPTIONS)
         assert generator.training["labels"] == 300
-        from sklearn.neighbors import KNeighborsClassifier
-
-        train = read_samples(data)
-        labels = torch.arange(10).repeat(30)
-        images, _ = generator.sample(labels=labels, seed=0)
+        train, labels = read_samples(data), torch.arange(10).repeat(30)
         nearest = KNeighborsClassifier(3).fit(train.x.flatten(1).numpy(), train.labels)
-        assert nearest.score(images.flatten(1).numpy(), labels) > 0.7
+        images, _ = generator.sample(labels=labels, seed=0)
+        assert nearest.score(images.flatten(1).numpy(), labels) > 0.85
+        varied = generator.vary(test_set.x, test_set.labels, seed=0)
+        assert nearest.score(varied.flatten(1).numpy(), test_set.labels) > 0.85
 
 
 @pytest.mark.parametrize(
