@@ -13,6 +13,19 @@ from torch.nn.functional import leaky_relu, relu
 from genaug.nn.blocks import SLOPE, ConvFeatures
 
 
+def linear(before: int, after: int, *, bias: bool = True) -> nn.Linear:
+    """A dense layer with weights of the standard deviation 0.02 and without an offset, at first.
+
+    The same for all layers, as in the authors' code: with torch's initial weights, which are larger for fewer inputs,
+    the discriminator's hidden layer would mostly see the latent, and hardly the image.
+    """
+    layer = nn.Linear(before, after, bias=bias)
+    nn.init.normal_(layer.weight, std=0.02)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
 class DenseFeatures(nn.Module):
     """Images (N, C, H, W) in [-1, 1] to features (N, ``width``): a dense layer without normalization.
 
@@ -22,7 +35,7 @@ class DenseFeatures(nn.Module):
     def __init__(self, shape: tuple[int, ...], width: int) -> None:
         super().__init__()
         self.width = width
-        self.linear = nn.Linear(prod(shape), width)
+        self.linear = linear(prod(shape), width)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -45,9 +58,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.body = body
         self.features = nn.Sequential(
-            nn.Linear(body.width, hidden, bias=False), nn.BatchNorm1d(hidden, affine=False), nn.LeakyReLU(SLOPE)
+            linear(body.width, hidden, bias=False), nn.BatchNorm1d(hidden, affine=False), nn.LeakyReLU(SLOPE)
         )
-        self.code = nn.Linear(hidden, latent_size)
+        self.code = linear(hidden, latent_size)
 
     def forward(self, images: Tensor) -> Tensor:
         code: Tensor = self.code(self.features(self.body(images)))
@@ -63,12 +76,12 @@ class DenseGenerator(nn.Module):
     def __init__(self, shape: tuple[int, ...], num_classes: int, latent_size: int, hidden: int) -> None:
         super().__init__()
         self.shape = shape
-        self.first = nn.Linear(latent_size, hidden, bias=False)
-        self.second = nn.Linear(hidden, hidden, bias=False)
-        self.again = nn.Linear(latent_size, hidden, bias=False)
+        self.first = linear(latent_size, hidden, bias=False)
+        self.second = linear(hidden, hidden, bias=False)
+        self.again = linear(latent_size, hidden, bias=False)
         self.norms = nn.ModuleList(nn.BatchNorm1d(hidden, affine=False) for _ in range(2))
         self.label = nn.Embedding(num_classes, hidden) if num_classes else None
-        self.image = nn.Linear(hidden, prod(shape))
+        self.image = linear(hidden, prod(shape))
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
         x = self.norms[0](self.first(z))
@@ -89,11 +102,13 @@ class JointDiscriminator(nn.Module):
     def __init__(self, body: Body, num_classes: int, latent_size: int, hidden: int) -> None:
         super().__init__()
         self.body = body
-        self.image = nn.Linear(body.width, hidden, bias=False)
-        self.latent = nn.Linear(latent_size, hidden, bias=False)
+        self.image = linear(body.width, hidden, bias=False)
+        self.latent = linear(latent_size, hidden, bias=False)
         self.label = nn.Embedding(num_classes, hidden) if num_classes else None
+        if self.label is not None:
+            nn.init.normal_(self.label.weight, std=0.1)  # about as much as image and latent at first
         self.norm = nn.BatchNorm1d(hidden, affine=False)
-        self.score = nn.Linear(hidden, 1)
+        self.score = linear(hidden, 1)
 
     def forward(self, images: Tensor, z: Tensor, labels: Tensor | None) -> Tensor:
         x = self.image(self.body(images)) + self.latent(z)
