@@ -44,7 +44,7 @@ from genaug.training.trainer import Trainer
 
 NAME = "bigan"
 RUNS = Path("runs/papers")  # training runs; interrupted ones are continued
-BATCH = 128
+BATCH = 64
 STEPS = 20_000
 TARGET = 0.972
 PAPER = 0.9739  # table 1
@@ -64,7 +64,7 @@ class Method:
     layer: str = ""
 
 
-BIGAN: dict[str, Any] = {"conditional": False, "latent_size": 50, "hidden": 1024, "lr": 5e-4}
+BIGAN: dict[str, Any] = {"conditional": False, "latent_size": 50, "hidden": 1024}
 AUTOENCODER = {"kind": "mlp", "latent_size": 50, "hidden": 1024}
 METHODS = {
     "pixels": Method(),

@@ -178,7 +178,7 @@ SCRIPTS = [
         "BiGAN: nearest neighbors on features that were learned without labels (Donahue et al. 2017)",
         f"{MNIST} --seeds 3",
         3,
-        2,
+        1.5,
         paper_measures.bigan,
         ("data", "held_out"),
         {"data": "torchvision:MNIST", "held_out": 0},
