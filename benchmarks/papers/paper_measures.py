@@ -11,6 +11,7 @@ from benchmarks.papers import (
     aae as adversarial,
     anomaly as outliers,
     autoencoders as coders,
+    bigan as pairs,
     conditional_measures,
     infogan_coloured_mnist as colored,
     infogan_mnist as infogan,
@@ -321,6 +322,32 @@ def anomaly(rows: list[Row]) -> list[Measure]:
     ]
     label = f"AUROC of PCA minus that of {labels[outliers.CHOSEN]}"
     return [*measures, Measure(label, outliers.differences(rows), ".4f", Bound("<", 0, "mean"))]
+
+
+def bigan(rows: list[Row]) -> list[Measure]:
+    of = {method: [row for row in rows if row["method"] == method] for method in pairs.METHODS}
+    mean = statistics.mean(row["accuracy"] for row in of["bigan"]) if of["bigan"] else None
+    ours = "1-NN accuracy on the encoder's features" + ("" if mean is None else f"; mean {mean:.2%}")
+    features = {
+        "bigan": (ours, Bound(">=", pairs.TARGET, "mean"), f"{pairs.PAPER:.2%}"),
+        "untrained": ("the same before training", None, "96.84% (authors' code, held-out images)"),
+        "autoencoder": ("the same with an autoencoder", None, "97.58%"),
+    }
+    measures = [
+        Measure(label, by_seed(of[method], "accuracy"), ".2%", bound, paper)
+        for method, (label, bound, paper) in features.items()
+    ]
+    measures.append(Measure("the same on pixels", by_seed(of["pixels"], "accuracy"), ".2%", required=False, seeds=1))
+    figures = {
+        "accuracy_of_codes": ("1-NN accuracy on the codes E(x)", ".2%", "92.10% (authors' code, held-out images)"),
+        "relative_error": ("relative error of G(E(x))", ".1%", "–"),
+        "error_ratio": ("distance of G(E(x)) to x divided by that to another image", ".3f", "0.620 (authors' code)"),
+    }
+    for name, (label, form, paper) in figures.items():
+        measures.append(Measure(label, by_seed(of["bigan"], name), form, paper=paper))
+        values = by_seed(of["autoencoder"], name)
+        measures.append(Measure(f"{label}, autoencoder", values, form))
+    return measures
 
 
 def zheng_toy(rows: list[Row]) -> list[Measure]:

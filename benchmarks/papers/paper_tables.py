@@ -198,6 +198,18 @@ SCRIPTS = [
         own=("config", "training", "components", "encoder"),
     ),
     Script(
+        "papers/bigan.py",
+        "BiGAN: nearest neighbors on features that were learned without labels (Donahue et al. 2017)",
+        f"{MNIST} --seeds 3",
+        3,
+        1.5,
+        paper_measures.bigan,
+        ("data", "held_out"),
+        {"data": "torchvision:MNIST", "held_out": 0},
+        kind=("method",),
+        own=("config", "training", "layer"),
+    ),
+    Script(
         "papers/zheng_toy.py",
         "Two Gaussians: when generated data reduces the gap (Zheng et al. 2023)",
         "--seeds 10",
