@@ -6,6 +6,7 @@ for the global batch and then sliced by rank, so that it doesn't depend on the n
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from math import prod
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from genaug.device import autocast
 from genaug.nn.diffaugment import augment
 from genaug.randomness import derive_seed
 from genaug.training.distributed import World
+
+_ENCODED_BYTES = 2**30  # of samples that are encoded once
 
 
 class _Order:
@@ -56,6 +59,8 @@ class Batches:
         self, data: Samples, spec: Spec, batch_size: int, seed: int, device: torch.device, world: World
     ) -> None:
         self._sample, self._x = spec.sample, data.x.to(device)
+        size = 4 * len(data.x) * prod(spec.sample.encoded_shape)
+        self._encoded = spec.sample.encode(self._x) if spec.sample.encodes_once and size <= _ENCODED_BYTES else None
         self._labels = data.labels.to(device) if spec.takes_labels and data.labels is not None else None
         self._conditions = {c.name: (c.sample, data.conditions[c.name].to(device)) for c in spec.conditions}
         self._batch_size, self._world = batch_size, world
@@ -69,7 +74,7 @@ class Batches:
         rows, labels = self._global(index)
         rows = self._world.local(rows)
         return Batch(
-            self._sample.encode(self._x[rows]),
+            self._sample.encode(self._x[rows]) if self._encoded is None else self._encoded[rows],
             None if labels is None else self._world.local(labels),
             {name: sample.encode(x[rows]) for name, (sample, x) in self._conditions.items()},
         )
