@@ -1,7 +1,7 @@
 """Fitting the columns of a table to its values: bounds, steps, scales, and combinations of missing values."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from genaug.modalities.columns import MISSING, Category, Numeric
 from genaug.modalities.frames import Ints, Values
-from genaug.modalities.scales import MAX_SLOTS, AnyScale, Modes, Quantiles, Values as ValueScale
+from genaug.modalities.scales import MAX_SLOTS, ByValue, Modes, Quantiles
 from genaug.modalities.table import MAX_PATTERNS
 
 Normalization = Literal["modes", "quantiles"]
@@ -27,7 +27,8 @@ def column_of(
     ``by_value``: each number has a slot, as in a target, if there aren't more than slots.
     """
     present = raw[raw != MISSING]
-    common = {"name": values.name, "dtype": values.dtype, "null": values.null, "missing": len(present) < len(raw)}
+    common: dict[str, Any] = {"name": values.name, "dtype": values.dtype, "null": values.null}
+    common["missing"] = len(present) < len(raw)
     if values.kind in ("category", "boolean"):
         return Category(
             **common,
@@ -37,27 +38,16 @@ def column_of(
             ordered=values.ordered,
             levels=tuple(np.unique(present).tolist()),
         )
-    numbers = present.view(np.float64) if values.kind == "continuous" else present
-    distinct = np.unique(numbers)
-    zero = 0.0 if values.kind == "continuous" else 0
-    low, high = (distinct[0].item(), distinct[-1].item()) if len(distinct) else (zero, zero)
-    decimals = _decimals(distinct) if values.kind == "continuous" else None
-    step = 1 if values.kind == "continuous" else _step(distinct)
-    few = len(distinct) <= 1 or (len(distinct) <= _FEW and len(present) >= _ROWS_PER_VALUE * len(distinct))
-    scale: AnyScale = ValueScale(values=tuple(distinct.tolist()) if few or by_value else ())
-    column = (
-        Numeric(**common, kind=values.kind, low=low, high=high, step=step, decimals=decimals, scale=scale)
-        if few or (by_value and len(distinct) <= MAX_SLOTS)
-        else None
-    )
-    if column is not None:
-        return column
-    plain = Numeric(
-        **common, kind=values.kind, low=low, high=high, step=step, decimals=decimals, scale=ValueScale(values=())
-    )
-    unit = plain.unit(torch.from_numpy(present)).numpy()
-    fitted: AnyScale = Quantiles.fit(unit) if normalization == "quantiles" else Modes.fit(unit)
-    return Numeric(**{**plain.__dict__, "scale": fitted})
+    continuous = values.kind == "continuous"
+    distinct = np.unique(present.view(np.float64) if continuous else present)
+    ends = distinct[[0, -1]].tolist() if len(distinct) else [0.0 if continuous else 0] * 2
+    common |= {"kind": values.kind, "low": ends[0], "high": ends[1]}
+    common |= {"decimals": _decimals(distinct)} if continuous else {"step": _step(distinct)}
+    few = len(distinct) <= 1 or len(distinct) <= min(_FEW, len(present) // _ROWS_PER_VALUE)
+    if few or (by_value and len(distinct) <= MAX_SLOTS):
+        return Numeric(**common, scale=ByValue(values=tuple(distinct.tolist())))
+    unit = Numeric(**common, scale=ByValue(values=())).unit(torch.from_numpy(present)).numpy()
+    return Numeric(**common, scale=Quantiles.fit(unit) if normalization == "quantiles" else Modes.fit(unit))
 
 
 def _decimals(distinct: NDArray[np.float64]) -> int | None:

@@ -19,7 +19,7 @@ def check_disjoint(images: Tensor, exclude: Any, image_size: int | None, what: s
     shape = tuple(images.shape[1:])
     if not others.spec.sample.is_augmentable:
         raise InputError(
-            f"exclude is for images, and these are {others.spec.sample.noun}. Compare the tables with pandas.merge first."
+            f"exclude is for images, and these are {others.spec.sample.noun}. Compare tables with pandas.merge before."
         )
     if others.spec.shape != shape:
         raise InputError(

@@ -82,7 +82,8 @@ def read_samples(
         if image_size is not None or conditions:
             unfit = "image_size= (--image-size)" if image_size is not None else "conditions"
             raise InputError(f"{what} is a table, which has no images: {unfit} can't be used with it.")
-        return rows[0].read_rows(rows[1], ignore_labels=ignore_labels)
+        samples: Samples = rows[0].read_rows(rows[1], ignore_labels=ignore_labels)
+        return samples
     with state_kept(dataset):
         stores, carried = _read_items(dataset, image_size, on_items, what, conditions, ignore_labels)
     x = stores.pop("")

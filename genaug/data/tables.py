@@ -23,7 +23,7 @@ from genaug.errors import DataWarning, InputError, MissingSplitError
 from genaug.escaping import escaped
 from genaug.modalities.columns import MISSING, Identifier, Numeric, class_labels, levels_of
 from genaug.modalities.frames import Values, as_frame, check_categories, import_pandas, read_column
-from genaug.modalities.scales import Values as ValueScale
+from genaug.modalities.scales import ByValue
 from genaug.modalities.table import MAX_COLUMNS, Table
 
 BINS = 10
@@ -72,7 +72,8 @@ class TableDataset(Dataset[Any]):
         frame = as_frame(data)
         names = list(frame.columns)
         _check_names(names, target, ignore)
-        self._normalization, self._target = normalization, target
+        self._normalization: Normalization = normalization
+        self._target: Any = target
         frame = frame[[name for name in names if name not in set(ignore)]]
         if len(frame) == 0 or frame.shape[1] == 0:
             raise InputError("the table is empty: expected at least one row and one column to learn.")
@@ -113,7 +114,7 @@ class TableDataset(Dataset[Any]):
                 self._bins = edges
                 self.classes = _interval_names(column, edges)
                 return torch.from_numpy(np.searchsorted(np.array(edges), numbers, side="right").astype(np.int64))
-        if isinstance(column, Numeric) and not isinstance(column.scale, ValueScale):
+        if isinstance(column, Numeric) and not isinstance(column.scale, ByValue):
             raise InputError(f"the target {target!r} can't be divided into intervals. Choose another target.")
         self.classes = [str(level) for level in levels_of(column)]
         return class_labels(column, raw)
@@ -212,8 +213,7 @@ def read_table(
     for label, count in enumerate(largest_remainder(round(test_share * len(frame)), counts.tolist()).tolist()):
         rows = sorted(np.flatnonzero(members == label).tolist(), key=lambda row: sha256(b"row %d" % row).digest())
         held_out[rows[:count]] = True
-    rows = held_out if split == "test" else ~held_out
-    return TableDataset(frame[rows], target)
+    return TableDataset(frame[held_out if split == "test" else ~held_out], target)
 
 
 def _read_file(path: Path) -> Any:
@@ -269,7 +269,7 @@ def _is_constant(values: Values) -> bool:
 
 def _has_few(column: Numeric) -> bool:
     """Whether a numeric target has few different numbers, all of them whole."""
-    values = column.scale.values if isinstance(column.scale, ValueScale) else None
+    values = column.scale.values if isinstance(column.scale, ByValue) else None
     return column.kind != "date" and values is not None and len(values) <= _CLASSES and all(v == int(v) for v in values)
 
 

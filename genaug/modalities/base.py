@@ -31,6 +31,8 @@ class Modality(BaseModel, ABC):
     """Other number formats in which a generator can return samples."""
     encodes_once: ClassVar[bool] = False
     """Whether a training encodes all samples at its start, if they fit into memory, rather than each batch."""
+    files: ClassVar[tuple[str, ...]] = ()
+    """The suffixes of files that hold many samples, such as ".csv"; none if each sample is a file of its own."""
     is_augmentable: ClassVar[bool] = False
     """Whether ``image_size`` and the augmentations for discriminators apply to samples."""
 
@@ -60,8 +62,8 @@ class Modality(BaseModel, ABC):
 
     @abstractmethod
     def decode(self, outputs: Tensor, dtype: torch.dtype) -> Tensor:
-        """Finite floats from a network (N, ``*encoded_shape``) as samples (N, ``*shape``) of ``dtype``, which is the raw
-        one or a float one."""
+        """Finite floats from a network (N, ``*encoded_shape``) as samples (N, ``*shape``) of ``dtype``, which is the
+        raw one or a float one."""
 
     @abstractmethod
     def flatten(self, samples: Tensor) -> Tensor:
@@ -75,13 +77,13 @@ class Modality(BaseModel, ABC):
         return samples
 
     def draw_labels(self, uniform: Tensor) -> Tensor | None:
-        """A label for each of float64 U[0, 1) numbers (N,), if the samples of a dataset have classes that aren't equally
-        likely for ``Generator.sample(n)``; None if they are."""
+        """A label for each of float64 U[0, 1) numbers (N,), for ``Generator.sample(n)``; None if all classes are
+        equally likely there."""
         return None
 
     @property
     def identity(self) -> bytes:
-        """What distinguishes raw samples that have the same numbers but another meaning, for a dataset's fingerprint."""
+        """What distinguishes raw samples of the same numbers but another meaning, for a dataset's fingerprint."""
         return b""
 
     def preview(self, real: Tensor, generated: Tensor) -> Picture | None:

@@ -6,13 +6,15 @@ stands for a missing value.
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
+from torch.nn.functional import one_hot
 
-from genaug.modalities.scales import MAX_SLOTS, AnyScale, Values
+from genaug.modalities.scales import MAX_SLOTS, AnyScale, ByValue
 
 MISSING = -(2**63)
 
@@ -68,7 +70,7 @@ class Column(BaseModel):
             slots = slots.masked_fill(absent, self.slots)
         parts = [scalars.masked_fill(absent, 0)[:, None]] if self.has_scalar else []
         if self.choices > 1:
-            parts.append(torch.nn.functional.one_hot(slots, self.choices).float())
+            parts.append(one_hot(slots, self.choices).float())
         return torch.cat(parts, 1) if parts else raw.new_zeros((len(raw), 0), dtype=torch.float32)
 
     def decode(self, scalars: Tensor, slots: Tensor) -> Tensor:
@@ -87,7 +89,8 @@ class Column(BaseModel):
         slots = self._encode(raw.masked_fill(raw == MISSING, 0))[1]
         if self.missing:
             slots = slots.masked_fill(raw == MISSING, self.slots)
-        return torch.nn.functional.one_hot(slots, max(self.choices, 1)).float() * 0.5**0.5
+        flat: Tensor = one_hot(slots, max(self.choices, 1)).float() * 0.5**0.5
+        return flat
 
 
 class Category(Column):
@@ -101,7 +104,7 @@ class Category(Column):
 
     @model_validator(mode="after")
     def _levels_exist(self) -> "Category":
-        if any(one >= other for one, other in zip(self.levels, self.levels[1:], strict=False)):
+        if any(one >= other for one, other in pairwise(self.levels)):
             raise ValueError("levels must be ascending")
         if self.levels and self.levels[-1] >= len(self.categories):
             raise ValueError("a level is not the number of a category")
@@ -143,7 +146,7 @@ class Numeric(Column):
 
     @model_validator(mode="after")
     def _bounds_fit(self) -> "Numeric":
-        numbers = [self.low, self.high, *(self.scale.values if isinstance(self.scale, Values) else ())]
+        numbers = [self.low, self.high, *(self.scale.values if isinstance(self.scale, ByValue) else ())]
         if any(isinstance(number, float) == self.is_whole for number in numbers):
             raise ValueError("low, high and values must be floats in a continuous column and integers in others")
         if self.low > self.high:
@@ -165,11 +168,11 @@ class Numeric(Column):
 
     @cached_property
     def _values(self) -> Tensor:
-        values = self.scale.values if isinstance(self.scale, Values) else ()
+        values = self.scale.values if isinstance(self.scale, ByValue) else ()
         return torch.tensor(values, dtype=torch.int64 if self.is_whole else torch.float64, device="cpu")
 
     def _encode(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        if isinstance(self.scale, Values):
+        if isinstance(self.scale, ByValue):
             return raw.new_zeros(len(raw), dtype=torch.float32), _positions(self.numbers(raw), self._values)
         return self.scale.encode(self.unit(raw))
 
@@ -179,35 +182,45 @@ class Numeric(Column):
 
     def unit(self, raw: Tensor) -> Tensor:
         """Raw values as float64 from 0 (``low``) to 1 (``high``)."""
-        numbers = self.numbers(raw).clamp(self.low, self.high)
+        numbers = self.clipped(self.numbers(raw))
         if self.is_whole:
             exact = self.high - self.low < 2**62
             offset = (numbers - self.low).double() if exact else numbers.double() - float(self.low)
         else:
             offset = numbers - self.low
-        return (offset / (float(self.high) - float(self.low) or 1.0)).clamp(0, 1)
+        return (offset / (self._range or 1.0)).clamp(0, 1)
+
+    @property
+    def _range(self) -> float:
+        return float(self.high - self.low)
 
     def decode(self, scalars: Tensor, slots: Tensor) -> Tensor:
-        if isinstance(self.scale, Values):
+        if isinstance(self.scale, ByValue):
             numbers = self._values.to(slots.device)[slots]
             return numbers if self.is_whole else numbers.view(torch.int64)
         unit = self.scale.decode(scalars, slots).clamp(0, 1)
         if self.is_whole:
             return self._whole(unit)
-        numbers = self.low + unit * (float(self.high) - float(self.low))
+        numbers = self.low + unit * self._range
         if self.decimals is not None:
             numbers = numbers.round(decimals=self.decimals)
         # 0.0, since the bits of -0.0 are those of a missing value
-        return (numbers.clamp(self.low, self.high) + 0.0).contiguous().view(torch.int64)
+        return (self.clipped(numbers) + 0.0).contiguous().view(torch.int64)
 
     def _whole(self, unit: Tensor) -> Tensor:
         steps = (int(self.high) - int(self.low)) // self.step
         if steps < 2**53:
             return int(self.low) + (unit * steps).round().long() * self.step
         # int64 can't hold the range, or float64 not each number in it
-        numbers = float(self.low) + unit * (float(self.high) - float(self.low))
+        numbers = float(self.low) + unit * self._range
         largest = float(2**63 - 1024)
-        return numbers.clamp(-largest, largest).long().clamp(int(self.low), int(self.high))
+        whole = self.clipped(numbers.clamp(-largest, largest).long())
+        low, high = whole.new_tensor(self.low), whole.new_tensor(self.high)
+        return whole.where(unit > 0, low).where(unit < 1, high)
+
+    def clipped(self, numbers: Tensor) -> Tensor:
+        """Numbers within the bounds, which are tensors, since torch rounds large integers to float64 otherwise."""
+        return numbers.clamp(numbers.new_tensor(self.low), numbers.new_tensor(self.high))
 
     def flatten(self, raw: Tensor) -> Tensor:
         absent = raw == MISSING
@@ -247,6 +260,6 @@ def levels_of(column: Column) -> Sequence[Level]:
     """The classes of a target column, in the order of their labels."""
     if isinstance(column, Category):
         return [column.categories[level] for level in column.levels]
-    if isinstance(column, Numeric) and isinstance(column.scale, Values):
+    if isinstance(column, Numeric) and isinstance(column.scale, ByValue):
         return column.scale.values
     return []

@@ -45,7 +45,8 @@ class Values:
     @property
     def present(self) -> Ints:
         """The raw values that aren't missing."""
-        return self.raw[self.raw != MISSING]
+        present: Ints = self.raw[self.raw != MISSING]
+        return present
 
 
 def as_frame(data: Any) -> Any:

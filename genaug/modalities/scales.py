@@ -1,11 +1,12 @@
 """How the numbers of a table's column become network inputs: by modes, by quantiles, or as one category per value.
 
-Each scale maps numbers in [0, 1] (``Values``: numbers as they are) to a slot of a one-hot group, and most also to a
+Each scale maps numbers in [0, 1] (``ByValue``: numbers as they are) to a slot of a one-hot group, and most also to a
 scalar in [-1, 1] within the slot.
 """
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -119,41 +120,50 @@ class Modes(Scale):
 
 
 class Quantiles(Scale):
-    """The scalar is 2 F(x) - 1, where F is the distribution function of the training data, linear between quantiles."""
+    """The scalar is 2 F(x) - 1, where F is the distribution function of the training data, linear between quantiles.
+
+    ``points`` are the quantiles at evenly spaced levels from 0 to 1. A number that is several of them, because it
+    occurs often, has the middle of their levels.
+    """
 
     kind: Literal["quantiles"] = "quantiles"
     points: Annotated[tuple[Unit, ...], Field(min_length=2, max_length=MAX_SLOTS)]
-    levels: Annotated[tuple[Unit, ...], Field(min_length=2, max_length=MAX_SLOTS)]
 
     @model_validator(mode="after")
     def _ascending(self) -> "Quantiles":
-        if len(self.points) != len(self.levels) or not (_ascending(self.points) and _ascending(self.levels)):
-            raise ValueError("points and levels must be ascending and of equal length")
+        if list(self.points) != sorted(self.points) or self.points[0] == self.points[-1]:
+            raise ValueError("points must be ascending")
         return self
 
     @property
     def slots(self) -> int:
         return 1
 
+    @cached_property
+    def _knots(self) -> tuple[list[float], list[float], list[float]]:
+        """The levels of all points, and the different points with the middles of their levels."""
+        levels = np.linspace(0, 1, len(self.points))
+        points, first, counts = np.unique(self.points, return_index=True, return_counts=True)
+        middles = (levels[first] + levels[first + counts - 1]) / 2
+        return levels.tolist(), points.tolist(), middles.tolist()
+
     def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        levels = _interpolated(values, self.points, self.levels)
-        return (2 * levels - 1).float(), torch.zeros(len(values), dtype=torch.int64, device=values.device)
+        _, points, middles = self._knots
+        scalars = 2 * _interpolated(values, points, middles) - 1
+        return scalars.float(), torch.zeros(len(values), dtype=torch.int64, device=values.device)
 
     def decode(self, scalars: Tensor, slots: Tensor) -> Tensor:
-        return _interpolated((scalars.double() + 1) / 2, self.levels, self.points)
+        return _interpolated((scalars.double() + 1) / 2, self._knots[0], self.points)
 
     @classmethod
     def fit(cls, values: NDArray[np.float64]) -> "Quantiles":
-        """The quantiles of numbers in [0, 1]; a number that occurs often has the middle of its levels."""
-        levels = np.linspace(0, 1, QUANTILES)
-        points, first, counts = np.unique(np.quantile(values, levels), return_index=True, return_counts=True)
-        middle = (levels[first] + levels[first + counts - 1]) / 2
-        if len(points) == 1:  # nearly all numbers are the same
-            points, middle = np.array([values.min(), values.max()]), np.array([0.0, 1.0])
-        return cls(points=tuple(points.tolist()), levels=tuple(middle.tolist()))
+        """The quantiles of numbers in [0, 1], at least two of them different."""
+        points = np.quantile(values, np.linspace(0, 1, QUANTILES)).clip(0, 1)
+        points[0], points[-1] = values.min(), values.max()
+        return cls(points=tuple(np.sort(points).tolist()))
 
 
-class Values(Scale):
+class ByValue(Scale):
     """One slot per value, for a column with few different ones."""
 
     kind: Literal["values"] = "values"
@@ -162,7 +172,7 @@ class Values(Scale):
     has_scalar: ClassVar[bool] = False
 
     @model_validator(mode="after")
-    def _are_ascending(self) -> "Values":
+    def _are_ascending(self) -> "ByValue":
         if not _ascending(self.values):
             raise ValueError("values must be ascending")
         return self
@@ -172,11 +182,11 @@ class Values(Scale):
         return len(self.values)
 
 
-AnyScale = Annotated[Modes | Quantiles | Values, Field(discriminator="kind")]
+AnyScale = Annotated[Modes | Quantiles | ByValue, Field(discriminator="kind")]
 
 
 def _ascending(values: Sequence[Any]) -> bool:
-    return all(one < other for one, other in zip(values, values[1:], strict=False))
+    return all(one < other for one, other in pairwise(values))
 
 
 def _interpolated(x: Tensor, xs: Sequence[float], ys: Sequence[float]) -> Tensor:

@@ -1,7 +1,7 @@
 """Tables: rows of numbers, categories, booleans and dates, with missing values."""
 
-from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -43,9 +43,9 @@ class Table(Modality):
     """A row of a table.
 
     A raw sample holds the int64 values of the columns that are ``stored`` (see ``genaug.modalities.columns``). Networks
-    take float32 (N, ``encoded_shape``): for each stored column a number in [-1, 1] (``Numeric``, except few different
-    values) and a one-hot group (modes, values or categories, and a last slot for a missing value); ``spans`` says where.
-    Users get pandas DataFrames with all columns in their order, which needs pandas (``pip install "genaug[table]"``).
+    take float32 (N, ``encoded_shape``): for each stored column a number in [-1, 1], if it has one, and a one-hot group
+    of its modes, values or categories, with a last slot for a missing value; ``spans`` says where. Users get pandas
+    DataFrames with all columns in their order, which needs pandas (``pip install "genaug[table]"``).
 
     ``target`` is the name of the column that the class labels come from: its values are the classes, so that it isn't
     stored, or, with ``bins``, the intervals between these numbers are. ``class_shares`` are the classes' shares in the
@@ -63,6 +63,7 @@ class Table(Modality):
     noun: ClassVar[str] = "rows"
     dtype: ClassVar[torch.dtype] = torch.int64
     encodes_once: ClassVar[bool] = True
+    files: ClassVar[tuple[str, ...]] = (".csv", ".parquet")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Table":
@@ -72,8 +73,7 @@ class Table(Modality):
         if self.target is not None and self.target not in names:
             raise ValueError(f"the target {self.target!r} is not a column")
         if self.bins is not None and not (
-            isinstance(self.target_column, Numeric)
-            and all(one < other for one, other in zip(self.bins, self.bins[1:], strict=False))
+            isinstance(self.target_column, Numeric) and all(one < other for one, other in pairwise(self.bins))
         ):
             raise ValueError("bins must be ascending, for a numeric target")
         if self.target is not None and self.bins is None and not levels_of(self.target_column):
@@ -124,7 +124,7 @@ class Table(Modality):
         return torch.cat([column.encode(samples[:, i]) for i, column in enumerate(self.stored)], 1)
 
     def decode(self, outputs: Tensor, dtype: torch.dtype) -> Tensor:
-        """The most likely slot of each group, and of the combinations of missing values that occur the likeliest."""
+        """Raw rows: the likeliest slot of each group, and the likeliest of the ``patterns`` of missing values."""
         scalars, groups = self._parts(outputs)
         absent = self._absent(groups)
         raw = torch.empty((len(outputs), len(self.stored)), dtype=torch.int64, device=outputs.device)
@@ -178,8 +178,8 @@ class Table(Modality):
                 raw[self.target] = self.target_column.decode(torch.zeros(len(labels)), labels)
         elif self.target is not None and self.bins is None:
             raise InputError(
-                f"the column {self.target!r} is the class, but the generator was trained without classes. Train it with "
-                "the option conditional=true, or on a table without a target."
+                f"the column {self.target!r} is the class, but these rows have no labels. Use a backend that takes "
+                "labels, or train on a table without a target."
             )
         return frame_of(self.columns, {name: values.numpy() for name, values in raw.items()}, len(samples))
 
@@ -190,7 +190,7 @@ class Table(Modality):
         low, high, is_last = ends[labels], ends[labels + 1], labels == len(bins)
         if column.is_whole:
             high = high.ceil() - (~is_last).double()
-            moved = raw.clamp(low.ceil().long(), high.long()).clamp(int(column.low), int(column.high))
+            moved = column.clipped(raw.clamp(low.ceil().long(), high.long()))
         else:
             below = torch.nextafter(high, torch.full_like(high, -torch.inf))
             moved = raw.view(torch.float64).clamp(low, high.where(is_last, below)).add(0.0).view(torch.int64)
@@ -257,7 +257,7 @@ class Table(Modality):
         rng = torch.Generator().manual_seed(0)
         count = len(labels)
         modes = Modes(weights=(0.5, 0.5), means=(0.3, 0.7), deviations=(0.05, 0.05))
-        columns: Sequence[Column] = (
+        columns: tuple[AnyColumn, ...] = (
             Numeric(name="size", dtype="float64", kind="continuous", low=0.0, high=10.0, scale=modes),
             Category(name="color", dtype="object", missing=True, categories=("blue", "green", "red"), levels=(0, 1, 2)),
             Numeric(name="count", dtype="int64", kind="integer", low=0, high=100, scale=modes),
@@ -267,4 +267,4 @@ class Table(Modality):
         color = (labels % 3).masked_fill(torch.rand(count, generator=rng) < 0.1, MISSING)
         number = 30 + 20 * labels + torch.randint(-5, 6, (count,), generator=rng)
         raw = torch.stack([size.view(torch.int64), color, number.clamp(0, 100), torch.zeros_like(labels)], 1)
-        return cls(columns=tuple(columns)), raw
+        return cls(columns=columns), raw

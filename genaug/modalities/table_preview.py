@@ -13,6 +13,8 @@ from torch import Tensor
 from genaug.escaping import one_line
 from genaug.modalities.columns import MISSING, Column, Numeric
 
+Groups = NDArray[np.int64]
+
 _COLUMNS = 12  # of the picture
 _GROUPS = 10  # of a column's values
 _TITLE = 24  # characters
@@ -26,10 +28,12 @@ def draw_preview(columns: Sequence[Column], real: Tensor, generated: Tensor) -> 
 
     shown = [i for i, column in enumerate(columns) if not column.is_constant][:_COLUMNS]
     groups = [grouped(columns[i], real[:, i], generated[:, i]) for i in shown]
+    sides = ([real_groups for real_groups, _, _ in groups], [generated_groups for _, generated_groups, _ in groups])
     rows = -(-len(shown) // 4)
     figure = Figure(figsize=(12, 2 * rows + 4), dpi=72, layout="constrained")
     FigureCanvasAgg(figure)
-    upper, lower = figure.subfigures(2, 1, height_ratios=[2 * rows, 4])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[2 * rows, 4])
+    upper, lower = parts
     for number, (i, (first, second, names)) in enumerate(zip(shown, groups, strict=True)):
         axes = upper.add_subplot(rows, 4, number + 1)
         for offset, (values, label) in enumerate(((first, "real"), (second, "generated"))):
@@ -43,7 +47,7 @@ def draw_preview(columns: Sequence[Column], real: Tensor, generated: Tensor) -> 
             axes.legend(fontsize=7)
     for number, title in enumerate(("association, real", "association, generated")):
         axes = lower.add_subplot(1, 2, number + 1)
-        picture = axes.imshow(associations([pair[number] for pair in groups]), vmin=0, vmax=1, cmap="viridis")
+        picture = axes.imshow(associations(sides[number]), vmin=0, vmax=1, cmap="viridis")
         axes.set_title(title, fontsize=9)
         ticks = [_short(columns[i].name) for i in shown]
         axes.set_xticks(range(len(shown)))
@@ -56,7 +60,7 @@ def draw_preview(columns: Sequence[Column], real: Tensor, generated: Tensor) -> 
     return PIL.Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
 
 
-def grouped(column: Column, real: Tensor, generated: Tensor) -> tuple[Any, Any, list[str]]:
+def grouped(column: Column, real: Tensor, generated: Tensor) -> tuple[Groups, Groups, list[str]]:
     """The values of both sets in at most 10 groups, and one for missing values: numbers of groups, int64 (N,), and the
     groups' names. Numbers are grouped by the real ones' quantiles; of categories, the rarer ones are one group."""
     if isinstance(column, Numeric):
@@ -65,10 +69,10 @@ def grouped(column: Column, real: Tensor, generated: Tensor) -> tuple[Any, Any, 
         groups, names = _frequent(column, real, generated)
     for values, group in zip((real, generated), groups, strict=True):
         group[values.numpy() == MISSING] = len(names)
-    return (*groups, [*names, "(missing)"] if column.missing else names)
+    return groups[0], groups[1], [*names, "(missing)"] if column.missing else names
 
 
-def _intervals(column: Numeric, real: Tensor, generated: Tensor) -> tuple[list[NDArray[np.int64]], list[str]]:
+def _intervals(column: Numeric, real: Tensor, generated: Tensor) -> tuple[list[Groups], list[str]]:
     numbers = [column.numbers(values).double().numpy() for values in (real, generated)]
     present = numbers[0][real.numpy() != MISSING]
     if len(present) == 0:
@@ -86,7 +90,7 @@ def _text(column: Numeric, number: float) -> str:
     return str(np.array(int(number)).astype(f"{column.dtype.partition('64')[0]}64[{unit}]"))[:10]
 
 
-def _frequent(column: Any, real: Tensor, generated: Tensor) -> tuple[list[NDArray[np.int64]], list[str]]:
+def _frequent(column: Any, real: Tensor, generated: Tensor) -> tuple[list[Groups], list[str]]:
     counts = real[real != MISSING].bincount(minlength=len(column.categories))
     kept = counts.argsort(descending=True, stable=True)[:_GROUPS].tolist()
     rest = [code for code in column.levels if code not in kept]
@@ -96,12 +100,12 @@ def _frequent(column: Any, real: Tensor, generated: Tensor) -> tuple[list[NDArra
     return [numbers[values.masked_fill(values == MISSING, 0).numpy()] for values in (real, generated)], names
 
 
-def associations(groups: list[NDArray[np.int64]]) -> NDArray[np.float64]:
+def associations(groups: list[Groups]) -> NDArray[np.float64]:
     """Cramér's V of all pairs of columns of groups, (columns, columns), in [0, 1]; 0 for one with a single group."""
     return np.array([[_cramers_v(one, other) for other in groups] for one in groups])
 
 
-def _cramers_v(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
+def _cramers_v(one: Groups, other: Groups) -> float:
     table = np.zeros((one.max(initial=0) + 1, other.max(initial=0) + 1))
     np.add.at(table, (one, other), 1)
     table = table[table.sum(1) > 0][:, table.sum(0) > 0]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, one_hot, relu
 
-from genaug.modalities.table import Span, Table
+from genaug.modalities.table import Span
 
 
 class ClassLinear(nn.Module):
@@ -72,9 +72,10 @@ class PackedCritic(nn.Module):
         super().__init__()
         self._packing = packing
         self.first = nn.Linear(packing * width, hidden)
-        self.offsets = nn.ModuleList(nn.Embedding(num_classes, hidden) for _ in range(packing if num_classes else 0))
-        for offset in self.offsets:
+        offsets = [nn.Embedding(num_classes, hidden) for _ in range(packing if num_classes else 0)]
+        for offset in offsets:
             nn.init.uniform_(offset.weight, -(width**-0.5), width**-0.5)
+        self.offsets = nn.ModuleList(offsets)
         self.second = nn.Linear(hidden, hidden)
         self.score = nn.Linear(hidden, 1)
 
@@ -97,7 +98,9 @@ def pack(rows: Tensor, packing: int) -> Tensor:
 
 def bounded(outputs: Tensor, spans: Sequence[Span]) -> Tensor:
     """Outputs (N, width) with the numbers in [-1, 1] by tanh; the groups' logits are unchanged."""
-    parts = [outputs[:, start:stop] if is_softmax else outputs[:, start:stop].tanh() for start, stop, is_softmax in spans]
+    parts = [
+        outputs[:, start:stop] if is_softmax else outputs[:, start:stop].tanh() for start, stop, is_softmax in spans
+    ]
     return torch.cat(parts, 1)
 
 

@@ -31,7 +31,7 @@ class TVAEConfig(BackendConfig):
 
 
 class Decoder(Perceptron):
-    """Latents and labels to the parameters of a row's distribution, with one scale per number, the same for all rows."""
+    """Latents and labels to the means and logits of a row; each number has a standard deviation, a parameter."""
 
     def __init__(self, config: TVAEConfig, table: Table, num_classes: int) -> None:
         super().__init__(config.latent_size, config.hidden, table.encoded_shape[0], num_classes)

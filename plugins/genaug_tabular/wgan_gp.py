@@ -27,9 +27,9 @@ class TableWGANGPConfig(BackendConfig):
         Literal["frequency", "log_frequency"],
         Field(description="how often a class is trained on: as in the data, or by the logarithm of its count"),
     ] = "frequency"
-    draw: Annotated[
-        bool, Field(description="draw categories from the softmax in samples; off: take the likeliest")
-    ] = False
+    draw: Annotated[bool, Field(description="draw categories from the softmax in samples; off: take the likeliest")] = (
+        False
+    )
     penalty_weight: Annotated[float, Field(gt=0, le=1000, description="weight of the gradient penalty, lambda")] = 10.0
     n_critic: Annotated[int, Field(ge=1, le=100, description="critic updates per generator update")] = 5
     lr: LearningRate = 2e-4
