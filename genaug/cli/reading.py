@@ -1,7 +1,6 @@
 """Reading the data named by ``--data`` and its related options."""
 
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,12 +36,8 @@ def read_data(
 ) -> Any:
     """The data named by an option. For files of the user, a line on stderr says what was read and what was skipped."""
     from genaug.data.datasets import load_data
-    from genaug.errors import DataWarning
 
-    with warnings.catch_warnings():
-        if name.startswith("table:"):
-            warnings.simplefilter("ignore", DataWarning)  # the summary says the same
-        data: Any = load_data(name, split=split, root=root, test_share=test_share, group_by=group_by, target=target)
+    data: Any = load_data(name, split=split, root=root, test_share=test_share, group_by=group_by, target=target)
     summary = getattr(data, "summary", None)
     if summary is not None and os.environ.get("RANK", "0") == "0":  # under torchrun, only one process prints
         say(f"genaug: {summary}", err=True)

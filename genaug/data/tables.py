@@ -3,6 +3,8 @@
 import warnings
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from genaug.data.split_folders import Split
 from genaug.errors import DataWarning, InputError, MissingSplitError
 from genaug.escaping import escaped
 from genaug.modalities.columns import MISSING, Identifier, Numeric, class_labels, levels_of
-from genaug.modalities.frames import Values, as_frame, check_categories, import_pandas, read_column
+from genaug.modalities.frames import Ints, Values, as_frame, check_categories, import_pandas, read_column
 from genaug.modalities.scales import ByValue
 from genaug.modalities.table import MAX_COLUMNS, Table
 
@@ -87,6 +89,7 @@ class TableDataset(Dataset[Any]):
                 check_categories(one)
         self._values = values
         self._bins: tuple[float, ...] | None = None
+        self._class_column: Any = None
         self.targets: list[int] = [-1] * len(frame) if target is None else self._labels(target, bins).tolist()
         self._rows = len(frame)
         if len(self.identifiers) + len(self.constants) + (target is not None and self._bins is None) == len(values):
@@ -116,6 +119,7 @@ class TableDataset(Dataset[Any]):
                 return torch.from_numpy(np.searchsorted(np.array(edges), numbers, side="right").astype(np.int64))
         if isinstance(column, Numeric) and not isinstance(column.scale, ByValue):
             raise InputError(f"the target {target!r} can't be divided into intervals. Choose another target.")
+        self._class_column = column
         self.classes = [str(level) for level in levels_of(column)]
         return class_labels(column, raw)
 
@@ -140,6 +144,15 @@ class TableDataset(Dataset[Any]):
         left_out = f"; not learned: {self._left_out}" if self._left_out else ""
         return f"{self._rows:,} rows, {len(self._values)} columns{classes}{left_out}"
 
+    def take(self, rows: Sequence[int] | Ints) -> "TableDataset":
+        """The dataset of these rows only, with the same categories and classes."""
+        part = copy(self)
+        picked = np.asarray(rows, dtype=np.int64)
+        part._values = [replace(one, raw=one.raw[picked]) for one in self._values]
+        part.targets = [self.targets[row] for row in picked.tolist()]
+        part._rows = len(picked)
+        return part
+
     def __len__(self) -> int:
         return self._rows
 
@@ -161,9 +174,10 @@ class TableDataset(Dataset[Any]):
                 last = int(one.present.max()) if one.kind == "integer" else None
                 columns.append(Identifier(name=one.name, dtype=one.dtype, last=last))
                 continue
-            is_class = one.name == self._target and self._bins is None
-            raw = one.raw if is_class else one.raw[picked]
-            columns.append(column_of(one, raw, by_value=is_class, normalization=self._normalization))
+            if one.name == self._target and self._bins is None:
+                columns.append(self._class_column)
+                continue
+            columns.append(column_of(one, one.raw[picked], normalization=self._normalization))
         x = np.stack([one.raw[picked] for one in self._values if self._is_stored(one)], 1)
         labels = None if self._target is None else torch.tensor(self.targets)[torch.from_numpy(picked)]
         names = {one.name: i for i, one in enumerate(one for one in self._values if self._is_stored(one))}
@@ -202,18 +216,21 @@ def read_table(
         raise InputError(f"test_share must be above 0 and below 1, got {test_share!r}.")
     frame = _read_file(user_path(path))
     frame.columns = [str(name) for name in frame.columns]
-    if test_share is None:
-        return TableDataset(frame, target)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # the split gives the same warning again
-        labels = np.array(TableDataset(frame, target).targets)
-    held_out = np.zeros(len(frame), dtype=bool)
+        warnings.simplefilter("ignore", DataWarning)  # the summary says the same
+        dataset = TableDataset(frame, target)
+    if test_share is None:
+        return dataset
+    labels, held_out = np.array(dataset.targets), np.zeros(len(frame), dtype=bool)
     _, members = np.unique(labels, return_inverse=True)
     counts = np.bincount(members)
     for label, count in enumerate(largest_remainder(round(test_share * len(frame)), counts.tolist()).tolist()):
         rows = sorted(np.flatnonzero(members == label).tolist(), key=lambda row: sha256(b"row %d" % row).digest())
         held_out[rows[:count]] = True
-    return TableDataset(frame[held_out if split == "test" else ~held_out], target)
+    part = dataset.take(np.flatnonzero(held_out if split == "test" else ~held_out))
+    if len(part) == 0:
+        raise InputError(f"test_share={test_share} leaves no rows for the {split} split of {len(frame)} rows.")
+    return part
 
 
 def _read_file(path: Path) -> Any:
@@ -281,7 +298,7 @@ def _interval_names(column: Numeric, edges: Sequence[float]) -> list[str]:
 
         texts = [str(value) for value in series_of(column, np.array(ends).astype(np.int64))]
     closing = [")"] * (len(ends) - 2) + ["]"]
-    return [f"[{low}, {high}{end}" for low, high, end in zip(texts, texts[1:], closing, strict=True)]
+    return [f"[{low}, {high}{end}" for low, high, end in zip(texts[:-1], texts[1:], closing, strict=True)]
 
 
 def _classes(names: Sequence[str]) -> Classes:

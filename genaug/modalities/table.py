@@ -188,6 +188,7 @@ class Table(Modality):
         column, bins = self.target_column, torch.tensor(self.bins or (), dtype=torch.float64)
         ends = torch.cat([bins.new_tensor([float(column.low)]), bins, bins.new_tensor([float(column.high)])])
         low, high, is_last = ends[labels], ends[labels + 1], labels == len(bins)
+        moved: Tensor
         if column.is_whole:
             high = high.ceil() - (~is_last).double()
             moved = column.clipped(raw.clamp(low.ceil().long(), high.long()))
