@@ -221,8 +221,8 @@ class Table(Modality):
     @property
     def identity(self) -> bytes:
         """The names and categories of the columns, which raw values don't tell."""
-        parts = [(type(c).__name__, c.name, getattr(c, "categories", None)) for c in (*self.stored, self.target_column)]
-        return repr(parts).encode("utf-8", "surrogatepass")
+        parts = [(type(c).__name__, c.name, getattr(c, "categories", None)) for c in self.columns]
+        return repr((parts, self.target)).encode("utf-8", "surrogatepass")
 
     def preview(self, real: Tensor, generated: Tensor) -> Picture:
         from genaug.modalities.table_preview import draw_preview

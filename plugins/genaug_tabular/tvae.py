@@ -9,15 +9,16 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from genaug.backends import Backend, BackendConfig, Batch, Inputs, Loss, Player, Spec, Step, adam
+from genaug.backends import Backend, Batch, Inputs, Loss, Player, Spec, Step, adam
 from genaug.backends.options import Decay, LatentSize, LearningRate
 from genaug.modalities.table import Span, Table
 from genaug_tabular.networks import Perceptron, bounded, drawn
+from genaug_tabular.sampling import SamplingConfig, class_shares
 
 _LOG_SCALES = (math.log(0.01), 0.0)  # of a number in [-1, 1], as in the paper's code
 
 
-class TVAEConfig(BackendConfig):
+class TVAEConfig(SamplingConfig):
     """Options of the ``tvae`` backend."""
 
     latent_size: LatentSize = 128
@@ -60,6 +61,9 @@ class TVAE(Backend):
                 "encoder": Perceptron(width, config.hidden, 2 * config.latent_size, classes),
             }
         )
+
+    def class_shares(self, config: TVAEConfig, counts: Tensor) -> Tensor | None:
+        return class_shares(config, counts)
 
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
         """Rows drawn from p(x | z); the likeliest ones if ``draw`` is off."""

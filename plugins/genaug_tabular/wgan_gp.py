@@ -1,32 +1,29 @@
 """WGAN-GP (Gulrajani et al. 2017) for rows of mixed columns, conditioned on the class."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from genaug.backends import Backend, BackendConfig, Batch, Inputs, Loss, Player, Spec, Step, adam
+from genaug.backends import Backend, Batch, Inputs, Loss, Player, Spec, Step, adam
 from genaug.backends.options import Beta, LatentSize, LearningRate
 from genaug.errors import InputError
 from genaug.modalities.table import Table
 from genaug.nn.objectives import OBJECTIVES, interpolation_penalty
 from genaug_tabular.networks import PackedCritic, RowGenerator, activated, bounded, drawn, pack
+from genaug_tabular.sampling import SamplingConfig, class_shares
 
 _OBJECTIVE = OBJECTIVES["wasserstein"]
 
 
-class TableWGANGPConfig(BackendConfig):
+class TableWGANGPConfig(SamplingConfig):
     """Options of the ``wgan-gp-table`` backend."""
 
     latent_size: LatentSize = 128
     hidden: Annotated[int, Field(ge=1, le=4096, description="units of each hidden layer")] = 256
     packing: Annotated[int, Field(ge=1, le=64, description="rows that the critic scores together (PacGAN)")] = 1
-    class_sampling: Annotated[
-        Literal["frequency", "log_frequency"],
-        Field(description="how often a class is trained on: as in the data, or by the logarithm of its count"),
-    ] = "frequency"
     draw: Annotated[bool, Field(description="draw categories from the softmax in samples; off: take the likeliest")] = (
         False
     )
@@ -63,7 +60,7 @@ class TableWGANGP(Backend):
         )
 
     def class_shares(self, config: TableWGANGPConfig, counts: Tensor) -> Tensor | None:
-        return counts.double().log1p() if config.class_sampling == "log_frequency" else None
+        return class_shares(config, counts)
 
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
         """Rows whose groups hold probabilities, of which the largest counts; with ``draw``, one-hot groups."""
