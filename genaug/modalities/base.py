@@ -128,6 +128,14 @@ class Modality(BaseModel, ABC):
         """The size for messages: "1x28x28"."""
         return "x".join(map(str, self.shape))
 
+    def describe_all(self) -> str:
+        """What samples are, for a model card: "1×28×28 images"."""
+        return f"{'×'.join(map(str, self.shape))} {self.noun}"
+
+    def describe_batch(self, count: int) -> str:
+        """What ``Generator.sample`` returns, for an example on a model card: "uint8 (64, 1, 28, 28)"."""
+        return f"{str(self.dtype).removeprefix('torch.')} ({', '.join(map(str, (count, *self.shape)))})"
+
     def check(self, samples: Any, count: int, origin: str) -> Tensor:
         """``samples`` as ``count`` raw samples, also if they are in the form of ``present``. Raises ``InputError`` for
         anything else.

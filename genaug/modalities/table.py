@@ -218,6 +218,12 @@ class Table(Modality):
     def describe(self) -> str:
         return f"{len(self.columns)} columns"
 
+    def describe_all(self) -> str:
+        return f"rows of a table with {len(self.columns)} columns"
+
+    def describe_batch(self, count: int) -> str:
+        return f"a pandas DataFrame of {count} rows"
+
     @property
     def identity(self) -> bytes:
         """The names and categories of the columns, which raw values don't tell."""
