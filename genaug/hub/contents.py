@@ -7,6 +7,8 @@ from math import isqrt
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from genaug.artifacts.manifest import CONFIG_FILE, encode_generator, encode_manifest, parse_manifest
 from genaug.artifacts.recipe import RECIPE_FILE, encode_recipe, is_recipe, read_recipe
 from genaug.errors import InputError
@@ -134,6 +136,7 @@ def draw_samples(source: Source, most: int = 200) -> bytes:
     columns = min(10, max(1, most // rows))
     labels = sheet_labels(spec.num_classes, columns, rows) if spec.takes_labels else None
     samples, labels = source.sample(rows * columns if labels is None else None, labels=labels, seed=0)
-    raw = spec.sample.check(samples, rows * columns, f"{type(source).__name__}.sample returned").cpu()
-    block = Block(raw, None if labels is None else labels.cpu())
+    if not isinstance(samples, Tensor):
+        samples = spec.sample.check(samples, len(samples), f"{type(source).__name__}.sample returned")
+    block = Block(samples.cpu(), None if labels is None else labels.cpu())
     return encode_png(draw_sheet(block, classes=spec.class_names, columns=columns, sample=spec.sample))
