@@ -20,7 +20,7 @@ from genaug.data.apportion import largest_remainder
 from genaug.data.classes import class_label, class_names
 from genaug.data.labels import labels_of
 from genaug.data.split_folders import Split
-from genaug.data.tables import read_table
+from genaug.data.table_files import read_table
 from genaug.errors import DataWarning, InputError, MissingSplitError
 from genaug.escaping import escaped
 

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from genaug.modalities.columns import MISSING, Category, Numeric
-from genaug.modalities.frames import Ints, Values
+from genaug.modalities.frames import Values
+from genaug.modalities.restoring import Ints
 from genaug.modalities.scales import MAX_SLOTS, ByValue, Modes, Quantiles
 from genaug.modalities.table import MAX_PATTERNS
 

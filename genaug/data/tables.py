@@ -1,12 +1,9 @@
 """Tables as datasets: a DataFrame with a target column, from memory or from a file."""
 
 import warnings
-from collections.abc import Collection, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Hashable, Sequence
 from copy import copy
 from dataclasses import replace
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,17 +11,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from genaug.artifacts.paths import reading_from, user_path
 from genaug.backends.spec import MAX_NAME, Classes, Spec
 from genaug.checks import as_whole
-from genaug.data.apportion import largest_remainder
 from genaug.data.fitting import Normalization, column_of, edges_of, patterns_of
 from genaug.data.reading import Samples
-from genaug.data.split_folders import Split
-from genaug.errors import DataWarning, InputError, MissingSplitError
+from genaug.errors import DataWarning, InputError
 from genaug.escaping import escaped
 from genaug.modalities.columns import MISSING, Identifier, Numeric, class_labels, levels_of
-from genaug.modalities.frames import Ints, Values, as_frame, check_categories, import_pandas, read_column
+from genaug.modalities.frames import Values, as_frame, check_categories, read_column
+from genaug.modalities.restoring import Ints
 from genaug.modalities.scales import ByValue
 from genaug.modalities.table import MAX_COLUMNS, Table
 
@@ -201,63 +196,6 @@ class TableDataset(Dataset[Any]):
         return f"TableDataset({self.summary})"
 
 
-def read_table(
-    path: str, split: Split = "train", *, target: str | None = None, test_share: float | None = None
-) -> TableDataset:
-    """The rows of a CSV file with a header, or of a Parquet file (.parquet, .pq; needs pyarrow).
-
-    ``test_share`` holds out this share of the rows of each class, in (0, 1), as the test split, which depends on the
-    rows' order only. Raises ``InputError`` for a file that isn't a table, ``MissingSplitError`` for the test split
-    without ``test_share``, and ``ReadError`` for a file that can't be read.
-    """
-    if split == "test" and test_share is None:
-        raise MissingSplitError(f"the table {path} has no test split. Hold one out: test_share= (--test-share).")
-    if test_share is not None and not 0 < test_share < 1:
-        raise InputError(f"test_share must be above 0 and below 1, got {test_share!r}.")
-    frame = _read_file(user_path(path))
-    frame.columns = [str(name) for name in frame.columns]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # the summary says the same
-        dataset = TableDataset(frame, target)
-    if test_share is None:
-        return dataset
-    labels, held_out = np.array(dataset.targets), np.zeros(len(frame), dtype=bool)
-    _, members = np.unique(labels, return_inverse=True)
-    counts = np.bincount(members)
-    for label, count in enumerate(largest_remainder(round(test_share * len(frame)), counts.tolist()).tolist()):
-        rows = sorted(np.flatnonzero(members == label).tolist(), key=lambda row: sha256(b"row %d" % row).digest())
-        held_out[rows[:count]] = True
-    part = dataset.take(np.flatnonzero(held_out if split == "test" else ~held_out))
-    if len(part) == 0:
-        raise InputError(f"test_share={test_share} leaves no rows for the {split} split of {len(frame)} rows.")
-    return part
-
-
-def _read_file(path: Path) -> Any:
-    pd = import_pandas()
-    with reading_from(path), _explained(path):
-        if not path.is_file():
-            raise InputError(f"{path} is not a file. Expected a CSV file with a header, or a Parquet file.")
-        return pd.read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else pd.read_csv(path)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Around reading a table: pandas' errors become an ``InputError``."""
-    try:
-        yield
-    except ImportError as error:
-        raise InputError(f"Parquet files need pyarrow, which isn't installed: pip install pyarrow ({path})") from error
-    except (InputError, OSError):
-        raise
-    except Exception as error:  # of pandas or pyarrow, which have many
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{path} can't be read as a table ({type(error).__name__}: {reason}). Expected a CSV file in UTF-8 with a "
-            "header, or a Parquet file."
-        ) from error
-
-
 def _check_names(names: list[Any], target: Any, ignore: Any) -> None:
     if isinstance(ignore, str) or not isinstance(ignore, Collection):
         raise InputError(f"ignore must be a list of columns, got {ignore!r}.")
@@ -294,7 +232,7 @@ def _interval_names(column: Numeric, edges: Sequence[float]) -> list[str]:
     ends = [float(column.low), *edges, float(column.high)]
     texts = [f"{end:.6g}" for end in ends]
     if column.kind == "date":
-        from genaug.modalities.frames import series_of
+        from genaug.modalities.restoring import series_of
 
         texts = [str(value) for value in series_of(column, np.array(ends).astype(np.int64))]
     closing = [")"] * (len(ends) - 2) + ["]"]

@@ -1,6 +1,6 @@
-"""pandas DataFrames as raw values, and back with the same dtypes, categories and order of columns."""
+"""pandas DataFrames as raw values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,23 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genaug.errors import InputError
-from genaug.modalities.columns import MISSING, Category, Column, Identifier, Level, Null
+from genaug.modalities.columns import MISSING, Category, Column, Level, Null
+from genaug.modalities.restoring import ARROW_STRING, Ints, import_pandas, series_of
 from genaug.modalities.scales import MAX_SLOTS
 
 LARGEST = 1e100  # of continuous numbers, so that sums of squares are finite
-_ARROW_STRING = "arrow string"  # of pandas.ArrowDtype; "string[pyarrow]" is another dtype
 
-Ints = NDArray[np.int64]
 Kind = Literal["continuous", "integer", "date", "category", "boolean"]
-
-
-def import_pandas() -> Any:
-    """pandas. Raises ``InputError``, which says how to install it, if it is missing."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise InputError('tables need pandas, which isn\'t installed: pip install "genaug[table]"') from error
-    return pd
 
 
 @dataclass(frozen=True)
@@ -248,70 +238,7 @@ def _string_dtype(dtype: Any) -> str:
     pd = import_pandas()
     if isinstance(dtype, pd.StringDtype):
         return "str" if dtype == "str" and dtype.na_value is not pd.NA else f"string[{dtype.storage}]"
-    return _ARROW_STRING if isinstance(dtype, pd.ArrowDtype) and str(dtype) == "string[pyarrow]" else str(dtype)
-
-
-def series_of(values: "Values | Column", raw: Ints) -> Any:
-    """Raw values as a Series with the dtype of the column, an index from 0, and no name."""
-    pd = import_pandas()
-    absent = raw == MISSING
-    kind, categories = getattr(values, "kind", ""), getattr(values, "categories", ())
-    if values.dtype == "category":
-        index = pd.Index(list(categories), dtype=_installed(getattr(values, "categories_dtype", None) or "object"))
-        dtype = pd.CategoricalDtype(index, ordered=getattr(values, "ordered", False))
-        return pd.Series(pd.Categorical.from_codes(np.where(absent, -1, raw), dtype=dtype))
-    if kind == "date":
-        dtype = pd.api.types.pandas_dtype(values.dtype)
-        if isinstance(dtype, pd.DatetimeTZDtype):
-            times = pd.Series(raw.view(f"datetime64[{dtype.unit}]"))
-            return times.dt.tz_localize("UTC").dt.tz_convert(dtype.tz)
-        return pd.Series(raw.view(dtype))
-    if kind == "continuous":
-        numbers = np.where(absent, 0, raw).view(np.float64)
-        objects = numbers.astype(object) if values.dtype == "object" or absent.any() else numbers
-    elif kind == "integer":
-        objects = raw.astype(object) if values.dtype == "object" or absent.any() else raw
-    else:
-        objects = np.array([*categories, None], dtype=object)[np.where(absent, len(categories), raw)]
-    if absent.any():
-        nulls = {"none": None, "na": pd.NA, "nat": pd.NaT}
-        dtype_nulls = np.nan if values.dtype in ("object", "float64", "float32", "float16") else pd.NA
-        objects[absent] = nulls.get(values.null, np.nan) if values.null else dtype_nulls
-    return pd.Series(objects, dtype=_installed(values.dtype))
-
-
-def _installed(dtype: str) -> Any:
-    """The dtype, or a similar one without pyarrow if that isn't installed."""
-    if dtype not in ("string[pyarrow]", _ARROW_STRING):
-        return dtype
-    try:
-        import pyarrow
-    except ImportError:
-        return "string[python]"
-    return import_pandas().ArrowDtype(pyarrow.string()) if dtype == _ARROW_STRING else dtype
-
-
-def frame_of(columns: Sequence[Column], raw: Mapping[str | int, Ints], count: int) -> Any:
-    """A DataFrame of ``count`` rows with these columns, from the raw values of each but the identifiers."""
-    pd = import_pandas()
-    parts = {
-        number: _identifiers(column, count) if isinstance(column, Identifier) else series_of(column, raw[column.name])
-        for number, column in enumerate(columns)
-    }
-    frame = pd.DataFrame(parts, index=range(count))
-    frame.columns = pd.Index([column.name for column in columns])
-    return frame
-
-
-def _identifiers(column: Identifier, count: int) -> Any:
-    pd = import_pandas()
-    if column.last is None:
-        return pd.Series([f"generated-{number}" for number in range(count)], dtype=_installed(column.dtype))
-    numbers = [column.last + 1 + number for number in range(count)]
-    try:
-        return pd.Series(numbers, dtype=column.dtype)
-    except (OverflowError, ValueError):
-        return pd.Series(numbers)  # more of them than the dtype has
+    return ARROW_STRING if isinstance(dtype, pd.ArrowDtype) and str(dtype) == "string[pyarrow]" else str(dtype)
 
 
 def raw_of(stored: Sequence[Column], frame: Any, origin: str) -> Tensor:

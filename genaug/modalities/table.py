@@ -167,7 +167,7 @@ class Table(Modality):
 
     def present(self, samples: Tensor, labels: Tensor | None) -> Any:
         """Raw samples (N, ...) and their labels as a DataFrame with the columns and dtypes of the training data."""
-        from genaug.modalities.frames import frame_of
+        from genaug.modalities.restoring import frame_of
 
         raw = {column.name: samples[:, i].cpu().contiguous() for i, column in enumerate(self.stored)}
         if self.target is not None and labels is not None:
