@@ -190,6 +190,11 @@ class Backend(ABC):
         """The players in the order in which they are updated in a training step."""
         raise NotImplementedError(f"{type(self).__name__} can't be trained: it has no players")
 
+    def class_shares(self, config: Any, counts: "Tensor") -> "Tensor | None":
+        """The shares of the classes in training batches, any weights (K,), for the ``counts`` of the classes in the
+        data, int64 (K,). None: batches are permutations of the data. A class without samples has the share 0."""
+        return None
+
     def encode(self, nets: "nn.ModuleDict", x: "Tensor", labels: "Tensor | None") -> "dict[str, Tensor]":
         """The latents, by name, from which ``generate`` would make samples like ``x`` (floats like ``Batch.x``).
 

@@ -22,6 +22,7 @@ from genaug.data.labels import as_labels
 from genaug.errors import InputError
 from genaug.randomness import check_seed
 from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
+from genaug.sources.source import image_shape
 
 if TYPE_CHECKING:
     from genaug.sources.generator import Generator
@@ -85,6 +86,7 @@ def draw(
 ) -> dict[str, Image.Image]:
     """RGB sample grids by name; the arguments are those of ``Generator.traverse``."""
     spec = generator.spec
+    image_shape(spec, "traverse")
     if not spec.latents:
         raise InputError("this generator has no latents, so there is nothing to traverse. Sample it instead.")
     steps = as_whole(steps, "steps", 2, 50)

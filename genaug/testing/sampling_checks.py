@@ -218,9 +218,11 @@ def check_save_and_load(subject: Subject) -> None:
 
 def _five_samples(generator: Generator, case: Case) -> Tensor:
     if case.spec.conditions:
-        samples = case.data.conditions[case.spec.conditions[0].name][:5]
-        return generator.translate(samples, case.labels(5), seed=0, precision="float32")
-    return generator.sample(5, seed=0, precision="float32")[0]
+        sources = case.data.conditions[case.spec.conditions[0].name][:5]
+        samples = generator.translate(sources, case.labels(5), seed=0, precision="float32")
+    else:
+        samples, _ = generator.sample(5, seed=0, precision="float32")
+    return case.spec.sample.check(samples, 5, "the generator returned")
 
 
 @check(offering("encode"))

@@ -25,6 +25,7 @@ NEEDS = {
     "docs/how-to/diffusion.md": "diffusers",
     "docs/how-to/timm.md": "timm",
     "docs/how-to/vary-photos.md": "diffusers",
+    "plugins/genaug_tabular/README.md": "pandas",
 }
 PIPELINES = {"digits": "dit", "text-to-image": "stable_diffusion", "style": "lora"}
 
