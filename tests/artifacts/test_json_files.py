@@ -201,6 +201,7 @@ REPORT = {
     "verdict": "no evidence",
     "ratio": 0.0,
     "source": None,
+    "chosen": None,
     "classic": False,
     "sentence": "",
     "reservations": [],

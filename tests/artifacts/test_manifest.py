@@ -245,8 +245,8 @@ class TestConfig:
             ({"sample": {**SAMPLE, "height": 10**9}}, "spec.sample.height: Input should be less than or equal to 2048"),
             ({"sample": {**SAMPLE, "channels": 10**6}}, "spec.sample.channels: Input should be less than"),
             (
-                {"sample": {**SAMPLE, "kind": "table"}},
-                "spec.sample: Value error, unknown kind of sample 'table'; known kinds: image",
+                {"sample": {**SAMPLE, "kind": "hologram"}},
+                "spec.sample: Value error, unknown kind of sample 'hologram'; known kinds: image, table",
             ),
             ({"sample": {"kind": ["image"]}}, "spec.sample: .*unknown kind of sample"),
             ({"sample": {**SAMPLE, "depth": 3}}, "spec.sample.depth: Extra inputs"),

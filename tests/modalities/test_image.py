@@ -107,7 +107,7 @@ class TestModality:
         for bad, got in (
             (good[:2], r"torch.uint8 of shape \(2, 1, 2, 2\)"),
             (good.float(), r"torch.float32 of shape \(3, 1, 2, 2\)"),
-            (good.numpy(), "ndarray"),
+            (good.numpy(), r"ndarray of uint8, shape \(3, 1, 2, 2\)"),
             (None, "NoneType"),
         ):
             with pytest.raises(InputError, match=rf"it {got}; expected torch.uint8 of shape \(3, 1, 2, 2\)"):
