@@ -6,6 +6,7 @@ from genaug.lazy import lazy
 from genaug.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from genaug import anomaly as anomaly
     from genaug.backends.backend import Backend as Backend
     from genaug.backends.hookspecs import hookimpl as hookimpl
     from genaug.backends.spec import Spec as Spec
@@ -35,6 +36,7 @@ _HOME = {
     "MixedDataset": "genaug.blend.mixed",
     "SamplePool": "genaug.sources.pool",
     "Spec": "genaug.backends.spec",
+    "anomaly": "genaug.anomaly",
     "convert": "genaug.conversion.convert",
     "evaluate": "genaug.evaluation.evaluate",
     "features": "genaug.sources.features",

@@ -7,12 +7,16 @@ from typing import Any
 
 
 def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A ``__getattr__`` for a package whose names are defined in other modules; ``homes`` maps names to modules."""
+    """A ``__getattr__`` for a package whose names are defined in other modules; ``homes`` maps names to modules.
+
+    A name may be one of the package's own modules: its home is then that module.
+    """
 
     def getattr_(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(homes[name]), name)
+        module = import_module(homes[name])
+        value = module if homes[name] == f"{package}.{name}" else getattr(module, name)
         setattr(sys.modules[package], name, value)
         return value
 

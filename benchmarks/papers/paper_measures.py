@@ -8,7 +8,10 @@ from typing import Any, Literal
 from scipy.stats import ttest_1samp
 
 from benchmarks.papers import (
+    aae as adversarial,
+    anomaly as outliers,
     autoencoders as coders,
+    bigan as pairs,
     conditional_measures,
     infogan_coloured_mnist as colored,
     infogan_mnist as infogan,
@@ -68,7 +71,7 @@ class Measure:
         return self.bound.met(self.values.values()) if self.bound and self.values else None
 
 
-def by_seed(rows: Iterable[Row], of: str, seed: str = "seed", **only: Any) -> dict[int, float]:
+def by_seed(rows: Iterable[Row], of: str, seed: str = "seed", **only: Any) -> dict[int, Any]:
     """A figure of the rows with these settings, by seed."""
     values = {row[seed]: row[of] for row in rows if all(row.get(k) == v for k, v in only.items())}
     return dict(sorted((s, value) for s, value in values.items() if value is not None))
@@ -162,6 +165,21 @@ def ssgan(rows: list[Row]) -> list[Measure]:
         Measure("the same in test images", by_seed(rows, "errors"), ".0f", paper="93 ± 6.5"),
         Measure("the same without averaging the weights", by_seed(rows, "errors_not_averaged"), ".0f"),
     ]
+
+
+def aae(rows: list[Row]) -> list[Measure]:
+    errors = by_seed(rows, "error", part="classifier")
+    label = f"test error of the classifier (stretch goal {100 * adversarial.STRETCH:g}%)"
+    label += f"; mean {statistics.mean(errors.values()):.2%}" if errors else ""
+    mean, every = Bound("<=", adversarial.TARGET, "mean"), Bound("<=", adversarial.KS_TARGET, "every seed")
+    measures = [Measure(label, errors, ".2%", mean, "1.90% ± 0.10%")]
+    measures.append(Measure("the same in test images", by_seed(rows, "errors", part="classifier"), ".0f"))
+    for variant in adversarial.CODES:
+        distances = by_seed(rows, "ks", part="codes", variant=variant)
+        largest = {seed: max(both) for seed, both in distances.items()}
+        label = f"KS, test codes and prior, larger of two dimensions, trained {variant}"
+        measures.append(Measure(label, largest, bound=every, paper="a picture"))
+    return measures
 
 
 def wgan_gp_curve(rows: list[Row]) -> list[Measure]:
@@ -284,6 +302,51 @@ def autoencoders(rows: list[Row]) -> list[Measure]:
             ours = (target, paper) if (method, name) == ("vae", "bound") else (None, "–")
             values = by_seed(rows, name, method=method)
             measures.append(Measure(f"{label} of the {method}, nats", values, ".2f", *ours))
+    return measures
+
+
+def anomaly(rows: list[Row]) -> list[Measure]:
+    labels = {
+        "pca": f"PCA, {outliers.COMPONENTS} components",
+        "nearest": "distance to the nearest image",
+        "vae": "vae, reconstruction",
+        "autoencoder": "denoising autoencoder, reconstruction",
+        "izi_f": "f-AnoGAN on wgan-gp, izi_f",
+        "izi": "f-AnoGAN on wgan-gp, izi",
+        "critic": "the critic of wgan-gp",
+    }
+    papers = ", ".join(f"{name} {value:g}" for name, value in outliers.PAPERS.items())
+    measures = [
+        Measure(f"AUROC of {label}", outliers.means(rows, name), ".4f", paper=papers if name == "izi_f" else "–")
+        for name, label in labels.items()
+    ]
+    label = f"AUROC of PCA minus that of {labels[outliers.CHOSEN]}"
+    return [*measures, Measure(label, outliers.differences(rows), ".4f", Bound("<", 0, "mean"))]
+
+
+def bigan(rows: list[Row]) -> list[Measure]:
+    of = {method: [row for row in rows if row["method"] == method] for method in pairs.METHODS}
+    mean = statistics.mean(row["accuracy"] for row in of["bigan"]) if of["bigan"] else None
+    ours = "1-NN accuracy on the encoder's features" + ("" if mean is None else f"; mean {mean:.2%}")
+    features = {
+        "bigan": (ours, Bound(">=", pairs.TARGET, "mean"), f"{pairs.PAPER:.2%}"),
+        "untrained": ("the same before training", None, "96.84% (authors' code, held-out images)"),
+        "autoencoder": ("the same with an autoencoder", None, "97.58%"),
+    }
+    measures = [
+        Measure(label, by_seed(of[method], "accuracy"), ".2%", bound, paper)
+        for method, (label, bound, paper) in features.items()
+    ]
+    measures.append(Measure("the same on pixels", by_seed(of["pixels"], "accuracy"), ".2%", required=False, seeds=1))
+    figures = {
+        "accuracy_of_codes": ("1-NN accuracy on the codes E(x)", ".2%", "92.10% (authors' code, held-out images)"),
+        "relative_error": ("relative error of G(E(x))", ".1%", "–"),
+        "error_ratio": ("distance of G(E(x)) to x divided by that to another image", ".3f", "0.620 (authors' code)"),
+    }
+    for name, (label, form, paper) in figures.items():
+        measures.append(Measure(label, by_seed(of["bigan"], name), form, paper=paper))
+        values = by_seed(of["autoencoder"], name)
+        measures.append(Measure(f"{label}, autoencoder", values, form))
     return measures
 
 

@@ -4,6 +4,7 @@ Only the steps are timed, not the reading of the data, nor the sample sheets and
 time is that of all threads together; other load on the machine lengthens the time on the clock, but hardly this one.
 
     OMP_NUM_THREADS=1 python benchmarks/speed/training_time.py --root MNIST_ROOT --json
+    OMP_NUM_THREADS=1 python benchmarks/speed/training_time.py --data folder:CIFAR_ROOT --image-size 64 --backend r3gan
 """
 
 import json
@@ -27,17 +28,19 @@ BATCH = 64  # the default of ``genaug train``
 def main(argv: list[str] | None = None) -> None:
     parser = arguments(__doc__, data="torchvision:MNIST")
     parser.add_argument("--backend", default="cgan")
+    parser.add_argument("--image-size", type=int, help="the side of the images, if it isn't that of the data")
     parser.add_argument("--steps", type=int, default=200, help="that are timed")
     parser.add_argument("--warm-up", type=int, default=20, help="steps before these")
     parser.add_argument("--run", type=int, default=3000, help="steps of the run that is extrapolated to")
     options = parser.parse_args(argv)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    data = read_samples(load_data(options.data, split="train", root=options.root))
+    data = read_samples(load_data(options.data, split="train", root=options.root), options.image_size)
     clock, processor = timed(options.backend, data, options.steps, options.warm_up)
     result: dict[str, Any] = {
         "script": "training_time",
         "backend": options.backend,
         "data": options.data,
+        "shape": list(data.spec.shape),
         "batch_size": BATCH,
         "steps": options.steps,
         "warm_up": options.warm_up,

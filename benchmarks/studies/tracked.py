@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from benchmarks.common.record import RESULTS, Record
 from genaug.nn.classifier import train_classifier
 from genaug.progress import Progress
 from genaug.randomness import derive_seed
-from genaug.studies.arms import Arm, all_arms, arms_to_test
+from genaug.studies.arms import Arm, arms_of, arms_to_test
 from genaug.studies.blending import blended
 from genaug.studies.cells import CELLS_FILE, SETTINGS_FILE, Ledger, StudyFolder
 from genaug.studies.decide import judge, select
@@ -32,7 +33,7 @@ from genaug.studies.jobs import Job, Phase, Work, left_to_do, one_thread, total_
 from genaug.studies.models import make_classifier
 from genaug.studies.options import Options
 from genaug.studies.report import Report, from_details
-from genaug.studies.sources import Recipe, train
+from genaug.studies.sources import recipe_of, train
 from genaug.studies.study import prepare
 from genaug.studies.workers import run_jobs
 
@@ -104,7 +105,7 @@ def report_of(settings: Settings, cells: Cells) -> Report | None:
     if settings is None:
         return None
     ledger, seeds = Ledger(cells), settings["seeds"]
-    arms = all_arms(list(settings["sources"]), settings["ratios"])
+    arms = arms_of(settings)
 
     def results(phase: Phase, arms: Sequence[Arm]) -> dict[Arm, dict[int, float]] | None:
         """None if some cells are missing; one that failed is not."""
@@ -148,7 +149,7 @@ def hours(data: tuple[Any, Any], settings: dict[str, Any], trainings: int, class
     with tempfile.TemporaryDirectory() as folder, one_thread():
         scratch = Path(folder)
         work, prepared, _ = prepare(*data, StudyFolder(scratch / "study"), Options(**settings))
-        classifiers = classifiers or len(all_arms(list(work.sources), prepared["ratios"])) + 5
+        classifiers = classifiers or len(arms_of(prepared)) + 5
         seed = next(iter(work.rows))
         images = work.train.part(work.rows[seed])
         model = make_classifier(work.classifier, work.spec.shape, work.spec.num_classes, seed)
@@ -160,10 +161,14 @@ def hours(data: tuple[Any, Any], settings: dict[str, Any], trainings: int, class
             model.eval()(work.test.images[:256].float() / 255)
         seconds += classifiers * (time.process_time() - began) / 256 * len(work.test)
         for name, source in work.sources.items():
-            if not isinstance(source, Recipe):
+            recipe = recipe_of(source)
+            if recipe is None:
                 continue
-            short = Recipe(source.backend, TRIED_STEPS, source.batch_size, source.augment, source.config)
-            began = time.process_time()
-            train(short, images, scratch / trained(name), derive_seed(seed, "timing"), work.device)
-            seconds += trainings * (time.process_time() - began) / TRIED_STEPS * source.steps
+            times = []
+            for steps in (1, 1 + TRIED_STEPS):  # the difference, since reading the images isn't part of a step
+                began = time.process_time()
+                folder_of_steps = scratch / f"{trained(name)} {steps}"
+                train(replace(recipe, steps=steps), images, folder_of_steps, derive_seed(seed, "timing"), work.device)
+                times.append(time.process_time() - began)
+            seconds += trainings * max(times[1] - times[0], 0) / TRIED_STEPS * recipe.steps
         return len(work.rows) * seconds / 3600

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from genaug.artifacts.paths import check_type
 from genaug.errors import InputError, OutputExistsError, SaveError
 
 _TEMPORARY = re.compile(r"genaug-([0-9a-f]{8})-(\d{1,10})-(\d{1,20})-[0-9a-f]{8}\.(part|incomplete)")
@@ -23,6 +24,7 @@ def resolve(path: str | Path) -> Path:
     Raises ``InputError`` for what can't be a path here (a name that is too long, a loop of links, an unknown user) and
     ``SaveError`` for a path that leads through a file.
     """
+    check_type(path)
     try:
         place = Path(path).expanduser().resolve()
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # errors of whoever writes

@@ -90,12 +90,12 @@ def write_generator(
 ) -> Path:
     """Write both files and those of ``also``, or nothing, and return the folder.
 
-    Raises ``OutputExistsError`` if the folder isn't empty and ``overwrite`` is false, or if it contains files with
-    these names that genaug didn't write, and ``SaveError`` if writing fails or weights aren't finite. The folder is
-    unchanged then.
+    Raises ``OutputExistsError`` if the folder isn't empty and ``overwrite`` is false, if it contains only files of
+    others, or files with these names that genaug didn't write, and ``SaveError`` if writing fails or weights aren't
+    finite. The folder is unchanged then.
     """
     contents = {**(also or {}), **encode_generator(fields, tensors)}
-    with claim(folder, "generator", replace=overwrite, join=True, options=_OPTIONS) as place:
+    with claim(folder, "generator", replace=overwrite, options=_OPTIONS) as place:
         place.write(contents)
     return place.path
 

@@ -24,6 +24,7 @@ KINDS = {
     "samples": "samples",
     "sheets": "the sample grids of a traversal",
     "evaluation": "an evaluation",
+    "anomalies": "anomaly scores",
     "demo": "a demo",
     "generator": "a generator",
     "plugin": "a plugin",

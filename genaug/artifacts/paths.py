@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from genaug.errors import GenaugError, ReadError
+from genaug.errors import GenaugError, InputError, ReadError
 
 _NO_PERMISSION = "You have no permission to do that: ask the owner of the folder, or choose another."
 _REMEDIES = {
@@ -60,10 +61,19 @@ def explained(error: OSError, where: str | Path | None = None) -> str:
     return f"{shown} can't be accessed ({error.strerror or error}). {remedy}"
 
 
+def check_type(path: Any) -> None:
+    """Raises ``InputError`` for anything but a string or a path."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            f"{str(path)[:100]!r} is of the type {type(path).__name__}. Expected a path, as a string or a Path."
+        )
+
+
 def user_path(path: str | Path) -> Path:
     """A path from a user, with ``~`` and ``~name`` replaced with that user's home directory.
 
     A shell doesn't replace ``~`` in ``--out=~/runs`` and ``folder:~/photos``, and Python never does. If there is no
-    such user, the path is unchanged.
+    such user, the path is unchanged. Raises ``InputError`` for anything but a string or a path.
     """
+    check_type(path)
     return Path(os.path.expanduser(path))

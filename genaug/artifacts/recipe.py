@@ -147,10 +147,11 @@ def encode_recipe(manifest: RecipeManifest) -> bytes:
 def write_recipe(folder: str | Path, manifest: RecipeManifest, overwrite: bool) -> Path:
     """Write ``recipe.json`` and return its folder.
 
-    Raises ``OutputExistsError`` if the folder isn't empty and ``overwrite`` is false, or if it contains a generator
-    or a file of this name that genaug didn't write, and ``SaveError`` if writing fails. The folder is unchanged then.
+    Raises ``OutputExistsError`` if the folder isn't empty and ``overwrite`` is false, or if it contains a generator,
+    only files of others, or a file of this name that genaug didn't write, and ``SaveError`` if writing fails. The
+    folder is unchanged then.
     """
-    with claim(folder, "generator", replace=overwrite, join=True, options=_OPTIONS) as place:
+    with claim(folder, "generator", replace=overwrite, options=_OPTIONS) as place:
         if (place.path / CONFIG_FILE).exists():
             raise OutputExistsError(f"{place.path} contains a generator; it is left alone. Choose another folder.")
         place.write({RECIPE_FILE: encode_recipe(manifest)})

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from genaug.backends.latents import (
         Categorical as Categorical,
         Latent as Latent,
+        Mixture as Mixture,
         Normal as Normal,
+        SwissRoll as SwissRoll,
         Uniform as Uniform,
     )
     from genaug.backends.spec import Classes as Classes, Condition as Condition, Spec as Spec
 
 _HOMES = {
     "backend": ("Backend", "BackendConfig", "Batch", "Fakes", "Inputs", "Loss", "Player", "Step", "adam"),
-    "latents": ("Categorical", "Latent", "Normal", "Uniform"),
+    "latents": ("Categorical", "Latent", "Mixture", "Normal", "SwissRoll", "Uniform"),
     "spec": ("Classes", "Condition", "Spec"),
 }
 __getattr__ = lazy(__name__, {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names})

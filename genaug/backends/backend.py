@@ -155,6 +155,8 @@ class Backend(ABC):
     """The conditions, by name, that its training data must have and that ``generate`` needs."""
     takes_unlabelled: ClassVar[bool] = False
     """Whether the training labels may include -1, for unlabeled samples."""
+    scores_without_labels: ClassVar[bool] = False
+    """Whether ``score`` also takes None for the labels of a generator with classes."""
     after_classes: ClassVar[Mapping[str, int]] = {}
     """For parameters with one entry per class and others along the same dimension, such as the weights of one-hot
     labels that are concatenated with other inputs: the number of entries after those of the classes, by the parameter's
@@ -187,6 +189,11 @@ class Backend(ABC):
     def players(self, config: Any, nets: "nn.ModuleDict") -> list[Player]:
         """The players in the order in which they are updated in a training step."""
         raise NotImplementedError(f"{type(self).__name__} can't be trained: it has no players")
+
+    def class_shares(self, config: Any, counts: "Tensor") -> "Tensor | None":
+        """The shares of the classes in training batches, any weights (K,), for the ``counts`` of the classes in the
+        data, int64 (K,). None: batches are permutations of the data. A class without samples has the share 0."""
+        return None
 
     def encode(self, nets: "nn.ModuleDict", x: "Tensor", labels: "Tensor | None") -> "dict[str, Tensor]":
         """The latents, by name, from which ``generate`` would make samples like ``x`` (floats like ``Batch.x``).

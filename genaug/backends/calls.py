@@ -1,6 +1,5 @@
 """Calling a backend: its errors name the plugin that provides it."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +9,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from genaug.backends.backend import Backend
-from genaug.backends.discovery import Info, brief
-from genaug.backends.registry import discover, owner_of, remedy_for
+from genaug.backends.discovery import brief
+from genaug.backends.registry import info_of, name_of, offering, owner_of, remedy_for
 from genaug.backends.spec import Spec
 from genaug.errors import GenaugError, InputError, PluginError, is_out_of_memory
 
@@ -29,9 +28,9 @@ def faults_of(backend: Backend, doing: str, *, may_exit: bool = False) -> Iterat
         passes = (GenaugError, KeyboardInterrupt, SystemExit) if may_exit else (GenaugError, KeyboardInterrupt)
         if isinstance(error, passes) or is_out_of_memory(error):
             raise
-        info = _info_of(backend)
+        info = info_of(backend)
         if info is None:
-            owner, remedy = f"backend {type(backend).__name__}", "Report this to its authors."
+            owner, remedy = f"backend {name_of(backend)!r}", "Report this to its authors."
         else:
             owner, remedy = owner_of(info), remedy_for(info)
         raise PluginError(f"{owner}: {doing} failed ({brief(error)}). {remedy}") from error
@@ -74,8 +73,9 @@ def first_blocks(backend: Backend, nets: nn.ModuleDict, count: int) -> list[nn.M
         return []
     if not backend.offers("discriminator_blocks"):
         raise InputError(
-            f"freeze_discriminator is {count}, but backend {type(backend).__name__} doesn't declare the blocks of a "
-            "discriminator. Leave freeze_discriminator out."
+            f"freeze_discriminator is {count}, but backend {name_of(backend)!r} doesn't declare the blocks of a "
+            "discriminator. Leave it out. Installed backends that do: "
+            f"{', '.join(offering('discriminator_blocks')) or 'none'}."
         )
     with faults_of(backend, "discriminator_blocks"):
         blocks = list(backend.discriminator_blocks(nets))
@@ -94,12 +94,3 @@ class _SkipInitialization(TorchFunctionMode):
         if getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else (kwargs or {}).get("tensor")
         return func(*args, **(kwargs or {}))
-
-
-def _info_of(backend: Backend) -> Info | None:
-    """The registration of a backend; None if no plugin registered it."""
-    for info in discover().backends.values():
-        module, _, attribute = info.target.partition(":")
-        if getattr(sys.modules.get(module), attribute, None) is type(backend):
-            return info
-    return None

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genaug.backends.backend import Backend
 from genaug.backends.calls import described, outline
+from genaug.backends.registry import name_of
 from genaug.backends.spec import MAX_CLASSES, Classes, Spec
 from genaug.errors import PluginError
 
@@ -49,7 +50,7 @@ def class_axes(backend: Backend, config: Any, spec: Spec) -> dict[str, ClassAxis
 
 def _unclear(backend: Backend, name: str, why: str) -> str:
     return (
-        f"backend {type(backend).__name__} can't be fine-tuned on other classes: its tensor {name!r} {why}. If it has "
+        f"backend {name_of(backend)!r} can't be fine-tuned on other classes: its tensor {name!r} {why}. If it has "
         "an entry per class, its authors can declare it in after_classes; until then, fine-tune on the same classes."
     )
 

@@ -1,10 +1,11 @@
 """Latents: the random inputs of a generator, one class per kind. Each draws, checks and interpolates its values."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from itertools import count
 from math import prod
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +17,8 @@ from genaug.randomness import normal_rows, uniform_rows
 
 Count = Annotated[int, Field(ge=1, le=65536)]
 Size = Count | Annotated[tuple[Count, ...], Field(min_length=1, max_length=4)]
+
+_TAIL = 0.02
 
 
 class Draws(Protocol):
@@ -84,7 +87,7 @@ class Latent(BaseModel, ABC):
             raise InputError(f"latent {self.name!r} holds NaN or infinite values; expected finite numbers.")
 
 
-class _Continuous(Latent):
+class Continuous(Latent):
     """``size`` is a number of dimensions, or a shape such as (steps, dimensions)."""
 
     size: Size
@@ -97,8 +100,12 @@ class _Continuous(Latent):
     def dimensions(self) -> int:
         return prod(self.shape)
 
+    @abstractmethod
+    def axis(self, steps: int) -> Tensor:
+        """Values of one dimension in order, (steps,), that cover its distribution: for grids of samples."""
 
-class Normal(_Continuous):
+
+class Normal(Continuous):
     """N(0, 1) in each dimension: float32 (N, ``*shape``)."""
 
     kind: Literal["normal"] = "normal"
@@ -110,8 +117,12 @@ class Normal(_Continuous):
         """Along the great circle, because normal samples lie near a sphere."""
         return slerp(first.flatten(1), second.flatten(1), weight).view_as(first)
 
+    def axis(self, steps: int) -> Tensor:
+        """Quantiles, without the outermost 2 % at either end."""
+        return cast("Tensor", torch.special.ndtri(torch.linspace(_TAIL, 1 - _TAIL, steps)))
 
-class Uniform(_Continuous):
+
+class Uniform(Continuous):
     """U(-1, 1) in each dimension: float32 (N, ``*shape``)."""
 
     kind: Literal["uniform"] = "uniform"
@@ -121,6 +132,62 @@ class Uniform(_Continuous):
 
     def between(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
         return torch.lerp(first, second, weight.view(-1, *[1] * len(self.shape)))
+
+    def axis(self, steps: int) -> Tensor:
+        return torch.linspace(-1, 1, steps)
+
+
+class _Planar(Continuous):
+    """Points of a distribution in the plane, one for each pair of dimensions: float32 (N, ``size``)."""
+
+    size: Annotated[Count, Field(multiple_of=2)]
+
+    def draw(self, draws: Draws, n: int) -> Tensor:
+        numbers = draws.normal(n, self.dimensions // 2, 3)  # in one call, since calls may share their random numbers
+        return self._points(torch.special.ndtr(numbers[..., 0]), numbers[..., 1:]).flatten(1).float()
+
+    @abstractmethod
+    def _points(self, position: Tensor, normal: Tensor) -> Tensor:
+        """Points (..., 2) from U(0, 1) numbers (...) and N(0, 1) numbers (..., 2)."""
+
+    def between(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+        """Along a straight line, which may leave the distribution."""
+        return torch.lerp(first, second, weight[:, None])
+
+    def axis(self, steps: int) -> Tensor:
+        return torch.linspace(-2, 2, steps)
+
+
+class Mixture(_Planar):
+    """In each plane, ``components`` equally likely normal distributions in a ring, like petals: float32 (N, ``size``).
+
+    Their means are 1.4 from the center; the standard deviation is 0.5 along the radius and 0.1 across. After the
+    mixture of ten in Makhzani et al. 2015, section 2.3, which gives no figures.
+    """
+
+    kind: Literal["mixture"] = "mixture"
+    components: Count = 10
+
+    def _points(self, position: Tensor, normal: Tensor) -> Tensor:
+        angle = 2 * math.pi / self.components * (position * self.components).floor()
+        along, across = 1.4 + 0.5 * normal[..., 0], 0.1 * normal[..., 1]
+        cos, sin = angle.cos(), angle.sin()
+        return torch.stack([along * cos - across * sin, along * sin + across * cos], dim=-1)
+
+
+class SwissRoll(_Planar):
+    """In each plane, a spiral of two turns, equally dense, plus N(0, 0.05²): float32 (N, ``size``).
+
+    Its distance from the center is 1 after the first turn and 2 after the second. After Makhzani et al. 2015, section
+    2.3, which gives no figures.
+    """
+
+    kind: Literal["swiss_roll"] = "swiss_roll"
+
+    def _points(self, position: Tensor, normal: Tensor) -> Tensor:
+        radius = 2 * position.sqrt()  # the length of a spiral grows with the square of its radius
+        angle = 2 * math.pi * radius
+        return radius[..., None] * torch.stack([angle.cos(), angle.sin()], dim=-1) + 0.05 * normal
 
 
 class Categorical(Latent):
@@ -149,7 +216,7 @@ class Categorical(Latent):
             raise InputError(f"latent {self.name!r} must hold categories in [0, {self.size}).")
 
 
-AnyLatent = Annotated[Normal | Uniform | Categorical, Field(discriminator="kind")]
+AnyLatent = Annotated[Normal | Uniform | Mixture | SwissRoll | Categorical, Field(discriminator="kind")]
 
 
 class Rows:

@@ -1,6 +1,7 @@
 """The installed plugins by name: listed without importing a backend, and imported one at a time."""
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -121,6 +122,24 @@ def _those_with(property: "Callable[[Backend], bool]") -> list[str]:
             if property(resolve(name)):
                 names.append(name)
     return names
+
+
+def name_of(backend: "Backend") -> str:
+    """The name under which a backend is registered; that of its class if it isn't."""
+    for name, cls in _added.items():
+        if cls is type(backend):
+            return name
+    info = info_of(backend)
+    return type(backend).__name__ if info is None else info.name
+
+
+def info_of(backend: "Backend") -> Info | None:
+    """The registration of a backend; None if no plugin registered it."""
+    for info in discover().backends.values():
+        module, _, attribute = info.target.partition(":")
+        if getattr(sys.modules.get(module), attribute, None) is type(backend):
+            return info
+    return None
 
 
 def owner_of(info: Info) -> str:

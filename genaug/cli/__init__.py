@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from genaug.artifacts.paths import as_os_error, explained, user_path
 from genaug.cli import (
+    anomaly,
     check_backend,
     convert,
     demo,
@@ -102,6 +103,7 @@ for _command in (
     traverse.traverse,
     study.study,
     evaluate.evaluate,
+    anomaly.anomaly,
     recipe.recipe,
     push.push,
     pull.pull,

@@ -130,6 +130,7 @@ def evaluate(
                 root=None if record.root is None else Path(record.root),
                 test_share=record.test_share,
                 group_by=record.group_by,
+                target=record.target,
             )
         except MissingSplitError as error:
             held_out = None

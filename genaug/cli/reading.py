@@ -32,11 +32,12 @@ def read_data(
     root: Path | None = None,
     test_share: float | None = None,
     group_by: str | None = None,
+    target: str | None = None,
 ) -> Any:
-    """The data named by an option. For a folder, a line on stderr says what was read and what was skipped."""
+    """The data named by an option. For files of the user, a line on stderr says what was read and what was skipped."""
     from genaug.data.datasets import load_data
 
-    data: Any = load_data(name, split=split, root=root, test_share=test_share, group_by=group_by)
+    data: Any = load_data(name, split=split, root=root, test_share=test_share, group_by=group_by, target=target)
     summary = getattr(data, "summary", None)
     if summary is not None and os.environ.get("RANK", "0") == "0":  # under torchrun, only one process prints
         say(f"genaug: {summary}", err=True)
@@ -44,7 +45,13 @@ def read_data(
 
 
 def read_held_out(
-    name: str, test_data: str | None, *, root: Path | None, test_share: float | None, group_by: str | None
+    name: str,
+    test_data: str | None,
+    *,
+    root: Path | None,
+    test_share: float | None,
+    group_by: str | None,
+    target: str | None = None,
 ) -> Any:
     """The test split of the data, or the complete ``test_data``. Raises ``MissingSplitError`` if there is neither."""
     from genaug.errors import InputError, MissingSplitError
@@ -52,9 +59,9 @@ def read_held_out(
     if test_data is not None:
         if test_share is not None:
             raise InputError("--test-data names a test set, but --test-share holds one out: pass one of them.")
-        return read_data(test_data, root=root)
+        return read_data(test_data, root=root, target=target)
     try:
-        return read_data(name, "test", root=root, test_share=test_share, group_by=group_by)
+        return read_data(name, "test", root=root, test_share=test_share, group_by=group_by, target=target)
     except MissingSplitError as error:
         raise MissingSplitError(f"{error} Name a test set with --test-data.") from error
 

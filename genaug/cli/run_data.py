@@ -25,6 +25,7 @@ class RunData(BaseModel):
     labels_per_class: int | None = None
     test_share: float | None = None
     group_by: str | None = None
+    target: str | None = None
     seed: int = 0
     image_size: int | None = None
 
@@ -70,7 +71,13 @@ def load_recorded(source: str, recorded: RunData) -> Any:
     from genaug.data.datasets import load_data
 
     try:
-        return load_data(recorded.data, root=recorded.root, test_share=recorded.test_share, group_by=recorded.group_by)
+        return load_data(
+            recorded.data,
+            root=recorded.root,
+            test_share=recorded.test_share,
+            group_by=recorded.group_by,
+            target=recorded.target,
+        )
     except InputError as error:
         raise InputError(
             f"{source} was trained on {json.dumps(recorded.data)}, which can't be read now: {error} Pass --data (and "

@@ -25,8 +25,8 @@ def sample(
     out: Annotated[
         Path,
         typer.Option(
-            help="NAME.png for a sample grid with a row per class; otherwise a folder for class folders of PNG files, "
-            "which the same command continues if it was stopped."
+            help="NAME.png for a sample grid with a row per class; NAME.csv or NAME.parquet for rows of a table; "
+            "otherwise a folder for class folders of PNG files, which the same command continues if it was stopped."
         ),
     ],
     n: Annotated[
@@ -38,10 +38,14 @@ def sample(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the grid or the samples in --out.")] = False,
 ) -> None:
-    """Generate images and write them as PNG."""
+    """Generate images and write them as PNG, or rows of a table and write them as CSV or Parquet."""
     if (n is None) == (per_class is None):
         raise typer.BadParameter("pass either --n or --per-class.")
     options = parse_settings(setting or [])
+    if out.suffix.lower() in (".csv", ".parquet"):
+        count = _write_table(source, out, n, per_class, setting, seed, device, overwrite)
+        say(f"{count:,} rows in {out}")
+        return
     if out.suffix.lower() == ".png":
         count = _write_grid(source, out, n, per_class, setting, seed, device, overwrite)
     else:
@@ -67,6 +71,7 @@ def _write_grid(
     path = resolve(out)
     check_free(path, overwrite)  # before the generator is loaded, since that takes longer
     generator = source_named(source, device, setting)
+    _check_images(generator)
     request = requested(generator.spec, n, per_class)
     count = request if isinstance(request, int) else len(request)
     if count > _LARGEST_GRID:
@@ -94,6 +99,7 @@ def _write_folders(
     settings = sample_settings(source, n=n, per_class=per_class, seed=seed, options=options)
     with claim_samples(out, settings, overwrite) as place:
         generator = source_named(source, device, setting)
+        _check_images(generator)
         request = requested(generator.spec, n, per_class)
         try:
             fill(place, generator, request, settings, overwrite=overwrite)
@@ -102,6 +108,37 @@ def _write_folders(
             say(f"genaug: interrupted; {ready:,} images are in {out}. The same command generates the others.", err=True)
             raise KeyboardInterrupt("reported") from None
     return request if isinstance(request, int) else len(request)
+
+
+def _write_table(
+    source: str,
+    out: Path,
+    n: int | None,
+    per_class: int | None,
+    setting: list[str] | None,
+    seed: int,
+    device: str | None,
+    overwrite: bool,
+) -> int:
+    from genaug.sources.export import requested, sample_parts
+    from genaug.sources.table_files import check_file, save_table
+
+    path = check_file(out, overwrite)  # before the generator is loaded, since that takes longer
+    generator = source_named(source, device, setting)
+    request = requested(generator.spec, n, per_class)
+    count = request if isinstance(request, int) else len(request)
+    save_table(path, generator.spec, _with_progress(sample_parts(generator, request, seed), count))
+    return count
+
+
+def _check_images(generator: Any) -> None:
+    """Raises ``InputError`` if samples aren't images."""
+    from genaug.errors import InputError
+
+    sample = generator.spec.sample
+    if sample.files:
+        names = " or ".join(f"NAME{suffix}" for suffix in sample.files)
+        raise InputError(f"this generator makes {sample.noun} of a table, not images: pass --out {names}.")
 
 
 def _with_progress(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":

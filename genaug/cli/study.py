@@ -118,7 +118,7 @@ def _sources(
 ) -> dict[str, Any]:
     """The sources by name: backends to train, and pretrained ones."""
     from genaug.errors import InputError
-    from genaug.studies.sources import Recipe
+    from genaug.studies.recipes import Recipe
 
     pretrained = {name: _pretrained_name(name) for name in names}
     settings_are_for_backends = None in pretrained.values()
@@ -156,6 +156,7 @@ def _summary(report: Any, out: Path) -> dict[str, Any]:
         "verdict": report.verdict,
         "ratio": report.ratio,
         "source": report.source,
+        "route": report.route,
         "classic": report.classic,
         "baseline": (details["baseline"] or {}).get("name"),
         "gain": difference.get("mean"),

@@ -26,9 +26,13 @@ def train(
     data: Annotated[
         str | None,
         typer.Option(
-            help="digits, folder:PATH (class folders, with or without train/; or images without classes) or "
-            "torchvision:NAME (with --root).  [default: digits]"
+            help="digits, folder:PATH (class folders, with or without train/; or images without classes), "
+            "table:FILE.csv (with --target) or torchvision:NAME (with --root).  [default: digits]"
         ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of table:FILE.csv that has the classes; without it, none."),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder with torchvision's files; nothing is downloaded.")] = None,
     test_share: TestShare = None,
@@ -114,7 +118,7 @@ def train(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
 ) -> None:
-    """Train a generator on the training split of a dataset."""
+    """Train a generator on the training split of a dataset, or on a table."""
     began = time.monotonic()
     config = parse_settings(setting or [])
     if backend is None and not ((resume or init is not None) and out is not None):
@@ -137,6 +141,7 @@ def train(
         "labels_per_class": labels_per_class,
         "test_share": test_share,
         "group_by": group_by,
+        "target": target,
         "unlabelled": None if unlabelled is None else _absolute(folder_name(unlabelled)),
     }
     images, command = _data(record, folder, data, options, seed)
@@ -171,7 +176,8 @@ def train(
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun, only one process prints
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"
-    say(f"{generator}\nSaved in {folder}. To see samples: genaug sample {folder} {count} --out samples.png")
+    suffix = (*generator.spec.sample.files, ".png")[0]
+    say(f"{generator}\nSaved in {folder}. To see samples: genaug sample {folder} {count} --out samples{suffix}")
 
 
 def _data(
@@ -206,6 +212,7 @@ def _data(
         root=None if root is None else Path(root),
         test_share=command["test_share"],
         group_by=command["group_by"],
+        target=command["target"],
     )
     return (images if few is None else few_per_class(images, few, seed)), command
 
@@ -228,7 +235,7 @@ def _unlabelled(command: dict[str, Any]) -> dict[str, Any]:
 def _absolute(data: str) -> str:
     """``data`` with an absolute path, so that the run can be resumed from another working directory."""
     kind, colon, path = data.partition(":")
-    return f"folder:{user_path(path).absolute()}" if kind == "folder" and colon and path else data
+    return f"{kind}:{user_path(path).absolute()}" if kind in ("folder", "table") and colon and path else data
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

@@ -10,15 +10,17 @@ from typing import Any
 
 from genaug.artifacts.paths import reading_from, user_path
 from genaug.conversion.budget import Budget
+from genaug.conversion.other_formats import other_format
 from genaug.conversion.pickles import run
 from genaug.conversion.torch_files import MAGIC, load_embedded_in, read_stream, read_zip
 from genaug.conversion.values import StandIn, Tensor
-from genaug.errors import FormatError
+from genaug.errors import FormatError, ReadError
 
 MAX_FILE_BYTES = 2**34
 MAX_DEPTH = 100  # of networks within networks
-MAX_TENSORS = 100_000
+MAX_DICTS = 10  # levels of dicts around a network
 MAX_NAME = 500  # characters of a tensor's name
+_ENTRY = 100  # bytes of an entry in a dict
 
 
 @dataclass
@@ -53,10 +55,18 @@ def read(file: str | Path) -> Contents:
     """
     path = user_path(file)
     with reading_from(path):
+        if not os.path.lexists(path):
+            raise ReadError(
+                f"there is no file {str(file)[:200]} here. Expected the path of a .pkl, .pth or .pt file on this "
+                "machine: convert downloads nothing."
+            )
         data = _mapped(path)
+    other = other_format(data)
+    if other is not None:
+        raise FormatError(f"{path} {other}")
+    budget = Budget()
     try:
-        value = _value(data)
-        networks, others = _divided(value)
+        networks, others = _divided(_value(data, budget), budget)
     except FormatError as error:
         raise FormatError(
             f"{path} can't be read: {error}. Expected a .pkl, .pth or .pt file of tensors, plain values and networks "
@@ -79,8 +89,7 @@ def _mapped(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _value(data: memoryview) -> Any:
-    budget = Budget()
+def _value(data: memoryview, budget: Budget) -> Any:
     if bytes(data[:4]) == b"PK\x03\x04":
         return read_zip(data, budget)
     value, end = run(data, 0, budget, load=load_embedded_in(budget))
@@ -91,39 +100,69 @@ def _value(data: memoryview) -> Any:
     return value
 
 
-def _divided(value: Any) -> tuple[list[Network], dict[str, Any]]:
-    """The networks and the other values at the top of a file."""
-    if isinstance(value, StandIn):
-        return [_module("", value)], {}
+def _divided(value: Any, budget: Budget) -> tuple[list[Network], dict[str, Any]]:
+    """The networks in a file, also in dicts within dicts, and its other values."""
+    if _is_module(value):
+        return [_module("", value, budget)], {}
     if not isinstance(value, dict):
-        raise FormatError(f"it holds a {type(value).__name__}, not a network or a dict of tensors")
-    tensors = {name: item for name, item in value.items() if isinstance(item, Tensor)}
-    if tensors and not any(map(_is_network, value.values())):  # else they are counters and the like beside networks
-        return [_state_dict("", tensors)], {str(name): item for name, item in value.items() if name not in tensors}
-    networks, others = [], {}
-    for key, item in value.items():
-        name = str(key)
-        if isinstance(item, StandIn) and _is_network(item):
-            networks.append(_module(name, item))
-        elif isinstance(item, dict) and _is_network(item):
-            networks.append(_state_dict(name, {k: part for k, part in item.items() if isinstance(part, Tensor)}))
-        else:
-            others[name] = item
+        kind = value.name if isinstance(value, StandIn) else type(value).__name__
+        raise FormatError(f"its content is of the type {kind}, not a network or a dict of tensors")
+    networks: list[Network] = []
+    others: dict[str, Any] = {}
+    holders = _Holders()
+
+    def collect(name: str, content: dict[Any, Any], around: tuple[int, ...]) -> None:
+        around = (*around, id(content))
+        inner = {
+            key
+            for key, item in content.items()
+            if isinstance(key, str) and id(item) not in around and holders.holds_network(item)
+        }
+        tensors = {key: item for key, item in content.items() if key not in inner and isinstance(item, Tensor)}
+        if tensors and not inner:  # otherwise, they are counters and the like beside networks
+            budget.spend(_ENTRY * len(tensors))
+            networks.append(Network(name, tensors={str(key): tensor for key, tensor in tensors.items()}))
+        for key, item in content.items():
+            path = f"{name}.{key}" if name else str(key)
+            budget.spend(_ENTRY + 4 * len(path))
+            if key in inner and _is_module(item):
+                networks.append(_module(_joined(name, key), item, budget))
+            elif key in inner and len(around) <= MAX_DICTS:
+                collect(_joined(name, key), item, around)
+            elif inner or key not in tensors:
+                others[path] = item
+
+    collect("", value, ())
     return networks, others
 
 
-def _is_network(item: Any) -> bool:
-    """Whether this is a module, or a dict of tensors."""
-    if isinstance(item, StandIn):
-        return isinstance(item.state, dict) and "_modules" in item.state
-    return isinstance(item, dict) and any(isinstance(part, Tensor) for part in item.values())
+def _is_module(item: Any) -> bool:
+    return isinstance(item, StandIn) and isinstance(item.state, dict) and "_modules" in item.state
 
 
-def _state_dict(name: str, tensors: dict[Any, Tensor]) -> Network:
-    return Network(name, tensors={str(key): tensor for key, tensor in tensors.items()})
+class _Holders:
+    """Which dicts have a network in them, by their names: a module, or a dict of tensors. Each is looked at once."""
+
+    def __init__(self) -> None:
+        self._results: dict[int, bool] = {}
+
+    def holds_network(self, item: Any, depth: int = 0) -> bool:
+        """Whether this is a module, a dict of tensors, or a dict with one of these in it.
+
+        An optimizer's state isn't: there, the dicts of tensors have numbers.
+        """
+        if not isinstance(item, dict):
+            return _is_module(item)
+        if id(item) not in self._results:
+            self._results[id(item)] = False  # for a dict that contains itself
+            named = [child for key, child in item.items() if isinstance(key, str)]
+            self._results[id(item)] = any(isinstance(child, Tensor) for child in named) or (
+                depth < MAX_DICTS and any(self.holds_network(child, depth + 1) for child in named)
+            )
+        return self._results[id(item)]
 
 
-def _module(name: str, module: StandIn) -> Network:
+def _module(name: str, module: StandIn, budget: Budget) -> Network:
     state = module.state if isinstance(module.state, dict) else {}
     plain = {
         key: value
@@ -133,6 +172,7 @@ def _module(name: str, module: StandIn) -> Network:
     init = state.get("_init_kwargs")
     network = Network(name, module.name, init if isinstance(init, dict) else {}, plain)
     for path, part in _parts(module):
+        budget.spend(_ENTRY + 4 * len(path))
         network.modules[path] = part.name
         state = part.state if isinstance(part.state, dict) else {}
         unsaved = state.get("_non_persistent_buffers_set")
@@ -142,11 +182,11 @@ def _module(name: str, module: StandIn) -> Network:
                 if isinstance(unsaved, set) and kind == "_buffers" and key in unsaved:
                     continue
                 if isinstance(tensor, Tensor):
-                    network.tensors[_joined(path, key)] = tensor
+                    tensor_name = _joined(path, key)
+                    budget.spend(_ENTRY + 4 * len(tensor_name))
+                    network.tensors[tensor_name] = tensor
                 elif tensor is not None:
                     raise FormatError(f"{_joined(path, key)!r} in it isn't a tensor")
-        if len(network.tensors) > MAX_TENSORS:
-            raise FormatError(f"a network in it has more than {MAX_TENSORS:,} tensors")
     return network
 
 

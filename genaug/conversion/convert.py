@@ -41,8 +41,10 @@ def convert(file: str | Path, out: str | Path, *, license: str | None = None, ov
     contents = read(file)
     result = converted(contents)
     if result is None:
+        problem = f"holds {summary(contents)}, for which there is no converter"
         raise InputError(
-            f"{contents.path} holds {summary(contents)}, for which there is no converter. Expected a snapshot of R3GAN."
+            f"{contents.path} {problem if contents.networks else 'holds no network'}. Expected a snapshot of R3GAN, or "
+            "a state dict of its generator; `genaug convert FILE --list` shows what a file holds."
         )
     name, conversion = result
     backend = registry.resolve(name)

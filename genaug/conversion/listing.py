@@ -14,9 +14,13 @@ _ITEMS = 12  # of a list or dict
 
 def summary(contents: Contents) -> str:
     """What a file holds, in a clause."""
-    parts = [f"{_named(network)} ({len(network.tensors):,} tensors)" for network in contents.networks[:4]]
+    parts = [f"{_named(network)} ({_count(len(network.tensors), 'tensor')})" for network in contents.networks[:4]]
     more = len(contents.networks) - len(parts)
-    return ", ".join(parts) + (f" and {more} more networks" if more else "") or "no network"
+    return ", ".join(parts) + (f" and {_count(more, 'more network')}" if more else "") or "no network"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _named(network: Network) -> str:

@@ -248,7 +248,9 @@ _OPERATIONS: list[Any] = []
 
 def _unknown(machine: _Machine) -> None:
     code = machine.data[machine.position - 1]
-    raise FormatError(f"it is no pickle: the byte {code:#04x} at position {machine.position - 1:,} is no operation")
+    raise FormatError(
+        f"it isn't a pickle: the byte {code:#04x} at position {machine.position - 1:,} isn't an operation"
+    )
 
 
 _CONSTANTS = {b"N": None, b"\x88": True, b"\x89": False, b")": ()}

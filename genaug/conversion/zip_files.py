@@ -3,6 +3,7 @@
 import struct
 
 from genaug.conversion.budget import CONTAINER, Budget
+from genaug.conversion.other_formats import other_archive
 from genaug.errors import FormatError
 
 _END = b"PK\x05\x06"
@@ -27,6 +28,7 @@ def entries_of(data: memoryview, budget: Budget) -> dict[str, memoryview]:
 def _entries(data: memoryview, budget: Budget) -> dict[str, memoryview]:
     count, position = _directory(data)
     entries: dict[str, memoryview] = {}
+    unreadable: list[str] = []
     for _ in range(count):
         budget.spend_operation()
         signature, flags, method, packed, size, name_size, extra_size, comment_size, start = struct.unpack_from(
@@ -39,12 +41,17 @@ def _entries(data: memoryview, budget: Budget) -> dict[str, memoryview]:
         name = str(data[name_at : name_at + name_size], "utf-8")
         extra = data[name_at + name_size : name_at + name_size + extra_size]
         size, packed, start = _wide(extra, size, packed, start)
-        if method != 0 or flags & 0x41 or packed != size:
-            raise FormatError(f"its entry {name[:100]!r} is compressed or encrypted, which torch.save never does")
         if name in entries:
             raise FormatError(f"it has two entries called {name[:100]!r}")
-        entries[name] = _content(data, start, size)
+        is_readable = method == 0 and not flags & 0x41 and packed == size
+        entries[name] = _content(data, start, size) if is_readable else data[:0]
+        unreadable += [] if is_readable else [name]
         position = name_at + name_size + extra_size + comment_size
+    other = other_archive(entries)
+    if other is not None:
+        raise FormatError(other)
+    if unreadable:
+        raise FormatError(f"its entry {unreadable[0][:100]!r} is compressed or encrypted, which torch.save never does")
     return entries
 
 

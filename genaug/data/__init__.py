@@ -6,5 +6,11 @@ from genaug.lazy import lazy
 
 if TYPE_CHECKING:
     from genaug.data.datasets import few_per_class as few_per_class, load_data as load_data
+    from genaug.data.tables import TableDataset as TableDataset
 
-__getattr__ = lazy(__name__, {"few_per_class": "genaug.data.datasets", "load_data": "genaug.data.datasets"})
+_HOME = {
+    "TableDataset": "genaug.data.tables",
+    "few_per_class": "genaug.data.datasets",
+    "load_data": "genaug.data.datasets",
+}
+__getattr__ = lazy(__name__, _HOME)

@@ -20,10 +20,11 @@ from genaug.data.apportion import largest_remainder
 from genaug.data.classes import class_label, class_names
 from genaug.data.labels import labels_of
 from genaug.data.split_folders import Split
+from genaug.data.table_files import read_table
 from genaug.errors import DataWarning, InputError, MissingSplitError
 from genaug.escaping import escaped
 
-_FORMS = "Expected 'digits', 'folder:PATH' or 'torchvision:NAME'."
+_FORMS = "Expected 'digits', 'folder:PATH', 'table:FILE' or 'torchvision:NAME'."
 _DIGITS_TEST = 500
 # The names of the two splits in torchvision's datasets, the usual word first.
 _SPLIT_WORDS: dict[Split, tuple[str, ...]] = {"train": ("train", "trainval"), "test": ("test", "val")}
@@ -59,8 +60,9 @@ def load_data(
     root: str | Path | None = None,
     test_share: float | None = None,
     group_by: str | None = None,
+    target: str | None = None,
 ) -> Dataset[Any]:
-    """A map-style dataset of (PIL image, int) items, with ``.classes`` if the data have class names.
+    """A map-style dataset of (PIL image, int) items, with ``.classes`` if the data have class names; or a table.
 
     ``digits`` is the 1,797 digits of scikit-learn, see ``Digits``. ``torchvision:NAME`` is one of torchvision's
     datasets of labeled images, whose files are in ``root`` already. ``NAME:REST`` is what the plugin that registered
@@ -81,6 +83,9 @@ def load_data(
     that is searched for in each file's path within the folder: files for which its first group is the same stay on one
     side, as one person's photos should.
 
+    ``table:FILE`` is a ``TableDataset`` of a CSV file with a header, or a Parquet file; ``target`` is the column with
+    its classes. It has no test split, unless ``test_share`` holds out this share of the rows of each class.
+
     Raises ``InputError`` for an unknown name, missing files, two folders for one split, files that ``group_by`` doesn't
     match, and a class with too few files or groups for both sides; ``MissingSplitError`` for a missing test split, and
     ``ReadError`` for a folder that can't be read.
@@ -88,6 +93,14 @@ def load_data(
     if split not in _SPLIT_WORDS:
         raise InputError(f"split must be 'train' or 'test', got {split!r}.")
     kind, colon, rest = name.partition(":")
+    if kind == "table" and rest:
+        if group_by is not None:
+            raise InputError(
+                "group_by (--group-by) is for the files of folder:PATH, and a table is one file: leave it out."
+            )
+        return read_table(rest, split, target=target, test_share=test_share)
+    if target is not None:
+        raise InputError(f"target (--target) is the column of a table:FILE; {name!r} has its own labels. Leave it out.")
     if kind == "folder" and rest:
         from genaug.data.image_folders import read_folder
 
@@ -95,8 +108,8 @@ def load_data(
             return read_folder(user_path(rest), split, test_share=test_share, group_by=group_by)
     if test_share is not None or group_by is not None:
         raise InputError(
-            f"test_share and group_by (--test-share, --group-by) are for folder:PATH; {name!r} has its own test "
-            "split. Leave them out."
+            f"test_share and group_by (--test-share, --group-by) are for folder:PATH, and test_share for table:FILE; "
+            f"{name!r} has its own test split. Leave them out."
         )
     if name == "digits":
         return Digits(split)
@@ -108,16 +121,18 @@ def load_data(
         return dataset
     if not colon and user_path(name).is_dir():
         raise InputError(f"unknown data {name!r}. For a folder of class folders, use 'folder:{name}'.")
-    if kind in ("folder", "torchvision"):
-        raise InputError(f"{name!r} doesn't name a {'folder' if kind == 'folder' else 'dataset'}. {_FORMS}")
+    if kind in ("folder", "table", "torchvision"):
+        noun = {"folder": "folder", "table": "file"}.get(kind, "dataset")
+        raise InputError(f"{name!r} doesn't name a {noun}. {_FORMS}")
     near = difflib.get_close_matches(name, ["digits", *(f"torchvision:{known}" for known in LABELLED_IMAGES)], 1, 0.75)
     raise InputError(f"unknown data {name!r}. " + (f"Did you mean {near[0]!r}? " if near else "") + _FORMS)
 
 
 def public_name(name: str) -> str:
-    """The name of a dataset for a report or a card: of a folder only its own name, since paths say whose it is."""
+    """The name of a dataset for a report or a card: of a folder or file only its own name, since paths say whose it
+    is."""
     kind, _, rest = name.partition(":")
-    return f"folder {escaped(user_path(rest).resolve().name[:100])}" if kind == "folder" and rest else name
+    return f"{kind} {escaped(user_path(rest).resolve().name[:100])}" if kind in ("folder", "table") and rest else name
 
 
 def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":

@@ -17,6 +17,10 @@ def check_disjoint(images: Tensor, exclude: Any, image_size: int | None, what: s
     """
     others = read_samples(exclude, image_size, what="exclude", ignore_labels=True)
     shape = tuple(images.shape[1:])
+    if not others.spec.sample.is_augmentable:
+        raise InputError(
+            f"exclude is for images, and these are {others.spec.sample.noun}. Compare tables with pandas.merge before."
+        )
     if others.spec.shape != shape:
         raise InputError(
             f"exclude has images of shape {others.spec.shape} (C, H, W) and {what} of {shape}, so images in both would "

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 from torchvision.transforms.v2 import functional as F
 
 from genaug.backends.spec import MAX_CLASSES, MAX_NAME, Classes, Condition, Spec
 from genaug.checks import SIDE, as_whole
 from genaug.data.classes import class_names, same_form
-from genaug.data.items import file_of, read_item
+from genaug.data.items import file_of, parts_of, read_item
 from genaug.data.labels import as_labels, check_carried, known_labels
 from genaug.data.state import state_kept
 from genaug.device import torch_defaults
@@ -65,6 +65,8 @@ def read_samples(
     Unless ``needs_labels``, labels that can't be used are left out, with the reason as ``label_problem``; if
     ``unlabelled``, labels may be -1. If ``ignore_labels``, whatever follows the sample is left alone, and the samples
     have no labels.
+    A dataset with a method ``read_rows(rows, ignore_labels=)`` that returns ``Samples``, such as a ``TableDataset``, or
+    a ``Subset`` of one, is read by that: ``rows`` are indices, or None for all.
 
     Raises ``InputError`` for an empty dataset, sizes that vary without ``image_size``, normalized floats, an item that
     raises (naming its index, and its file if it is known), labels that aren't integers, and labels that
@@ -75,6 +77,13 @@ def read_samples(
         image_size = as_whole(image_size, "image_size", 1, SIDE)
     if len(dataset) == 0:
         raise InputError(f"{what} is empty: expected at least one item.")
+    rows = _rows_of(dataset)
+    if rows is not None:
+        if image_size is not None or conditions:
+            unfit = "image_size= (--image-size)" if image_size is not None else "conditions"
+            raise InputError(f"{what} is a table, which has no images: {unfit} can't be used with it.")
+        samples: Samples = rows[0].read_rows(rows[1], ignore_labels=ignore_labels)
+        return samples
     with state_kept(dataset):
         stores, carried = _read_items(dataset, image_size, on_items, what, conditions, ignore_labels)
     x = stores.pop("")
@@ -164,8 +173,25 @@ def _read_items(
     return stores, carried
 
 
+def _rows_of(dataset: Any) -> tuple[Any, list[int] | None] | None:
+    """A dataset that reads its rows itself, and the indices of those that are selected; None for any other dataset."""
+    rows: list[int] | None = None
+    while isinstance(dataset, Subset):
+        indices = [int(index) for index in dataset.indices]
+        rows, dataset = indices if rows is None else [indices[row] for row in rows], dataset.dataset
+    if hasattr(dataset, "read_rows"):
+        return dataset, rows
+    if any(_rows_of(part) for part in parts_of(dataset)):
+        raise InputError("tables can't be joined as datasets. Join the frames first: pandas.concat([...]).")
+    return None
+
+
 def _check_kind(dataset: Any) -> None:
     expected = "expected a map-style dataset (with len() and indices)"
+    if hasattr(dataset, "columns") or isinstance(dataset, Mapping):
+        raise InputError(
+            f"{expected}, got a table ({type(dataset).__name__}). Pass genaug.data.TableDataset(table, target=COLUMN)."
+        )
     if isinstance(dataset, (str, PathLike)):
         name = str(dataset)
         known = name == "digits" or name.startswith(("folder:", "torchvision:"))
@@ -198,7 +224,8 @@ def _labels(dataset: Any, carried: list[Any], what: str, unlabelled: bool) -> tu
 
 def fingerprint(data: Samples) -> str:
     """The sha256 of all samples, labels and conditions: ``data_sha256`` in the record of a run."""
-    digest = hashlib.sha256(data.x.numpy().data)
+    digest = hashlib.sha256(data.spec.sample.identity)
+    digest.update(data.x.numpy().data)
     for values in [data.labels, *data.conditions.values()]:
         if values is not None:
             digest.update(values.numpy().data)

@@ -166,7 +166,9 @@ def learned_from(source: Any, data: Samples) -> bool:
     """Whether the source's record says that it was trained on these images, with or without their labels."""
     record = training_record(source)
     unlabelled = record.get("unlabelled")
-    hashes = {record.get("data_sha256"), unlabelled.get("sha256") if isinstance(unlabelled, Mapping) else None}
+    hashes = {record.get("data_sha256"), record.get("labelled_sha256")}
+    if isinstance(unlabelled, Mapping):
+        hashes.add(unlabelled.get("sha256"))
     return bool(hashes & {fingerprint(data), fingerprint(replace(data, labels=None))})
 
 

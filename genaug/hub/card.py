@@ -23,13 +23,13 @@ _LISTS = ("tags", "datasets")
 _PROSE = """
 ## Intended use and limits
 
-This generator is meant for augmenting the training data of image classifiers, and for research and teaching on that
+This generator is meant for augmenting the training data of classifiers, and for research and teaching on that
 subject. Whether it helps depends on the data and the classifier, and a weak generator does harm: compare training with
 and without it before relying on it.
 
-* It reproduces the gaps and biases of its training images, and rare classes are likely to be its worst.
+* It reproduces the gaps and biases of its training {noun}, and rare classes are likely to be its worst.
 * Its samples aren't evidence of anything real, and can't replace a test set.
-* Samples may resemble training images; the measurements of this are below.
+* Samples may resemble training {noun}; the measurements of this are below.
 
 """
 
@@ -49,7 +49,7 @@ def render(
     """
     remote_data, remote_text = _parse(remote or "")
     local_data, local_text = _parse(local or "")
-    local_prose = local_text if prose.prose(local_text) else _PROSE
+    local_prose = local_text if prose.prose(local_text) else _PROSE.format(noun=subject.spec.sample.noun)
     only_remote = prose.prose(remote_text) and not prose.prose(local_text)
     text = remote_text if only_remote else prose.choose(remote_text, local_prose, force)
     weights = subject.sha256
@@ -176,15 +176,15 @@ def _metadata(
     fields: dict[str, Any], subject: Subject, facts: Facts, results: list[EvalResult] | None
 ) -> ModelCardData:
     """The entries of people, updated with the generated ones."""
-    conditional = subject.spec.takes_labels
     data = merged([facts.data, known_data(subject.training.get("data"))])
     task = fields.get("pipeline_tag")
-    if conditional and task == sections.TASK:
+    own_task = sections.task(subject.spec)
+    if task == sections.TASK != own_task:
         task = None
     generated = {
         "library_name": "genaug",
         "license": facts.license or fields.get("license") or UNKNOWN_LICENSE,
-        "pipeline_tag": task or (None if conditional else sections.TASK),
+        "pipeline_tag": task or (own_task if own_task == sections.TASK else None),
         "tags": list(dict.fromkeys([*fields["tags"], "genaug", subject.tag])),
         "datasets": list(dict.fromkeys([*fields["datasets"], *_as_list(data.hub_id)])) or None,
         **_base_model(fields, subject),

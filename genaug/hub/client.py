@@ -92,7 +92,12 @@ def check_repo_id(repo: str) -> None:
 
 def check_revision(revision: str, what: str = "revision") -> None:
     """Raise ``InputError`` if this can't be the name of a branch or tag, or the hash of a commit."""
-    if len(revision) > 200 or not _REVISION.fullmatch(revision) or revision.endswith(".lock"):
+    if (
+        not isinstance(revision, str)
+        or len(revision) > 200
+        or not _REVISION.fullmatch(revision)
+        or revision.endswith(".lock")
+    ):
         raise InputError(
             f"{revision!r} is not a valid {what}. Expected letters, digits and '_+-', with '.' or '/' between them, "
             "such as v1.0."

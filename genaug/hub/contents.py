@@ -7,6 +7,8 @@ from math import isqrt
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from genaug.artifacts.manifest import CONFIG_FILE, encode_generator, encode_manifest, parse_manifest
 from genaug.artifacts.recipe import RECIPE_FILE, encode_recipe, is_recipe, read_recipe
 from genaug.errors import InputError
@@ -129,11 +131,12 @@ def _local_path(options: Any) -> str | None:
 def draw_samples(source: Source, most: int = 200) -> bytes:
     """A PNG of a sample grid with a row per class: the first samples of seed 0, without selection; ``most`` at most."""
     spec = source.spec
-    most = max(1, min(most, _GRID_PIXELS // (spec.shape[1] * spec.shape[2])))
+    most = max(1, min(most, _GRID_PIXELS // spec.sample.positions))
     rows = min(spec.num_classes or min(10, isqrt(most)), 20, most)
     columns = min(10, max(1, most // rows))
     labels = sheet_labels(spec.num_classes, columns, rows) if spec.takes_labels else None
-    images, labels = source.sample(rows * columns if labels is None else None, labels=labels, seed=0)
-    if labels is not None:
-        labels = labels.cpu()
-    return encode_png(draw_sheet(Block(images.cpu(), labels), classes=spec.class_names, columns=columns))
+    samples, labels = source.sample(rows * columns if labels is None else None, labels=labels, seed=0)
+    if not isinstance(samples, Tensor):
+        samples = spec.sample.check(samples, len(samples), f"{type(source).__name__}.sample returned")
+    block = Block(samples.cpu(), None if labels is None else labels.cpu())
+    return encode_png(draw_sheet(block, classes=spec.class_names, columns=columns, sample=spec.sample))

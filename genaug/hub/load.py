@@ -1,5 +1,6 @@
 """``genaug.load``: a source from a folder, from the Hub, or from a scheme that a plugin registers."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +43,15 @@ def load(
     truncated or foreign folder, ``ReadError`` for one that can't be read, ``PluginError`` if the backend isn't
     installed or is too old (saying what to install), ``HubError`` if no complete copy is available from the Hub.
     """
+    if not isinstance(where, str | os.PathLike):
+        raise InputError(f"load got {type(where).__name__}. Expected a folder, a Hub id (owner/name) or SCHEME:REST.")
     if is_source_name(where):
         scheme, _, rest = str(where).partition(":")
+        if not rest.strip():
+            raise InputError(
+                f"{where!r} lacks what follows {scheme}:, such as a Hub id ({scheme}:owner/name) or the path of a "
+                f"folder ({scheme}:PATH)."
+            )
         options = options if revision is None else {**options, "revision": revision}
         source = call(discover().sources[scheme], rest, device=device, **options)
         check_source(source)
@@ -72,7 +80,7 @@ def locate(where: str | Path, revision: str | None = None) -> Located:
     """Find a folder, or pull a repo from the Hub. Raises the errors of ``load``."""
     folder = user_path(where)
     with reading_from(folder):
-        local = folder.exists() or isinstance(where, Path) or not HUB_ID.fullmatch(where)
+        local = folder.exists() or isinstance(where, os.PathLike) or not HUB_ID.fullmatch(where)
         if local and not folder.is_dir():
             raise FormatError(
                 f"{where} is not a directory. Expected a directory containing {CONFIG_FILE} and "

@@ -111,13 +111,8 @@ def claim_copy(out: str | Path, overwrite: bool) -> AbstractContextManager[Claim
     Raises ``OutputExistsError`` if it isn't empty, unless ``overwrite``, and if files that genaug didn't write are in
     the way.
     """
-    return claim(
-        out,
-        "generator",
-        replace=overwrite,
-        join=True,
-        options="Choose another folder or pass overwrite=True (--force).",
-    )
+    options = "Choose another folder or pass overwrite=True (--force)."
+    return claim(out, "generator", replace=overwrite, options=options)
 
 
 def write_copy(folder: Path, place: Claim) -> None:

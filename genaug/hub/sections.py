@@ -20,9 +20,7 @@ from genaug.sources.recipes import requirement
 from genaug.version import __version__
 
 _ELSEWHERE = ("evaluation", KEY, ancestry.KEY)  # what other parts show of the training record
-TASK = "unconditional-image-generation"
-# Not a task of the Hub and therefore not a pipeline_tag; the Hub defines the one above as free of any condition.
-CLASS_TASK = "conditional-image-generation"
+TASK = "unconditional-image-generation"  # the only one that the Hub knows, as a pipeline_tag, free of any condition
 _ESCAPES = str.maketrans({"<": "&lt;", ">": "&gt;", "`": "'", **{mark: f"\\{mark}" for mark in "\\|*["}})
 _ROWS = 80  # of a table, at most
 
@@ -70,7 +68,7 @@ def generator_subject(generator: Generator, manifest: Manifest, also_known_as: t
     spec = generator.spec
     size = sum(p.numel() for p in generator.nets.parameters())
     description = (
-        f"A generator of {_shape(spec)} images with {cell(spec.describe_classes())}, made with the "
+        f"A generator of {spec.sample.describe_all()} with {cell(spec.describe_classes())}, made with the "
         f"`{manifest.backend}` backend of {manifest.distribution} {manifest.distribution_version}: {size:,} "
         f"parameters, {manifest.weights.size:,} bytes."
     )
@@ -97,7 +95,7 @@ def recipe_subject(manifest: RecipeManifest) -> Subject:
     if base is not None:
         source = f"[{source}](https://huggingface.co/{base})"
     description = (
-        f"A recipe for {_shape(spec)} images with {cell(spec.describe_classes())}: {source} at commit "
+        f"A recipe for {spec.sample.describe_all()} with {cell(spec.describe_classes())}: {source} at commit "
         f"`{manifest.revision}`, with the options [below](#recipe). It contains no weights: they are loaded from their "
         f"own repo, by {manifest.distribution} {manifest.distribution_version}."
     )
@@ -108,13 +106,9 @@ def recipe_subject(manifest: RecipeManifest) -> Subject:
     return Subject(spec, manifest.training, manifest.scheme, manifest.sha256, description, package, settings, base)
 
 
-def _shape(spec: Spec) -> str:
-    return "×".join(map(str, spec.shape))
-
-
 def task(spec: Spec) -> str:
-    """The task of a source, for the metadata of a card."""
-    return CLASS_TASK if spec.takes_labels else TASK
+    """The task of a source, for the metadata of a card: "conditional-image-generation"."""
+    return f"{'conditional' if spec.takes_labels else 'unconditional'}-{spec.sample.kind}-generation"
 
 
 def summary(subject: Subject, facts: Facts) -> Part:
@@ -138,7 +132,7 @@ def summary(subject: Subject, facts: Facts) -> Part:
         "import genaug",
         "",
         f'generator = genaug.load("{facts.repo}")',
-        f"images, labels = generator.sample(64, seed=0)  # uint8 (64, {', '.join(map(str, spec.shape))}), {labels}",
+        f"{spec.sample.noun}, labels = generator.sample(64, seed=0)  # {spec.sample.describe_batch(64)}, {labels}",
         "```",
     ]
     return Part("summary", "\n".join(lines), {})

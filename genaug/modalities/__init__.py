@@ -7,5 +7,11 @@ from genaug.lazy import lazy
 if TYPE_CHECKING:
     from genaug.modalities.base import Modality as Modality
     from genaug.modalities.image import Image as Image
+    from genaug.modalities.table import Table as Table
 
-__getattr__ = lazy(__name__, {"Image": "genaug.modalities.image", "Modality": "genaug.modalities.base"})
+_HOME = {
+    "Image": "genaug.modalities.image",
+    "Modality": "genaug.modalities.base",
+    "Table": "genaug.modalities.table",
+}
+__getattr__ = lazy(__name__, _HOME)

@@ -15,8 +15,9 @@ from genaug.errors import InputError
 class Modality(BaseModel, ABC):
     """The kind, size and number format of one sample.
 
-    *Raw* samples are what users get and what is stored (``dtype``, shape (N, ``*shape``)); networks take floats of the
-    same shape. Bounds are checked when an instance is created, before anything is allocated.
+    *Raw* samples are what is stored (``dtype``, shape (N, ``*shape``)) and, unless ``present`` returns something else,
+    what users get; networks take floats (N, ``*encoded_shape``). Bounds are checked when an instance is created, before
+    anything is allocated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,11 +29,22 @@ class Modality(BaseModel, ABC):
     """The number format of raw samples."""
     float_dtypes: ClassVar[tuple[torch.dtype, ...]] = ()
     """Other number formats in which a generator can return samples."""
+    encodes_once: ClassVar[bool] = False
+    """Whether a training encodes all samples at its start, if they fit into memory, rather than each batch."""
+    files: ClassVar[tuple[str, ...]] = ()
+    """The suffixes of files that hold many samples, such as ".csv"; none if each sample is a file of its own."""
+    is_augmentable: ClassVar[bool] = False
+    """Whether ``image_size`` and the augmentations for discriminators apply to samples."""
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample."""
+
+    @property
+    def encoded_shape(self) -> tuple[int, ...]:
+        """The shape of one sample as networks take and return it; by default that of a raw one."""
+        return self.shape
 
     @property
     def nbytes(self) -> int:
@@ -46,15 +58,38 @@ class Modality(BaseModel, ABC):
 
     @abstractmethod
     def encode(self, samples: Tensor) -> Tensor:
-        """Raw samples (N, ``*shape``) as float32 for networks."""
+        """Raw samples (N, ``*shape``) as float32 for networks, (N, ``*encoded_shape``)."""
 
     @abstractmethod
     def decode(self, outputs: Tensor, dtype: torch.dtype) -> Tensor:
-        """Finite floats from a network (N, ``*shape``) as samples of ``dtype``, which is the raw one or a float one."""
+        """Finite floats from a network (N, ``*encoded_shape``) as samples (N, ``*shape``) of ``dtype``, which is the
+        raw one or a float one."""
 
     @abstractmethod
     def flatten(self, samples: Tensor) -> Tensor:
         """Raw samples as float32 vectors (N, D) whose Euclidean distance is the samples' distance."""
+
+    def present(self, samples: Tensor, labels: Tensor | None) -> Any:
+        """Samples from ``decode``, and their labels, if any, in the form that users get: here the same tensor.
+
+        ``check`` returns the raw samples again.
+        """
+        return samples
+
+    def draw_labels(self, uniform: Tensor) -> Tensor | None:
+        """A label for each of float64 U[0, 1) numbers (N,), for ``Generator.sample(n)``; None if all classes are
+        equally likely there."""
+        return None
+
+    @property
+    def identity(self) -> bytes:
+        """What distinguishes raw samples of the same numbers but another meaning, for a dataset's fingerprint."""
+        return b""
+
+    def preview(self, real: Tensor, generated: Tensor) -> Picture | None:
+        """A picture that compares raw samples (N, ...) with real ones, for modalities whose single samples say little;
+        None for a grid of pictures."""
+        return None
 
     @abstractmethod
     def picture(self, sample: Tensor) -> Picture:
@@ -83,12 +118,27 @@ class Modality(BaseModel, ABC):
         ``shape`` is a suggestion, for modalities whose samples have various shapes.
         """
 
+    @classmethod
+    def example(cls, labels: Tensor, shape: tuple[int, ...]) -> tuple["Modality", Tensor]:
+        """The modality and raw samples of ``examples``."""
+        samples = cls.examples(labels, shape)
+        return cls.of(samples[0]), samples
+
     def describe(self) -> str:
         """The size for messages: "1x28x28"."""
         return "x".join(map(str, self.shape))
 
+    def describe_all(self) -> str:
+        """What samples are, for a model card: "1×28×28 images"."""
+        return f"{'×'.join(map(str, self.shape))} {self.noun}"
+
+    def describe_batch(self, count: int) -> str:
+        """What ``Generator.sample`` returns, for an example on a model card: "uint8 (64, 1, 28, 28)"."""
+        return f"{str(self.dtype).removeprefix('torch.')} ({', '.join(map(str, (count, *self.shape)))})"
+
     def check(self, samples: Any, count: int, origin: str) -> Tensor:
-        """``samples`` if they are ``count`` raw samples. Raises ``InputError`` otherwise.
+        """``samples`` as ``count`` raw samples, also if they are in the form of ``present``. Raises ``InputError`` for
+        anything else.
 
         ``origin`` begins the message: "SamplePool.sample returned".
         """
@@ -97,6 +147,10 @@ class Modality(BaseModel, ABC):
             return samples
         got = type(samples).__name__
         hint = ""
+        if hasattr(samples, "dtype") and not isinstance(samples, Tensor):
+            got, hint = f"{got} of {samples.dtype}, shape {tuple(samples.shape)}", " Pass torch.from_numpy(samples)."
+        elif isinstance(samples, list | tuple):
+            hint = " Pass one tensor: torch.stack joins several."
         if isinstance(samples, Tensor):
             got = f"{samples.dtype} of shape {tuple(samples.shape)}"
             if samples.is_floating_point() and not bool(samples.isfinite().all()):

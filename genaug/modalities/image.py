@@ -30,6 +30,7 @@ class Image(Modality):
 
     noun: ClassVar[str] = "images"
     dtype: ClassVar[torch.dtype] = torch.uint8
+    is_augmentable: ClassVar[bool] = True
     float_dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
     if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from typing import Any
 
 from genaug.modalities.base import Modality
 from genaug.modalities.image import Image
+from genaug.modalities.table import Table
 
-MODALITIES: dict[str, type[Modality]] = {"image": Image}
+MODALITIES: dict[str, type[Modality]] = {"image": Image, "table": Table}
 
 
 def parse(value: Any) -> Any:

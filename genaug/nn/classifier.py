@@ -155,7 +155,7 @@ def predict(model: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
     Raises ``TrainingError`` if the model's outputs aren't finite: the label would always be the same.
     """
     model.eval()
-    device = next(model.parameters()).device
+    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     labels = []
     for part in images.split(chunk):
         logits = model(as_unit(part).to(device))

@@ -15,13 +15,14 @@ from PIL import Image
 from torch import Tensor
 
 from genaug.artifacts.claims import Claim, claim
-from genaug.backends.latents import Categorical, Normal, Uniform, latent_rows
+from genaug.backends.latents import Categorical, Continuous, Uniform, latent_rows
 from genaug.backends.spec import Spec
 from genaug.checks import as_whole
 from genaug.data.labels import as_labels
 from genaug.errors import InputError
 from genaug.randomness import check_seed
 from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
+from genaug.sources.source import image_shape
 
 if TYPE_CHECKING:
     from genaug.sources.generator import Generator
@@ -29,25 +30,17 @@ if TYPE_CHECKING:
 _MOST_AXES = 6  # by default: 15 pairs
 _MOST_CATEGORIES = 20
 _ROWS = 10
-_TAIL = 0.02  # share of a normal latent's distribution that is left out at either end
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One dimension of a normal or uniform latent, called ``u1``, or ``z.3`` if the latent has several."""
+    """One dimension of a continuous latent, called ``u1``, or ``z.3`` if the latent has several."""
 
-    latent: Normal | Uniform
+    latent: Continuous
     dimension: int = 0
 
     def __str__(self) -> str:
         return self.latent.name if self.latent.dimensions == 1 else f"{self.latent.name}.{self.dimension}"
-
-    def values(self, steps: int) -> Tensor:
-        """Values over the prior, shape (steps,): evenly over [-1, 1], or over a normal's quantiles."""
-        if isinstance(self.latent, Uniform):
-            return torch.linspace(-1, 1, steps)
-        quantiles: Tensor = torch.special.ndtri(torch.linspace(_TAIL, 1 - _TAIL, steps))
-        return quantiles
 
 
 def traverse(
@@ -93,6 +86,7 @@ def draw(
 ) -> dict[str, Image.Image]:
     """RGB sample grids by name; the arguments are those of ``Generator.traverse``."""
     spec = generator.spec
+    image_shape(spec, "traverse")
     if not spec.latents:
         raise InputError("this generator has no latents, so there is nothing to traverse. Sample it instead.")
     steps = as_whole(steps, "steps", 2, 50)
@@ -134,7 +128,7 @@ def _grid(
         if isinstance(latent, Uniform):
             latents[latent.name].zero_()
     heading = ", ".join(f"{axis} {direction}" for axis, direction in zip(axes, ("across", "down"), strict=False))
-    values = axes[0].values(steps).repeat(steps), axes[-1].values(steps).repeat_interleave(steps)
+    values = axes[0].latent.axis(steps).repeat(steps), axes[-1].latent.axis(steps).repeat_interleave(steps)
     for axis, column in zip(axes, values, strict=False):
         latents[axis.latent.name].view(steps * steps, -1)[:, axis.dimension] = column
     if category is not None:
@@ -195,7 +189,7 @@ def _latents(spec: Spec, seed: int, indices: Tensor) -> dict[str, Any]:
 
 
 def _default_axes(spec: Spec) -> list[Axis]:
-    """The dimensions of the uniform latents; if there are none, the first two of the normal ones."""
+    """The dimensions of the uniform latents; if there are none, the first two of the others."""
     axes = [
         Axis(latent, i)
         for latent in spec.latents

@@ -80,8 +80,8 @@ def complete_latents(values: Mapping[str, Tensor], spec: Spec) -> tuple[dict[str
 
 
 def raw_samples(samples: Any, modality: Modality, method: str) -> Tensor:
-    """Raw samples (N, ...) that were passed to a method. Raises ``InputError`` for anything else."""
-    count = len(samples) if isinstance(samples, Tensor) and samples.ndim else 1
+    """Samples that were passed to a method as raw ones (N, ...). Raises ``InputError`` for anything else."""
+    count = 1 if not hasattr(samples, "__len__") or getattr(samples, "ndim", 1) == 0 else len(samples)
     return modality.check(samples, count, f"{method} got")
 
 

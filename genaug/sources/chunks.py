@@ -78,9 +78,10 @@ def generate(
             outputs: Any = backend.generate(nets, inputs)
             if not isinstance(outputs, Tensor):
                 raise TypeError(f"expected a tensor, got {type(outputs).__name__}")
-            if outputs.shape[1:] != spec.shape:
+            if outputs.shape[1:] != spec.sample.encoded_shape:
                 raise ValueError(
-                    f"expected {spec.sample.noun} of the spec's shape {spec.shape}, got {tuple(outputs.shape[1:])}"
+                    f"expected {spec.sample.noun} of the spec's shape {spec.sample.encoded_shape}, got "
+                    f"{tuple(outputs.shape[1:])}"
                 )
         _write(samples[rows], outputs, spec.sample)
     return samples

@@ -1,6 +1,6 @@
 """``genaug.features``: a generator's encoder or discriminator as a scikit-learn transformer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from torch.nn.functional import adaptive_max_pool2d, one_hot
 
 from genaug.backends.latents import Categorical
 from genaug.errors import InputError
-from genaug.modalities.image import check_unit_range, native_order
 from genaug.sources.chunks import chunk_size
 from genaug.sources.generator import Generator
+from genaug.sources.image_arrays import image_array
 from genaug.sources.source import image_shape
 
 _GRID = 4  # side to which feature maps are pooled (Radford et al. 2016, section 5.1)
@@ -48,17 +48,23 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
 
     def check(self) -> None:
         """Raises ``InputError`` if the generator doesn't have these features."""
-        image_shape(self.generator.spec, "features")
+        if not isinstance(self.generator, Generator):
+            raise InputError(
+                f"features takes a Generator, as genaug.load and genaug.fit return it, got "
+                f"{type(self.generator).__name__}."
+            )
+        shape = image_shape(self.generator.spec, "features")
         if self.layer is None:
             self.generator.check_offers("encode", "encode")
             return
-        modules = dict(self.generator.nets.named_modules())
-        if self.layer not in modules or self.layer == "":
-            names = [name for name in modules if name]
+        names = [name for name, _ in self.generator.nets.named_modules() if name]
+        if self.layer not in names:
             raise InputError(
                 f"the generator has no layer {self.layer!r}. Its layers: {', '.join(names[:40])}"
                 f"{', …' if len(names) > 40 else ''}."
             )
+        labels = torch.zeros(2, dtype=torch.int64) if self.generator.spec.takes_labels else None
+        self._features(torch.zeros(2, *shape, dtype=torch.uint8), labels)
 
     def fit(self, X: Any, y: Any = None) -> "GeneratorFeatures":  # noqa: N803 - scikit-learn's name
         """Check the images; there is nothing to learn."""
@@ -109,28 +115,7 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
 
     def _images(self, X: Any) -> Tensor:  # noqa: N803 - scikit-learn's name
         """uint8 (N, C, H, W). Raises ``InputError`` for anything that isn't images of the generator's shape."""
-        channels, height, width = shape = image_shape(self.generator.spec, "features")
-        try:
-            values = X.detach().cpu() if isinstance(X, Tensor) else torch.as_tensor(native_order(np.asarray(X)))
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"features takes arrays of images ({error}).") from error
-        size, pixels = tuple(values.shape[1:]), channels * height * width
-        flat = [(pixels,), (height, width)] if channels == 1 else [(pixels,)]
-        if size == shape:
-            images = values
-        elif size == (height, width, channels) or size in flat:
-            images = values.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
-        else:
-            raise InputError(
-                f"features takes images of shape {shape} (channels first or last) or rows of {pixels} values, "
-                f"as the generator makes them, got an array of shape {tuple(values.shape)}."
-            )
-        if values.is_floating_point():
-            check_unit_range(images, "undo the normalization.")
-            return images.clamp(0, 1).mul(255).round().to(torch.uint8)
-        if values.dtype == torch.bool or (values.numel() and not 0 <= int(values.min()) <= int(values.max()) <= 255):
-            raise InputError(f"features takes uint8 images or floats in [0, 1], got {values.dtype}.")
-        return images.to(torch.uint8)
+        return image_array(X, self.generator.spec, "features")
 
     def _features(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """(N, features) of images that fit into one chunk."""
@@ -139,17 +124,40 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
         outputs: list[Tensor] = []
         handle = self.generator.nets.get_submodule(self.layer).register_forward_hook(_keep(outputs))
         try:
-            for method in (name for name in _METHODS if self.generator.offers(name)):
-                call: Callable[..., Any] = getattr(self.generator, method)
-                call(images, *([] if method == "classify" else [labels]))
-                if outputs and outputs[-1].ndim >= 2 and len(outputs[-1]) == len(images):
+            for _ in self._observations(images, labels):
+                if outputs and _has_rows(outputs[-1], len(images)):
                     return _flat(outputs[-1])
         finally:
             handle.remove()
         raise InputError(
-            f"layer {self.layer!r} has no output for each image. Choose a layer inside the encoder, the classifier or "
-            "the discriminator that the generator keeps."
+            f"layer {self.layer!r} gives no features of images. Choose a layer that looks at images and returns one "
+            f"tensor with a row for each: {self._usable_layers(images, labels)}."
         )
+
+    def _usable_layers(self, images: Tensor, labels: Tensor | None) -> str:
+        """The names of the layers, at most 12, that give features."""
+        outputs: dict[str, Any] = {}
+
+        def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+            return lambda module, arguments, output: outputs.update({name: output})
+
+        handles = [module.register_forward_hook(keep(name)) for name, module in self.generator.nets.named_modules()]
+        try:
+            for _ in self._observations(images, labels):
+                pass
+        finally:
+            for handle in handles:
+                handle.remove()
+        names = [name for name, output in outputs.items() if name and _has_rows(output, len(images))]
+        order = sorted(names, key=list(dict(self.generator.nets.named_modules())).index)
+        return (", ".join(order[:12]) + ", …" * (len(order) > 12)) or "this generator has none"
+
+    def _observations(self, images: Tensor, labels: Tensor | None) -> Iterator[None]:
+        """Call each method of the generator that looks at images, one after another."""
+        for method in (name for name in _METHODS if self.generator.offers(name)):
+            call: Callable[..., Any] = getattr(self.generator, method)
+            call(images, *([] if method == "classify" else [labels]))
+            yield
 
     def _latents(self, images: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         values = self.generator.encode(images, labels)
@@ -166,6 +174,11 @@ def _keep(outputs: list[Tensor]) -> Callable[[nn.Module, Any, Any], None]:
             outputs.append(output)
 
     return hook
+
+
+def _has_rows(output: Any, count: int) -> bool:
+    """Whether this is a tensor with several numbers for each of ``count`` images."""
+    return isinstance(output, Tensor) and output.ndim >= 2 and len(output) == count
 
 
 def _flat(output: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ from genaug.backends.backend import Backend
 from genaug.backends.spec import Spec
 from genaug.device import pick_device
 from genaug.errors import InputError, PluginError
-from genaug.randomness import category_rows
+from genaug.modalities.base import Modality
+from genaug.randomness import category_rows, uniform_rows
 from genaug.sources import arguments
 from genaug.sources.chunks import device_of, generate, observe
 from genaug.sources.varying import check_strength, varied_latents
@@ -58,6 +59,11 @@ class Generator:
         self.nets = nets.eval().requires_grad_(False)
 
     @property
+    def backend(self) -> Backend:
+        """The recipe that its networks were made by."""
+        return self._backend
+
+    @property
     def device(self) -> torch.device:
         return device_of(self.nets)
 
@@ -85,7 +91,7 @@ class Generator:
         dtype: torch.dtype | None = None,
         precision: str = "auto",
         **latents: Any,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Any, Tensor | None]:
         """Draw ``n`` samples with uniformly drawn labels, or one for each of ``labels``.
 
         ``latents`` fixes latents of the spec by name, for all samples or one by one, without changing how the others
@@ -93,7 +99,9 @@ class Generator:
         latent is a number, (size,) or (N, size), or (N,) if its size is 1.
 
         Returns images of shape (N, C, H, W), uint8 in [0, 255] or floats in [0, 1], and int64 labels (N,), or None
-        for a generator without labels, both on the generator's device. Sample i of a seed doesn't depend on the number
+        for a generator without labels, both on the generator's device. Rows of a table are a pandas DataFrame with the
+        columns of the training data, the target among them; without ``labels``, its classes are as frequent as in the
+        training data. Sample i of a seed doesn't depend on the number
         of samples: bit for bit on the same machine, torch and thread count. ``seed=None`` draws a seed from torch's
         RNG. ``precision`` is "auto" (bfloat16 if it is faster), "float32" (the reference) or "bfloat16".
 
@@ -109,9 +117,15 @@ class Generator:
         seed = arguments.pick_seed(seed)
         fixed = arguments.fixed_latents(latents, self.spec, count)
         if labels is None and self.spec.takes_labels:
-            labels = category_rows(self.spec.num_classes, seed, "labels", 0, count)
+            labels = self._drawn_labels(seed, count)
         samples = generate(self._backend, self.spec, self.nets, count, seed, fixed, labels, dtype, precision)
-        return samples, None if labels is None else labels.to(self.device)
+        shown = self.spec.sample.present(samples, labels)
+        return shown, None if labels is None else labels.to(self.device)
+
+    def _drawn_labels(self, seed: int, count: int) -> Tensor:
+        draws = torch.from_numpy(uniform_rows(seed, "labels", 0, count, 1)[:, 0].copy())
+        labels = self.spec.sample.draw_labels(draws)
+        return category_rows(self.spec.num_classes, seed, "labels", 0, count) if labels is None else labels
 
     def decode(
         self,
@@ -121,7 +135,7 @@ class Generator:
         dtype: torch.dtype | None = None,
         precision: str = "auto",
         **codes: Tensor,
-    ) -> Tensor:
+    ) -> Any:
         """Generate the images of given latents, for traversals and interpolation.
 
         ``z`` and ``codes`` are the spec's latents by name: float (N, size), or (N,) if the size is 1; int64 (N,) for a
@@ -130,7 +144,8 @@ class Generator:
         """
         latents, count = arguments.complete_latents(codes if z is None else {"z": z, **codes}, self.spec)
         labels = arguments.labels_of_samples(labels, count, self.spec, "decode")
-        return generate(self._backend, self.spec, self.nets, count, 0, latents, labels, dtype, precision)
+        samples = generate(self._backend, self.spec, self.nets, count, 0, latents, labels, dtype, precision)
+        return self.spec.sample.present(samples, labels)
 
     def translate(
         self,
@@ -140,7 +155,7 @@ class Generator:
         seed: int | None = None,
         dtype: torch.dtype | None = None,
         precision: str = "auto",
-    ) -> Tensor:
+    ) -> Any:
         """Generate a sample from each of ``samples``, for generators with one condition, such as image translators.
 
         ``samples`` are raw samples (N, ...) that fit the spec's condition (images: uint8), ``labels`` int64 (N,) for a
@@ -156,13 +171,16 @@ class Generator:
         samples = arguments.raw_samples(samples, condition.sample, "translate").cpu()
         labels = arguments.labels_of_samples(labels, len(samples), self.spec, "translate")
         count, seed, conditions = len(samples), arguments.pick_seed(seed), {condition.name: samples}
-        return generate(self._backend, self.spec, self.nets, count, seed, {}, labels, dtype, precision, conditions)
+        translated = generate(
+            self._backend, self.spec, self.nets, count, seed, {}, labels, dtype, precision, conditions
+        )
+        return self.spec.sample.present(translated, labels)
 
     def offers(self, method: str) -> bool:
         """Whether "encode", "classify" or "score" can be called."""
         return self._backend.offers(method)
 
-    def encode(self, samples: Tensor, labels: Any = None) -> dict[str, Tensor]:
+    def encode(self, samples: Any, labels: Any = None) -> dict[str, Tensor]:
         """The latents, by name, from which this generator makes similar samples; for backends with an encoder.
 
         ``samples`` are raw samples (images: uint8 (N, C, H, W)), ``labels`` int64 (N,) for a generator that takes them.
@@ -173,14 +191,14 @@ class Generator:
 
     def vary(
         self,
-        samples: Tensor,
+        samples: Any,
         labels: Any = None,
         *,
         strength: float = 0.5,
         own_labels: Any = None,
         seed: int | None = None,
         dtype: torch.dtype | None = None,
-    ) -> Tensor:
+    ) -> Any:
         """Generate a variation of each of ``samples``, for backends with an encoder.
 
         Latents move from those that ``encode`` returns to fresh draws: ``strength`` 0 gives the reconstruction,
@@ -195,9 +213,7 @@ class Generator:
         strength outside [0, 1], and for samples or labels that don't fit.
         """
         strength, seed = check_strength(strength), arguments.pick_seed(seed)
-        self.check_offers("encode", "vary")
-        if self.spec.conditions:
-            raise InputError("vary isn't possible for a generator that makes samples from others: call translate.")
+        self._check_can_vary()
         samples = arguments.raw_samples(samples, self.spec.sample, "vary")
         labels = arguments.labels_of_samples(labels, len(samples), self.spec, "vary")
         own = labels if own_labels is None else arguments.labels_of_samples(own_labels, len(samples), self.spec, "vary")
@@ -205,20 +221,41 @@ class Generator:
         latents = varied_latents(self.spec.latents, encoded, len(samples), strength, seed)
         noise_seed = seed if strength else 0  # that of decode
         count = len(samples)
-        return generate(self._backend, self.spec, self.nets, count, noise_seed, latents, labels, dtype, "auto")
+        varied = generate(self._backend, self.spec, self.nets, count, noise_seed, latents, labels, dtype, "auto")
+        return self.spec.sample.present(varied, labels)
 
-    def classify(self, samples: Tensor) -> Tensor:
+    def check_vary(self, samples: Modality, strength: float) -> None:
+        """Raises ``InputError`` if ``vary`` would reject samples of this modality, or this strength."""
+        check_strength(strength)
+        self._check_can_vary()
+        if samples != self.spec.sample:
+            raise InputError(
+                f"the editor varies {self.spec.sample.describe()}, the dataset has {samples.describe()}. Convert them "
+                "with a transform, or pass image_size=."
+            )
+
+    def _check_can_vary(self) -> None:
+        self.check_offers("encode", "vary")
+        if self.spec.conditions:
+            raise InputError("vary isn't possible for a generator that makes samples from others: call translate.")
+
+    def classify(self, samples: Any) -> Tensor:
         """Class logits of samples, float32 (N, K); without classes, logits of the first categorical latent.
 
         Raises ``InputError`` if the backend has no classifier, and for samples that don't fit.
         """
         return cast("Tensor", self._observe("classify", samples))
 
-    def score(self, samples: Tensor, labels: Any = None) -> Tensor:
+    def score(self, samples: Any, labels: Any = None) -> Tensor:
         """The discriminator's scores of samples, float32 (N,): higher is more realistic.
 
-        Raises ``InputError`` if the backend keeps no discriminator, and for samples or labels that don't fit.
+        ``labels`` are int64 (N,), for a generator that takes them and whose discriminator depends on them. Raises
+        ``InputError`` if the backend keeps no discriminator, and for samples or labels that don't fit.
         """
+        if labels is None and self._backend.scores_without_labels:
+            self.check_offers("score", "score")
+            samples = arguments.raw_samples(samples, self.spec.sample, "score")
+            return cast("Tensor", observe(self._backend, self.spec, self.nets, "score", samples, [None]))
         return cast("Tensor", self._observe("score", samples, labels))
 
     def traverse(
@@ -255,9 +292,9 @@ class Generator:
         Figures that ``genaug evaluate --card`` recorded in the folder of this generator are copied with it.
 
         ``overwrite`` replaces what genaug wrote there before, and leaves other files alone. Raises
-        ``OutputExistsError`` if the folder is not empty and ``overwrite`` is false, if it contains files of these names
-        that genaug didn't write, or if another process writes to it; ``SaveError`` if writing fails or a weight isn't
-        finite. The folder is then unchanged.
+        ``OutputExistsError`` if the folder is not empty and ``overwrite`` is false, if it contains only files of others
+        or files of these names that genaug didn't write, or if another process writes to it; ``SaveError`` if writing
+        fails or a weight isn't finite. The folder is then unchanged.
         """
         figures = {}
         if self.folder is not None:

@@ -81,7 +81,7 @@ def _written_with(manifest: Manifest, again: str) -> str:
             f"{origin}; installed is {info.distribution} {info.version}, which has a different backend of this name. "
             f"Install the package that wrote it instead, if you trust it: {command}"
         )
-    if _is_older(info.version, manifest.distribution_version):
+    if is_older(info.version, manifest.distribution_version):
         return f"{origin}; installed is {info.version}, which is too old: {command}"
     return f"{origin}; installed is {info.version}. {again}"
 
@@ -95,7 +95,8 @@ def pip_command(distribution: str, version: str) -> str:
     return f'pip install "{distribution}{least}"'
 
 
-def _is_older(version: str, other: str) -> bool:
+def is_older(version: str, other: str) -> bool:
+    """Whether a version precedes another one, as far as both can be compared."""
     try:
         return Version(version) < Version(other)
     except InvalidVersion:

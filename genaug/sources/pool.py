@@ -229,9 +229,7 @@ class SamplePool:
         self._check_filled()
         return np.array(self._images.array[slot])
 
-    def sample(
-        self, n: int | None = None, *, labels: Any = None, seed: int | None = None
-    ) -> tuple[Tensor, Tensor | None]:
+    def sample(self, n: int | None = None, *, labels: Any = None, seed: int | None = None) -> tuple[Any, Tensor | None]:
         """Draw ``n`` images with uniformly drawn labels of the classes in the pool, or one for each of ``labels``.
 
         No image is repeated in a call before all of its class have been drawn. Returns uint8 (N, C, H, W) and int64
@@ -247,7 +245,8 @@ class SamplePool:
             classes = present[(draws[:, 0] * len(present)).astype(np.int64)]
         starts = np.cumsum(self.counts) - self.counts
         images = self._images.array[starts[classes] + draw_without_repeats(classes, self.counts, draws[:, 1])]
-        return torch.from_numpy(images), torch.from_numpy(classes) if self.spec.takes_labels else None
+        labels = torch.from_numpy(classes) if self.spec.takes_labels else None
+        return self.spec.sample.present(torch.from_numpy(images), labels), labels
 
     def _known(self, labels: Ints) -> Ints:
         """The labels, if the pool has images of all of them; raises ``InputError`` otherwise."""

@@ -1,7 +1,7 @@
 """Saving how a plugin's source is built, and building it again."""
 
 from collections.abc import Mapping
-from importlib.metadata import metadata
+from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,12 @@ import torch
 from pydantic import ValidationError
 
 from genaug.artifacts.recipe import RECIPE_FILE, RecipeManifest, read_recipe, recipe_of, write_recipe
+from genaug.backends.discovery import DISABLE, normalize
 from genaug.backends.registry import call, discover
 from genaug.checks import check_license, first_problem
 from genaug.errors import FormatError, InputError, PluginError
 from genaug.escaping import escaped
-from genaug.sources.loading import pip_command
+from genaug.sources.loading import is_older, pip_command
 from genaug.sources.source import Source, check_source
 
 
@@ -70,8 +71,8 @@ def load_recipe(folder: Path, device: str | torch.device | None = None) -> Any:
     origin = f"It was written with {manifest.distribution} {manifest.distribution_version}"
     if info is None:
         raise PluginError(
-            f"{where} is a recipe for {source_name}, and no installed plugin provides {manifest.scheme}:…. {origin}, "
-            f"so `{_pip_command(manifest)}` installs what is missing, if you trust that package."
+            f"{where} is a recipe for {source_name}, and no installed plugin provides {manifest.scheme}:…. {origin}"
+            f"{_what_is_missing(manifest)}"
         )
     if info.distribution != manifest.distribution:
         raise PluginError(
@@ -94,6 +95,24 @@ def requirement(manifest: RecipeManifest) -> str:
     extras = metadata("genaug").get_all("Provides-Extra") or ()
     own = manifest.distribution == "genaug" and manifest.scheme in extras
     return f"genaug[{manifest.scheme}]" if own else manifest.distribution
+
+
+def _what_is_missing(manifest: RecipeManifest) -> str:
+    """The rest of a sentence: why no plugin provides a recipe's scheme, and what to do."""
+    names = {normalize(name) for name in (manifest.distribution, manifest.scheme)}
+    blocked = [item for item in discover().blocked if {normalize(item.name), normalize(item.distribution)} & names]
+    if blocked:
+        return f", whose plugin is blocked: {DISABLE} contains {blocked[0]}. Remove it there to use it."
+    try:
+        installed = version(manifest.distribution)
+    except PackageNotFoundError:
+        return f", so `{_pip_command(manifest)}` installs what is missing, if you trust that package."
+    if is_older(installed, manifest.distribution_version):
+        return f"; installed is {installed}, which is too old: {_pip_command(manifest)}"
+    return (
+        f"; installed is {installed}, which doesn't provide it. Either its plugin doesn't work, which `genaug plugins` "
+        "shows, or the file was changed, or a later version has dropped it."
+    )
 
 
 def _pip_command(manifest: RecipeManifest) -> str:

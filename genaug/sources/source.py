@@ -38,11 +38,12 @@ class Source(Protocol):
         *,
         labels: Tensor | None = None,
         seed: int | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Any, Tensor | None]:
         """Draw ``n`` samples, or one for each of ``labels``.
 
-        Returns raw samples, shape (N, ``*spec.shape``) (images are uint8 in [0, 255], channels first), and int64 labels
-        of shape (N,), or None for a source without labels. The same seed gives the same samples.
+        Returns samples, as ``spec.sample.check`` accepts them: raw ones, shape (N, ``*spec.shape``) (images are uint8
+        in [0, 255], channels first), or what ``spec.sample.present`` makes of these (rows of a table are a DataFrame);
+        and int64 labels of shape (N,), or None for a source without labels. The same seed gives the same samples.
         """
         ...
 

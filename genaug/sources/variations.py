@@ -1,6 +1,7 @@
 """``genaug.variations``: the user's own samples, varied by an encoder and decoder or by an image-to-image model."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,10 @@ def variations(
 
     Args:
         editor: A ``Generator`` whose backend has an encoder, or any object with ``vary(samples, labels=None, *,
-            strength, seed)`` that returns raw samples, and optionally with ``spec``, such as an image-to-image model.
-            The latter may take samples of another size than it returns; ``spec`` describes those that it returns.
+            strength, seed)`` that returns raw samples, such as an image-to-image model. Optionally it has ``spec``,
+            which describes the samples that it returns (it may take those of another size), and
+            ``check_vary(samples, strength)``, which raises ``InputError`` for a modality and a strength that ``vary``
+            would reject.
         dataset: A map-style dataset of samples that fit the editor, with labels or without. Classes are matched with
             the editor's by name if both have names, else by number.
         strength: How far samples are varied, in [0, 1]: 0 gives reconstructions and 1 new samples.
@@ -48,17 +51,31 @@ def variations(
 
     ``supply`` is None, since a sample has endless variations; at ``strength`` 0 it is the number of samples of each
     class, and 0 for a class without any. Raises ``InputError`` for an editor that can't vary, samples or classes that
-    don't fit, and a strength outside [0, 1].
+    don't fit, and a strength outside [0, 1] or one that the editor rejects.
     """
     strength = check_strength(strength)
-    if isinstance(editor, Generator) and not editor.offers("encode"):
-        editor.check_offers("encode", "vary")
-    if not callable(getattr(editor, "vary", None)):
-        raise InputError(
-            f"editor must have a method vary, like a generator with an encoder, got {type(editor).__name__}."
-        )
+    _check_method(editor)
     data = read_samples(dataset, image_size, needs_labels=False)
+    if hasattr(editor, "check_vary"):
+        editor.check_vary(data.spec.sample, strength)
     return Variations(editor, data, strength, to)
+
+
+def _check_method(editor: Any) -> None:
+    """Raises ``InputError`` unless the editor has a method ``vary`` that can be called as ``Variations`` does."""
+    vary = getattr(editor, "vary", None)
+    expected = "Expected a generator with an encoder, or an object with vary(samples, labels=None, *, strength, seed)."
+    if isinstance(editor, type) or not callable(vary):
+        got = f"the class {editor.__name__}" if isinstance(editor, type) else type(editor).__name__
+        raise InputError(f"the editor is {got}, which can't vary samples. {expected}")
+    try:
+        arguments_of = signature(vary)
+    except (TypeError, ValueError):  # functions without one, such as those of C extensions
+        return
+    try:
+        arguments_of.bind(None, None, strength=0.5, seed=0)
+    except TypeError as error:
+        raise InputError(f"{type(editor).__name__}.vary can't be called as needed ({error}). {expected}") from error
 
 
 class Variations:
@@ -68,11 +85,6 @@ class Variations:
         self.editor, self.strength = editor, strength
         self._data = data
         spec: Spec | None = getattr(editor, "spec", None)
-        if isinstance(editor, Generator) and editor.spec.sample != data.spec.sample:
-            raise InputError(
-                f"the editor varies {editor.spec.sample.describe()}, the dataset has {data.spec.sample.describe()}. "
-                "Convert them with a transform, or pass image_size=."
-            )
         if data.labels is None and (to is not None or (spec is not None and spec.takes_labels)):
             data.check_labels()
             raise InputError("the dataset has no labels, and they are needed: the editor takes labels, or to= is set.")

@@ -17,7 +17,7 @@ def check_strength(strength: Any) -> float:
         value = float(strength)
     except (TypeError, ValueError):
         value = -1.0
-    if isinstance(strength, bool) or not 0 <= value <= 1:
+    if isinstance(strength, bool | str | bytes) or not 0 <= value <= 1:
         raise InputError(
             f"strength must be a number from 0 (the reconstruction) to 1 (a new sample), got {strength!r}."
         )

@@ -6,6 +6,14 @@ from genaug.lazy import lazy
 
 if TYPE_CHECKING:
     from genaug.studies.classic import OnBatches as OnBatches
-    from genaug.studies.sources import Recipe as Recipe
+    from genaug.studies.classifiers import AsClassifier as AsClassifier
+    from genaug.studies.recipes import Recipe as Recipe
 
-__getattr__ = lazy(__name__, {"OnBatches": "genaug.studies.classic", "Recipe": "genaug.studies.sources"})
+__getattr__ = lazy(
+    __name__,
+    {
+        "AsClassifier": "genaug.studies.classifiers",
+        "OnBatches": "genaug.studies.classic",
+        "Recipe": "genaug.studies.recipes",
+    },
+)

@@ -52,7 +52,7 @@ class Judgement:
 
 
 def select(table: Table, seeds: Sequence[int]) -> Arm | None:
-    """The arm with generated images that has the best mean accuracy over all seeds: source, ratio and classic together.
+    """The candidate with the best mean accuracy over all seeds: source, ratio and classic together, or a classifier.
 
     An arm that lacks a seed can't be chosen; None if no such arm finished. Of equal means the first in the table wins.
     Raises ``InputError`` if neither none nor classic finished, since every later comparison would lack its baseline.
@@ -77,13 +77,13 @@ def judge(
     below 0; the two are then reported at this level. "no evidence" otherwise, and if the arm or a baseline that "use"
     requires lacks a seed.
 
-    For "use", classic augmentation is advised if the chosen arm has it; otherwise it is, unless the test set shows it
-    to be worse than none (its 95% interval lies below 0) or it failed.
+    For "use" of generated images, classic augmentation is advised if the chosen arm has it; otherwise it is, unless the
+    test set shows it to be worse than none (its 95% interval lies below 0) or it failed.
 
-    The other planned comparisons are classic against none, the source against noisy copies at the same ratio, and the
-    arm that differs from the chosen one in classic augmentation only. All other arms in the table are explored, with a
-    confidence of 1 - 0.05 / (number of their comparisons). ``paired_difference`` explains ``correction`` and
-    ``resolution``.
+    The other planned comparisons are classic against none and, if the chosen arm has generated images, the source
+    against noisy copies at the same ratio, and the arm that differs from the chosen one in classic augmentation only.
+    All other arms in the table are explored, with a confidence of 1 - 0.05 / (number of their comparisons).
+    ``paired_difference`` explains ``correction`` and ``resolution``.
 
     Raises ``InputError`` for fewer than two seeds.
     """
@@ -112,7 +112,8 @@ def judge(
     if chosen is None or not decisive:
         return judgement
     if len(decisive) == len(BASELINES) and all(c.difference.verdict == "helps" for c in decisive):
-        return replace(judgement, verdict="use", classic=chosen.classic)
+        classic = judgement.classic if chosen.ratio is None else chosen.classic
+        return replace(judgement, verdict="use", classic=classic)
     harm = [replace(c, difference=compare(c.arm, c.baseline, HARM_LEVEL)) for c in decisive]
     if any(c.difference.verdict == "hurts" for c in harm):
         return replace(judgement, verdict="don't use", comparisons=(*harm, *comparisons[len(harm) :]))
@@ -127,8 +128,9 @@ def _pairs(chosen: Arm | None, finished: Sequence[Arm]) -> dict[Role, list[tuple
         "explored": [(arm, base) for arm in finished if arm not in arms_to_test(chosen) for base in BASELINES],
     }
     if chosen is not None:
-        twin = replace(chosen, classic=not chosen.classic)
         pairs["decides"] = [(chosen, baseline) for baseline in BASELINES]
+    if chosen is not None and chosen.ratio is not None:
+        twin = replace(chosen, classic=not chosen.classic)
         pairs["planned"] += [
             (replace(chosen, classic=False), Arm(NOISE, chosen.ratio)),
             *((twin, baseline) for baseline in BASELINES),

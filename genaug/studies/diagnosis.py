@@ -36,10 +36,10 @@ def examine(work: Work, chosen: Arm | None, classic: bool) -> dict[str, Any]:
     equal to the requested one (``recognized``, and ``recognized_real`` for the test images; means over classes, whose
     shares may differ between the two), the distance between samples of a class over that between the seed's real images
     (``distance_ratio``, None if no class has two), and the share of samples that are identical to an earlier one
-    (``repeated``). Empty if no source was chosen. Only an ``error`` if the samples or the classifier fail, since the
-    examination must not cost the verdict.
+    (``repeated``). Empty if no source of samples was chosen. Only an ``error`` if the samples or the classifier fail,
+    since the examination must not cost the verdict.
     """
-    if chosen is None or chosen.source is None:
+    if chosen is None or chosen.source is None or chosen.ratio is None:
         return {}
     device = torch.device(work.device)
     try:
@@ -102,7 +102,7 @@ def reservations(
                 "that aren't fully trained. Use 5 to 10 times as many updates."
             )
             break
-    ratio = 0 if chosen is None else chosen.ratio
+    ratio = 0 if chosen is None or chosen.ratio is None else chosen.ratio
     seen = updates * settings["batch_size"] * (1 - ratio)
     if seen < statistics["n_train"]:
         among = f" at ratio {ratio:g}" if ratio else ""
@@ -114,9 +114,14 @@ def reservations(
 
 
 def diagnose(
-    judgement: Judgement, statistics: Mapping[str, Any], examination: Mapping[str, Any], worth: Sensitivity | None
+    judgement: Judgement,
+    statistics: Mapping[str, Any],
+    examination: Mapping[str, Any],
+    worth: Sensitivity | None,
+    sources: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """A sentence or two for everything remarkable that a reader of the verdict should also know."""
+    """A sentence or two for everything remarkable that a reader of the verdict should also know. ``sources`` are the
+    recorded descriptions of the study's sources."""
     sentences = []
     classic = judgement.find(CLASSIC, NONE)
     if classic is not None and classic.difference.verdict == "hurts":
@@ -126,7 +131,7 @@ def diagnose(
         )
     sentences += _remarks_on_samples(examination)
     chosen = judgement.chosen
-    if chosen is not None and judgement.verdict == "use":
+    if chosen is not None and chosen.ratio is not None and judgement.verdict == "use":
         plain = Arm(chosen.source, chosen.ratio)
         control = judgement.find(plain, Arm(NOISE, chosen.ratio))
         if control is not None and control.difference.verdict != "helps":
@@ -135,6 +140,11 @@ def diagnose(
                 f"{plain.name!r} gained {control.difference.summary(control.baseline.name)}. So the gain may not be "
                 "due to the generated images."
             )
+    if chosen is not None and chosen.ratio is None and "saw" in (sources or {}).get(str(chosen.source), {}):
+        sentences.append(
+            f"The classifier {chosen.source} was trained before the study and is the same for every seed, so the "
+            "intervals don't cover the effect of training it again, on other images."
+        )
     if judgement.verdict == "no evidence" and worth is not None and judgement.decisive:
         seeds = judgement.decisive[0].difference.n
         if worth.seeds is None:

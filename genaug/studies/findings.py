@@ -47,7 +47,7 @@ def findings(
         "format_version": FORMAT_VERSION,
         "verdict": judgement.verdict,
         "sentence": sentence(judgement, cost, worth),
-        "ratio": chosen.ratio if chosen is not None and judgement.verdict == "use" else 0.0,
+        "ratio": (chosen.ratio or 0.0) if chosen is not None and judgement.verdict == "use" else 0.0,
         "source": None if chosen is None else chosen.source,
         "classic": judgement.classic,
         "chosen": arm_details(chosen),
@@ -55,7 +55,7 @@ def findings(
         "difference": None if closest is None else asdict(closest.difference),
         "sensitivity": None if worth is None else asdict(worth),
         "reservations": reservations(ledger, settings, statistics, chosen),
-        "warnings": diagnose(judgement, statistics, examination, worth),
+        "warnings": diagnose(judgement, statistics, examination, worth, settings["sources"]),
         "examination": dict(examination),
         "origin": dict(origin or {}),
         "cost": cost,
@@ -103,15 +103,17 @@ def sentence(judgement: Judgement, cost: Mapping[str, Any], worth: Sensitivity |
     """The verdict in words, with its basis and the cost."""
     chosen, decisive = judgement.chosen, judgement.decisive
     if chosen is None:
-        return "No evidence: no arm with generated images finished on all seeds, so use ratio 0. See the failures."
+        return "No evidence: no source's arm finished on all seeds, so use ratio 0. See the failures."
+    numbers = ", ".join(c.difference.summary(c.baseline.name) for c in decisive)
+    numbers += f", {decisive[0].difference.n} seeds" if decisive else ""
+    if chosen.ratio is None:
+        return _classifier_sentence(judgement, numbers, cost, worth)
     arm = f"{chosen.source} at ratio {chosen.ratio:g}, {'with' if chosen.classic else 'without'} classic augmentation"
     if not decisive:
         return (
             f"No evidence: {arm}, was chosen, but it or both baselines failed on the test set, so use ratio 0. See the "
             "failures."
         )
-    numbers = ", ".join(c.difference.summary(c.baseline.name) for c in decisive)
-    numbers += f", {decisive[0].difference.n} seeds"
     if judgement.verdict == "use":
         return f"Use {arm}: {numbers}. {cost['sentence']}"
     if judgement.verdict == "don't use":
@@ -126,6 +128,26 @@ def sentence(judgement: Judgement, cost: Mapping[str, Any], worth: Sensitivity |
     return (
         f"No evidence that {chosen.source} helps: at its best, {arm}, {numbers}. {describe_sensitivity(worth)} Until "
         f"there is evidence, leave it out: ratio 0. {cost['sentence']}"
+    )
+
+
+def _classifier_sentence(judgement: Judgement, numbers: str, cost: Mapping[str, Any], worth: Sensitivity | None) -> str:
+    """The verdict on a classifier that was chosen instead of generated images."""
+    assert judgement.chosen is not None
+    name, decisive = judgement.chosen.source, judgement.decisive
+    if judgement.verdict == "use":
+        return f"Use the classifier, not the samples: {name} gained {numbers}. {cost['sentence']}"
+    if judgement.verdict == "don't use":
+        return f"Don't use the classifier {name}: it is worse: {numbers}. {cost['sentence']}"
+    if len(decisive) == len(BASELINES):
+        return (
+            f"No evidence that the classifier {name} is better: {numbers}. {describe_sensitivity(worth)} Until there "
+            f"is evidence, train your own, without generated images. {cost['sentence']}"
+        )
+    compared = f" ({numbers})" if decisive else ""
+    return (
+        f"No evidence: the classifier {name} was chosen, but it or a baseline failed on the test set{compared}, so "
+        "train your own, without generated images. See the failures."
     )
 
 
@@ -145,8 +167,8 @@ def inference(overlap: float) -> str:
 
 
 def _cost(judgement: Judgement, ledger: Ledger, sources: Mapping[str, Any]) -> dict[str, Any]:
-    """Mean seconds per seed: for training the generator, and for training the classifier with its images and as advised
-    without them. Interrupted trainings don't count."""
+    """Mean seconds per seed: for training the generator, and for training the classifier with its images (or providing
+    the chosen classifier) and as advised without them. Interrupted trainings don't count."""
     chosen, plain = judgement.chosen, CLASSIC if judgement.classic else NONE
     if chosen is None:
         return {"generator_seconds": None, "classifier_seconds": None, "baseline_seconds": None, "sentence": ""}
@@ -155,17 +177,23 @@ def _cost(judgement: Judgement, ledger: Ledger, sources: Mapping[str, Any]) -> d
         if "seconds" in cell:
             seconds.get(cell["name"], []).append(cell["seconds"])
     generator, own, base = (mean(values) if values else None for values in seconds.values())
+    source = sources.get(str(chosen.source), {})
+    what = "generator" if chosen.ratio is not None else "classifier"
     if generator is not None:
-        text = f"It costs {duration(generator)} to train the generator"
-    elif "backend" in sources.get(str(chosen.source), {}):
-        text = "The time to train the generator isn't known, since every training was interrupted"
+        text = f"It costs {duration(generator)} to train the {what}"
+    elif "backend" in source:
+        text = f"The time to train the {what} isn't known, since every training was interrupted"
+    elif chosen.ratio is None and "saw" not in source:  # its time includes the training
+        text = "" if own is None else f"It costs {duration(own)} to train the classifier"
     else:
-        text = "The generator is trained already"
-    if own is not None and base is not None:
+        text = f"The {what} is trained already"
+    if chosen.ratio is not None and own is not None and base is not None:
         text += f"; the classifier took {own:.1f} s instead of {base:.1f} s for {plain.name}"
+    elif chosen.ratio is None and base is not None:
+        text += f"; that of {plain.name} took {base:.1f} s"
     return {
         "generator_seconds": generator,
         "classifier_seconds": own,
         "baseline_seconds": base,
-        "sentence": f"{text}.",
+        "sentence": f"{text}.".removeprefix("."),
     }

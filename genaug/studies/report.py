@@ -36,6 +36,10 @@ class _Difference(_Part):
     high: FiniteFloat
 
 
+class _Chosen(_Part):
+    ratio: FiniteFloat | None  # None if it is a classifier
+
+
 class _Details(_Part):
     """The fields of ``report.json`` that are used; all others are passed on unchanged."""
 
@@ -43,6 +47,7 @@ class _Details(_Part):
     ratio: Annotated[FiniteFloat, Field(ge=0, lt=1)]
     source: str | None
     classic: bool
+    chosen: _Chosen | None
     sentence: str
     reservations: list[str]
     warnings: list[str]
@@ -61,8 +66,9 @@ class Report:
     """The result of ``genaug.study``; ``genaug.load_study`` reads it back.
 
     ``verdict`` is "use", "don't use" or "no evidence". ``ratio`` is the ratio for ``MixedDataset``: 0 unless the
-    verdict is "use". ``source`` is the source that was chosen and tested, or None if none finished; ``classic`` is
-    whether to use classic augmentation. ``details`` is the content of ``report.json``; ``html`` is the page, if any.
+    verdict is "use" of samples. ``source`` is the source that was chosen and tested, or None if none finished;
+    ``classic`` is whether to use classic augmentation when training a classifier. ``details`` is the content of
+    ``report.json``; ``html`` is the page, if any.
     """
 
     verdict: Verdict
@@ -79,6 +85,13 @@ class Report:
         baseline, none or classic, over which it gained least; None if the arm failed."""
         difference = self.details["difference"]
         return None if difference is None else (difference["low"], difference["high"])
+
+    @property
+    def route(self) -> Literal["samples", "classifier"] | None:
+        """What to use of ``source``: its samples, at ``ratio``, or its classifier; None unless the verdict is "use"."""
+        if self.verdict != "use":
+            return None
+        return "samples" if self.ratio else "classifier"
 
     def accuracies(self, arm: str, phase: str = "test") -> list[float]:
         """An arm's accuracies on the test set, or on the ``inner`` splits, by seed.
@@ -110,7 +123,8 @@ class Report:
         return contents
 
     def __repr__(self) -> str:
-        return f"Report({self.verdict!r}, ratio={self.ratio:g}, source={self.source!r}, classic={self.classic})"
+        what = "route='classifier'" if self.route == "classifier" else f"ratio={self.ratio:g}"
+        return f"Report({self.verdict!r}, {what}, source={self.source!r}, classic={self.classic})"
 
 
 def from_details(details: dict[str, Any], html: str | None = None) -> Report:
@@ -142,7 +156,10 @@ def load_study(where: str | Path) -> Report:
             "if the report is newer; run the study again if it is older."
         )
     checked = check(details, _DETAILS, str(path), _REMEDY)
-    if (checked.ratio > 0) != (checked.verdict == "use"):
+    blended = checked.chosen is not None and checked.chosen.ratio is not None
+    if (checked.ratio > 0) != (checked.verdict == "use" and blended) or (
+        checked.verdict == "use" and checked.chosen is None
+    ):
         raise FormatError(f"{path} is damaged (ratio and verdict contradict each other). {_REMEDY}")
     return from_details(details)
 

@@ -1,35 +1,35 @@
-"""The sources of a study: backends trained for every seed, functions that make one, and pretrained sources."""
+"""The sources of a study: backends trained for every seed, functions that make one, and pretrained sources; of samples
+or, as ``AsClassifier``, of classifiers."""
 
 import hashlib
 import re
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from genaug.artifacts.claims import discard, settle
-from genaug.backends import registry
-from genaug.backends.backend import parse_config
 from genaug.backends.spec import Spec
-from genaug.checks import as_whole
 from genaug.data.classes import match_classes
 from genaug.data.reading import Samples, fingerprint, shared_samples
 from genaug.errors import FormatError, GenaugError, InputError, OutputExistsError, SaveError, TrainingWarning
 from genaug.evaluation.subject import learned_from, training_record
 from genaug.labelling.source import LabelledSource
-from genaug.nn.diffaugment import check_policy
 from genaug.randomness import seeded
+from genaug.sources.export import identity_of
 from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
 from genaug.sources.pool import SamplePool
 from genaug.sources.source import Source, check_source, check_supply, checked_sample, image_shape, supply_of
 from genaug.studies.arms import RESERVED
 from genaug.studies.cells import run_folder
+from genaug.studies.classifiers import AsClassifier, check_trained, generators_of, is_estimator, is_trained
 from genaug.studies.identity import described
+from genaug.studies.recipes import Recipe, checked_recipe, describe_recipe
 from genaug.studies.splits import Images
 from genaug.training.distributed import training_alone
 from genaug.training.fit import fit
@@ -37,37 +37,24 @@ from genaug.training.fit import fit
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a backend is trained for every seed: the arguments of ``genaug.fit``.
-
-    ``augment`` is applied to the discriminator's images: "affine" is what classic augmentation does by default, so that
-    both have the same knowledge about the data.
-    """
-
-    backend: str
-    steps: int = 2000
-    batch_size: int = 32
-    augment: tuple[str, ...] = ("affine",)
-    config: Mapping[str, Any] = field(default_factory=dict)
-
-
 # A function of a seed's training images (a map-style dataset) and of a seed for its random numbers.
 SourceFunction = Callable[[Images, int], Source]
-SourcePlan = Recipe | SourceFunction | Source
+SourcePlan = Recipe | SourceFunction | Source | AsClassifier
 
 
-def resolve(sources: Mapping[str, Any], spec: Spec, present: list[int]) -> dict[str, SourcePlan]:
+def resolve(
+    sources: Mapping[str, Any], spec: Spec, images: Images, image_size: int | None = None
+) -> dict[str, SourcePlan]:
     """Sources by name, checked: a backend's name, a ``Recipe`` (or a mapping of its fields), a function that makes a
-    source for every seed, or a source object. What a function returns is checked when it is called.
+    source for every seed, a source object, or ``AsClassifier``. What a function returns is checked when it is called.
 
-    ``spec`` describes the data and ``present`` lists their classes. Raises ``InputError`` for invalid names and for
-    sources that can't be blended with the data, ``PluginError`` for an unknown backend.
+    ``spec`` describes the training images ``images``. Raises ``InputError`` for invalid names and for sources that
+    can't be blended with the data, ``PluginError`` for an unknown backend.
     """
     if not isinstance(sources, Mapping) or not sources:
         raise InputError(
-            "sources must map at least one name to a backend's name, a Recipe, a function of (images, seed) or a "
-            "source object."
+            "sources must map at least one name to a backend's name, a Recipe, a function of (images, seed), a source "
+            "object or AsClassifier(...)."
         )
     checked: dict[str, SourcePlan] = {}
     for name, source in sources.items():
@@ -77,36 +64,33 @@ def resolve(sources: Mapping[str, Any], spec: Spec, present: list[int]) -> dict[
                 f"{', '.join(RESERVED)}, which are arms already."
             )
         try:
-            if isinstance(source, str | Mapping | Recipe):
-                checked[name] = _recipe(source, spec)
+            if isinstance(source, AsClassifier):
+                checked[name] = AsClassifier(_classifier(source.of, spec, images, image_size))
+            elif isinstance(source, str | Mapping | Recipe):
+                checked[name] = checked_recipe(source, spec, image_size)
             elif callable(source) and not isinstance(source, Source):
                 checked[name] = source
             else:
-                _check_pretrained(source, spec, present)
+                _check_pretrained(source, spec, images.labels.unique().tolist())
                 checked[name] = source
         except InputError as error:
             raise InputError(f"source {name!r}: {error}") from error
     return checked
 
 
-def _recipe(source: str | Mapping[str, Any] | Recipe, spec: Spec) -> Recipe:
-    if isinstance(source, str):
-        source = Recipe(source)
-    elif isinstance(source, Mapping):
-        try:
-            source = Recipe(**source)
-        except TypeError as error:
-            raise InputError(f"{error}. Expected backend, steps, batch_size, augment and config.") from error
-    as_whole(source.steps, "steps", 1)
-    as_whole(source.batch_size, "batch_size", 1)
-    backend = registry.resolve(source.backend)
-    config = parse_config(source.backend, backend.Config, source.config)
-    if not backend.describe(config, spec).takes_labels:
-        raise InputError(
-            f"{source.backend!r} with these options takes no labels, so a classifier can't learn from its samples. "
-            "Train a generator first and pass genaug.with_labels(generator, labelled_set)."
-        )
-    return replace(source, augment=check_policy(source.augment), config=config.model_dump(mode="json"))
+def _classifier(what: Any, spec: Spec, images: Images, image_size: int | None) -> Any:
+    """The argument of ``AsClassifier``, checked."""
+    if isinstance(what, str | Mapping | Recipe):
+        return checked_recipe(what, spec, image_size, classifies=True)
+    if not is_estimator(what) and (is_trained(what) or not callable(what) or isinstance(what, type)):
+        check_trained(what, spec, images)
+    return what
+
+
+def recipe_of(source: SourcePlan) -> Recipe | None:
+    """The recipe of a source that is trained for every seed, or None."""
+    plan = source.of if isinstance(source, AsClassifier) else source
+    return plan if isinstance(plan, Recipe) else None
 
 
 def _check_pretrained(source: Any, spec: Spec, present: list[int]) -> None:
@@ -120,14 +104,32 @@ def _check_pretrained(source: Any, spec: Spec, present: list[int]) -> None:
         )
 
 
-def check_saw(sources: Mapping[str, SourcePlan], test: Samples) -> None:
-    """Raises ``InputError`` for a source whose record says that it was trained on the test set itself, and for a pool
-    that contains a test image, byte for byte."""
+def check_saw(sources: Mapping[str, SourcePlan], test: Samples, train: Samples) -> None:
+    """Raises ``InputError`` for a source whose record, or that of a generator that it visibly uses, says that it was
+    trained on the test set itself, for a pool or unlabeled images that contain a test image, byte for byte, and for a
+    trained classifier that has seen the labels of the complete training set, with those that inner splits hold out."""
     for name, source in sources.items():
-        if learned_from(source, test):
+        plan = source.of if isinstance(source, AsClassifier) else source
+        if any(learned_from(origin, test) for origin in (plan, *generators_of(plan))):
             raise InputError(
                 f"source {name!r} was trained on the test set, according to its record, so it can't be judged on it. "
                 "Pass another test set."
+            )
+        record = training_record(plan)
+        if isinstance(source, AsClassifier) and fingerprint(train) in (
+            record.get("data_sha256"),
+            record.get("labelled_sha256"),
+        ):
+            raise InputError(
+                f"source {name!r} is a classifier that was trained on all of these training images and their labels, "
+                "according to its record, also on those by which the study chooses an arm. Pass a Recipe or a "
+                "function, which see a seed's images only, or a classifier that was trained on others."
+            )
+        unlabelled = plan.unlabelled if isinstance(plan, Recipe) else None
+        if unlabelled is not None and (shared := len(shared_samples(unlabelled.images, test.x))):
+            raise InputError(
+                f"{shared:,} of the {len(unlabelled):,} unlabeled images of source {name!r} are test images, byte for "
+                "byte, so it can't be judged on them. Remove them."
             )
         inner: Any = source
         while isinstance(inner, LabelledSource):
@@ -141,14 +143,26 @@ def check_saw(sources: Mapping[str, SourcePlan], test: Samples) -> None:
 
 def describe_source(source: SourcePlan, train: Samples) -> dict[str, Any]:
     """A description of a source, for the report and to recognize the source when a study is resumed."""
+    if isinstance(source, AsClassifier):
+        return {"route": "classifier", **_describe_classifier(source.of, train)}
     if isinstance(source, Recipe):
-        return {"trained": "for every seed, on that seed's training images only", **asdict(source)}
+        return describe_recipe(source, train)
     if not isinstance(source, Source):
         return {"trained": "for every seed, by a function of its training images", "function": described(source)}
-    record, supply = dict(training_record(source)), supply_of(source)
+    supply = supply_of(source)
+    return {
+        **_describe_pretrained(source, train),
+        "type": type(source).__name__ + ("" if supply is None else f" of {sum(supply):,} images"),
+        "samples_sha256": _samples_sha256(source),
+    }
+
+
+def _describe_pretrained(what: Any, train: Samples) -> dict[str, Any]:
+    """What a pretrained source or classifier has seen, according to its record."""
+    record = dict(training_record(what))
     images = record.get("images")
     saw = f"{images:,} images" if isinstance(images, int) else "unknown: it has no record of that"
-    if record.get("data_sha256") == fingerprint(train):
+    if fingerprint(train) in (record.get("data_sha256"), record.get("labelled_sha256")):
         saw += ", the whole training set of this study, other seeds' images included"
     if isinstance(record.get("labelled_images"), int):
         saw += f", and its labels come from {record['labelled_images']:,} labeled images"
@@ -156,9 +170,21 @@ def describe_source(source: SourcePlan, train: Samples) -> dict[str, Any]:
         "trained": "before the study (declared pretrained); it may have seen more than the seeds' training images",
         "saw": saw,
         "record": record,
-        "type": type(source).__name__ + ("" if supply is None else f" of {sum(supply):,} images"),
-        "samples_sha256": _samples_sha256(source),
     }
+
+
+def _describe_classifier(what: Any, train: Samples) -> dict[str, Any]:
+    if isinstance(what, Recipe):
+        return describe_recipe(what, train)
+    generators = [identity_of(generator) for generator in generators_of(what)]
+    if is_estimator(what):
+        estimator = " ".join(described(what).split())
+        trained = {"trained": "for every seed, by its fit to that seed's training images", "estimator": estimator}
+    elif is_trained(what):
+        trained = {**_describe_pretrained(what, train), "type": type(what).__name__}
+    else:
+        trained = {"trained": "for every seed, by a function of its training images", "function": described(what)}
+    return {**trained, **({"generators": generators} if generators else {})}
 
 
 def _samples_sha256(source: Source) -> str:
@@ -191,7 +217,7 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
             discard(run)  # left by a process that was killed after it had saved the generator
             return generator
     settings: dict[str, Any] = {
-        **{key: value for key, value in asdict(recipe).items() if key != "backend"},
+        **{field.name: getattr(recipe, field.name) for field in fields(recipe) if field.name != "backend"},
         "seed": seed,
         "device": device,
         "checkpoint_every": max(500, recipe.steps // 4),

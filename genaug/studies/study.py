@@ -19,7 +19,7 @@ from genaug.errors import InputError
 from genaug.progress import Progress
 from genaug.sources.source import Source
 from genaug.studies import sources as source_module
-from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms, arms_to_test
+from genaug.studies.arms import CLASSIC, NONE, Arm, arms_of, arms_to_test
 from genaug.studies.cells import Ledger, StudyFolder
 from genaug.studies.classic import check_classic
 from genaug.studies.compare import overlap_correction
@@ -83,7 +83,8 @@ def study(
             seed's images only. A function is called for every seed as ``function(images, seed)`` with that seed's
             training images (a dataset of (image, label)), and returns a source, such as ``with_labels(generator,
             images, seed=seed, ...)``; the same arguments must give the same source. Any source object counts as
-            pretrained, and the report quotes from its record what it was trained on.
+            pretrained, and the report quotes from its record what it was trained on. A classifier that needs no
+            generated images, such as that of a semi-supervised GAN, is an arm as ``genaug.studies.AsClassifier(...)``.
         ratios: the generated shares to try, each in (0, 1).
         seeds: the number of seeds, counted from 0, or the seeds themselves. At least two; ten are better.
         labels_per_class: the number of images per class that a seed trains on; all by default. If there are enough, no
@@ -176,8 +177,8 @@ def prepare(
     test_images = check_sets(train_images, labelled(test, "the test set"))
     spec = train.spec.model_copy(update={"conditions": ()})
     subsets = draw_subsets(train_images.labels, labels_per_class, seeds)
-    sources = source_module.resolve(options.sources, spec, train_images.labels.unique().tolist())
-    source_module.check_saw(sources, test)
+    sources = source_module.resolve(options.sources, spec, train_images, options.image_size)
+    source_module.check_saw(sources, test, train)
     check_classifier(options.classifier, spec.shape, spec.num_classes)
     check_classic(options.classic, train_images.images[:4], train_images.labels[:4])
     device = str(pick_device(options.device))
@@ -236,7 +237,7 @@ def _run(
 ) -> Report:
     """The inner splits, the selection, the test set, the judgement."""
     seeds: list[int] = settings["seeds"]
-    arms = all_arms(list(work.sources), settings["ratios"])
+    arms = arms_of(settings)
     inner = [Job("inner", seed, tuple(arms)) for seed in seeds]
     others = arms if settings["explore"] else []
     first = next(arm for arm in arms if arm.candidate)

@@ -11,6 +11,7 @@ from genaug.progress import duration
 from genaug.reports.page import code, facts, figure, page, paragraph, percent, picture, points, section, table
 from genaug.reports.plots import Curve, dot_plot, line_plot, percent_row
 from genaug.reports.sheet import Block, draw_sheet, sheet_labels
+from genaug.studies.advice import classifier_code
 from genaug.studies.arms import NOISE, Arm
 from genaug.studies.blending import generate
 from genaug.studies.compare import summarize
@@ -31,7 +32,7 @@ def study_html(details: Mapping[str, Any], work: Work, chosen: Arm | None) -> st
         section("On the test set", _differences(details), _table(details)),
         section("On the inner splits, by ratio", _ratios(details)),
     ]
-    if chosen is not None:
+    if chosen is not None and chosen.ratio is not None:
         parts.append(section("What was generated", *_examination(details), *_pictures(details, work, chosen)))
     if details["failures"]:
         parts.append(section("What failed", *_failures(details)))
@@ -47,11 +48,16 @@ def _minus(text: str) -> str:
 def _intro(details: Mapping[str, Any]) -> str:
     settings, statistics, origin = details["settings"], details["statistics"], details["origin"]
     data = f" of {origin['train']}" if origin else ""
+    classifiers = [name for name, source in settings["sources"].items() if source.get("route") == "classifier"]
     return (
         f"For each of {len(settings['seeds'])} seeds, a classifier was trained in several ways, from the same initial "
         f"weights, on the same {statistics['n_train']:,} images{data} ({settings['train']['shape']}) and for "
         f"{settings['updates']:,} updates, and tested on {statistics['n_test']:,} others. The way to test was chosen "
         "before, on a fifth of each seed's training images."
+        + (
+            f" {', '.join(classifiers)} classified the same images in their own way, without a ratio."
+            * bool(classifiers)
+        )
     )
 
 
@@ -106,7 +112,7 @@ def _table(details: Mapping[str, Any]) -> str:
 def _ratios(details: Mapping[str, Any]) -> str:
     inner = details["accuracies"]["inner"]
     means = {name: 100 * summarize(list(row.values())).mean for name, row in inner.items()}
-    groups: dict[tuple[str | None, bool], list[tuple[float, float]]] = {}
+    groups: dict[tuple[str | None, bool], list[tuple[float | None, float]]] = {}
     for arm in details["arms"]:
         if arm["name"] in means:
             groups.setdefault((arm["source"], arm["classic"]), []).append((arm["ratio"], means[arm["name"]]))
@@ -118,7 +124,9 @@ def _ratios(details: Mapping[str, Any]) -> str:
         if source is None or source in sources:
             color = "level" if source is None else f"s{sources.index(source) % _COLORS}"
             kind = color if classic else f"{color} plain"
-        curves.append(Curve(f"{label}, {curve[0][1]:.1f}%" if len(curve) == 1 else label, curve, kind, source is None))
+        label = f"{label}, {curve[0][1]:.1f}%" if len(curve) == 1 else label
+        points_at = [(ratio or 0.0, value) for ratio, value in curve]
+        curves.append(Curve(label, points_at, kind, source is None or curve[0][0] is None))
     alt = "Mean accuracy on the inner splits: " + "; ".join(f"{name} {value:.1f}%" for name, value in means.items())
     caption = (
         "Mean accuracy over all seeds on the images that the inner splits held out. The arm was chosen by it, without "
@@ -196,11 +204,16 @@ def _failures(details: Mapping[str, Any]) -> list[str]:
 
 
 def _use(details: Mapping[str, Any]) -> list[str]:
+    augmentation = f"{'with' if details['classic'] else 'without'} classic augmentation"
+    if details["verdict"] == "use" and not details["ratio"]:
+        name = details["source"]
+        return [
+            paragraph(f"The study's advice: use the classifier, not the samples. It is that of {name}:"),
+            code(classifier_code(details["settings"]["sources"][name])),
+            paragraph(f"If you train a classifier nevertheless: without generated images, {augmentation}.", "note"),
+        ]
     return [
-        paragraph(
-            f"The study's advice: ratio {details['ratio']:g}, {'with' if details['classic'] else 'without'} classic "
-            "augmentation."
-        ),
+        paragraph(f"The study's advice: ratio {details['ratio']:g}, {augmentation}."),
         code(
             "import genaug\n\n"
             'report = genaug.load_study("PATH")  # this page\'s folder\n'
@@ -239,6 +252,7 @@ def _method(details: Mapping[str, Any]) -> list[str]:
     notes = [
         *(
             f"{name}: trained {source['trained']}. "
+            + ("Its classifier is an arm, without a ratio. " if source.get("route") == "classifier" else "")
             + (f"It saw {source['saw']}." if "saw" in source else _recipe(source))
             for name, source in settings["sources"].items()
         ),
@@ -255,7 +269,13 @@ def _method(details: Mapping[str, Any]) -> list[str]:
 
 
 def _recipe(source: Mapping[str, Any]) -> str:
-    if "function" in source:
-        return f"The function: {source['function']}."
+    for kind in ("function", "estimator"):
+        if kind in source:
+            return f"The {kind}: {source[kind]}."
     augment = f", images through {', '.join(source['augment'])}" if source["augment"] else ""
-    return f"{source['backend']}, {source['steps']:,} steps at batch size {source['batch_size']}{augment}."
+    text = f"{source['backend']}, {source['steps']:,} steps at batch size {source['batch_size']}{augment}."
+    if unlabelled := source.get("unlabelled"):
+        among = unlabelled["training_images"]
+        note = f", {among:,} of which are training images of this study" if among else ""
+        text += f" Images without labels: {unlabelled['images']:,}{note}."
+    return text

@@ -218,9 +218,11 @@ def check_save_and_load(subject: Subject) -> None:
 
 def _five_samples(generator: Generator, case: Case) -> Tensor:
     if case.spec.conditions:
-        samples = case.data.conditions[case.spec.conditions[0].name][:5]
-        return generator.translate(samples, case.labels(5), seed=0, precision="float32")
-    return generator.sample(5, seed=0, precision="float32")[0]
+        sources = case.data.conditions[case.spec.conditions[0].name][:5]
+        samples = generator.translate(sources, case.labels(5), seed=0, precision="float32")
+    else:
+        samples, _ = generator.sample(5, seed=0, precision="float32")
+    return case.spec.sample.check(samples, 5, "the generator returned")
 
 
 @check(offering("encode"))
@@ -251,9 +253,11 @@ def check_classify(subject: Subject) -> None:
 
 @check(offering("score"))
 def check_score(subject: Subject) -> None:
-    """``score`` returns a finite number per sample."""
+    """``score`` returns a finite number per sample, without labels too if the backend says so."""
     case = subject.case()
     _check_finite("score", case.observe("score", case.labels(6)), (6,))
+    if case.backend.scores_without_labels:
+        _check_finite("score", case.observe("score", None), (6,))
 
 
 def _check_finite(method: str, values: Any, shape: tuple[int, ...]) -> None:

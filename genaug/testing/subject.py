@@ -152,7 +152,7 @@ def small_data(backend: Backend, shape: tuple[int, ...], labelled: bool) -> Samp
     ``shape`` is the shape of images; other modalities have examples of a fixed shape.
     """
     modality, labels = MODALITIES[backend.modalities[0]], torch.arange(48) % CLASSES
-    x = modality.examples(labels, shape)
-    conditions = tuple(Condition(name=name, sample=modality.of(x[0])) for name in backend.conditions)
-    spec = Spec(sample=modality.of(x[0]), classes=CLASSES if labelled else None, conditions=conditions)
+    sample, x = modality.example(labels, shape)
+    conditions = tuple(Condition(name=name, sample=sample) for name in backend.conditions)
+    spec = Spec(sample=sample, classes=CLASSES if labelled else None, conditions=conditions)
     return Samples(x, labels if labelled else None, spec, None, {c.name: x.roll(CLASSES, 0) for c in conditions})

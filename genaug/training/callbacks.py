@@ -86,10 +86,10 @@ class SampleGrids:
         labels = data.labels if spec.takes_labels and data.labels is not None else torch.zeros(len(data.x))
         compared = torch.nonzero(torch.isin(labels, labels[labels >= 0].unique()[:_CLASSES])).flatten()
         rows = compared[first_per_class(labels[compared], _PER_CLASS if spec.takes_labels else _UNLABELED)]
-        self._labels = labels[rows]
+        self._labels, self._real = labels[rows], data.x[rows]
         self._real_distance = 0.0
         if len(rows) and int(self._labels.unique(return_counts=True)[1].max()) >= 2:
-            self._real_distance = within_class_distance(spec.sample.flatten(data.x[rows]), self._labels)
+            self._real_distance = within_class_distance(spec.sample.flatten(self._real), self._labels)
 
     def __call__(self, snapshot: Snapshot) -> None:
         if not snapshot.saving or self._spec.conditions:
@@ -101,10 +101,12 @@ class SampleGrids:
             snapshot.say(f"warning: no sample grid after step {snapshot.step}: {error}")
 
     def _draw(self, generator: Generator, step: int) -> None:
-        labels = sheet_labels(self._spec.num_classes) if self._spec.takes_labels else torch.zeros(100)
-        samples = self._sample(generator, labels, seed=0)
-        block = Block(samples, labels if self._spec.takes_labels else None)
-        grid = draw_sheet(block, classes=self._spec.class_names, sample=self._spec.sample)
+        grid = self._spec.sample.preview(self._real, self._sample(generator, self._labels, seed=0))
+        if grid is None:
+            labels = sheet_labels(self._spec.num_classes) if self._spec.takes_labels else torch.zeros(100)
+            samples = self._sample(generator, labels, seed=0)
+            block = Block(samples, labels if self._spec.takes_labels else None)
+            grid = draw_sheet(block, classes=self._spec.class_names, sample=self._spec.sample)
         self._folder.write({f"samples/step-{step:08d}.png": encode_png(grid)})
 
     def _measure(self, snapshot: Snapshot) -> None:
@@ -128,7 +130,7 @@ class SampleGrids:
         snapshot.metrics.update({name: round(value, 4) for name, value in figures.items()})
 
     def _sample(self, generator: Generator, labels: Tensor, seed: int, **latents: Any) -> Tensor:
-        """One sample per entry of ``labels``, of that label if the generator takes labels, on the CPU."""
-        if self._spec.takes_labels:
-            return generator.sample(labels=labels, seed=seed, **latents)[0].cpu()
-        return generator.sample(len(labels), seed=seed, **latents)[0].cpu()
+        """One raw sample per entry of ``labels``, of that label if the generator takes labels, on the CPU."""
+        request: Any = {"labels": labels} if self._spec.takes_labels else {"n": len(labels)}
+        samples = generator.sample(**request, seed=seed, **latents)[0]
+        return self._spec.sample.check(samples, len(labels), "the generator returned").cpu()

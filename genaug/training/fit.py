@@ -79,7 +79,7 @@ def fit(
         backend: Name of an installed backend, or a ``Generator`` to fine-tune, which is then ``init``.
         dataset: ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or followed by an integer label;
             further fields are ignored. For a backend that takes no labels, anything may stand instead of the label.
-            The dataset is read once.
+            For a table it is a ``genaug.data.TableDataset``. The dataset is read once.
         out: The run's folder, which ``genaug.load`` takes.
         steps: Number of training steps. With ``max_minutes`` it is an upper bound and may be left out.
         unlabelled: More images, of the same shape, for backends that learn from unlabeled ones too. Labels in this
@@ -152,7 +152,11 @@ def fit(
 
     tuning = plan_tuning(init, record, folder, backend)
     options = parse_config(backend, recipe.Config, {**tuning.config, **record.get("config", {}), **(config or {})})
-    freeze_discriminator = int(argument("freeze_discriminator", freeze_discriminator, None) or 0)
+    recorded_blocks = record.get("freeze_discriminator") or 0
+    freeze_discriminator = recorded_blocks if freeze_discriminator is None else freeze_discriminator
+    if record:
+        before, now = ({"freeze_discriminator": count} for count in (recorded_blocks, freeze_discriminator))
+        refuse_changes(folder.path, before, now, now)
     plan = plan_run(steps, max_minutes, record, folder)
     batch_size, image_size = int(argument("batch_size", batch_size, 64)), argument("image_size", image_size, None)
     checkpoint_every = int(argument("checkpoint_every", checkpoint_every, 500))
@@ -192,6 +196,10 @@ def fit(
         data, description = read_training_data(
             dataset, backend, recipe, options, image_size, progress, unlabelled=unlabelled, exclude=exclude
         )
+        if policy and not data.spec.sample.is_augmentable:
+            raise InputError(
+                f"augment= (--augment) is for images, and these are {data.spec.sample.noun}. Leave it out."
+            )
         initial = tuning.weights(recipe, options, data.spec, progress and is_first())
         settings = replace(settings, **description)
         call = {

@@ -90,14 +90,20 @@ class TrainingRun:
     def train(self, *, resume: bool, checkpoint_every: int, budget: Budget) -> Generator:
         """Train up to the planned step, or until a signal or the budget ends the run, and return the generator."""
         record = {**self._settings.record(), **self._plan.record(), **self._private}
-        warning = from_first(self._world, self._device, lambda: self._folder.open(record, resume))
         self._progress.limit(budget.ends(False))
         with closing(self._folder), caught_signals(self._progress.say) as signals, self._progress:
-            done = first = self._restore(warning) if resume else 0
-            self._progress.start_at(first)
+            if not resume:  # what can't be trained, such as too small a batch, fails before anything changes on disk
+                self.step(0)
+            warning = from_first(self._world, self._device, lambda: self._folder.open(record, resume))
+            done = first = 0
+            if resume:
+                done = first = self._restore(warning)
+                self._progress.start_at(first)
             while self._plan.end is None or done < self._plan.end:
-                self.step(done)
+                if resume or done:
+                    self.step(done)
                 done += 1
+                self._progress.advance()
                 time_is_up = time.monotonic() > budget.ends(self._plan.planned is not None)
                 stopping = self._agree_to_stop(bool(signals) or time_is_up, done)
                 planning = not stopping and self._trial_ends(done - first, budget)
@@ -124,7 +130,6 @@ class TrainingRun:
         self._trainer.steps = self._plan.length(index)
         for name, value in self._trainer.step(index).items():
             self._scalars[name].append(value)
-        self._progress.advance()
 
     def _read_means(self) -> dict[str, float]:
         """Means of the logged scalars since the last call; until then they stay on the device."""

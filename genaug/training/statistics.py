@@ -61,7 +61,7 @@ def recompute_statistics(
 
     def observe(count: int) -> None:
         methods = [getattr(backend, name) for name in ("encode", "score") if backend.offers(name)]
-        for rows in torch.arange(min(count, len(data.x))).split(chunk_size(spec, device)):
+        for rows in _spread(min(count, len(data.x)), data).split(chunk_size(spec, device)):
             x = spec.sample.encode(data.x[rows].to(device))
             labels = None
             if spec.takes_labels and data.labels is not None:  # unlabeled samples get the classes in turn
@@ -78,6 +78,11 @@ def recompute_statistics(
     observing = [module for name, module in modules.items() if name.partition(".")[0] in others]
     _settle(sampling, generate, full, seed, device)
     _settle(observing, observe, full, seed, device)
+
+
+def _spread(count: int, data: Samples) -> Tensor:
+    """``count`` rows, evenly spread over the data, which may be sorted by class."""
+    return torch.arange(count) * len(data.x) // count
 
 
 def _settle(modules: list[nn.Module], run: Callable[[int], None], full: int, seed: int, device: torch.device) -> None:
@@ -182,6 +187,6 @@ def _draws(spec: Spec, data: Samples, seed: int, device: torch.device, count: in
         columns = _Columns(torch.cat([even, rest], 1)[:, :width])
         labels = frequent[(columns.uniform(chunk) * len(frequent)).long()].to(device) if spec.takes_labels else None
         latents = {latent.name: latent.draw(columns, chunk).to(device) for latent in spec.latents}
-        rows = torch.arange(start, start + chunk) % len(data.x)
+        rows = _spread(count, data)[start : start + chunk]
         conditions = {c.name: c.sample.encode(data.conditions[c.name][rows].to(device)) for c in spec.conditions}
         yield Inputs(latents, labels, noise_rows(seed, start, chunk, device), conditions)

@@ -6,6 +6,7 @@ for the global batch and then sliced by rank, so that it doesn't depend on the n
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from math import prod
 from typing import Any
 
 import torch
@@ -13,11 +14,14 @@ from torch import Tensor, nn
 
 from genaug.backends.backend import Batch, Fakes, Inputs
 from genaug.backends.spec import Spec
+from genaug.data.apportion import largest_remainder
 from genaug.data.reading import Samples
 from genaug.device import autocast
 from genaug.nn.diffaugment import augment
 from genaug.randomness import derive_seed
 from genaug.training.distributed import World
+
+_ENCODED_BYTES = 2**30  # of samples that are encoded once
 
 
 class _Order:
@@ -44,22 +48,67 @@ class _Order:
         return self._order
 
 
+class _BalancedOrder(_Order):
+    """Row numbers in an endless, seeded order, in which classes have the given shares.
+
+    An epoch has as many rows as the data. The rows of each class come from consecutive permutations of its own.
+    """
+
+    def __init__(self, labels: Tensor, shares: Tensor, seed: int, stream: str, device: torch.device) -> None:
+        super().__init__(len(labels), seed, stream, device)
+        labels = labels.cpu()
+        present = labels.bincount(minlength=len(shares)) > 0
+        self._counts = largest_remainder(len(labels), (shares.cpu() * present).tolist()).tolist()
+        self._members = [torch.nonzero(labels == label).flatten() for label in range(len(shares))]
+        cpu = torch.device("cpu")
+        self._orders = [
+            _Order(len(members), seed, f"{stream}, class {label}", cpu) for label, members in enumerate(self._members)
+        ]
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            parts = [
+                members[order.part(epoch * count, (epoch + 1) * count)]
+                for members, order, count in zip(self._members, self._orders, self._counts, strict=True)
+                if count
+            ]
+            generator = torch.Generator().manual_seed(derive_seed(self._seed, self._stream, epoch))
+            rows = torch.cat(parts)
+            self._epoch = epoch
+            self._order = rows[torch.randperm(len(rows), generator=generator)].to(self._device)
+        return self._order
+
+
 class Batches:
     """Real batches in an endless, seeded order: consecutive permutations of the data, divided into batches.
 
     If only some samples have labels, batches alternate between a labeled sample, from permutations of these, and one
     from permutations of all samples, whose label is hidden (-1): half of each batch teaches classes, and the other half
     represents the data (as in Salimans et al. 2016, section 5, whose code draws two batches).
+
+    With ``shares``, weights of the classes (K,), classes are as frequent in batches as these say, if all samples have
+    labels.
     """
 
     def __init__(
-        self, data: Samples, spec: Spec, batch_size: int, seed: int, device: torch.device, world: World
+        self,
+        data: Samples,
+        spec: Spec,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        world: World,
+        shares: Tensor | None = None,
     ) -> None:
         self._sample, self._x = spec.sample, data.x.to(device)
+        size = 4 * len(data.x) * prod(spec.sample.encoded_shape)
+        self._encoded = spec.sample.encode(self._x) if spec.sample.encodes_once and size <= _ENCODED_BYTES else None
         self._labels = data.labels.to(device) if spec.takes_labels and data.labels is not None else None
         self._conditions = {c.name: (c.sample, data.conditions[c.name].to(device)) for c in spec.conditions}
         self._batch_size, self._world = batch_size, world
         self._order = _Order(len(self._x), seed, "order", device)
+        if shares is not None and self._labels is not None and bool((self._labels >= 0).all()):
+            self._order = _BalancedOrder(self._labels, shares, seed, "order", device)
         labeled = torch.empty(0) if self._labels is None else torch.nonzero(self._labels >= 0).flatten()
         self._labeled = labeled if 0 < len(labeled) < len(self._x) else None
         self._labeled_order = _Order(len(labeled), seed, "order of labeled samples", device)
@@ -69,7 +118,7 @@ class Batches:
         rows, labels = self._global(index)
         rows = self._world.local(rows)
         return Batch(
-            self._sample.encode(self._x[rows]),
+            self._sample.encode(self._x[rows]) if self._encoded is None else self._encoded[rows],
             None if labels is None else self._world.local(labels),
             {name: sample.encode(x[rows]) for name, (sample, x) in self._conditions.items()},
         )

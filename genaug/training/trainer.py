@@ -91,7 +91,12 @@ class Trainer:
                 for player, group in zip(self.players, self.groups, strict=True)
             ]
         self.updates = max(player.updates for player in self.players)
-        self.batches = Batches(data, self.spec, batch_size, seed, self.device, self.world)
+        shares = None
+        if self.spec.takes_labels and data.labels is not None:
+            counts = data.labels[data.labels >= 0].bincount(minlength=self.spec.num_classes)
+            with faults_of(backend, "class_shares"):
+                shares = backend.class_shares(config, counts)
+        self.batches = Batches(data, self.spec, batch_size, seed, self.device, self.world, shares)
         self.draws = TrainingStep(
             config,
             self.spec,

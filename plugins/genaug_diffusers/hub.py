@@ -3,15 +3,15 @@
 They lie in huggingface_hub's cache, each verified by its hash when it arrives, as genaug's own generators do.
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import constants
 
 from genaug.artifacts.folders import saving_to
-from genaug.errors import NotOnHubError
+from genaug.errors import HubError, NotOnHubError
 from genaug.hub import cache, client
 from genaug.hub.download import Remote, fetch
 from genaug.hub.pull import describe_or_warn
@@ -91,6 +91,15 @@ def find_repo(name: str, revision: str | None, is_complete: Callable[[Path], boo
     return Repo(name, remote.commit, revision, list(remote.files), remote)
 
 
+@contextmanager
+def not_local(what: str) -> Iterator[None]:
+    """Around a search for a repo whose name may be meant as a path: the Hub's errors say that ``what`` isn't here."""
+    try:
+        yield
+    except HubError as error:
+        raise type(error)(f"there is no {what} here, and {error}") from error
+
+
 def _is_listed(name: str) -> bool:
     """Every file is listed, so that errors can name what isn't fetched; callers fetch only safe ones."""
     return len(name) <= 500
@@ -102,7 +111,8 @@ def card_of(repo: Repo) -> list[str]:
 
 
 def _not_cached(name: str, revision: str) -> str:
+    part = "only partly in" if cache.known_commit(name, revision) is not None else "not in"
     return (
-        f"{name} ({revision}) is not completely in the cache {constants.HF_HUB_CACHE} (HF_HUB_CACHE), and "
-        "HF_HUB_OFFLINE=1 forbids requests to the Hub. Unset it and load the pipeline once."
+        f"{name} ({revision}) is {part} the cache {constants.HF_HUB_CACHE} (HF_HUB_CACHE), and HF_HUB_OFFLINE=1 "
+        "forbids requests to the Hub. Correct the name, or unset HF_HUB_OFFLINE and load it once."
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 
 from genaug.artifacts.paths import reading_from, user_path
 from genaug.device import pick_device
-from genaug.errors import FormatError, InputError, NotOnHubError
+from genaug.errors import FormatError, InputError
 from genaug.hub.load import HUB_ID
 from genaug.hub.redaction import credentials_redacted
 from genaug_diffusers import hub
@@ -36,7 +37,7 @@ def load(
     guidance_scale: float | None = None,
     num_inference_steps: int | None = None,
     image_size: int | None = None,
-    lora: str | Mapping[str, Any] | None = None,
+    lora: str | Path | Mapping[str, Any] | None = None,
 ) -> DiffusersSource:
     """A pipeline of diffusers as a source; ``rest`` is a folder that ``save_pretrained`` wrote, or a Hub id.
 
@@ -60,13 +61,13 @@ def load(
     require("diffusers")
     options = parse_options(
         {
-            "classes": dict(classes) if isinstance(classes, Mapping) else classes,
-            "prompt": dict(prompt) if isinstance(prompt, Mapping) else prompt,
+            "classes": classes,
+            "prompt": prompt,
             "negative_prompt": negative_prompt,
             "guidance_scale": guidance_scale,
             "num_inference_steps": num_inference_steps,
             "image_size": image_size,
-            "lora": dict(lora) if isinstance(lora, Mapping) else lora,
+            "lora": lora,
         }
     )
     chosen_device = pick_device(device)
@@ -75,7 +76,7 @@ def load(
         lora_file = None
         if options.lora is not None:
             lora_file, exact = find_lora(options.lora)
-            options = options.model_copy(update={"lora": exact})
+            options = replace(options, lora=exact)
     license = _license(folder)
     build = partial(_build, folder, index, options, lora_file)
     first = build(chosen_device)
@@ -89,7 +90,7 @@ def load(
         settings["prompt"] = DEFAULT_PROMPT
     if not isinstance(names, int) and numbers is None:
         settings["classes"] = list(names)
-    options = options.model_copy(update=settings)
+    options = replace(options, **settings)
     record = {"source": f"diffusers:{where}", "revision": commit}
     return DiffusersSource(
         first,
@@ -131,9 +132,12 @@ def _find(rest: str, revision: str | None, check: Callable[[Index], None]) -> tu
     with reading_from(folder):
         is_local = folder.exists() or not HUB_ID.fullmatch(rest)
         if is_local and not (folder / INDEX_FILE).is_file():
+            problem = f"has no {INDEX_FILE}" if folder.is_dir() else "is a file" if folder.exists() else "doesn't exist"
+            if "://" in rest:
+                problem = "is an address"
             raise FormatError(
-                f"{rest} has no {INDEX_FILE}. Expected a folder that diffusers' save_pretrained wrote for a pipeline, "
-                "or a Hub id (diffusers:owner/name)."
+                f"{rest} {problem}. Expected a folder that diffusers' save_pretrained wrote for a pipeline, or a Hub "
+                "id (diffusers:owner/name)."
             )
     if is_local:
         if revision is not None:
@@ -143,10 +147,8 @@ def _find(rest: str, revision: str | None, check: Callable[[Index], None]) -> tu
         files_of(index, local_files(folder), rest)
         check_shards(folder, index, rest)
         return folder.resolve(), index, str(folder.resolve()), None
-    try:
+    with hub.not_local(f"folder {rest}"):
         repo = hub.find_repo(rest, revision, lambda folder: _is_complete(folder, rest))
-    except NotOnHubError as error:
-        raise NotOnHubError(f"there is no folder {rest} here, and {error}") from error
     if INDEX_FILE not in repo.files:
         raise FormatError(f"{rest} ({repo.commit[:12]}) has no {INDEX_FILE}, so it isn't a pipeline of diffusers.")
     index = read_index(repo.fetch([INDEX_FILE]) / INDEX_FILE, rest)

@@ -1,12 +1,14 @@
 """The file with LoRA weights that ``lora=`` names: safetensors only, from a folder, or from a commit on the Hub."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import constants
 
 from genaug.artifacts.paths import reading_from, user_path
 from genaug.errors import FormatError, InputError
-from genaug_diffusers.hub import find_repo
+from genaug.hub.load import HUB_ID
+from genaug_diffusers.hub import find_repo, not_local
 from genaug_diffusers.index import local_files
 from genaug_diffusers.options import Lora
 
@@ -31,15 +33,21 @@ def find_lora(lora: Lora) -> tuple[Path, Lora]:
     if is_file:
         if path.suffix != _SUFFIX:
             raise InputError(f"lora= is {lora.source}. Expected a .safetensors file: others can run code.")
-        return path, lora.model_copy(update={"source": str(path.resolve())})
+        return path, replace(lora, source=str(path.resolve()))
     if is_folder:
         name = _only_file(local_files(path), lora)
-        return path / name, lora.model_copy(update={"source": str(path.resolve()), "weight_name": name})
-    repo = find_repo(lora.source, lora.revision, lambda folder: _is_complete(folder, lora))
+        return path / name, replace(lora, source=str(path.resolve()), weight_name=name)
+    if not HUB_ID.fullmatch(lora.source) or lora.source.endswith(_SUFFIX):
+        raise InputError(
+            f"lora= is {lora.source}, which doesn't exist. Expected a folder or a {_SUFFIX} file, or a Hub id "
+            "(owner/name)."
+        )
+    with not_local(f"file or folder {lora.source}"):
+        repo = find_repo(lora.source, lora.revision, lambda folder: _is_complete(folder, lora))
     name = _only_file(repo.files, lora)
     folder = repo.fetch([name])
     repo.remember()
-    return folder / name, lora.model_copy(update={"weight_name": name, "revision": repo.commit})
+    return folder / name, replace(lora, weight_name=name, revision=repo.commit)
 
 
 def _is_complete(folder: Path, lora: Lora) -> bool:

@@ -17,6 +17,7 @@ from genaug.backends.spec import Spec
 from genaug.checks import first_problem
 from genaug.device import pick_device
 from genaug.errors import FormatError, GenaugError, InputError, PluginError, is_out_of_memory
+from genaug.modalities.base import Modality
 from genaug.modalities.image import Image
 from genaug.progress import Progress
 from genaug.randomness import category_rows, derive_seed
@@ -130,13 +131,8 @@ class DiffusersSource:
         ``InputError`` for a pipeline that isn't conditioned on text, for labels that don't fit, for a strength outside
         (0, 1], and for one that leaves no step.
         """
+        strength = self._checked_strength(strength)
         sampler: Any = self._sampler
-        if not hasattr(sampler, "vary"):
-            raise InputError(
-                "vary needs a text-to-image pipeline, such as Stable Diffusion; this one generates images from noise "
-                "only. Use sample instead."
-            )
-        strength = sampler.check_strength(strength)
         images = _checked_images(samples, self.spec.shape[0])
         labels = arguments.labels_of_samples(labels, len(images), self.spec, "vary")
         channels, *size = sampler.shape
@@ -147,6 +143,27 @@ class DiffusersSource:
             return drawn
 
         return self._draw(len(images), labels, arguments.pick_seed(seed), run)
+
+    def check_vary(self, samples: Modality, strength: float) -> None:
+        """Raises ``InputError`` if ``vary`` would reject samples of this modality, or this strength."""
+        self._checked_strength(strength)
+        channels = self.spec.shape[0]
+        if not isinstance(samples, Image) or samples.channels not in (1, channels):
+            raise InputError(
+                f"this pipeline varies images with 1 or {channels} channels, the dataset has {samples.describe()}. "
+                "Convert them with a transform."
+            )
+
+    def _checked_strength(self, strength: Any) -> float:
+        """Raises ``InputError`` if the pipeline can't vary images, or not by this much."""
+        sampler: Any = self._sampler
+        if not hasattr(sampler, "vary"):
+            raise InputError(
+                "vary needs a text-to-image pipeline, such as Stable Diffusion; this one generates images from noise "
+                "only. Use sample instead."
+            )
+        checked: float = sampler.check_strength(strength)
+        return checked
 
     def _draw(self, count: int, labels: Tensor | None, seed: int, run: Callable[..., Drawn]) -> Tensor:
         """``count`` images in chunks of a fixed size; the last one is filled up with further seeds and dropped images.

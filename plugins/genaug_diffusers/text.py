@@ -55,15 +55,18 @@ class TextSampler:
 
     def check_strength(self, strength: Any) -> float:
         """Raises ``InputError`` unless ``strength`` is in (0, 1] and leaves at least one denoising step."""
-        number = isinstance(strength, (int, float)) and not isinstance(strength, bool)
-        if not number or not 0 < strength <= 1:
+        try:
+            value = -1.0 if isinstance(strength, bool | str | bytes) else float(strength)
+        except (TypeError, ValueError):
+            value = -1.0
+        if not 0 < value <= 1:
             raise InputError(f"strength must be a number above 0 and at most 1, got {strength!r}.")
-        if int(self.steps * strength) == 0:
+        if int(self.steps * value) == 0:
             raise InputError(
-                f"strength={strength:g} leaves none of the {self.steps} denoising steps, since int({self.steps} × "
-                f"{strength:g}) is 0. Use a strength of at least {1 / self.steps:.2g}, or more num_inference_steps."
+                f"strength={value:g} leaves none of the {self.steps} denoising steps, since int({self.steps} × "
+                f"{value:g}) is 0. Use a strength of at least {1 / self.steps:.2g}, or more num_inference_steps."
             )
-        return float(strength)
+        return value
 
     def _call(
         self, pipeline: Any, classes: Sequence[int], seeds: Sequence[int], **inputs: Any

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, gaussian_nll_loss, softplus
 
-from genaug.backends import Categorical, Normal, Spec, Uniform
+from genaug.backends import Categorical, Spec, Uniform
 
 _LEAST_VARIANCE = 1e-3  # lower bound of a predicted variance: an image may determine a code exactly
 
@@ -18,7 +18,7 @@ Code = Categorical | Uniform
 
 def codes_of(spec: Spec) -> list[Code]:
     """The latents that Q predicts: all but the noise ``z``."""
-    return [latent for latent in spec.latents if not isinstance(latent, Normal)]
+    return [latent for latent in spec.latents if isinstance(latent, Code)]
 
 
 def outputs_of(code: Code, variance: str) -> int:

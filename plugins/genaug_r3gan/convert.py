@@ -1,7 +1,7 @@
 """Snapshots of the paper's authors (https://github.com/brownvc/R3GAN) as generators of this backend."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 
 import torch
@@ -34,19 +34,26 @@ def convert(contents: Contents) -> Conversion | None:
     Everything follows from the shapes of the tensors, so a state dict of the generator does as well. Raises
     ``InputError`` if the generator's form isn't one that the options of this backend describe.
     """
-    generators = {network.name: tensors for network in contents.networks if (tensors := _tensors(network))}
+    generators = [place for network in contents.networks for place in _places(network)]
     if not generators:
         return None
-    name = next((name for name in ("G_ema", "G") if name in generators), next(iter(generators)))
-    return _conversion(name, generators[name], str(contents.path))
+    name, network, prefix = min(generators, key=lambda place: _rank(place[0]))
+    tensors = {n.removeprefix(prefix): tensor for n, tensor in network.tensors.items() if n.startswith(prefix)}
+    return _conversion(name, tensors, str(contents.path))
 
 
-def _tensors(network: Network) -> dict[str, Tensor]:
-    """The tensors of a generator, without the prefix of the module around it; none for any other network."""
-    for prefix in ("", "Model.", "module."):
-        if f"{prefix}{_FIRST}" in network.tensors:
-            return {name.removeprefix(prefix): tensor for name, tensor in network.tensors.items()}
-    return {}
+def _places(network: Network) -> Iterator[tuple[str, Network, str]]:
+    """The generators in a network: their names, and the prefix of their tensors, from the modules around them."""
+    for tensor in network.tensors:
+        prefix = tensor.removesuffix(_FIRST)
+        if prefix != tensor and (prefix == "" or prefix.endswith(".")):
+            yield f"{network.name}.{prefix}".removesuffix("Model.").strip("."), network, prefix
+
+
+def _rank(name: str) -> tuple[bool, bool, int]:
+    """Averaged generators first, then those called G, then those nearest to the top of the file."""
+    parts = re.split(r"[._]", name.lower())
+    return not {"ema", "gema"} & set(parts), "g" not in parts, len(parts)
 
 
 def _conversion(name: str, tensors: Mapping[str, Tensor], path: str) -> Conversion:
@@ -90,6 +97,7 @@ def _form(tensors: Mapping[str, Tensor], path: str) -> tuple[dict[str, int], tup
         return tensor.shape
 
     stages = next(stage for stage in count() if f"MainLayers.{stage}.Layers.1.NonLinearity1.Bias" not in tensors)
+    shape("MainLayers.0.Layers.1.NonLinearity1.Bias", 1)
     per_stage = {
         sum(f"MainLayers.{stage}.Layers.{layer}.NonLinearity1.Bias" in tensors for layer in range(1, 100))
         for stage in range(stages)
@@ -103,7 +111,12 @@ def _form(tensors: Mapping[str, Tensor], path: str) -> tuple[dict[str, int], tup
         group_widths.add(grouped[1])
     expansions = {total / width for total, width in zip(inner, widths, strict=True)}
     side = first[1] * 2 ** (stages - 1)
-    if first[1:] != (4, 4) or len(per_stage) != 1 or len(expansions) != 1 or len(group_widths) != 1 or stages > 9:
+    if first[1:] != (4, 4):
+        raise InputError(
+            f"{path} holds a generator of R3GAN that starts with {first[1]} × {first[2]} pixels. Expected 4 × 4, as in "
+            "the published ones."
+        )
+    if len(per_stage) != 1 or len(expansions) != 1 or len(group_widths) != 1 or stages > 9:
         raise InputError(
             f"{path} holds a generator of R3GAN whose stages differ in blocks, expansion or groups, which r3gan "
             "doesn't have. Expected one of the published form."
@@ -112,6 +125,11 @@ def _form(tensors: Mapping[str, Tensor], path: str) -> tuple[dict[str, int], tup
     channels = shape("AggregationLayer.Layer.weight", 4)[0]
     inputs = shape("MainLayers.0.Layers.0.LinearLayer.weight", 2)[1]
     embedding, classes = shape("EmbeddingLayer.weight", 2) if "EmbeddingLayer.weight" in tensors else (0, 0)
+    if embedding >= inputs:
+        raise InputError(
+            f"{path} holds a generator of R3GAN whose label vector has {embedding} numbers, but its first layer takes "
+            f"only {inputs} for the latent and the label together. Expected a network of the published form."
+        )
     config = {
         "latent_size": inputs - embedding,
         "width": widths[0],

@@ -78,6 +78,7 @@ class SSGAN(Backend):
     Config = SSGANConfig
     keeps = ("generator", "discriminator")
     takes_unlabelled = True
+    scores_without_labels = True
     tiny: ClassVar[Mapping[str, Any]] = {"hidden": (16, 8), "generator_hidden": (16,), "latent_size": 4}
 
     def describe(self, config: SSGANConfig, data: Spec) -> Spec:

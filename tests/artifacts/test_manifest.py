@@ -453,9 +453,18 @@ class TestSaving:
 
     def test_a_relative_folder(self, make_generator, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
+        make_generator().save(".")
         make_generator().save("g")
         make_generator().save(".", overwrite=True)
         assert set(snapshot(tmp_path)) == {"g", f"g/{CONFIG}", f"g/{WEIGHTS}", CONFIG, WEIGHTS}
+
+    def test_a_folder_of_other_files_is_left_alone_whatever_overwrite_says(self, make_generator, tmp_path):
+        (tmp_path / "mine" / "deep").mkdir(parents=True)
+        (tmp_path / "mine" / "deep" / "notes.txt").write_text("mine")
+        for overwrite in (False, True):
+            with pytest.raises(OutputExistsError, match="Choose another folder"):
+                make_generator().save(tmp_path / "mine", overwrite=overwrite)
+            assert sorted(path.name for path in (tmp_path / "mine").rglob("*")) == ["deep", "notes.txt"]
 
     @pytest.mark.parametrize("overwrite", [False, True])
     def test_a_file_instead_of_the_folder(self, make_generator, tmp_path, overwrite):

@@ -5,15 +5,22 @@ import math
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from pydantic import ValidationError
 from scipy import stats
 
-from genaug.backends import Categorical, Normal, Uniform
+from genaug.backends import Categorical, Mixture, Normal, Spec, SwissRoll, Uniform
 from genaug.backends.latents import Rows, latent_rows, noise_rows, slerp
 from genaug.errors import InputError
+from genaug.modalities.image import Image
 
 SHAPES = st.integers(1, 5) | st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
+EVEN = st.integers(1, 3).map(lambda pairs: 2 * pairs)
 LATENTS = (
-    st.builds(Normal, size=SHAPES) | st.builds(Uniform, size=SHAPES) | st.builds(Categorical, size=st.integers(1, 6))
+    st.builds(Normal, size=SHAPES)
+    | st.builds(Uniform, size=SHAPES)
+    | st.builds(Mixture, size=EVEN, components=st.integers(1, 6))
+    | st.builds(SwissRoll, size=EVEN)
+    | st.builds(Categorical, size=st.integers(1, 6))
 )
 FEW = settings(max_examples=40)
 
@@ -74,6 +81,59 @@ class TestDraw:
         assert not torch.equal(first, second)
         assert torch.equal(other(3, 2), first[4:])
         assert torch.equal(other(3, 2), second[4:])
+
+
+class TestPlanes:
+    """Mixtures and Swiss rolls: each point is taken apart into the independent numbers that it was made from."""
+
+    def test_a_mixture_has_equally_likely_petals(self):
+        points = latent_rows(Mixture(size=2, components=5), 0, 0, 5000).double()
+        turn = 2 * math.pi / 5
+        angles = torch.atan2(points[:, 1], points[:, 0])
+        nearest = (angles / turn).round()
+        own = turn * nearest
+        along = points[:, 0] * own.cos() + points[:, 1] * own.sin()
+        across = -points[:, 0] * own.sin() + points[:, 1] * own.cos()
+        assert stats.chisquare(nearest.long().remainder(5).bincount(minlength=5).numpy()).pvalue > 0.01
+        assert stats.kstest(((along - 1.4) / 0.5).numpy(), "norm").statistic < 0.03  # petals overlap at the center
+        assert stats.kstest((across / 0.1).numpy(), "norm").statistic < 0.03
+        assert abs(stats.spearmanr(along.numpy(), across.numpy()).statistic) < 0.05
+
+    def test_a_swiss_roll_is_a_spiral_of_two_turns_that_is_equally_dense(self):
+        points = latent_rows(SwissRoll(size=2), 0, 0, 5000).double()
+        radius, angle = points.norm(dim=1), torch.atan2(points[:, 1], points[:, 0]) / (2 * math.pi)
+        turn = angle + (radius - angle).round()  # on the spiral, the radius grows by 1 per turn
+        assert float((radius - turn).abs().quantile(0.99)) < 0.15  # three standard deviations
+        assert stats.kstest((turn.clamp(0, 2) ** 2 / 4).numpy(), "uniform").statistic < 0.03
+        outer = turn > 1
+        assert stats.kstest(((radius - turn)[outer] / 0.05).numpy(), "norm").statistic < 0.05
+
+    @pytest.mark.parametrize("kind", [Mixture, SwissRoll])
+    def test_planes_are_independent(self, kind):
+        points = latent_rows(kind(size=4), 0, 0, 5000)
+        correlations = torch.corrcoef(torch.cat([points, points.square()], 1).T)
+        assert float(correlations[:2, 2:4].abs().max()) < 0.05
+        assert float(correlations[4:6, 6:8].abs().max()) < 0.05
+
+    @pytest.mark.parametrize("kind", [Mixture, SwissRoll])
+    def test_an_odd_number_of_dimensions_is_rejected(self, kind):
+        with pytest.raises(ValidationError, match="multiple of 2"):
+            kind(size=3)
+
+    def test_a_spec_with_them_is_written_and_read_as_json(self):
+        latents = (Mixture(name="a", size=4, components=7), SwissRoll(name="b", size=2))
+        spec = Spec(sample=Image(1, 8, 8), latents=latents)
+        assert Spec.model_validate_json(spec.model_dump_json()) == spec
+
+
+class TestAxis:
+    """The values of a grid over one dimension."""
+
+    def test_values_cover_the_prior_in_order(self):
+        quantiles = Normal(size=3).axis(5)
+        assert stats.norm.cdf(quantiles.numpy()) == pytest.approx([0.02, 0.26, 0.5, 0.74, 0.98], abs=1e-5)
+        assert Uniform(size=1).axis(5).tolist() == [-1, -0.5, 0, 0.5, 1]
+        assert Mixture(size=2).axis(3).tolist() == SwissRoll(size=2).axis(3).tolist() == [-2, 0, 2]
 
 
 class TestCheck:
@@ -146,8 +206,9 @@ class TestBetween:
         start, end = (latent.between(first, second, torch.full((4,), w)) for w in (0.0, 1.0))
         assert torch.allclose(start, first, atol=1e-5)
         assert torch.allclose(end, first if isinstance(latent, Categorical) else second, atol=1e-5)
-        if isinstance(latent, Uniform):
+        if isinstance(latent, (Uniform, Mixture, SwissRoll)):
             assert torch.allclose(between, first + weight * (second - first), atol=1e-6)
+        if isinstance(latent, Uniform):
             assert float(between.abs().max()) <= 1
 
     @FEW

@@ -576,13 +576,13 @@ def test_networks_that_are_kept_but_not_built_are_named(install: Install) -> Non
 def test_backends_are_listed_by_the_optional_methods_they_offer(install: Install) -> None:
     hook = plugin("register('many', 'genaug_acme.backend:Many'); register('broken', 'genaug_acme.nothing:Broken')")
     install("acme", hook, backend=MANY)
-    assert {"autoencoder", "infogan", "vae"} <= set(registry.offering("encode"))
+    assert {"aae", "autoencoder", "bigan", "infogan", "vae"} <= set(registry.offering("encode"))
     for method, others in (("encode", {"cgan", "many"}), ("classify", {"many", "vae"}), ("score", {"cgan", "vae"})):
         assert "infogan" in registry.offering(method)
         assert not others & set(registry.offering(method))
-    assert "many" in registry.offering("score")
+    assert {"bigan", "many"} <= set(registry.offering("score"))
     assert "many" not in registry.offering("players")
-    assert {"cgan", "infogan", "mad-gan", "ssgan", "wgan-gp"} <= set(registry.offering("players"))
+    assert {"bigan", "cgan", "infogan", "mad-gan", "ssgan", "wgan-gp"} <= set(registry.offering("players"))
     assert [registry.resolve("many").offers(method) for method in ("players", "encode", "score")] == [
         False,
         False,

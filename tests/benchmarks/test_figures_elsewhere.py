@@ -1,9 +1,11 @@
 """Figures that the plugins' READMEs and the docs quote are what the committed records say."""
 
+import ast
 import re
 from statistics import mean, median
 
 import pytest
+from helpers.pages import blocks_of
 
 from benchmarks.common.console import markdown
 from benchmarks.common.record import RESULTS, TUNING, Record
@@ -210,6 +212,32 @@ def test_how_long_a_training_takes():
     assert f"A generator takes {int(generator // 60)} min {generator % 60:.0f} s to train" in page
     assert round(generator / classifier) == 6
     assert "to train, six times the classifier's time" in page
+
+
+def test_how_long_a_training_on_photos_takes():
+    rows = Record(RESULTS / "training_time.jsonl").rows({"data": "folder:CIFAR_ROOT", "run_steps": 10_000})
+    page = text(DOCS / "how-to" / "photos.md")
+    cells = {
+        (row["backend"], row["shape"][1]): f"{row['run_processor_minutes_extrapolated'] / 60:.1f} hours "
+        f"({row['images_per_processor_second']:.0f} images per second)"
+        for row in rows
+    }
+    assert len(cells) == 6
+    for side in (32, 64, 128):
+        assert f"| {side} × {side} | {cells['cgan', side]} | {cells['r3gan', side]} |" in page
+    steps = sorted(row["steps"] for row in rows)
+    assert f"extrapolated from {steps[0]} to {steps[-1]} steps" in page
+    ratios = [row["run_minutes_extrapolated"] / row["run_processor_minutes_extrapolated"] for row in rows]
+    assert f"the clock was {min(ratios):.1f} to {max(ratios):.0f} times as long" in page
+    assert {(row["device"], row["threads"], row["processors"]) for row in rows} == {("cpu", 1, 2)}
+
+
+def test_how_much_detail_32_pixels_keep(capsys):
+    path = DOCS / "how-to" / "photos.md"
+    block = next(block for block in blocks_of(path) if "load_sample_images" in block.text)
+    exec(block.text, {})
+    figures = re.search(r"It prints (\d+%) and (\d+%)", text(path))
+    assert tuple(ast.literal_eval(capsys.readouterr().out)) == figures.groups()
 
 
 def test_the_demo_and_the_small_studies():

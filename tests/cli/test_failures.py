@@ -190,6 +190,7 @@ BOUNDS = {
         "--updates",
         "--seed",
     ],
+    "anomaly": ["--steps", "--image-size", "--seed"],
     "demo": ["--seed"],
 }
 
@@ -215,6 +216,7 @@ def _options(callback):
 @pytest.mark.parametrize("command", BOUNDS)
 def test_numbers_out_of_bounds_are_usage_errors(command, value):
     rest = {"train": ["cgan"], "sample": ["x", "--out", "y"], "traverse": ["x", "--out", "y"], "evaluate": ["x"]}
+    rest["anomaly"] = ["x", "--data", "digits", "--out", "y"]
     for option in BOUNDS[command]:
         result = CliRunner().invoke(app, [command, *rest.get(command, []), option, value])
         assert result.exit_code == 2, (option, result.output)

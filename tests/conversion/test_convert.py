@@ -94,6 +94,65 @@ def test_a_tensor_beside_the_networks_does_not_hide_them(tmp_path):
     assert genaug.convert(tmp_path / "g.pth", tmp_path / "out").training["network"] == "G_ema"
 
 
+@pytest.mark.parametrize(
+    ("nest", "name"),
+    [
+        (lambda average, other: {"model": {"G": other, "G_ema": average}}, "model.G_ema"),
+        (lambda average, other: {"G": other, "state": {"ema": {"G": average}}}, "state.ema.G"),
+        (lambda average, other: {"ema": average, "G": other}, "ema"),
+        (lambda average, other: {"a": {"b": {"c": average}}}, "a.b.c"),
+        (lambda average, other: {"model": {**prefixed("G.", other), **prefixed("G_ema.", average)}}, "model.G_ema"),
+        (lambda average, other: prefixed("module.", average), "module"),
+        (lambda average, other: {"state_dict": prefixed("G_ema.module.", average)}, "state_dict.G_ema.module"),
+    ],
+)
+def test_the_averaged_generator_is_found_wherever_it_is(nest, name, tmp_path):
+    average = make_generator()
+    torch.save(nest(average.state_dict(), make_generator(seed=1).state_dict()), tmp_path / "g.pth")
+    generator = genaug.convert(tmp_path / "g.pth", tmp_path / "out")
+    assert generator.training["network"] == name
+    z, labels = torch.randn(6, NOISE), torch.arange(6) % 4
+    assert torch.allclose(generator.network(z, labels), images_of(average, z, labels), atol=1e-5)
+
+
+def prefixed(prefix, tensors):
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def test_a_label_vector_that_leaves_no_latent_is_rejected(tmp_path):
+    tensors = make_generator().state_dict()
+    name = "Model.MainLayers.0.Layers.0.LinearLayer.weight"
+    for inputs in (NOISE, NOISE - 1):
+        torch.save({**tensors, name: tensors[name][:, :inputs].clone()}, tmp_path / "g.pth")
+        with pytest.raises(
+            InputError, match=rf"label vector has {NOISE} numbers, but its first layer takes only {inputs}"
+        ):
+            genaug.convert(tmp_path / "g.pth", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_incomplete_generator_is_named(tmp_path):
+    first = "Model.MainLayers.0.Layers.0.Basis"
+    torch.save({first: torch.ones(4, 4, 4)}, tmp_path / "g.pth")
+    with pytest.raises(InputError, match=r"incomplete generator.*'MainLayers\.0\.Layers\.1"):
+        genaug.convert(tmp_path / "g.pth", tmp_path / "out")
+    torch.save({**make_generator().state_dict(), first: torch.ones(12, 5, 4)}, tmp_path / "g.pth")
+    with pytest.raises(InputError, match=r"starts with 5 × 4 pixels. Expected 4 × 4"):
+        genaug.convert(tmp_path / "g.pth", tmp_path / "out")
+
+
+def test_what_holds_no_network_is_named(tmp_path):
+    torch.save({"epoch": 3, "settings": {"lr": 0.1}}, tmp_path / "g.pth")
+    with pytest.raises(InputError, match=r"g\.pth holds no network\. Expected a snapshot of R3GAN.*--list"):
+        genaug.convert(tmp_path / "g.pth", tmp_path / "out")
+    torch.save({"x": torch.ones(1)}, tmp_path / "g.pth")
+    with pytest.raises(InputError, match=r"holds a state dict \(1 tensor\), for which there is no converter"):
+        genaug.convert(tmp_path / "g.pth", tmp_path / "out")
+    torch.save({f"n{i}": {"x": torch.ones(1)} for i in range(5)}, tmp_path / "g.pth")
+    with pytest.raises(InputError, match=r"n3: a state dict \(1 tensor\) and 1 more network, for"):
+        genaug.convert(tmp_path / "g.pth", tmp_path / "out")
+
+
 def test_a_folder_is_named(tmp_path):
     with pytest.raises(FormatError, match="is a directory"):
         genaug.convert(tmp_path, tmp_path / "out")
@@ -113,9 +172,10 @@ def test_license_and_origin_are_kept(file, tmp_path):
 def test_nothing_is_replaced_without_being_asked(file, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
-    with pytest.raises(OutputExistsError):
-        genaug.convert(file, tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+    for overwrite in (False, True):
+        with pytest.raises(OutputExistsError):
+            genaug.convert(file, tmp_path / "out", overwrite=overwrite)
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
     with pytest.raises(InputError, match="license"):
         genaug.convert(file, tmp_path / "new", license="unknown")
     assert not (tmp_path / "new").exists()

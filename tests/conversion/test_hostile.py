@@ -12,7 +12,7 @@ from helpers.hostile_pickles import cases
 import genaug
 from genaug.conversion.contents import read
 from genaug.conversion.listing import sections
-from genaug.errors import FormatError
+from genaug.errors import FormatError, ReadError
 
 MARK = Path(mkdtemp()) / "executed"
 CASES = cases(MARK)
@@ -81,6 +81,21 @@ def test_what_is_no_file_is_rejected(place, tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(genaug.GenaugError):
         read(tmp_path / place)
+
+
+@pytest.mark.parametrize("place", ["missing.pkl", "owner/name", "https://hub/network.pkl"])
+def test_what_is_not_on_this_machine_is_named(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ReadError, match=f"there is no file {place} here.*convert downloads nothing"):
+        read(place)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"network.pkl", ["network.pkl"]])
+def test_what_cannot_be_a_path_is_named(path, tmp_path):
+    (tmp_path / "a.pkl").write_bytes(b"x")
+    for call in (lambda: genaug.convert(path, tmp_path / "out"), lambda: genaug.load(path)):
+        with pytest.raises(genaug.errors.InputError, match=type(path).__name__):
+            call()
 
 
 def test_a_pipe_is_rejected_without_waiting(tmp_path):

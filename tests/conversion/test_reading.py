@@ -1,13 +1,20 @@
 """Well-formed files are read exactly, in every form that PyTorch and Python write."""
 
+import gzip
 import io
+import lzma
 import pickle
+import tarfile
+import time
+import warnings
+import zipfile
 from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
 from helpers.snapshots import EasyDict, make_generator, published_names, snapshot
+from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from genaug.conversion.contents import read
@@ -17,6 +24,115 @@ from genaug.errors import FormatError
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64)
 DTYPES += (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
+
+
+FOREIGN = {
+    "Git LFS": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        "is a pointer of Git LFS",
+    ),
+    "HTML": (b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", r"is a web page.*download the file itself"),
+    "HTML after a blank line": (b"\xef\xbb\xbf\r\n  <HTML lang=en>", "is a web page"),
+    "XML": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "is a web page"),
+    "JSON": (b'{"error": "Repository not found"}', "is a JSON file"),
+    "safetensors": (safetensors_bytes({"x": torch.ones(3)}), "is a safetensors file, which convert"),
+    "a server's message": (
+        b"Entry not found",
+        "is a text that begins with 'Entry not found', perhaps a server's error",
+    ),
+    "a text": (b"import torch\nprint(1)\n", "is a text"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(20), "is an HDF5 file"),
+    "gzip": (gzip.compress(b"x"), "is compressed. Unpack it first"),
+    "xz": (lzma.compress(b"x"), "is compressed. Unpack it first"),
+    "PNG": (b"\x89PNG\r\n\x1a\n", "is a picture"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("ending", [".pkl", ".pth", ".bin"])
+def test_a_file_of_another_kind_is_named_with_what_to_do(name, ending, tmp_path):
+    content, words = FOREIGN[name]
+    file = tmp_path / f"network{ending}"
+    file.write_bytes(content)
+    with pytest.raises(FormatError, match=words) as error:
+        read(file)
+    assert str(error.value).startswith(f"{file} is ")
+
+
+def zip_of(**options):
+    def save(file):
+        with zipfile.ZipFile(file, "w", **options) as archive:
+            archive.writestr("runs/network.pkl", b"x")
+
+    return save
+
+
+def tar(file):
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("network.pkl"))
+
+
+def torchscript(file):
+    torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2)), file)
+
+
+@pytest.mark.parametrize(
+    ("save", "words"),
+    [
+        (lambda file: np.save(file, np.ones(3)), r"is an array of NumPy \(\.npy\)"),
+        (lambda file: np.savez(file, x=np.ones(3)), r"it is an \.npz file of NumPy"),
+        (lambda file: np.savez_compressed(file, x=np.ones(3)), r"it is an \.npz file of NumPy"),
+        (torchscript, "it is a TorchScript program"),
+        (zip_of(), "have to be unpacked first"),
+        (zip_of(compression=zipfile.ZIP_DEFLATED), "have to be unpacked first"),
+        (tar, "is a tar archive"),
+    ],
+)
+def test_files_of_other_libraries_are_named(save, words, tmp_path):
+    with open(tmp_path / "a.pkl", "wb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        save(file)
+    with pytest.raises(FormatError, match=words):
+        read(tmp_path / "a.pkl")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [(3, "int"), ([1], "list"), ("x", "str"), (None, "NoneType"), (1.5, "float")]
+)
+def test_a_file_with_another_content_names_its_type(value, kind, tmp_path):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(value))
+    with pytest.raises(FormatError, match=f"its content is of the type {kind}, not a network or a dict of tensors"):
+        read(tmp_path / "a.pkl")
+
+
+def test_networks_in_dicts_within_dicts_are_found_and_optimizers_are_not_networks(network, tmp_path):
+    optimizer = torch.optim.Adam(network.parameters())
+    network[:2](torch.ones(1, 3, 4, 4)).sum().backward()
+    optimizer.step()
+    content = {"model": {"G_ema": network.state_dict(), "steps": 3}, "D": {"a": {"net": network.state_dict()}}}
+    content |= {"optimizers": {"G": optimizer.state_dict()}, "epoch": 7, "args": {"lr": 0.1, "names": {"x": 1}}}
+    torch.save(content, tmp_path / "a.pth")
+    contents = read(tmp_path / "a.pth")
+    assert [part.name for part in contents.networks] == ["model.G_ema", "D.a.net"]
+    assert set(contents.others) == {"model.steps", "optimizers", "epoch", "args"}
+    for part in contents.networks:
+        assert_same(tensors_of(part), network.state_dict())
+
+
+def test_dicts_that_contain_themselves_or_are_shared_or_nested_deeply_are_read(tmp_path):
+    shared = {f"x{i}": i for i in range(20_000)}
+    looped = {"w": torch.ones(2), "again": None, "shared": [{"s": shared, "i": i} for i in range(3000)]}
+    looped["again"] = looped
+    deep = looped
+    for _ in range(150):
+        deep = {"in": deep, "own": {"w": torch.zeros(1)}}
+    torch.save({"top": deep, "loop": looped}, tmp_path / "a.pth", pickle_protocol=4)
+    start = time.process_time()
+    contents = read(tmp_path / "a.pth")
+    assert time.process_time() - start < 1
+    names = [part.name for part in contents.networks]
+    assert names[0] == "top.own" or "top.own" in names
+    assert "loop" in names
 
 
 def tensors_of(network):

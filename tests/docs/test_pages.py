@@ -25,6 +25,7 @@ NEEDS = {
     "docs/how-to/diffusion.md": "diffusers",
     "docs/how-to/timm.md": "timm",
     "docs/how-to/vary-photos.md": "diffusers",
+    "plugins/genaug_tabular/README.md": "pandas",
 }
 PIPELINES = {"digits": "dit", "text-to-image": "stable_diffusion", "style": "lora"}
 
@@ -42,6 +43,8 @@ def folder(tmp_path, page, make_generator):
         write_jpegs(tmp_path / "photos" / "test", each=10, sides=(34, 40), seed=1)
         if "--out runs/photos\n" not in text:
             make_generator((3, 32, 32), 2, ("cat", "dog")).save(tmp_path / "runs" / "photos")
+    if "--data incoming" in text:
+        write_jpegs(tmp_path / "incoming", each=4, sides=(34, 40), seed=2)
     if "folder:people" in text:
         for file in write_jpegs(tmp_path / "people", each=70, sides=(34, 40)).rglob("*.jpg"):
             file.rename(file.with_stem(f"patient{int(file.stem) // 4}_{file.stem}"))
@@ -128,6 +131,7 @@ def test_a_block_is_left_out_for_a_reason_that_is_known():
         ("docs/gallery.md", "takes minutes"),
         ("docs/how-to/few-labels.md", "takes minutes"),
         ("docs/how-to/images-made-elsewhere.md", "needs the real Hub"),
+        ("docs/how-to/photos.md", "takes minutes"),
         ("docs/how-to/private-hub.md", "needs a server"),
         ("docs/how-to/pull-and-push.md", "needs the real Hub"),
         ("docs/how-to/several-gpus.md", "needs several GPUs"),

@@ -148,7 +148,8 @@ class Lines:
 
     def line(self) -> list[str]:
         makers = [self.train, self.sample, self.traverse, self.evaluate, self.study, self.push, self.pull, self.other]
-        words = self._random.choices(makers, [5, 5, 3, 2, 2, 2, 3, 3])[0]()
+        makers.append(self.anomaly)
+        words = self._random.choices(makers, [5, 5, 3, 2, 2, 2, 3, 3, 3])[0]()
         if self._random.random() < 0.05:
             words.insert(
                 self._random.randrange(len(words) + 1), self._random.choice(["--nonsense", "\x1b[31m", "--", ""])
@@ -181,6 +182,13 @@ class Lines:
         words += self._option("--features", ["pixels", "timm:", "timm:nope", "inception:", "", "\x1b"])
         words += self._option("--test-data", self._data_names())
         return [*words, "--device", "cpu", "--n", self._pick(NUMBERS, "200"), "--updates", "1", "--classifiers", "0"]
+
+    def anomaly(self) -> list[str]:
+        words = ["anomaly", self._source(), *self._data(), *self._out(0.95), *self._numbers("--image-size", "--seed")]
+        words += self._option("--normal", self._data_names()) + self._some(["--normal", "digits"], 0.5)
+        words += self._option("--method", ["reconstruction", "encoder", "discriminator", "", "\x1b"])
+        words += self._numbers("--false-alarms") + self._flags("--overwrite", "--json")
+        return [*words, "--steps", self._pick(NUMBERS, "2"), "--device", self._pick(DEVICES, "cpu")]
 
     def study(self) -> list[str]:
         words = ["study", *self._data(), *self._option("--source", [*BACKENDS, *self._generators]), *self._out(1)]

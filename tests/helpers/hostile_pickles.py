@@ -69,6 +69,21 @@ def dict_with(value):
     return b"}" + text("x") + value + b"s"
 
 
+def module(**state):
+    """A live module with these parts of its state."""
+    parts = b"".join(
+        text(name) + value + b"s" for name, value in {"_modules": b"}", "_parameters": b"}", **state}.items()
+    )
+    return b"ctorch.nn.modules.container\nSequential\n)\x81}" + parts + b"b"
+
+
+def many_parameters(count):
+    """A dict of many names for one tensor."""
+    one = tensor(stored(b"", stream(persistent())), 0, (4,), (1,))
+    names = b"".join(text(f"{index:x}") + b"h\x07" for index in range(count))
+    return b"}" + text("first") + one + b"q\x07s(" + names + b"u"
+
+
 def saved(**options):
     file = io.BytesIO()
     torch.save(OrderedDict(x=torch.arange(4.0), y=torch.ones(2, 3)), file, **options)
@@ -147,12 +162,12 @@ def cases(mark):
         "a memo bomb": (flat + b"]" + b"q\x00h\x00" * 300_000 + b".", ("operations", "objects")),
         "an index of the memo": (flat + b"]r\xff\xff\xff\xffj\xfe\xff\xff\xff.", ("damaged",)),
         "billion laughs": (flat + b"]" + b"q\x002222222222222222t\x86" * 30 + b".", ("damaged",)),
-        "nested tuples": (flat + b")" + b"\x85" * 390_000 + b".", ("holds a tuple",)),
+        "nested tuples": (flat + b")" + b"\x85" * 390_000 + b".", ("of the type tuple",)),
         "a key of nested tuples": (flat + b"})" + b"2\x86" * 60 + b"Ns.", ("key",)),
         "nested marks": (flat + b"(" * 100_000 + b"t" * 100_000 + b".", ("nested",)),
         "many lists": (flat + b"]" * 2_000_000 + b".", ("objects", "operations")),
         "many dicts": (flat + b"}" * 500_000 + b".", ("objects", "operations")),
-        "a list within itself": (flat + b"]q\x00h\x00a.", ("holds a list",)),
+        "a list within itself": (flat + b"]q\x00h\x00a.", ("of the type list",)),
         "colliding keys": (
             flat + b"}(" + b"".join(number(i * (2**61 - 1)) + b"N" for i in range(1000)) + b"u.",
             ("key",),
@@ -171,7 +186,7 @@ def cases(mark):
         ),
         "a protocol of the future": (b"\x80\x63}.", ("protocol 99",)),
         "an empty stack": (b"\x80\x02.", ("damaged",)),
-        "no pickle": (b"PNG and so on", ("no operation", "damaged")),
+        "no pickle": (b"PNG and so on", ("is a text that begins with 'PNG and",)),
         "truncated": (good[: len(good) // 2], ("truncated",)),
         "truncated in its storage": (good[:-3], ("truncated",)),
         "something after it": (good + b"x", ("follow",)),
@@ -219,7 +234,11 @@ def cases(mark):
             + stack_global("numpy", "dtype") + text("f4") + b"\x89\x88\x87R" + tuple_of((2**38,)) + text("C") + b"tR.",
             ("larger",),
         ),
-        "no dict": (b"\x80\x02K\x01.", ("holds a int",)),
+        "long names of many tensors": (
+            flat + module(_modules=b"}" + text("x" * 490) + module(_parameters=many_parameters(100_000)) + b"s") + b".",
+            ("more than 48 MiB",),
+        ),
+        "no dict": (b"\x80\x02K\x01.", ("of the type int",)),
         "empty": (b"", ("empty",)),
     }  # fmt: skip
     return {name: (content, expected) for name, (content, expected) in files.items()}

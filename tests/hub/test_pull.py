@@ -363,16 +363,21 @@ class TestCopies:
         with pytest.raises(OutputExistsError, match="--force"):
             copy(folder, tmp_path / "mine", False)
         assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
-        copy(folder, tmp_path / "mine", True)
-        assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+        with pytest.raises(OutputExistsError, match="genaug didn't write what it contains"):
+            copy(folder, tmp_path / "mine", True)
+        assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
-    def test_another_projects_files_are_never_replaced(self, hub, commit, tmp_path):
-        (tmp_path / "config.json").write_text('{"model": "bert"}')
+    def test_another_projects_files_are_never_replaced(self, hub, commit, tmp_path, make_generator):
+        folder = make_generator().save(tmp_path / "copy")
+        (folder / "config.json").unlink()
+        claim_marker = folder / ".genaug.jsonl"
+        claim_marker.write_text(claim_marker.read_text().replace('"config.json",', ""))
+        (folder / "config.json").write_text('{"model": "bert"}')
         with pytest.raises(
             OutputExistsError, match=r"config\.json is needed, but genaug didn't write what is there; it is left alone"
         ):
-            copy(pull(REPO), tmp_path, True)
-        assert (tmp_path / "config.json").read_text() == '{"model": "bert"}'
+            copy(pull(REPO), folder, True)
+        assert (folder / "config.json").read_text() == '{"model": "bert"}'
 
 
 def test_warnings_point_at_the_callers_line(hub, commit):

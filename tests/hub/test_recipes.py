@@ -89,6 +89,13 @@ class TestSaving:
             genaug.save_recipe(source, tmp_path / "mine", overwrite=True)
         assert (tmp_path / "mine" / "recipe.json").read_text() == "apple pie"
 
+    def test_a_folder_of_other_files_is_left_alone(self, source, tmp_path):
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "notes.txt").write_text("mine")
+        with pytest.raises(OutputExistsError, match="genaug didn't write what it contains"):
+            genaug.save_recipe(source, tmp_path / "mine", overwrite=True)
+        assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
     @pytest.mark.parametrize(
         ("recipe", "message"),
         [
@@ -121,15 +128,32 @@ class TestSaving:
 
 
 class TestLoading:
-    def test_the_plugin_is_missing(self, folder, monkeypatch):
-        monkeypatch.setenv("GENAUG_DISABLE_PLUGINS", "odds")
-        with pytest.raises(PluginError, match=r'no installed plugin provides slow:….*pip install "genaug-odds>=1.0"'):
+    def test_the_plugin_is_missing(self, folder):
+        edited(folder, distribution="genaug-evens", source="even:x")
+        with pytest.raises(PluginError, match=r'no installed plugin provides even:….*pip install "genaug-evens>=1.0"'):
             genaug.load(folder)
 
-    def test_an_extra_of_genaug_is_named(self, folder, monkeypatch):
-        edited(folder, distribution="genaug", source="timm:x")
-        with pytest.raises(PluginError, match=r'pip install "genaug\[timm\]>=1.0"'):
+    def test_the_plugin_is_blocked(self, folder, monkeypatch):
+        for name in ("odds", "genaug-odds"):
+            monkeypatch.setenv("GENAUG_DISABLE_PLUGINS", name)
+            with pytest.raises(PluginError, match=r"slow:….*blocked: GENAUG_DISABLE_PLUGINS contains") as error:
+                genaug.load(folder)
+            assert "pip install" not in str(error.value)
+
+    def test_a_later_version_of_genaug_is_needed(self, folder):
+        edited(folder, distribution="genaug", distribution_version="99.0", source="timm:x")
+        with pytest.raises(PluginError, match=r'which is too old: pip install "genaug\[timm\]>=99.0"'):
             genaug.load(folder)
+        edited(folder, source="nowhere:x")
+        with pytest.raises(PluginError, match=r'nowhere:….*which is too old: pip install "genaug>=99.0"'):
+            genaug.load(folder)
+
+    @pytest.mark.parametrize("distribution", ["genaug", "torch"])
+    def test_an_installed_package_that_lacks_the_scheme_is_not_to_be_installed(self, folder, distribution):
+        edited(folder, distribution=distribution, distribution_version="0.0.1", source="nowhere:x")
+        with pytest.raises(PluginError, match=r"nowhere:….*which doesn't provide it.*`genaug plugins`") as error:
+            genaug.load(folder)
+        assert "pip install" not in str(error.value)
 
     def test_the_scheme_belongs_to_another_plugin(self, folder):
         edited(folder, distribution="genaug-evens")

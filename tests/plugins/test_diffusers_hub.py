@@ -92,8 +92,10 @@ def test_a_branch_or_tag_is_looked_up(hub, repo):
         load(revision="../x")
 
 
-def test_without_the_hub_the_last_known_commit_is_used(hub, repo, monkeypatch):
+def test_without_the_hub_the_last_known_commit_is_used(hub, repo, folders, monkeypatch):
     from huggingface_hub import constants
+
+    text = str(folders / "text")
 
     source = load()
     expected = source.sample(2, seed=0)[0]
@@ -101,13 +103,18 @@ def test_without_the_hub_the_last_known_commit_is_used(hub, repo, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert torch.equal(load().sample(2, seed=0)[0], expected)
     assert hub.log == []
-    with pytest.raises(NotOnHubError, match="HF_HUB_OFFLINE=1 forbids requests"):
-        load("owner/other")
+    offline = r"here, and .* is not in the cache .* HF_HUB_OFFLINE=1 forbids requests to the Hub\. Correct the name"
+    with pytest.raises(NotOnHubError, match=f"there is no folder runs/pipeline {offline}"):
+        load("runs/pipeline")
+    with pytest.raises(NotOnHubError, match=f"there is no file or folder owner/style {offline}"):
+        load(text, classes=["cat"], lora="owner/style")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.warns(HubWarning, match=f"Using the last known commit of main of owner/digits, {repo.head[:12]}") as w:
         assert load().recipe["revision"] == repo.head
     assert w[0].filename == __file__
+    with pytest.raises(HubError, match=r"there is no folder runs/pipeline here, and .* can't be reached"):
+        load("runs/pipeline")
 
 
 def test_an_incomplete_copy_in_the_cache_is_completed(hub, repo, tmp_path):
@@ -122,6 +129,8 @@ def test_an_incomplete_copy_in_the_cache_is_completed(hub, repo, tmp_path):
 def test_what_isnt_there_is_one_sentence(hub):
     with pytest.raises(NotOnHubError, match=r"there is no folder owner/absent here, and .* has no model owner/absent"):
         load("owner/absent")
+    with pytest.raises(InputError, match="3 is not a valid revision"):
+        load("owner/absent", revision=3)
     hub.repo("owner/empty", {"README.md": CARD})
     with pytest.raises(FormatError, match=r"has no model_index\.json, so it isn't a pipeline"):
         load("owner/empty")

@@ -2,13 +2,16 @@
 
 import json
 import pickle
+import re
 import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import tiny_pipelines as tiny
+from torch.utils.data import TensorDataset
 
 import genaug
 from genaug.errors import FormatError, GenaugError, InputError, PluginError
@@ -186,10 +189,26 @@ class TestFolders:
         folder = tiny.ddim(tmp_path / "timestep", None, class_embed_type="timestep")
         check_refusal(folder, "embeds classes by 'timestep'")
 
-    @pytest.mark.parametrize("where", ["nowhere", "/nowhere/at/all", "a/b/c", ""])
-    def test_a_folder_that_is_not_there_is_refused(self, where, tmp_path, monkeypatch):
+    @pytest.mark.parametrize(
+        ("where", "problem"),
+        [
+            ("nowhere", "nowhere doesn't exist"),
+            ("./nowhere", "nowhere doesn't exist"),
+            ("/nowhere/at/all", "/nowhere/at/all doesn't exist"),
+            ("a/b/c", "a/b/c doesn't exist"),
+            ("model.safetensors", "model.safetensors is a file"),
+            (".", "has no model_index.json"),
+            ("https://hub/owner/name", "is an address"),
+        ],
+    )
+    def test_a_folder_that_is_not_there_is_refused(self, where, problem, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        check_refusal(where, "has no model_index.json. Expected a folder")
+        (tmp_path / "model.safetensors").touch()
+        check_refusal(where, f"{problem}. Expected a folder that diffusers' save_pretrained wrote")
+
+    @pytest.mark.parametrize("where", ["", " ", "\t"])
+    def test_a_scheme_without_anything_after_it_is_refused(self, where):
+        check_refusal(where, "lacks what follows diffusers:, such as a Hub id", InputError)
 
 
 class Evil:
@@ -329,22 +348,61 @@ class TestOptions:
         ("name", "options", "match"),
         [
             ("text", {}, "doesn't know your classes. Pass classes="),
-            ("text", {"classes": []}, "classes= is empty"),
-            ("text", {"classes": ["cat", "cat"]}, "names a class twice"),
-            ("text", {"classes": "cat"}, "invalid option: classes"),
+            ("text", {"classes": []}, "classes=.. names no class. Expected a list of class names"),
+            ("text", {"classes": {}}, "classes=.. names no class"),
+            ("text", {"classes": ["cat", "cat"]}, "classes= names the class 'cat' twice"),
+            ("text", {"classes": "cat"}, "classes='cat' can't be used. Expected a list of class names, such as"),
+            ("text", {"classes": {"cat", "dog"}}, "can't be used. Expected .*; a set has no order"),
+            ("text", {"classes": 3}, "classes=3 can't be used. Expected a list"),
+            ("text", {"classes": ["cat", 2]}, "classes= contains 2, which can't be the name of a class"),
+            ("text", {"classes": [""]}, "classes= contains '', which can't"),
             ("text", {"classes": {"cat": 0}}, "must be a list of names"),
+            ("ddim", {"classes": {"cat": -1}}, "classes.'cat'. must be an integer of 0 or more, got -1"),
+            ("ddim", {"classes": {"cat": "3"}}, "classes.'cat'. must be an integer of 0 or more, got '3'"),
+            ("ddim", {"classes": {3: 3}}, "classes= contains 3, which can't"),
             ("text", {"classes": ["cat"], "prompt": "a photo"}, "has no {} for the name"),
             ("text", {"classes": ["cat", "dog"], "prompt": {"cat": "x"}}, "no prompt for the class 'dog'"),
             ("text", {"classes": ["cat"], "prompt": {"cat": "x", "dog": "y"}}, "the class 'dog', which isn't one"),
-            ("text", {"prompt": {"cat": []}}, "invalid option: prompt"),
-            ("text", {"prompt": 5}, "invalid option: prompt"),
-            ("text", {"classes": ["cat"], "guidance_scale": -1}, "invalid option: guidance_scale"),
-            ("text", {"classes": ["cat"], "num_inference_steps": 0}, "invalid option: num_inference_steps"),
+            ("text", {"prompt": {"cat": []}}, "prompt.'cat'. lists 0 prompts. Expected 1 to 1,000"),
+            ("text", {"prompt": {"cat": 3}}, "prompt.'cat'.=3 can't be used. Expected a prompt or a list of prompts"),
+            ("text", {"prompt": {"cat": ["x", 3]}}, "prompt.'cat'..1.=3 can't be used. Expected a text"),
+            ("text", {"prompt": {1: "x"}}, "prompt= maps 1, which can't be the name of a class"),
+            ("text", {"prompt": 3}, "prompt=3 can't be used. Expected a template such as 'a photo of a {}', or a"),
+            ("text", {"prompt": ["a {}"]}, "prompt=.'a {}'. can't be used. Expected a template"),
+            ("text", {"prompt": "x{}" * 1000}, "prompt has 3,000 characters, but the limit is 2,000"),
+            (
+                "text",
+                {"classes": ["cat"], "negative_prompt": ["x"]},
+                "negative_prompt=.'x'. can't be used. Expected a text",
+            ),
+            (
+                "text",
+                {"classes": ["cat"], "guidance_scale": -1},
+                "guidance_scale=-1 can't be used. Expected a number from 0",
+            ),
+            ("text", {"classes": ["cat"], "guidance_scale": "7"}, "guidance_scale='7' can't be used"),
+            ("text", {"classes": ["cat"], "guidance_scale": True}, "guidance_scale=True can't be used"),
+            ("text", {"classes": ["cat"], "guidance_scale": float("nan")}, "guidance_scale=nan can't be used"),
+            (
+                "text",
+                {"classes": ["cat"], "num_inference_steps": 0},
+                "num_inference_steps must be an integer of 1 or more",
+            ),
+            ("text", {"classes": ["cat"], "num_inference_steps": 2.5}, "num_inference_steps must be an integer"),
             ("text", {"classes": ["cat"], "num_inference_steps": 1001}, "more than the 1000 steps"),
-            ("text", {"classes": ["cat"], "image_size": 0}, "invalid option: image_size"),
-            ("text", {"classes": ["cat"], "image_size": 5000}, "invalid option: image_size"),
+            ("text", {"classes": ["cat"], "image_size": 0}, "image_size must be an integer of 1 or more"),
+            ("text", {"classes": ["cat"], "image_size": (32, 32)}, "image_size must be an integer"),
+            ("text", {"classes": ["cat"], "image_size": 5000}, "image_size must be 2,048 at most"),
             ("text", {"classes": ["cat"], "revision": "main"}, "is a local folder"),
-            ("text", {"classes": ["cat"], "lora": {"weight_name": "x"}}, "invalid option: lora"),
+            ("text", {"classes": ["cat"], "lora": 3}, "lora=3 can't be used. Expected a folder"),
+            ("text", {"classes": ["cat"], "lora": ""}, "lora= has the source ''. Expected a folder"),
+            ("text", {"classes": ["cat"], "lora": {"weight_name": "x"}}, "lora= has no source. Expected a folder"),
+            ("text", {"classes": ["cat"], "lora": {"source": "x", "scale": "a"}}, "lora.'scale'.='a' can't be used"),
+            (
+                "text",
+                {"classes": ["cat"], "lora": {"source": "x", "file": "a"}},
+                "lora= has no entry 'file'. Expected source",
+            ),
             ("text", {"classes": ["cat"], "strength": 0.5}, "doesn't accept these options"),
             ("ddim", {"classes": ["cat"]}, "has 1 names, but the pipeline has 10 classes"),
             ("ddim", {"classes": {"cat": 10}}, "maps 'cat' to 10, but the pipeline's classes are 0 to 9"),
@@ -356,6 +414,47 @@ class TestOptions:
     )
     def test_a_wrong_option_is_one_sentence(self, built, name, options, match):
         check_refusal(built / name, match, InputError, **options)
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"classes": 3}, {"classes": []}, {"prompt": {"cat": [None]}}, {"guidance_scale": None, "image_size": "x"}],
+    )
+    def test_no_words_of_the_library_that_checks_values_are_shown(self, built, options):
+        message = check_refusal(built / "text", "Expected|must be", InputError, **options)
+        assert not re.search(r"Input should|constrained|Value error|pydantic|\(got", message)
+
+    def test_values_of_numpy_are_taken(self, built):
+        options = {
+            "classes": np.array(["cat", "dog"]),
+            "num_inference_steps": np.int64(2),
+            "guidance_scale": np.float32(2),
+        }
+        source = load(built / "text", **options)
+        assert source.spec.class_names == ("cat", "dog")
+        assert json.loads(json.dumps(source.recipe["options"]))["guidance_scale"] == 2.0
+
+    @pytest.mark.parametrize(
+        "path", ["/nowhere/lora", "nowhere", "./style", "a/b/c", "style.safetensors", "a/b.safetensors"]
+    )
+    def test_lora_weights_that_are_not_there_are_named(self, built, path, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for lora in (path, Path(path), {"source": path}):
+            check_refusal(
+                built / "text", "which doesn't exist. Expected a folder", InputError, lora=lora, classes=["a"]
+            )
+
+    def test_a_pipeline_that_cannot_vary_so_is_no_editor(self, built):
+        data = TensorDataset(torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.tensor([0, 1]))
+        data.classes = ["cat", "dog"]
+        source = load(built / "text", classes=["cat", "dog"], num_inference_steps=4)
+        with pytest.raises(InputError, match="leaves none of the 4 denoising steps"):
+            genaug.variations(source, data, 0.2)
+        with pytest.raises(InputError, match="strength must be a number above 0"):
+            genaug.variations(source, data, 0)
+        with pytest.raises(InputError, match="vary needs a text-to-image pipeline"):
+            genaug.variations(load(built / "ddim"), data)
+        with pytest.raises(InputError, match="varies images with 1 or 3 channels, the dataset has 4x16x16"):
+            genaug.variations(source, TensorDataset(torch.zeros(2, 4, 16, 16, dtype=torch.uint8), torch.tensor([0, 1])))
 
     def test_classes_of_a_pipeline_without_any_are_refused(self, tmp_path):
         folder = tiny.ddim(tmp_path / "plain", None)

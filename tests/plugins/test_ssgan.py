@@ -294,6 +294,7 @@ class TestTraining:
         loaded = genaug.load(trained.save(tmp_path / "saved"), device="cpu")
         assert torch.equal(loaded.classify(images), trained.classify(images))
         assert torch.equal(loaded.score(images, labels), loaded.classify(images).logsumexp(1))
+        assert torch.equal(loaded.score(images), loaded.score(images, labels))
         assert loaded.sample(labels=[0, 1, 2], seed=0)[0].shape == (3, *images.shape[1:])
 
     def test_ten_labels_per_class_and_all_images_are_enough_for_digits(self, tmp_path):

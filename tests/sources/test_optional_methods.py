@@ -184,6 +184,17 @@ class TestValues:
         assert int(brighter[[0, 3]].abs().max()) == 0
         assert float(brighter[[1, 2]].float().mean()) > 5
 
+    def test_scores_need_labels_only_if_they_depend_on_them(self, monkeypatch):
+        images, conditional = images_of(4), mirror(classes=2)
+        with pytest.raises(InputError, match="score needs labels: this generator takes 2 classes"):
+            conditional.score(images)
+        monkeypatch.setattr(Mirror, "scores_without_labels", True)
+        assert torch.equal(conditional.score(images), mirror().score(images))
+        labels = torch.tensor([0, 1, 1, 0])
+        assert torch.equal(conditional.score(images, labels) - mirror().score(images), labels.float())
+        with pytest.raises(InputError, match="score got"):
+            conditional.score(images.float())
+
     def test_many_samples_run_in_chunks_and_none_at_all_is_fine(self, monkeypatch):
         monkeypatch.setattr("genaug.sources.chunks.chunk_size", lambda *_: 4)
         generator, images, labels = mirror(classes=3), images_of(10), torch.arange(10) % 3

@@ -15,6 +15,7 @@ from genaug.modalities import Image
 from genaug.sources.source import check_supply, distinct_labels, supply_of
 from genaug.studies.blending import Images, generate
 from genaug.studies.sources import describe_source, resolve
+from genaug.studies.splits import labelled as images_of
 
 SHAPE = (1, 4, 4)
 
@@ -117,7 +118,8 @@ def test_a_study_refuses_one_that_lacks_a_class_before_anything_is_trained(tmp_p
         genaug.study(
             real_set(30, 30), real_set(8, 8, seed=2), sources={"shelf": Shelf(9, 0)}, out=tmp_path / "study", seeds=2
         )
-    assert resolve({"shelf": Shelf(9, 1)}, read_samples(real_set(3, 3)).spec, [0, 1])
+    real = read_samples(real_set(3, 3))
+    assert resolve({"shelf": Shelf(9, 1)}, real.spec, images_of(real, "the training set"))
 
 
 def test_a_blend_takes_each_sample_once_and_refuses_one_that_lacks_a_class():

@@ -1,6 +1,7 @@
 """Variations of samples, and a generator's features for scikit-learn."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import genaug
-from genaug.backends import Backend, BackendConfig, Categorical, Normal, Spec
+from genaug.backends import Backend, BackendConfig, Categorical, Condition, Normal, Spec
 from genaug.errors import InputError, OutputExistsError
 from genaug.modalities import Image
 from genaug.sources.generator import Generator
@@ -41,9 +42,9 @@ class Halves(Backend):
         return {"z": z, "code": ((flat[:, 8] + 0.5) * 4).round().long().clamp(0, 3)}
 
 
-def halves(classes=None):
+def halves(classes=None, backend=None):
     spec = Spec(sample=Image(1, 4, 4), classes=classes, latents=(Normal(size=8), Categorical(name="code", size=4)))
-    backend = Halves()
+    backend = backend or Halves()
     return Generator("halves", backend, Halves.Config(), spec, backend.build(None, spec), {"images": 5})
 
 
@@ -94,7 +95,23 @@ class TestVary:
         assert torch.equal(translated, expected)
         assert not torch.equal(translated, images)
 
-    @pytest.mark.parametrize("strength", [-0.1, 1.1, "much", True, float("nan"), None])
+    @pytest.mark.parametrize(
+        ("samples", "words"),
+        [
+            (np.zeros((3, 1, 4, 4), np.uint8), r"ndarray of uint8, shape \(3, 1, 4, 4\); expected torch.uint8 of shape "
+             r"\(3, 1, 4, 4\)\. Pass torch\.from_numpy"),
+            ([torch.zeros(1, 4, 4)] * 2, r"list; expected torch.uint8 of shape \(2, 1, 4, 4\)\. .*torch\.stack"),
+            (None, "NoneType; expected"),
+            (np.uint8(3), "uint8 of uint8"),
+            (torch.zeros(2, 1, 4, 4), "torch.float32 of shape"),
+        ],
+    )  # fmt: skip
+    def test_samples_of_another_type_are_named(self, samples, words):
+        for method in ("vary", "encode"):
+            with pytest.raises(InputError, match=f"{method} got {words}"):
+                getattr(halves(), method)(samples)
+
+    @pytest.mark.parametrize("strength", [-0.1, 1.1, "much", "0.5", True, float("nan"), None])
     def test_a_strength_outside_0_to_1_is_an_error(self, strength):
         with pytest.raises(InputError, match="strength must be a number from 0"):
             halves().vary(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), strength=strength)
@@ -178,13 +195,39 @@ class TestVariations:
             with pytest.raises(OutputExistsError, match="samples with other settings: identity was"):
                 genaug.SamplePool.in_folder(source, tmp_path / "pool", per_class=2)
 
+    def test_an_editor_can_reject_samples_and_a_strength_at_once(self):
+        class Careful:
+            def vary(self, samples, labels=None, *, strength, seed):
+                raise AssertionError("nothing is varied at construction")
+
+            def check_vary(self, samples, strength):
+                if (samples, strength) != (Image(1, 4, 4), 0.5):
+                    raise InputError(f"no {samples.describe()} at {strength}")
+
+        data = dataset_of(halves(), LABELS)
+        genaug.variations(Careful(), data, 0.5)
+        with pytest.raises(InputError, match=r"no 1x4x4 at 0\.2"):
+            genaug.variations(Careful(), data, 0.2)
+        with pytest.raises(InputError, match=r"no 1x2x2 at 0\.5"):
+            genaug.variations(Careful(), data, 0.5, image_size=2)
+
+    def test_a_generator_with_conditions_is_no_editor(self):
+        generator = halves()
+        generator.spec = generator.spec.model_copy(update={"conditions": (Condition(name="x", sample=Image(1, 4, 4)),)})
+        with pytest.raises(InputError, match="makes samples from others"):
+            genaug.variations(generator, dataset_of(halves(), LABELS))
+
     def test_what_cannot_vary_is_an_error(self, tmp_path, tiny_set, tiny_config):
         data = dataset_of(halves(), LABELS)
         generator = genaug.fit("cgan", tiny_set, out=tmp_path / "r", steps=1, config=tiny_config, progress=False)
         with pytest.raises(InputError, match=r"'cgan' can't vary samples\. Installed backends that can"):
             genaug.variations(generator, tiny_set)
-        with pytest.raises(InputError, match="editor must have a method vary"):
-            genaug.variations(object(), data)
+        for editor in (object(), None, "vae", Halves, type("WithVary", (), {"vary": lambda self, *args, **more: None})):
+            with pytest.raises(InputError, match=r"the editor is .*, which can't vary samples"):
+                genaug.variations(editor, data)
+        for vary in (lambda samples: samples, lambda samples, labels, strength: samples, lambda **options: None):
+            with pytest.raises(InputError, match=r"\.vary can't be called as needed"):
+                genaug.variations(SimpleNamespace(vary=vary), data)
         with pytest.raises(InputError, match=r"the editor varies .* the dataset has"):
             genaug.variations(halves(), TensorDataset(torch.zeros(4, 1, 5, 5, dtype=torch.uint8)))
         with pytest.raises(InputError, match="the dataset has no labels"):
@@ -219,8 +262,37 @@ class TestFeatures:
         assert len(transformer.get_feature_names_out()) == 16
         with pytest.raises(InputError, match=r"no layer 'critic'\. Its layers: generator, encoder"):
             genaug.features(halves(), "critic")
-        with pytest.raises(InputError, match="has no output for each image"):
-            genaug.features(halves(), "generator").transform(images)
+
+    @pytest.mark.parametrize("layer", ["generator", "pair"])
+    def test_a_layer_that_gives_no_features_is_an_error_at_once_which_names_those_that_do(self, layer):
+        class WithPair(Halves):
+            """Its encoder has a layer that returns a tuple."""
+
+            def encode(self, nets, x, labels):
+                return super().encode(nets, nets["pair"](x)[0], labels)
+
+        class Pair(nn.Module):
+            def forward(self, x):
+                return x, x
+
+        generator = halves(backend=WithPair())
+        generator.nets["pair"] = Pair()
+        with pytest.raises(InputError, match=rf"'{layer}' gives no features.*: encoder, encoder\.0, encoder\.1\."):
+            genaug.features(generator, layer)
+        copied = clone(genaug.features(generator, "encoder")).set_params(layer=layer)
+        with pytest.raises(InputError, match="gives no features of images"):
+            copied.fit(np.zeros((2, 16), dtype=np.uint8))
+
+    @pytest.mark.parametrize("generator", [None, "vae", Halves, nn.Linear(1, 1)], ids=repr)
+    def test_what_is_not_a_generator_is_named(self, generator):
+        for layer in (None, "encoder"):
+            with pytest.raises(InputError, match="features takes a Generator, as genaug"):
+                genaug.features(generator, layer)
+
+    @pytest.mark.parametrize("layer", ["", 3, ["encoder"], "critic"], ids=repr)
+    def test_an_unknown_layer_is_named(self, layer):
+        with pytest.raises(InputError, match=r"no layer .*\. Its layers: generator"):
+            genaug.features(halves(), layer)
 
     def test_labels_are_averaged_out(self):
         generator = halves(3)

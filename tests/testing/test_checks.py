@@ -547,6 +547,13 @@ class ScoresInfinity(Complete):
         return super().score(nets, x, labels) / 0
 
 
+class ScoresOnlyWithLabels(Complete):
+    scores_without_labels = True
+
+    def score(self, nets, x, labels):
+        return super().score(nets, x, labels) + labels.sign()
+
+
 class IgnoresConditions(Complete):
     def generate(self, nets, inputs):
         nothing = {"source": 0 * inputs.conditions["source"]}
@@ -664,6 +671,7 @@ OTHERS = {
     ScoresAsColumn: "check_score",
     ScoresOnce: "check_score",
     ScoresInfinity: "check_score",
+    ScoresOnlyWithLabels: "check_score",
     IgnoresConditions: "check_conditions_reach_samples",
     LooksAtOtherConditions: "check_samples_are_independent",
     DropsConditions: "check_conditions_reach_samples",

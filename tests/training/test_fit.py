@@ -536,6 +536,18 @@ class TestFolder:
         with pytest.raises(OutputExistsError, match="is a file"):
             fit(tmp_path / "run", overwrite=True)
 
+    @pytest.mark.parametrize("backend", ["ssgan", "infogan"])
+    def test_what_fails_in_the_first_step_leaves_nothing_and_the_old_run_unchanged(self, fit, tmp_path, backend):
+        tiny = registry.resolve(backend).tiny
+        with pytest.raises(InputError, match="at least 2 images"):
+            fit(tmp_path / "deep" / "run", backend, config=tiny, batch_size=1)
+        assert not (tmp_path / "deep" / "run").exists()
+        fit(tmp_path / "run", backend, config=tiny, steps=2)
+        before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+        with pytest.raises(InputError, match="at least 2 images"):
+            fit(tmp_path / "run", backend, config=tiny, batch_size=1, overwrite=True)
+        assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+
     def test_unusable_data_leave_the_old_run_unchanged(self, fit, tmp_path):
         fit(tmp_path / "run", steps=1)
         before = weights(tmp_path / "run")

@@ -273,6 +273,20 @@ def test_a_network_that_reads_samples_has_the_statistics_of_the_real_ones():
     assert torch.allclose(nets["encoder"][1].running_var, values.var(0, correction=0), rtol=1e-4)
 
 
+@pytest.mark.parametrize("rest", [0, 17])
+def test_data_that_are_sorted_by_class_are_read_from_all_classes(rest):
+    """Twice as many samples as are read, the dark ones first; so is a generator's condition."""
+    count = 2 * statistics.SAMPLES + rest
+    x = torch.where(torch.arange(count) < count // 2, 0, 255).to(torch.uint8)[:, None, None, None].expand(-1, 1, 2, 2)
+    nets = Reading().build(None, SPEC)
+    recompute_statistics(Reading(), SPEC, nets, Samples(x, torch.arange(count) % 2, SPEC), 0)
+    assert nets["encoder"][1].running_mean.abs().max() < 0.01
+    spec = Spec(sample=Image(1, 2, 2), conditions=[Condition(name="source", sample=Image(1, 2, 2))])
+    nets = Conditional().build(None, spec)
+    recompute_statistics(Conditional(), spec, nets, Samples(x, None, spec, None, {"source": x}), 0)
+    assert nets["generator"][0].running_mean.abs().item() < 0.01
+
+
 def test_a_generator_with_conditions_gets_those_of_the_data():
     spec = Spec(sample=Image(1, 2, 2), conditions=[Condition(name="source", sample=Image(1, 2, 2))])
     x = torch.randint(0, 256, (statistics.SAMPLES, 1, 2, 2), generator=torch.Generator().manual_seed(0))

@@ -1,7 +1,9 @@
 """Fine-tuning: a training that starts from a generator's weights, with its classes matched and blocks frozen."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from genaug.backends.class_axes import class_axes, reordered
 from genaug.errors import InputError, PluginError, TrainingError
 from genaug.training.trainer import Trainer
 
+ROOT = Path(__file__).parents[2]
 NAMES = ("ant", "bee", "cat", "dog")
 SMALL = {name: registry.resolve(name).tiny for name in ("cgan", "mad-gan", "wgan-gp", "infogan")}
 FAST = {"steps": 6, "batch_size": 8, "checkpoint_every": 3, "device": "cpu", "precision": "float32", "progress": False}
@@ -222,13 +225,31 @@ class TestFrozenBlocks:
             fit(tmp_path / "run", init=ancestor, freeze_discriminator=3)
         assert not (tmp_path / "run").exists()
 
+    def test_the_guide_lists_the_backends_of_this_repository_that_offer_it(self):
+        page = " ".join((ROOT / "docs" / "how-to" / "fine-tune.md").read_text(encoding="utf-8").split())
+        listed = re.search(r"The backends ([^.]*) offer it\.", page)[1]
+        own = [
+            name
+            for name in registry.offering("discriminator_blocks")
+            if registry.discover().backends[name].distribution == "genaug"
+        ]
+        assert re.findall(r"`([^`]+)`", listed) == own
+
+    @pytest.mark.parametrize("name", ["vae", "ssgan"])
+    def test_a_backend_is_named_as_it_is_registered(self, name, tmp_path):
+        fit(tmp_path / "old", name, config=registry.resolve(name).tiny)
+        with pytest.raises(InputError, match=f"backend '{name}' doesn't declare the blocks of a discriminator"):
+            fit(tmp_path / "run", name, init=tmp_path / "old", freeze_discriminator=1)
+
     def test_a_backend_that_declares_none(self, register_backend, tmp_path):
         class Plain(type(registry.resolve("cgan"))):
             discriminator_blocks = Backend.discriminator_blocks
 
         register_backend("plain", Plain)
         fit(tmp_path / "old", "plain")
-        with pytest.raises(InputError, match="backend Plain doesn't declare the blocks of a discriminator"):
+        with pytest.raises(
+            InputError, match=r"backend 'plain' doesn't declare the blocks of .*Installed .* do: .*cgan"
+        ):
             fit(tmp_path / "run", "plain", init=tmp_path / "old", freeze_discriminator=1)
 
     def test_a_backend_whose_blocks_are_all_that_a_player_has(self, register_backend, tmp_path):
@@ -286,12 +307,19 @@ class TestResuming:
         ("change", "message"),
         [
             ({"init": "other/name"}, r"can't be resumed: init was 'old', now it is 'other/name'"),
-            ({"freeze_discriminator": 0}, r"can't be resumed: freeze_discriminator was 1, now it is None"),
+            ({"freeze_discriminator": 0}, r"can't be resumed: freeze_discriminator was 1, now it is 0\. Leave"),
+            ({"freeze_discriminator": 2}, r"can't be resumed: freeze_discriminator was 1, now it is 2\. Leave"),
         ],
     )
     def test_changes_are_rejected(self, interrupted, change, message):
         with pytest.raises(InputError, match=message):
             fit(interrupted, resume=True, **{**OPTIONS, **change})
+
+    def test_a_run_without_frozen_blocks_gets_none_later(self, tmp_path):
+        fit(tmp_path / "run")
+        with pytest.raises(InputError, match="freeze_discriminator was 0, now it is 1"):
+            fit(tmp_path / "run", resume=True, freeze_discriminator=1, steps=8)
+        assert fit(tmp_path / "run", resume=True, freeze_discriminator=0, steps=8).training["steps"] == 8
 
     def test_a_run_from_new_weights_gets_no_ancestor_later(self, ancestor, tmp_path):
         fit(tmp_path / "run")

@@ -1,0 +1,27 @@
+"""The code with which a study's advice is followed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def classifier_code(source: Mapping[str, Any]) -> str:
+    """Python that trains and uses the classifier with this description."""
+    if "backend" in source:
+        options = [f"steps={source['steps']}", f"batch_size={source['batch_size']}"]
+        options += [f"augment={list(source['augment'])!r}"] if source["augment"] else []
+        options += [f"config={source['config']!r}"] if source["config"] else []
+        data = "train_set, unlabelled=unlabeled_images" if source.get("unlabelled") else "train_set"
+        return (
+            "import genaug\n\n"
+            f'generator = genaug.fit("{source["backend"]}", {data}, out="PATH", {", ".join(options)})\n'
+            "labels = generator.classify(images).argmax(1)  # of images, uint8 (N, C, H, W)"
+        )
+    if "estimator" in source:
+        return (
+            f"classifier = {source['estimator']}\n"
+            "classifier.fit(train_images, train_labels)  # rows of pixels, uint8 (N, H*W*C)\n"
+            "labels = classifier.predict(images)  # such rows, too"
+        )
+    if "function" in source:
+        return f"classifier = function(train_set, seed)  # the function: {source['function']}"
+    return "labels = classifier.classify(images).argmax(1)  # the classifier that was passed to the study"

@@ -1,0 +1,128 @@
+"""``Recipe``: how a study trains a backend for every seed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from genaug.backends import registry
+from genaug.backends.backend import parse_config
+from genaug.backends.spec import Spec
+from genaug.checks import as_whole
+from genaug.data.reading import Samples, fingerprint, read_samples, shared_samples
+from genaug.errors import InputError
+from genaug.nn.diffaugment import check_policy
+
+
+@dataclass(frozen=True, repr=False)
+class Recipe:
+    """How a backend is trained for every seed: the arguments of ``genaug.fit``.
+
+    ``augment`` is applied to the discriminator's images: "affine" is what classic augmentation does by default, so that
+    both have the same knowledge about the data. ``unlabelled`` is a dataset of more images, without test images among
+    them, for backends that also learn from images without labels; its labels aren't read.
+    """
+
+    backend: str
+    steps: int = 2000
+    batch_size: int = 32
+    augment: tuple[str, ...] = ("affine",)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    unlabelled: Any = None
+
+    def __repr__(self) -> str:
+        """The call, with the arguments that differ from their defaults; a dataset is named by its class."""
+        texts = [repr(self.backend)]
+        default = Recipe(self.backend)
+        options = {name: getattr(self, name) for name in ("steps", "batch_size", "augment", "config")}
+        texts += [f"{name}={value!r}" for name, value in options.items() if value != getattr(default, name)]
+        if self.unlabelled is not None:
+            texts.append(f"unlabelled=<{type(self.unlabelled).__name__}>")
+        return f"Recipe({', '.join(texts)})"
+
+
+class UnlabelledImages(Dataset[Tensor]):
+    """Images in memory, uint8 (N, C, H, W), as a map-style dataset."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.images[index]
+
+
+def checked_recipe(
+    what: str | Mapping[str, Any] | Recipe, spec: Spec, image_size: int | None, *, classifies: bool = False
+) -> Recipe:
+    """A recipe with valid options, its unlabeled images read into memory.
+
+    Raises ``InputError`` for options, a backend or images that don't suit data that ``spec`` describes; for a backend
+    that has no classifier, if its classifier is to be used (``classifies``).
+    """
+    if isinstance(what, str):
+        what = Recipe(what)
+    elif isinstance(what, Mapping):
+        try:
+            what = Recipe(**what)
+        except TypeError as error:
+            names = ", ".join(field.name for field in fields(Recipe))
+            raise InputError(f"{error}. Expected the fields of a Recipe: {names}.") from error
+    as_whole(what.steps, "steps", 1)
+    as_whole(what.batch_size, "batch_size", 1)
+    backend = registry.resolve(what.backend)
+    config = parse_config(what.backend, backend.Config, what.config)
+    if classifies and not backend.offers("classify"):
+        raise InputError(
+            f"{what.backend!r} has no classifier. Installed backends that have one: "
+            f"{', '.join(registry.offering('classify')) or 'none'}."
+        )
+    if not backend.describe(config, spec).takes_labels:
+        raise InputError(
+            f"{what.backend!r} with these options takes no labels, so it has no classifier of these classes."
+            if classifies
+            else f"{what.backend!r} with these options takes no labels, so a classifier can't learn from its samples. "
+            "Train a generator first and pass genaug.with_labels(generator, labelled_set)."
+        )
+    unlabelled = None
+    if what.unlabelled is not None:
+        if not backend.takes_unlabelled:
+            raise InputError(
+                f"{what.backend!r} can't learn from unlabeled images beside labeled ones. Installed backends that can: "
+                f"{', '.join(registry.taking_unlabelled()) or 'none'}."
+            )
+        unlabelled = _read_unlabelled(what.unlabelled, spec, image_size)
+    config = config.model_dump(mode="json")
+    return replace(what, augment=check_policy(what.augment), config=config, unlabelled=unlabelled)
+
+
+def _read_unlabelled(dataset: Any, spec: Spec, image_size: int | None) -> UnlabelledImages:
+    samples = read_samples(dataset, image_size, what="the unlabeled set", needs_labels=False, ignore_labels=True)
+    if samples.spec.sample != spec.sample:
+        raise InputError(
+            f"the unlabeled images are {samples.spec.sample.describe()}, the data are {spec.sample.describe()}. "
+            "Convert them with a transform, or pass image_size=."
+        )
+    return UnlabelledImages(samples.x)
+
+
+def describe_recipe(recipe: Recipe, train: Samples) -> dict[str, Any]:
+    """A description of a checked recipe; of its unlabeled images their number, how many of them are among the study's
+    training images, and their hash."""
+    description = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
+    unlabelled = description.pop("unlabelled")
+    if unlabelled is not None:
+        samples = Samples(unlabelled.images, None, train.spec)
+        description["unlabelled"] = {
+            "images": len(unlabelled),
+            "training_images": len(shared_samples(unlabelled.images, train.x)),
+            "sha256": fingerprint(samples),
+        }
+    trained = "for every seed, on that seed's training images only"
+    if unlabelled is not None:
+        trained = "for every seed, on that seed's training images and on images without labels"
+    return {"trained": trained, **description}
