@@ -27,7 +27,7 @@ from genaug.sources.filters import (
     scorer_of,
 )
 from genaug.sources.pool import SamplePool
-from genaug.sources.source import Source, check_source, checked_sample, supply_of
+from genaug.sources.source import Source, check_source, checked_sample, image_shape, supply_of
 
 MAX_TRIES = 1_000
 _STORED = 2**24  # a supply below this is that of stored samples
@@ -51,7 +51,7 @@ def filtered(
     acceptance rate only.
 
     Args:
-        source: A source with labels or without.
+        source: A source of images, with labels or without.
         agree: A classifier. Samples pass if it assigns them to their class: a torch module or a function from floats in
             [0, 1] (N, ``*shape``) to logits (N, classes) in the order of the source's classes, or a ``Generator`` that
             classifies, whose classes are matched as in a blend. Use one that was trained on real samples.
@@ -74,6 +74,7 @@ def filtered(
     samples of a class of which none passes.
     """
     spec = check_source(source)
+    image_shape(spec, "filtered")
     max_tries = as_whole(max_tries, "max_tries", 1)
     filters: list[Filter] = []
     if min_confidence is not None:
