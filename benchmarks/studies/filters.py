@@ -133,14 +133,12 @@ def table_of(rows: list[dict[str, Any]]) -> str:
     lines = []
     for arm in ARMS:
         of_arm = [row for row in rows if row["arm"] == arm]
-        values = [
-            [row["wrong"] for row in of_arm],
-            [row["noise"] for row in of_arm],
-            [noise_removed(row) for row in of_arm],
-            [row["accepted"] for row in of_arm],
-        ]
+        values = [[row["wrong"] for row in of_arm], [row["noise"] for row in of_arm]]
+        if ARMS[arm]:
+            values += [[noise_removed(row) for row in of_arm], [row["accepted"] for row in of_arm]]
         if of_arm:
-            lines.append([arm, *(f"{statistics.mean(v):.1%} ({min(v):.1%} to {max(v):.1%})" for v in values)])
+            cells = [f"{statistics.mean(v):.1%} ({min(v):.1%} to {max(v):.1%})" for v in values]
+            lines.append([arm, *cells, *["–"] * (4 - len(cells))])
     return markdown(["filter", "wrong labels", "noise", "of the noise removed", "accepted"], lines)
 
 
@@ -149,7 +147,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     for arm in ARMS:
         of_arm = [row for row in rows if row["arm"] == arm]
         name = arm.replace(",", "").replace(" ", "_").replace(".", "_")
-        if of_arm:
+        if of_arm and ARMS[arm]:
             result[f"{name}_most_wrong"] = max(row["wrong"] for row in of_arm)
             result[f"{name}_least_noise_removed"] = min(map(noise_removed, of_arm))
             result[f"{name}_accepted"] = statistics.mean(row["accepted"] for row in of_arm)

@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 def run(tmp_path, monkeypatch, capsys):
     """Calls the script with few samples: its summary and its table."""
     monkeypatch.setattr(filters, "SAMPLES", 200)
-    monkeypatch.setattr(filters, "UPDATES", 60)
+    monkeypatch.setattr(filters, "UPDATES", 80)
+    confident = {"agree": True, "min_confidence": 0.5}
+    monkeypatch.setattr(filters, "ARMS", {"no filter": {}, "agreement": {"agree": True}, "confident": confident})
 
     def call(*arguments):
         filters.main(["--results", str(tmp_path / "seeds.jsonl"), "--seeds", "1", "--json", *arguments])
