@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from genaug.hub.push import push as push
     from genaug.labelling.attach import with_labels as with_labels
     from genaug.sources.features import features as features
+    from genaug.sources.filtered import filtered as filtered
     from genaug.sources.generator import Generator as Generator
     from genaug.sources.pool import SamplePool as SamplePool
     from genaug.sources.recipes import save_recipe as save_recipe
@@ -39,6 +40,7 @@ _HOME = {
     "convert": "genaug.conversion.convert",
     "evaluate": "genaug.evaluation.evaluate",
     "features": "genaug.sources.features",
+    "filtered": "genaug.sources.filtered",
     "fit": "genaug.training.fit",
     "hookimpl": "genaug.backends.hookspecs",
     "load": "genaug.hub.load",

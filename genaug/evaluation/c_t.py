@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genaug.evaluation.neighbours import nearest
+from genaug.nn.neighbours import nearest
 from genaug.randomness import derive_seed
 
 Floats = NDArray[np.float64]

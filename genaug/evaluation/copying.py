@@ -14,7 +14,7 @@ from genaug.checks import as_whole
 from genaug.device import torch_defaults
 from genaug.evaluation.arrays import Interval, check_features
 from genaug.evaluation.c_t import Floats, Ints, c_t, cell_distances
-from genaug.evaluation.neighbours import nearest
+from genaug.nn.neighbours import nearest
 from genaug.randomness import check_seed, derive_seed
 
 LEAST = 200

@@ -8,7 +8,7 @@ from torch import Tensor
 from genaug.checks import as_whole
 from genaug.device import torch_defaults
 from genaug.evaluation.arrays import check_features
-from genaug.evaluation.neighbours import kth_squared_radii, squared_distances
+from genaug.nn.neighbours import kth_squared_radii, squared_distances
 
 LEAST = 200
 # A point this close to a ball's surface counts as on it, and so outside: copies of real images lie there, and rounding

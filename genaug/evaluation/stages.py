@@ -13,11 +13,11 @@ from genaug.evaluation import distributions, scores
 from genaug.evaluation.arrays import Interval, check_features, half_sample_intervals
 from genaug.evaluation.copying import LEAST as LEAST_FOR_COPYING, RULE, copying_and_nearness
 from genaug.evaluation.features import Features
-from genaug.evaluation.neighbours import nearest
 from genaug.evaluation.report import Measure, measure
 from genaug.evaluation.subject import Subject
 from genaug.modalities.distance import distance_ratio, first_per_class
 from genaug.nn.classifier import SmallCNN, predict
+from genaug.nn.neighbours import nearest
 from genaug.randomness import derive_seed
 from genaug.reports.sheet import Block, draw_sheet, sheet_labels
 

@@ -76,10 +76,11 @@ class SamplePool:
         """
         if path is not None:
             check_new(path)  # before the dataset is read
-        return cls._of(read_samples(dataset, image_size, what="the pool's dataset"), path)
+        return cls.of_samples(read_samples(dataset, image_size, what="the pool's dataset"), path)
 
     @classmethod
-    def _of(cls, data: Samples, path: str | Path | None) -> "SamplePool":
+    def of_samples(cls, data: Samples, path: str | Path | None = None) -> "SamplePool":
+        """A pool of samples in memory. Raises the errors of ``from_dataset`` for the file."""
         labels = torch.zeros(len(data.x), dtype=torch.int64, device="cpu") if data.labels is None else data.labels
         counts, order = labels.bincount(minlength=data.spec.num_classes).numpy(), labels.argsort(stable=True)
         pool = cls.__new__(cls)
@@ -109,7 +110,7 @@ class SamplePool:
         place = write_samples(source, folder, n=n, per_class=per_class, seed=seed, progress=progress)
         images: Any = load_data(f"folder:{place}")
         images.transform = v2.Grayscale() if source.spec.shape[0] == 1 else v2.RGB()
-        pool = cls._of(replace(read_samples(images, None, what=str(place)), spec=source.spec), None)
+        pool = cls.of_samples(replace(read_samples(images, None, what=str(place)), spec=source.spec))
         pool.training = getattr(source, "training", None)
         return pool
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from genaug.evaluation.neighbours import nearest
+from genaug.nn.neighbours import nearest
 from genaug.progress import duration
 from genaug.reports.page import code, facts, figure, page, paragraph, percent, picture, points, section, table
 from genaug.reports.plots import Curve, dot_plot, line_plot, percent_row

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from genaug.errors import InputError
-from genaug.evaluation import neighbours, prdc
+from genaug.evaluation import prdc
+from genaug.nn import neighbours
 
 RNG = np.random.default_rng(0)
 
