@@ -67,9 +67,7 @@ def is_noise(images: Tensor) -> Tensor:
 
 def main(argv: list[str] | None = None) -> None:
     parser = arguments(__doc__, data="digits", seeds=5)
-    parser.add_argument(
-        "--generator", default="model_cards/digits-cgan", help="by default that of scikit-learn's digits"
-    )
+    parser.add_argument("--generator", help="by default the published one of this data set")
     parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above")
     parser.add_argument("--results", type=Path, default=RESULTS / "filters.jsonl")
     parser.add_argument("--table", action="store_true", help="only print the table of the finished seeds")
