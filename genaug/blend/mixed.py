@@ -86,6 +86,8 @@ class MixedDataset(Dataset[Any]):
     ) -> None:
         check_map_style(real)
         spec = check_source(source)
+        if spec.sample.blended:
+            raise InputError(f"MixedDataset doesn't blend {spec.sample.noun}. {spec.sample.blended}")
         if refresh not in ("epoch", None):
             raise InputError(f"refresh must be 'epoch' or None, got {refresh!r}.")
         self.real, self.mode, self.seed, self.refresh = real, mode, check_seed(seed), refresh

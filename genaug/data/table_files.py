@@ -54,7 +54,13 @@ def _read_file(path: Path) -> Any:
     with reading_from(path), _explained(path):
         if not path.is_file():
             raise InputError(f"{path} is not a file. Expected a CSV file with a header, or a Parquet file.")
-        return pd.read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else pd.read_csv(path)
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return pd.read_parquet(path)
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].tolist()
+        for name in header:
+            if header.count(name) > 1:  # pandas would rename the second one
+                raise InputError(f"{path} has several columns {name!r}. Rename all but one.")
+        return pd.read_csv(path)
 
 
 @contextmanager

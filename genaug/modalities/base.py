@@ -35,6 +35,8 @@ class Modality(BaseModel, ABC):
     """The suffixes of files that hold many samples, such as ".csv"; none if each sample is a file of its own."""
     is_augmentable: ClassVar[bool] = False
     """Whether ``image_size`` and the augmentations for discriminators apply to samples."""
+    blended: ClassVar[str] = ""
+    """How generated samples join real ones, in a sentence, if it isn't sample by sample in a ``MixedDataset``."""
 
     @property
     @abstractmethod

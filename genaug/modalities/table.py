@@ -64,6 +64,7 @@ class Table(Modality):
     dtype: ClassVar[torch.dtype] = torch.int64
     encodes_once: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = (".csv", ".parquet")
+    blended: ClassVar[str] = "Join DataFrames instead: pandas.concat([frame, generator.sample(n)[0]])."
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Table":

@@ -14,6 +14,7 @@ from genaug.checks import as_whole
 from genaug.data.reading import Samples, fingerprint, read_samples, shared_samples
 from genaug.errors import InputError
 from genaug.nn.diffaugment import check_policy
+from genaug.training.data import check_modality
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,6 +76,7 @@ def checked_recipe(
     as_whole(what.steps, "steps", 1)
     as_whole(what.batch_size, "batch_size", 1)
     backend = registry.resolve(what.backend)
+    check_modality(what.backend, backend, spec)
     config = parse_config(what.backend, backend.Config, what.config)
     if classifies and not backend.offers("classify"):
         raise InputError(

@@ -9,7 +9,7 @@ from torch.utils.data import Subset
 from genaug.backends import registry
 from genaug.backends.backend import Backend
 from genaug.backends.calls import described
-from genaug.backends.spec import Classes
+from genaug.backends.spec import Classes, Spec
 from genaug.data.classes import class_labels
 from genaug.data.overlap import check_disjoint
 from genaug.data.reading import Samples, fingerprint, read_samples
@@ -44,11 +44,7 @@ def read_training_data(
             f"{', '.join(registry.taking_unlabelled()) or 'none'}."
         )
     data = _read(dataset, backend, image_size, show, what="the dataset")
-    if data.spec.sample.kind not in backend.modalities:
-        raise InputError(
-            f"backend {name!r} can't be trained on {data.spec.sample.noun}: it is for samples of kind "
-            f"{' or '.join(backend.modalities)}. `genaug plugins` lists the backends."
-        )
+    check_modality(name, backend, data.spec)
     labeled = data.spec.model_copy(update={"classes": Classes(count=2)})
     if described(backend, config, labeled).takes_labels:  # it would train on labels if there were any
         data.check_labels()
@@ -131,4 +127,13 @@ def _warn_of_empty_classes(data: Samples) -> None:
             "of it will be meaningless. Don't draw them, or number the classes from 0 without gaps.",
             TrainingWarning,
             stacklevel=4,
+        )
+
+
+def check_modality(name: str, backend: Backend, spec: Spec) -> None:
+    """Raises ``InputError`` if a backend called ``name`` can't be trained on samples of this kind."""
+    if spec.sample.kind not in backend.modalities:
+        raise InputError(
+            f"backend {name!r} can't be trained on {spec.sample.noun}: it is for samples of kind "
+            f"{' or '.join(backend.modalities)}. `genaug plugins` lists the backends."
         )

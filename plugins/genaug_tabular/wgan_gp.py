@@ -105,9 +105,10 @@ class TableWGANGP(Backend):
 
     def _soft(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Tensor:
         """Generated rows with the labels of a batch."""
-        if len(batch.x) < step.config.packing:
+        least = max(2, step.config.packing)  # the networks normalize over the batch
+        if len(batch.x) < least:
             raise InputError(
-                f"packing={step.config.packing} needs batches of at least that many rows per process, got "
+                f"packing={step.config.packing} needs batches of at least {least} rows per process, got "
                 f"{len(batch.x)}. Pass a larger batch_size (--batch-size)."
             )
         generator = cast(Generator, nets["generator"])

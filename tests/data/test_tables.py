@@ -328,3 +328,15 @@ def test_a_frame_in_place_of_a_dataset_gets_the_remedy(tmp_path):
     for data in (frame(), {"x": [1, 2]}):
         with pytest.raises(InputError, match=r"Pass genaug.data.TableDataset\(table, target=COLUMN\)"):
             genaug.fit("tvae", data, out=tmp_path / "run", steps=1, progress=False)
+
+
+def test_columns_of_the_same_name_in_a_file_are_not_renamed(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,a\n1,2,3\n4,5,6\n")
+    with pytest.raises(InputError, match=r"t\.csv has several columns 'a'\. Rename all but one"):
+        load_data(f"table:{tmp_path / 't.csv'}")
+
+
+def test_rows_are_not_blended_one_by_one():
+    data = quiet(frame(), "label")
+    with pytest.raises(InputError, match=r"MixedDataset doesn't blend rows\. Join DataFrames instead: pandas\.concat"):
+        genaug.MixedDataset(data, genaug.SamplePool.from_dataset(data), ratio=0.5)

@@ -129,7 +129,7 @@ class TestWGANGP:
         config = TableWGANGPConfig(packing=20)
         its_spec = spec(TableWGANGP(), config)
         nets = TableWGANGP().build(config, its_spec)
-        with pytest.raises(InputError, match="packing=20 needs batches of at least that many rows"):
+        with pytest.raises(InputError, match="packing=20 needs batches of at least 20 rows"):
             loss_of("critic", TableWGANGP(), nets, batch(), step_of(config, its_spec))
 
     def test_classes_are_trained_on_by_the_logarithm_of_their_count(self):

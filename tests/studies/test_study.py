@@ -620,6 +620,12 @@ def test_a_pool_that_lacks_a_class_is_rejected_before_anything_is_trained():
         study(sources={"made": pool})
 
 
+def test_a_backend_for_tables_is_rejected_before_anything_is_trained():
+    pytest.importorskip("pandas")
+    with pytest.raises(InputError, match="'rows': backend 'tvae' can't be trained on images"):
+        study(sources={"rows": "tvae"})
+
+
 def test_a_backend_without_labels_is_rejected_before_anything_is_trained():
     recipes = [{"backend": "infogan"}, {"backend": "cgan", "config": {"conditional": False}}]
     for recipe in recipes:
