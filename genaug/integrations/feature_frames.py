@@ -7,20 +7,20 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from genaug.errors import InputError
-from genaug.modalities.frames import as_frame, read_column
+from genaug.modalities.frames import read_column
 from genaug.modalities.restoring import import_pandas
 from genaug.modalities.table import MAX_COLUMNS
 
 
 def dense_frame(X: Any) -> Any:  # noqa: N803
     """Features as a DataFrame of its own with an index from 0 and without sparse columns; an array's columns are
-    numbered. Raises ``InputError`` for column names that tables don't have, and for too many columns."""
+    numbered. Raises ``InputError`` for too many columns."""
     pd = import_pandas()
     if X.shape[1] > MAX_COLUMNS:
         raise InputError(f"X has {X.shape[1]:,} columns; at most {MAX_COLUMNS:,} are possible.")
     if not isinstance(X, pd.DataFrame):
         return pd.DataFrame(X.toarray() if sparse.issparse(X) else X)
-    frame = as_frame(X).reset_index(drop=True)
+    frame = X.reset_index(drop=True)
     is_sparse = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.SparseDtype)]
     return frame.astype({name: frame[name].dtype.subtype for name in is_sparse})
 

@@ -7,8 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genaug import checks
 from genaug.backends import registry
 from genaug.backends.backend import parse_config
+from genaug.checks import as_whole
 from genaug.data.tables import TableDataset
 from genaug.device import torch_defaults
 from genaug.errors import DataWarning, InputError, TrainingError
@@ -33,16 +35,20 @@ def default_steps(rows: int) -> int:
     return min(max(STEPS[0], PASSES * rows // BATCH), STEPS[1])
 
 
-def train(backend: str, frame: Any, classes: NDArray[Any], codes: NDArray[Any], steps: int, seed: int) -> Generator:
+def train(
+    backend: str, frame: Any, classes: NDArray[Any], codes: NDArray[Any], steps: int | None, seed: int
+) -> Generator:
     """A generator of the rows of ``frame``, given the class, that was trained on these rows only.
 
-    ``classes`` (K,) are the labels' meanings, ``codes`` int64 (N,) the rows' labels. On one CPU thread in float32, so
+    ``classes`` (K,) are the labels' meanings, ``codes`` int64 (N,) the rows' labels;
+    without ``steps``, ``default_steps`` of the rows are made. On one CPU thread in float32, so
     that the result depends on nothing but the arguments. Raises ``InputError`` for columns that can't be learned, and
     for a backend that doesn't learn classes; ``TrainingError`` if a weight is no longer finite.
     """
     recipe, plugin = registry.resolve(backend), registry.discover().backends[backend]
     config = parse_config(backend, recipe.Config, {})
     data, description = read_training_data(_dataset(frame, classes, codes), backend, recipe, config, None, show=False)
+    steps = default_steps(len(frame)) if steps is None else as_whole(steps, "steps", 1, checks.STEPS)
     batch_size = min(BATCH, len(frame))
     settings = RunSettings(
         backend=backend,

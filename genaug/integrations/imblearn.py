@@ -12,11 +12,11 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from genaug.backends import registry
-from genaug.checks import STEPS, as_whole
 from genaug.errors import InputError
 from genaug.hub.load import HUB_ID, is_source_name, load
 from genaug.integrations.feature_frames import dense_frame, joined, with_categories
-from genaug.integrations.generated_rows import check_fits, check_two_rows, default_steps, draw, labels_of, train
+from genaug.integrations.generated_rows import check_fits, check_two_rows, draw, labels_of, train
+from genaug.modalities.frames import as_frame
 from genaug.modalities.restoring import import_pandas
 from genaug.randomness import derive_seed
 from genaug.sources.arguments import pick_seed
@@ -71,6 +71,8 @@ class GenerativeSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-le
     values that tables don't have; scikit-learn's ``ValueError`` and ``TypeError`` for unusable parameters and targets.
     """
 
+    generator_: Any
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseOverSampler._parameter_constraints,
         "source": [str, os.PathLike, HasMethods(["sample"])],
@@ -96,7 +98,9 @@ class GenerativeSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-le
     def _check_X_y(self, X: Any, y: Any) -> tuple[Any, Any, bool]:  # noqa: N802, N803 - imbalanced-learn's names
         """Like the base's, but DataFrames stay as they are, and any type and missing values are accepted."""
         y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
-        if not isinstance(X, import_pandas().DataFrame):
+        if isinstance(X, import_pandas().DataFrame):
+            as_frame(X)
+        else:
             X = check_array(X, dtype=None, accept_sparse=["csr", "csc"], ensure_all_finite=False)  # noqa: N806
         check_consistent_length(X, y)
         validate_data(self, X=X, y=y, reset=True, skip_check_array=True)
@@ -106,7 +110,8 @@ class GenerativeSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-le
         classes, codes = np.unique(y, return_inverse=True)
         counts = [int(self.sampling_strategy_.get(name, 0)) for name in classes.tolist()]
         frame, self.categorical_features_ = with_categories(dense_frame(X), self.categorical_features)
-        vars(self).pop("generator_", None)
+        if hasattr(self, "generator_"):
+            del self.generator_
         if sum(counts) == 0:
             return joined(X, frame.iloc[:0]), y.copy()
         seed, backend = self._seed(), _backend(self.source)
@@ -115,8 +120,7 @@ class GenerativeSampler(BaseOverSampler):  # type: ignore[misc]  # imbalanced-le
             check_fits(self.generator_, frame, isinstance(X, import_pandas().DataFrame))
         else:
             check_two_rows(classes, np.bincount(codes), counts)
-            steps = default_steps(len(frame)) if self.steps is None else as_whole(self.steps, "steps", 1, STEPS)
-            self.generator_ = train(backend, frame, classes, codes, steps, seed)
+            self.generator_ = train(backend, frame, classes, codes, self.steps, seed)
         labels = labels_of(self.generator_, classes, counts)
         generated = draw(self.generator_, labels, derive_seed(seed, "rows"), frame.columns)
         return joined(X, generated), np.concatenate([y, np.repeat(classes, counts)])
@@ -161,6 +165,7 @@ def _backend(source: Any) -> str | None:
     )
     if source in backends:
         raise InputError(f"the backend {source!r} isn't for tables. {expected}")
-    if not (HUB_ID.fullmatch(source) or is_source_name(source) or Path(source).expanduser().exists()):
+    is_place = HUB_ID.fullmatch(source) or is_source_name(source) or Path(source).expanduser().exists()
+    if not source or not is_place:
         raise InputError(f"{source!r} is neither an installed backend nor an existing folder. {expected}")
     return None
