@@ -16,6 +16,7 @@ from genaug.device import torch_defaults
 from genaug.errors import DataWarning, InputError, TrainingError
 from genaug.modalities.columns import levels_of
 from genaug.modalities.restoring import import_pandas
+from genaug.modalities.scales import MAX_SLOTS
 from genaug.modalities.table import Table
 from genaug.sources.generator import Generator
 from genaug.sources.source import check_source, check_supply
@@ -80,6 +81,8 @@ def train(
 
 
 def _dataset(frame: Any, classes: NDArray[Any], codes: NDArray[Any]) -> TableDataset:
+    if len(classes) > MAX_SLOTS:
+        raise InputError(f"y has {len(classes):,} classes; at most {MAX_SLOTS:,} can be learned. Group the rare ones.")
     pd = import_pandas()
     target = "target"
     while target in list(frame.columns):
@@ -119,8 +122,8 @@ def check_fits(source: Any, frame: Any, is_named: bool) -> Table:
     table = spec.sample
     if not isinstance(table, Table):
         raise InputError(
-            f"source must generate rows of a table, and the samples of this one are {table.noun}. Train one of the "
-            "backends tvae and wgan-gp-table, or pass such a name."
+            f"source must generate rows of a table, and the samples of this one are {table.noun}. Pass the name "
+            "of a backend for tables, such as 'tvae', or a generator that was trained on a TableDataset."
         )
     if not spec.takes_labels or table.target is None or table.bins is not None:
         reason = "without a target" if table.bins is None else f"on intervals of {table.target!r}"

@@ -486,6 +486,11 @@ class TestErrors:
         new_y = GenerativeSampler(sampling_strategy={2: 10}, **QUICK).fit_resample(X, y)[1]
         assert Counter(new_y) == {0: 56, 1: 1, 2: 10}
 
+    def test_more_classes_than_can_be_learned(self):
+        X, y = np.random.default_rng(0).normal(size=(2002, 1)), np.arange(2002) % 1001
+        with pytest.raises(InputError, match=r"y has 1,001 classes; at most 1,000 can be learned"):
+            GenerativeSampler(sampling_strategy={0: 5}, **QUICK).fit_resample(X, y)
+
     def test_a_generator_of_other_columns_or_values(self, tmp_path):
         X, y = customers()
         generator = generator_of(X.drop(columns="paid"), y, folder=tmp_path / "run")
