@@ -142,6 +142,7 @@ def cut_short(monkeypatch):
 
     briefer = {
         "genaug": {"fit": brief_fit, "study": brief_study, "evaluate": brief_evaluation},
+        "genaug.integrations.generated_rows": {"default_steps": lambda _: STEPS},
         "genaug.training.fit": {"fit": brief_fit},
         "genaug.studies.sources": {"fit": brief_fit},
         "genaug.studies.study": {"study": brief_study},
