@@ -36,8 +36,8 @@ from genaug.anomaly.encoder import train_encoder
 from genaug.anomaly.scoring import Scorer
 from genaug.backends.backend import Backend
 from genaug.data.reading import Samples
-from genaug.evaluation.neighbours import nearest
 from genaug.modalities.image import to_float
+from genaug.nn.neighbours import nearest
 from genaug.randomness import derive_seed
 from genaug.sources.generator import Generator
 from genaug.training.trainer import Trainer
