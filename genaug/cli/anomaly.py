@@ -48,11 +48,18 @@ def anomaly(
         ),
     ] = None,
     false_alarms: Annotated[
-        float, typer.Option(help="The share of normal images that may be called anomalous, between 0 and 1.")
-    ] = 0.05,
+        float | None,
+        typer.Option(
+            help="The share of normal images that may be called anomalous, between 0 and 1; needs --normal.  "
+            "[default: 0.05]"
+        ),
+    ] = None,
     steps: Annotated[
-        int, typer.Option(min=1, max=checks.STEPS, help="Steps of the encoder's training, for method encoder.")
-    ] = 2000,
+        int | None,
+        typer.Option(
+            min=1, max=checks.STEPS, help="Steps of the encoder's training, for method encoder.  [default: 2000]"
+        ),
+    ] = None,
     image_size: Annotated[
         int | None,
         typer.Option(
@@ -80,7 +87,9 @@ def anomaly(
     from genaug.progress import Progress
     from genaug.version import __version__
 
-    rate = check_rate(false_alarms)
+    if false_alarms is not None and normal is None:
+        raise InputError("--false-alarms is for a threshold, which needs normal images: pass them with --normal.")
+    rate = check_rate(0.05 if false_alarms is None else false_alarms)
     with claim_anomalies(out, overwrite) as place:
         source: Any = load(generator, device=device)
         chosen = choose_method(source, method)
@@ -89,12 +98,14 @@ def anomaly(
                 f"backend {source.backend_name!r} needs an encoder that is trained on normal images (method encoder). "
                 "Pass them with --normal."
             )
+        if chosen != "encoder" and steps is not None:
+            raise InputError(f"--steps is for method encoder, and the method is {chosen}. Leave it out.")
         dataset = _images_of(data, root)
         images = read_images(dataset, source, "--data", image_size).x
         scorer, detector = Scorer(source, chosen), None
         if normal is not None:
             known = read_images(read_data(folder_name(normal), root=root), source, "--normal", image_size)
-            detector = AnomalyDetector(source, chosen, false_alarms=rate, steps=steps, seed=seed).fit(known)
+            detector = AnomalyDetector(source, chosen, false_alarms=rate, steps=steps or 2000, seed=seed).fit(known)
             scorer = detector.scorer_
         done = 0
         with Progress("anomaly", len(images), line_every=10) as bar:

@@ -124,3 +124,13 @@ def test_only_earlier_scores_are_replaced(run, tmp_path):
     assert (code, "is not empty" in output) == (1, True)
     assert run(*arguments, "found", "--overwrite")[0] == 0
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_options_that_would_have_no_effect_are_rejected(run, tmp_path):
+    code, output = run("stripes", "--data", "new", "--false-alarms", "0.1", "--out", "out")
+    assert code == 1
+    assert "--false-alarms is for a threshold, which needs normal images" in " ".join(output.split())
+    code, output = run("stripes", "--data", "new", "--steps", "5", "--method", "reconstruction", "--out", "out")
+    assert code == 1
+    assert "--steps is for method encoder, and the method is reconstruction" in " ".join(output.split())
+    assert not (tmp_path / "out").exists()
