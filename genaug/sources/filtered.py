@@ -128,12 +128,15 @@ class FilterReport:
         return tuple(accepted / count if count else None for accepted, count in pairs)
 
     def __str__(self) -> str:
-        lines = ["class  candidates  accepted  " + "  ".join(f"rejected by {name}" for name in self.rejected)]
+        width = max(len("class"), *map(len, self.classes))
+        heads = [f"rejected by {name}" for name in self.rejected]
+        lines = ["  ".join([f"{'class':<{width}}", "candidates", "accepted", *heads])]
         for row, name in enumerate(self.classes):
             rate = self.acceptance_per_class[row]
-            share = "–" if rate is None else f"{rate:.1%}"
-            counts = "  ".join(f"{rejected[row]:>{12 + len(key)},}" for key, rejected in self.rejected.items())
-            lines.append(f"{name:<5}  {self.candidates[row]:>10,}  {share:>8}  {counts}")
+            counts = [counts[row] for counts in self.rejected.values()]
+            cells = [f"{name:<{width}}", f"{self.candidates[row]:>10,}", f"{'–' if rate is None else f'{rate:.1%}':>8}"]
+            cells += [f"{count:>{len(head)},}" for head, count in zip(heads, counts, strict=True)]
+            lines.append("  ".join(cells))
         return "\n".join(lines)
 
 

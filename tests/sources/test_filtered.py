@@ -10,6 +10,7 @@ from genaug.backends import Backend, BackendConfig, Normal, Spec
 from genaug.errors import InputError
 from genaug.modalities import Image
 from genaug.randomness import category_rows, uniform_rows
+from genaug.sources.filtered import FilterReport
 from genaug.sources.generator import Generator
 
 CLASSES = 3
@@ -126,6 +127,15 @@ class TestSampling:
             assert right(image[None], torch.tensor([label]))[0]
         pool = genaug.SamplePool(genaug.filtered(Damaged(), agree=classify), size=30)
         assert right(pool.images, pool.labels).all()
+
+
+def test_the_report_is_a_table():
+    report = FilterReport(("cat", "polar bear"), (1200, 0), (300, 0), {"agree": (900, 0)})
+    assert str(report).splitlines() == [
+        "class       candidates  accepted  rejected by agree",
+        "cat              1,200     25.0%                900",
+        "polar bear           0         –                  0",
+    ]
 
 
 class TestStoredSamples:
