@@ -192,7 +192,8 @@ class TrainingRun:
         speed = {"images_per_s": round(rate, 1), "seconds": round(self._progress.seconds(), 1)}
         self._folder.log(done, {**metrics, **speed})
         losses = [f"{name.removeprefix('loss/')} {v:.3g}" for name, v in metrics.items() if name.startswith("loss/")]
-        self._progress.tell("  ".join([f"step {done}", f"{rate:,.0f} images/s", *losses]), now=done in FIRST_LOGGED)
+        pace = f"{rate:,.0f} {self._trainer.spec.sample.noun}/s"
+        self._progress.tell("  ".join([f"step {done}", pace, *losses]), now=done in FIRST_LOGGED)
         if saving:
             write_checkpoint(self._folder, done, {"step": done, **self._trainer.state()})
             self._export(done)
