@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
         keys = [key_of(options, part, draw, variant) for part, variant in parts(options.only)]
         rows += record.finish(keys, partial(measure, root=options.root))
         for row in rows[-len(keys) :]:
-            say(f"{row['part']}, {row['variant']}, draw {draw}: {told(row)}")
+            say(f"{row['part']}, {row['variant']}, draw {draw}: {described(row)}")
         seconds = sum(row["seconds"] or 0 for row in rows) / (draw + 1 - options.first_draw)
         say(f"a full run of {options.draws} draws takes {cost(seconds, options.draws)}")
     tell(rows, options)
@@ -186,14 +186,18 @@ def grid(generator: Generator) -> Tensor:
     return torch.cat(rows)
 
 
-def told(row: Mapping[str, Any]) -> str:
+def described(row: Mapping[str, Any]) -> str:
     if row["part"] == "classifier":
         return f"{row['errors']} of {row['test_images']} images wrong ({row['error']:.2%})"
     return f"KS {row['ks'][0]:.3f} and {row['ks'][1]:.3f}"
 
 
 def tell(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    print(markdown(["part", "labels", "draw", "result"], [[r["part"], r["variant"], r["seed"], told(r)] for r in rows]))
+    print(
+        markdown(
+            ["part", "labels", "draw", "result"], [[r["part"], r["variant"], r["seed"], described(r)] for r in rows]
+        )
+    )
     hours = sum(row["seconds"] or 0 for row in rows) / 3600
     print(f"{hours:.1f} hours of training; {PAPER:.2%} wrong in Makhzani et al. 2015")
     result: dict[str, Any] = {"script": NAME, "draws": options.draws, "hours": round(hours, 2), "data": options.data}

@@ -191,11 +191,11 @@ def reconstructed(generator: Generator, images: Tensor) -> Tensor:
     return torch.cat(list(parts))
 
 
-def errors(images: Tensor, made: Tensor) -> dict[str, float]:
-    """Errors of reconstructions ``made`` of uint8 images: relative to the image's norm, and as the authors' ratio."""
+def errors(images: Tensor, reconstructions: Tensor) -> dict[str, float]:
+    """Errors of the reconstructions of uint8 images: relative to the image's norm, and as the authors' ratio."""
     x = to_float(images).flatten(1)
-    distance = (x - made.flatten(1)).norm(dim=1)
-    to_another = (x.roll(1, 0) - made.flatten(1)).norm(dim=1)
+    distance = (x - reconstructions.flatten(1)).norm(dim=1)
+    to_another = (x.roll(1, 0) - reconstructions.flatten(1)).norm(dim=1)
     return {
         "relative_error": float((distance / x.norm(dim=1)).mean()),
         "error_ratio": float(distance.mean() / to_another.mean()),

@@ -241,10 +241,10 @@ def _step_seconds(generator: dict[str, Any], images: Dataset[Any], options: argp
 
 def results(finished: dict[str, Report]) -> dict[str, Any]:
     """The results of the studies, as flat JSON."""
-    found = results_of(finished)
+    results = results_of(finished)
     for name, report in finished.items():
-        found |= {f"{plain(name)}_source": report.source, f"{plain(name)}_route": report.route}
-    return found
+        results |= {f"{plain(name)}_source": report.source, f"{plain(name)}_route": report.route}
+    return results
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Anomalous images, found by a generator that was trained on normal ones."""
+"""Anomalous images, detected by a generator that was trained on normal ones."""
 
 from typing import TYPE_CHECKING
 

@@ -19,7 +19,8 @@ def check_disjoint(images: Tensor, exclude: Any, image_size: int | None, what: s
     shape = tuple(images.shape[1:])
     if not others.spec.sample.is_augmentable:
         raise InputError(
-            f"exclude is for images, and these are {others.spec.sample.noun}. Compare tables with pandas.merge before."
+            f"exclude is for images, and these are {others.spec.sample.noun}. Leave it out, and compare tables with "
+            "pandas.merge first."
         )
     if others.spec.shape != shape:
         raise InputError(

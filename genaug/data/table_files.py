@@ -58,7 +58,7 @@ def _read_file(path: Path) -> Any:
             return pd.read_parquet(path)
         header = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].tolist()
         for name in header:
-            if header.count(name) > 1:  # pandas would rename the second one
+            if isinstance(name, str) and header.count(name) > 1:  # pandas would rename the second one
                 raise InputError(f"{path} has several columns {name!r}. Rename all but one.")
         return pd.read_csv(path)
 

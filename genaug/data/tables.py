@@ -24,7 +24,7 @@ from genaug.modalities.scales import ByValue
 from genaug.modalities.table import MAX_COLUMNS, Table
 
 BINS = 10
-_CLASSES = 20  # a numeric target with at most this many whole numbers has them as classes
+_CLASSES = 20  # a numeric target with at most this many integers has them as classes
 _LEAST_ROWS = 20  # of a column of identifiers
 _MAX_SCHEMA = 2**19  # bytes; config.json has 1 MiB at most
 
@@ -34,10 +34,10 @@ class TableDataset(Dataset[Any]):
 
     Args:
         data: A pandas DataFrame (pandas 2 or 3), or a mapping of names to arrays of equal length.
-        target: The column that generated rows are conditioned on. Strings, categories, booleans, and at most 20 whole
-            numbers are classes as they are; other numbers and dates are divided into intervals. None: no classes.
+        target: The column that generated rows are conditioned on. Strings, categories, booleans, and at most 20
+            integers are classes as they are; other numbers and dates are divided into intervals. None: no classes.
         bins: The number of intervals, each with about equally many rows, of a numeric target; 10 by default. If
-            it is passed, a target of few whole numbers is divided, too.
+            it is passed, a target of few integers is divided, too.
         ignore: Columns that are left out, also of generated tables.
         normalization: How continuous columns become network inputs: "modes" (Xu et al. 2019) or "quantiles".
 
@@ -223,7 +223,7 @@ def _is_constant(values: Values) -> bool:
 
 
 def _has_few(column: Numeric) -> bool:
-    """Whether a numeric target has few different numbers, all of them whole."""
+    """Whether a numeric target has few different numbers, all of them integers."""
     values = column.scale.values if isinstance(column.scale, ByValue) else None
     return column.kind != "date" and values is not None and len(values) <= _CLASSES and all(v == int(v) for v in values)
 

@@ -214,9 +214,9 @@ class Numeric(Column):
         # int64 can't hold the range, or float64 not each number in it
         numbers = float(self.low) + unit * self._range
         largest = float(2**63 - 1024)
-        whole = self.clipped(numbers.clamp(-largest, largest).long())
-        low, high = whole.new_tensor(self.low), whole.new_tensor(self.high)
-        return whole.where(unit > 0, low).where(unit < 1, high)
+        integers = self.clipped(numbers.clamp(-largest, largest).long())
+        low, high = integers.new_tensor(self.low), integers.new_tensor(self.high)
+        return integers.where(unit > 0, low).where(unit < 1, high)
 
     def clipped(self, numbers: Tensor) -> Tensor:
         """Numbers within the bounds, which are tensors, since torch rounds large integers to float64 otherwise."""

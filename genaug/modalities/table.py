@@ -244,7 +244,7 @@ class Table(Modality):
 
     @classmethod
     def accepts(cls, item: Any) -> bool:
-        """A row says nothing of its table: datasets of rows are read as a whole (``TableDataset``)."""
+        """A row says nothing of its table: datasets of rows are read at once (``TableDataset``)."""
         return False
 
     @classmethod

@@ -269,9 +269,9 @@ class Filtered:
         """A pool of the stored samples that pass."""
         spec = self.spec
         labels = torch.arange(len(supply), device="cpu").repeat_interleave(torch.tensor(supply, device="cpu"))
-        asked = labels if spec.takes_labels else None
-        samples = checked_sample(self.inner, len(labels), asked, 0)
-        passed = self._judge(samples, asked, 0)
+        requested = labels if spec.takes_labels else None
+        samples = checked_sample(self.inner, len(labels), requested, 0)
+        passed = self._judge(samples, requested, 0)
         for label, (accepted, count) in enumerate(zip(self._accepted.tolist(), supply, strict=True)):
             if count and not accepted:
                 raise InputError(self._none_passed(label))

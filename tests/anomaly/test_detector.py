@@ -363,8 +363,8 @@ def test_the_anomaly_score_is_that_of_the_paper():
     from genaug.anomaly.judging import Features, distances
 
     generator = generator_of(Judged)
-    x, made = torch.rand(4, 1, 6, 6) * 2 - 1, torch.rand(4, 1, 6, 6) * 2 - 1
+    x, generated = torch.rand(4, 1, 6, 6) * 2 - 1, torch.rand(4, 1, 6, 6) * 2 - 1
     layer = generator.nets["discriminator"]
-    expected = (x - made).square().mean((1, 2, 3)) + (layer(x) - layer(made)).square().mean(1)
+    expected = (x - generated).square().mean((1, 2, 3)) + (layer(x) - layer(generated)).square().mean(1)
     with Features(generator) as features:
-        assert torch.allclose(distances(features, x, made, None), expected)
+        assert torch.allclose(distances(features, x, generated, None), expected)
