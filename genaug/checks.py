@@ -71,5 +71,19 @@ def _short(value: Any) -> str:
 def first_problem(error: "ValidationError") -> str:
     """The first problem of a pydantic error as one clause: the field, what is wrong with it, and its value."""
     problem = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "the content"
-    return f"{field[:200]}: {problem['msg']} (got {str(problem.get('input'))[:80]!r})"
+    field = ".".join(str(part) for part in problem["loc"])[:200]
+    if problem["type"] == "value_error":  # of a validator of ours: the sentence says all
+        reason = str(problem["ctx"]["error"])
+        return f"{field}: {reason}" if field else reason
+    if problem["type"] == "extra_forbidden":
+        return f"{field} is unknown"
+    if problem["type"] == "missing":
+        return f"{field} is missing"
+    reason = problem["msg"]
+    for word, plain in {"a valid integer": "an integer", "a valid boolean": "true or false", "a valid ": "a "}.items():
+        reason = reason.replace(word, plain)
+    reason = re.sub(", (unable to|got a number with) .*", "", reason)
+    value = _short(problem.get("input"))[:80]
+    if not reason.startswith("Input should "):
+        return f"{field or 'the content'}: {reason} (got {value})"
+    return f"{field or 'the content'} must {reason.removeprefix('Input should ')}, got {value}"

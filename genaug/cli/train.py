@@ -167,7 +167,7 @@ def train(
     }
     passed = {name: value for name, value in arguments.items() if value is not None}
     with started_by(command):
-        subject = backend or record.get("backend")
+        subject = record.get("backend") if backend is None else backend
         if subject is None:  # the generator to fine-tune stands for its backend
             from genaug.hub.load import load
 

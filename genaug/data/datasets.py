@@ -125,7 +125,8 @@ def load_data(
         noun = {"folder": "folder", "table": "file"}.get(kind, "dataset")
         raise InputError(f"{name!r} doesn't name a {noun}. {_FORMS}")
     near = difflib.get_close_matches(name, ["digits", *(f"torchvision:{known}" for known in LABELLED_IMAGES)], 1, 0.75)
-    raise InputError(f"unknown data {name!r}. " + (f"Did you mean {near[0]!r}? " if near else "") + _FORMS)
+    hint = f"Did you mean {near[0]!r}?" if near else "It is not a folder either."
+    raise InputError(f"unknown data {name!r}. {hint} {_FORMS}")
 
 
 def public_name(name: str) -> str:

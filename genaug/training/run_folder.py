@@ -202,13 +202,15 @@ def refuse_changes(folder: Path, before: Mapping[str, Any], now: Mapping[str, An
     changes = [_change(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)]
     if changes:
         raise InputError(
-            f"the run in {folder} can't be resumed: {'; '.join(changes)}. Leave out what differs, or start a new run "
-            "in another folder."
+            f"the run in {folder} can't be resumed: {'; '.join(changes)}. Continue it with what it started with, or "
+            "start a new run in another folder."
         )
 
 
 def _change(name: str, old: Any, new: Any) -> str:
     """Describe a changed setting; of two dictionaries, only the entries that differ."""
+    if name == "data_sha256":
+        return "the content of the training data has changed"
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [key for key in (old | new) if old.get(key) != new.get(key)]
         old, new = ({key: side[key] for key in keys if key in side} for side in (old, new))

@@ -230,6 +230,28 @@ def test_the_demo_prints_the_table_and_the_path_of_the_report(tmp_path, monkeypa
     assert "report.html" in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "", "--data", "digits"], "there is no backend ''"),
+        (["train", "vae", "--data", "digits", "--set", "depth=3"], "doesn't fit backend 'vae': depth is unknown. Its"),
+        (["train", "vae", "--data", "digits", "--set", "hidden=1.5"], "hidden must be an integer, got 1.5"),
+        (["train", "vae", "--data", "digits", "--set", "beta=-1"], "beta must be greater than or equal to 0, got -1."),
+        (["train", "vae", "--data", "digits", "--set", "conditional=3"], "conditional must be true or false, got 3."),
+        (
+            ["train", "aae", "--data", "digits", "--set", "prior=mixture", "--set", "latent_size=3"],
+            "backend 'aae': prior 'mixture' is one of planes: latent_size must be even, got 3. Its",
+        ),
+        (["train", "vae", "--data", "nowhere"], "unknown data 'nowhere'. It is not a folder either. Expected"),
+    ],
+)
+def test_options_that_dont_fit_are_described_in_plain_words(tmp_path, words, message):
+    result = CliRunner().invoke(app, [*words, "--steps", "1", "--out", str(tmp_path / "run")])
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_study_trains_a_backend_and_takes_a_generators_folder(trained, tmp_path):
     tiny = ["--steps", "1", "--set", "width=4", "--set", "max_width=8", "--updates", "2", "--batch-size", "8"]
     few = ["--labels-per-class", "2", "--seeds", "2", "--ratio", "0.5", "--device", "cpu"]

@@ -783,7 +783,7 @@ def test_options_reach_the_backend(register_backend):
     Curious.tiny = {"latent_size": 5}
     BY_NAME["check_image_dtype"]("curious")
     assert set(sizes) == {3, 5}
-    with pytest.raises(InputError, match="latent_size: Input should be a valid integer"):
+    with pytest.raises(InputError, match="latent_size must be an integer"):
         check_backend("curious", config={"latent_size": "many"})
 
 
