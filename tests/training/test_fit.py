@@ -371,7 +371,7 @@ class TestResume:
         config = {"width": 8, "max_width": 8, "latent_size": 4}
         with pytest.raises(InputError) as caught:
             fit(tmp_path / "run", resume=True, seed=1, config=config)
-        assert "resumed: config was {'width': 4}, now it is {'width': 8}; seed was 0, now it is 1. Leave" in str(
+        assert "resumed: config was {'width': 4}, now it is {'width': 8}; seed was 0, now it is 1. Continue" in str(
             caught.value
         )
         with pytest.raises(InputError, match="backend was 'cgan', now it is 'wgan-gp'"):
@@ -817,9 +817,9 @@ class TestArguments:
             ({"overwrite": True, "resume": True}, "pass only one of them"),
             (
                 {"config": {"tilt": 1}},
-                r"doesn't fit backend 'cgan': tilt: .*Its options: latent_size, width, .*conditional",
+                r"doesn't fit backend 'cgan': tilt is unknown. Its options: latent_size, width, .*conditional",
             ),
-            ({"config": {"width": 1}}, "doesn't fit backend 'cgan': width: .*greater than or equal to 4"),
+            ({"config": {"width": 1}}, "doesn't fit backend 'cgan': width must be greater than or equal to 4"),
             ({"dataset": []}, "the dataset is empty"),
             ({"dataset": [torch.randn(1, 8, 8) * 3] * 3}, "pass the dataset without its Normalize transform"),
         ],

@@ -307,8 +307,8 @@ class TestResuming:
         ("change", "message"),
         [
             ({"init": "other/name"}, r"can't be resumed: init was 'old', now it is 'other/name'"),
-            ({"freeze_discriminator": 0}, r"can't be resumed: freeze_discriminator was 1, now it is 0\. Leave"),
-            ({"freeze_discriminator": 2}, r"can't be resumed: freeze_discriminator was 1, now it is 2\. Leave"),
+            ({"freeze_discriminator": 0}, r"can't be resumed: freeze_discriminator was 1, now it is 0\. Continue"),
+            ({"freeze_discriminator": 2}, r"can't be resumed: freeze_discriminator was 1, now it is 2\. Continue"),
         ],
     )
     def test_changes_are_rejected(self, interrupted, change, message):
