@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from genaug.anomaly.encoder import train_encoder
-from genaug.anomaly.images import read_images
 from genaug.anomaly.report import draw_anomalies
 from genaug.anomaly.scoring import Scorer, as_array, choose_method
 from genaug.anomaly.threshold import check_rate, check_share, needed, threshold_of
@@ -22,6 +21,7 @@ from genaug.evaluation.subject import learned_from
 from genaug.progress import Progress
 from genaug.randomness import check_seed, derive_seed
 from genaug.sources.generator import Generator
+from genaug.sources.image_sets import read_images
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type information

@@ -77,7 +77,6 @@ def anomaly(
     from json import dumps
 
     from genaug.anomaly.detector import AnomalyDetector
-    from genaug.anomaly.images import read_images
     from genaug.anomaly.report import claim_anomalies, draw_anomalies, summarized, write_anomalies
     from genaug.anomaly.scoring import Scorer, choose_method
     from genaug.anomaly.threshold import check_rate
@@ -85,6 +84,7 @@ def anomaly(
     from genaug.errors import InputError
     from genaug.hub.load import load
     from genaug.progress import Progress
+    from genaug.sources.image_sets import read_images
     from genaug.version import __version__
 
     if false_alarms is not None and normal is None:

@@ -14,7 +14,7 @@ from genaug.backends.latents import Categorical
 from genaug.errors import InputError
 from genaug.sources.chunks import chunk_size
 from genaug.sources.generator import Generator
-from genaug.sources.image_arrays import image_array
+from genaug.sources.image_sets import read_images
 from genaug.sources.source import image_shape
 
 _GRID = 4  # side to which feature maps are pooled (Radford et al. 2016, section 5.1)
@@ -29,8 +29,9 @@ def features(generator: Generator, layer: str | None = None) -> "GeneratorFeatur
     If the networks take labels, features are averaged over all classes, since ``transform`` doesn't know the labels.
 
     Its ``transform`` takes arrays or tensors of images, (N, C, H, W), (N, H, W, C) or (N, H, W), or rows (N, H·W·C)
-    in this order as in scikit-learn's datasets: uint8, or floats in [0, 1]. It returns float32 (N, features). It needs
-    no fitting, works in a ``Pipeline``, can be cloned (the copies share the networks) and pickled.
+    in this order as in scikit-learn's datasets: uint8, or floats in [0, 1]. It also takes a map-style dataset of images
+    or a list of them. It returns float32 (N, features). It needs no fitting, works in a ``Pipeline``, can be cloned
+    (the copies share the networks) and pickled.
 
     Raises ``InputError`` if the backend has no encoder and ``layer`` is None, and for an unknown layer, or one that
     takes no part in looking at images.
@@ -78,8 +79,6 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
         """The features of images, float32 (N, features). Raises ``InputError`` for images of another shape or range."""
         self.check()
         images = self._images(X)
-        if not len(images):
-            return np.empty((0, len(self.get_feature_names_out())), dtype=np.float32)
         classes = self.generator.spec.num_classes
         chunk = chunk_size(self.generator.spec, self.generator.device)
         total: Tensor | None = None
@@ -115,7 +114,7 @@ class GeneratorFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
 
     def _images(self, X: Any) -> Tensor:  # noqa: N803 - scikit-learn's name
         """uint8 (N, C, H, W). Raises ``InputError`` for anything that isn't images of the generator's shape."""
-        return image_array(X, self.generator.spec, "features")
+        return read_images(X, self.generator, "features").x
 
     def _features(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """(N, features) of images that fit into one chunk."""

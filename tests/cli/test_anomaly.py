@@ -39,9 +39,9 @@ def run(tmp_path, monkeypatch):
 
 
 def test_the_scores_of_a_folder_with_their_files_a_threshold_and_a_picture(run, tmp_path):
-    code, output = run("stripes", "--data", "new", "--normal", "normal", "--out", "found")
+    code, output = run("stripes", "--data", "new", "--normal", "normal", "--out", "anomalies")
     assert code == 0, output
-    with open("found/scores.csv", newline="") as file:
+    with open("anomalies/scores.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8
     assert {row["file"] for row in rows[:3]} == {f"new/{index:03}.png" for index in range(3)}
@@ -50,7 +50,7 @@ def test_the_scores_of_a_folder_with_their_files_a_threshold_and_a_picture(run, 
     for row in rows:
         assert float(row["score"]) == pytest.approx(float(expected[int(row["index"])]), rel=1e-2)
     assert [float(row["score"]) for row in rows] == sorted((float(row["score"]) for row in rows), reverse=True)
-    summary = json.loads((tmp_path / "found" / "anomalies.json").read_text())
+    summary = json.loads((tmp_path / "anomalies" / "anomalies.json").read_text())
     assert (summary["method"], summary["images"], summary["held_out_images"]) == ("reconstruction", 8, 40)
     assert summary["threshold"] == pytest.approx(float(column_variance(stripes(40)).sort().values[-2]), rel=1e-2)
     assert summary["anomalous"] == sum(row["anomalous"] == "1" for row in rows)
@@ -59,15 +59,15 @@ def test_the_scores_of_a_folder_with_their_files_a_threshold_and_a_picture(run, 
     assert f"{summary['anomalous']} ({summary['anomalous'] / 8:.1%}) are anomalous: above the threshold" in output
     assert "which at most 5.0% of normal images exceed, judging by 40 of --normal" in output
     assert output.count("new/00") == 5
-    assert "In found" in output
+    assert "In anomalies" in output
 
 
 def test_without_normal_images_there_is_no_threshold(run):
-    code, output = run("stripes", "--data", "folder:new", "--out", "found", "--json")
+    code, output = run("stripes", "--data", "folder:new", "--out", "anomalies", "--json")
     assert code == 0, output
     summary = json.loads(output[output.index("{") : output.rindex("}") + 1])
     assert (summary["threshold"], summary["anomalous"], summary["false_alarms"]) == (None, None, None)
-    rows = Path("found/scores.csv").read_text().splitlines()
+    rows = Path("anomalies/scores.csv").read_text().splitlines()
     assert all(row.endswith(",") for row in rows[1:])
     code, output = run("judged", "--data", "new", "--method", "discriminator", "--out", "other")
     assert code == 0
@@ -76,7 +76,7 @@ def test_without_normal_images_there_is_no_threshold(run):
 
 def test_an_encoder_is_trained_on_the_normal_images(run):
     code, output = run(
-        "painted", "--data", "new", "--normal", "normal", "--out", "found", "--steps", 3, "--false-alarms", 0.2
+        "painted", "--data", "new", "--normal", "normal", "--out", "anomalies", "--steps", 3, "--false-alarms", 0.2
     )
     assert code == 0, output
     assert "method encoder" in output
@@ -86,7 +86,7 @@ def test_an_encoder_is_trained_on_the_normal_images(run):
 def test_the_test_split_is_scored_and_the_training_split_is_normal(run, tmp_path):
     write(tmp_path / "split" / "train" / "a", stripes(20, seed=3))
     write(tmp_path / "split" / "test" / "a", bars(2))
-    code, output = run("stripes", "--data", "split", "--normal", "split", "--out", "found")
+    code, output = run("stripes", "--data", "split", "--normal", "split", "--out", "anomalies")
     assert code == 0, output
     assert "2 images, method reconstruction" in output
     assert "judging by 20 of --normal" in output
@@ -108,10 +108,10 @@ def test_the_test_split_is_scored_and_the_training_split_is_normal(run, tmp_path
     ],
 )
 def test_what_can_not_be_done_is_one_sentence_and_leaves_nothing(run, tmp_path, arguments, message):
-    code, output = run(*arguments, "--out", "found")
+    code, output = run(*arguments, "--out", "anomalies")
     assert code == 1
     assert message in output
-    assert not (tmp_path / "found").exists()
+    assert not (tmp_path / "anomalies").exists()
 
 
 def test_only_earlier_scores_are_replaced(run, tmp_path):
@@ -119,10 +119,10 @@ def test_only_earlier_scores_are_replaced(run, tmp_path):
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     arguments = ["stripes", "--data", "new", "--out"]
     assert run(*arguments, "mine", "--overwrite")[0] == 1
-    assert run(*arguments, "found")[0] == 0
-    code, output = run(*arguments, "found")
+    assert run(*arguments, "anomalies")[0] == 0
+    code, output = run(*arguments, "anomalies")
     assert (code, "is not empty" in output) == (1, True)
-    assert run(*arguments, "found", "--overwrite")[0] == 0
+    assert run(*arguments, "anomalies", "--overwrite")[0] == 0
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 

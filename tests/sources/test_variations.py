@@ -248,9 +248,16 @@ class TestFeatures:
         assert (names[0], names[8], len(names)) == ("z0", "code0", 12)
 
     def test_images_in_every_form_give_the_same(self):
-        images = dataset_of(halves(), LABELS).tensors[0]
+        dataset = dataset_of(halves(), LABELS)
+        images = dataset.tensors[0]
         transformer = genaug.features(halves())
-        forms = [images.numpy(), images[:, 0].numpy(), images.permute(0, 2, 3, 1).numpy(), images.flatten(1).numpy()]
+        forms = [
+            dataset,
+            images.numpy(),
+            images[:, 0].numpy(),
+            images.permute(0, 2, 3, 1).numpy(),
+            images.flatten(1).numpy(),
+        ]
         forms += [images.flatten(1).numpy() / 255, images.float() / 255, images.numpy().astype(np.int64)]
         for form in forms:
             assert np.array_equal(transformer.transform(form), transformer.transform(images))

@@ -1,4 +1,4 @@
-"""Reading the images that are to be scored: arrays, tensors, lists and datasets."""
+"""Reading images for a generator's networks: arrays, tensors, lists and datasets."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,7 +10,6 @@ from torch import Tensor
 from genaug.backends.spec import Spec
 from genaug.data.reading import Samples, read_samples
 from genaug.errors import InputError
-from genaug.evaluation.subject import training_record
 from genaug.sources.generator import Generator
 from genaug.sources.image_arrays import image_array
 
@@ -31,7 +30,7 @@ def read_images(values: Any, generator: Generator, what: str, image_size: int | 
         return Samples(images, None, Spec(sample=generator.spec.sample))
     if isinstance(values, Samples):
         return values
-    recorded = training_record(generator).get("image_size")
+    recorded = generator.training.get("image_size")
     if image_size is None and isinstance(recorded, int):
         image_size = recorded
     samples = read_samples(values, image_size, what=what, needs_labels=False)
