@@ -54,7 +54,7 @@ def test_the_scores_of_a_folder_with_their_files_a_threshold_and_a_picture(run, 
     assert (summary["method"], summary["images"], summary["held_out_images"]) == ("reconstruction", 8, 40)
     assert summary["threshold"] == pytest.approx(float(column_variance(stripes(40)).sort().values[-2]), rel=1e-2)
     assert summary["anomalous"] == sum(row["anomalous"] == "1" for row in rows)
-    with Image.open("found/anomalies.png") as picture:
+    with Image.open("anomalies/anomalies.png") as picture:
         assert picture.height > picture.width
     assert f"{summary['anomalous']} ({summary['anomalous'] / 8:.1%}) are anomalous: above the threshold" in output
     assert "which at most 5.0% of normal images exceed, judging by 40 of --normal" in output
