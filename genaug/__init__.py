@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from genaug.hub.load import load as load
     from genaug.hub.push import push as push
     from genaug.labelling.attach import with_labels as with_labels
+    from genaug.searches.search import search as search
     from genaug.sources.features import features as features
     from genaug.sources.filtered import filtered as filtered
     from genaug.sources.generator import Generator as Generator
@@ -47,6 +48,7 @@ _HOME = {
     "load_study": "genaug.studies.report",
     "push": "genaug.hub.push",
     "save_recipe": "genaug.sources.recipes",
+    "search": "genaug.searches.search",
     "study": "genaug.studies.study",
     "variations": "genaug.sources.variations",
     "with_labels": "genaug.labelling.attach",

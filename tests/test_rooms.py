@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "genaug"
 GROUND = ("errors", "escaping", "version", "lazy", "randomness", "device", "progress", "checks")
 ROOMS = (
     *("modalities", "backends", "artifacts", "nn", "data", "sources", "reports", "training", "blend", "labelling"),
-    *("evaluation", "anomaly", "hub", "conversion", "studies", "demo", "integrations", "testing", "cli"),
+    *("evaluation", "anomaly", "hub", "conversion", "studies", "searches", "demo", "integrations", "testing", "cli"),
 )
 CONVENIENCES = {
     ("sources.generator", "hub.push"),

@@ -21,6 +21,7 @@ MAX_BYTES = 2**28
 KINDS = {
     "run": "a training run",
     "study": "a study",
+    "search": "a search",
     "samples": "samples",
     "sheets": "the sample grids of a traversal",
     "evaluation": "an evaluation",

@@ -83,6 +83,7 @@ def evaluate(
     from genaug.errors import InputError, MissingSplitError
     from genaug.evaluation.evaluate import evaluate as measure
     from genaug.evaluation.report import claim_evaluation
+    from genaug.searches.split import without_held_out
 
     if card and not user_path(source).is_dir():
         raise InputError(
@@ -139,6 +140,9 @@ def evaluate(
         if record.labels_per_class is not None:
             real = few_per_class(real, record.labels_per_class, record.seed)
             name += f", {record.labels_per_class} per class (seed {record.seed})"
+        if record.keep == "best":
+            real = without_held_out(real, record.image_size)
+            name += ", without the part held out to keep the best"
         if record.test_share is not None:
             name += f", without {record.test_share:.0%} held out"
         evaluation = measure(

@@ -26,6 +26,7 @@ class RunData(BaseModel):
     test_share: float | None = None
     group_by: str | None = None
     target: str | None = None
+    keep: str | None = None
     seed: int = 0
     image_size: int | None = None
 

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,13 @@ from genaug.cli.printing import say
 from genaug.cli.reading import GroupBy, TestShare, folder_name, read_data
 
 STEPS = 5000
+
+
+class Keep(StrEnum):
+    """The values of ``--keep``."""
+
+    LAST = "last"
+    BEST = "best"
 
 
 def train(
@@ -113,6 +121,23 @@ def train(
             help="CPU threads.  [default: all cores, or fewer if other programs keep them busy]",
         ),
     ] = None,
+    keep: Annotated[
+        Keep | None,
+        typer.Option(
+            help="Which generator to keep: that of the last step, or the best one at a checkpoint by --objective on a "
+            "fifth of the training images, which is held out.  [default: last]"
+        ),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(help="With --keep best: kid, coverage or synthetic_only; see `genaug search`.  [default: kid]"),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=checks.STEPS, help="With --keep best, stop after this many checkpoints without a better one."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out exactly; other options are those of the run.")
     ] = False,
@@ -143,8 +168,12 @@ def train(
         "group_by": group_by,
         "target": target,
         "unlabelled": None if unlabelled is None else _absolute(folder_name(unlabelled)),
+        "keep": None if keep is None else keep.value,
+        "objective": objective,
+        "patience": patience,
     }
     images, command = _data(record, folder, data, options, seed)
+    images, rule = _rule(command, images, record.get("image_size") if image_size is None else image_size, seed, device)
     if steps is None and max_minutes is None and not record:
         steps = STEPS
     if max_minutes is not None:  # the time since the start of the command counts
@@ -163,6 +192,7 @@ def train(
         "checkpoint_every": checkpoint_every,
         "max_minutes": max_minutes,
         "threads": threads,
+        "keep": rule,
         **_unlabelled(command),
     }
     passed = {name: value for name, value in arguments.items() if value is not None}
@@ -215,6 +245,22 @@ def _data(
         target=command["target"],
     )
     return (images if few is None else few_per_class(images, few, seed)), command
+
+
+def _rule(
+    command: dict[str, Any], images: Any, image_size: int | None, seed: int, device: str | None
+) -> tuple[Any, Any]:
+    """The images to train on, and the rule by which the best generator is kept, if it is."""
+    from genaug.errors import InputError
+
+    objective, patience = command["objective"], command["patience"]
+    if command["keep"] != "best":
+        if objective is not None or patience is not None:
+            raise InputError("--objective and --patience are for --keep best: pass that too, or leave them out.")
+        return images, None
+    from genaug.searches.keep import keep_best
+
+    return keep_best(images, objective or "kid", patience=patience, image_size=image_size, seed=seed, device=device)
 
 
 def _unlabelled(command: dict[str, Any]) -> dict[str, Any]:

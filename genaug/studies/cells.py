@@ -12,8 +12,9 @@ from typing_extensions import TypedDict
 
 from genaug.artifacts.claims import Claim, claim
 from genaug.artifacts.folders import resolve, saving_to
-from genaug.artifacts.json_files import read_json, read_json_lines
-from genaug.errors import FormatError, FormatWarning, InputError
+from genaug.artifacts.json_files import read_json_lines
+from genaug.artifacts.settings import check_same_settings
+from genaug.errors import FormatWarning, InputError
 
 SETTINGS_FILE, CELLS_FILE, GENERATORS = "study.json", "cells.jsonl", "generators"
 REPORT_FILES = ("report.json", "report.html")
@@ -37,7 +38,7 @@ class Cell(TypedDict):
     error: NotRequired[str]
 
 
-_CELL, _SETTINGS = TypeAdapter(Cell), TypeAdapter(dict[str, Any])
+_CELL = TypeAdapter(Cell)
 
 
 class StudyFolder:
@@ -76,7 +77,7 @@ class StudyFolder:
         claimed, settings_file = self._claimed, self.path / SETTINGS_FILE
         claimed.check_free([SETTINGS_FILE, CELLS_FILE, *REPORT_FILES, f"{GENERATORS}/x"])
         if resume and settings_file.exists():
-            self._check_same(settings)
+            check_same_settings(settings_file, settings, "study")
         elif resume and self._read()[0]:
             raise InputError(
                 f"{settings_file} is missing, so the study can't be resumed. Start again with overwrite=True "
@@ -118,21 +119,6 @@ class StudyFolder:
         cells, damage = read_json_lines(self.cells, _CELL, "")
         return [dict(cell) for cell in cells], damage
 
-    def _check_same(self, settings: Mapping[str, Any]) -> None:
-        file = self.path / SETTINGS_FILE
-        try:
-            before = read_json(file, _SETTINGS, "")
-        except FormatError as error:
-            raise InputError(
-                f"{file} is damaged, so the study can't be resumed. Start again in another folder. ({error})"
-            ) from error
-        if difference := _first_difference(before, json.loads(json.dumps(settings))):
-            name, old, new = difference
-            raise InputError(
-                f"the study in {self.path} can't be resumed: {name} was {_short(old)}, now it is {_short(new)}. "
-                "Results of different settings can't be combined: use the same settings, or another folder."
-            )
-
 
 def run_folder(folder: Path) -> Path:
     """The folder of the training run of the generator in a folder, until it is finished."""
@@ -160,20 +146,3 @@ class Ledger:
 
     def failures(self) -> list[dict[str, Any]]:
         return [cell for cell in self._cells.values() if "error" in cell]
-
-
-def _first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """The dotted name of the first setting that differs, and its two values; a missing one is the same as null."""
-    for name in sorted(set(before) | set(now)):
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            if difference := _first_difference(old, new):
-                return f"{name}.{difference[0]}", *difference[1:]
-        elif old != new:
-            return name, old, new
-    return None
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 200 else text[:199] + "…"

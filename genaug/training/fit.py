@@ -23,6 +23,7 @@ from genaug.sources.generator import Generator
 from genaug.training.callbacks import Callback
 from genaug.training.data import read_training_data
 from genaug.training.distributed import is_first, process_group
+from genaug.training.keeping import KeepBest
 from genaug.training.plan import Budget, plan_run
 from genaug.training.run import RunSettings, TrainingRun
 from genaug.training.run_folder import RunFolder, refuse_changes
@@ -68,6 +69,7 @@ def fit(
     overwrite: bool = False,
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
+    keep: KeepBest | None = None,
     progress: bool = True,
 ) -> Generator:
     """Train a backend's generator on a dataset and return it, with the averaged (EMA) weights.
@@ -114,6 +116,9 @@ def fit(
         callbacks: Functions of a ``Snapshot`` (``genaug.training.callbacks``: step, metrics, generator, ...), called at
             the steps that are logged (every 50, and at each checkpoint), in the process of rank 0. An exception in one
             ends the training; earlier checkpoints remain.
+        keep: A ``genaug.training.keeping.KeepBest``, as ``genaug.searches.keep_best`` returns it, to keep (and return)
+            the generator of the step at which a measure is best instead of the last one, and to end a training that
+            no longer improves. By default the last generator is kept.
         progress: Show progress on stderr.
 
     The state is also saved on SIGINT and SIGTERM, after the current step; a second one ends the process at once.
@@ -177,6 +182,7 @@ def fit(
         plugin=f"{plugin.distribution} {plugin.version}",
         init=tuning.record,
         freeze_discriminator=freeze_discriminator or None,
+        keep=None if keep is None else keep.record(),
     )
     if record:
         refuse_changes(folder.path, record, settings.record(), settings.record().keys() - _DATA_FIELDS)
@@ -243,6 +249,7 @@ def fit(
                     "command": _command.get() or record.get("command"),
                 },
                 callbacks=callbacks,
+                keep=keep,
                 show_progress=progress,
             )
             generator = run.train(resume=resume, checkpoint_every=checkpoint_every, budget=Budget(max_minutes, began))

@@ -17,9 +17,11 @@ from genaug.artifacts.manifest import encode_generator
 from genaug.errors import TrainingError, TrainingWarning
 from genaug.progress import Progress
 from genaug.sources.generator import Generator
+from genaug.sources.loading import load_folder
 from genaug.training.callbacks import Callback, DiscriminatorGuard, SampleGrids, Snapshot
 from genaug.training.checkpoint import newest_checkpoint, newest_step, write_checkpoint
 from genaug.training.distributed import any_of, from_first, wait_for_all
+from genaug.training.keeping import KeepBest, Keeper
 from genaug.training.plan import TRIAL, WARM_UP, Budget, Plan
 from genaug.training.run_folder import RunFolder
 from genaug.training.signals import caught_signals, leave
@@ -54,6 +56,7 @@ class RunSettings:
     labelled_sha256: str | None = None  # of the other images, with their labels
     init: dict[str, Any] | None = None
     freeze_discriminator: int | None = None
+    keep: dict[str, Any] | None = None
 
     def record(self) -> dict[str, Any]:
         """The settings by name, as values for JSON."""
@@ -75,6 +78,7 @@ class TrainingRun:
         plan: Plan,
         private: Mapping[str, Any],
         callbacks: Sequence[Callback],
+        keep: KeepBest | None,
         show_progress: bool,
     ) -> None:
         self._trainer, self._settings, self._folder = trainer, settings, folder
@@ -83,6 +87,7 @@ class TrainingRun:
         self._scalars: defaultdict[str, list[Tensor]] = defaultdict(list)  # logged since the last snapshot
         grids = [SampleGrids(trainer.data, trainer.spec, folder)] if self._world.is_first else []
         self._callbacks: list[Callback] = [DiscriminatorGuard(), *grids, *callbacks]
+        self._keeper = None if keep is None else Keeper(keep)
         self._shows = show_progress and self._world.is_first
         self._plan, self._private = plan, private
         self._progress = Progress("training", plan.end, self._shows, _LINE_EVERY)
@@ -99,7 +104,8 @@ class TrainingRun:
             if resume:
                 done = first = self._restore(warning)
                 self._progress.start_at(first)
-            while self._plan.end is None or done < self._plan.end:
+            ended = self._reason_to_end()
+            while not ended and (self._plan.end is None or done < self._plan.end):
                 if resume or done:
                     self.step(done)
                 done += 1
@@ -111,19 +117,21 @@ class TrainingRun:
                 saving |= self._is_on_trial(budget) and done - first == TRIAL // 2  # the first save is a slow one
                 if saving or done % LOG_EVERY == 0 or done in FIRST_LOGGED:
                     began = time.monotonic()
-                    self._log_and_save(done, saving)
+                    measuring = done == self._plan.end or done % checkpoint_every == 0
+                    self._log_and_save(done, saving, measuring)
+                    ended = self._reason_to_end() if measuring else ""
                     budget.exclude(time.monotonic() - began, saving)
                 if planning:
                     self._fix_plan(done, budget.steps_that_fit(done - first, checkpoint_every))
                 if stopping and done != self._plan.end:
                     break
             number = signals[0] if signals else None
-            message = self._last_message(number, done)
+            message = self._last_message(number, done, ended)
             if message:
                 self._progress.say(message)
             wait_for_all(self._world)
             leave(number, message)
-            return self.generator(done)
+            return self.generator(done) if self._keeper is None else load_folder(self._folder.path, self._device)
 
     def step(self, index: int) -> None:
         """One training step, without waiting for its losses."""
@@ -172,12 +180,18 @@ class TrainingRun:
         if self._newest is None or self._newest.training["steps"] != done:
             record = {**self._settings.record(), "steps": done, "ema_decay": EMA_DECAY}
             trainer, name = self._trainer, self._settings.backend
-            nets = trainer.averaged(quick=done != self._plan.end)
+            nets = trainer.averaged(quick=done != self._plan.end and self._keeper is None)
             self._newest = Generator(name, trainer.backend, trainer.config, trainer.spec, nets, record)
         return self._newest
 
-    def _log_and_save(self, done: int, saving: bool) -> None:
+    def _reason_to_end(self) -> str:
+        """In all processes, why the training ends before its last step, or ""."""
+        keeper = self._keeper
+        return "" if keeper is None else from_first(self._world, self._device, lambda: keeper.reason_to_end)
+
+    def _log_and_save(self, done: int, saving: bool, measuring: bool) -> None:
         """Read the losses, call the callbacks, log, and save the state if ``saving``. Only finite weights are saved.
+        If ``measuring``, the generator is compared with those of earlier steps.
 
         The state comes last: a run that is killed before that repeats all of this, so that no log line is lost.
         """
@@ -189,6 +203,8 @@ class TrainingRun:
         snapshot = Snapshot(done, metrics, saving, lambda: self.generator(done), self._folder.path, self._progress.say)
         for callback in self._callbacks:
             callback(snapshot)
+        if measuring and self._keeper is not None:
+            metrics |= self._keeper.measure(done, self.generator(done))
         speed = {"images_per_s": round(rate, 1), "seconds": round(self._progress.seconds(), 1)}
         self._folder.log(done, {**metrics, **speed})
         losses = [f"{name.removeprefix('loss/')} {v:.3g}" for name, v in metrics.items() if name.startswith("loss/")]
@@ -196,7 +212,8 @@ class TrainingRun:
         self._progress.tell("  ".join([f"step {done}", pace, *losses]), now=done in FIRST_LOGGED)
         if saving:
             write_checkpoint(self._folder, done, {"step": done, **self._trainer.state()})
-            self._export(done)
+            if self._keeper is None or self._keeper.best_step in (None, done):
+                self._export(done)
 
     def _check_finite(self, metrics: dict[str, float], done: int, saving: bool) -> None:
         names = [name for name, value in metrics.items() if not math.isfinite(value)]
@@ -233,7 +250,9 @@ class TrainingRun:
         if self._world.is_first:
             for sentence in self._folder.forget_after(first):
                 self._warn(sentence)
-            if first:
+            if self._keeper is not None:
+                self._keeper.restore(self._folder)
+            if first and (self._keeper is None or self._keeper.best_step in (None, first)):
                 self._export(first)  # the last export may have been interrupted
         wait_for_all(self._world)
         return first
@@ -251,8 +270,10 @@ class TrainingRun:
         elif self._world.is_first:
             warnings.warn(text, TrainingWarning, stacklevel=5)
 
-    def _last_message(self, number: int | None, done: int) -> str:
+    def _last_message(self, number: int | None, done: int, ended: str) -> str:
         """Why the run stops before its end, or which signal came too late for that; empty if it just finishes."""
+        if ended and number is None:
+            return f"stopped after step {done}: {ended}. {self._folder.path} holds the best generator."
         reason = "the time is up" if number is None else f"{signal.Signals(number).name} received"
         if done == self._plan.end:
             return "" if number is None else f"{reason}; training is finished and saved."

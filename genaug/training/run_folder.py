@@ -160,13 +160,21 @@ class RunFolder:
 
     def forget_after(self, step: int) -> list[str]:
         """Remove the log's lines of later steps, and its damaged lines; returns a sentence for each damaged one."""
-        path = self.path / _METRICS_FILE
-        if not path.is_file():
+        lines, damage = self._logged()
+        if not lines and not damage:
             return []
-        lines, damage = read_json_lines(path, _LOG_LINE, "It was left out.")
         log = "".join(f"{json.dumps(line)}\n" for line in lines if line["step"] <= step)
         self.write({_METRICS_FILE: log.encode()})
         return damage
+
+    def logged(self, metric: str) -> dict[int, float]:
+        """The values of a metric in the log, by step."""
+        return {line["step"]: float(line[metric]) for line in self._logged()[0] if metric in line}  # type: ignore[literal-required]
+
+    def _logged(self) -> tuple[list[_LogLine], list[str]]:
+        """The lines of the log, and a sentence for each damaged one."""
+        path = self.path / _METRICS_FILE
+        return read_json_lines(path, _LOG_LINE, "It was left out.") if path.is_file() else ([], [])
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Append one line to ``metrics.jsonl``."""

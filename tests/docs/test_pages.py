@@ -23,6 +23,7 @@ PAGES = [page for page in FOUND if page not in ELSEWHERE and blocks_of(ROOT / pa
 NEEDS = {
     "docs/how-to/albumentations.md": "albumentations",
     "docs/how-to/diffusion.md": "diffusers",
+    "docs/how-to/search.md": "optuna",
     "docs/how-to/tables.md": "imblearn",
     "docs/how-to/timm.md": "timm",
     "docs/how-to/vary-photos.md": "diffusers",

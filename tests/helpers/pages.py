@@ -119,11 +119,11 @@ def run_command(command, folder, where):
 
 
 def cut_short(monkeypatch):
-    """Every training takes a few steps of small networks, a study a few seeds, an evaluation a few repetitions."""
+    """Every training takes a few steps of small networks, a search two trials, a study a few seeds, an evaluation a few repetitions."""
     import genaug
     from genaug.backends import registry
 
-    fit, study, evaluate = genaug.fit, genaug.study, genaug.evaluate
+    fit, study, evaluate, search = genaug.fit, genaug.study, genaug.evaluate, genaug.search
     train_classifier = importlib.import_module("genaug.nn.classifier").train_classifier
 
     def brief_fit(backend, *args, steps, batch_size=64, config=(), **rest):
@@ -137,14 +137,19 @@ def cut_short(monkeypatch):
     def brief_evaluation(*args, classifiers=3, **rest):
         return evaluate(*args, classifiers=min(classifiers, 1), replicates=REPLICATES, **rest)
 
+    def brief_search(*args, steps=2000, trials=20, **rest):
+        return search(*args, steps=min(steps, STEPS), trials=min(trials, 2), **rest)
+
     def brief_classifier(most):
         return lambda *args, updates, **rest: train_classifier(*args, updates=min(updates, most), **rest)
 
     briefer = {
-        "genaug": {"fit": brief_fit, "study": brief_study, "evaluate": brief_evaluation},
+        "genaug": {"fit": brief_fit, "study": brief_study, "evaluate": brief_evaluation, "search": brief_search},
         "genaug.integrations.generated_rows": {"default_steps": lambda _: STEPS},
         "genaug.training.fit": {"fit": brief_fit},
         "genaug.studies.sources": {"fit": brief_fit},
+        "genaug.searches.search": {"search": brief_search},
+        "genaug.searches.trials": {"fit": brief_fit},
         "genaug.studies.study": {"study": brief_study},
         "genaug.evaluation.evaluate": {"evaluate": brief_evaluation},
         "genaug.evaluation.scores": {"train_classifier": brief_classifier(UPDATES)},
