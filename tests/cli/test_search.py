@@ -57,7 +57,7 @@ def test_the_best_generator_of_a_training_is_kept_and_evaluated_without_the_held
         "evaluate", tmp_path / "run", "--n", 200, "--updates", 1, "--classifiers", 0, "--json", "--features", "pixels"
     )
     assert code == 0, errors
-    assert json.loads(output[output.index("{") :])["header"]["real_images"] == 1038
+    assert json.loads(output[output.index("{") :])["real_images"] == 1038
 
 
 def test_an_objective_needs_something_to_keep(tmp_path):

@@ -119,7 +119,7 @@ def run_command(command, folder, where):
 
 
 def cut_short(monkeypatch):
-    """Every training takes a few steps of small networks, a search two trials, a study a few seeds, an evaluation a few repetitions."""
+    """Every training takes a few steps of small networks, a search two trials, a study few seeds."""
     import genaug
     from genaug.backends import registry
 
