@@ -129,10 +129,14 @@ def table_of(searches: list[dict[str, Any]], trainings: list[dict[str, Any]]) ->
 
 
 def summary(searches: list[dict[str, Any]], trainings: list[dict[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        f"kid_{arm.replace(' ', '_')}": statistics.mean(v) for arm in ARMS if (v := kids(trainings, arm))
-    }
-    return result | {"saved_steps": row["saved_steps"] for row in searches if row["prune"]}
+    result: dict[str, Any] = {}
+    for arm in ARMS:
+        if values := kids(trainings, arm):
+            result[f"kid_{arm.replace(' ', '_')}"] = statistics.mean(values)
+    for row in searches:
+        if row["prune"]:
+            result["saved_steps"] = row["saved_steps"]
+    return result
 
 
 if __name__ == "__main__":
