@@ -190,7 +190,7 @@ def _counts(labels: Tensor, names: Sequence[str] | None) -> list[int]:
 def _drawn(
     dataset: Any, labels: Tensor, counts: Sequence[int], names: Sequence[str] | None, seed: int
 ) -> "Subset[Any]":
-    """``counts`` items of the classes, in the dataset's order. Warns of classes without any, for the caller's caller."""
+    """Some items of each class, in the dataset's order. Warns of classes without any, for the caller's caller."""
     generator = torch.Generator().manual_seed(seed)
     indices: list[int] = []
     for label, count in enumerate(counts):

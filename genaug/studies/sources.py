@@ -225,6 +225,7 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
     }
     with warnings.catch_warnings(), training_alone():
         warnings.filterwarnings("ignore", "no training sample is of class", TrainingWarning)  # the report says so
+        warnings.filterwarnings("ignore", ".* fewer than 30 training images", TrainingWarning)  # it is what is studied
         try:
             generator = fit(recipe.backend, images, out=run, resume=run.exists(), **settings)
         except (SaveError, OutputExistsError):
