@@ -149,8 +149,8 @@ def difference(rows: list[dict[str, Any]], metric: str, arm: str, baseline: str)
     both metrics weigh classes equally."""
     shares = sorted(rows[0]["shares"])
     shares = shares[:RARE] if metric == "rare_recall" else shares
-    sides = ([row["arms"][name][metric] for row in rows] for name in (arm, baseline))
-    return paired_difference(*sides, correction=overlap_correction(sum(shares) / len(shares)))
+    ours, theirs = ([row["arms"][name][metric] for row in rows] for name in (arm, baseline))
+    return paired_difference(ours, theirs, correction=overlap_correction(sum(shares) / len(shares)))
 
 
 def verdict(rows: list[dict[str, Any]], metric: str, arm: str) -> str:

@@ -1,6 +1,8 @@
 """Rare classes in a training: ``balance=`` shows them more often, and a warning names those with few images."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import torch
@@ -77,3 +79,11 @@ def warn_of_rare_classes(data: Samples) -> None:
         TrainingWarning,
         stacklevel=3,
     )
+
+
+@contextmanager
+def few_images_expected() -> Iterator[None]:
+    """Within the context, classes with few images cause no warning: a study or a demo of few labels is about them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", f".* fewer than {FEW_IMAGES} training images", TrainingWarning)
+        yield

@@ -15,7 +15,7 @@ from genaug.cli import app
 from genaug.data.reading import Samples
 from genaug.errors import InputError, TrainingWarning
 from genaug.modalities import Image
-from genaug.training.balance import warn_of_rare_classes
+from genaug.training.balance import few_images_expected, warn_of_rare_classes
 from genaug.training.distributed import World
 from genaug.training.trainer import Trainer
 
@@ -210,6 +210,16 @@ class TestWarning:
     @pytest.mark.parametrize(("counts", "unlabelled"), [([30, 30], 0), ([0, 30], 0), ([3, 3], 1)])
     def test_it_is_silent_without_rare_classes_or_if_classes_are_unknown(self, counts, unlabelled):
         assert warnings_of(counts, unlabelled) == []
+
+    def test_it_can_be_expected(self):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for counts in ([3, 3], [30, 3]):
+                labels = labels_with(counts)
+                data = Samples(torch.zeros(len(labels), 1, 1, 1), labels, Spec(sample=Image(1, 1, 1), classes=2))
+                with few_images_expected():
+                    warn_of_rare_classes(data)
+        assert caught == []
 
     def test_fit_warns_once_in_a_new_run(self, tmp_path, tiny_set, tiny_config):
         fixed = {"batch_size": 8, "device": "cpu", "progress": False}
