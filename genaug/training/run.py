@@ -54,6 +54,7 @@ class RunSettings:
     labelled_sha256: str | None = None  # of the other images, with their labels
     init: dict[str, Any] | None = None
     freeze_discriminator: int | None = None
+    balance: str | None = None
 
     def record(self) -> dict[str, Any]:
         """The settings by name, as values for JSON."""
