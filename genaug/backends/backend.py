@@ -192,7 +192,8 @@ class Backend(ABC):
 
     def class_shares(self, config: Any, counts: "Tensor") -> "Tensor | None":
         """The shares of the classes in training batches, any weights (K,), for the ``counts`` of the classes in the
-        data, int64 (K,). None: batches are permutations of the data. A class without samples has the share 0."""
+        data, int64 (K,). None: batches are permutations of the data. A class without samples has the share 0.
+        ``fit(balance=...)`` replaces them."""
         return None
 
     def encode(self, nets: "nn.ModuleDict", x: "Tensor", labels: "Tensor | None") -> "dict[str, Tensor]":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from genaug.sources.export import Part
+    from genaug.sources.request import Request
 
 _LARGEST_GRID = 4000  # images
 
@@ -30,9 +31,16 @@ def sample(
         ),
     ],
     n: Annotated[
-        int | None, typer.Option("--n", min=1, max=checks.COUNT, help="Number of images, with random classes.")
+        int | None,
+        typer.Option(
+            "--n", min=1, max=checks.COUNT, help="Number of images, with random classes or divided among each --class."
+        ),
     ] = None,
     per_class: Annotated[int | None, typer.Option(min=1, max=checks.COUNT, help="Number of images per class.")] = None,
+    class_: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="NAME", help="Only this class, by name or number. May be repeated."),
+    ] = None,
     setting: SourceOptions = None,
     seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="The same seed gives the same images.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
@@ -41,23 +49,24 @@ def sample(
     """Generate images and write them as PNG, or rows of a table and write them as CSV or Parquet."""
     if (n is None) == (per_class is None):
         raise typer.BadParameter("pass either --n or --per-class.")
-    options = parse_settings(setting or [])
+    from genaug.sources.request import Request
+
+    options, request = parse_settings(setting or []), Request(n, per_class, tuple(class_ or ()))
     if out.suffix.lower() in (".csv", ".parquet"):
-        count = _write_table(source, out, n, per_class, setting, seed, device, overwrite)
+        count = _write_table(source, out, request, setting, seed, device, overwrite)
         say(f"{count:,} rows in {out}")
         return
     if out.suffix.lower() == ".png":
-        count = _write_grid(source, out, n, per_class, setting, seed, device, overwrite)
+        count = _write_grid(source, out, request, setting, seed, device, overwrite)
     else:
-        count = _write_folders(source, out, n, per_class, setting, options, seed, device, overwrite)
+        count = _write_folders(source, out, request, setting, options, seed, device, overwrite)
     say(f"{count:,} images in {out}")
 
 
 def _write_grid(
     source: str,
     out: Path,
-    n: int | None,
-    per_class: int | None,
+    request: "Request",
     setting: list[str] | None,
     seed: int,
     device: str | None,
@@ -66,19 +75,19 @@ def _write_grid(
     from genaug.artifacts.folders import resolve
     from genaug.errors import InputError
     from genaug.reports.sheet import check_free, save_sheet
-    from genaug.sources.export import requested, sample_parts
+    from genaug.sources.export import sample_parts
 
     path = resolve(out)
     check_free(path, overwrite)  # before the generator is loaded, since that takes longer
     generator = source_named(source, device, setting)
     _check_images(generator)
-    request = requested(generator.spec, n, per_class)
-    count = request if isinstance(request, int) else len(request)
+    labels = request.resolve(generator.spec)
+    count = labels if isinstance(labels, int) else len(labels)
     if count > _LARGEST_GRID:
         raise InputError(
             f"{count:,} images are too many for a sample grid (at most {_LARGEST_GRID:,}). Pass a folder as --out."
         )
-    parts = list(_with_progress(sample_parts(generator, request, seed), count))
+    parts = list(_with_progress(sample_parts(generator, labels, seed), count))
     save_sheet(path, _draw_grid(parts, generator.spec.class_names))
     return count
 
@@ -86,48 +95,46 @@ def _write_grid(
 def _write_folders(
     source: str,
     out: Path,
-    n: int | None,
-    per_class: int | None,
+    request: "Request",
     setting: list[str] | None,
     options: dict[str, Any],
     seed: int,
     device: str | None,
     overwrite: bool,
 ) -> int:
-    from genaug.sources.export import claim_samples, fill, requested, sample_settings
+    from genaug.sources.export import claim_samples, fill, sample_settings
 
-    settings = sample_settings(source, n=n, per_class=per_class, seed=seed, options=options)
+    settings = sample_settings(source, request, seed=seed, options=options)
     with claim_samples(out, settings, overwrite) as place:
         generator = source_named(source, device, setting)
         _check_images(generator)
-        request = requested(generator.spec, n, per_class)
+        labels = request.resolve(generator.spec)
         try:
-            fill(place, generator, request, settings, overwrite=overwrite)
+            fill(place, generator, labels, settings, overwrite=overwrite)
         except KeyboardInterrupt:
             ready = sum(name.endswith(".png") and (place.path / name).exists() for name in place.files)
             say(f"genaug: interrupted; {ready:,} images are in {out}. The same command generates the others.", err=True)
             raise KeyboardInterrupt("reported") from None
-    return request if isinstance(request, int) else len(request)
+    return labels if isinstance(labels, int) else len(labels)
 
 
 def _write_table(
     source: str,
     out: Path,
-    n: int | None,
-    per_class: int | None,
+    request: "Request",
     setting: list[str] | None,
     seed: int,
     device: str | None,
     overwrite: bool,
 ) -> int:
-    from genaug.sources.export import requested, sample_parts
+    from genaug.sources.export import sample_parts
     from genaug.sources.table_files import check_file, save_table
 
     path = check_file(out, overwrite)  # before the generator is loaded, since that takes longer
     generator = source_named(source, device, setting)
-    request = requested(generator.spec, n, per_class)
-    count = request if isinstance(request, int) else len(request)
-    save_table(path, generator.spec, _with_progress(sample_parts(generator, request, seed), count))
+    labels = request.resolve(generator.spec)
+    count = labels if isinstance(labels, int) else len(labels)
+    save_table(path, generator.spec, _with_progress(sample_parts(generator, labels, seed), count))
     return count
 
 
@@ -157,9 +164,15 @@ def _with_progress(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":
 def _draw_grid(parts: "list[Part]", classes: "Sequence[str] | None") -> "Image":
     import torch
 
+    from genaug.escaping import one_line
     from genaug.reports.sheet import Block, draw_sheet
 
     label_parts = [labels for _, labels in parts if labels is not None]
-    labels = torch.cat(label_parts) if label_parts else None
-    columns = 10 if labels is None else int(labels.bincount().max())
-    return draw_sheet(Block(torch.cat([images for images, _ in parts]), labels), classes=classes, columns=columns)
+    labels, columns, heading = torch.cat(label_parts) if label_parts else None, 10, ""
+    if labels is not None and len(labels.unique()) == 1:  # in rows of 10 too
+        label = int(labels[0])
+        labels, heading = None, one_line(f"class {label if classes is None else classes[label]}")[:60]
+    if labels is not None:
+        columns = int(labels.bincount().max())
+    block = Block(torch.cat([images for images, _ in parts]), labels, heading)
+    return draw_sheet(block, classes=classes, columns=columns)

@@ -101,6 +101,13 @@ def train(
             "cutout. May be repeated."
         ),
     ] = None,
+    balance: Annotated[
+        str | None,
+        typer.Option(
+            help="Show rare classes more often: uniform (all classes equally often) or sqrt (in proportion to the "
+            "square root of their counts).  [default: as in the data]"
+        ),
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the backend. May be repeated."),
@@ -188,6 +195,7 @@ def train(
         "device": device,
         "precision": precision,
         "augment": augment or None,
+        "balance": balance,
         "config": config,
         "checkpoint_every": checkpoint_every,
         "max_minutes": max_minutes,

@@ -5,12 +5,17 @@ from typing import TYPE_CHECKING
 from genaug.lazy import lazy
 
 if TYPE_CHECKING:
-    from genaug.data.datasets import few_per_class as few_per_class, load_data as load_data
+    from genaug.data.datasets import (
+        few_per_class as few_per_class,
+        load_data as load_data,
+        long_tail as long_tail,
+    )
     from genaug.data.tables import TableDataset as TableDataset
 
 _HOME = {
     "TableDataset": "genaug.data.tables",
     "few_per_class": "genaug.data.datasets",
     "load_data": "genaug.data.datasets",
+    "long_tail": "genaug.data.datasets",
 }
 __getattr__ = lazy(__name__, _HOME)

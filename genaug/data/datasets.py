@@ -2,15 +2,18 @@
 
 import difflib
 import inspect
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from genaug.artifacts.paths import reading_from, user_path
@@ -146,22 +149,59 @@ def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":
     n = as_whole(n, "the number of labels per class", 1)
     labels = labels_of(dataset)
     names = class_names(dataset, labels)
-    count = len(names) if names is not None else len(labels.bincount())
+    counts = _counts(labels, names)
+    for label, count in enumerate(counts):
+        if 0 < count < n:
+            subject = f"class {class_label(label, names)}"
+            raise InputError(f"{subject} has {count} items, fewer than the {n} that are drawn per class.")
+    return _drawn(dataset, labels, [min(n, count) for count in counts], names, seed)
+
+
+def long_tail(dataset: Any, factor: float = 100, seed: int = 0) -> "Subset[Any]":
+    """A long-tailed subset, the first class the most frequent and the last one the rarest, in the dataset's order.
+
+    Of the n_i items of class i, counted from 0, n_i * factor^(-i / (K - 1)) are drawn without replacement, rounded
+    down, but at least one; K is the number of classes (Cui et al. 2019, section 5.1, with the imbalance factor
+    ``factor``, the number of items of the largest class divided by that of the smallest). CIFAR-10 with ``factor=100``
+    becomes 5,000, 2,997, …, 83 and 50 images per class. Labels and class names are read through the subset, as by
+    ``fit``, ``MixedDataset`` and ``study``. The items depend on the seed only; a larger factor with the same seed gives
+    a subset of a smaller one's. A class without any items isn't counted, and causes a ``DataWarning``.
+
+    Raises ``InputError`` if ``factor`` isn't a number of at least 1, or if the items have no labels.
+    """
+    if isinstance(factor, bool) or not isinstance(factor, Real) or not 1 <= factor < math.inf:
+        raise InputError(f"factor must be a number of at least 1 (largest class / smallest class), got {factor!r}.")
+    labels = labels_of(dataset)
+    names = class_names(dataset, labels)
+    counts = _counts(labels, names)
+    present = [label for label, n in enumerate(counts) if n]
+    kept = [0] * len(counts)
+    for i, label in enumerate(present):
+        share = factor ** (-i / max(1, len(present) - 1))
+        kept[label] = max(1, math.floor(counts[label] * share + 1e-9))  # 5,000 / 100 is 50, however floats are rounded
+    return _drawn(dataset, labels, kept, names, seed)
+
+
+def _counts(labels: Tensor, names: Sequence[str] | None) -> list[int]:
+    """The number of items of each class."""
+    counts: list[int] = labels.bincount(minlength=0 if names is None else len(names)).tolist()
+    return counts if names is None else counts[: len(names)]
+
+
+def _drawn(
+    dataset: Any, labels: Tensor, counts: Sequence[int], names: Sequence[str] | None, seed: int
+) -> "Subset[Any]":
+    """Some items of each class, in the dataset's order. Warns of classes without any, for the caller's caller."""
     generator = torch.Generator().manual_seed(seed)
     indices: list[int] = []
-    empty = []
-    for label in range(count):
+    for label, count in enumerate(counts):
         members = torch.nonzero(labels == label).flatten()
-        if len(members) == 0:
-            empty.append(f"class {class_label(label, names)}")
-        elif len(members) < n:
-            subject = f"class {class_label(label, names)}"
-            raise InputError(f"{subject} has {len(members)} items, fewer than the {n} that are drawn per class.")
-        else:
-            indices += members[torch.randperm(len(members), generator=generator)[:n]].tolist()
+        if len(members):
+            indices += members[torch.randperm(len(members), generator=generator)[:count]].tolist()
+    empty = [f"class {class_label(label, names)}" for label, count in enumerate(counts) if count == 0]
     if empty:
         classes = ", ".join(empty[:8]) + (", …" if empty[8:] else "")
-        warnings.warn(f"no item is of {classes}, so none was drawn.", DataWarning, stacklevel=2)
+        warnings.warn(f"no item is of {classes}, so none was drawn.", DataWarning, stacklevel=3)
     return Subset(dataset, sorted(indices))
 
 

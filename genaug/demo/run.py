@@ -38,6 +38,7 @@ from genaug.sources.pool import SamplePool
 from genaug.studies.classic import classic_augmentation
 from genaug.studies.compare import overlap_correction, paired_difference, summarize
 from genaug.studies.jobs import one_thread
+from genaug.training.balance import few_images_expected
 from genaug.training.fit import fit
 from genaug.version import __version__
 
@@ -151,20 +152,21 @@ def _check(settings: DemoSettings) -> None:
 
 
 def _fit(few: Any, settings: DemoSettings, seed: int, out: Path) -> Generator:
-    return fit(
-        settings.backend,
-        few,
-        out=out,
-        steps=settings.generator_steps,
-        batch_size=settings.generator_batch_size,
-        seed=seed,
-        device="cpu",
-        augment=["affine"],
-        config={"width": 16, "max_width": 128},
-        checkpoint_every=settings.generator_steps,
-        overwrite=True,
-        progress=False,
-    )
+    with few_images_expected():
+        return fit(
+            settings.backend,
+            few,
+            out=out,
+            steps=settings.generator_steps,
+            batch_size=settings.generator_batch_size,
+            seed=seed,
+            device="cpu",
+            augment=["affine"],
+            config={"width": 16, "max_width": 128},
+            checkpoint_every=settings.generator_steps,
+            overwrite=True,
+            progress=False,
+        )
 
 
 def _batches(few: Any, pool: SamplePool | None, settings: DemoSettings, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

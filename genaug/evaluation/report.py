@@ -14,6 +14,7 @@ from genaug.artifacts.claims import Claim, claim
 from genaug.artifacts.figures import EVALUATION_FILE
 from genaug.escaping import escaped
 from genaug.evaluation.arrays import Interval
+from genaug.evaluation.worst import worst_classes
 from genaug.reports.sheet import encode_png
 
 SHEET_FILE = "neighbours.png"
@@ -74,12 +75,22 @@ class Evaluation:
     sheet: Image.Image
 
     @property
+    def worst_classes(self) -> dict[str, list[str]]:
+        """For each measure up to three classes that are worse than the real images, the worst first.
+
+        The real images' figure of a class is its measure's ``reference``; without it, ``best`` or the mean of the
+        classes takes its place. Differences within the 95% interval don't count.
+        """
+        return worst_classes(self.per_class)
+
+    @property
     def passed(self) -> bool | None:
         """Whether the copying check passed; None if it wasn't run."""
         return self.metrics["copying"].details["passed"] if "copying" in self.metrics else None
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of ``evaluation.json``: the header, then ``metrics``, ``per_class`` and ``not_measured``."""
+        """The content of ``evaluation.json``: the header, ``metrics``, ``per_class``, ``worst_classes`` and
+        ``not_measured``."""
         return {
             "kind": "evaluation",
             "format_version": FORMAT_VERSION,
@@ -89,6 +100,7 @@ class Evaluation:
                 label: {name: measure.to_dict() for name, measure in measures.items()}
                 for label, measures in self.per_class.items()
             },
+            "worst_classes": self.worst_classes,
             "not_measured": dict(self.not_measured),
         }
 
@@ -116,12 +128,22 @@ class Evaluation:
         names = [name for name in self.metrics if any(name in measures for measures in self.per_class.values())]
         if not names:
             return []
-        if len(self.per_class) > _MOST_CLASSES:
-            return ["", f"{len(self.per_class)} classes: see the JSON for the measures of each class."]
+        worst, lines = self.worst_classes, [""]
+        shown = list(self.per_class)
+        if len(shown) > _MOST_CLASSES:
+            lines.append(f"{len(shown)} classes: see the JSON for the measures of each class. The worst ones:")
+            shown = [label for label in shown if any(label in labels for labels in worst.values())]
         rows = [("class", *names)]
-        for label, measures in self.per_class.items():
-            rows.append((escaped(label), *(f"{measures[n].value:.3f}" if n in measures else "" for n in names)))
-        return ["", *_aligned(rows)]
+        for label in shown:
+            measures = self.per_class[label]
+            marks = {name: "*" if label in worst.get(name, ()) else "" for name in names}
+            rows.append((escaped(label), *(_cell(measures.get(name), marks[name]) for name in names)))
+        lines += _aligned(rows)
+        if any(measure.reference is not None for measures in self.per_class.values() for measure in measures.values()):
+            lines.append("In parentheses: the same number of real held-out images, or as many as there are.")
+        if worst:
+            lines.append("*: one of the classes that are worse than the real images by most, beyond the 95% interval.")
+        return lines
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write ``evaluation.json`` and ``neighbours.png`` into a folder, both or neither.
@@ -137,6 +159,13 @@ class Evaluation:
         """As ``save``, into a folder that is claimed already."""
         text = self.to_json().encode(errors="backslashreplace")
         place.write({EVALUATION_FILE: text, SHEET_FILE: encode_png(self.sheet)})
+
+
+def _cell(measure: Measure | None, mark: str) -> str:
+    """A figure of a class, with its mark and, in parentheses, that of the real images."""
+    if measure is None:
+        return ""
+    return f"{measure.value:.3f}{mark}" + ("" if measure.reference is None else f" ({measure.reference:.3f})")
 
 
 def _copying_lines(check: Mapping[str, Any]) -> list[str]:

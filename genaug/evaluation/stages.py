@@ -49,14 +49,14 @@ def compare_distributions(
                 f"needs {kind.least:,} images on each side, there are {len(all_real):,} real and {len(all_fake):,} "
                 "generated ones"
             )
-    reference: dict[str, float] = {}
-    if subject.held_out is not None and len(subject.held_out.x) >= len(all_fake) == len(all_real):
-        draws = torch.Generator().manual_seed(derive_seed(seed, "reference"))
-        rows = torch.randperm(len(subject.held_out.x), generator=draws)[: len(all_fake)]
-        reference = distributions.compare(all_real, features.of(subject.held_out.x[rows]), names, seed)
     for class_name, real_rows, fake_rows in subject.parts():
         real, fake = all_real[real_rows], all_fake[fake_rows]
         values = distributions.compare(real, fake, distributions.measurable(len(real), len(fake)), seed)
+        unseen, reference = subject.held_out_rows(class_name), dict[str, float]()
+        if values and subject.held_out is not None and len(unseen) >= len(fake) == len(real):
+            draws = torch.Generator().manual_seed(derive_seed(seed, "reference"))
+            rows = unseen[torch.randperm(len(unseen), generator=draws)[: len(fake)]]
+            reference = distributions.compare(real, features.of(subject.held_out.x[rows]), list(values), seed)
         intervals = distributions.intervals(
             real, fake, values, replicates=replicates, seed=seed, on_replicate=tick if class_name is None else None
         )
@@ -70,12 +70,12 @@ def compare_distributions(
                 real_samples=len(real),
                 features=features.description,
                 higher_is_better=kind.higher_is_better,
-                reference=reference.get(name) if class_name is None else None,
+                reference=reference.get(name),
             )
 
 
 def compare_distances(subject: Subject, findings: Findings, *, replicates: int, seed: int) -> None:
-    """The ratio of distances within a class, overall and per class."""
+    """The ratio of distances within a class, overall and per class; the reference is that of held-out images."""
     limit = _PER_CLASS if subject.labels is not None else _UNLABELED
     images, labels, fake_labels = subject.real.x[subject.rows], subject.real_labels, subject.fake_labels
     for class_name, real_rows, fake_rows in subject.parts():
@@ -104,7 +104,19 @@ def compare_distances(subject: Subject, findings: Findings, *, replicates: int, 
             features="pixels",
             higher_is_better=None,
             best=1.0,
+            reference=_held_out_ratio(subject, class_name, real_rows, limit),
         )
+
+
+def _held_out_ratio(subject: Subject, class_name: str | None, real_rows: Tensor, limit: int) -> float | None:
+    """The ratio for held-out images in place of generated ones; None if there aren't enough."""
+    unseen, labels = subject.held_out, subject.held_out_labels
+    rows = subject.held_out_rows(class_name)
+    if unseen is None or labels is None or not len(rows):
+        return None
+    rows, images = rows[first_per_class(labels[rows], limit)], subject.real.x[subject.rows]
+    ratio = distance_ratio(images[real_rows], subject.real_labels[real_rows], unseen.x[rows], labels[rows])
+    return None if math.isnan(ratio) else ratio
 
 
 def score_with_classifiers(

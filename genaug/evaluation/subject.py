@@ -61,6 +61,21 @@ class Subject:
             real, fake = (torch.nonzero(side == label)[:, 0] for side in (self.real_labels, self.fake_labels))
             yield name, real, fake
 
+    @property
+    def held_out_labels(self) -> Tensor | None:
+        """The held-out images' labels; zeros if the compared images have no labels, None if these aren't known."""
+        if self.held_out is None:
+            return None
+        return self.held_out.labels if self.labels is not None else torch.zeros(len(self.held_out.x))
+
+    def held_out_rows(self, class_name: str | None) -> Tensor:
+        """Indices of all held-out images (None), or of those of a class, int64."""
+        labels = self.held_out_labels
+        if class_name is None:
+            return torch.arange(0 if self.held_out is None else len(self.held_out.x))
+        known = {name: label for label, name in self.classes.items()}
+        return torch.empty(0, dtype=torch.int64) if labels is None else torch.nonzero(labels == known[class_name])[:, 0]
+
     def generate(self, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Other images of the source, uint8, and their labels in the real set's numbering: one for each of ``labels``,
         or fewer from a pool that contains fewer."""

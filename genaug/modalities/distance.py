@@ -13,15 +13,18 @@ def within_class_distance(samples: Tensor, labels: Tensor) -> float:
     those of ``Modality.flatten``. Classes with fewer than two samples are left out. Raises ``InputError`` if no class
     has two.
     """
-    flat = _vectors(samples)
-    means = []
-    for label in labels.unique().tolist():
-        members = flat[labels == label]
-        if len(members) >= 2:
-            means.append(torch.nn.functional.pdist(members).mean())
-    if not means:
+    distances = class_distances(samples, labels)
+    if not distances:
         raise InputError("no class has two images, so their distance can't be measured.")
-    return float(torch.stack(means).mean())
+    return sum(distances.values()) / len(distances)
+
+
+def class_distances(samples: Tensor, labels: Tensor) -> dict[int, float]:
+    """Mean Euclidean distance between two different samples of each class that has two, by label; the arguments are
+    those of ``within_class_distance``."""
+    flat = _vectors(samples)
+    members = {label: flat[labels == label] for label in labels.unique().tolist()}
+    return {label: float(torch.nn.functional.pdist(rows).mean()) for label, rows in members.items() if len(rows) >= 2}
 
 
 def pair_distance(a: Tensor, b: Tensor) -> float:

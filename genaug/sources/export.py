@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,15 @@ from genaug.artifacts.folders import is_file
 from genaug.artifacts.json_files import read_json
 from genaug.artifacts.manifest import WEIGHTS_FILE, encode_generator
 from genaug.artifacts.recipe import recipe_of
-from genaug.backends.spec import Spec
-from genaug.checks import COUNT, as_whole
+from genaug.checks import as_whole
 from genaug.data.class_folders import MAX_RECORD_BYTES, RECORD_FILE, folder_names
-from genaug.errors import FormatError, InputError, OutputExistsError
+from genaug.errors import FormatError, OutputExistsError
 from genaug.escaping import escaped
 from genaug.modalities.image import to_pil
 from genaug.progress import Progress
 from genaug.randomness import category_rows, check_seed, derive_seed
 from genaug.sources.generator import BATCH_SIZE, Generator
+from genaug.sources.request import Request
 from genaug.sources.source import Source, check_source, image_shape, supply_of
 
 _RECORD: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
@@ -65,56 +65,42 @@ def _part_seed(seed: int, start: int, size: int) -> int:
     return seed if start == 0 else derive_seed(seed, "part", start // size)
 
 
-def requested(spec: Spec, n: int | None, per_class: int | None) -> int | Tensor:
-    """The number of images, or a label for each, int64 and sorted. Raises ``InputError`` unless one of the two is
-    passed, for ``per_class`` without classes, and for more images than a folder may have."""
-    if (n is None) == (per_class is None):
-        raise InputError("pass either n= (the number of images) or per_class=, not both.")
-    if per_class is None:
-        return as_whole(n, "n", 1)
-    per_class = as_whole(per_class, "per_class", 1)
-    if not spec.takes_labels:
-        raise InputError("this source has no classes. Pass n= (--n) instead of per_class= (--per-class).")
-    count = per_class * spec.num_classes
-    if count > COUNT:
-        raise InputError(f"{count:,} images are too many for one folder, which has {COUNT:,} at most.")
-    return torch.arange(spec.num_classes, device="cpu").repeat_interleave(per_class)
-
-
 def write_samples(
     source: Source,
     out: str | Path,
     *,
     n: int | None = None,
     per_class: int | None = None,
+    classes: Sequence[str | int] = (),
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
     """Generate images into a folder, as ``out/CLASS/00000.png``, and return the folder.
 
-    ``n`` images with random classes, or ``per_class`` images per class; a source without classes writes to ``out``
-    itself. If an earlier process with the same source and settings was stopped, its images are kept and the others are
-    generated; if it completed, nothing is generated. The files are the same either way. ``overwrite`` replaces samples
-    with other settings. ``samples.json`` records the settings and the classes, which ``load_data("folder:OUT")`` reads.
+    ``n`` images with random classes, or ``per_class`` images per class; with ``classes``, names or numbers, of these
+    only, among which ``n`` is divided equally. A source without classes writes to ``out`` itself. If an earlier process
+    with the same source and settings was stopped, its images are kept and the others are generated; if it completed,
+    nothing is generated. The files are the same either way. ``overwrite`` replaces samples with other settings.
+    ``samples.json`` records the settings and the classes, which ``load_data("folder:OUT")`` reads.
 
     Images are generated ``source.batch_size`` at a time, by default one by one, or in a single call if the source has a
     ``supply``. Raises ``InputError`` for invalid arguments, ``OutputExistsError`` if the folder contains anything else,
     ``SaveError`` if writing fails.
     """
-    request = requested(check_source(source), n, per_class)
-    settings = sample_settings(type(source).__name__, n=n, per_class=per_class, seed=check_seed(seed))
+    request = Request(n, per_class, classes)
+    labels = request.resolve(check_source(source))
+    settings = sample_settings(type(source).__name__, request, seed=check_seed(seed))
     with claim_samples(out, settings, overwrite) as place:
-        fill(place, source, request, settings, overwrite=overwrite, progress=progress)
+        fill(place, source, labels, settings, overwrite=overwrite, progress=progress)
     return place.path
 
 
 def sample_settings(
-    source: str, *, n: int | None, per_class: int | None, seed: int, options: Mapping[str, Any] | None = None
+    source: str, request: Request, *, seed: int, options: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The settings that are known before the source is loaded, as ``samples.json`` has them."""
-    counts = {"n": n} if per_class is None else {"per_class": per_class}
-    return {"source": escaped(source), "options": dict(options or {}), **counts, "seed": seed}
+    return {"source": escaped(source), "options": dict(options or {}), **request.settings(), "seed": seed}
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from genaug.studies.classifiers import AsClassifier, check_trained, generators_o
 from genaug.studies.identity import described
 from genaug.studies.recipes import Recipe, checked_recipe, describe_recipe
 from genaug.studies.splits import Images
+from genaug.training.balance import few_images_expected
 from genaug.training.distributed import training_alone
 from genaug.training.fit import fit
 
@@ -223,7 +224,7 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
         "checkpoint_every": max(500, recipe.steps // 4),
         "progress": False,
     }
-    with warnings.catch_warnings(), training_alone():
+    with warnings.catch_warnings(), training_alone(), few_images_expected():
         warnings.filterwarnings("ignore", "no training sample is of class", TrainingWarning)  # the report says so
         try:
             generator = fit(recipe.backend, images, out=run, resume=run.exists(), **settings)

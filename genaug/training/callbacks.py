@@ -1,6 +1,6 @@
 """Callbacks of a training, called at the steps that are logged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ from torch import Tensor
 
 from genaug.backends.latents import Categorical, latent_rows
 from genaug.backends.spec import Spec
+from genaug.data.classes import class_label
 from genaug.data.reading import Samples
 from genaug.errors import InputError, SaveError
-from genaug.modalities.distance import first_per_class, pair_distance, within_class_distance
+from genaug.modalities.distance import class_distances, first_per_class, pair_distance
 from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
 from genaug.sources.generator import Generator
 from genaug.training.run_folder import RunFolder
@@ -23,6 +24,7 @@ _PER_CLASS = 64  # samples that are compared
 _UNLABELED = 512
 _CLASSES = 20
 _COLLAPSED = 0.5  # of the distance between real samples
+_WORST = 3  # classes that are named
 
 
 @dataclass(frozen=True)
@@ -76,20 +78,22 @@ class SampleGrids:
 
     ``diversity`` is the mean distance between samples of one class (of all, without labels), divided by that between
     training samples: near 0 if the generator makes a single sample per class and ignores the latents, about 1 if
-    samples differ as much as real ones. ``diversity_same_category``, for generators with categorical latents, compares
-    samples with the same categories: near 0 if each of several generators makes a single sample per class, which
-    ``diversity`` doesn't show. There is no grid for a generator with conditions.
+    samples differ as much as real ones. ``diversity/CLASS`` is the same for one class. Of more than 20 classes, the 20
+    rarest ones that have two training samples are measured. ``diversity_same_category``, for generators with
+    categorical latents, compares samples with the same categories: near 0 if each of several generators makes a single
+    sample per class, which ``diversity`` doesn't show. A line on the terminal warns of figures below 0.5 and names the
+    three worst classes. There is no grid for a generator with conditions.
     """
 
     def __init__(self, data: Samples, spec: Spec, folder: RunFolder) -> None:
         self._folder, self._spec = folder, spec
         labels = data.labels if spec.takes_labels and data.labels is not None else torch.zeros(len(data.x))
-        compared = torch.nonzero(torch.isin(labels, labels[labels >= 0].unique()[:_CLASSES])).flatten()
+        classes, counts = labels[labels >= 0].unique(return_counts=True)
+        several = classes[counts >= 2][counts[counts >= 2].argsort(stable=True)]
+        compared = torch.nonzero(torch.isin(labels, (several if len(several) else classes)[:_CLASSES])).flatten()
         rows = compared[first_per_class(labels[compared], _PER_CLASS if spec.takes_labels else _UNLABELED)]
         self._labels, self._real = labels[rows], data.x[rows]
-        self._real_distance = 0.0
-        if len(rows) and int(self._labels.unique(return_counts=True)[1].max()) >= 2:
-            self._real_distance = within_class_distance(spec.sample.flatten(self._real), self._labels)
+        self._real_distances = class_distances(spec.sample.flatten(self._real), self._labels)
 
     def __call__(self, snapshot: Snapshot) -> None:
         if not snapshot.saving or self._spec.conditions:
@@ -110,27 +114,54 @@ class SampleGrids:
         self._folder.write({f"samples/step-{step:08d}.png": encode_png(grid)})
 
     def _measure(self, snapshot: Snapshot) -> None:
-        if self._real_distance == 0:
+        if not self._real_distances or (real := _mean(self._real_distances)) == 0:
             return
-        generator, flatten = snapshot.generator(), self._spec.sample.flatten
+        generator, flatten, labels = snapshot.generator(), self._spec.sample.flatten, self._labels
+        if self._spec.takes_labels:  # of rare classes too as many as of the others
+            labels = labels.unique().repeat_interleave(_PER_CLASS)
         categories = [latent for latent in self._spec.latents if isinstance(latent, Categorical) and latent.size > 1]
-        shared = {latent.name: latent_rows(latent, 1, 0, len(self._labels)) for latent in categories}
-        samples = flatten(self._sample(generator, self._labels, seed=1, **shared))
-        figures = {"diversity": within_class_distance(samples, self._labels) / self._real_distance}
+        shared = {latent.name: latent_rows(latent, 1, 0, len(labels)) for latent in categories}
+        samples = flatten(self._sample(generator, labels, seed=1, **shared))
+        distances = class_distances(samples, labels)
+        figures = {"diversity": _mean(distances) / real}
         if shared:
-            others = flatten(self._sample(generator, self._labels, seed=2, **shared))
-            figures["diversity_same_category"] = pair_distance(samples, others) / self._real_distance
+            others = flatten(self._sample(generator, labels, seed=2, **shared))
+            figures["diversity_same_category"] = pair_distance(samples, others) / real
+        classes: dict[int, float] = {}
+        if self._spec.takes_labels:
+            classes = {label: distances[label] / own for label, own in self._real_distances.items() if own > 0}
+        if problem := self._problem(figures, classes, shared):
+            snapshot.say(f"warning: at step {snapshot.step} samples of {problem}")
+        names = self._spec.class_names
+        figures |= {f"diversity/{names[label] if names else label}": ratio for label, ratio in classes.items()}
+        snapshot.metrics.update({name: round(value, 4) for name, value in figures.items()})
+
+    def _problem(self, figures: Mapping[str, float], classes: Mapping[int, float], shared: Iterable[str]) -> str | None:
+        """What is wrong with the diversity, overall or of some classes, after the words "samples of"."""
+        collapsed = sorted((label for label, ratio in classes.items() if ratio < _COLLAPSED), key=lambda c: classes[c])
+        worst = [f"{class_label(label, self._spec.class_names)} {classes[label]:.0%}" for label in collapsed[:_WORST]]
         name, value = min(figures.items(), key=lambda item: item[1])
         if value < _COLLAPSED:
             group = "one class" if name == "diversity" else f"one class and one {' and '.join(shared)}"
-            snapshot.say(
-                f"warning: at step {snapshot.step} samples of {group} differ {value:.0%} as much as real ones: the "
-                "generator repeats itself. Such samples add little; train longer, or try --augment or another loss."
+            least = f" (least of all class {', '.join(worst)})" if 0 < len(worst) < len(classes) else ""
+            return (
+                f"{group} differ {value:.0%} as much as real ones{least}: the generator repeats itself. Such samples "
+                "add little; train longer, or try --augment or another loss."
             )
-        snapshot.metrics.update({name: round(value, 4) for name, value in figures.items()})
+        if not collapsed:
+            return None
+        more = f" and {len(collapsed) - _WORST} more" if len(collapsed) > _WORST else ""
+        return (
+            f"class {', '.join(worst)}{more} differ less than half as much as real ones: the generator repeats itself "
+            "there. Train longer, or try --balance (rare classes) or --augment."
+        )
 
     def _sample(self, generator: Generator, labels: Tensor, seed: int, **latents: Any) -> Tensor:
         """One raw sample per entry of ``labels``, of that label if the generator takes labels, on the CPU."""
         request: Any = {"labels": labels} if self._spec.takes_labels else {"n": len(labels)}
         samples = generator.sample(**request, seed=seed, **latents)[0]
         return self._spec.sample.check(samples, len(labels), "the generator returned").cpu()
+
+
+def _mean(distances: Mapping[int, float]) -> float:
+    return sum(distances.values()) / len(distances)

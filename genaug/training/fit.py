@@ -14,12 +14,14 @@ from genaug import checks
 from genaug.artifacts.paths import reading_from
 from genaug.backends import registry
 from genaug.backends.backend import parse_config
+from genaug.backends.calls import described
 from genaug.checks import as_whole
 from genaug.device import compute_dtype, pick_device, torch_defaults
 from genaug.errors import GenaugError, InputError
 from genaug.nn.diffaugment import check_policy
 from genaug.randomness import check_seed
 from genaug.sources.generator import Generator
+from genaug.training.balance import Balance, check_balance, check_classes, warn_of_rare_classes
 from genaug.training.callbacks import Callback
 from genaug.training.data import read_training_data
 from genaug.training.distributed import is_first, process_group
@@ -62,6 +64,7 @@ def fit(
     device: str | torch.device | None = None,
     precision: str | None = None,
     augment: Sequence[str] | None = None,
+    balance: Balance | None = None,
     config: Mapping[str, Any] | None = None,
     checkpoint_every: int | None = None,
     max_minutes: float | None = None,
@@ -101,6 +104,10 @@ def fit(
         precision: "float32", "bfloat16", or "auto" (the default): bfloat16 if the hardware gains from it.
         augment: Augmentations of the images that the discriminator sees ("translation", "affine", "color", "cutout";
             DiffAugment, Zhao et al. 2020), for small datasets.
+        balance: Shows rare classes more often than they occur: "uniform" all classes equally often, "sqrt" in
+            proportion to the square root of their numbers of images. The generator's samples of them get better
+            sooner, but there are no more different images to learn from. By default classes are as frequent as in the
+            data, unless the backend decides otherwise. For backends that take labels, and data with labels.
         config: The backend's own options.
         checkpoint_every: Steps between two saves of the complete state. 500 by default.
         max_minutes: Time limit for the call, including reading the data. After the first steps (20, or more if they
@@ -122,8 +129,8 @@ def fit(
         progress: Show progress on stderr.
 
     The state is also saved on SIGINT and SIGTERM, after the current step; a second one ends the process at once.
-    Torch's default dtype and device, autocast, and modes that disable gradients have no effect on the training. A class
-    without images causes a ``TrainingWarning``.
+    Torch's default dtype and device, autocast, and modes that disable gradients have no effect on the training. Classes
+    without images, or with fewer than 30, cause a ``TrainingWarning``; the latter only in a new run without ``init``.
 
     Raises:
         InputError: For unusable arguments or data, and if they differ from those of the run to resume.
@@ -168,6 +175,7 @@ def fit(
     target = _device(device, record)
     dtype = compute_dtype(argument("precision", precision, "auto"), target)
     policy = check_policy(argument("augment", augment, ()))
+    balance = check_balance(argument("balance", balance, None))
     settings = RunSettings(
         backend=backend,
         config=options.model_dump(mode="json"),
@@ -182,6 +190,7 @@ def fit(
         plugin=f"{plugin.distribution} {plugin.version}",
         init=tuning.record,
         freeze_discriminator=freeze_discriminator or None,
+        balance=balance,
         keep=None if keep is None else keep.record(),
     )
     if record:
@@ -206,6 +215,10 @@ def fit(
             raise InputError(
                 f"augment= (--augment) is for images, and these are {data.spec.sample.noun}. Leave it out."
             )
+        if balance is not None:
+            check_classes(backend, described(recipe, options, data.spec), data)
+        if not record and tuning.ancestor is None and described(recipe, options, data.spec).takes_labels and is_first():
+            warn_of_rare_classes(data)
         initial = tuning.weights(recipe, options, data.spec, progress and is_first())
         settings = replace(settings, **description)
         call = {
@@ -236,6 +249,7 @@ def fit(
                 steps=plan.steps,
                 initial=initial,
                 freeze_discriminator=freeze_discriminator,
+                balance=balance,
             )
             run = TrainingRun(
                 trainer,

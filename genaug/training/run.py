@@ -56,6 +56,7 @@ class RunSettings:
     labelled_sha256: str | None = None  # of the other images, with their labels
     init: dict[str, Any] | None = None
     freeze_discriminator: int | None = None
+    balance: str | None = None
     keep: dict[str, Any] | None = None
 
     def record(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from torch.quasirandom import SobolEngine
 from genaug.backends.backend import Backend, Inputs
 from genaug.backends.latents import noise_rows
 from genaug.backends.spec import Spec
+from genaug.data.apportion import largest_remainder
 from genaug.data.reading import Samples
 from genaug.device import autocast
 from genaug.randomness import derive_seed, seeded
@@ -41,27 +42,31 @@ def recompute_statistics(
     seed: int,
     quick: bool = False,
     frozen: Collection[str] = (),
+    shares: Tensor | None = None,
 ) -> None:
     """Set the running mean and variance of the kept networks' batch-norm layers to those of their inputs, in place.
 
-    For the network that samples they are taken over latents from the spec's prior, with labels as frequent as in the
-    data and conditions from it; for the others over real samples, through those of ``encode``, ``classify`` and
-    ``score`` that the backend has. Networks run in float32 with float64 sums. All layers normalize by the running
-    statistics, as in sampling, so the first sweep is right for the first layer, the second for the second as well, and
-    so on until nothing moves by a thousandth of a standard deviation: first sweeps of a few samples, then sweeps of
-    ``SAMPLES`` (a quarter of them if ``quick``). Modules named in ``frozen`` keep their statistics. The result depends
-    on the weights, the data, ``seed`` and ``quick`` only; modes and torch's global random state are left as they were.
+    For the network that samples they are taken over latents from the spec's prior, with labels as frequent as in
+    training and conditions from the data; for the others over real samples, through those of ``encode``, ``classify``
+    and ``score`` that the backend has. ``shares`` are the weights of the classes in training, (K,), if these aren't as
+    frequent as in the data; all samples have labels then. Networks run in float32 with float64 sums.
+
+    All layers normalize by the running statistics, as in sampling, so the first sweep is right for the first layer, the
+    second for the second as well, and so on until nothing moves by a thousandth of a standard deviation: first sweeps
+    of a few samples, then sweeps of ``SAMPLES`` (a quarter of them if ``quick``). Modules named in ``frozen`` keep
+    their statistics. The result depends on the weights, the data, ``seed``, ``quick`` and ``shares`` only; modes and
+    torch's global random state are left as they were.
     """
     sampler, *others = backend.keeps
     device = device_of(nets)
 
     def generate(count: int) -> None:
-        for inputs in _draws(spec, data, seed, device, count):
+        for inputs in _draws(spec, data, seed, device, count, shares):
             backend.generate(nets, inputs)
 
     def observe(count: int) -> None:
         methods = [getattr(backend, name) for name in ("encode", "score") if backend.offers(name)]
-        for rows in _spread(min(count, len(data.x)), data).split(chunk_size(spec, device)):
+        for rows in _spread(min(count, len(data.x)), data, shares).split(chunk_size(spec, device)):
             x = spec.sample.encode(data.x[rows].to(device))
             labels = None
             if spec.takes_labels and data.labels is not None:  # unlabeled samples get the classes in turn
@@ -80,9 +85,13 @@ def recompute_statistics(
     _settle(observing, observe, full, seed, device)
 
 
-def _spread(count: int, data: Samples) -> Tensor:
-    """``count`` rows, evenly spread over the data, which may be sorted by class."""
-    return torch.arange(count) * len(data.x) // count
+def _spread(count: int, data: Samples, shares: Tensor | None = None) -> Tensor:
+    """``count`` rows, evenly spread over the data, which may be sorted by class, or over each class by its share."""
+    if shares is None or data.labels is None:
+        return torch.arange(count) * len(data.x) // count
+    members = [torch.nonzero(data.labels == label).flatten() for label in range(len(shares))]
+    counts = largest_remainder(count, shares.tolist()).tolist()
+    return torch.cat([rows[torch.arange(n) * len(rows) // n] for rows, n in zip(members, counts, strict=True) if n])
 
 
 def _settle(modules: list[nn.Module], run: Callable[[int], None], full: int, seed: int, device: torch.device) -> None:
@@ -167,7 +176,9 @@ class _Columns:
         return cast("Tensor", torch.special.ndtri(self.uniform(*shape)))
 
 
-def _draws(spec: Spec, data: Samples, seed: int, device: torch.device, count: int) -> Iterator[Inputs]:
+def _draws(
+    spec: Spec, data: Samples, seed: int, device: torch.device, count: int, shares: Tensor | None = None
+) -> Iterator[Inputs]:
     """Inputs of ``count`` samples in chunks, from a scrambled Sobol sequence (Owen 1998).
 
     Its points cover the prior so evenly that 4,096 of them estimate mean and variance as well as over 100,000 random
@@ -177,15 +188,20 @@ def _draws(spec: Spec, data: Samples, seed: int, device: torch.device, count: in
     points = SobolEngine(min(max(1, width), SobolEngine.MAXDIM), scramble=True, seed=derive_seed(seed, "statistics"))
     # for latents with more dimensions than Sobol's sequence has
     random = torch.Generator("cpu").manual_seed(derive_seed(seed, "further statistics"))
-    known = None if data.labels is None else data.labels[data.labels >= 0].sort().values
-    frequent = torch.arange(spec.num_classes) if known is None or not len(known) else known
+    if shares is None:
+        known = torch.empty(0, dtype=torch.int64) if data.labels is None else data.labels[data.labels >= 0]
+        shares = known.bincount(minlength=spec.num_classes) if len(known) else torch.ones(spec.num_classes)
+    ends = shares.double().cumsum(0)  # of the classes' parts of an interval
     chunk = min(count, chunk_size(spec, device))
     for start in range(0, count, chunk):
         even = points.draw(chunk, dtype=torch.float64) + 2.0 ** -(SobolEngine.MAXBIT + 1)  # in (0, 1)
         more = max(0, width - points.dimension)
         rest = torch.rand(chunk, more, dtype=torch.float64, device="cpu", generator=random)
         columns = _Columns(torch.cat([even, rest], 1)[:, :width])
-        labels = frequent[(columns.uniform(chunk) * len(frequent)).long()].to(device) if spec.takes_labels else None
+        labels = None
+        if spec.takes_labels:
+            labels = torch.searchsorted(ends, columns.uniform(chunk) * ends[-1], right=True)
+            labels = labels.clamp(max=spec.num_classes - 1).to(device)
         latents = {latent.name: latent.draw(columns, chunk).to(device) for latent in spec.latents}
         rows = _spread(count, data)[start : start + chunk]
         conditions = {c.name: c.sample.encode(data.conditions[c.name][rows].to(device)) for c in spec.conditions}

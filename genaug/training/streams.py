@@ -57,8 +57,7 @@ class _BalancedOrder(_Order):
     def __init__(self, labels: Tensor, shares: Tensor, seed: int, stream: str, device: torch.device) -> None:
         super().__init__(len(labels), seed, stream, device)
         labels = labels.cpu()
-        present = labels.bincount(minlength=len(shares)) > 0
-        self._counts = largest_remainder(len(labels), (shares.cpu() * present).tolist()).tolist()
+        self._counts = largest_remainder(len(labels), shares.tolist()).tolist()
         self._members = [torch.nonzero(labels == label).flatten() for label in range(len(shares))]
         cpu = torch.device("cpu")
         self._orders = [
@@ -86,8 +85,8 @@ class Batches:
     from permutations of all samples, whose label is hidden (-1): half of each batch teaches classes, and the other half
     represents the data (as in Salimans et al. 2016, section 5, whose code draws two batches).
 
-    With ``shares``, weights of the classes (K,), classes are as frequent in batches as these say, if all samples have
-    labels.
+    With ``shares``, weights of the classes (K,), 0 for one without samples, classes are as frequent in batches as these
+    say; all samples must have labels then.
     """
 
     def __init__(
@@ -107,7 +106,7 @@ class Batches:
         self._conditions = {c.name: (c.sample, data.conditions[c.name].to(device)) for c in spec.conditions}
         self._batch_size, self._world = batch_size, world
         self._order = _Order(len(self._x), seed, "order", device)
-        if shares is not None and self._labels is not None and bool((self._labels >= 0).all()):
+        if shares is not None and self._labels is not None:
             self._order = _BalancedOrder(self._labels, shares, seed, "order", device)
         labeled = torch.empty(0) if self._labels is None else torch.nonzero(self._labels >= 0).flatten()
         self._labeled = labeled if 0 < len(labeled) < len(self._x) else None

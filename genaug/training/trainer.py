@@ -13,6 +13,7 @@ from genaug.backends.calls import built, described, faults_of, first_blocks
 from genaug.data.reading import Samples
 from genaug.errors import InputError, TrainingError
 from genaug.randomness import derive_seed
+from genaug.training.balance import Balance, class_weights
 from genaug.training.distributed import World, average_gradients
 from genaug.training.statistics import recompute_statistics
 from genaug.training.streams import Batches, TrainingStep, seed_layers
@@ -38,6 +39,8 @@ class Trainer:
         initial: Weights to start from, by name; all others are freshly initialized.
         freeze_discriminator: The number of the discriminator's first blocks that keep their weights and act as in
             evaluation (FreezeD, Mo et al. 2020).
+        balance: "uniform" or "sqrt", how often classes are trained on (see ``fit``), for data in which all samples are
+            labeled; by default as the backend decides.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Trainer:
         steps: int | None = None,
         initial: Mapping[str, Tensor] | None = None,
         freeze_discriminator: int = 0,
+        balance: Balance | None = None,
     ) -> None:
         self.backend, self.config, self.data, self.steps = backend, config, data, steps
         self.spec = described(backend, config, data.spec)
@@ -91,12 +95,8 @@ class Trainer:
                 for player, group in zip(self.players, self.groups, strict=True)
             ]
         self.updates = max(player.updates for player in self.players)
-        shares = None
-        if self.spec.takes_labels and data.labels is not None:
-            counts = data.labels[data.labels >= 0].bincount(minlength=self.spec.num_classes)
-            with faults_of(backend, "class_shares"):
-                shares = backend.class_shares(config, counts)
-        self.batches = Batches(data, self.spec, batch_size, seed, self.device, self.world, shares)
+        self._shares = self._class_shares(balance)
+        self.batches = Batches(data, self.spec, batch_size, seed, self.device, self.world, self._shares)
         self.draws = TrainingStep(
             config,
             self.spec,
@@ -169,8 +169,20 @@ class Trainer:
         """
         nets = copy.deepcopy(self.ema.module)
         assert isinstance(nets, nn.ModuleDict)
-        recompute_statistics(self.backend, self.spec, nets, self.data, self._seed, quick, self._frozen)
+        recompute_statistics(self.backend, self.spec, nets, self.data, self._seed, quick, self._frozen, self._shares)
         return nets
+
+    def _class_shares(self, balance: Balance | None) -> Tensor | None:
+        """The weights of the classes in training, (K,); None if they are as frequent as in the data."""
+        labels = self.data.labels
+        if not self.spec.takes_labels or labels is None or bool((labels < 0).any()):
+            return None
+        counts = labels.bincount(minlength=self.spec.num_classes)
+        if balance is not None:
+            return class_weights(balance, counts)
+        with faults_of(self.backend, "class_shares"):
+            shares = self.backend.class_shares(self.config, counts)
+            return None if shares is None else shares.cpu() * (counts > 0)
 
     def train_only(self, number: int) -> None:
         """Freeze all parameters but those of one player. Players may share parameters, and some may belong to none."""

@@ -173,7 +173,7 @@ def test_training_time_leaves_the_warm_up_out(monkeypatch):
 
 
 def scripts():
-    files = BENCHMARKS.glob("*/*.py")
+    files = BENCHMARKS.rglob("*.py")
     return sorted(file for file in files if 'if __name__ == "__main__":' in file.read_text())
 
 

@@ -181,6 +181,28 @@ def test_sample_writes_class_folders_with_the_generators_own_pixels(trained, tmp
     assert run("sample", trained, "--n", "1", "--out", out).exit_code == 1
 
 
+def test_sample_generates_some_classes_only(trained, tmp_path):
+    nines = ("sample", trained, "--class", "9", "--n", "45", "--seed", "5", "--device", "cpu", "--out")
+    assert run(*nines, tmp_path / "nines").exit_code == 0
+    images, _ = genaug.load(trained, device="cpu").sample(labels=[9] * 45, seed=5)
+    for index, path in enumerate(sorted((tmp_path / "nines").glob("*/*.png"))):
+        assert path.relative_to(tmp_path / "nines").as_posix() == f"9/{index:05d}.png"
+        assert np.array_equal(np.asarray(Image.open(path)), images[index, 0].numpy())
+    assert run(*nines, tmp_path / "nines").exit_code == 0, "the same command continues"
+    result = run("sample", trained, "--class", "8", "--n", "45", "--seed", "5", "--out", tmp_path / "nines")
+    assert result.exit_code == 1
+    assert 'of_classes was ["9"], now it is ["8"]' in " ".join(result.output.split())
+    two = ["--class", "9", "--class", "3", "--n", "5", "--out", tmp_path / "two"]
+    assert run("sample", trained, *two).exit_code == 0
+    assert json.loads((tmp_path / "two" / "samples.json").read_text())["counts"] == [0, 0, 0, 3, 0, 0, 0, 0, 0, 2]
+    assert run(*nines, tmp_path / "nines.png").exit_code == 0
+    width, height = Image.open(tmp_path / "nines.png").size
+    assert width < 4 * height, "rows of 10"
+    result = run("sample", trained, "--class", "ten", "--per-class", "1", "--out", tmp_path / "x")
+    assert result.exit_code == 1
+    assert "names the unknown class 'ten'; valid are 0 to 9" in " ".join(result.output.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [

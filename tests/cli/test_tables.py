@@ -55,6 +55,8 @@ def test_rows_are_written_as_csv(folder, tmp_path):
     run("sample", folder / "run", "--per-class", 5, "--out", tmp_path / "rows.csv", "--overwrite")
     assert (tmp_path / "rows.csv").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+    run("sample", folder / "run", "--class", "yes", "--n", 7, "--out", tmp_path / "faults.csv")
+    assert pd.read_csv(tmp_path / "faults.csv")["fault"].tolist() == ["yes"] * 7
 
 
 def test_rows_are_written_as_parquet_if_pyarrow_is_there(folder, tmp_path):

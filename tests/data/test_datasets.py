@@ -1,3 +1,4 @@
+import math
 import os
 from pathlib import Path
 
@@ -6,9 +7,11 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
-from torch.utils.data import Subset
+from torch.utils.data import Dataset, Subset
 
-from genaug.data.datasets import Digits, few_per_class, load_data, public_name
+from genaug.data.classes import class_names
+from genaug.data.datasets import Digits, few_per_class, load_data, long_tail, public_name
+from genaug.data.labels import labels_of
 from genaug.errors import DataWarning, InputError
 
 # The folder of torchvision's files of MNIST, for the one test that reads them.
@@ -64,6 +67,57 @@ def test_few_per_class_names_the_class_that_has_too_few(tmp_path):
     picture(tmp_path / "newt" / "0.png")
     with pytest.raises(InputError, match=r"'newt'.* has 1 items, fewer than the 2"):
         few_per_class(load_data(f"folder:{tmp_path}"), 2)
+
+
+class Balanced(Dataset):
+    """``count`` items of each class, in turn."""
+
+    def __init__(self, classes: int, count: int) -> None:
+        self.targets = [label for _ in range(count) for label in range(classes)]
+        self.classes = [f"kind {label}" for label in range(classes)]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[int, int]:
+        return index, self.targets[index]
+
+
+@pytest.mark.parametrize(
+    ("factor", "counts"),
+    [
+        (100, [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]),  # Cui et al. 2019: CIFAR-10-LT
+        (10, [5000, 3871, 2997, 2320, 1796, 1391, 1077, 834, 645, 500]),
+        (1, [5000] * 10),
+        (1e9, [5000, 500, 50, 5, 1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_long_tail_has_the_class_counts_of_the_usual_protocol(factor, counts):
+    tail = long_tail(Balanced(10, 5000), factor)
+    assert isinstance(tail, Subset)
+    assert labels_of(tail).bincount().tolist() == counts
+    assert class_names(tail) == tuple(f"kind {label}" for label in range(10))
+    assert tail.indices == sorted(tail.indices)
+
+
+def test_long_tail_is_seeded_and_nested():
+    digits = load_data("digits")
+    tail, again, longer, other = (long_tail(digits, *args) for args in ((10,), (10, 0), (50,), (10, 1)))
+    assert tail.indices == again.indices != other.indices
+    assert set(longer.indices) < set(tail.indices)
+    counts = torch.tensor(digits.targets).bincount().tolist()
+    expected = [math.floor(n * 100 ** (-label / 9)) for label, n in enumerate(counts)]
+    assert labels_of(long_tail(digits)).bincount().tolist() == expected
+
+
+def test_long_tail_of_a_single_class_is_the_dataset():
+    assert len(long_tail(Balanced(1, 7))) == 7
+
+
+@pytest.mark.parametrize("factor", [0.5, 0, -3, math.nan, math.inf, True, "100", None])
+def test_long_tail_rejects_other_factors(factor):
+    with pytest.raises(InputError, match="factor must be a number of at least 1"):
+        long_tail(Balanced(3, 4), factor)
 
 
 def test_a_folder_of_gray_images_stays_gray_in_both_splits(tmp_path):
@@ -171,3 +225,7 @@ def test_few_per_class_leaves_out_classes_without_items_and_says_so():
     with pytest.warns(DataWarning, match=r"no item is of class 0 \('N/A'\)"):
         few = few_per_class(Letters(60), 2)
     assert sorted(few[i][1] for i in range(len(few))) == [1, 1, 2, 2, 3, 3]
+    with pytest.warns(DataWarning, match=r"no item is of class 0 \('N/A'\)") as caught:
+        tail = long_tail(Letters(60), 4)
+    assert labels_of(tail).bincount().tolist() == [0, 20, 10, 5]
+    assert caught[0].filename == __file__

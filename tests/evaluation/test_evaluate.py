@@ -18,7 +18,9 @@ from genaug.data.datasets import load_data
 from genaug.data.reading import Samples, fingerprint, read_samples
 from genaug.errors import InputError, OutputExistsError, TrainingError
 from genaug.evaluation import Features
+from genaug.evaluation.report import Measure
 from genaug.evaluation.subject import new_subject, read_split
+from genaug.evaluation.worst import worst_classes
 from genaug.hub.card import write_card
 from genaug.modalities.image import Image, to_uint8
 
@@ -108,6 +110,82 @@ def test_classifier_scores_per_class_add_up_to_the_overall_ones(evaluations):
     right = sum(m["label_agreement"].samples * m["label_agreement"].value for m in per_class.values())
     assert total == 200
     assert right / total == pytest.approx(evaluations["fresh"].metrics["label_agreement"].value)
+
+
+def test_every_figure_of_a_class_has_that_of_held_out_real_images(evaluations):
+    fresh = evaluations["fresh"]
+    for name in ("diversity_ratio", "label_agreement", "synthetic_only_accuracy"):
+        references = [measures[name].reference for measures in fresh.per_class.values()]
+        assert len(set(references)) > 1
+        assert fresh.metrics[name].reference is not None
+    assert fresh.per_class["3"]["diversity_ratio"].reference == pytest.approx(1, abs=0.15)
+    copier = evaluations["copier"].per_class["3"]["diversity_ratio"]
+    assert copier.reference == fresh.per_class["3"]["diversity_ratio"].reference, "it isn't about the source"
+
+
+def test_every_figure_of_a_large_class_has_that_of_held_out_real_images():
+    """Two classes of noise, one of which is brighter among the held-out images."""
+    draws = torch.Generator().manual_seed(0)
+    images, unseen = torch.randint(0, 200, (2, 1200, 1, 4, 4), generator=draws).to(torch.uint8)
+    labels = torch.arange(1200) % 2
+    unseen[labels == 1] += 55
+    sets = {"real_set": TensorDataset(images, labels), "held_out": TensorDataset(unseen, labels)}
+    settings = {**FAST, "n": 1000, "updates": 1, "classifiers": 0, "features": "pixels"}
+    evaluation = genaug.evaluate(Drawer(images.flip(3), labels, classes=2), **sets, **settings)
+    for name in ("kid", "precision", "density", "recall", "coverage"):
+        values = [evaluation.per_class[label][name].reference for label in "01"]
+        good, bad = values if name != "kid" else (-value for value in values)
+        assert good > bad + 0.01, name
+
+
+class TestWorstClasses:
+    @staticmethod
+    def figure(value, low=None, high=None, reference=None, higher_is_better=True, best=None):
+        return Measure(value, low, high, 10, 10, "pixels", higher_is_better, best, reference)
+
+    def test_they_are_compared_with_their_own_real_images(self):
+        figure = self.figure
+        agreement = {
+            "a": figure(0.5, reference=0.52),
+            "b": figure(0.6, reference=0.99),
+            "c": figure(0.9, reference=0.8),
+        }
+        assert self.worst(agreement) == ["b", "a"]
+
+    def test_differences_within_the_interval_do_not_count(self):
+        figure = self.figure
+        assert self.worst({"a": figure(0.5, 0.3, 0.7, 0.6), "b": figure(0.9, 0.85, 0.95, 0.96)}) == ["b"]
+
+    def test_at_most_three_are_named_the_worst_first(self):
+        assert self.worst({label: self.figure(int(label) / 10, reference=1.0) for label in "42130"}) == ["0", "1", "2"]
+
+    def test_without_real_images_the_best_value_or_the_mean_stands_for_them(self):
+        fields = {"higher_is_better": None, "best": 1.0}
+        assert self.worst({"a": self.figure(0.9, **fields), "b": self.figure(0.3, **fields)}) == ["b", "a"]
+        assert self.worst({"a": self.figure(1.0, **fields), "b": self.figure(1.9, **fields)}) == ["b"]
+        assert self.worst({"a": self.figure(0.9), "b": self.figure(0.3), "c": self.figure(0.7)}) == ["b"]
+        low = {"higher_is_better": False}
+        assert self.worst({"a": self.figure(0.9, **low), "b": self.figure(0.3, **low)}) == ["a"]
+
+    @staticmethod
+    def worst(figures):
+        return worst_classes({label: {"figure": figure} for label, figure in figures.items()}).get("figure")
+
+    def test_a_collapsed_class_is_marked_in_the_table_and_the_json(self, digits):
+        train, held_out, fresh = digits
+        alike = fresh[0].clone()
+        alike[fresh[1] == 7] = alike[fresh[1] == 7][0]
+        sets = {"real_set": TensorDataset(*train), "held_out": TensorDataset(*held_out)}
+        evaluation = genaug.evaluate(Drawer(alike, fresh[1]), **sets, **{**FAST, "classifiers": 0})
+        report = json.loads(evaluation.to_json())
+        assert report["worst_classes"]["diversity_ratio"][0] == "7"
+        assert report["per_class"]["7"]["diversity_ratio"]["reference"] == pytest.approx(1, abs=0.2)
+        (row,) = (line for line in str(evaluation).splitlines() if line.startswith("7 "))
+        assert "0.000* (" in row
+        many = {**{f"class {n}": evaluation.per_class["1"] for n in range(20)}, "7": evaluation.per_class["7"]}
+        text = str(dataclasses.replace(evaluation, per_class=many))
+        assert "21 classes: see the JSON" in text
+        assert "0.000* (" in text
 
 
 def test_the_json_contains_plain_values_and_describes_the_data(evaluations):

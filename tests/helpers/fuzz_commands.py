@@ -160,6 +160,7 @@ class Lines:
         words = ["train", self._pick(BACKENDS, "cgan"), *self._data(), *self._out(0.9), *self._numbers("--batch-size")]
         words += self._numbers("--seed", "--labels-per-class", "--checkpoint-every", "--max-minutes", "--image-size")
         words += self._option("--set", SETTINGS) + self._option("--augment", ["translation", "x", "color", "\x1b"])
+        words += self._option("--balance", ["uniform", "sqrt", "x", ""])
         words += self._option("--precision", ["auto", "float32", "bfloat16", "float16", ""])
         words += self._flags("--resume", "--overwrite")
         return [*words, "--device", self._pick(DEVICES, "cpu"), "--steps", self._pick(NUMBERS, "2"), *_TINY["train"]]
@@ -167,7 +168,9 @@ class Lines:
     def sample(self) -> list[str]:
         words = ["sample", self._source(), *self._out(0.95), *self._numbers("--seed"), *self._flags("--overwrite")]
         words += self._random.choice([["--n", self._small()], ["--per-class", self._small()], [], ["--n", "1"]])
-        words += self._option("--set", SETTINGS)
+        words += self._option("--class", ["0", "9", "ten", "", "-1", "9" * 30, "\x1b"]) + self._option(
+            "--set", SETTINGS
+        )
         return [*words, "--device", self._pick(DEVICES, "cpu")]
 
     def traverse(self) -> list[str]:

@@ -61,8 +61,11 @@ class Noise:
             raise RuntimeError("the network exploded.")
         labels = torch.zeros(n, dtype=torch.int64) if labels is None else labels
         images = torch.randint(0, 256, (len(labels), *SHAPE), generator=torch.Generator().manual_seed(0))
-        if self.kind == "varied":
+        if self.kind.startswith("varied"):
             images = torch.randint(0, 256, images.shape, generator=torch.Generator().manual_seed(seed))
+            alike = {"varied but class 1": labels == 1, "varied but classes 0 to 4": labels < 5}.get(self.kind)
+            if alike is not None:
+                images[alike] = 7
         elif self.kind == "one per class":
             images = images[labels]
         else:
@@ -72,10 +75,12 @@ class Noise:
 
 class TestSampleGrids:
     @staticmethod
-    def observe(tmp_path, kind, num_classes=CLASSES, latents=LATENTS, conditions=(), saving=True):
+    def observe(tmp_path, kind, num_classes=CLASSES, latents=LATENTS, conditions=(), saving=True, labels=None):
         """The metrics that are added, and the printed lines."""
-        x = torch.randint(0, 256, (90, *SHAPE), generator=torch.Generator().manual_seed(7)).to(torch.uint8)
-        labels = torch.arange(90) % CLASSES if num_classes else None
+        if labels is None and num_classes:
+            labels = torch.arange(90) % (num_classes if isinstance(num_classes, int) else len(num_classes))
+        count = 90 if labels is None else len(labels)
+        x = torch.randint(0, 256, (count, *SHAPE), generator=torch.Generator().manual_seed(7)).to(torch.uint8)
         spec = Spec(sample=Image(*SHAPE), classes=num_classes, latents=latents, conditions=conditions)
         folder, metrics, lines = RunFolder(tmp_path / "run"), {}, []
         with folder.claimed("a test", overwrite=False, resume=False):
@@ -86,7 +91,8 @@ class TestSampleGrids:
     @pytest.mark.parametrize("num_classes", [0, CLASSES])
     def test_varied_samples(self, tmp_path, num_classes):
         metrics, lines = self.observe(tmp_path, "varied", num_classes)
-        assert metrics == {"diversity": pytest.approx(1, abs=0.1), "diversity_same_category": pytest.approx(1, abs=0.1)}
+        names = ["diversity", "diversity_same_category", *(f"diversity/{label}" for label in range(num_classes))]
+        assert metrics == dict.fromkeys(names, pytest.approx(1, abs=0.1))
         assert not lines
         assert [path.name for path in (tmp_path / "run" / "samples").iterdir()] == ["step-00000005.png"]
 
@@ -101,9 +107,30 @@ class TestSampleGrids:
 
     def test_one_image_per_class(self, tmp_path):
         metrics, lines = self.observe(tmp_path, "one per class", latents=(Normal(size=2),))
-        assert metrics == {"diversity": 0}
+        assert metrics == dict.fromkeys(["diversity", "diversity/0", "diversity/1", "diversity/2"], 0)
         assert len(lines) == 1
         assert "samples of one class differ 0% as much as real ones" in lines[0]
+
+    def test_the_worst_classes_are_named(self, tmp_path):
+        metrics, lines = self.observe(
+            tmp_path, "varied but class 1", num_classes=("ant", "bee", "cat"), latents=LATENTS[:1]
+        )
+        assert metrics.keys() == {"diversity", "diversity/ant", "diversity/bee", "diversity/cat"}
+        assert metrics["diversity/bee"] == 0
+        assert metrics["diversity"] == pytest.approx(2 / 3, abs=0.1)
+        assert metrics["diversity/cat"] == pytest.approx(1, abs=0.1)
+        assert len(lines) == 1
+        assert lines[0].startswith("warning: at step 5 samples of class 1 ('bee') 0% differ less than half as much")
+        _, lines = self.observe(tmp_path / "most", "varied but classes 0 to 4", num_classes=6, latents=LATENTS[:1])
+        assert "one class differ 17% as much as real ones (least of all class 0 0%, 1 0%, 2 0%)" in lines[0]
+
+    def test_the_rarest_of_many_classes_are_measured(self, tmp_path):
+        labels = torch.cat(
+            [torch.arange(30).repeat_interleave(4), torch.arange(30, 39).repeat_interleave(2), torch.tensor([39])]
+        )
+        metrics, _ = self.observe(tmp_path, "varied", num_classes=40, latents=LATENTS[:1], labels=labels)
+        assert metrics.keys() == {"diversity", *(f"diversity/{label}" for label in [*range(11), *range(30, 39)])}
+        assert metrics["diversity/30"] == pytest.approx(1, abs=0.4)
 
     def test_a_failing_generator_does_not_prevent_the_checkpoint(self, tmp_path):
         assert self.observe(tmp_path, "broken") == (

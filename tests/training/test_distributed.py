@@ -72,8 +72,10 @@ def test_batch_norm_uses_each_slice_separately(two_processes, train):
 def test_the_command_trains_under_torchrun(tmp_path):
     command = ["-m", "genaug", "train", "cgan", "--steps", "30", "--batch-size", "16", "--out", "run"]
     small = ["--set", "width=4", "--set", "max_width=8", "--device", "cpu", "--checkpoint-every", "15"]
+    small += ["--balance", "sqrt"]
     result = torchrun(*command, *small, cwd=tmp_path)
-    assert genaug.load(tmp_path / "run").training["steps"] == 30
+    training = genaug.load(tmp_path / "run").training
+    assert (training["steps"], training["balance"]) == (30, "sqrt")
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 5, 10, 15, 30]
     assert result.stdout.count("To see samples") == 1
