@@ -13,6 +13,12 @@ Width = Annotated[int, Field(ge=4, le=256, description="channels at the image's 
 MaxWidth = Annotated[int, Field(ge=4, le=2048, description="most channels of any layer")]
 Conditional = Annotated[bool, Field(description="use the labels; off: an unconditional GAN")]
 
+BinaryPixels = Annotated[bool, Field(description="pixels are drawn as black or white; real ones are thresholded")]
+Draws = Annotated[
+    int,
+    Field(ge=2, le=1000, description="images drawn per latent for the boundary_seeking loss of binary pixels"),
+]
+
 PenaltyWeight = Annotated[float, Field(ge=0, le=1000, description="weight of the gradient penalties R1 + R2")]
 PenaltyInterval = Annotated[int, Field(ge=1, le=64, description="steps between two gradient penalties")]
 
@@ -40,3 +46,12 @@ NO_CRITIC = rejects(
     }
 )
 """For the loss of a backend with an ordinary discriminator."""
+
+
+def check_draws(config: Any) -> None:
+    """For validators of a config with ``binary``, ``draws`` and ``loss``: draws that have no effect are an error."""
+    is_default = config.draws == type(config).model_fields["draws"].default
+    if not is_default and not (config.binary and config.loss == "boundary_seeking"):
+        raise ValueError(
+            'draws has an effect only with binary pixels and loss="boundary_seeking": leave it out, or set both'
+        )

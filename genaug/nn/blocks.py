@@ -109,7 +109,12 @@ class Trunk(nn.Module):
 
 
 class ConvGenerator(Trunk):
-    """Latents (N, latent_size) and labels (N,), or None, to images in [-1, 1] of shape (N, C, H, W)."""
+    """Latents (N, latent_size) and labels (N,), or None, to images in [-1, 1] of shape (N, C, H, W).
+
+    ``binary`` says that these are the expected pixels of black-and-white images (``genaug.nn.binary``).
+    """
+
+    binary: bool = False
 
     def __init__(self, shape: tuple[int, ...], num_classes: int, latent_size: int, base: int, widest: int) -> None:
         channels, height, width = shape

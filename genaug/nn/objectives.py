@@ -57,6 +57,12 @@ def mean_score_generator(real: Tensor, fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
+def boundary_seeking_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """1/2 E (log D(G(z)) - log(1 - D(G(z))))^2: Hjelm et al. 2018, for continuous samples; it is least where D is
+    undecided."""
+    return 0.5 * fake.square().mean()
+
+
 def wasserstein_critic(real: Tensor, fake: Tensor) -> Tensor:
     """E D(G(z)) - E D(x), minus the estimate of the Wasserstein-1 distance: Arjovsky et al. 2017, eq. 2."""
     return fake.mean() - real.mean()
@@ -76,6 +82,7 @@ OBJECTIVES = {
     "minimax": Objective(cross_entropy_discriminator, minimax_generator),
     "nonsaturating": Objective(cross_entropy_discriminator, nonsaturating_generator),
     "least_squares": Objective(least_squares_discriminator, least_squares_generator),
+    "boundary_seeking": Objective(cross_entropy_discriminator, boundary_seeking_generator),
     "hinge": Objective(hinge_discriminator, mean_score_generator),
     "wasserstein": Objective(wasserstein_critic, mean_score_generator),
     "relativistic": Objective(relativistic_discriminator, relativistic_generator, pairs=True),

@@ -66,8 +66,8 @@ def search(
         trials: the number of trials, of all processes together.
         steps: training steps of a trial that isn't pruned.
         space: the options to search: a mapping of option to (low, high), to a list of values, or to None for the
-            default range; or the options' names. By default all that have a range: numbers with bounds, flags and
-            strings from a fixed set.
+            default range; or the options' names. By default all that have a range: numbers with bounds whose
+            default isn't 0, and strings from a fixed set.
         config: options that stay fixed.
         held_out: the share of each class to hold out, between 0 and 1.
         prune: whether to end unpromising trials early.

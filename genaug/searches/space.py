@@ -74,8 +74,8 @@ def search_space(
     """The dimensions of a search by option, for a backend called ``name`` and data that ``spec`` describes.
 
     ``space`` maps options to a pair (low, high), a list of values, or None for the default range; a list of options
-    takes the default range for each, and None all options that have one: numbers with bounds, flags, and strings from a
-    fixed set. Options in ``fixed`` are left out, as are values that the backend rejects and those that change whether
+    takes the default range for each, and None all options that have one: numbers above 0 with bounds, and strings from
+    a fixed set. Options in ``fixed`` are left out, as are values that the backend rejects and those that change whether
     labels are used.
 
     Raises ``InputError`` for options that the backend doesn't have or that are both fixed and to be searched, for
@@ -132,12 +132,11 @@ def fitting(name: str, backend: Backend, fixed: Mapping[str, Any], options: Mapp
 
 
 def _default(field: "FieldInfo") -> Dimension | None:
-    """The default dimension of an option; None if its type or its bounds don't give one."""
-    if field.annotation is bool:
-        return Choices((False, True))
+    """The default dimension of an option; None if its type or its bounds don't give one, or if the default is 0, which
+    usually means that something is off."""
     if get_origin(field.annotation) is Literal:
         return Choices(get_args(field.annotation))
-    if field.annotation not in _FACTORS or not isinstance(field.default, int | float):
+    if field.annotation not in _FACTORS or not field.default:
         return None
     whole = field.annotation is int
     default = float(field.default)
@@ -146,8 +145,6 @@ def _default(field: "FieldInfo") -> Dimension | None:
         return None
     if is_share:
         return Range(low, high, whole, False)
-    if default <= 0:
-        return Range(low, min(high, 1.0), whole, False) if low < 1 else None
     factor = _FACTORS[field.annotation]
     low, high = max(low, default / factor), min(high, default * factor)
     if whole:

@@ -11,16 +11,20 @@ from genaug.backends import Backend, BackendConfig, Batch, Fakes, Inputs, Loss, 
 from genaug.backends.options import (
     NO_CRITIC,
     Beta2,
+    BinaryPixels,
     Conditional,
     Decay,
+    Draws,
     LatentSize,
     LearningRate,
     MaxWidth,
     PenaltyInterval,
     PenaltyWeight,
     Width,
+    check_draws,
 )
 from genaug.errors import InputError
+from genaug.nn.binary import DrawnFakes, black_or_white, drawn, drawn_fakes, importance_loss
 from genaug.nn.blocks import ConvGenerator
 from genaug.nn.objectives import OBJECTIVES, score_log, zero_centered_penalty
 from genaug_cgan.networks import Discriminator
@@ -33,7 +37,7 @@ class CGANConfig(BackendConfig):
     width: Width = 32
     max_width: MaxWidth = 256
     loss: Annotated[
-        Literal["relativistic", "nonsaturating", "least_squares", "hinge", "minimax"],
+        Literal["relativistic", "nonsaturating", "least_squares", "boundary_seeking", "hinge", "minimax"],
         NO_CRITIC,
         Field(description="adversarial objective"),
     ] = "relativistic"
@@ -46,6 +50,8 @@ class CGANConfig(BackendConfig):
     classifier_weight: Annotated[
         float, Field(ge=0, le=100, description="weight of the auxiliary classifier's loss (AC-GAN); 0: none")
     ] = 0.0
+    binary: BinaryPixels = False
+    draws: Draws = 20
     lr: LearningRate = 1e-3
     decay: Decay = 0.5
     beta2: Beta2 = 0.99
@@ -62,6 +68,16 @@ class CGANConfig(BackendConfig):
             raise ValueError(
                 "conditioning and classifier_weight need labels, which conditional=false disables: leave them at their "
                 "defaults, or set conditional to true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _draws_are_for_binary_pixels(self) -> "CGANConfig":
+        check_draws(self)
+        if self.binary and self.loss == "boundary_seeking" and self.classifier_weight:
+            raise ValueError(
+                "the boundary_seeking loss of binary pixels has no gradient for a classifier: leave classifier_weight "
+                "at 0, or use another loss"
             )
         return self
 
@@ -87,9 +103,11 @@ class CGAN(Backend):
 
     def build(self, config: CGANConfig, spec: Spec) -> nn.ModuleDict:
         shape, classes, sizes = spec.shape, spec.num_classes, (config.width, config.max_width)
+        generator = ConvGenerator(shape, classes, config.latent_size, *sizes)
+        generator.binary = config.binary
         return nn.ModuleDict(
             {
-                "generator": ConvGenerator(shape, classes, config.latent_size, *sizes),
+                "generator": generator,
                 "discriminator": Discriminator(
                     shape, classes, *sizes, config.conditioning, classifier=config.classifier_weight > 0
                 ),
@@ -98,7 +116,7 @@ class CGAN(Backend):
 
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
         images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels)
-        return images
+        return drawn(images, inputs) if nets["generator"].binary else images
 
     def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
         return cast(Discriminator, nets["discriminator"]).body.blocks
@@ -113,19 +131,33 @@ class CGAN(Backend):
     def _fakes(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Fakes:
         """One pass of the generator per step, for both players."""
         inputs = step.inputs(batch)
-        return Fakes(self.generate(nets, inputs), inputs)
+        images = nets["generator"](inputs.latents["z"], inputs.labels)
+        if step.config.binary:
+            return drawn_fakes(images, inputs, step.uniform(*images.shape))
+        return Fakes(images, inputs)
+
+    def _real(self, batch: Batch, step: Step) -> Tensor:
+        return step.augment(black_or_white(batch.x) if step.config.binary else batch.x)
 
     def generator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
-        objective = OBJECTIVES[step.config.loss]
-        fake = step.fakes(lambda: self._fakes(nets, batch, step)).x
-        score, logits = nets["discriminator"](step.augment(fake), batch.labels)
-        real_score = nets["discriminator"](step.augment(batch.x), batch.labels)[0] if objective.pairs else score
+        objective, labels = OBJECTIVES[step.config.loss], batch.labels
+        fakes = step.fakes(lambda: self._fakes(nets, batch, step))
+        if isinstance(fakes, DrawnFakes) and step.config.loss == "boundary_seeking":
+            repeated = None if labels is None else labels.repeat_interleave(step.config.draws)
+            uniform = step.uniform(len(batch.x), step.config.draws, *step.spec.shape)
+            return Loss(
+                importance_loss(
+                    fakes.expected, lambda pixels: nets["discriminator"](step.augment(pixels), repeated)[0], uniform
+                )
+            )
+        score, logits = nets["discriminator"](step.augment(fakes.x), labels)
+        real_score = nets["discriminator"](self._real(batch, step), labels)[0] if objective.pairs else score
         return Loss(objective.generator(real_score.float(), score.float()) + _class_loss(logits, batch.labels, step))
 
     def discriminator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         config, objective, labels = step.config, OBJECTIVES[step.config.loss], batch.labels
         fake = step.fakes(lambda: self._fakes(nets, batch, step)).x.detach()
-        real, fake = step.augment(batch.x), step.augment(fake)
+        real, fake = self._real(batch, step), step.augment(fake)
         images, both = cat([real, fake]), None if labels is None else cat([labels, labels])
         penalize = config.gamma > 0 and step.index % config.penalty_every == 0
         if penalize:

@@ -24,15 +24,19 @@ from genaug.backends import (
 from genaug.backends.options import (
     NO_CRITIC,
     Beta,
+    BinaryPixels,
     Conditional,
     Decay,
+    Draws,
     LatentSize,
     LearningRate,
     MaxWidth,
     PenaltyInterval,
     PenaltyWeight,
     Width,
+    check_draws,
 )
+from genaug.nn.binary import DrawnFakes, black_or_white, drawn, drawn_fakes, importance_loss
 from genaug.nn.objectives import score_log, zero_centered_penalty
 from genaug_mad_gan.networks import MultiDiscriminator, MultiGenerator, shared_generators
 from genaug_mad_gan.objectives import JOINT, SEPARATE, classification_loss, madgan_discriminator, real_score
@@ -46,7 +50,16 @@ class MADGANConfig(BackendConfig):
     width: Width = 32
     max_width: MaxWidth = 256
     loss: Annotated[
-        Literal["relativistic", "nonsaturating", "least_squares", "hinge", "minimax", "madgan", "madgan_minimax"],
+        Literal[
+            "relativistic",
+            "nonsaturating",
+            "least_squares",
+            "boundary_seeking",
+            "hinge",
+            "minimax",
+            "madgan",
+            "madgan_minimax",
+        ],
         NO_CRITIC,
         Field(description="adversarial objective; madgan and madgan_minimax are the paper's"),
     ] = "relativistic"
@@ -55,6 +68,8 @@ class MADGANConfig(BackendConfig):
         Field(ge=0, le=100, description="weight of the generator classification, which the paper's losses include"),
     ] = 0.1
     full_batch: Annotated[bool, Field(description="a full batch from each generator; off: one batch for all")] = False
+    binary: BinaryPixels = False
+    draws: Draws = 20
     gamma: PenaltyWeight = 0.2
     penalty_every: PenaltyInterval = 4
     lr: Annotated[LearningRate, Field(description="Adam's learning rate, for all networks")] = 1e-3
@@ -70,6 +85,7 @@ class MADGANConfig(BackendConfig):
                 f"loss={self.loss!r} includes the generator classification, so diversity has no effect. Leave it out, "
                 "or use another loss"
             )
+        check_draws(self)
         return self
 
 
@@ -91,16 +107,18 @@ class MADGAN(Backend):
 
     def build(self, config: MADGANConfig, spec: Spec) -> nn.ModuleDict:
         k, sizes = config.generators, (config.width, config.max_width)
+        generator = shared_generators(k, spec.shape, spec.num_classes, config.latent_size, *sizes)
+        generator.binary = config.binary
         return nn.ModuleDict(
             {
-                "generator": shared_generators(k, spec.shape, spec.num_classes, config.latent_size, *sizes),
+                "generator": generator,
                 "discriminator": MultiDiscriminator(k, spec.shape, spec.num_classes, *sizes),
             }
         )
 
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
         images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels, inputs.latents["member"])
-        return images
+        return drawn(images, inputs) if nets["generator"].binary else images
 
     def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
         return cast(MultiDiscriminator, nets["discriminator"]).body.blocks
@@ -114,23 +132,41 @@ class MADGAN(Backend):
 
     def generator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         config, fakes = step.config, step.fakes(lambda: self.fakes(nets, batch, step))
+        if isinstance(fakes, DrawnFakes) and config.loss == "boundary_seeking":
+            return self._importance_loss(nets, fakes, step)
         outputs = nets["discriminator"](step.augment(fakes.x), fakes.inputs.labels).float()
         fake_score = real_score(outputs, config.loss)
         if config.loss in JOINT:
             return Loss(JOINT[config.loss].generator(fake_score, fake_score))
         objective, score = SEPARATE[config.loss], fake_score
         if objective.pairs:
-            real_outputs = nets["discriminator"](step.augment(batch.x), batch.labels).float()
+            real_outputs = nets["discriminator"](self._real(batch, step), batch.labels).float()
             score = _paired(real_score(real_outputs, config.loss), fake_score)
         classification = classification_loss(outputs, fakes.inputs.latents["member"])
         return Loss(objective.generator(score, fake_score) + config.diversity * classification)
+
+    def _real(self, batch: Batch, step: Step) -> Tensor:
+        return step.augment(black_or_white(batch.x) if step.config.binary else batch.x)
+
+    def _importance_loss(self, nets: nn.ModuleDict, fakes: DrawnFakes, step: Step) -> Loss:
+        """``importance_loss``, plus the classification of the generators with straight-through gradients."""
+        config, labels, members = step.config, fakes.inputs.labels, fakes.inputs.latents["member"]
+        repeated = None if labels is None else labels.repeat_interleave(config.draws)
+
+        def score(pixels: Tensor) -> Tensor:
+            return real_score(nets["discriminator"](step.augment(pixels), repeated), config.loss)
+
+        uniform = step.uniform(len(fakes.x), config.draws, *step.spec.shape)
+        value = importance_loss(fakes.expected, score, uniform)
+        outputs = nets["discriminator"](step.augment(fakes.x), labels).float()
+        return Loss(value + config.diversity * classification_loss(outputs, members))
 
     def discriminator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         """With full batches, R2 is the mean over as many fakes as real images, to which all generators contribute."""
         config, discriminator, labels, n = step.config, nets["discriminator"], batch.labels, len(batch.x)
         fakes = step.fakes(lambda: self.fakes(nets, batch, step))
         fake_labels, members = fakes.inputs.labels, fakes.inputs.latents["member"]
-        real, fake = step.augment(batch.x), step.augment(fakes.x.detach())
+        real, fake = self._real(batch, step), step.augment(fakes.x.detach())
         penalize = config.gamma > 0 and step.index % config.penalty_every == 0
         if penalize:
             with step.float32():
@@ -178,7 +214,10 @@ class MADGAN(Backend):
             sizes = shares(n, k, step.index)
             images = generator.split(z, labels, sizes)
             members = members.repeat_interleave(torch.tensor(sizes, device=z.device), output_size=n)
-        return Fakes(images, replace(inputs, latents={"z": z, "member": members}, labels=labels))
+        inputs = replace(inputs, latents={"z": z, "member": members}, labels=labels)
+        if config.binary:
+            return drawn_fakes(images, inputs, step.uniform(*images.shape))
+        return Fakes(images, inputs)
 
 
 def shares(n: int, generators: int, step: int) -> list[int]:

@@ -16,8 +16,10 @@ class MultiGenerator(nn.Module):
 
     ``trunk(z, labels)`` returns features, one row per sample. ``heads(parts, members, labels)`` turns features, one
     part for each of ``members``, into images in that order; ``labels`` are those of all rows, or None. The trunk runs
-    once for all generators, and each head only for its own samples.
+    once for all generators, and each head only for its own samples. ``binary`` is that of ``ConvGenerator``.
     """
+
+    binary: bool = False
 
     def __init__(self, generators: int, trunk: nn.Module, heads: nn.Module) -> None:
         super().__init__()

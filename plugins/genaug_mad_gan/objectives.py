@@ -12,7 +12,10 @@ from genaug.nn.objectives import OBJECTIVES
 JOINT = {"madgan": OBJECTIVES["nonsaturating"], "madgan_minimax": OBJECTIVES["minimax"]}
 """The paper's objectives, with one softmax over all k + 1 outputs, and the generators' objectives."""
 
-SEPARATE = {name: OBJECTIVES[name] for name in ("relativistic", "nonsaturating", "least_squares", "hinge", "minimax")}
+SEPARATE = {
+    name: OBJECTIVES[name]
+    for name in ("relativistic", "nonsaturating", "least_squares", "boundary_seeking", "hinge", "minimax")
+}
 """Objectives of an ordinary GAN for the output "real" alone, with a separate softmax over the other k."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from genaug.backends import Backend, BackendConfig, Batch, Inputs, Loss, Player, Spec, Step, adam
@@ -39,10 +39,21 @@ class WGANGPConfig(BackendConfig):
         Field(description="adversarial objective"),
     ] = "wasserstein"
     penalty_weight: Annotated[float, Field(gt=0, le=1000, description="weight of the gradient penalty, lambda")] = 10.0
+    clip: Annotated[
+        float, Field(ge=0, le=1, description="clip the critic's weights to this instead of penalizing; 0: the penalty")
+    ] = 0.0
     n_critic: Annotated[int, Field(ge=1, le=100, description="critic updates per generator update")] = 5
     lr: LearningRate = 1e-4
     beta2: Beta2 = 0.9
     conditional: Conditional = True
+
+    @model_validator(mode="after")
+    def _one_of_clip_and_penalty(self) -> "WGANGPConfig":
+        if self.clip and self.penalty_weight != type(self).model_fields["penalty_weight"].default:
+            raise ValueError("clip replaces the gradient penalty: leave penalty_weight out, or clip at 0")
+        if self.clip and self.loss != "wasserstein":
+            raise ValueError("clip bounds the critic of the Wasserstein loss: use loss='wasserstein', or clip=0")
+        return self
 
 
 class WGANGP(Backend):
@@ -81,27 +92,41 @@ class WGANGP(Backend):
 
     def critic_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         """E D(G(z)) - E D(x) + lambda E (|grad D| - 1)^2: Gulrajani et al. 2017, eq. 3, or another objective with this
-        penalty.
+        penalty. With ``clip``, the critic's weights are clipped instead (Arjovsky et al. 2017, algorithm 1).
 
         Logs E D(x) - E D(G(z)), which estimates the distance for the Wasserstein objective.
         """
         config, critic, labels = step.config, nets["critic"], batch.labels
+        clip_weights(critic, config.clip)
         with torch.no_grad():
             fake = self.generate(nets, step.inputs(batch))
         real, fake = step.augment(batch.x), step.augment(fake)
         both = None if labels is None else torch.cat([labels, labels])
         real_score, fake_score = critic(torch.cat([real, fake]), both).float().chunk(2)
-        weight = step.uniform(len(real), 1, 1, 1)
-        with step.float32():
-            penalty = interpolation_penalty(lambda images: critic(images, labels), real, fake, weight)
-        value = OBJECTIVES[config.loss].discriminator(real_score, fake_score) + config.penalty_weight * penalty
+        value = OBJECTIVES[config.loss].discriminator(real_score, fake_score)
         gap = "wasserstein_estimate" if config.loss == "wasserstein" else "score_gap"
-        log = {gap: (real_score.mean() - fake_score.mean()).detach(), "gradient_penalty": penalty.detach()}
+        log = {gap: (real_score.mean() - fake_score.mean()).detach()}
+        if not config.clip:
+            weight = step.uniform(len(real), 1, 1, 1)
+            with step.float32():
+                penalty = interpolation_penalty(lambda images: critic(images, labels), real, fake, weight)
+            value = value + config.penalty_weight * penalty
+            log["gradient_penalty"] = penalty.detach()
         return Loss(value, log)
 
     def generator_loss(self, nets: nn.ModuleDict, batch: Batch, step: Step) -> Loss:
         objective, critic = OBJECTIVES[step.config.loss], nets["critic"]
+        clip_weights(critic, step.config.clip)
         fake = self.generate(nets, step.inputs(batch))
         score = critic(step.augment(fake), batch.labels)
         real_score = critic(step.augment(batch.x), batch.labels) if objective.pairs else score
         return Loss(objective.generator(real_score.float(), score.float()))
+
+
+@torch.no_grad()
+def clip_weights(critic: nn.Module, bound: float) -> None:
+    """Clamp all parameters to [-bound, bound], after each update of the critic (Arjovsky et al. 2017, algorithm 1);
+    nothing if the bound is 0."""
+    if bound:
+        for parameter in critic.parameters():
+            parameter.clamp_(-bound, bound)

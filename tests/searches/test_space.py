@@ -23,6 +23,7 @@ class Options(BaseModel):
     width: Annotated[int, Field(ge=4, le=256)] = 32
     loss: Literal["hinge", "minimax"] = "hinge"
     conditional: bool = True
+    norm: str = "batch"
     deep: bool = False
     name: str = "x"
     free: float = 1.0
@@ -31,6 +32,8 @@ class Options(BaseModel):
     def _deep_is_narrow(self):
         if self.deep and self.width > 64:
             raise ValueError("deep networks have a width of at most 64")
+        if self.norm == "none" and self.loss == "minimax":
+            raise ValueError("minimax needs a norm")
         return self
 
 
@@ -55,10 +58,8 @@ def test_default_ranges_follow_from_bounds_and_defaults():
     assert space() == {
         "lr": Range(1e-4, 1e-2, False, True),
         "beta": Range(0.0, pytest.approx(0.99), False, False),
-        "weight": Range(0.0, 1.0, False, False),
         "width": Range(8, 128, True, True),
         "loss": Choices(("hinge", "minimax")),
-        "deep": Choices((False, True)),
     }
 
 
@@ -67,7 +68,8 @@ def test_fixed_options_and_those_that_switch_off_the_labels_are_left_out():
 
 
 def test_a_choice_that_the_backend_rejects_beside_the_fixed_options_is_left_out():
-    assert "deep" not in space(width=128)
+    assert space(norm="batch")["loss"] == Choices(("hinge", "minimax"))
+    assert "loss" not in space(norm="none")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_a_space_that_cannot_be_searched_is_one_sentence(choices, fixed, message
 
 
 def test_nothing_is_left_to_search():
-    fixed = {name: Options.model_fields[name].default for name in ("lr", "beta", "weight", "width", "loss", "deep")}
+    fixed = {name: Options.model_fields[name].default for name in ("lr", "beta", "width", "loss")}
     with pytest.raises(InputError, match="no option left to search"):
         space(**fixed)
 
