@@ -15,7 +15,7 @@ from genaug.blend.batches import MixedBatchSampler
 from genaug.blend.composition import Composition
 from genaug.blend.curriculum import Curriculum
 from genaug.blend.generated import GeneratedItems
-from genaug.blend.items import RealItems, check_map_style
+from genaug.blend.items import RealItems
 from genaug.blend.nested import blends_in, check_blends_in
 from genaug.blend.plan import Mode
 from genaug.blend.samples import open_samples
@@ -25,6 +25,7 @@ from genaug.blend.transform import adapter_for
 from genaug.checks import as_whole
 from genaug.data.apportion import Ints
 from genaug.data.classes import class_names, given_counts
+from genaug.data.items import check_map_style
 from genaug.data.labels import labels_of
 from genaug.errors import InputError
 from genaug.randomness import check_seed, seeded
@@ -94,7 +95,7 @@ class MixedDataset(Dataset[Any]):
         make_item: Callable[[Any, Any], Any] | None = None,
         max_pool_bytes: int = 2**30,
     ) -> None:
-        check_map_style(real)
+        check_map_style(real, "the real dataset")
         named = named_sources(source, ratio)
         spec = checked_spec(named)
         if refresh not in ("epoch", None):

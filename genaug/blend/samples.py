@@ -139,6 +139,8 @@ class SamplesOfSources:
         return sum(map(len, self.parts))
 
     def __getitem__(self, position: int) -> tuple[NDArray[np.uint8], int]:
+        if len(self.parts) == 1:
+            return self.parts[0][position]
         number, position = self._find(position)
         return self.parts[number][position]
 

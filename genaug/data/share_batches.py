@@ -10,6 +10,7 @@ from torch.utils.data import BatchSampler, ConcatDataset
 
 from genaug.checks import as_whole
 from genaug.data.apportion import Ints, round_to
+from genaug.data.items import check_map_style
 from genaug.data.shares import as_share, batches_with_shares
 from genaug.errors import InputError
 from genaug.randomness import check_seed, stream
@@ -78,7 +79,7 @@ class ShareBatchSampler(RankBatches):
     processes: pass ``use_distributed_sampler=False`` to its Trainer.
 
     Raises ``InputError`` for shares that don't sum to 1 or that don't fit the datasets, a share of 0 for the first
-    dataset, and datasets without a length.
+    dataset, and datasets that are empty or aren't map-style.
     """
 
     def __init__(
@@ -97,11 +98,10 @@ class ShareBatchSampler(RankBatches):
         self.shares = _checked_shares(shares, list(named), isinstance(datasets, Mapping))
         self.seed, self.epoch = check_seed(seed), 0
         self.sampler: Any = self  # Lightning, Fabric and accelerate set the epoch of a batch sampler's ``sampler``
-        self._sizes = [_size(dataset, name) for name, dataset in named.items()]
+        for name, dataset in named.items():
+            check_map_style(dataset, name)
+        self._sizes = [len(dataset) for dataset in named.values()]
         self._totals = _totals(self._sizes, self.shares)
-        for name, size, total in zip(named, self._sizes, self._totals, strict=True):
-            if total and not size:
-                raise InputError(f"{name} is empty and can't have a share of every batch. Leave it out.")
         if (num_replicas is None) != (rank is None):
             raise InputError("num_replicas= and rank= go together: pass both or neither.")
         if num_replicas is not None and rank is not None:
@@ -174,12 +174,6 @@ def _checked_shares(shares: Any, names: list[str], by_name: bool) -> list[Fracti
     return values
 
 
-def _size(dataset: Any, name: str) -> int:
-    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-        raise InputError(f"{name} must be a map-style dataset, with __len__ and __getitem__, got {dataset!r}.")
-    return len(dataset)
-
-
 def _totals(sizes: list[int], shares: list[Fraction]) -> list[int]:
     """How many items of each dataset an epoch has, so that all of the first one come once."""
     others = 1 - shares[0]
@@ -195,5 +189,5 @@ def _totals(sizes: list[int], shares: list[Fraction]) -> list[int]:
 
 def _draw(size: int, count: int, rng: np.random.Generator) -> Ints:
     """``count`` of ``size`` items in random order, all before one is repeated, int64."""
-    rounds = [rng.permutation(size) for _ in range(-(-count // size) if size else 0)]
+    rounds = [rng.permutation(size) for _ in range(-(-count // size))]
     return np.concatenate([np.zeros(0, dtype=np.int64), *rounds])[:count]
