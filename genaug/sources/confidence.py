@@ -51,7 +51,12 @@ class ClassProbabilities:
                     f"{option} classifies {classifier.spec.sample.describe()}, the source makes {sample.describe()}. "
                     "Pass a classifier of such samples."
                 )
-            if len(present) and classifier.spec.takes_labels:
+            if len(present) and not classifier.spec.takes_labels:
+                raise InputError(
+                    f"{option} is a generator without labels, whose classifier recognizes its own categories and no "
+                    "classes. Pass a classifier of the classes."
+                )
+            if len(present):
                 self._columns = torch.from_numpy(match_classes(present, names, classifier.spec))
             self._logits = classifier.classify
         elif isinstance(classifier, nn.Module):
