@@ -127,15 +127,8 @@ class MixedDataset(Dataset[Any]):
                     with naming(each.name):
                         sample = each.sample(label, each.seed(self.seed))
                         self._generated_items.compare(sample, label, stacklevel=3)
-        samples = open_samples(
-            sources,
-            needed,
-            seed=self.seed,
-            refresh=refresh == "epoch",
-            max_bytes=max_pool_bytes,
-            curriculum=curriculum,
-            names=self._names,
-        )
+        pools = {"seed": self.seed, "max_bytes": max_pool_bytes}
+        samples = open_samples(sources, needed, curriculum, self._names, refresh=refresh == "epoch", **pools)
         self._items = Composition(self._labels, plans, samples, mode, self.seed)
 
     @property
@@ -257,8 +250,8 @@ class MixedDataset(Dataset[Any]):
 
     def batch_sampler(self, batch_size: int, *, drop_last: bool = False) -> MixedBatchSampler:
         """For ``DataLoader(mixed, batch_sampler=...)``: each index once an epoch, in random order, and in every batch
-        floor or ceiling of share·batch samples of each source. The order depends on (seed, epoch), so call
-        ``set_epoch``.
+        floor or ceiling of share·batch samples of each source (with four sources or more, off by one if no division
+        has that). The order depends on (seed, epoch), so call ``set_epoch``.
 
         Lightning distributes the batches among several processes. In your own loop,
         ``MixedBatchSampler(DistributedSampler(mixed), batch_size, drop_last)`` of ``genaug.blend.batches`` does so."""

@@ -185,12 +185,12 @@ class SamplesOfSources:
 def open_samples(
     sources: Sequence[BlendSource],
     needed: Sequence[Ints],
+    curriculum: Curriculum | None,
+    names: Sequence[str] | None,
     *,
     seed: int,
     refresh: bool,
     max_bytes: int,
-    curriculum: Curriculum | None,
-    names: Sequence[str] | None,
 ) -> SamplesOfSources:
     """The samples of all sources. The memory is divided among them in proportion to what they need.
 

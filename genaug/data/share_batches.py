@@ -71,9 +71,9 @@ class ShareBatchSampler(RankBatches):
 
     An epoch uses every item of the first dataset once. Of each other dataset it uses as many as its share requires:
     different ones if there are enough, and otherwise all before one is repeated. Every batch has floor or ceiling of
-    share·size items of each, the last one included. Each process gets every ``num_replicas``-th batch, and all have
-    the same number; if that isn't divisible, the first ones are repeated or, with ``drop_last``, the last ones are
-    left out.
+    share·size items of each, the last one included (with five datasets or more, off by one if no division has that).
+    Each process gets every ``num_replicas``-th batch, and all have the same number; if that isn't divisible, the first
+    ones are repeated or, with ``drop_last``, the last ones are left out.
 
     Call ``set_epoch`` before every epoch for another order. Lightning can't create this sampler again for several
     processes: pass ``use_distributed_sampler=False`` to its Trainer.

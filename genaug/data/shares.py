@@ -49,8 +49,7 @@ def counts_in_batches(
 
     ``shares`` sum to 1, and ``totals[g]`` is share·sum(totals), rounded down or up. All batches have ``batch_size``
     items, except for the last one if that doesn't divide their number. Each count is then floor or ceiling of
-    share·size. (In theory, with four groups or more, totals can be such that a last batch of fewer items than groups
-    can't have that; a count is then off by one more.)
+    share·size. Rarely, with five groups or more, no such counts exist; some are then off by one.
     """
     sizes = _sizes(sum(totals), batch_size)
     if len(totals) == 2:
@@ -82,8 +81,15 @@ def _last_batch(
     counts = np.array(least, dtype=np.int64)
     open_groups = rng.permutation(np.flatnonzero(np.array(most) > counts))
     counts[open_groups[: max(0, size - int(counts.sum()))]] += 1
-    while (missing := size - int(counts.sum())) != 0:  # the case in theory
-        counts[np.argmax(totals - counts) if missing > 0 else np.argmax(counts)] += np.sign(missing)
+    excess = counts - np.array([float(share * size) for share in shares])
+    while int(counts.sum()) > size:  # the rare case
+        group = int(np.argmax(np.where(counts > 0, excess, -np.inf)))
+        counts[group] -= 1
+        excess[group] -= 1
+    while int(counts.sum()) < size:
+        group = int(np.argmin(np.where(counts < totals, excess, np.inf)))
+        counts[group] += 1
+        excess[group] += 1
     return counts
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.fakes import FailingSource, FakeReal, FakeSource, is_fake, label_in, pixels_of
-from helpers.shares import check_share, share_lists
+from helpers.shares import check_shares, share_lists
 from hypothesis import given, settings, strategies as st
 from torch.utils.data import DataLoader, DistributedSampler
 from torchvision.transforms import v2
@@ -78,9 +78,8 @@ def test_every_batch_of_every_rank_has_the_share_of_each_source(
     flat = [batch for step in zip(*per_rank, strict=True) for batch in step]
     for batch in flat:
         counts = Counter(numbers[batch].tolist())
-        for number, share in enumerate(shares):
-            check_share(counts[number], share, len(batch))
-        check_share(counts[-1], 1 - sum(shares), len(batch))
+        expected = [*shares, 1 - sum(shares)]
+        check_shares([counts[number] for number in [*range(len(shares)), -1]], expected, len(batch))
     if not drop_last:
         alone = list(chain(*mixed.batch_sampler(batch_size)))
         assert sorted(alone) == list(range(len(mixed))), "every item once"
@@ -119,9 +118,8 @@ def test_items_are_those_of_their_source(shares, n, mode, balance, epoch):
             assert NAMES.index(source) == tag_of(image) == mixed.source_numbers()[index]
     assert [mixed.is_generated(index) for index in range(n)].count(False) == counts[None]
     assert mode == "replace" or counts[None] == n, "every real item stays"
-    for name, share in zip(NAMES, shares, strict=False):
-        check_share(counts[name], share, len(mixed))
-        assert mixed.planned_shares[name] == share
+    assert mixed.planned_shares == dict(zip(NAMES, shares, strict=False))
+    check_shares([counts[name] for name in mixed.planned_shares], shares, len(mixed))
 
 
 @pytest.mark.parametrize("mode", ["expand", "replace"])

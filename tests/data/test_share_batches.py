@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from helpers.shares import check_share, share_lists
+from helpers.shares import check_shares, share_lists
 from hypothesis import given, settings, strategies as st
 from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, IterableDataset, TensorDataset
 
@@ -33,16 +33,20 @@ def test_every_count_is_floor_or_ceiling_of_the_share(shares, length, batch_size
     assert counts.sum(0).tolist() == totals
     assert sizes.tolist() == [batch_size] * (length // batch_size) + [length % batch_size] * (length % batch_size > 0)
     for row, size in zip(counts, sizes, strict=True):
-        for count, share in zip(row, shares, strict=True):
-            check_share(int(count), share, int(size))
+        check_shares(row.tolist(), shares, int(size))
 
 
-def test_totals_that_leave_no_room_for_floor_and_ceiling_still_add_up():
-    shares = [Fraction(9, 20), Fraction(9, 20), Fraction(1, 60), Fraction(1, 60), Fraction(1, 15)]
-    counts = counts_in_batches([10, 10, 0, 0, 1], shares, 20, stream(0))
-    assert counts.sum(0).tolist() == [10, 10, 0, 0, 1]
-    assert counts.sum(1).tolist() == [20, 1]
-    assert counts.min() == 0
+@pytest.mark.parametrize(
+    ("totals", "units", "batch_size"),
+    [([10, 10, 0, 0, 1], [27, 27, 1, 1, 4], 20), ([26, 26, 26, 38, 38], [10, 10, 10, 15, 15], 30)],
+)
+def test_totals_without_counts_of_floor_and_ceiling_are_off_by_one(totals, units, batch_size):
+    shares = [Fraction(unit, 60) for unit in units]
+    counts = counts_in_batches(totals, shares, batch_size, stream(0))
+    assert counts.sum(0).tolist() == totals
+    assert set(counts.sum(1)[:-1].tolist()) == {batch_size}
+    for row in counts:
+        check_shares(row.tolist(), shares, int(row.sum()))
 
 
 def datasets_of(*sizes):
@@ -75,8 +79,7 @@ def test_each_rank_gets_batches_with_the_shares(shares, sizes, batch_size, drop_
     flat = [batch for step in zip(*per_rank, strict=True) for batch in step]
     for batch in flat:
         numbers = Counter(int(both[index][0]) for index in batch)
-        for number, share in enumerate(shares):
-            check_share(numbers[number], share, len(batch))
+        check_shares([numbers[number] for number in range(len(shares))], shares, len(batch))
     if not drop_last:
         seen = flat[: -(-samplers[0]._total() // batch_size)]
         counts = Counter(chain(*seen))
