@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genaug.data.apportion import Ints, largest_remainder, round_to
-from genaug.data.shares import as_number as as_number
+from genaug.data.shares import as_number as as_number, as_share
 from genaug.errors import InputError
 
 Mode = Literal["expand", "replace"]
@@ -45,14 +45,12 @@ def check_ratio(ratio: Any, mode: Mode) -> Fraction:
 
     Raises ``InputError`` for anything but a number in [0, 1], and for 1 in mode "expand", which keeps real samples.
     """
-    ratio = as_number(ratio)
-    if not 0 <= ratio <= 1:  # false for NaN too
-        raise InputError(f"ratio is the generated share and must be a number from 0 to 1, got {ratio!r}.")
-    if ratio == 1 and mode == "expand":
+    share = as_share(ratio, "ratio")
+    if share == 1 and mode == "expand":
         raise InputError(
             "ratio=1 leaves no room for real samples, which mode='expand' keeps. Use less than 1, or mode='replace'."
         )
-    return Fraction(ratio).limit_denominator(10**9)
+    return share
 
 
 def make_plan(counts: Sequence[int], *, ratio: Any, mode: Mode, balance: Any) -> Plan:
