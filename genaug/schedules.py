@@ -46,7 +46,7 @@ class Schedule:
         return len(self.values)
 
     def __repr__(self) -> str:
-        return self.description or f"Schedule({list(self.values)})"
+        return self.description or f"Schedule([{', '.join(map(str, self.values))}])"
 
 
 def constant(value: float) -> Schedule:

@@ -48,7 +48,7 @@ def test_a_schedule_is_a_value():
     assert eval(repr(schedule), vars(schedules)) == schedule
     assert eval(repr(pretrain(3)), vars(schedules)) == pretrain(3)
     assert eval(repr(steps({5: 0, 0: 0.5})), vars(schedules)) == steps({0: 0.5, 5: 0})
-    assert repr(Schedule(np.array([0.5]).tolist())) == "Schedule([0.5])"
+    assert repr(Schedule(np.array([0.5, 0.3], dtype=np.float32))) == "Schedule([0.5, 0.3])"
 
 
 @pytest.mark.parametrize(

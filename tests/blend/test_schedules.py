@@ -1,8 +1,10 @@
 """Blends whose ratio changes with the epoch."""
 
 import pickle
+from fractions import Fraction
 from itertools import chain
 
+import numpy as np
 import pytest
 import torch
 from helpers.fakes import FakeReal, FakeSource, is_fake, pixels_of
@@ -75,6 +77,13 @@ def test_the_largest_number_is_generated_once_without_refresh():
     assert lengths == [20, 27, 40, 40]
     assert source.calls == calls
     assert len(mixed.pool) == 20
+
+
+def test_numbers_of_numpy_are_read_as_they_print():
+    mixed = blend(Schedule(np.array([0.3], dtype=np.float32)))
+    pair = {"gan": FakeSource(), "hub": FakeSource()}
+    several = MixedDataset(FakeReal(LABELS), pair, ratio={"gan": np.float32(0.1), "hub": np.float64(0.2)})
+    assert mixed.planned_ratio == several.planned_ratio == Fraction(3, 10)
 
 
 def test_a_schedule_may_start_at_zero():
