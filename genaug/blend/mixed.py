@@ -266,16 +266,14 @@ class MixedDataset(Dataset[Any]):
         return self._real_items[index] if position < 0 else self._generated_items.build(*self._items.samples[position])
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        items = [(index, self._items.position(index)) for index in map(self._in_range, indices)]
+        position_of, samples, build = self._items.position, self._items.samples, self._generated_items.build
+        items = [(index, position_of(index)) for index in map(self._in_range, indices)]
         if self._generated_items.sizes_open and any(position >= 0 for _, position in items):
             with seeded(None):
-                self._generated_items.compare_all(self._items.samples.examples, in_batch=True, stacklevel=3)
+                self._generated_items.compare_all(samples.examples, in_batch=True, stacklevel=3)
             self._generated_items.sizes_open = False
         real = iter(self._real_items.read([index for index, position in items if position < 0]))
-        return [
-            next(real) if position < 0 else self._generated_items.build(*self._items.samples[position])
-            for _, position in items
-        ]
+        return [next(real) if position < 0 else build(*samples[position]) for _, position in items]
 
     def __repr__(self) -> str:
         generated, plans = len(self._items.samples), self._items.plans
