@@ -6,11 +6,12 @@ from genaug.lazy import lazy
 from genaug.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from genaug import anomaly as anomaly
+    from genaug import anomaly as anomaly, schedules as schedules
     from genaug.backends.backend import Backend as Backend
     from genaug.backends.hookspecs import hookimpl as hookimpl
     from genaug.backends.spec import Spec as Spec
     from genaug.blend.augment import GenerativeAugment as GenerativeAugment
+    from genaug.blend.curriculum import Curriculum as Curriculum
     from genaug.blend.mixed import MixedDataset as MixedDataset
     from genaug.conversion.convert import convert as convert
     from genaug.errors import GenaugError as GenaugError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Backend": "genaug.backends.backend",
+    "Curriculum": "genaug.blend.curriculum",
     "GenaugError": "genaug.errors",
     "GenerativeAugment": "genaug.blend.augment",
     "Generator": "genaug.sources.generator",
@@ -48,6 +50,7 @@ _HOME = {
     "load_study": "genaug.studies.report",
     "push": "genaug.hub.push",
     "save_recipe": "genaug.sources.recipes",
+    "schedules": "genaug.schedules",
     "search": "genaug.searches.search",
     "study": "genaug.studies.study",
     "variations": "genaug.sources.variations",

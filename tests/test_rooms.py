@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "genaug"
-GROUND = ("errors", "escaping", "version", "lazy", "randomness", "device", "progress", "checks")
+GROUND = ("errors", "escaping", "version", "lazy", "randomness", "device", "progress", "checks", "schedules")
 ROOMS = (
     *("modalities", "backends", "artifacts", "nn", "data", "sources", "reports", "training", "blend", "labelling"),
     *("evaluation", "anomaly", "hub", "conversion", "studies", "searches", "demo", "integrations", "testing", "cli"),

@@ -1,7 +1,7 @@
 """Generated items that look like the real set's: built from raw samples, and compared with a few real items."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ class GeneratedItems:
             ) from error
         final = in_batch or self.adapter.transform is not None
         check_alike(items, generated, sample.shape, sizes=final)
-        self.sizes_open = not sizes_agree(items, generated)
+        self.sizes_open = self.sizes_open or not sizes_agree(items, generated)
         real, out = self.adapter.real_images, format_of(image_in(generated))
         if not real or out is None:
             return
@@ -73,6 +73,18 @@ class GeneratedItems:
             self.warn_once("channels", message, stacklevel + 1)
         if final and (message := enlarged(formats, sample.shape, out)):
             self.warn_once("sizes", message, stacklevel + 1)
+
+    def compare_all(
+        self, examples: Sequence[tuple[NDArray[Any], int]], *, in_batch: bool = False, stacklevel: int
+    ) -> None:
+        """``compare`` for a sample of each source, after the real set's transform may have changed."""
+        sizes_open, self.sizes_open = self.sizes_open, False
+        try:
+            for sample, label in examples:
+                self.compare(sample, label, in_batch=in_batch, stacklevel=stacklevel + 1)
+        except InputError:
+            self.sizes_open = sizes_open
+            raise
 
     def warn_once(self, kind: str, message: str, stacklevel: int) -> None:
         """Issue a ``BlendWarning``, once per kind in the life of a blend, whatever is assigned to it later."""

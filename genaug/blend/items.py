@@ -7,20 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
 from genaug.data.apportion import Ints
 from genaug.data.items import read_item
 from genaug.data.labels import disagreement, number_of
 from genaug.errors import InputError
-
-
-def check_map_style(real: Any) -> None:
-    """Raises ``InputError`` for a dataset without a length or items by index, and for an empty one."""
-    if isinstance(real, IterableDataset) or not (hasattr(real, "__len__") and hasattr(real, "__getitem__")):
-        raise InputError(f"expected a map-style dataset, with __len__ and __getitem__, got {type(real).__name__}.")
-    if len(real) == 0:
-        raise InputError("the real dataset is empty.")
 
 
 class RealItems:

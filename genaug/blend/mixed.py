@@ -1,7 +1,6 @@
 """Real and generated samples as one map-style dataset."""
 
 import operator
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal
@@ -13,21 +12,26 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from genaug.blend.batches import MixedBatchSampler
+from genaug.blend.composition import Composition
+from genaug.blend.curriculum import Curriculum
 from genaug.blend.generated import GeneratedItems
-from genaug.blend.items import RealItems, check_map_style
-from genaug.blend.plan import Mode, Plan, draw_places, make_plan
-from genaug.blend.samples import GeneratedSamples
+from genaug.blend.items import RealItems
+from genaug.blend.nested import blends_in, check_blends_in
+from genaug.blend.plan import Mode
+from genaug.blend.samples import open_samples
+from genaug.blend.shares import Plans, named_sources
+from genaug.blend.sources import check_sizes, checked_spec, matched_sources, naming
 from genaug.blend.transform import adapter_for
 from genaug.checks import as_whole
 from genaug.data.apportion import Ints
-from genaug.data.classes import class_names, given_counts, match_classes, matching_note
-from genaug.data.items import parts_of
+from genaug.data.classes import class_names, given_counts
+from genaug.data.items import check_map_style
 from genaug.data.labels import labels_of
-from genaug.errors import BlendWarning, InputError
-from genaug.randomness import check_seed, derive_seed, seeded, stream
+from genaug.errors import InputError
+from genaug.randomness import check_seed, seeded
+from genaug.schedules import Schedule
 from genaug.sources.pool import SamplePool
-from genaug.sources.shared import SharedArray
-from genaug.sources.source import Source, check_source, checked_sample
+from genaug.sources.source import Source
 
 
 class MixedDataset(Dataset[Any]):
@@ -36,8 +40,10 @@ class MixedDataset(Dataset[Any]):
     Args:
         real: a map-style dataset of (image, label) items.
         source: what generates: a ``Generator``, a ``SamplePool`` (also one of existing images, ``from_dataset``), or
-            any ``genaug.sources.source.Source`` that takes labels.
-        ratio: generated / (real + generated), 0 <= ratio < 1, and up to 1 in mode "replace".
+            any ``genaug.sources.source.Source`` that takes labels; or several, as a mapping of name to source.
+        ratio: generated / (real + generated), 0 <= ratio < 1, and up to 1 in mode "replace"; or a schedule of
+            ``genaug.schedules``, whose number ``set_epoch`` sets. For several sources, a mapping of the same names to
+            these: each source's share of all items, less than 1 in sum.
         mode: "expand" keeps every real sample at its own index and appends the nearest integer to n·r/(1-r)
             generated ones. "replace" keeps the length: the nearest integer to n·r real samples, drawn again each
             epoch, are replaced with generated ones.
@@ -46,6 +52,7 @@ class MixedDataset(Dataset[Any]):
             classes and, in "replace", take the places of real ones of the most common, so ``targets`` then change
             with the epoch. A mapping of class (number or name) to number of generated samples goes without ``ratio``;
             in "replace" they take the places of real samples of the same class.
+        curriculum: a ``Curriculum`` that decides which of the generated samples each epoch draws from.
         seed: decides, with the epoch, what is generated and at which index.
         refresh: "epoch" generates new samples at every ``set_epoch``; None only draws again from the existing ones. A
             ``SamplePool`` that is passed as the source belongs to the user: samples are drawn from it, and it is never
@@ -63,6 +70,9 @@ class MixedDataset(Dataset[Any]):
     Classes are matched with the source's by name, or by number if only one side has names, with a
     ``BlendWarning``.
 
+    With a schedule in mode "expand", the number of items changes with the epoch. The memory is that of the largest
+    number of samples of each class that an epoch needs, and they are generated at once.
+
     Item i of an epoch is the same sample, before random transforms, for any number of workers.
 
     Raises ``InputError`` for arguments, datasets and sources that can't be used, and if real and generated items
@@ -72,11 +82,12 @@ class MixedDataset(Dataset[Any]):
     def __init__(
         self,
         real: Any,
-        source: Source,
+        source: Source | Mapping[str, Source],
         *,
-        ratio: float | None = None,
+        ratio: float | Schedule | Mapping[str, float | Schedule] | None = None,
         mode: Mode = "expand",
         balance: Literal["match", "uniform"] | Mapping[Any, int] = "match",
+        curriculum: Curriculum | None = None,
         seed: int = 0,
         refresh: Literal["epoch"] | None = "epoch",
         labels: Any = None,
@@ -84,71 +95,84 @@ class MixedDataset(Dataset[Any]):
         make_item: Callable[[Any, Any], Any] | None = None,
         max_pool_bytes: int = 2**30,
     ) -> None:
-        check_map_style(real)
-        spec = check_source(source)
-        if spec.sample.blended:
-            raise InputError(f"MixedDataset doesn't blend {spec.sample.noun}. {spec.sample.blended}")
+        check_map_style(real, "the real dataset")
+        named = named_sources(source, ratio)
+        spec = checked_spec(named)
         if refresh not in ("epoch", None):
             raise InputError(f"refresh must be 'epoch' or None, got {refresh!r}.")
+        if not isinstance(curriculum, Curriculum | None):
+            raise InputError(f"curriculum must be a genaug.Curriculum, got {type(curriculum).__name__}.")
         self.real, self.mode, self.seed, self.refresh = real, mode, check_seed(seed), refresh
-        self._balance = balance if isinstance(balance, str) else "counts per class"
-        for inner in _blends_in(real):
-            if inner.mode == "replace" and inner._balance != "match":
-                raise InputError(
-                    "the real set is a blend whose labels change with every epoch (mode='replace' with balance="
-                    f"{inner._balance!r}), which another blend can't build on. Make it the outer one."
-                )
+        self.balance = balance if isinstance(balance, str) else "counts per class"
+        check_blends_in(real)
         with seeded(None):
             labels = labels_of(real, labels)
             self._labels: Ints = labels.numpy()
             self._names = class_names(real, labels)
-            if note := matching_note(real, self._names, spec):
-                warnings.warn(note, BlendWarning, stacklevel=2)
-            match = match_classes(np.unique(self._labels).tolist(), self._names, spec)
+            sources = matched_sources(named, real, self._labels, self._names)
+            match = sources[0].match
             if isinstance(balance, Mapping):
                 balance = given_counts(balance, match, self._names, spec)  # type: ignore[assignment]
             counts = np.bincount(self._labels, minlength=len(match))
-            self._plan: Plan = make_plan(counts.tolist(), ratio=ratio, mode=mode, balance=balance)
+            plans = Plans(counts.tolist(), list(named), ratio, mode=mode, balance=balance)
             adapter = adapter_for(spec.sample, real, generated_transform)
+            if adapter.transform is None and generated_transform is None:
+                check_sizes(named)
             self._generated_items = GeneratedItems(real, self._labels, adapter, make_item)
-            self._real_items = RealItems(real, self._labels, self._plan.generated > 0 and make_item is None)
-            if self._plan.generated:
-                self._probe(source, match)
-        self._samples = GeneratedSamples(
-            source, self._plan.added, match, seed=self.seed, refresh=refresh == "epoch", max_bytes=max_pool_bytes
-        )
-        self._replacements = SharedArray((len(real),)) if mode == "replace" else None
-        self._epoch = SharedArray((1,))
-        self._draw(0)
+            needed = plans.needed
+            self._real_items = RealItems(real, self._labels, any(map(np.any, needed)) and make_item is None)
+            for each, most in zip(sources, needed, strict=True):
+                if most.any():  # compare one item, before many are generated
+                    label = int(np.flatnonzero(most)[0])
+                    with naming(each.name):
+                        sample = each.sample(label, each.seed(self.seed))
+                        self._generated_items.compare(sample, label, stacklevel=3)
+        pools = {"seed": self.seed, "max_bytes": max_pool_bytes}
+        samples = open_samples(sources, needed, curriculum, self._names, refresh=refresh == "epoch", **pools)
+        self._items = Composition(self._labels, plans, samples, mode, self.seed)
+
+    @property
+    def pools(self) -> dict[str, SamplePool]:
+        """The pools from which generated samples are drawn, by the name of their source."""
+        pairs = zip(self._items.plans.names, self._items.samples.parts, strict=True)
+        return {name: part.pool for name, part in pairs if part.pool is not None}
 
     @property
     def pool(self) -> SamplePool | None:
-        """The pool from which generated samples are drawn; None if there are none."""
-        return self._samples.pool
+        """The pool from which generated samples are drawn; None if there are none, or several sources."""
+        parts = self._items.samples.parts
+        return parts[0].pool if len(parts) == 1 else None
 
     @property
     def epoch(self) -> int:
         """The epoch that ``set_epoch`` set last; 0 at first."""
-        return int(self._epoch.array[0])
+        return self._items.epoch
 
     @property
     def ratio(self) -> float:
         """The actual generated share of the items, after rounding."""
-        return self._plan.generated / len(self)
+        return len(self._items.samples) / len(self)
+
+    @property
+    def changes(self) -> Literal["labels", "length"] | None:
+        """What ``set_epoch`` changes apart from images: "labels" in mode "replace" with ``balance="uniform"``,
+        "length" with a schedule in mode "expand", otherwise None."""
+        return self._items.changes
 
     @property
     def planned_ratio(self) -> Fraction:
-        """The requested generated share."""
-        return self._plan.ratio
+        """The requested generated share in this epoch."""
+        return self._items.plan.ratio
+
+    @property
+    def planned_shares(self) -> dict[str, Fraction]:
+        """The requested share of each source in this epoch; with one source, its name is "source"."""
+        return dict(zip(self._items.plans.names, self._items.plan.shares, strict=True))
 
     @property
     def targets(self) -> Tensor:
         """The label of every item in this epoch, int64 (len(self),)."""
-        if self._replacements is None:
-            return torch.from_numpy(np.concatenate([self._labels, self._samples.labels]))
-        labels, mask = self._labels.copy(), self.generated_mask()
-        labels[mask] = self._samples.labels[self._replacements.array[mask]]
-        return torch.from_numpy(labels)
+        return torch.from_numpy(self._items.labels)
 
     @property
     def classes(self) -> list[str] | None:
@@ -170,11 +194,11 @@ class MixedDataset(Dataset[Any]):
         adapter = self._generated_items.adapter
         previous = adapter.transform
         adapter.assign(transform)
-        if transform is None or not self._plan.generated:
+        if transform is None:
             return
         try:
             with seeded(None):
-                self._generated_items.compare(*self._samples[0], stacklevel=3)
+                self._generated_items.compare_all(self._items.samples.examples, stacklevel=3)
         except InputError:
             adapter.assign(previous)
             raise
@@ -186,70 +210,78 @@ class MixedDataset(Dataset[Any]):
         epoch = as_whole(epoch, "epoch", 0)
         if get_worker_info() is not None:
             raise InputError("set_epoch must be called in the main process; workers see its effect.")
-        for inner in _blends_in(self.real):
+        for inner in blends_in(self.real):
             inner.set_epoch(epoch)
-        self._samples.refill(epoch)
-        self._draw(epoch)
+        self._items.refill(epoch)
+        self._items.draw(epoch)
 
     def follow_epoch(self, epoch: int) -> None:
         """``set_epoch`` for samplers that have an epoch of their own. A blend without its generator, as in a process
         that was spawned for distributed training, draws again from the samples that it has, and warns."""
-        if self.pool is not None and self._samples.refills and not self.pool.can_refill:
+        if not all(part.can_refill for part in self._items.samples.parts):
             self._generated_items.warn_once(
                 "spawned",
                 "this process got the blend without its generator (it was spawned), so every epoch draws from the same "
-                f"{len(self.pool):,} generated images. Launch it with torchrun, or strategy='ddp', for new ones.",
+                f"{sum(map(len, self.pools.values())):,} generated images. Launch it with torchrun, or strategy='ddp', "
+                "for new ones.",
                 4,
             )
-            self._draw(as_whole(epoch, "epoch", 0))
+            self._items.draw(as_whole(epoch, "epoch", 0))
         else:
             self.set_epoch(epoch)
 
     def is_generated(self, index: int) -> bool:
         """Whether item ``index`` is a generated one in this epoch."""
-        return self._position(self._in_range(index)) >= 0
+        return self._items.position(self._in_range(index)) >= 0
+
+    def source_of(self, index: int) -> str | None:
+        """The name of the source of item ``index`` in this epoch; None for a real item. A source that was passed
+        without a name is "source"."""
+        return self._items.source_of(self._in_range(index))
 
     def generated_mask(self) -> NDArray[np.bool_]:
         """Which items are generated ones in this epoch, bool (len(self),)."""
-        if self._replacements is None:
-            return np.arange(len(self)) >= len(self._labels)
-        return self._replacements.array >= 0
+        return self._items.positions >= 0
+
+    def source_numbers(self) -> Ints:
+        """The source of every item in this epoch, as its number in the order of the sources, int64 (len(self),); -1 for
+        a real item."""
+        return self._items.sources
 
     def batch_sampler(self, batch_size: int, *, drop_last: bool = False) -> MixedBatchSampler:
         """For ``DataLoader(mixed, batch_sampler=...)``: each index once an epoch, in random order, and in every batch
-        floor or ceiling of ratio·batch generated ones. The order depends on (seed, epoch), so call ``set_epoch``.
+        floor or ceiling of share·batch samples of each source (with four sources or more, off by one if no division
+        has that). The order depends on (seed, epoch), so call ``set_epoch``.
 
         Lightning distributes the batches among several processes. In your own loop,
         ``MixedBatchSampler(DistributedSampler(mixed), batch_size, drop_last)`` of ``genaug.blend.batches`` does so."""
         return MixedBatchSampler(self, batch_size, drop_last)
 
     def __len__(self) -> int:
-        return len(self._labels) + (self._plan.generated if self._replacements is None else 0)
+        return len(self._items)
 
     def __getitem__(self, index: int) -> Any:
         index = self._in_range(index)
-        position = self._position(index)
-        return self._real_items[index] if position < 0 else self._generated_items.build(*self._samples[position])
+        position = self._items.position(index)
+        return self._real_items[index] if position < 0 else self._generated_items.build(*self._items.samples[position])
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        items = [(index, self._position(index)) for index in map(self._in_range, indices)]
-        last = max((position for _, position in items), default=-1)
-        if self._generated_items.sizes_open and last >= 0:
+        position_of, samples, build = self._items.position, self._items.samples, self._generated_items.build
+        items = [(index, position_of(index)) for index in map(self._in_range, indices)]
+        if self._generated_items.sizes_open and any(position >= 0 for _, position in items):
             with seeded(None):
-                self._generated_items.compare(*self._samples[last], in_batch=True, stacklevel=3)
+                self._generated_items.compare_all(samples.examples, in_batch=True, stacklevel=3)
             self._generated_items.sizes_open = False
         real = iter(self._real_items.read([index for index, position in items if position < 0]))
-        return [
-            next(real) if position < 0 else self._generated_items.build(*self._samples[position])
-            for _, position in items
-        ]
+        return [next(real) if position < 0 else build(*samples[position]) for _, position in items]
 
     def __repr__(self) -> str:
-        real = len(self) - self._plan.generated
+        generated, plans = len(self._items.samples), self._items.plans
+        pool = f"pool={self.pool!r}" if len(plans.names) == 1 else f"pools={self.pools!r}"
         return (
-            f"MixedDataset({real:,} real + {self._plan.generated:,} generated ({self.ratio:.1%}), mode={self.mode!r}, "
-            f"balance={self._balance!r}, refresh={self.refresh!r}, seed={self.seed}, epoch={self.epoch}, "
-            f"real={type(self.real).__name__}, pool={self.pool!r})"
+            f"MixedDataset({len(self) - generated:,} real + {generated:,} generated ({self.ratio:.1%}), "
+            f"{plans.describe()}mode={self.mode!r}, balance={self.balance!r}, refresh={self.refresh!r}, "
+            f"seed={self.seed}, epoch={self.epoch}, real={type(self.real).__name__}, {pool})"
         )
 
     def _in_range(self, index: int) -> int:
@@ -257,29 +289,3 @@ class MixedDataset(Dataset[Any]):
         if not -length <= index < length:
             raise IndexError(f"index {index} is out of range for a MixedDataset of {length} items")
         return index % length
-
-    def _position(self, index: int) -> int:
-        """The position of an item among the generated ones; negative for a real one."""
-        return index - len(self._labels) if self._replacements is None else int(self._replacements.array[index])
-
-    def _draw(self, epoch: int) -> None:
-        rng = stream(self.seed, "blend", epoch)
-        self._samples.draw(rng)
-        if self._replacements is not None:
-            self._replacements.array[:] = -1
-            self._replacements.array[draw_places(self._labels, self._plan, rng)] = np.arange(self._plan.generated)
-        self._epoch.array[0] = epoch
-
-    def _probe(self, source: Source, match: Ints) -> None:
-        """Compare one generated item with real ones, before many are generated."""
-        label = int(np.flatnonzero(self._plan.added)[0])
-        labels = torch.tensor([match[label]], device="cpu")
-        sample = checked_sample(source, 1, labels, derive_seed(self.seed, "probe"))[0]
-        self._generated_items.compare(sample.cpu().numpy(), label, stacklevel=4)
-
-
-def _blends_in(real: Any) -> list[MixedDataset]:
-    """The blends that a real set consists of, through Subset and ConcatDataset."""
-    if isinstance(real, MixedDataset):
-        return [real]
-    return [inner for part in parts_of(real) for inner in _blends_in(part)]

@@ -2,14 +2,14 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 
-from genaug.data.apportion import Ints, largest_remainder
+from genaug.data.apportion import Ints, largest_remainder, round_to
+from genaug.data.shares import as_number as as_number, as_share
 from genaug.errors import InputError
 
 Mode = Literal["expand", "replace"]
@@ -21,12 +21,19 @@ _MAX_GENERATED = 2**31
 class Plan:
     """What a blend does, class by class: ``added`` generated samples and ``removed`` real ones, int64 (classes,).
 
-    ``ratio`` is the requested generated share of the result, as an exact fraction.
+    ``parts`` are the samples that each source adds, in sum ``added``, and ``shares`` are the sources' requested shares
+    of the result, as exact fractions.
     """
 
     added: Ints
     removed: Ints
-    ratio: Fraction
+    parts: tuple[Ints, ...]
+    shares: tuple[Fraction, ...]
+
+    @property
+    def ratio(self) -> Fraction:
+        """The requested generated share of the result."""
+        return sum(self.shares, Fraction(0))
 
     @property
     def generated(self) -> int:
@@ -38,14 +45,12 @@ def check_ratio(ratio: Any, mode: Mode) -> Fraction:
 
     Raises ``InputError`` for anything but a number in [0, 1], and for 1 in mode "expand", which keeps real samples.
     """
-    ratio = as_number(ratio)
-    if not 0 <= ratio <= 1:  # false for NaN too
-        raise InputError(f"ratio is the generated share and must be a number from 0 to 1, got {ratio!r}.")
-    if ratio == 1 and mode == "expand":
+    share = as_share(ratio, "ratio")
+    if share == 1 and mode == "expand":
         raise InputError(
             "ratio=1 leaves no room for real samples, which mode='expand' keeps. Use less than 1, or mode='replace'."
         )
-    return Fraction(ratio).limit_denominator(10**9)
+    return share
 
 
 def make_plan(counts: Sequence[int], *, ratio: Any, mode: Mode, balance: Any) -> Plan:
@@ -83,7 +88,21 @@ def make_plan(counts: Sequence[int], *, ratio: Any, mode: Mode, balance: Any) ->
             removed[present] = level_down(real[present], total)
         added = np.zeros_like(real)
         added[present] = level_up((real - removed)[present], total)
-    return Plan(added, removed, share)
+    return Plan(added, removed, (added,), (share,))
+
+
+def divide(plan: Plan, shares: Sequence[Fraction], length: int) -> Plan:
+    """Divide a plan's samples among sources with ``shares`` of the result, which has ``length`` samples.
+
+    ``plan.ratio`` is the sum of the shares. Each source adds its share of ``length``, rounded down or up, and of each
+    class nearly its share of the class's added samples.
+    """
+    totals = round_to([share * length for share in shares], plan.generated)
+    parts, rest = [], plan.added
+    for total in totals[:-1].tolist():
+        parts.append(largest_remainder(total, rest.tolist()))
+        rest = rest - parts[-1]
+    return replace(plan, parts=(*parts, rest), shares=tuple(shares))
 
 
 def _plan_counts(real: Ints, added: Ints, ratio: Any, mode: Mode) -> Plan:
@@ -94,13 +113,13 @@ def _plan_counts(real: Ints, added: Ints, ratio: Any, mode: Mode) -> Plan:
     total, length = int(added.sum()), int(real.sum())
     if mode == "expand":
         _check_size(total)
-        return Plan(added, np.zeros_like(real), Fraction(total, length + total))
+        return Plan(added, np.zeros_like(real), (added,), (Fraction(total, length + total),))
     for label in np.flatnonzero(added > real):
         raise InputError(
             f"balance= asks to replace {added[label]} samples of class {label}, which has {real[label]}. "
             "Ask for fewer, or use mode='expand'."
         )
-    return Plan(added, added, Fraction(total, length))
+    return Plan(added, added, (added,), (Fraction(total, length),))
 
 
 def generated_count(real: int, ratio: float, mode: Mode) -> int:
@@ -116,7 +135,7 @@ def generated_count(real: int, ratio: float, mode: Mode) -> int:
 def _check_size(count: float) -> None:
     if count > _MAX_GENERATED:
         raise InputError(
-            f"that would be {count:.3g} generated samples; more than 2^31 can't be indexed. Use a smaller ratio."
+            f"that would be {float(count):.3g} generated samples; more than 2^31 can't be indexed. Use a smaller ratio."
         )
 
 
@@ -172,13 +191,3 @@ def draw_slots(counts: Ints, available: Ints, starts: Ints, rng: np.random.Gener
         picks = rng.permutation(size)[:count] if count <= size else rng.integers(size, size=count)
         slots.append(picks + starts[label])
     return np.concatenate(slots)
-
-
-def as_number(ratio: Any) -> Any:
-    """A ratio as a number that Fraction takes: numpy's are read as they print, so that float32's 0.3 is 0.3.
-
-    Raises ``InputError`` for anything but a real number.
-    """
-    if isinstance(ratio, bool) or not isinstance(ratio, Real):
-        raise InputError(f"ratio must be a number, got {ratio!r}.")
-    return float(str(ratio)) if isinstance(ratio, np.number) else ratio

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from torch.utils.data import ConcatDataset, Subset
+from torch.utils.data import ConcatDataset, IterableDataset, Subset
 
 from genaug.data.image_files import explained
 from genaug.errors import InputError
@@ -19,6 +19,16 @@ def parts_of(dataset: Any) -> list[Any]:
     if isinstance(dataset, Subset):
         return [dataset.dataset]
     return list(dataset.datasets) if isinstance(dataset, ConcatDataset) else []
+
+
+def check_map_style(dataset: Any, what: str) -> None:
+    """Raises ``InputError`` for a dataset without a length or items by index, and for an empty one."""
+    if isinstance(dataset, IterableDataset) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        raise InputError(
+            f"{what} must be a map-style dataset, with __len__ and __getitem__, got {type(dataset).__name__}."
+        )
+    if len(dataset) == 0:
+        raise InputError(f"{what} is empty.")
 
 
 def read_item(dataset: Any, index: int, what: str = "the dataset") -> Any:

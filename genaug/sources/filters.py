@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,17 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from genaug.backends.spec import Spec
-from genaug.data.classes import match_classes
 from genaug.data.reading import Samples, fingerprint
 from genaug.errors import InputError
-from genaug.nn.classifier import as_unit
 from genaug.nn.neighbours import nearest
 from genaug.randomness import uniform_rows
+from genaug.sources.confidence import ClassProbabilities
 from genaug.sources.export import identity_of
 from genaug.sources.generator import Generator
 from genaug.sources.source import Source, checked_sample
 
-_CHUNK = 1024
 _BURN_IN = 1_000
 _PERCENTILE = 80
 _PRACTICALLY_NEVER = 0.001
@@ -50,16 +47,13 @@ class Agreement:
 
     def __init__(self, classifier: Any, min_confidence: float, spec: Spec) -> None:
         self.name = "agree"
-        self._min_confidence, self._spec = min_confidence, spec
-        self._classifier = classifier
-        self._logits, columns = _logits_of(classifier, spec)
-        self._columns = None if columns is None else torch.from_numpy(columns)
+        self._min_confidence, self._classifier = min_confidence, classifier
+        self._probabilities = ClassProbabilities(
+            classifier, spec.sample, range(spec.num_classes), spec.class_names, "agree="
+        )
 
     def accepts(self, samples: Tensor, labels: Tensor | None, seed: int) -> Tensor:
-        logits = torch.cat([self._checked(self._logits(part), len(part)) for part in samples.split(_CHUNK)])
-        probabilities = logits.float().softmax(1).cpu()
-        if self._columns is not None:
-            probabilities = probabilities[:, self._columns]
+        probabilities = self._probabilities(samples)
         confidence, predictions = probabilities.max(1)
         confident = confidence >= self._min_confidence
         return confident if labels is None else confident & (predictions == labels.cpu())
@@ -67,18 +61,6 @@ class Agreement:
     @property
     def identity(self) -> Any:
         return {"min_confidence": self._min_confidence, "classifier": _identity_of_classifier(self._classifier)}
-
-    def _checked(self, logits: Any, count: int) -> Tensor:
-        classes = self._spec.num_classes
-        valid = isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == count
-        if not valid or (classes and self._columns is None and logits.shape[1] != classes):
-            shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            expected = f"({count}, {classes or 'classes'})"
-            raise InputError(f"agree= returned {shape} for {count} samples; expected logits of shape {expected}.")
-        if not bool(logits.isfinite().all()):
-            raise InputError("agree= returned NaN or infinite logits, so it can't judge samples. Train it again.")
-        checked: Tensor = logits
-        return checked
 
 
 class MinScore:
@@ -188,41 +170,6 @@ def check_finite(value: Any, option: str) -> float:
 
 def _scores(scorer: Generator, samples: Tensor, labels: Tensor | None) -> Tensor:
     return scorer.score(samples, labels if scorer.spec.takes_labels else None).double().cpu()
-
-
-def _logits_of(classifier: Any, spec: Spec) -> tuple[Callable[[Tensor], Any], Any]:
-    """A function from raw samples to logits, and the columns of the spec's classes if they have to be selected."""
-    if isinstance(classifier, Generator):
-        classifier.check_offers("classify", "classify")
-        if classifier.spec.sample != spec.sample:
-            raise InputError(
-                f"agree= classifies {classifier.spec.sample.describe()}, the source makes {spec.sample.describe()}. "
-                "Pass a classifier of such samples."
-            )
-        columns = None
-        if spec.takes_labels and classifier.spec.takes_labels:
-            columns = match_classes(range(spec.num_classes), spec.class_names, classifier.spec)
-        return classifier.classify, columns
-    if isinstance(classifier, nn.Module):
-        return lambda samples: _forward(classifier, samples), None
-    if callable(classifier):
-        return lambda samples: classifier(as_unit(samples)), None
-    raise InputError(
-        "agree= must be a classifier: a torch module or a function from floats in [0, 1] to logits (N, classes), or a "
-        f"generator that classifies; got {type(classifier).__name__}."
-    )
-
-
-@torch.inference_mode()
-def _forward(model: nn.Module, samples: Tensor) -> Any:
-    """The model's output in evaluation mode; its mode is restored."""
-    parameter = next(model.parameters(), None)
-    training = model.training
-    model.eval()
-    try:
-        return model(as_unit(samples) if parameter is None else as_unit(samples).to(parameter.device))
-    finally:
-        model.train(training)
 
 
 def _identity_of_classifier(classifier: Any) -> Any:

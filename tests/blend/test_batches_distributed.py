@@ -66,6 +66,21 @@ def test_ranks_share_the_batches_and_each_has_the_exact_ratio(ranks, drop_last, 
     assert all(mask[batch].sum() == 1 for batch in flat if len(batch) == 4)
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_ranks_have_the_exact_share_of_each_of_several_sources(ranks, wrapped):
+    pair = {"gan": FakeSource(), "hub": FakeSource()}
+    mixed = MixedDataset(FakeReal(LABELS), pair, ratio={"gan": 0.25, "hub": 0.125})
+    loaders = loaders_of(DataLoader(mixed, batch_sampler=mixed.batch_sampler(8)), ranks, wrapped)
+    for loader in loaders:
+        set_epoch(loader, 1)
+    batches = [batch for loader in loaders for batch in loader.batch_sampler]
+    assert mixed.epoch == 1
+    sources = [[mixed.source_of(index) for index in batch] for batch in batches if len(batch) == 8]
+    assert {(names.count("gan"), names.count("hub")) for names in sources} == {(2, 1)}
+    assert {index for batch in batches for index in batch} == set(range(len(mixed)))
+
+
 def test_the_epoch_of_the_distributed_sampler_becomes_the_blends():
     mixed = blend()
     (loader,) = loaders_of(DataLoader(mixed, batch_sampler=mixed.batch_sampler(4)), 1)

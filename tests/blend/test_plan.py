@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from genaug.blend.batches import generated_in_batches
 from genaug.blend.plan import draw_places, draw_slots, generated_count, level_down, level_up, make_plan
 from genaug.checks import as_whole
 from genaug.data.apportion import largest_remainder
+from genaug.data.shares import generated_in_batches
 from genaug.errors import InputError
 from genaug.randomness import stream
 
