@@ -15,6 +15,7 @@ from helpers.players import (
 from pydantic import ValidationError
 from torch import nn
 
+import genaug
 from genaug.backends import Normal, Spec, registry
 from genaug.data.reading import Samples
 from genaug.errors import InputError
@@ -258,3 +259,39 @@ def test_options_out_of_bounds(options):
 def test_a_wasserstein_loss_is_rejected_with_a_reason():
     with pytest.raises(ValidationError, match=r"a gradient norm of 1 .* the backend wgan-gp"):
         CGANConfig(loss="wasserstein")
+
+
+class TestBinaryPixels:
+    @pytest.mark.parametrize("loss", ["boundary_seeking", "relativistic", "nonsaturating"])
+    def test_both_players_learn_from_black_and_white_pixels(self, backend, configure, loss):
+        config = configure(loss=loss, binary=True)
+        spec = backend.describe(config, Spec(sample=Image(1, 8, 8), classes=3))
+        for index in (0, 1):  # with and without penalty
+            losses, gradients = losses_of(backend, config, spec, batch_of((1, 8, 8)), index)
+            assert all(loss.value.isfinite() for loss in losses.values())
+            assert all(any(float(g.abs().sum()) > 0 for g in gradients[name]) for name in losses)
+
+    def test_samples_are_black_and_white_and_depend_on_their_seed(self, tmp_path, tiny_config):
+        config = {**tiny_config, "binary": True, "loss": "boundary_seeking", "draws": 3}
+        images = [(torch.randint(0, 256, (1, 8, 8), dtype=torch.uint8), index % 3) for index in range(40)]
+        generator = genaug.fit("cgan", images, out=tmp_path / "run", steps=3, config=config, progress=False)
+        samples, labels = generator.sample(20, seed=1)
+        assert set(samples.unique().tolist()) == {0, 255}
+        again = genaug.load(tmp_path / "run").sample(labels=labels[:5], seed=1)[0]
+        assert torch.equal(again, samples[:5])
+        assert not torch.equal(generator.sample(labels=labels, seed=2)[0], samples)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"draws": 5}, "draws has an effect only with binary pixels"),
+            ({"draws": 5, "binary": True}, "draws has an effect only with binary pixels"),
+            (
+                {"binary": True, "loss": "boundary_seeking", "classifier_weight": 1.0},
+                "has no gradient for a classifier",
+            ),
+        ],
+    )
+    def test_options_without_an_effect_are_rejected(self, options, message):
+        with pytest.raises(ValidationError, match=message):
+            CGANConfig(**options)
