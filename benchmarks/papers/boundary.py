@@ -1,6 +1,6 @@
 """Black-and-white digits: boundary-seeking importance weights against straight-through gradients, in the same networks.
 
-Both ways train a cgan with binary pixels for the same number of steps. For each seed: the KID to thresholded test images
+Both ways train a cgan with binary pixels for the same number of steps. For each seed: KID to thresholded test images
 in the features of a classifier of thresholded training images, the share of samples whose label it confirms, and the
 diversity within the classes, relative to the real images'.
 
@@ -85,7 +85,7 @@ def run(key: dict[str, Any], root: str | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         generator = genaug.fit("cgan", train, out=Path(folder) / "run", progress=False, **options)
     samples = generator.sample(labels=labels, seed=derive_seed(key["seed"], "samples"))[0]
-    real, drawn = (images.float().div(255) for images in (test, samples))
+    real, drawn = (images.flatten(1).float().div(255) for images in (test, samples))
     figures = {
         "kid": kid(space.of(test), space.of(samples)),
         "agreement": float((predict(judge, samples) == labels).float().mean()),
