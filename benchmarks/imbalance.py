@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 import genaug
-from benchmarks.common.console import arguments, cost, end, markdown, plain, say
+from benchmarks.common.console import arguments, cost, end, markdown, plain, say, seeds_of
 from benchmarks.common.judge import labelled
 from benchmarks.common.record import RESULTS, Record
 from genaug.data import load_data, long_tail
@@ -51,8 +51,7 @@ METRICS = {"rare_recall": "recall of the three rarest classes", "macro_f1": "mac
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = arguments(__doc__, data="torchvision:MNIST", seeds=5)
-    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
+    parser = arguments(__doc__, data="torchvision:MNIST", seeds=5, first_seed=True)
     parser.add_argument("--factor", type=float, default=100, help="largest class / smallest class, by default 100")
     parser.add_argument("--out", type=Path, default=Path("runs") / NAME, help="folder for the generators")
     options = parser.parse_args(argv)
@@ -66,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
         return measure(key, *material(), options.out / f"{plain(options.data)}-{options.factor:g}-seed-{key['seed']}")
 
     fixed = {"data": options.data, "factor": options.factor, "generator": GENERATOR, "classifier": CLASSIFIER}
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    seeds = seeds_of(options)
     rows = Record(RESULTS / f"{NAME}.jsonl").finish([{**fixed, "seed": seed} for seed in seeds], run)
     tell(rows)
     say(f"{len(seeds)} seeds take {cost(sum(row['seconds'] for row in rows), 1)}")

@@ -3,21 +3,61 @@
 import argparse
 import json
 import re
+import statistics
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from benchmarks.common.record import RESULTS, Record, Row
 
-def arguments(doc: str | None, *, data: str | None = None, seeds: int | None = None) -> argparse.ArgumentParser:
-    """A parser with the options that most scripts have, each if its default is given."""
+
+def arguments(
+    doc: str | None,
+    *,
+    data: str | None = None,
+    seeds: int | None = None,
+    first_seed: bool = False,
+    record: str | None = None,
+) -> argparse.ArgumentParser:
+    """A parser with the options that most scripts have, each if its default is given.
+
+    ``record`` is the name of the file under benchmarks/results/ by which ``finished_rows`` continues.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if data is not None:
         parser.add_argument("--data", default=data, help=f"as genaug's --data; by default {data}")
         parser.add_argument("--root", help="folder of torchvision's files")
     if seeds is not None:
         parser.add_argument("--seeds", type=int, default=seeds, help=f"by default {seeds}")
+    if first_seed:
+        parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, …")
+    if record is not None:
+        parser.add_argument("--results", type=Path, default=RESULTS / f"{record}.jsonl", help="of finished runs")
+        parser.add_argument("--table", action="store_true", help="only print the table of the finished runs")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     return parser
+
+
+def seeds_of(options: argparse.Namespace) -> range:
+    """The seeds from --first-seed on."""
+    return range(options.first_seed, options.first_seed + options.seeds)
+
+
+def finished_rows(options: argparse.Namespace, keys: Sequence[Row], run: Callable[[Row], Row]) -> list[Row]:
+    """The rows of the runs with these settings, in order, which have ``seconds``. With --table only those that are
+    recorded; otherwise the others are run first."""
+    record = Record(options.results)
+    if options.table:
+        return [row for key in keys if (row := record.done(key)) is not None]
+    rows = record.finish(keys, run)
+    say(f"{len(rows)} runs like these take {cost(statistics.mean(row['seconds'] for row in rows), len(rows))}")
+    return rows
+
+
+def mean_and_range(values: Sequence[float], form: str) -> str:
+    """The mean of a figure over the seeds, with its least and its greatest value, in a format such as ".1%"."""
+    return f"{statistics.mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 import genaug
-from benchmarks.common.console import arguments, cost, end, markdown, plain, say
+from benchmarks.common.console import arguments, cost, end, markdown, plain, say, seeds_of
 from benchmarks.common.judge import labelled, read
 from benchmarks.common.record import RESULTS, Record
 from genaug.anomaly.encoder import train_encoder
@@ -85,8 +85,7 @@ BACKENDS: dict[str, Backend] = {"vae": VAE(), "autoencoder": Autoencoder(), "wga
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = arguments(__doc__, data="torchvision:MNIST", seeds=2)
-    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
+    parser = arguments(__doc__, data="torchvision:MNIST", seeds=2, first_seed=True)
     parser.add_argument("--digits", nargs="+", type=int, default=list(range(10)))
     parser.add_argument("--models", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--held-out", action="store_true", help="score held-out training images: for tuning")
@@ -103,7 +102,7 @@ def main(argv: list[str] | None = None) -> None:
         return row
 
     split = "held out" if options.held_out else "test"
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    seeds = seeds_of(options)
     keys = [
         {"model": model, "digit": digit, "seed": seed, "data": options.data, "split": split, **settings_of(model)}
         for seed in seeds

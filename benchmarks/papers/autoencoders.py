@@ -30,7 +30,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from benchmarks.common.console import arguments, cost, end, markdown, plain, say
+from benchmarks.common.console import arguments, cost, end, markdown, plain, say, seeds_of
 from benchmarks.common.figures import save
 from benchmarks.common.judge import read
 from benchmarks.common.record import RESULTS, Record
@@ -87,8 +87,7 @@ RECONSTRUCTING = [name for name, method in METHODS.items() if method.measures ==
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = arguments(__doc__, data="torchvision:MNIST", seeds=3)
-    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
+    parser = arguments(__doc__, data="torchvision:MNIST", seeds=3, first_seed=True)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     options = parser.parse_args(argv)
 
@@ -100,7 +99,7 @@ def main(argv: list[str] | None = None) -> None:
         say(f"seed {key['seed']}, {key['method']}")
         return measure(key, *material())
 
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    seeds = seeds_of(options)
     keys = [key_of(name, options.data, seed) for seed in seeds for name in options.methods]
     rows = Record(RESULTS / f"{NAME}.jsonl").finish(keys, run)
     tell(rows)

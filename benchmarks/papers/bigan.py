@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 import genaug
-from benchmarks.common.console import arguments, cost, end, markdown, parse_settings, plain, say
+from benchmarks.common.console import arguments, cost, end, markdown, parse_settings, plain, say, seeds_of
 from benchmarks.common.figures import save
 from benchmarks.common.judge import labelled, read
 from benchmarks.common.record import RESULTS, Record
@@ -75,8 +75,7 @@ METHODS = {
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = arguments(__doc__, data="torchvision:MNIST", seeds=3)
-    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
+    parser = arguments(__doc__, data="torchvision:MNIST", seeds=3, first_seed=True)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of bigan; by default {STEPS:,}")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of bigan")
@@ -95,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
         say(f"  {row['accuracy']:.2%} of the test images have a nearest neighbor of their class")
         return row
 
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    seeds = seeds_of(options)
     keys = [
         key_of(name, options, seed)
         for seed in seeds

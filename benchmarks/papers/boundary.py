@@ -21,9 +21,8 @@ from typing import Any
 from torch import Tensor
 
 import genaug
-from benchmarks.common.console import arguments, cost, end, markdown, say
+from benchmarks.common.console import arguments, end, finished_rows, markdown, mean_and_range, say, seeds_of
 from benchmarks.common.judge import labelled, read, train_judge
-from benchmarks.common.record import RESULTS, Record
 from genaug.evaluation import kid
 from genaug.evaluation.features import classifier_features
 from genaug.modalities.distance import within_class_distance
@@ -42,19 +41,10 @@ FIGURES = {"kid": "KID", "agreement": "labels confirmed", "diversity": "diversit
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = arguments(__doc__, data="digits", seeds=3)
-    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above")
-    parser.add_argument("--results", type=Path, default=RESULTS / "boundary.jsonl")
-    parser.add_argument("--table", action="store_true", help="only print the table of the finished seeds")
+    parser = arguments(__doc__, data="digits", seeds=3, first_seed=True, record="boundary")
     options = parser.parse_args(argv)
-    record = Record(options.results)
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
-    keys = [key_of(options.data, arm, seed) for seed in seeds for arm in ARMS]
-    if options.table:
-        rows = [row for key in keys if (row := record.done(key)) is not None]
-    else:
-        rows = record.finish(keys, lambda key: run(key, options.root))
-        say(f"{len(rows)} rows like these take {cost(statistics.mean(row['seconds'] for row in rows), len(rows))}")
+    keys = [key_of(options.data, arm, seed) for seed in seeds_of(options) for arm in ARMS]
+    rows = finished_rows(options, keys, lambda key: run(key, options.root))
     print(table_of(rows))
     end(options, summary(rows))
 
@@ -102,7 +92,7 @@ def table_of(rows: list[dict[str, Any]]) -> str:
         of_arm = [row for row in rows if row["arm"] == arm]
         if of_arm:
             values = {name: [row[name] for row in of_arm] for name in FIGURES}
-            cells = [f"{statistics.mean(v):.3f} ({min(v):.3f} to {max(v):.3f})" for v in values.values()]
+            cells = [mean_and_range(v, ".3f") for v in values.values()]
             lines.append([arm, *cells])
     return markdown(["gradient", *FIGURES.values()], lines)
 

@@ -16,7 +16,7 @@ from torch.utils.data import TensorDataset
 
 import genaug
 from benchmarks.common import console
-from benchmarks.common.console import cost, say
+from benchmarks.common.console import cost, say, seeds_of
 from benchmarks.common.record import RESULTS, Record
 from genaug.backends import registry
 from genaug.backends.backend import parse_config
@@ -30,8 +30,7 @@ AUGMENT = ("affine",)  # a digit stays the same when rotated, scaled and shifted
 
 
 def arguments(doc: str | None, seeds: int) -> argparse.ArgumentParser:
-    parser = console.arguments(doc, data="torchvision:MNIST", seeds=seeds)
-    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
+    parser = console.arguments(doc, data="torchvision:MNIST", seeds=seeds, first_seed=True)
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of infogan")
     return parser
@@ -88,7 +87,7 @@ def every_seed(
     """A row of results for each seed: from the record if it is finished, otherwise from ``one``, and then recorded."""
     record, every_option = Record(RESULTS / f"{name}.jsonl"), all_options(config)
     rows: list[dict[str, Any]] = []
-    for seed in range(options.first_seed, options.first_seed + options.seeds):
+    for seed in seeds_of(options):
         key = {
             "seed": seed,
             "data": options.data,

@@ -39,7 +39,7 @@ from torch.utils.data import TensorDataset
 
 import genaug
 from benchmarks.common import console
-from benchmarks.common.console import cost, end, markdown, parse_settings, say
+from benchmarks.common.console import cost, end, markdown, parse_settings, say, seeds_of
 from benchmarks.common.figures import save
 from benchmarks.common.judge import Judge, labelled, read
 from benchmarks.common.record import RESULTS, TUNING, Record
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     def one(key: dict[str, Any]) -> dict[str, Any]:
         return run(key["method"], key["seed"], *material(), options)
 
-    for seed in range(options.first_seed, options.first_seed + options.seeds):
+    for seed in seeds_of(options):
         for method in options.methods:
             rows[method] += record.finish([key_of(method, seed, options)], one)
         seconds = sum(row["seconds"] for of_method in rows.values() for row in of_method[-1:])
@@ -89,10 +89,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = console.arguments(__doc__, data="torchvision:MNIST")
+    parser = console.arguments(__doc__, data="torchvision:MNIST", first_seed=True)
     parser.add_argument("--methods", nargs="+", type=method_name, help=f"by default {' '.join(METHODS)}; CIFAR-10 cgan")
     parser.add_argument("--seeds", type=int, help="by default 3; CIFAR-10 1")
-    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
     parser.add_argument("--steps", type=int, help="of each training; by default 9000; CIFAR-10 what the minutes allow")
     parser.add_argument("--max-minutes", type=float, help="of each training; CIFAR-10 60")
     parser.add_argument(

@@ -26,7 +26,7 @@ import torch
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from benchmarks.common.console import arguments, cost, end, say
+from benchmarks.common.console import arguments, cost, end, say, seeds_of
 from benchmarks.common.figures import save
 from benchmarks.common.judge import Judge, labelled, read
 from benchmarks.common.record import RESULTS, Record
@@ -45,8 +45,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = arguments(__doc__, data="torchvision:MNIST", seeds=3)
-    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
+    parser = arguments(__doc__, data="torchvision:MNIST", seeds=3, first_seed=True)
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     options = parser.parse_args(argv)
 
@@ -60,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         config = registry.resolve("wgan-gp").Config(**key["config"])
         return follow(key, config, some_of(train, key["images"], key["seed"]), judge, test.x)
 
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    seeds = seeds_of(options)
     keys = [key_of(name, options.data, seed) for seed in seeds for name in options.settings]
     rows = Record(RESULTS / "wgan_gp_limits.jsonl").finish(keys, run)
     head = f"{'setting':<12}{'seed':>5}{'KID rises to':>14}{'estimate':>10}{'held out':>10}{'minus the step':>16}"

@@ -14,16 +14,14 @@ table of the docs from these alone.
 import statistics
 import time
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 import genaug
-from benchmarks.common.console import arguments, cost, end, markdown, say
+from benchmarks.common.console import arguments, end, finished_rows, markdown, mean_and_range, say, seeds_of
 from benchmarks.common.judge import labelled, read, train_judge
-from benchmarks.common.record import RESULTS, Record
 from genaug.nn.classifier import SmallCNN, accuracy, predict
 from genaug.randomness import category_rows, derive_seed, uniform_rows
 
@@ -66,23 +64,14 @@ def is_noise(images: Tensor) -> Tensor:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = arguments(__doc__, data="digits", seeds=5)
+    parser = arguments(__doc__, data="digits", seeds=5, first_seed=True, record="filters")
     parser.add_argument("--generator", help="by default the published one of this data set")
-    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above")
-    parser.add_argument("--results", type=Path, default=RESULTS / "filters.jsonl")
-    parser.add_argument("--table", action="store_true", help="only print the table of the finished seeds")
     options = parser.parse_args(argv)
-    record = Record(options.results)
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
-    keys = [key_of(options.data, arm, seed) for seed in seeds for arm in ARMS]
-    if options.table:
-        rows = [row for key in keys if (row := record.done(key)) is not None]
-    else:
-        published = "model_cards/digits-cgan" if options.data == "digits" else "model_cards/mnist-cgan"
-        generator = genaug.load(options.generator or published, device="cpu")
-        judges = cache(lambda seed: classifiers(options.data, options.root, seed))
-        rows = record.finish(keys, lambda key: run(key, generator, *judges(key["seed"])))
-        say(f"{len(rows)} rows like these take {cost(statistics.mean(row['seconds'] for row in rows), len(rows))}")
+    keys = [key_of(options.data, arm, seed) for seed in seeds_of(options) for arm in ARMS]
+    published = "model_cards/digits-cgan" if options.data == "digits" else "model_cards/mnist-cgan"
+    generator = cache(lambda: genaug.load(options.generator or published, device="cpu"))
+    judges = cache(lambda seed: classifiers(options.data, options.root, seed))
+    rows = finished_rows(options, keys, lambda key: run(key, generator(), *judges(key["seed"])))
     print(table_of(rows))
     end(options, summary(rows))
 
@@ -135,7 +124,7 @@ def table_of(rows: list[dict[str, Any]]) -> str:
         if ARMS[arm]:
             values += [[noise_removed(row) for row in of_arm], [row["accepted"] for row in of_arm]]
         if of_arm:
-            cells = [f"{statistics.mean(v):.1%} ({min(v):.1%} to {max(v):.1%})" for v in values]
+            cells = [mean_and_range(v, ".1%") for v in values]
             lines.append([arm, *cells, *["–"] * (4 - len(cells))])
     return markdown(["filter", "wrong labels", "noise", "of the noise removed", "accepted"], lines)
 

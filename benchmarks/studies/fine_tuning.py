@@ -28,9 +28,9 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 import genaug
-from benchmarks.common.console import arguments, cost, end, markdown, say
+from benchmarks.common.console import arguments, end, finished_rows, markdown, say, seeds_of
 from benchmarks.common.judge import Judge, judge_of, labelled, read, train_judge
-from benchmarks.common.record import RESULTS, TUNING, Record
+from benchmarks.common.record import TUNING
 from genaug.evaluation.kid import kid
 from genaug.modalities.distance import distance_ratio, first_per_class
 from genaug.nn.classifier import accuracy
@@ -104,31 +104,18 @@ class Material(NamedTuple):
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = arguments(__doc__, seeds=5)
+    parser = arguments(__doc__, seeds=5, first_seed=True, record="fine_tuning")
     parser.add_argument("setting", choices=SETTINGS, nargs="?", default="digits", help="by default digits")
     parser.add_argument("--data", help="as genaug's --data; by default torchvision's set or, for photos, class folders")
     parser.add_argument("--root", help="folder of torchvision's files, or of CIFAR-10's class folders")
-    parser.add_argument("--first-seed", type=int, default=0, help="try settings on seeds of 100 and above")
     parser.add_argument("--out", type=Path, default=Path("runs/fine-tuning"), help="for the generators")
-    parser.add_argument("--results", type=Path, default=RESULTS / "fine_tuning.jsonl")
-    parser.add_argument("--table", action="store_true", help="only print the table of the finished runs")
     options = parser.parse_args(argv)
-    record = Record(options.results)
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
-    setting = SETTINGS[options.setting]
-    keys = [key_of(setting, arm, seed) for seed in seeds for arm in ARMS]
-    if options.table:
-        rows = [row for key in keys if (row := record.done(key)) is not None]
-    else:
-        data = options.data or (f"folder:{options.root}" if options.setting == "photos" else setting.data)
-        material = cache(lambda: read_material(setting, data, options.root))
-        rows = record.finish(
-            keys,
-            lambda key: run(
-                key, setting, material(), options.out / ("photos" if options.setting == "photos" else "digits")
-            ),
-        )
-        say(f"{len(rows)} runs like these take {cost(statistics.mean(row['seconds'] for row in rows), len(rows))}")
+    setting, photos = SETTINGS[options.setting], options.setting == "photos"
+    keys = [key_of(setting, arm, seed) for seed in seeds_of(options) for arm in ARMS]
+    data = options.data or (f"folder:{options.root}" if photos else setting.data)
+    material = cache(lambda: read_material(setting, data, options.root))
+    out = options.out / ("photos" if photos else "digits")
+    rows = finished_rows(options, keys, lambda key: run(key, setting, material(), out))
     print(table_of(rows))
     end(options, summary(rows))
 

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import genaug
-from benchmarks.common.console import arguments, cost, end, markdown, say
+from benchmarks.common.console import arguments, end, finished_rows, markdown, mean_and_range, say
 from benchmarks.common.judge import labelled, read, train_judge
-from benchmarks.common.record import RESULTS, Record
 from genaug.data.datasets import load_data
 from genaug.evaluation import kid
 from genaug.evaluation.features import classifier_features
@@ -32,29 +31,18 @@ ARMS = {"defaults": None, "search with pruning": True, "search without pruning":
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = arguments(__doc__, data="digits", seeds=3)
+    parser = arguments(__doc__, data="digits", seeds=3, record="search")
     parser.add_argument("--search-seed", type=int, default=0, help="of both searches")
     parser.add_argument("--out", type=Path, default=Path("runs/search"))
-    parser.add_argument("--results", type=Path, default=RESULTS / "search.jsonl")
-    parser.add_argument("--table", action="store_true", help="only print the tables of what is finished")
     options = parser.parse_args(argv)
-    record = Record(options.results)
+    seeds = range(1, options.seeds + 1)
     searches = [search_key(options.data, prune, options.search_seed) for prune in (True, False)]
-    trainings = [
-        training_key(options.data, arm, options.search_seed, seed)
-        for seed in range(1, options.seeds + 1)
-        for arm in ARMS
-    ]
-    if options.table:
-        parts = [[row for key in keys if (row := record.done(key)) is not None] for keys in (searches, trainings)]
-    else:
-        first = record.finish(searches, lambda key: search(key, options.root, options.out))
-        configs = {row["prune"]: row["config"] for row in first}
-        parts = [first, record.finish(trainings, lambda key: train(key, options.root, configs))]
-        rows = [row for part in parts for row in part]
-        say(f"{len(rows)} rows like these take {cost(statistics.mean(row['seconds'] for row in rows), len(rows))}")
-    print(table_of(*parts))
-    end(options, summary(*parts))
+    trainings = [training_key(options.data, arm, options.search_seed, seed) for seed in seeds for arm in ARMS]
+    of_searches = finished_rows(options, searches, lambda key: search(key, options.root, options.out))
+    configs = {row["prune"]: row["config"] for row in of_searches}
+    of_trainings = finished_rows(options, trainings, lambda key: train(key, options.root, configs))
+    print(table_of(of_searches, of_trainings))
+    end(options, summary(of_searches, of_trainings))
 
 
 def search_key(data: str, prune: bool, seed: int) -> dict[str, Any]:
@@ -123,7 +111,7 @@ def table_of(searches: list[dict[str, Any]], trainings: list[dict[str, Any]]) ->
         if values:
             of_arm = next((row for row in searches if row["prune"] is prune), None)
             saved = "–" if of_arm is None else f"{of_arm['saved_steps']:.0%}"
-            mean = f"{statistics.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
+            mean = mean_and_range(values, ".4f")
             lines.append([arm, mean, "–" if of_arm is None else f"{of_arm['value']:.4f}", saved])
     return markdown(["options", "KID, other seeds", "KID in the search", "steps saved"], lines)
 

@@ -33,7 +33,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.utils.data import Dataset
 
 import genaug
-from benchmarks.common.console import end, plain, say
+from benchmarks.common.console import end, plain, say, seeds_of
 from benchmarks.common.record import Record
 from benchmarks.studies.lenet import LeNet
 from benchmarks.studies.photos_low_label import WithoutLabels, results_of, table_of
@@ -95,9 +95,9 @@ PENALTY = 0.1  # C of the logistic regression
 
 def main(argv: list[str] | None = None) -> None:
     parser = study_arguments(__doc__, "unlabelled", seeds=5, updates=500)
+    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, …")
     parser.add_argument("--study", choices=STUDIES, action="append", help="which studies; all by default")
     parser.add_argument("--train", choices=("gan", "vae", "bigan"), help="train this generator, and end")
-    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
     options = parser.parse_args(argv)
     names = options.study or list(STUDIES)
     if options.table:
@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
             continue
         settings = {
             "ratios": RATIOS,
-            "seeds": range(options.first_seed, options.first_seed + options.seeds),
+            "seeds": seeds_of(options),
             "labels_per_class": PER_CLASS,
             "classifier": LeNet,
             "updates": options.updates,

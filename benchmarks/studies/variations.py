@@ -20,7 +20,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from benchmarks.common.console import arguments, cost, end, markdown, plain, say
+from benchmarks.common.console import arguments, cost, end, markdown, plain, say, seeds_of
 from benchmarks.common.judge import labelled, read, train_judge
 from benchmarks.common.record import RESULTS, Record
 from genaug.backends import registry
@@ -41,8 +41,7 @@ CHUNK = 500
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = arguments(__doc__, data="torchvision:MNIST", seeds=3)
-    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
+    parser = arguments(__doc__, data="torchvision:MNIST", seeds=3, first_seed=True)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     options = parser.parse_args(argv)
 
@@ -55,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         say(f"seed {key['seed']}, {key['method']}")
         return measure(key, *material())
 
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    seeds = seeds_of(options)
     keys = [key_of(name, options.data, seed) for seed in seeds for name in options.methods]
     rows = Record(RESULTS / f"{NAME}.jsonl").finish(keys, run)
     tell(rows)
