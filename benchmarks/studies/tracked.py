@@ -31,6 +31,7 @@ from genaug.studies.decide import judge, select
 from genaug.studies.findings import findings
 from genaug.studies.jobs import Job, Phase, Work, left_to_do, one_thread, total_cost, trained
 from genaug.studies.models import make_classifier
+from genaug.studies.networks import Networks
 from genaug.studies.options import Options
 from genaug.studies.report import Report, from_details
 from genaug.studies.sources import recipe_of, train
@@ -111,7 +112,7 @@ def report_of(settings: Settings, cells: Cells) -> Report | None:
         """None if some cells are missing; one that failed is not."""
         if not all(ledger.tried(phase, seed, arm.name) for arm in arms for seed in seeds):
             return None
-        return {arm: ledger.accuracies(phase, arm.name) for arm in arms}
+        return {arm: ledger.scores(phase, arm.name) for arm in arms}
 
     inner = results("inner", arms)
     if inner is None:
@@ -152,13 +153,15 @@ def hours(data: tuple[Any, Any], settings: dict[str, Any], trainings: int, class
         classifiers = classifiers or len(arms_of(prepared)) + 5
         seed = next(iter(work.rows))
         images = work.train.part(work.rows[seed])
-        model = make_classifier(work.classifier, work.spec.shape, work.spec.num_classes, seed)
+        learner = work.learner
+        assert isinstance(learner, Networks)
+        model = make_classifier(learner.network, work.spec.shape, work.spec.num_classes, seed)
         began = time.process_time()
-        train_classifier(model, blended(images, None, 0, work.batch_size, seed), updates=TRIED_UPDATES, seed=seed)
-        seconds = classifiers * (time.process_time() - began) / TRIED_UPDATES * work.updates
+        train_classifier(model, blended(images, None, 0, learner.batch_size, seed), updates=TRIED_UPDATES, seed=seed)
+        seconds = classifiers * (time.process_time() - began) / TRIED_UPDATES * learner.updates
         began = time.process_time()
         with torch.inference_mode():
-            model.eval()(work.test.images[:256].float() / 255)
+            model.eval()(work.test.samples[:256].float() / 255)
         seconds += classifiers * (time.process_time() - began) / 256 * len(work.test)
         for name, source in work.sources.items():
             recipe = recipe_of(source)

@@ -5,15 +5,17 @@ import torch
 from helpers.toy import CLASSES, SHAPE, ToySource
 
 from genaug.modalities.image import to_float
-from genaug.studies.blending import NoisyCopies, blended, generate
-from genaug.studies.splits import Images, draw_subsets, inner_split
+from genaug.studies.blending import NoisyCopies, blended, class_counts, generate
+from genaug.studies.splits import LabelledSamples, draw_subsets, inner_split
 
 LABELS = torch.tensor([0] * 12 + [1] * 9 + [2] * 30)
 
 
 def numbered(labels):
     """Images whose pixels contain their index."""
-    return Images(torch.arange(len(labels), dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 2, 2), labels, None)
+    return LabelledSamples(
+        torch.arange(len(labels), dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 2, 2), labels, None
+    )
 
 
 @pytest.mark.parametrize(("seeds", "disjoint"), [(range(4), True), (range(5), False)])
@@ -64,7 +66,7 @@ def test_the_inner_split_holds_out_a_fifth_of_each_class_and_at_least_one_image(
 def test_real_images_come_in_one_order_whatever_is_blended_in(ratio):
     real, fake = (
         numbered(torch.arange(20) % 2),
-        Images(torch.full((7, 1, 2, 2), 200, dtype=torch.uint8), LABELS[:7], None),
+        LabelledSamples(torch.full((7, 1, 2, 2), 200, dtype=torch.uint8), LABELS[:7], None),
     )
     plain = torch.cat([images[:, 0, 0, 0] for images, _ in itertools.islice(blended(real, None, ratio, 8, 5), 30)])
     assert all(torch.equal(part.sort().values, torch.arange(20)) for part in plain.split(20)[:-1])
@@ -79,15 +81,16 @@ def test_real_images_come_in_one_order_whatever_is_blended_in(ratio):
 
 
 def test_generated_images_have_the_real_ones_class_shares_and_names():
-    like = Images(torch.zeros(6, *SHAPE, dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 1, 2]), None)
-    samples = generate(ToySource(noise=0.0), like, 12, seed=1)
+    like = LabelledSamples(torch.zeros(6, *SHAPE, dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 1, 2]), None)
+    counts = class_counts(like.labels, 0.5, 12, fill=False)
+    samples = generate(ToySource(noise=0.0), like, counts, 1, ToySource().spec)
     assert samples.labels.bincount().tolist() == [6, 4, 2]
-    assert torch.equal(samples.images[:, 0, 0].argmax(1), samples.labels)
+    assert torch.equal(samples.samples[:, 0, 0].argmax(1), samples.labels)
 
 
 def test_the_control_is_real_images_of_the_label_with_noise_of_a_tenth():
     labels = torch.arange(30) % CLASSES
-    real = Images(
+    real = LabelledSamples(
         (torch.full((30, 1, 16, 16), 100, dtype=torch.uint8) + labels.to(torch.uint8).reshape(-1, 1, 1, 1)),
         labels,
         None,
