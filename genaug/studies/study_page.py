@@ -123,7 +123,8 @@ def study_rows(details: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         if few:
             cells += [intervals.get((name, baseline), "–") for baseline in baselines]
         else:
-            least = min((c for c in details["comparisons"] if c["name"] == name), key=lambda c: c["mean"], default=None)
+            own = [c for c in details["comparisons"] if c["name"] == name and c["baseline"] in baselines]
+            least = min(own, key=lambda c: c["mean"], default=None)
             pair = None if least is None else (name, least["baseline"])
             cells.append("–" if pair is None else f"{intervals[pair]}, {pair[1]}")
         rows.append([name + ("\nexplored" if name in explored else ""), *cells])
