@@ -34,7 +34,9 @@ from genaug.studies.models import make_classifier
 from genaug.studies.networks import Networks
 from genaug.studies.options import Options
 from genaug.studies.report import Report, from_details
+from genaug.studies.recipes import Recipe
 from genaug.studies.sources import recipe_of, train
+from genaug.studies.splits import LabelledSamples
 from genaug.studies.study import prepare
 from genaug.studies.workers import run_jobs
 
@@ -128,11 +130,17 @@ def report_of(settings: Settings, cells: Cells) -> Report | None:
 
 
 def run_arms(
-    work: Work, settings: dict[str, Any], seeds: Sequence[int], arms: tuple[Arm, ...], workers: int, title: str
+    work: Work,
+    settings: dict[str, Any],
+    seeds: Sequence[int],
+    arms: tuple[Arm, ...],
+    workers: int,
+    title: str,
+    phase: Phase = "test",
 ) -> None:
-    """Train and test what isn't done yet, in a study's folder that this process has claimed."""
+    """Train and judge what isn't done yet, in a study's folder that this process has claimed."""
     work.folder.open(settings, work.trained(), resume=True)
-    jobs = left_to_do([Job("test", seed, arms) for seed in seeds], Ledger(work.folder.read()).done)
+    jobs = left_to_do([Job(phase, seed, arms) for seed in seeds], Ledger(work.folder.read()).done)
     with Progress(title, total_cost(work, jobs), line_every=30) as bar:
         run_jobs(work, jobs, workers, bar)
 
@@ -167,11 +175,16 @@ def hours(data: tuple[Any, Any], settings: dict[str, Any], trainings: int, class
             recipe = recipe_of(source)
             if recipe is None:
                 continue
-            times = []
-            for steps in (1, 1 + TRIED_STEPS):  # the difference, since reading the images isn't part of a step
-                began = time.process_time()
-                folder_of_steps = scratch / f"{trained(name)} {steps}"
-                train(replace(recipe, steps=steps), images, folder_of_steps, derive_seed(seed, "timing"), work.device)
-                times.append(time.process_time() - began)
-            seconds += trainings * max(times[1] - times[0], 0) / TRIED_STEPS * recipe.steps
+            seconds += trainings * training_seconds(work, name, recipe, images, scratch)
         return len(work.rows) * seconds / 3600
+
+
+def training_seconds(work: Work, name: str, recipe: Recipe, samples: LabelledSamples, scratch: Path) -> float:
+    """What the training of a generator takes here, in seconds of one core, from a few steps."""
+    times = []
+    for steps in (1, 1 + TRIED_STEPS):  # the difference, since reading the samples isn't part of a step
+        began = time.process_time()
+        folder = scratch / f"{trained(name)} {steps}"
+        train(replace(recipe, steps=steps), samples, folder, derive_seed(0, "timing"), work.device)
+        times.append(time.process_time() - began)
+    return max(times[1] - times[0], 0) / TRIED_STEPS * recipe.steps

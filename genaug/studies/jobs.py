@@ -20,7 +20,7 @@ from genaug.studies.blending import NoisyCopies, class_counts, generate, part_of
 from genaug.studies.cells import StudyFolder, run_folder
 from genaug.studies.classifiers import AsClassifier, predicted
 from genaug.studies.learners import Learner
-from genaug.studies.metrics import ACCURACY, Metric, Predictions
+from genaug.studies.metrics import ACCURACY, Measure, Metric, Predictions
 from genaug.studies.recipes import Recipe
 from genaug.studies.sources import SourcePlan, recipe_of
 from genaug.studies.splits import LabelledSamples, inner_split
@@ -31,7 +31,7 @@ _GENERATOR_COST = 4  # training a generator takes about as long as this many cla
 
 @dataclass(frozen=True)
 class Work:
-    """Everything that the jobs of a study share. ``also`` are further metrics that cells record, under their keys."""
+    """Everything that the jobs of a study share. ``also`` is what cells record besides the metric."""
 
     train: LabelledSamples
     test: LabelledSamples
@@ -43,7 +43,7 @@ class Work:
     device: str
     folder: StudyFolder
     metric: Metric = ACCURACY
-    also: tuple[Metric, ...] = ()
+    also: tuple[Measure, ...] = ()
     notes: tuple[str, ...] = ()  # about the classes, for the report
 
     @property
@@ -209,7 +209,8 @@ def _score_classifier(
 
 
 def _measured(work: Work, predictions: Predictions, test: LabelledSamples) -> dict[str, float]:
-    return {metric.key: metric.of(predictions, test.labels) for metric in (work.metric, *work.also)}
+    measures: tuple[Measure, ...] = (work.metric, *work.also)
+    return {measure.key: measure.of(predictions, test.labels) for measure in measures}
 
 
 @contextmanager

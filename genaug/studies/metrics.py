@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -28,6 +28,15 @@ class Predictions:
 
     labels: Tensor
     scores: Tensor | None = None
+
+
+class Measure(Protocol):
+    """What a cell can record besides its metric, under ``key``."""
+
+    @property
+    def key(self) -> str: ...
+
+    def of(self, predictions: Predictions, labels: Tensor) -> float: ...
 
 
 @dataclass(frozen=True)

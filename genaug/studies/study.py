@@ -340,4 +340,4 @@ def _run(
 
 
 def _data_record(data: Samples) -> dict[str, Any]:
-    return {"images": len(data.x), "shape": "x".join(map(str, data.spec.shape)), "sha256": fingerprint(data)}
+    return {"images": len(data.x), "shape": data.spec.sample.describe(), "sha256": fingerprint(data)}

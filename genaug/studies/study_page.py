@@ -79,7 +79,7 @@ def _differences(details: Mapping[str, Any]) -> str:
         return paragraph("Too few arms finished on the test set for a comparison.")
     rows = [
         percent_row(
-            f"{c['name']} − {c['baseline']}",
+            _pair(c, len(baselines)),
             c["per_seed"],
             c["mean"],
             (c["low"], c["high"]),
@@ -102,6 +102,15 @@ def _differences(details: Mapping[str, Any]) -> str:
         f"{100 * (1 - 0.05 / len(baselines)):.4g}% interval below 0."
     )
     return figure(dot_plot(rows, axis="difference, percentage points", alt=alt, zero=True), caption)
+
+
+def _pair(comparison: Mapping[str, Any], baselines: int) -> str:
+    """The label of a difference: of the chosen arm from one of many baselines, only the baseline."""
+    name, baseline = comparison["name"], comparison["baseline"]
+    if comparison["role"] == "decides" and baselines > FEW:
+        return f"against {baseline}"
+    classifier = comparison.get("classifier")
+    return f"{name} − {baseline.removesuffix(f' ({classifier})') if classifier else baseline}"
 
 
 def study_rows(details: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -324,7 +333,7 @@ def _method(details: Mapping[str, Any]) -> list[str]:
         ),
         f"{method[0].upper()}{method[1:]}. The arm was chosen without the test set, so the intervals that decide need "
         "no correction for the number of arms; the explored ones are corrected (Bonferroni). The control "
-        f"({NOISE}) has copies of real {noun} with Gaussian noise of standard deviation 0.1 instead of generated ones.",
+        f"({NOISE}) has copies of real {noun} with a little Gaussian noise instead of generated ones.",
         "The same numbers for scripts, with all p-values: report.json, beside this page.",
     ]
     return [
