@@ -33,8 +33,8 @@ from genaug.studies.jobs import Job, Phase, Work, left_to_do, one_thread, total_
 from genaug.studies.models import make_classifier
 from genaug.studies.networks import Networks
 from genaug.studies.options import Options
-from genaug.studies.report import Report, from_details
 from genaug.studies.recipes import Recipe
+from genaug.studies.report import Report, from_details
 from genaug.studies.sources import recipe_of, train
 from genaug.studies.splits import LabelledSamples
 from genaug.studies.study import prepare
