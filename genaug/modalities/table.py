@@ -181,8 +181,8 @@ class Table(Modality):
         return self.as_features(samples)
 
     def with_noise(self, samples: Tensor, deviation: float, draws: torch.Generator) -> Tensor:
-        """Numbers get noise of this share of their column's standard deviation; categories, dates and missing values
-        stay as they are."""
+        """Numbers get noise of this share of their column's standard deviation, within the range of these rows, not of
+        the table's; categories, dates and missing values stay as they are."""
         noisy = samples.clone()
         for i, column in enumerate(self.stored):
             raw = samples[:, i]
@@ -191,7 +191,7 @@ class Table(Modality):
                 continue
             numbers = column.numbers(raw[present].contiguous()).double()
             noise = torch.randn(len(numbers), generator=draws, dtype=torch.float64)
-            moved = column.clipped(numbers + deviation * numbers.std() * noise)
+            moved = (numbers + deviation * numbers.std() * noise).clamp(numbers.min(), numbers.max())
             whole = moved.round().long() if column.is_whole else (moved + 0.0).view(torch.int64)
             noisy[present, i] = whole
         return noisy

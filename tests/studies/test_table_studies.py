@@ -171,7 +171,9 @@ def test_resampling_and_generators_see_the_training_rows_only(monkeypatch):
     assert all(rows <= real for rows in (*filled, *trained))
     assert len(judged) >= 2 * 2 * 6
     for learned, tested in judged:
-        assert not {mark for mark in learned if mark in real} & tested
+        if real <= learned:  # the examination's classifier, which also judges generated rows
+            continue
+        assert not learned & tested
         assert tested <= real or tested == set(test["mark"])
 
 
