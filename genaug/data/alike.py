@@ -46,7 +46,7 @@ def rows_like(first: Samples, second: Any, what: str) -> Samples:
 
 
 def _adapted(column: Any, series: Any) -> Any:
-    """A column with unknown categories as missing ones, and with whole numbers as integers if it is one of integers."""
+    """A column with unknown categories as missing ones, and with floats as integers if it is one of integers."""
     if isinstance(column, Category):
         known = series.isin(list(column.categories))
         return series if (known | series.isna()).all() else series.where(known)

@@ -192,8 +192,7 @@ class Table(Modality):
             numbers = column.numbers(raw[present].contiguous()).double()
             noise = torch.randn(len(numbers), generator=draws, dtype=torch.float64)
             moved = (numbers + deviation * numbers.std() * noise).clamp(numbers.min(), numbers.max())
-            whole = moved.round().long() if column.is_whole else (moved + 0.0).view(torch.int64)
-            noisy[present, i] = whole
+            noisy[present, i] = moved.round().long() if column.is_whole else (moved + 0.0).view(torch.int64)
         return noisy
 
     def present(self, samples: Tensor, labels: Tensor | None) -> Any:

@@ -117,14 +117,17 @@ def diagnose(
     examination: Mapping[str, Any],
     worth: Sensitivity | None,
     sources: Mapping[str, Any] | None = None,
+    metric: str = ACCURACY.noun,
 ) -> list[str]:
     """A sentence or two for everything remarkable that a reader of the verdict should also know. ``sources`` are the
-    recorded descriptions of the study's sources."""
+    recorded descriptions of the study's sources, and ``metric`` is what it is called."""
     sentences = []
+    of_metric = "" if metric == ACCURACY.noun else f" of {metric}"
     classic = judgement.find(CLASSIC, NONE)
     if classic is not None and classic.difference.verdict == "hurts":
         sentences.append(
-            f"Classic augmentation is worse than none here: {classic.difference.summary(NONE.name)}. It may change the "
+            f"Classic augmentation is worse than none here{of_metric and f' in {metric}'}: "
+            f"{classic.difference.summary(NONE.name)}. It may change the "
             "features that distinguish the classes; pass one that suits these images as classic=."
         )
     samples = statistics.get("samples", "images")
@@ -148,13 +151,13 @@ def diagnose(
         seeds = judgement.decisive[0].difference.n
         if worth.seeds is None:
             sentences.append(
-                f"No number of seeds would show a gain of {100 * worth.of:g} points here, because the seeds share too "
-                f"many training {samples}. Use fewer labels per class or more {samples}."
+                f"No number of seeds would show a gain of {100 * worth.of:g} points{of_metric} here, because the seeds "
+                f"share too many training {samples}. Use fewer labels per class or more {samples}."
             )
         elif worth.seeds > seeds:
             sentences.append(
-                f"{seeds} seeds are too few to show a gain of {100 * worth.of:g} points at this spread: that takes "
-                f"about {worth.seeds:,}."
+                f"{seeds} seeds are too few to show a gain of {100 * worth.of:g} points{of_metric} at this spread: that "
+                f"takes about {worth.seeds:,}."
             )
     if statistics.get("overlap") == 1:
         sentences.append(

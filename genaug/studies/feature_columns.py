@@ -71,8 +71,8 @@ def as_numbers(features: Any) -> NDArray[np.float64]:
 
 def _numbers_of(series: Any) -> NDArray[np.float64]:
     if getattr(series.dtype, "kind", "") in "mM":
-        whole = series.to_numpy(dtype=f"{series.dtype.kind}8[ns]").view(np.int64)
-        return np.where(series.isna().to_numpy(bool), np.nan, whole.astype(np.float64))
+        times = series.to_numpy(dtype=f"{series.dtype.kind}8[ns]").view(np.int64)
+        return np.where(series.isna().to_numpy(bool), np.nan, times.astype(np.float64))
     numbers: NDArray[np.float64] = series.to_numpy(dtype=np.float64, na_value=np.nan)
     return numbers
 

@@ -61,7 +61,7 @@ def findings(
         "difference": None if closest is None else asdict(closest.difference),
         "sensitivity": None if worth is None else asdict(worth),
         "reservations": reservations(ledger, settings, statistics, chosen),
-        "warnings": diagnose(judgement, statistics, examination, worth, settings["sources"]),
+        "warnings": diagnose(judgement, statistics, examination, worth, settings["sources"], noun),
         "examination": dict(examination),
         "origin": dict(origin or {}),
         "cost": cost,

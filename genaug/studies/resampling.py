@@ -48,7 +48,7 @@ def smote(features: Any, labels: Ints, lacking: dict[int, int], seed: int) -> tu
     """Rows between neighbors of a class, as many as ``lacking`` says, and their labels.
 
     SMOTE (Chawla et al. 2002) for numbers, SMOTE-NC if there are categories, too, and SMOTE-N if there is nothing else.
-    Missing numbers count as their column's median, and a missing category as a category of its own. Whole numbers are
+    Missing numbers count as their column's median, and a missing category as a category of its own. Integers are
     rounded. Raises ``InputError`` if a class to fill up has one row.
     """
     over_sampling = import_smote()

@@ -9,13 +9,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from genaug.checks import as_whole
-from genaug.data.classes import class_index, class_labels, renumbered
+from genaug.data.classes import class_index, class_label, class_labels, renumbered
 from genaug.data.reading import Samples, shared_samples
 from genaug.errors import InputError
 from genaug.modalities.base import Modality
 from genaug.randomness import derive_seed
 
 _HELD_OUT = 0.2  # the share of each class that the inner split holds out
+_TOO_RARE = 10  # times as many samples of the most frequent class
 
 
 class LabelledSamples(Dataset[Any]):
@@ -121,6 +122,20 @@ def coinciding(train: LabelledSamples, test: LabelledSamples, modality: Modality
     return (
         f"{count:,} of {len(test):,} test {modality.noun} equal a training {modality.noun.removesuffix('s')} in all "
         "values. If they are the same observations, remove them from one of the sets."
+    )
+
+
+def too_rare(labels: Tensor, names: Sequence[str] | None, modality: Modality) -> str | None:
+    """A note for the report on a class that accuracy says little about; None if there is none."""
+    counts = labels.bincount()
+    rare = int(torch.where(counts > 0, counts, len(labels) + 1).argmin())
+    times = int(counts.max()) // int(counts[rare])
+    if times < _TOO_RARE:
+        return None
+    return (
+        f"The most frequent class has {times:,} times as many training {modality.noun} as class "
+        f"{class_label(rare, names)}, so accuracy says little about the rare one. Metrics such as 'macro_f1' or "
+        "'recall:CLASS' (metric=, --metric) do."
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from genaug import checks
 from genaug.backends.spec import Spec
@@ -29,7 +30,7 @@ from genaug.studies.findings import findings, inference
 from genaug.studies.jobs import Job, Phase, Work, cost, left_to_do, one_thread, total_cost
 from genaug.studies.learner_choice import classifiers_of, uses_estimators
 from genaug.studies.learners import Learner
-from genaug.studies.metrics import ACCURACY, describe_metric, parse_metric
+from genaug.studies.metrics import ACCURACY, Metric, describe_metric, parse_metric
 from genaug.studies.networks import POOL, Networks
 from genaug.studies.options import (
     Options,
@@ -43,7 +44,7 @@ from genaug.studies.options import (
 from genaug.studies.reading import Sets, read_sets
 from genaug.studies.report import Report, from_details
 from genaug.studies.sources import SourcePlan
-from genaug.studies.splits import Subsets, coinciding, draw_subsets, per_class_counts, without_samples
+from genaug.studies.splits import Subsets, coinciding, draw_subsets, per_class_counts, too_rare, without_samples
 from genaug.studies.study_page import study_html
 from genaug.studies.workers import check_picklable, run_jobs
 from genaug.training.signals import ended_by_sigterm
@@ -240,7 +241,7 @@ def prepare(
         device=device,
         folder=folder,
         metric=metric,
-        notes=_notes(sets, sources),
+        notes=_notes(sets, sources, metric, of_seed),
     )
     return work, settings, subsets
 
@@ -260,15 +261,17 @@ def _learner(options: Options, spec: Spec, subsets: Subsets, ratio: float, devic
     return Networks(classifiers, options.classic, updates, batch_size, options.lr, device, pool)
 
 
-def _notes(sets: Sets, sources: Mapping[str, SourcePlan]) -> tuple[str, ...]:
+def _notes(sets: Sets, sources: Mapping[str, SourcePlan], metric: Metric, labels: Tensor) -> tuple[str, ...]:
     """Notes on the data for the report: classes without samples, classes that are matched by number instead of by name,
-    and test rows that equal training rows."""
+    test rows that equal training rows, and classes that are so rare among a seed's ``labels`` that accuracy says little
+    about them."""
     spec = sets.spec
     specs = {"the test set": sets.test_record.spec}
     specs |= {f"source {name!r}": source.spec for name, source in sources.items() if isinstance(source, Source)}
     notes = [
         without_samples(sets.train, spec.num_classes, spec.sample),
         coinciding(sets.train, sets.test, spec.sample),
+        too_rare(labels, spec.class_names, spec.sample) if metric == ACCURACY else None,
         *(matched_by_number(spec.class_names, other, "the training set", name) for name, other in specs.items()),
     ]
     return tuple(f"{note[0].upper()}{note[1:]}" for note in notes if note)

@@ -108,9 +108,9 @@ def test_a_study_takes_each_sample_once_and_says_how_many_there_are(container):
     train = read_samples(real_set(60, 60))
     assert describe_source(shelf, train)["type"] == "Shelf of 60 images"
     counts = class_counts(train.labels, 0.5, 5000, fill=False)
-    made = generate(shelf, LabelledSamples(train.x, train.labels, None), counts, 0, train.spec)
-    assert made.labels.bincount().tolist() == [21, 20]
-    assert distinct(made.samples) == 41
+    generated = generate(shelf, LabelledSamples(train.x, train.labels, None), counts, 0, train.spec)
+    assert generated.labels.bincount().tolist() == [21, 20]
+    assert distinct(generated.samples) == 41
     assert shelf.calls[-1] == 41, "in one call, so that none comes twice"
 
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 from helpers.toy import CLASSES, SHAPE, ToySource
 
-from genaug.modalities.image import to_float
+from genaug.errors import InputError
+from genaug.modalities.image import Image, to_float
 from genaug.studies.blending import NoisyCopies, blended, class_counts, generate
-from genaug.studies.splits import LabelledSamples, draw_subsets, inner_split
+from genaug.studies.splits import LabelledSamples, draw_subsets, inner_split, per_class_counts, too_rare
 
 LABELS = torch.tensor([0] * 12 + [1] * 9 + [2] * 30)
 
@@ -45,6 +46,27 @@ def test_the_overlap_is_the_mean_share_of_images_that_two_seeds_have_in_common()
     common = [len(set(a.tolist()) & set(b.tolist())) / 20 for a, b in pairs]
     assert sum(common) / len(common) == pytest.approx(subsets.overlap, abs=0.01)
     assert draw_subsets(labels, None, seeds).overlap == 1
+
+
+def test_a_mapping_says_how_many_samples_of_each_class_a_seed_uses():
+    names = ["sound", "worn", "broken"]
+    counts = per_class_counts({"sound": 6, "worn": 2, 2: 3}, LABELS, names, 3)
+    assert counts == [6, 2, 3]
+    subsets = draw_subsets(LABELS, counts, range(4))
+    assert all(LABELS[rows].bincount().tolist() == counts for rows in subsets.rows.values())
+    assert subsets.overlap == pytest.approx((6 / 12 + 0 + 0) / 3), "only 12 of the first class: too few for 4 times 6"
+    same = draw_subsets(LABELS, [2, 2, 2], range(4)).rows
+    assert all(torch.equal(rows, same[seed]) for seed, rows in draw_subsets(LABELS, 2, range(4)).rows.items())
+    with pytest.raises(InputError, match="class 1 has 9 training images, fewer than the 10"):
+        draw_subsets(LABELS, [2, 10, 2], range(2))
+
+
+def test_a_class_that_accuracy_says_little_about_is_noted():
+    labels = torch.tensor([0] * 30 + [1] * 3)
+    assert too_rare(labels, ["sound", "worn"], Image(1, 2, 2)).startswith(
+        "The most frequent class has 10 times as many training images as class 1 ('worn')"
+    )
+    assert too_rare(labels[1:], None, Image(1, 2, 2)) is None
 
 
 def test_other_seeds_draw_other_subsets():

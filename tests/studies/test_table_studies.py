@@ -188,12 +188,12 @@ def test_repeated_and_smotes_rows_come_from_the_rows_that_are_passed():
     assert np.bincount(own, minlength=3).tolist() == [0, 44, 46]
     assert more.dtypes.to_dict() == features.dtypes.to_dict()
     for label in (1, 2):
-        real, made = features[labels == label], more[own == label]
+        real, synthetic = features[labels == label], more[own == label]
         for name in ("temperature", "starts", "since"):
             columns = real[name].fillna(features[name].median()) if name == "temperature" else real[name]
-            assert columns.min() <= made[name].min()
-            assert made[name].max() <= columns.max()
-        assert set(made["site"].dropna()) <= set(real["site"].dropna())
+            assert columns.min() <= synthetic[name].min()
+            assert synthetic[name].max() <= columns.max()
+        assert set(synthetic["site"].dropna()) <= set(real["site"].dropna())
     assert not more["temperature"].isna().any()
     nothing, none = smote(features, labels, {}, 0)
     assert len(nothing) == len(none) == 0
