@@ -151,13 +151,13 @@ def diagnose(
         seeds = judgement.decisive[0].difference.n
         if worth.seeds is None:
             sentences.append(
-                f"No number of seeds would show a gain of {100 * worth.of:g} points{of_metric} here, because the seeds "
-                f"share too many training {samples}. Use fewer labels per class or more {samples}."
+                f"No number of seeds would show a gain of {100 * worth.of:g} points{of_metric} here, because the "
+                f"seeds share too many training {samples}. Use fewer labels per class or more {samples}."
             )
         elif worth.seeds > seeds:
             sentences.append(
-                f"{seeds} seeds are too few to show a gain of {100 * worth.of:g} points{of_metric} at this spread: that "
-                f"takes about {worth.seeds:,}."
+                f"{seeds} seeds are too few to show a gain of {100 * worth.of:g} points{of_metric} at this spread: "
+                f"that takes about {worth.seeds:,}."
             )
     if statistics.get("overlap") == 1:
         sentences.append(

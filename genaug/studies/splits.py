@@ -162,7 +162,8 @@ def per_class_counts(
         return as_whole(labels_per_class, "labels_per_class", 2)
     counts = [0] * num_classes
     for key, count in labels_per_class.items():
-        index = class_index(key, names, num_classes, "labels_per_class")
+        name = str(key) if names is not None and str(key) in names else key  # True for "True"
+        index = class_index(name, names, num_classes, "labels_per_class")
         counts[index] = as_whole(count, f"labels_per_class of {key!r}", 2)
     missing = [label for label in labels.unique().tolist() if counts[label] == 0]
     if missing:

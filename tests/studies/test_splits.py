@@ -52,6 +52,7 @@ def test_a_mapping_says_how_many_samples_of_each_class_a_seed_uses():
     names = ["sound", "worn", "broken"]
     counts = per_class_counts({"sound": 6, "worn": 2, 2: 3}, LABELS, names, 3)
     assert counts == [6, 2, 3]
+    assert per_class_counts({False: 6, True: 2}, LABELS[:20], ["False", "True"], 2) == [6, 2]
     subsets = draw_subsets(LABELS, counts, range(4))
     assert all(LABELS[rows].bincount().tolist() == counts for rows in subsets.rows.values())
     assert subsets.overlap == pytest.approx((6 / 12 + 0 + 0) / 3), "only 12 of the first class: too few for 4 times 6"
