@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperArgument
@@ -159,16 +159,22 @@ def study(
 
 def _labels_per_class(words: list[str]) -> int | dict[str, int] | None:
     """The number for all classes, or those by class; None without any."""
-    from genaug.errors import InputError
-
     named = [word.rpartition("=") for word in words]
-    if any(not number.isdecimal() for _, _, number in named) or (len(words) > 1 and not all(e for _, e, _ in named)):
-        raise InputError(
-            f"--labels-per-class takes one number, or CLASS=NUMBER for every class, got {' '.join(words)!r}."
-        )
+    if len(words) > 1 and not all(equals for _, equals, _ in named):
+        _reject(words)
+    for _, _, number in named:
+        if not number.isdecimal() or len(number) > len(str(checks.COUNT)) or not 1 <= int(number) <= checks.COUNT:
+            _reject(words)
     if len(words) == 1 and not named[0][1]:
         return int(words[0])
     return {name: int(number) for name, _, number in named} or None
+
+
+def _reject(words: list[str]) -> NoReturn:
+    raise typer.BadParameter(
+        f"expected one number from 1 to {checks.COUNT:,}, or CLASS=NUMBER for every class, got {' '.join(words)!r}.",
+        param_hint="--labels-per-class",
+    )
 
 
 def _classifier(names: list[str] | None) -> str | dict[str, str] | None:

@@ -126,8 +126,19 @@ def test_a_study_of_a_table_takes_sources_by_position_and_holds_out_a_test_set(f
 
 def test_labels_per_class_is_a_number_or_one_for_each_class(folder, tmp_path):
     data = ["--data", f"table:{folder / 't.csv'}", "--target", "fault", "--out", tmp_path / "out"]
-    for words in (["many"], ["no=x"], ["3", "no=4"]):
+    for words in (
+        ["many"],
+        ["no=x"],
+        ["3", "no=4"],
+        ["1e20"],
+        ["9" * 20],
+        ["-1"],
+        ["no=0"],
+        ["no=4", "yes=" + "9" * 20],
+    ):
         options = [word for value in words for word in ("--labels-per-class", value)]
-        fails("--labels-per-class takes one number, or CLASS=NUMBER for every class", "study", "tvae", *data, *options)
+        result = CliRunner().invoke(app, ["study", "tvae", *map(str, data), *options])
+        assert result.exit_code == 2, words
+        assert "expected one number from 1 to 100,000,000" in " ".join(result.output.split())
     fails("'cgan' can't be trained on rows", "study", "cgan", *data)
     fails("metric must be", "study", "tvae", *data, "--metric", "f1")
