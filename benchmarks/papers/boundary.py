@@ -28,7 +28,7 @@ from genaug.evaluation.features import classifier_features
 from genaug.modalities.distance import within_class_distance
 from genaug.nn.classifier import predict
 from genaug.randomness import derive_seed
-from genaug.studies.splits import Images
+from genaug.studies.splits import LabelledSamples
 
 STEPS, UPDATES = 3000, 1000
 SIZES = {"width": 32, "max_width": 256}
@@ -59,13 +59,13 @@ def threshold(images: Tensor) -> Tensor:
 
 
 @cache
-def material(data: str, root: str | None) -> tuple[Images, Any, Any, Tensor, Tensor]:
+def material(data: str, root: str | None) -> tuple[LabelledSamples, Any, Any, Tensor, Tensor]:
     """The training set, the judge, its features, and the test images with their labels, all of them thresholded."""
     (images, labels), (test, test_labels) = map(labelled, read(data, root))
     images, test = threshold(images), threshold(test)
     judge = train_judge(images, labels, int(labels.max()) + 1, updates=UPDATES, seed=derive_seed(0, "judge"))
     space = classifier_features(judge, "thresholded training images", images)
-    return Images(images, labels, None), judge, space, test, test_labels
+    return LabelledSamples(images, labels, None), judge, space, test, test_labels
 
 
 def run(key: dict[str, Any], root: str | None) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def summarize(name: str, report: Report) -> dict[str, Any]:
         reduction = report.error_reduction(arm, base)
         for bound in ("mean", "low", "high"):
             result[f"{key}_error_reduction_{pair}_{bound}"] = getattr(reduction, bound)
-        errors = [100 * (1 - sum(report.accuracies(a)) / len(report.accuracies(a))) for a in (base, arm)]
+        errors = [100 * (1 - sum(report.scores(a)) / len(report.scores(a))) for a in (base, arm)]
         result[f"{key}_error_percent_{base}"], result[f"{key}_error_percent_{pair.split('_')[0]}"] = errors
     return result
 

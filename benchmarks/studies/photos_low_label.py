@@ -170,10 +170,10 @@ def source_of(name: str, trained: Any) -> Any:
 def rows_of(report: Report) -> list[dict[str, Any]]:
     """Each arm's accuracy on the test set, in percent, and its gain over classic augmentation, with 95% intervals that
     aren't corrected for the number of arms."""
-    rows, classic = [], report.accuracies("classic")
+    rows, classic = [], report.scores("classic")
     resolution = 1 / report.details["settings"]["test"]["images"]
-    for arm in report.details["accuracies"]["test"]:
-        accuracies = report.accuracies(arm)
+    for arm in report.details["scores"]["test"]:
+        accuracies = report.scores(arm)
         row: dict[str, Any] = {"arm": arm, "accuracy": 100 * sum(accuracies) / len(accuracies), "gain": None}
         if arm != "classic":
             gain = paired_difference(accuracies, classic, resolution=resolution)

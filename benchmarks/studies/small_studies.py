@@ -99,8 +99,8 @@ def tell_study(name: str, report: Report) -> dict[str, Any]:
     say(f"{name}\n{study_table(report)}\n{report.sentence}\n")
     key = plain(name)
     result: dict[str, Any] = {f"{key}_verdict": report.verdict, f"{key}_ratio": report.ratio}
-    for arm in report.details["accuracies"]["test"]:
-        values = report.accuracies(arm)
+    for arm in report.details["scores"]["test"]:
+        values = report.scores(arm)
         result[f"{key}_accuracy_{plain(arm)}"] = sum(values) / len(values)
     return result
 

@@ -151,8 +151,8 @@ def judge_images(work: Work, data: Data, seeds: Sequence[int]) -> None:
 
 def judge_for(work: Work, updates: int) -> Judge:
     train, test = work.train, work.test
-    model = train_judge(train.images, train.labels, work.spec.num_classes, updates=updates, seed=1000)
-    return judge_of(model, train.images, test.images, test.labels)
+    model = train_judge(train.samples, train.labels, work.spec.num_classes, updates=updates, seed=1000)
+    return judge_of(model, train.samples, test.samples, test.labels)
 
 
 def write_sheet(work: Work, path: Path) -> None:
@@ -176,7 +176,7 @@ def measure(generator: Any, work: Work, judge: Judge, samples: int) -> dict[str,
     return {
         "kid": kid(judge.real, judge.features.of(images), subsets=10),
         "agreement": accuracy(judge.model, images, requested),
-        "diversity": distance_ratio(work.test.images[real], labels, images[rows], requested[rows]),
+        "diversity": distance_ratio(work.test.samples[real], labels, images[rows], requested[rows]),
     }
 
 

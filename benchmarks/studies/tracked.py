@@ -31,9 +31,12 @@ from genaug.studies.decide import judge, select
 from genaug.studies.findings import findings
 from genaug.studies.jobs import Job, Phase, Work, left_to_do, one_thread, total_cost, trained
 from genaug.studies.models import make_classifier
+from genaug.studies.networks import Networks
 from genaug.studies.options import Options
+from genaug.studies.recipes import Recipe
 from genaug.studies.report import Report, from_details
 from genaug.studies.sources import recipe_of, train
+from genaug.studies.splits import LabelledSamples
 from genaug.studies.study import prepare
 from genaug.studies.workers import run_jobs
 
@@ -111,7 +114,7 @@ def report_of(settings: Settings, cells: Cells) -> Report | None:
         """None if some cells are missing; one that failed is not."""
         if not all(ledger.tried(phase, seed, arm.name) for arm in arms for seed in seeds):
             return None
-        return {arm: ledger.accuracies(phase, arm.name) for arm in arms}
+        return {arm: ledger.scores(phase, arm.name) for arm in arms}
 
     inner = results("inner", arms)
     if inner is None:
@@ -127,11 +130,17 @@ def report_of(settings: Settings, cells: Cells) -> Report | None:
 
 
 def run_arms(
-    work: Work, settings: dict[str, Any], seeds: Sequence[int], arms: tuple[Arm, ...], workers: int, title: str
+    work: Work,
+    settings: dict[str, Any],
+    seeds: Sequence[int],
+    arms: tuple[Arm, ...],
+    workers: int,
+    title: str,
+    phase: Phase = "test",
 ) -> None:
-    """Train and test what isn't done yet, in a study's folder that this process has claimed."""
+    """Train and judge what isn't done yet, in a study's folder that this process has claimed."""
     work.folder.open(settings, work.trained(), resume=True)
-    jobs = left_to_do([Job("test", seed, arms) for seed in seeds], Ledger(work.folder.read()).done)
+    jobs = left_to_do([Job(phase, seed, arms) for seed in seeds], Ledger(work.folder.read()).done)
     with Progress(title, total_cost(work, jobs), line_every=30) as bar:
         run_jobs(work, jobs, workers, bar)
 
@@ -152,23 +161,30 @@ def hours(data: tuple[Any, Any], settings: dict[str, Any], trainings: int, class
         classifiers = classifiers or len(arms_of(prepared)) + 5
         seed = next(iter(work.rows))
         images = work.train.part(work.rows[seed])
-        model = make_classifier(work.classifier, work.spec.shape, work.spec.num_classes, seed)
+        learner = work.learner
+        assert isinstance(learner, Networks)
+        model = make_classifier(learner.network, work.spec.shape, work.spec.num_classes, seed)
         began = time.process_time()
-        train_classifier(model, blended(images, None, 0, work.batch_size, seed), updates=TRIED_UPDATES, seed=seed)
-        seconds = classifiers * (time.process_time() - began) / TRIED_UPDATES * work.updates
+        train_classifier(model, blended(images, None, 0, learner.batch_size, seed), updates=TRIED_UPDATES, seed=seed)
+        seconds = classifiers * (time.process_time() - began) / TRIED_UPDATES * learner.updates
         began = time.process_time()
         with torch.inference_mode():
-            model.eval()(work.test.images[:256].float() / 255)
+            model.eval()(work.test.samples[:256].float() / 255)
         seconds += classifiers * (time.process_time() - began) / 256 * len(work.test)
         for name, source in work.sources.items():
             recipe = recipe_of(source)
             if recipe is None:
                 continue
-            times = []
-            for steps in (1, 1 + TRIED_STEPS):  # the difference, since reading the images isn't part of a step
-                began = time.process_time()
-                folder_of_steps = scratch / f"{trained(name)} {steps}"
-                train(replace(recipe, steps=steps), images, folder_of_steps, derive_seed(seed, "timing"), work.device)
-                times.append(time.process_time() - began)
-            seconds += trainings * max(times[1] - times[0], 0) / TRIED_STEPS * recipe.steps
+            seconds += trainings * training_seconds(work, name, recipe, images, scratch)
         return len(work.rows) * seconds / 3600
+
+
+def training_seconds(work: Work, name: str, recipe: Recipe, samples: LabelledSamples, scratch: Path) -> float:
+    """What the training of a generator takes here, in seconds of one core, from a few steps."""
+    times = []
+    for steps in (1, 1 + TRIED_STEPS):  # the difference, since reading the samples isn't part of a step
+        began = time.process_time()
+        folder = scratch / f"{trained(name)} {steps}"
+        train(replace(recipe, steps=steps), samples, folder, derive_seed(0, "timing"), work.device)
+        times.append(time.process_time() - began)
+    return max(times[1] - times[0], 0) / TRIED_STEPS * recipe.steps

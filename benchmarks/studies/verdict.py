@@ -176,7 +176,7 @@ def follow(setting: Setting, record: Record, options: argparse.Namespace) -> Non
         with work.folder.claimed(resume=True, overwrite=False):
             run_arms(work, {**settings, "advised": advised.name}, fresh, arms, options.workers, "fresh seeds")
     ledger = Ledger(work.folder.read())
-    table = {arm: [ledger.accuracies("test", arm.name)[seed] for seed in fresh] for arm in arms}
+    table = {arm: [ledger.scores("test", arm.name)[seed] for seed in fresh] for arm in arms}
     better = max((NONE, CLASSIC), key=lambda arm: sum(table[arm]))
     resolution, correction = 1 / len(work.test), overlap_correction(subsets.overlap)
     difference = paired_difference(table[advised], table[better], correction=correction, resolution=resolution)

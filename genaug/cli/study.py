@@ -1,12 +1,13 @@
-"""``genaug study``: whether generated images help a classifier of your data."""
+"""``genaug study``: whether generated samples help a classifier of your data."""
 
 import json
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperArgument
 
 from genaug import checks
 from genaug.cli.printing import console, say, table
@@ -15,16 +16,29 @@ from genaug.cli.sources import SOURCE, source_named
 from genaug.cli.train import parse_settings
 from genaug.escaping import escaped, one_line
 
+TABLE = "table:"
+HELD_OUT = 0.2  # the share of a table's rows that are the test set, unless one is named
+
 
 def study(
     context: typer.Context,
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources, as with --source.", show_default=False)
+    ] = None,
     data: Annotated[
         str,
-        typer.Option(help="digits, folder:PATH (train/ and test/ in it, or --test-data) or torchvision:NAME (--root)."),
+        typer.Option(
+            help="digits, folder:PATH (train/ and test/ in it, or --test-data), torchvision:NAME (--root), or "
+            "table:FILE.csv (--target)."
+        ),
     ] = "digits",
+    target: Annotated[str | None, typer.Option(help="The column of the classes, for table:FILE.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder with torchvision's files; nothing is downloaded.")] = None,
     test_data: Annotated[
-        str | None, typer.Option(help="The test set, in the forms of --data, if --data has no test split.")
+        str | None,
+        typer.Option(
+            "--test-data", "--test", help="The test set, in the forms of --data, if --data has no test split."
+        ),
     ] = None,
     test_share: TestShare = None,
     group_by: GroupBy = None,
@@ -37,20 +51,42 @@ def study(
     ] = None,
     ratio: Annotated[
         list[float] | None,
-        typer.Option(help="A ratio of generated images to try, in (0, 1). May be repeated.  [default: 0.25 and 0.5]"),
+        typer.Option(help="A ratio of generated samples to try, in (0, 1). May be repeated.  [default: 0.25 and 0.5]"),
     ] = None,
     seeds: Annotated[
         int, typer.Option(min=1, max=checks.SEEDS, help="Number of seeds; a verdict needs two, and ten are better.")
     ] = 10,
     labels_per_class: Annotated[
-        int | None,
-        typer.Option(min=1, max=checks.COUNT, help="Training images per class and seed.  [default: all]"),
+        list[str] | None,
+        typer.Option(
+            metavar="N|CLASS=N",
+            help="Training samples per class and seed: one number, or CLASS=N for every class.  [default: all]",
+        ),
+    ] = None,
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="accuracy, balanced_accuracy, macro_f1, recall:CLASS or average_precision (of the rare class)."
+        ),
+    ] = "accuracy",
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What generated samples have to beat besides none: classic, weights, oversample, smote, or 'classic + "
+            "oversample'. May be repeated.  [default: classic for images; those against imbalance, if classes are "
+            "imbalanced and the metric isn't accuracy]"
+        ),
     ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=1, max=checks.SIDE, help="Resize the shorter side to this and crop the center.")
     ] = None,
-    classifier: Annotated[str, typer.Option(help="small, or timm:NAME.")] = "small",
-    updates: Annotated[int, typer.Option(min=1, max=checks.COUNT, help="Updates of every classifier.")] = 500,
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="small or timm:NAME, for images; boosting and logistic, for tables.  [default: small, or both]",
+        ),
+    ] = None,
+    updates: Annotated[int, typer.Option(min=1, max=checks.COUNT, help="Updates of every network.")] = 500,
     batch_size: Annotated[int, typer.Option(min=1, max=checks.BATCH, help="Images per update.")] = 64,
     steps: Annotated[int, typer.Option(min=1, max=checks.STEPS, help="Training steps of every generator.")] = 2000,
     setting: Annotated[
@@ -75,20 +111,27 @@ def study(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the study in --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON at the end, for scripts.")] = False,
 ) -> None:
-    """Find out whether generated images help, from which source, at which ratio, and by how much."""
+    """Find out whether generated samples help, from which source, at which ratio, and by how much."""
     parse_settings(setting or [])
+    per_class = _labels_per_class(labels_per_class or [])
     from genaug.studies.study import study as run
     from genaug.studies.study_page import study_rows
 
-    train = read_data(data, root=root, test_share=test_share, group_by=group_by)
+    if data.startswith(TABLE) and test_data is None and test_share is None:
+        test_share = HELD_OUT
+        say(f"genaug: {HELD_OUT:.0%} of the rows of each class are held out as the test set (--test-share).", err=True)
+    train = read_data(data, root=root, test_share=test_share, group_by=group_by, target=target)
+    names = [*(sources or []), *(source or [])] or ["tvae" if data.startswith(TABLE) else "cgan"]
     report = run(
         train,
-        read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by),
-        sources=_sources(source or ["cgan"], steps, setting, train, image_size, device),
+        read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by, target=target),
+        sources=_sources(names, steps, setting, train, image_size, device),
         ratios=ratio or (0.25, 0.5),
         seeds=seeds,
-        labels_per_class=labels_per_class,
-        classifier=classifier,
+        labels_per_class=per_class,
+        metric=metric,
+        baselines=None if baseline is None else ("none", *baseline),
+        classifier=_classifier(classifier),
         updates=updates,
         batch_size=batch_size,
         image_size=image_size,
@@ -106,11 +149,38 @@ def study(
     details = report.details
     for text in [*details["reservations"], report.sentence, *details["warnings"]]:
         say(text)
-    title = f"{len(details['settings']['seeds'])} seeds, {details['statistics']['n_test']:,} test images"
+    statistics = details["statistics"]
+    title = f"{len(details['settings']['seeds'])} seeds, {statistics['n_test']:,} test {statistics['samples']}"
     console().print(table(title, *study_rows(details)))
     for failure in details["failures"]:
         say(f"failed: {failure['arm']}, {failure['phase']}, seed {failure['seed']}: {one_line(failure['error'])}")
     say(f"Report: {out / 'report.html'}")
+
+
+def _labels_per_class(words: list[str]) -> int | dict[str, int] | None:
+    """The number for all classes, or those by class; None without any."""
+    named = [word.rpartition("=") for word in words]
+    if len(words) > 1 and not all(equals for _, equals, _ in named):
+        _reject(words)
+    for _, _, number in named:
+        if not number.isdecimal() or len(number) > len(str(checks.COUNT)) or not 1 <= int(number) <= checks.COUNT:
+            _reject(words)
+    if len(words) == 1 and not named[0][1]:
+        return int(words[0])
+    return {name: int(number) for name, _, number in named} or None
+
+
+def _reject(words: list[str]) -> NoReturn:
+    raise typer.BadParameter(
+        f"expected one number from 1 to {checks.COUNT:,}, or CLASS=NUMBER for every class, got {' '.join(words)!r}.",
+        param_hint="--labels-per-class",
+    )
+
+
+def _classifier(names: list[str] | None) -> str | dict[str, str] | None:
+    if not names:
+        return None
+    return names[0] if len(names) == 1 else {name: name for name in names}
 
 
 def _sources(
@@ -158,6 +228,8 @@ def _summary(report: Any, out: Path) -> dict[str, Any]:
         "source": report.source,
         "route": report.route,
         "classic": report.classic,
+        "method": report.method,
+        "metric": details["metric"]["key"],
         "baseline": (details["baseline"] or {}).get("name"),
         "gain": difference.get("mean"),
         "gain_low": difference.get("low"),
@@ -182,5 +254,8 @@ def _command(context: typer.Context) -> str:
             continue
         value = context.params[name]
         for item in value if isinstance(value, list | tuple) else [value]:
-            words += [flag] if isinstance(item, bool) else [flag, str(item)]
+            if isinstance(parameter, TyperArgument):
+                words.append(str(item))
+            else:
+                words += [flag] if isinstance(item, bool) else [flag, str(item)]
     return shlex.join(words)

@@ -186,6 +186,13 @@ def _rows_of(dataset: Any) -> tuple[Any, list[int] | None] | None:
     return None
 
 
+def rows_dataset(dataset: Any) -> Any:
+    """A dataset that reads its rows itself, such as a ``TableDataset``, restricted to those that a ``Subset`` selects;
+    None for any other dataset."""
+    rows = _rows_of(dataset)
+    return rows if rows is None else rows[0] if rows[1] is None else rows[0].take(rows[1])
+
+
 def _check_kind(dataset: Any) -> None:
     expected = "expected a map-style dataset (with len() and indices)"
     if hasattr(dataset, "columns") or isinstance(dataset, Mapping):

@@ -19,7 +19,7 @@ from genaug.errors import DataWarning, InputError
 from genaug.escaping import escaped
 from genaug.modalities.columns import MISSING, Identifier, Numeric, class_labels, levels_of
 from genaug.modalities.frames import Values, as_frame, check_categories, read_column
-from genaug.modalities.restoring import Ints
+from genaug.modalities.restoring import Ints, import_pandas, series_of
 from genaug.modalities.scales import ByValue
 from genaug.modalities.table import MAX_COLUMNS, Table
 
@@ -138,6 +138,14 @@ class TableDataset(Dataset[Any]):
         classes = f", {len(self.classes)} classes ({escaped(str(self._target))})" if self._target is not None else ""
         left_out = f"; not learned: {self._left_out}" if self._left_out else ""
         return f"{self._rows:,} rows, {len(self._values)} columns{classes}{left_out}"
+
+    @property
+    def frame(self) -> Any:
+        """All rows as a DataFrame with the columns, categories and dtypes that were read, identifiers included."""
+        pd = import_pandas()
+        frame = pd.DataFrame({number: series_of(one, one.raw) for number, one in enumerate(self._values)})
+        frame.columns = pd.Index([one.name for one in self._values])
+        return frame
 
     def take(self, rows: Sequence[int] | Ints) -> "TableDataset":
         """The dataset of these rows only, with the same categories and classes."""

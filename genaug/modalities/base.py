@@ -37,6 +37,14 @@ class Modality(BaseModel, ABC):
     """Whether ``image_size`` and the augmentations for discriminators apply to samples."""
     blended: ClassVar[str] = ""
     """How generated samples join real ones, in a sentence, if it isn't sample by sample in a ``MixedDataset``."""
+    item: ClassVar[str] = "sample"
+    """What one sample is called in messages: "image"."""
+    batch_size: ClassVar[int] = 32
+    """The samples per step with which a study trains generators by default."""
+    may_coincide: ClassVar[bool] = False
+    """Whether equal samples can be different observations, as rows of few columns can."""
+    classifiers: ClassVar[tuple[str, ...]] = ()
+    """The classifiers that a study trains by default, by name; none if there are none for these samples."""
 
     @property
     @abstractmethod
@@ -70,6 +78,21 @@ class Modality(BaseModel, ABC):
     @abstractmethod
     def flatten(self, samples: Tensor) -> Tensor:
         """Raw samples as float32 vectors (N, D) whose Euclidean distance is the samples' distance."""
+
+    def as_features(self, samples: Tensor) -> Any:
+        """Raw samples as scikit-learn's estimators take them, without labels: here an array (N, numbers)."""
+        return samples.flatten(1).numpy()
+
+    def as_arrays(self, samples: Tensor) -> Any:
+        """Raw samples as a classifier with ``predict`` takes them that isn't an estimator: here an array of them."""
+        return samples.numpy()
+
+    def with_noise(self, samples: Tensor, deviation: float, draws: torch.Generator) -> Tensor:
+        """Raw samples with Gaussian noise whose standard deviation is this share of the range of values, or of the
+        deviation of values that have no range."""
+        floats = self.encode(samples)
+        noise = torch.randn(floats.shape, generator=draws)
+        return self.decode(floats + 2 * deviation * noise, self.dtype)
 
     def present(self, samples: Tensor, labels: Tensor | None) -> Any:
         """Samples from ``decode``, and their labels, if any, in the form that users get: here the same tensor.

@@ -31,6 +31,8 @@ class Image(Modality):
     noun: ClassVar[str] = "images"
     dtype: ClassVar[torch.dtype] = torch.uint8
     is_augmentable: ClassVar[bool] = True
+    item: ClassVar[str] = "image"
+    classifiers: ClassVar[tuple[str, ...]] = ("small",)
     float_dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
     if TYPE_CHECKING:
@@ -63,6 +65,15 @@ class Image(Modality):
     def flatten(self, samples: Tensor) -> Tensor:
         """Pixels in [0, 1]."""
         return samples.flatten(1).to(torch.float32) / 255
+
+    def as_features(self, samples: Tensor) -> Any:
+        """Rows of pixels, uint8 (N, H·W·C), in the order of scikit-learn's datasets and of ``genaug.features``."""
+        return samples.permute(0, 2, 3, 1).flatten(1).numpy()
+
+    def with_noise(self, samples: Tensor, deviation: float, draws: torch.Generator) -> Tensor:
+        clean = to_float(samples)
+        noisy = clean + deviation * torch.randn(clean.shape, generator=draws)
+        return noisy.clamp(0, 1).mul(255).round().to(torch.uint8)
 
     def picture(self, sample: Tensor) -> PIL.Image.Image:
         return to_pil(sample)

@@ -75,6 +75,28 @@ def frame_of(columns: Sequence[Column], raw: Mapping[str | int, Ints], count: in
     return frame
 
 
+def features_of(columns: Sequence[tuple[Column, Ints]], count: int) -> Any:
+    """A DataFrame of ``count`` rows, for classifiers, from columns and their raw values.
+
+    Columns whose dtype can't hold the missing values among these rows have floats or objects instead.
+    """
+    pd = import_pandas()
+    frame = pd.DataFrame(dict(enumerate(_feature(*pair) for pair in columns)), index=range(count))
+    frame.columns = pd.Index([column.name for column, _ in columns])
+    return frame
+
+
+def _feature(column: Column, raw: Ints) -> Any:
+    pd = import_pandas()
+    absent, kind = raw == MISSING, getattr(column, "kind", "")
+    if absent.any() and isinstance(pd.api.types.pandas_dtype(installed(column.dtype)), np.dtype):
+        if kind == "integer":
+            return pd.Series(np.where(absent, np.nan, raw.astype(np.float64)))
+        if kind == "boolean":
+            return pd.Series(raw.astype(bool)).astype(object).mask(absent, None)
+    return series_of(column, raw)
+
+
 def _identifiers(column: Identifier, count: int) -> Any:
     pd = import_pandas()
     if column.last is None:

@@ -27,10 +27,21 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class Scale(BaseModel):
-    """Base of the scales. ``slots`` is the number of one-hot slots."""
+class Description(BaseModel):
+    """Base of the descriptions of columns: they are equal if their fields are, whatever they have cached."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __eq__(self, other: object) -> bool:
+        names = type(self).model_fields
+        return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in names)
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in type(self).model_fields))
+
+
+class Scale(Description):
+    """Base of the scales. ``slots`` is the number of one-hot slots."""
 
     has_scalar: ClassVar[bool] = True
 

@@ -63,6 +63,10 @@ class Table(Modality):
     noun: ClassVar[str] = "rows"
     dtype: ClassVar[torch.dtype] = torch.int64
     encodes_once: ClassVar[bool] = True
+    item: ClassVar[str] = "row"
+    batch_size: ClassVar[int] = 500  # Xu et al. 2019
+    may_coincide: ClassVar[bool] = True
+    classifiers: ClassVar[tuple[str, ...]] = ("boosting", "logistic")
     files: ClassVar[tuple[str, ...]] = (".csv", ".parquet")
     blended: ClassVar[str] = "Join DataFrames instead: pandas.concat([frame, generator.sample(n)[0]])."
 
@@ -165,6 +169,31 @@ class Table(Modality):
     def flatten(self, samples: Tensor) -> Tensor:
         """Numbers between 0 (the column's lowest) and 1 (its highest); different categories are 1 apart."""
         return torch.cat([column.flatten(samples[:, i]) for i, column in enumerate(self.stored)], 1)
+
+    def as_features(self, samples: Tensor) -> Any:
+        """The rows as a DataFrame with their dtypes, without the target and columns of identifiers."""
+        from genaug.modalities.restoring import features_of
+
+        columns = [(c, samples[:, i].contiguous().numpy()) for i, c in enumerate(self.stored) if c.name != self.target]
+        return features_of(columns, len(samples))
+
+    def as_arrays(self, samples: Tensor) -> Any:
+        return self.as_features(samples)
+
+    def with_noise(self, samples: Tensor, deviation: float, draws: torch.Generator) -> Tensor:
+        """Numbers get noise of this share of their column's standard deviation, within the range of these rows, not of
+        the table's; categories, dates and missing values stay as they are."""
+        noisy = samples.clone()
+        for i, column in enumerate(self.stored):
+            raw = samples[:, i]
+            present = raw != MISSING
+            if not isinstance(column, Numeric) or column.kind == "date" or int(present.sum()) < 2:
+                continue
+            numbers = column.numbers(raw[present].contiguous()).double()
+            noise = torch.randn(len(numbers), generator=draws, dtype=torch.float64)
+            moved = (numbers + deviation * numbers.std() * noise).clamp(numbers.min(), numbers.max())
+            noisy[present, i] = moved.round().long() if column.is_whole else (moved + 0.0).view(torch.int64)
+        return noisy
 
     def present(self, samples: Tensor, labels: Tensor | None) -> Any:
         """Raw samples (N, ...) and their labels as a DataFrame with the columns and dtypes of the training data."""

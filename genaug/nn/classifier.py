@@ -104,17 +104,20 @@ def train_classifier(
     seed: int,
     augment: Augment | None = None,
     lr: float = 1e-3,
+    class_weights: Tensor | None = None,
 ) -> Losses:
     """Train a classifier in place for a fixed number of updates (Adam, cosine schedule to zero, cross-entropy).
 
     ``data`` yields (images, labels) batches: uint8 in [0, 255] or float in [0, 1], (N, C, H, W), and int64 (N,).
-    ``augment`` changes every batch, with its own random generator, seeded by ``seed``. Returns the late and the final
+    ``augment`` changes every batch, with its own random generator, seeded by ``seed``. ``class_weights`` (classes,)
+    weight the loss of each class. Returns the late and the final
     training loss, which show whether it was still falling. Works inside ``torch.no_grad`` too.
 
     Raises ``InputError`` if ``data`` ends too early, ``TrainingError`` if the loss is no longer finite at the end.
     """
     rng = torch.Generator().manual_seed(derive_seed(check_seed(seed), "augment"))
     device = next(model.parameters()).device
+    weights = None if class_weights is None else class_weights.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     losses = []
@@ -123,7 +126,7 @@ def train_classifier(
         images = as_unit(images)
         if augment is not None:
             images = augment(images, rng)
-        loss = F.cross_entropy(model(images.to(device)), labels.to(device))
+        loss = F.cross_entropy(model(images.to(device)), labels.to(device), weight=weights)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -148,15 +151,20 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor, chunk: int = 1024
     return int((predict(model, images, chunk) == labels.cpu()).sum()) / len(images)
 
 
-@torch.inference_mode()
 def predict(model: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
     """The predicted labels, int64 (N,) on the CPU, of images (uint8 or float in [0, 1], (N, C, H, W)).
 
     Raises ``TrainingError`` if the model's outputs aren't finite: the label would always be the same.
     """
+    return logits_of(model, images, chunk).argmax(1)
+
+
+@torch.inference_mode()
+def logits_of(model: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
+    """The logits, float32 (N, classes) on the CPU, of images as ``predict`` takes them. Raises its errors."""
     model.eval()
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    labels = []
+    parts = []
     for part in images.split(chunk):
         logits = model(as_unit(part).to(device))
         if not bool(torch.isfinite(logits).all()):
@@ -164,8 +172,8 @@ def predict(model: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
                 "the classifier's outputs are NaN or infinite, so its training diverged. Lower its learning rate, and "
                 "check its images for NaN."
             )
-        labels.append(logits.argmax(1).cpu())
-    return torch.cat(labels)
+        parts.append(logits.float().cpu())
+    return torch.cat(parts)
 
 
 def as_unit(images: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from genaug.evaluation.prdc import manifold_overlap
 from genaug.evaluation.scores import train_scorer
 from genaug.nn.classifier import accuracy
 from genaug.randomness import derive_seed
+from genaug.searches.split import as_dataset
 from genaug.sources.generator import Generator
-from genaug.studies.splits import Images
 from genaug.studies.study import study
 
 _COMPARED = 2_000  # images on either side, at most
@@ -90,16 +90,16 @@ def _synthetic_only(train: Samples, held_out: Samples, seed: int, device: torch.
 
 
 def _gain(train: Samples, held_out: Samples, seed: int, device: torch.device) -> Measure:
-    sets = [Images(data.x, data.labels, data.spec.class_names) for data in (train, held_out) if data.labels is not None]
+    sets = [as_dataset(data) for data in (train, held_out)]
 
     def measure(generator: Generator) -> float:
         report = study(*sets, sources={_NAME: generator}, device=device, progress=False, explore=True, **_STUDY)
-        scores = report.details["accuracies"]["test"]
+        scores = report.details["scores"]["test"]
         best = {None: -math.inf, _NAME: -math.inf}  # without and with generated images
         for arm in report.details["arms"]:
-            accuracies = scores.get(arm["name"], {}).values()
-            if accuracies and arm["source"] in best:
-                best[arm["source"]] = max(best[arm["source"]], sum(accuracies) / len(accuracies))
+            values = scores.get(arm["name"], {}).values()
+            if values and arm["source"] in best:
+                best[arm["source"]] = max(best[arm["source"]], sum(values) / len(values))
         return best[_NAME] - best[None]
 
     return measure

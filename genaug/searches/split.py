@@ -10,7 +10,7 @@ from torch.utils.data import Subset
 from genaug.data.holdout import held_out
 from genaug.data.reading import Samples, read_samples
 from genaug.studies.recipes import UnlabelledImages
-from genaug.studies.splits import Images
+from genaug.studies.splits import LabelledSamples
 
 SHARE = 0.2  # of each class
 
@@ -45,4 +45,4 @@ def as_dataset(data: Samples) -> Any:
     """Samples in memory as a map-style dataset, which ``fit`` takes."""
     if data.labels is None:
         return UnlabelledImages(data.x)
-    return Images(data.x, data.labels, data.spec.class_names)
+    return LabelledSamples(data.x, data.labels, data.spec.class_names)

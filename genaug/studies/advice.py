@@ -1,7 +1,29 @@
 """The code with which a study's advice is followed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+
+def blend_code(*, fills: bool) -> str:
+    """Python that blends generated images at a report's ratio; they fill up rare classes if ``fills``."""
+    balance = ', balance="uniform"' * fills
+    return (
+        "import genaug\n\n"
+        'report = genaug.load_study("PATH")  # this page\'s folder\n'
+        f"mixed = genaug.MixedDataset(train_set, generator, ratio=report.ratio{balance})"
+    )
+
+
+def rows_code(counts: Sequence[int]) -> str:
+    """Python that adds generated rows to a table, so many of each class."""
+    labels = " + ".join(f"[{label}] * {count}" for label, count in enumerate(counts) if count) or "[]"
+    if not sum(counts):
+        return "training_rows = frame  # of the training set, without generated rows"
+    return (
+        "import pandas\n\n"
+        f"rows, _ = generator.sample(labels={labels}, seed=0)\n"
+        "training_rows = pandas.concat([frame, rows[frame.columns]])  # frame: the training set"
+    )
 
 
 def classifier_code(source: Mapping[str, Any]) -> str:

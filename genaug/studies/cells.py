@@ -15,6 +15,7 @@ from genaug.artifacts.folders import resolve, saving_to
 from genaug.artifacts.json_files import read_json_lines
 from genaug.artifacts.settings import check_same_settings
 from genaug.errors import FormatWarning, InputError
+from genaug.studies.metrics import ACCURACY
 
 SETTINGS_FILE, CELLS_FILE, GENERATORS = "study.json", "cells.jsonl", "generators"
 REPORT_FILES = ("report.json", "report.html")
@@ -25,14 +26,22 @@ _OPTIONS = (
 )
 
 
+Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
+
+
 @with_config(ConfigDict(extra="allow", strict=True))
 class Cell(TypedDict):
-    """A line of ``cells.jsonl``: an arm of a seed, or the training of a source, with its result or its error."""
+    """A line of ``cells.jsonl``: an arm of a seed, or the training of a source, with its result, under the key of its
+    metric, or its error."""
 
     phase: Annotated[str, Field(pattern="^[a-z]{1,20}$")]  # inner or test; benchmarks add others
     seed: Annotated[int, Field(ge=0)]
     name: str
-    accuracy: NotRequired[Annotated[FiniteFloat, Field(ge=0, le=1)]]
+    accuracy: NotRequired[Share]
+    balanced_accuracy: NotRequired[Share]
+    macro_f1: NotRequired[Share]
+    recall: NotRequired[Share]
+    average_precision: NotRequired[Share]
     loss: NotRequired[Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]]
     seconds: NotRequired[Annotated[FiniteFloat, Field(ge=0)]]
     error: NotRequired[str]
@@ -128,7 +137,7 @@ def run_folder(folder: Path) -> Path:
 class Ledger:
     """The cells by (phase, seed, name). An arm that failed was tried, but isn't done."""
 
-    def __init__(self, cells: list[dict[str, Any]]) -> None:
+    def __init__(self, cells: Sequence[Mapping[str, Any]]) -> None:
         self._cells = {(c["phase"], c["seed"], c["name"]): c for c in cells}
 
     def done(self, phase: str, seed: int, name: str) -> bool:
@@ -137,12 +146,12 @@ class Ledger:
     def tried(self, phase: str, seed: int, name: str) -> bool:
         return (phase, seed, name) in self._cells
 
-    def of(self, phase: str) -> list[dict[str, Any]]:
+    def of(self, phase: str) -> list[Mapping[str, Any]]:
         return [cell for cell in self._cells.values() if cell["phase"] == phase]
 
-    def accuracies(self, phase: str, name: str) -> dict[int, float]:
-        """An arm's accuracies by seed, without those that failed."""
-        return {c["seed"]: c["accuracy"] for c in self.of(phase) if c["name"] == name and "accuracy" in c}
+    def scores(self, phase: str, name: str, metric: str = ACCURACY.key) -> dict[int, float]:
+        """An arm's values of a metric by seed, without those that failed."""
+        return {c["seed"]: c[metric] for c in self.of(phase) if c["name"] == name and metric in c}
 
-    def failures(self) -> list[dict[str, Any]]:
+    def failures(self) -> list[Mapping[str, Any]]:
         return [cell for cell in self._cells.values() if "error" in cell]

@@ -85,8 +85,9 @@ def paired_difference(
     The interval is mean ± t · se with n - 1 degrees of freedom and se = sqrt((1/n + correction) · sd²). Without a
     correction this is Student's paired t, which takes the seeds as independent. Runs whose training images overlap
     aren't: ``overlap_correction`` gives the ``correction`` for them. ``resolution`` is the step between two possible
-    values, 1 / n_test for an accuracy. An sd below resolution / sqrt(6), that of the rounding of two values, reflects
-    rounding only and is raised to this value, so that two seeds that happen to agree prove nothing.
+    values, 1 / n_test for an accuracy (``Metric.resolution``). An sd below resolution / sqrt(6), that of the rounding
+    of two values, reflects rounding only and is raised to this value, so that two seeds that happen to agree prove
+    nothing.
 
     Raises ``InputError`` for arms of different lengths, empty ones, a confidence outside (0, 1), a negative correction
     and a negative resolution.

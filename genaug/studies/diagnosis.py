@@ -2,24 +2,21 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from statistics import mean
 from typing import Any
 
-import torch
-from torch import nn
-
 from genaug.modalities.distance import distance_ratio, first_per_class
-from genaug.nn.classifier import predict, train_classifier
-from genaug.randomness import derive_seed, seeded
+from genaug.randomness import derive_seed
 from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm
-from genaug.studies.blending import blended, generate
+from genaug.studies.blending import class_counts, generate
 from genaug.studies.cells import Ledger
-from genaug.studies.classic import augmented
 from genaug.studies.decide import Judgement
-from genaug.studies.jobs import Job, Work, one_thread, seed_images, source_of
-from genaug.studies.models import make_classifier
+from genaug.studies.jobs import Job, Work, one_thread, seed_samples, source_of
+from genaug.studies.learners import Fitted
+from genaug.studies.metrics import ACCURACY
 from genaug.studies.power import Sensitivity
-from genaug.studies.splits import Images
+from genaug.studies.splits import LabelledSamples
 
 _SAMPLES, _SEEDS, _PER_CLASS = 1_000, 3, 100
 _FALL = 0.05  # of the loss of guessing, log(classes): a larger late decrease means that training wasn't finished
@@ -28,58 +25,57 @@ _RECOGNIZED = 0.8  # of the share of real images that the same classifier recogn
 _REPETITIVE, _REPEATED = 0.5, 0.05  # distance within a class relative to real images; share of exact duplicates
 
 
-def examine(work: Work, chosen: Arm | None, classic: bool) -> dict[str, Any]:
+def examine(work: Work, chosen: Arm | None, advised: Arm | None) -> dict[str, Any]:
     """Examine samples of the chosen source: whether a classifier recognizes them, and how much they repeat.
 
-    The classifier is the study's, trained for the same number of updates on the complete training set, with classic
-    augmentation if ``classic``. From 1,000 samples for each of up to three seeds: the share with the predicted label
-    equal to the requested one (``recognized``, and ``recognized_real`` for the test images; means over classes, whose
-    shares may differ between the two), the distance between samples of a class over that between the seed's real images
-    (``distance_ratio``, None if no class has two), and the share of samples that are identical to an earlier one
-    (``repeated``). Empty if no source of samples was chosen. Only an ``error`` if the samples or the classifier fail,
-    since the examination must not cost the verdict.
+    The classifier is the study's, trained like those of the baseline ``advised`` on the complete training set. From
+    1,000 samples for each of up to three seeds: the share with the predicted label equal to the requested one
+    (``recognized``, and ``recognized_real`` for the test samples; means over classes, whose shares may differ between
+    the two), the distance between samples of a class over that between the seed's real ones (``distance_ratio``, None
+    if no class has two), and the share of samples that are identical to an earlier one (``repeated``). Empty if no
+    source of samples was chosen. Only an ``error`` if the samples or the classifier fail, since the examination must
+    not cost the verdict.
     """
     if chosen is None or chosen.source is None or chosen.ratio is None:
         return {}
-    device = torch.device(work.device)
     try:
         with one_thread():
             batches = [_samples(work, chosen.source, seed) for seed in list(work.rows)[:_SEEDS]]
-            with seeded(derive_seed(0, "examination"), device):
-                judge = make_classifier(work.classifier, work.spec.shape, work.spec.num_classes, 0).to(device)
-                data = blended(work.train, None, 0, work.batch_size, 0)
-                images = augmented(data, work.classic, 0) if classic else data
-                train_classifier(judge, images, updates=work.updates, seed=0, lr=work.lr)
-            ratios = [ratio for pair in batches if not math.isnan(ratio := _distance_ratio(*pair))]
+            plain = replace(advised or NONE, source=None, ratio=0.0, classifier=chosen.classifier)
+            judge = work.learner.fit(plain, work.train, None, work.spec, 0)
+            ratios = [ratio for pair in batches if not math.isnan(ratio := _distance_ratio(work, *pair))]
             return {
                 "samples": sum(len(samples) for samples, _ in batches),
                 "seeds": len(batches),
                 "recognized": mean(_recall(judge, samples) for samples, _ in batches),
                 "recognized_real": _recall(judge, work.test),
                 "distance_ratio": mean(ratios) if ratios else None,
-                "repeated": mean(1 - len(s.images.flatten(1).unique(dim=0)) / len(s) for s, _ in batches),
+                "repeated": mean(1 - len(s.samples.flatten(1).unique(dim=0)) / len(s) for s, _ in batches),
             }
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def _samples(work: Work, name: str, seed: int) -> tuple[Images, Images]:
-    """Samples for a seed, and the seed's real images."""
-    real, _ = seed_images(work, Job("test", seed, ()))
+def _samples(work: Work, name: str, seed: int) -> tuple[LabelledSamples, LabelledSamples]:
+    """Samples for a seed, with the class shares of the training samples, and the seed's real ones."""
+    real, _ = seed_samples(work, Job("test", seed, ()))
     source, sampling_seed = source_of(work, name, seed), derive_seed(seed, "generated", name)
-    return generate(source, real, min(_SAMPLES, work.pool), sampling_seed), real
+    counts = class_counts(real.labels, 0.5, min(_SAMPLES, work.most_generated), fill=False)
+    return generate(source, real, counts, sampling_seed, work.spec), real
 
 
-def _recall(judge: nn.Module, images: Images) -> float:
-    """The share of the images that a classifier labels correctly, averaged over classes."""
-    right = (predict(judge, images.images) == images.labels).to(torch.float64)
-    return mean(float(right[images.labels == label].mean()) for label in images.labels.unique())
+def _recall(judge: Fitted, samples: LabelledSamples) -> float:
+    """The share of the samples that a classifier labels correctly, averaged over classes."""
+    right = (judge.predict(samples.samples).labels == samples.labels).double()
+    return mean(float(right[samples.labels == label].mean()) for label in samples.labels.unique())
 
 
-def _distance_ratio(samples: Images, real: Images) -> float:
+def _distance_ratio(work: Work, samples: LabelledSamples, real: LabelledSamples) -> float:
     per_class = max(2, min(_PER_CLASS, _SAMPLES // len(real.labels.unique())))
-    real, samples = (images.part(first_per_class(images.labels, per_class)) for images in (real, samples))
-    return distance_ratio(real.images, real.labels, samples.images, samples.labels)
+    real, samples = (part.part(first_per_class(part.labels, per_class)) for part in (real, samples))
+    vectors = (work.spec.sample.flatten(part.samples) for part in (real, samples))
+    real_vectors, vectors_of_samples = vectors
+    return distance_ratio(real_vectors, real.labels, vectors_of_samples, samples.labels)
 
 
 def reservations(
@@ -87,6 +83,8 @@ def reservations(
 ) -> list[str]:
     """Sentences to read before the verdict: that the classifiers had too few updates for it to mean much."""
     updates, sentences = settings["updates"], []
+    if updates is None:  # the classifiers aren't trained in updates
+        return []
     guessing = math.log(max(2, statistics.get("classes", 2)))
     for name in (CLASSIC.name, NONE.name):
         losses = [c["loss"] for c in ledger.of("test") if c["name"] == name and "loss" in c]
@@ -119,53 +117,57 @@ def diagnose(
     examination: Mapping[str, Any],
     worth: Sensitivity | None,
     sources: Mapping[str, Any] | None = None,
+    metric: str = ACCURACY.noun,
 ) -> list[str]:
     """A sentence or two for everything remarkable that a reader of the verdict should also know. ``sources`` are the
-    recorded descriptions of the study's sources."""
+    recorded descriptions of the study's sources, and ``metric`` is what it is called."""
     sentences = []
+    of_metric = "" if metric == ACCURACY.noun else f" of {metric}"
     classic = judgement.find(CLASSIC, NONE)
     if classic is not None and classic.difference.verdict == "hurts":
         sentences.append(
-            f"Classic augmentation is worse than none here: {classic.difference.summary(NONE.name)}. It may change the "
+            f"Classic augmentation is worse than none here{of_metric and f' in {metric}'}: "
+            f"{classic.difference.summary(NONE.name)}. It may change the "
             "features that distinguish the classes; pass one that suits these images as classic=."
         )
-    sentences += _remarks_on_samples(examination)
+    samples = statistics.get("samples", "images")
+    sentences += _remarks_on_samples(examination, samples)
     chosen = judgement.chosen
     if chosen is not None and chosen.ratio is not None and judgement.verdict == "use":
-        plain = Arm(chosen.source, chosen.ratio)
-        control = judgement.find(plain, Arm(NOISE, chosen.ratio))
+        plain = chosen.without_methods
+        control = judgement.find(plain, Arm(NOISE, chosen.ratio, classifier=chosen.classifier))
         if control is not None and control.difference.verdict != "helps":
             sentences.append(
-                "The same number of noisy copies of real images may help as much: "
+                f"The same number of noisy copies of real {samples} may help as much: "
                 f"{plain.name!r} gained {control.difference.summary(control.baseline.name)}. So the gain may not be "
-                "due to the generated images."
+                f"due to the generated {samples}."
             )
     if chosen is not None and chosen.ratio is None and "saw" in (sources or {}).get(str(chosen.source), {}):
         sentences.append(
             f"The classifier {chosen.source} was trained before the study and is the same for every seed, so the "
-            "intervals don't cover the effect of training it again, on other images."
+            f"intervals don't cover the effect of training it again, on other {samples}."
         )
     if judgement.verdict == "no evidence" and worth is not None and judgement.decisive:
         seeds = judgement.decisive[0].difference.n
         if worth.seeds is None:
             sentences.append(
-                f"No number of seeds would show a gain of {100 * worth.of:g} points here, because the seeds share too "
-                "many training images. Use fewer labels per class or more images."
+                f"No number of seeds would show a gain of {100 * worth.of:g} points{of_metric} here, because the "
+                f"seeds share too many training {samples}. Use fewer labels per class or more {samples}."
             )
         elif worth.seeds > seeds:
             sentences.append(
-                f"{seeds} seeds are too few to show a gain of {100 * worth.of:g} points at this spread: that takes "
-                f"about {worth.seeds:,}."
+                f"{seeds} seeds are too few to show a gain of {100 * worth.of:g} points{of_metric} at this spread: "
+                f"that takes about {worth.seeds:,}."
             )
     if statistics.get("overlap") == 1:
         sentences.append(
-            "Every seed trained on the same images, so the intervals cover the noise of training only, not the effect "
-            "of another training set. Pass labels_per_class (--labels-per-class) to draw a subset for each seed."
+            f"Every seed trained on the same {samples}, so the intervals cover the noise of training only, not the "
+            "effect of another training set. Pass labels_per_class (--labels-per-class) to draw a subset for each seed."
         )
     return sentences
 
 
-def _remarks_on_samples(examination: Mapping[str, Any]) -> list[str]:
+def _remarks_on_samples(examination: Mapping[str, Any], noun: str) -> list[str]:
     if "error" in examination:
         return [f"The samples could not be examined ({examination['error']})."]
     if not examination:
@@ -174,29 +176,31 @@ def _remarks_on_samples(examination: Mapping[str, Any]) -> list[str]:
     recognized, real = examination["recognized"], examination["recognized_real"]
     if recognized < _RECOGNIZED * real:
         sentences.append(
-            f"A classifier trained on all training images, which recognizes {real:.0%} of the real test images, sees "
+            f"A classifier trained on all training {noun}, which recognizes {real:.0%} of the real test {noun}, sees "
             f"the requested class in only {recognized:.0%} of the samples. The generator needs longer training or more "
-            "images, or its labels are wrong."
+            f"{noun}, or its labels are wrong."
         )
     ratio, repeated = examination["distance_ratio"], examination["repeated"]
     if repeated > _REPEATED:
         sentences.append(f"{repeated:.0%} of the samples are identical to another one: the source repeats itself.")
     elif ratio is not None and ratio < _REPETITIVE:
         sentences.append(
-            f"Samples of the same class differ only {ratio:.0%} as much as real images do: the generator repeats "
+            f"Samples of the same class differ only {ratio:.0%} as much as real {noun} do: the generator repeats "
             "itself, and such samples add little."
         )
     return sentences
 
 
-def describe_sensitivity(worth: Sensitivity | None) -> str:
-    """How much a "no evidence" means, in a sentence; empty if that isn't known."""
+def describe_sensitivity(worth: Sensitivity | None, baselines: int = 2, metric: str = ACCURACY.noun) -> str:
+    """How much a "no evidence" against so many baselines means, in a sentence; empty if that isn't known."""
     if worth is None:
         return ""
     power = f"{100 * worth.power:.0f}%"
     if worth.gain is None:
         return f"No gain would have been detected with {power} probability at this spread."
-    gain = f"A gain of {100 * worth.gain:.1f} points over both would have been detected with {power} probability; "
+    over = {1: "it", 2: "both"}.get(baselines, "all")
+    points = "points" if metric == ACCURACY.noun else f"points of {metric}"
+    gain = f"A gain of {100 * worth.gain:.1f} {points} over {over} would have been detected with {power} probability; "
     if worth.seeds is None:
         return f"{gain}no number of seeds would detect one of {100 * worth.of:g} points."
     return f"{gain}detecting one of {100 * worth.of:g} points takes about {worth.seeds:,} seeds."

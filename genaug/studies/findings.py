@@ -2,21 +2,24 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import mean
 from typing import Any
 
 import torch
 
 from genaug.progress import duration
-from genaug.studies.arms import CLASSIC, NONE, Arm
+from genaug.studies.arms import Arm
 from genaug.studies.cells import Ledger
-from genaug.studies.decide import BASELINES, Judgement
+from genaug.studies.decide import Judgement
 from genaug.studies.diagnosis import describe_sensitivity, diagnose, reservations
 from genaug.studies.jobs import trained
+from genaug.studies.metrics import ACCURACY, metric_of
 from genaug.studies.power import Sensitivity, sensitivity
 from genaug.studies.report import FORMAT_VERSION, arm_details
 from genaug.version import __version__
+
+FEW = 2  # baselines: of more, only the one over which an arm gained least is shown beside it
 
 
 def findings(
@@ -35,27 +38,30 @@ def findings(
     their defaults, and the command that repeats the study.
     """
     seeds, chosen = settings["seeds"], judgement.chosen
+    metric, noun = metric_of(settings)
     closest = min(judgement.decisive, key=lambda c: c.difference.mean, default=None)
     cost = _cost(judgement, ledger, settings["sources"])
     examination, worth = examination or {}, _sensitivity(judgement, statistics)
     tables = {
-        phase: {arm.name: row for arm in arms if (row := ledger.accuracies(phase, arm.name))}
+        phase: {arm.name: row for arm in arms if (row := ledger.scores(phase, arm.name, metric))}
         for phase in ("inner", "test")
     }
     return {
         "kind": "study",
         "format_version": FORMAT_VERSION,
         "verdict": judgement.verdict,
-        "sentence": sentence(judgement, cost, worth),
+        "sentence": sentence(judgement, cost, worth, noun, statistics.get("samples", "images")),
         "ratio": (chosen.ratio or 0.0) if chosen is not None and judgement.verdict == "use" else 0.0,
         "source": None if chosen is None else chosen.source,
         "classic": judgement.classic,
+        "method": None if judgement.advised is None else replace(judgement.advised, source=None, ratio=0.0).name,
+        "metric": {"key": metric, "noun": noun},
         "chosen": arm_details(chosen),
         "baseline": None if closest is None else arm_details(closest.baseline),
         "difference": None if closest is None else asdict(closest.difference),
         "sensitivity": None if worth is None else asdict(worth),
         "reservations": reservations(ledger, settings, statistics, chosen),
-        "warnings": diagnose(judgement, statistics, examination, worth, settings["sources"]),
+        "warnings": diagnose(judgement, statistics, examination, worth, settings["sources"], noun),
         "examination": dict(examination),
         "origin": dict(origin or {}),
         "cost": cost,
@@ -75,7 +81,8 @@ def findings(
             for c in judgement.comparisons
         ],
         "arms": [arm_details(arm) for arm in arms],
-        "accuracies": {
+        "baselines": [arm.name for arm in judgement.baselines],
+        "scores": {
             phase: {name: {str(seed): row[seed] for seed in seeds if seed in row} for name, row in table.items()}
             for phase, table in tables.items()
         },
@@ -90,86 +97,131 @@ def findings(
 
 def _sensitivity(judgement: Judgement, statistics: Mapping[str, Any]) -> Sensitivity | None:
     """The gain that the study could have shown; None if the chosen arm or a baseline failed on the test set."""
-    if len(judgement.decisive) < len(BASELINES):
+    if len(judgement.decisive) < len(judgement.baselines):
         return None
     return sensitivity(
         [c.difference for c in judgement.decisive],
         correction=statistics["correction"],
-        resolution=1 / statistics["n_test"],
+        resolution=statistics.get("resolution", 1 / statistics["n_test"]),
     )
 
 
-def sentence(judgement: Judgement, cost: Mapping[str, Any], worth: Sensitivity | None) -> str:
-    """The verdict in words, with its basis and the cost."""
+def sentence(
+    judgement: Judgement,
+    cost: Mapping[str, Any],
+    worth: Sensitivity | None,
+    metric: str = ACCURACY.noun,
+    samples: str = "images",
+) -> str:
+    """The verdict in words, with its basis and the cost; ``metric`` and ``samples`` are what they are called."""
     chosen, decisive = judgement.chosen, judgement.decisive
     if chosen is None:
         return "No evidence: no source's arm finished on all seeds, so use ratio 0. See the failures."
-    numbers = ", ".join(c.difference.summary(c.baseline.name) for c in decisive)
-    numbers += f", {decisive[0].difference.n} seeds" if decisive else ""
+    numbers = _numbers(judgement, metric)
     if chosen.ratio is None:
-        return _classifier_sentence(judgement, numbers, cost, worth)
-    arm = f"{chosen.source} at ratio {chosen.ratio:g}, {'with' if chosen.classic else 'without'} classic augmentation"
+        return _classifier_sentence(judgement, numbers, cost, worth, samples)
+    arm = f"{chosen.source} at ratio {chosen.ratio:g}{_how(judgement)}"
     if not decisive:
         return (
-            f"No evidence: {arm}, was chosen, but it or both baselines failed on the test set, so use ratio 0. See the "
-            "failures."
+            f"No evidence: {arm}, was chosen, but it or {_all_of(judgement)} failed on the test set, so use ratio 0. "
+            "See the failures."
         )
     if judgement.verdict == "use":
         return f"Use {arm}: {numbers}. {cost['sentence']}"
     if judgement.verdict == "don't use":
         return f"Don't use {chosen.source}: at its best, {arm}, it hurts: {numbers}. {cost['sentence']}"
-    if len(decisive) < len(BASELINES):
-        compared = decisive[0].baseline
-        failed = next(baseline for baseline in BASELINES if baseline != compared)
+    against = len(judgement.baselines)
+    if len(decisive) < against:
+        compared = [c.baseline for c in decisive]
+        failed = [repr(baseline.name) for baseline in judgement.baselines if baseline not in compared]
         return (
-            f"No evidence that {chosen.source} helps: {failed.name!r} failed on the test set, so {arm}, could only be "
-            f"compared with {compared.name!r} ({numbers}). Use ratio 0. See the failures."
+            f"No evidence that {chosen.source} helps: {' and '.join(failed)} failed on the test set, so {arm}, could "
+            f"only be compared with {' and '.join(repr(baseline.name) for baseline in compared)} ({numbers}). Use "
+            "ratio 0. See the failures."
         )
     return (
-        f"No evidence that {chosen.source} helps: at its best, {arm}, {numbers}. {describe_sensitivity(worth)} Until "
-        f"there is evidence, leave it out: ratio 0. {cost['sentence']}"
+        f"No evidence that {chosen.source} helps: at its best, {arm}, {numbers}. "
+        f"{describe_sensitivity(worth, against, metric)} Until there is evidence, leave it out: ratio 0. "
+        f"{cost['sentence']}"
     )
 
 
-def _classifier_sentence(judgement: Judgement, numbers: str, cost: Mapping[str, Any], worth: Sensitivity | None) -> str:
-    """The verdict on a classifier that was chosen instead of generated images."""
+def _numbers(judgement: Judgement, metric: str) -> str:
+    """The decisive differences; of more than two, the smallest."""
+    decisive = judgement.decisive
+    if not decisive:
+        return ""
+    shown = decisive if len(decisive) <= FEW else [min(decisive, key=lambda c: c.difference.mean)]
+    text = ", ".join(c.difference.summary(c.baseline.name) for c in shown)
+    text = text if metric == ACCURACY.noun else f"in {metric}, {text}"
+    least = f", the baseline over which it gained least of {len(decisive)}" if len(shown) < len(decisive) else ""
+    return f"{text}{least}, {decisive[0].difference.n} seeds"
+
+
+def _how(judgement: Judgement) -> str:
+    """The chosen arm's augmentation and classifier, if the study tried several."""
+    chosen = judgement.chosen
+    assert chosen is not None
+    parts = []
+    if any(arm.classic for arm in judgement.baselines):
+        parts.append(f"{'with' if chosen.classic else 'without'} classic augmentation")
+    if any(arm.method == "smote" for arm in judgement.baselines):
+        parts.append(f"{'with' if chosen.method else 'without'} SMOTE")
+    if chosen.classifier is not None:
+        parts.append(f"for {chosen.classifier}")
+    return "".join(f", {part}" for part in parts)
+
+
+def _all_of(judgement: Judgement) -> str:
+    count = len(judgement.baselines)
+    return {1: "the baseline", 2: "both baselines"}.get(count, "all baselines")
+
+
+def _classifier_sentence(
+    judgement: Judgement, numbers: str, cost: Mapping[str, Any], worth: Sensitivity | None, samples: str
+) -> str:
+    """The verdict on a classifier that was chosen instead of generated samples."""
     assert judgement.chosen is not None
     name, decisive = judgement.chosen.source, judgement.decisive
     if judgement.verdict == "use":
         return f"Use the classifier, not the samples: {name} gained {numbers}. {cost['sentence']}"
     if judgement.verdict == "don't use":
         return f"Don't use the classifier {name}: it is worse: {numbers}. {cost['sentence']}"
-    if len(decisive) == len(BASELINES):
+    if len(decisive) == len(judgement.baselines):
         return (
-            f"No evidence that the classifier {name} is better: {numbers}. {describe_sensitivity(worth)} Until there "
-            f"is evidence, train your own, without generated images. {cost['sentence']}"
+            f"No evidence that the classifier {name} is better: {numbers}. "
+            f"{describe_sensitivity(worth, len(decisive))} Until there is evidence, train your own, without generated "
+            f"{samples}. {cost['sentence']}"
         )
     compared = f" ({numbers})" if decisive else ""
     return (
         f"No evidence: the classifier {name} was chosen, but it or a baseline failed on the test set{compared}, so "
-        "train your own, without generated images. See the failures."
+        f"train your own, without generated {samples}. See the failures."
     )
 
 
-def inference(overlap: float) -> str:
-    """The t-test for seeds that share this part of their training images, in words."""
+def inference(overlap: float, item: str = "image", samples: str = "images") -> str:
+    """The t-test for seeds that share this part of their training samples, in words."""
     if overlap == 0:
-        return "paired t: no two seeds share a training image"
+        return f"paired t: no two seeds share a training {item}"
     if overlap < 1:
         return (
-            f"paired t, widened because two seeds share {100 * overlap:.3g}% of their training images on average: "
+            f"paired t, widened because two seeds share {100 * overlap:.3g}% of their training {samples} on average: "
             "se² = s² (1/J + f / (1 − f))"
         )
     return (
-        "paired t: every seed trains on all images, so the interval covers the noise of training only and says nothing "
-        "about another training set"
+        f"paired t: every seed trains on all {samples}, so the interval covers the noise of training only and says "
+        "nothing about another training set"
     )
 
 
 def _cost(judgement: Judgement, ledger: Ledger, sources: Mapping[str, Any]) -> dict[str, Any]:
-    """Mean seconds per seed: for training the generator, and for training the classifier with its images (or providing
-    the chosen classifier) and as advised without them. Interrupted trainings don't count."""
-    chosen, plain = judgement.chosen, CLASSIC if judgement.classic else NONE
+    """Mean seconds per seed: for training the generator, and for training the classifier with its samples (or providing
+    the chosen classifier) and without them, as it was otherwise or as is advised. Interrupted trainings don't count."""
+    chosen = judgement.chosen
+    plain = judgement.advised or judgement.baselines[0]
+    if plain.ratio or plain.source:
+        plain = replace(plain, source=None, ratio=0.0)
     if chosen is None:
         return {"generator_seconds": None, "classifier_seconds": None, "baseline_seconds": None, "sentence": ""}
     seconds: dict[str, list[float]] = {trained(str(chosen.source)): [], chosen.name: [], plain.name: []}

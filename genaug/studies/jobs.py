@@ -1,4 +1,4 @@
-"""The work for one seed: train the generators, then one classifier per arm, from the same images and first weights."""
+"""The work for one seed: train the generators, then one classifier per arm, on the same samples."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,21 +10,20 @@ import torch
 
 from genaug.backends.spec import Spec
 from genaug.errors import OutputExistsError, SaveError
-from genaug.nn.classifier import accuracy, train_classifier
-from genaug.randomness import derive_seed, seeded
+from genaug.randomness import derive_seed
 from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
 from genaug.sources.source import Source
 from genaug.studies import classifiers as classifier_module, sources as source_module
 from genaug.studies.arms import NOISE, Arm
-from genaug.studies.blending import NoisyCopies, blended, generate
+from genaug.studies.blending import NoisyCopies, class_counts, generate, part_of
 from genaug.studies.cells import StudyFolder, run_folder
-from genaug.studies.classic import augmented
-from genaug.studies.classifiers import AsClassifier, predicted_labels
-from genaug.studies.models import make_classifier
+from genaug.studies.classifiers import AsClassifier, predicted
+from genaug.studies.learners import Learner
+from genaug.studies.metrics import ACCURACY, Measure, Metric, Predictions
 from genaug.studies.recipes import Recipe
 from genaug.studies.sources import SourcePlan, recipe_of
-from genaug.studies.splits import Images, inner_split
+from genaug.studies.splits import LabelledSamples, inner_split
 
 Phase = Literal["inner", "test"]
 _GENERATOR_COST = 4  # training a generator takes about as long as this many classifiers: for the progress bar only
@@ -32,22 +31,34 @@ _GENERATOR_COST = 4  # training a generator takes about as long as this many cla
 
 @dataclass(frozen=True)
 class Work:
-    """Everything that the jobs of a study share."""
+    """Everything that the jobs of a study share. ``also`` is what cells record besides the metric."""
 
-    train: Images
-    test: Images
+    train: LabelledSamples
+    test: LabelledSamples
     spec: Spec
     rows: dict[int, torch.Tensor]
     sources: dict[str, SourcePlan]
-    classifier: Any
-    classic: Any
-    updates: int
-    batch_size: int
-    lr: float
-    pool: int  # generated images for a seed's classifiers, the same number for all, also after resuming
+    learner: Learner
+    ratios: tuple[float, ...]
     device: str
     folder: StudyFolder
+    metric: Metric = ACCURACY
+    also: tuple[Measure, ...] = ()
     notes: tuple[str, ...] = ()  # about the classes, for the report
+
+    @property
+    def fills(self) -> bool:
+        """Whether generated samples fill up rare classes, rather than being as frequent as the real ones."""
+        return self.metric.key != ACCURACY.key
+
+    def counts(self, labels: torch.Tensor, ratio: float) -> torch.Tensor:
+        """How many generated samples of each class, int64 (classes,), a classifier gets beside these real labels."""
+        return class_counts(labels, ratio, self.learner.generated(len(labels), ratio), fill=self.fills)
+
+    @property
+    def most_generated(self) -> int:
+        """The number of generated samples of a classifier at the highest ratio, at most."""
+        return max(self.learner.generated(len(rows), self.ratios[-1]) for rows in self.rows.values())
 
     def trained(self) -> list[str]:
         """The names of the sources to train."""
@@ -56,7 +67,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Job:
-    """One seed's arms, to be judged on the images that the inner split holds out or on the test set."""
+    """One seed's arms, to be judged on the samples that the inner split holds out or on the test set."""
 
     phase: Phase
     seed: int
@@ -84,13 +95,13 @@ def total_cost(work: Work, jobs: Iterable[Job]) -> float:
     return sum(cost(name) for job in jobs for name in job.names(work))
 
 
-def seed_images(work: Work, job: Job) -> tuple[Images, Images]:
-    """The images that a job trains on, and those that it is judged on."""
-    images = work.train.part(work.rows[job.seed])
+def seed_samples(work: Work, job: Job) -> tuple[LabelledSamples, LabelledSamples]:
+    """The samples that a job trains on, and those that it is judged on."""
+    samples = work.train.part(work.rows[job.seed])
     if job.phase == "test":
-        return images, work.test
-    rows, held_out_rows = inner_split(images.labels, job.seed)
-    return images.part(rows), images.part(held_out_rows)
+        return samples, work.test
+    rows, held_out_rows = inner_split(samples.labels, job.seed)
+    return samples.part(rows), samples.part(held_out_rows)
 
 
 def source_of(work: Work, name: str, seed: int) -> Source:
@@ -100,14 +111,14 @@ def source_of(work: Work, name: str, seed: int) -> Source:
         return load_folder(work.folder.generator(name, "test", seed), device=work.device)
     if isinstance(source, Source):
         return source
-    images = work.train.part(work.rows[seed])
-    return source_module.call(source, images, derive_seed(seed, "generator", name), work.spec)
+    samples = work.train.part(work.rows[seed])
+    return source_module.call(source, samples, derive_seed(seed, "generator", name), work.spec)
 
 
 def run_job(work: Work, job: Job, append: Callable[[dict[str, Any]], None]) -> None:
     """Run a job's arms, and pass each result, or the error instead, to ``append`` as a cell."""
-    train, test = seed_images(work, job)
-    pools: dict[str, Images | Exception] = {}
+    train, test = seed_samples(work, job)
+    pools: dict[str, LabelledSamples | Exception] = {}
     with one_thread():
         for arm in job.arms:
             cell: dict[str, Any] = {"phase": job.phase, "seed": job.seed, "name": arm.name}
@@ -120,7 +131,7 @@ def run_job(work: Work, job: Job, append: Callable[[dict[str, Any]], None]) -> N
                     pool = None if arm.source is None else pools[arm.source]
                     if isinstance(pool, Exception):
                         raise pool
-                    cell |= _score(work, job, arm, arm.ratio, train, pool, test)
+                    cell |= _score(work, job, arm, train, pool, test)
             except (SaveError, OutputExistsError):
                 raise  # a problem of the disk or another process, not of the arm
             except Exception as error:
@@ -129,16 +140,18 @@ def run_job(work: Work, job: Job, append: Callable[[dict[str, Any]], None]) -> N
 
 
 def _pool(
-    work: Work, job: Job, name: str, train: Images, append: Callable[[dict[str, Any]], None]
-) -> Images | Exception:
-    """Generated images of a source, or the error with which its arms fail, while the others continue."""
+    work: Work, job: Job, name: str, train: LabelledSamples, append: Callable[[dict[str, Any]], None]
+) -> LabelledSamples | Exception:
+    """Generated samples of a source for all ratios, or the error with which its arms fail, while the others
+    continue."""
     try:
         source: Any = NoisyCopies(train, work.spec) if name == NOISE else work.sources[name]
         if isinstance(source, Recipe):
             source = _trained(work, job, name, source, train, append)
         elif not isinstance(source, Source):
             source = source_module.call(source, train, derive_seed(job.seed, "generator", name), work.spec)
-        return generate(source, train, work.pool, derive_seed(job.seed, "generated", name))
+        counts = torch.stack([work.counts(train.labels, ratio) for ratio in work.ratios]).amax(0)
+        return generate(source, train, counts, derive_seed(job.seed, "generated", name), work.spec)
     except (SaveError, OutputExistsError):
         raise
     except Exception as error:
@@ -146,9 +159,9 @@ def _pool(
 
 
 def _trained(
-    work: Work, job: Job, name: str, recipe: Recipe, train: Images, append: Callable[[dict[str, Any]], None]
+    work: Work, job: Job, name: str, recipe: Recipe, train: LabelledSamples, append: Callable[[dict[str, Any]], None]
 ) -> Generator:
-    """The generator of a recipe for this job's images, and a cell with the time that its training took."""
+    """The generator of a recipe for this job's samples, and a cell with the time that its training took."""
     folder = work.folder.generator(name, job.phase, job.seed)
     start, resumed = time.perf_counter(), folder.is_dir() or run_folder(folder).is_dir()
     generator = source_module.train(recipe, train, folder, derive_seed(job.seed, "generator", name), work.device)
@@ -159,23 +172,25 @@ def _trained(
 
 
 def _score(
-    work: Work, job: Job, arm: Arm, ratio: float, train: Images, pool: Images | None, test: Images
+    work: Work, job: Job, arm: Arm, train: LabelledSamples, pool: LabelledSamples | None, test: LabelledSamples
 ) -> dict[str, Any]:
-    """The accuracy of one arm's classifier, its training loss late and at the end, and the time that it took."""
-    start, device = time.perf_counter(), torch.device(work.device)
-    with seeded(derive_seed(job.seed, "training"), device):
-        model = make_classifier(work.classifier, work.spec.shape, work.spec.num_classes, job.seed).to(device)
-        data = blended(train, pool, ratio, work.batch_size, job.seed)
-        batches = augmented(data, work.classic, job.seed) if arm.classic else data
-        losses = train_classifier(model, batches, updates=work.updates, seed=job.seed, lr=work.lr)
-        result = {"accuracy": accuracy(model, test.images, test.labels), "loss": [round(loss, 5) for loss in losses]}
+    """The metrics of one arm's classifier, what its training says, and the time that it took."""
+    start = time.perf_counter()
+    generated = None if pool is None else part_of(pool, work.counts(train.labels, arm.ratio or 0.0))
+    fitted = work.learner.fit(arm, train, generated, work.spec, job.seed)
+    result = {**_measured(work, fitted.predict(test.samples), test), **fitted.notes}
     return {**result, "seconds": round(time.perf_counter() - start, 3)}
 
 
 def _score_classifier(
-    work: Work, job: Job, name: str, train: Images, test: Images, append: Callable[[dict[str, Any]], None]
+    work: Work,
+    job: Job,
+    name: str,
+    train: LabelledSamples,
+    test: LabelledSamples,
+    append: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """The accuracy of a classifier that a source provides, and the time that it took; its training by a recipe has a
+    """The metrics of a classifier that a source provides, and the time that it took; its training by a recipe has a
     cell of its own."""
     plan = work.sources[name]
     assert isinstance(plan, AsClassifier)
@@ -184,13 +199,18 @@ def _score_classifier(
         classifier = _trained(work, job, name, classifier, train, append)
     start = time.perf_counter()
     if classifier_module.is_estimator(classifier):
-        classifier = classifier_module.fit_estimator(classifier, train, seed)
-    elif not classifier_module.is_trained(classifier):
-        classifier = classifier_module.call(classifier, train, seed, work.spec)
-    present = work.train.labels.unique().tolist()
-    labels = predicted_labels(classifier, test.images, work.spec, present)
-    correct = int((labels == test.labels).sum())
-    return {"accuracy": correct / len(test), "seconds": round(time.perf_counter() - start, 3)}
+        predictions = classifier_module.fit_estimator(classifier, train, work.spec, seed)(test.samples)
+    else:
+        if not classifier_module.is_trained(classifier):
+            classifier = classifier_module.call(classifier, train, seed, work.spec)
+        present = work.train.labels.unique().tolist()
+        predictions = predicted(classifier, test.samples, work.spec, present)
+    return {**_measured(work, predictions, test), "seconds": round(time.perf_counter() - start, 3)}
+
+
+def _measured(work: Work, predictions: Predictions, test: LabelledSamples) -> dict[str, float]:
+    measures: tuple[Measure, ...] = (work.metric, *work.also)
+    return {measure.key: measure.of(predictions, test.labels) for measure in measures}
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from genaug.blend.plan import as_number
 from genaug.checks import as_whole
 from genaug.errors import InputError
 from genaug.randomness import check_seed
+from genaug.studies.arms import NONE, Arm, parse_baseline
 from genaug.studies.identity import described
 
 
@@ -24,8 +25,10 @@ class Options:
     sources: Mapping[str, Any]
     ratios: Sequence[float] = (0.25, 0.5)
     seeds: int | Sequence[int] = 10
-    labels_per_class: int | None = None
-    classifier: Any = "small"
+    labels_per_class: int | Mapping[Any, int] | None = None
+    metric: str = "accuracy"
+    baselines: Sequence[str] | None = None
+    classifier: Any = None
     classic: Any = None
     updates: int = 500
     batch_size: int = 64
@@ -42,6 +45,27 @@ class Options:
             for name, (value, default) in values.items()
             if default is MISSING or not _same(value, default)
         }
+
+
+def check_applicable(options: Options, noun: str) -> None:
+    """Raises ``InputError`` for options of networks, if the classifiers are estimators, of ``noun``."""
+    of_networks = ("classic", "updates", "batch_size", "lr", "image_size")
+    if unfit := [name for name in options.changed() if name in of_networks]:
+        raise InputError(
+            f"{unfit[0]}= is for classifiers that are networks of images, and these are estimators of {noun}. Leave it "
+            "out."
+        )
+
+
+def check_baselines(names: Any, possible: Sequence[str]) -> list[Arm]:
+    """The baselines by their names, "none" first. ``possible`` are those that the classifiers allow besides. Raises
+    ``InputError`` for anything else, and for a name that occurs twice."""
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise InputError(f"baselines must be a sequence of names such as ('none', {possible[-1]!r}), got {names!r}.")
+    arms = [NONE, *(arm for name in names if (arm := parse_baseline(name, possible)) != NONE)]
+    if len(set(arms)) < len(arms):
+        raise InputError(f"baselines must differ, got {names!r}.")
+    return arms
 
 
 def check_seeds(seeds: Any) -> list[int]:

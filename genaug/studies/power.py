@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from genaug.studies.compare import Difference, floored
 
 POWER = 0.8
-GAIN = 0.02  # a relevant gain in accuracy, for which the necessary number of seeds is reported
+GAIN = 0.02  # a relevant gain in the metric, for which the necessary number of seeds is reported
 _MOST_SEEDS = 2**13
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """``gain`` is the smallest gain in accuracy over the better baseline that the study would have shown with a
+    """``gain`` is the smallest gain in the metric over the best baseline that the study would have shown with a
     probability of at least ``power``; None if no gain below 1 would have been. ``seeds`` is the number of seeds that
     would show a gain of ``of`` with that probability; None if no number does, because the training images overlap too
     much."""

@@ -1,6 +1,6 @@
 """``Recipe``: how a study trains a backend for every seed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -21,24 +21,40 @@ from genaug.training.data import check_modality
 class Recipe:
     """How a backend is trained for every seed: the arguments of ``genaug.fit``.
 
-    ``augment`` is applied to the discriminator's images: "affine" is what classic augmentation does by default, so that
-    both have the same knowledge about the data. ``unlabelled`` is a dataset of more images, without test images among
+    ``batch_size`` is 32 images or 500 rows by default. ``augment`` is applied to the discriminator's images: "affine",
+    the default, is what classic augmentation does by default, so that both have the same knowledge about the data; rows
+    have none. ``unlabelled`` is a dataset of more images, without test images among
     them, for backends that also learn from images without labels; its labels aren't read.
+
+    Raises ``InputError`` for values that no backend takes and for options that the backend doesn't have, and
+    ``PluginError`` for an unknown backend. What depends on the data is checked by ``genaug.study``.
     """
 
     backend: str
     steps: int = 2000
-    batch_size: int = 32
-    augment: tuple[str, ...] = ("affine",)
+    batch_size: int | None = None
+    augment: tuple[str, ...] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     unlabelled: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", as_whole(self.steps, "steps", 1))
+        if self.batch_size is not None:
+            object.__setattr__(self, "batch_size", as_whole(self.batch_size, "batch_size", 1))
+        if not isinstance(self.config, Mapping):
+            raise InputError(f"config must map options to values, got {type(self.config).__name__}.")
+        if self.augment is not None:
+            if not isinstance(self.augment, Sequence):
+                raise InputError(f"augment must be a sequence of names, got {type(self.augment).__name__}.")
+            object.__setattr__(self, "augment", check_policy(self.augment))
+        parse_config(self.backend, registry.resolve(self.backend).Config, self.config)
 
     def __repr__(self) -> str:
         """The call, with the arguments that differ from their defaults; a dataset is named by its class."""
         texts = [repr(self.backend)]
-        default = Recipe(self.backend)
-        options = {name: getattr(self, name) for name in ("steps", "batch_size", "augment", "config")}
-        texts += [f"{name}={value!r}" for name, value in options.items() if value != getattr(default, name)]
+        defaults: dict[str, Any] = {"steps": 2000, "batch_size": None, "augment": None, "config": {}}
+        options = {name: getattr(self, name) for name in defaults}
+        texts += [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
         if self.unlabelled is not None:
             texts.append(f"unlabelled=<{type(self.unlabelled).__name__}>")
         return f"Recipe({', '.join(texts)})"
@@ -57,6 +73,20 @@ class UnlabelledImages(Dataset[Tensor]):
         return self.images[index]
 
 
+def as_recipe(what: str | Mapping[str, Any] | Recipe) -> Recipe:
+    """A backend's name, or a mapping of a recipe's fields, as a ``Recipe``. Raises its errors, and ``InputError`` for
+    other fields."""
+    if isinstance(what, Recipe):
+        return what
+    if isinstance(what, str):
+        return Recipe(what)
+    try:
+        return Recipe(**what)
+    except TypeError as error:
+        names = ", ".join(field.name for field in fields(Recipe))
+        raise InputError(f"{error}. Expected the fields of a Recipe: {names}.") from error
+
+
 def checked_recipe(
     what: str | Mapping[str, Any] | Recipe, spec: Spec, image_size: int | None, *, classifies: bool = False
 ) -> Recipe:
@@ -65,16 +95,7 @@ def checked_recipe(
     Raises ``InputError`` for options, a backend or images that don't suit data that ``spec`` describes; for a backend
     that has no classifier, if its classifier is to be used (``classifies``).
     """
-    if isinstance(what, str):
-        what = Recipe(what)
-    elif isinstance(what, Mapping):
-        try:
-            what = Recipe(**what)
-        except TypeError as error:
-            names = ", ".join(field.name for field in fields(Recipe))
-            raise InputError(f"{error}. Expected the fields of a Recipe: {names}.") from error
-    as_whole(what.steps, "steps", 1)
-    as_whole(what.batch_size, "batch_size", 1)
+    what = as_recipe(what)
     backend = registry.resolve(what.backend)
     check_modality(what.backend, backend, spec)
     config = parse_config(what.backend, backend.Config, what.config)
@@ -98,8 +119,18 @@ def checked_recipe(
                 f"{', '.join(registry.taking_unlabelled()) or 'none'}."
             )
         unlabelled = _read_unlabelled(what.unlabelled, spec, image_size)
-    config = config.model_dump(mode="json")
-    return replace(what, augment=check_policy(what.augment), config=config, unlabelled=unlabelled)
+    augment = what.augment
+    if augment is None:
+        augment = ("affine",) if spec.sample.is_augmentable else ()
+    elif augment and not spec.sample.is_augmentable:
+        raise InputError(f"augment is for images, and the data are {spec.sample.noun}. Leave it out.")
+    return replace(
+        what,
+        batch_size=what.batch_size or spec.sample.batch_size,
+        augment=augment,
+        config=config.model_dump(mode="json"),
+        unlabelled=unlabelled,
+    )
 
 
 def _read_unlabelled(dataset: Any, spec: Spec, image_size: int | None) -> UnlabelledImages:
@@ -116,7 +147,7 @@ def describe_recipe(recipe: Recipe, train: Samples) -> dict[str, Any]:
     """A description of a checked recipe; of its unlabeled images their number, how many of them are among the study's
     training images, and their hash."""
     description = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
-    unlabelled = description.pop("unlabelled")
+    unlabelled, noun = description.pop("unlabelled"), train.spec.sample.noun
     if unlabelled is not None:
         samples = Samples(unlabelled.images, None, train.spec)
         description["unlabelled"] = {
@@ -124,7 +155,7 @@ def describe_recipe(recipe: Recipe, train: Samples) -> dict[str, Any]:
             "training_images": len(shared_samples(unlabelled.images, train.x)),
             "sha256": fingerprint(samples),
         }
-    trained = "for every seed, on that seed's training images only"
+    trained = f"for every seed, on that seed's training {noun} only"
     if unlabelled is not None:
-        trained = "for every seed, on that seed's training images and on images without labels"
+        trained = f"for every seed, on that seed's training {noun} and on images without labels"
     return {"trained": trained, **description}

@@ -10,17 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 from genaug.artifacts.claims import claim
 from genaug.artifacts.json_files import check, read_json
 from genaug.artifacts.paths import reading_from, user_path
-from genaug.errors import FormatError
+from genaug.errors import FormatError, InputError
 from genaug.studies.arms import Arm
 from genaug.studies.compare import Reduction, error_reduction
 from genaug.studies.decide import Verdict
+from genaug.studies.metrics import COUNTING_ERRORS
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _REMEDY = "Run the study with --resume, which writes it again."
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
+
+
+class _Metric(_Part):
+    key: str
+    noun: str
 
 
 class _Settings(_Part):
@@ -54,7 +60,9 @@ class _Details(_Part):
     difference: _Difference | None
     settings: _Settings
     statistics: _Statistics
-    accuracies: dict[Literal["inner", "test"], dict[str, dict[str, FiniteFloat]]]
+    method: str | None
+    metric: _Metric
+    scores: dict[Literal["inner", "test"], dict[str, dict[str, FiniteFloat]]]
     comparisons: list[dict[str, Any]]
 
 
@@ -67,7 +75,8 @@ class Report:
 
     ``verdict`` is "use", "don't use" or "no evidence". ``ratio`` is the ratio for ``MixedDataset``: 0 unless the
     verdict is "use" of samples. ``source`` is the source that was chosen and tested, or None if none finished;
-    ``classic`` is whether to use classic augmentation when training a classifier. ``details`` is the content of
+    ``classic`` is whether to use classic augmentation when training a classifier, and ``method`` the name of everything
+    that is to be done besides, such as "classic", "smote (boosting)" or "none". ``details`` is the content of
     ``report.json``; ``html`` is the page, if any.
     """
 
@@ -87,25 +96,41 @@ class Report:
         return None if difference is None else (difference["low"], difference["high"])
 
     @property
+    def method(self) -> str | None:
+        """How to train a classifier, beside generated samples if the verdict is "use" of these, as the name of a
+        baseline: that of the chosen arm, or the best one without samples; None if all failed."""
+        method: str | None = self.details["method"]
+        return method
+
+    @property
+    def metric(self) -> str:
+        """What was measured, in words: "accuracy", "macro-F1", "recall of 'yes'"."""
+        noun: str = self.details["metric"]["noun"]
+        return noun
+
+    @property
     def route(self) -> Literal["samples", "classifier"] | None:
         """What to use of ``source``: its samples, at ``ratio``, or its classifier; None unless the verdict is "use"."""
         if self.verdict != "use":
             return None
         return "samples" if self.ratio else "classifier"
 
-    def accuracies(self, arm: str, phase: str = "test") -> list[float]:
-        """An arm's accuracies on the test set, or on the ``inner`` splits, by seed.
+    def scores(self, arm: str, phase: str = "test") -> list[float]:
+        """An arm's values of the metric on the test set, or on the ``inner`` splits, by seed.
 
         Raises ``KeyError`` for an arm that wasn't run there or failed on a seed.
         """
-        row: dict[str, float] = self.details["accuracies"][phase][arm]
+        row: dict[str, float] = self.details["scores"][phase][arm]
         return [row[str(seed)] for seed in self.details["settings"]["seeds"]]
 
     def error_reduction(self, arm: str, baseline: str, confidence: float = 0.95) -> Reduction:
         """The share of ``baseline``'s test errors that ``arm`` removes, with Fieller's interval at ``confidence``,
-        which is not corrected for the number of comparisons. Raises ``KeyError`` for arms that weren't tested."""
+        which is not corrected for the number of comparisons. Raises ``KeyError`` for arms that weren't tested, and
+        ``InputError`` if 1 minus the metric isn't a rate of errors."""
+        if self.details["metric"]["key"] not in COUNTING_ERRORS:
+            raise InputError(f"1 - {self.metric} is not a rate of errors, so there is no reduction of it.")
         correction = self.details["statistics"]["correction"]
-        return error_reduction(self.accuracies(arm), self.accuracies(baseline), confidence, correction=correction)
+        return error_reduction(self.scores(arm), self.scores(baseline), confidence, correction=correction)
 
     def save(self, folder: str | Path) -> None:
         """Write ``report.json`` and, if there is a page, ``report.html``, replacing those of an earlier study.
@@ -165,4 +190,8 @@ def load_study(where: str | Path) -> Report:
 
 
 def arm_details(arm: Arm | None) -> dict[str, Any] | None:
-    return None if arm is None else {"name": arm.name, "source": arm.source, "ratio": arm.ratio, "classic": arm.classic}
+    if arm is None:
+        return None
+    details = {"name": arm.name, "source": arm.source, "ratio": arm.ratio, "classic": arm.classic}
+    others = {"method": arm.method, "classifier": arm.classifier}
+    return details | {name: value for name, value in others.items() if value is not None}

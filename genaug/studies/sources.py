@@ -24,13 +24,14 @@ from genaug.sources.export import identity_of
 from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
 from genaug.sources.pool import SamplePool
-from genaug.sources.source import Source, check_source, check_supply, checked_sample, image_shape, supply_of
+from genaug.sources.source import Source, check_source, check_supply, checked_sample, supply_of
 from genaug.studies.arms import RESERVED
+from genaug.studies.blending import draw
 from genaug.studies.cells import run_folder
 from genaug.studies.classifiers import AsClassifier, check_trained, generators_of, is_estimator, is_trained
 from genaug.studies.identity import described
 from genaug.studies.recipes import Recipe, checked_recipe, describe_recipe
-from genaug.studies.splits import Images
+from genaug.studies.splits import LabelledSamples
 from genaug.training.balance import few_images_expected
 from genaug.training.distributed import training_alone
 from genaug.training.fit import fit
@@ -38,18 +39,18 @@ from genaug.training.fit import fit
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-# A function of a seed's training images (a map-style dataset) and of a seed for its random numbers.
-SourceFunction = Callable[[Images, int], Source]
+# A function of a seed's training set (a map-style dataset) and of a seed for its random numbers.
+SourceFunction = Callable[[Any, int], Source]
 SourcePlan = Recipe | SourceFunction | Source | AsClassifier
 
 
 def resolve(
-    sources: Mapping[str, Any], spec: Spec, images: Images, image_size: int | None = None
+    sources: Mapping[str, Any], spec: Spec, train: LabelledSamples, image_size: int | None = None
 ) -> dict[str, SourcePlan]:
     """Sources by name, checked: a backend's name, a ``Recipe`` (or a mapping of its fields), a function that makes a
     source for every seed, a source object, or ``AsClassifier``. What a function returns is checked when it is called.
 
-    ``spec`` describes the training images ``images``. Raises ``InputError`` for invalid names and for sources that
+    ``spec`` describes the training samples ``train``. Raises ``InputError`` for invalid names and for sources that
     can't be blended with the data, ``PluginError`` for an unknown backend.
     """
     if not isinstance(sources, Mapping) or not sources:
@@ -66,25 +67,25 @@ def resolve(
             )
         try:
             if isinstance(source, AsClassifier):
-                checked[name] = AsClassifier(_classifier(source.of, spec, images, image_size))
+                checked[name] = AsClassifier(_classifier(source.of, spec, train, image_size))
             elif isinstance(source, str | Mapping | Recipe):
                 checked[name] = checked_recipe(source, spec, image_size)
             elif callable(source) and not isinstance(source, Source):
                 checked[name] = source
             else:
-                _check_pretrained(source, spec, images.labels.unique().tolist())
+                _check_pretrained(source, spec, train)
                 checked[name] = source
         except InputError as error:
             raise InputError(f"source {name!r}: {error}") from error
     return checked
 
 
-def _classifier(what: Any, spec: Spec, images: Images, image_size: int | None) -> Any:
+def _classifier(what: Any, spec: Spec, train: LabelledSamples, image_size: int | None) -> Any:
     """The argument of ``AsClassifier``, checked."""
-    if isinstance(what, str | Mapping | Recipe):
+    if isinstance(what, Recipe):
         return checked_recipe(what, spec, image_size, classifies=True)
     if not is_estimator(what) and (is_trained(what) or not callable(what) or isinstance(what, type)):
-        check_trained(what, spec, images)
+        check_trained(what, spec, train)
     return what
 
 
@@ -94,24 +95,37 @@ def recipe_of(source: SourcePlan) -> Recipe | None:
     return plan if isinstance(plan, Recipe) else None
 
 
-def _check_pretrained(source: Any, spec: Spec, present: list[int]) -> None:
-    source_spec = check_source(source)
-    image_shape(source_spec, "study")
-    check_supply(source, match_classes(present, spec.class_names, source_spec)[present])
-    if source_spec.shape != spec.shape:
+def _check_pretrained(source: Any, spec: Spec, train: LabelledSamples) -> None:
+    """Raises ``InputError`` unless a source's samples can be blended with the training samples."""
+    source_spec, modality = check_source(source), spec.sample
+    if source_spec.sample.kind != modality.kind:
+        raise InputError(
+            f"its samples are {source_spec.sample.noun}, and the data are {modality.noun}. Pass another source."
+        )
+    present = train.labels.unique().tolist()
+    match = match_classes(present, spec.class_names, source_spec)[present]
+    check_supply(source, match)
+    if modality.is_augmentable and source_spec.shape != spec.shape:
         shapes = ["x".join(map(str, shape)) for shape in (source_spec.shape, spec.shape)]
         raise InputError(
-            f"it makes images of {shapes[0]}, the data are {shapes[1]}. Pass image_size= or another source."
+            f"it makes {modality.noun} of {shapes[0]}, the data are {shapes[1]}. Pass image_size= or another source."
         )
+    if source_spec.sample != modality:  # such as rows of a table with other columns
+        draw(source, torch.as_tensor(match), 0, spec)
 
 
-def check_saw(sources: Mapping[str, SourcePlan], test: Samples, train: Samples) -> None:
-    """Raises ``InputError`` for a source whose record, or that of a generator that it visibly uses, says that it was
+def check_saw(
+    sources: Mapping[str, SourcePlan], test: Samples, train: Samples, test_as_read: Samples | None = None
+) -> None:
+    """``test_as_read`` is the test set as a training would have read it, if ``test`` has the form of ``train`` instead.
+
+    Raises ``InputError`` for a source whose record, or that of a generator that it visibly uses, says that it was
     trained on the test set itself, for a pool or unlabeled images that contain a test image, byte for byte, and for a
     trained classifier that has seen the labels of the complete training set, with those that inner splits hold out."""
+    may_coincide = train.spec.sample.may_coincide
     for name, source in sources.items():
         plan = source.of if isinstance(source, AsClassifier) else source
-        if any(learned_from(origin, test) for origin in (plan, *generators_of(plan))):
+        if any(learned_from(origin, test_as_read or test) for origin in (plan, *generators_of(plan))):
             raise InputError(
                 f"source {name!r} was trained on the test set, according to its record, so it can't be judged on it. "
                 "Pass another test set."
@@ -122,9 +136,10 @@ def check_saw(sources: Mapping[str, SourcePlan], test: Samples, train: Samples) 
             record.get("labelled_sha256"),
         ):
             raise InputError(
-                f"source {name!r} is a classifier that was trained on all of these training images and their labels, "
-                "according to its record, also on those by which the study chooses an arm. Pass a Recipe or a "
-                "function, which see a seed's images only, or a classifier that was trained on others."
+                f"source {name!r} is a classifier that was trained on all of these training {train.spec.sample.noun} "
+                "and their labels, according to its record, also on those by which the study chooses an arm. Pass a "
+                f"Recipe or a function, which see a seed's {train.spec.sample.noun} only, or a classifier that was "
+                "trained on others."
             )
         unlabelled = plan.unlabelled if isinstance(plan, Recipe) else None
         if unlabelled is not None and (shared := len(shared_samples(unlabelled.images, test.x))):
@@ -135,7 +150,7 @@ def check_saw(sources: Mapping[str, SourcePlan], test: Samples, train: Samples) 
         inner: Any = source
         while isinstance(inner, LabelledSource):
             inner = inner.inner
-        if isinstance(inner, SamplePool) and (shared := len(shared_samples(inner.images, test.x))):
+        if not may_coincide and isinstance(inner, SamplePool) and (shared := len(shared_samples(inner.images, test.x))):
             raise InputError(
                 f"{shared:,} of the {len(inner):,} images of source {name!r} are test images, byte for byte, so it "
                 "can't be judged on them. Remove them from the source."
@@ -149,7 +164,10 @@ def describe_source(source: SourcePlan, train: Samples) -> dict[str, Any]:
     if isinstance(source, Recipe):
         return describe_recipe(source, train)
     if not isinstance(source, Source):
-        return {"trained": "for every seed, by a function of its training images", "function": described(source)}
+        return {
+            "trained": f"for every seed, by a function of its training {train.spec.sample.noun}",
+            "function": described(source),
+        }
     supply = supply_of(source)
     return {
         **_describe_pretrained(source, train),
@@ -161,14 +179,15 @@ def describe_source(source: SourcePlan, train: Samples) -> dict[str, Any]:
 def _describe_pretrained(what: Any, train: Samples) -> dict[str, Any]:
     """What a pretrained source or classifier has seen, according to its record."""
     record = dict(training_record(what))
-    images = record.get("images")
-    saw = f"{images:,} images" if isinstance(images, int) else "unknown: it has no record of that"
+    count = record.get("images")
+    saw = f"{count:,} {train.spec.sample.noun}" if isinstance(count, int) else "unknown: it has no record of that"
     if fingerprint(train) in (record.get("data_sha256"), record.get("labelled_sha256")):
-        saw += ", the whole training set of this study, other seeds' images included"
+        saw += f", the whole training set of this study, other seeds' {train.spec.sample.noun} included"
     if isinstance(record.get("labelled_images"), int):
         saw += f", and its labels come from {record['labelled_images']:,} labeled images"
     return {
-        "trained": "before the study (declared pretrained); it may have seen more than the seeds' training images",
+        "trained": "before the study (declared pretrained); it may have seen more than the seeds' training "
+        f"{train.spec.sample.noun}",
         "saw": saw,
         "record": record,
     }
@@ -179,12 +198,15 @@ def _describe_classifier(what: Any, train: Samples) -> dict[str, Any]:
         return describe_recipe(what, train)
     generators = [identity_of(generator) for generator in generators_of(what)]
     if is_estimator(what):
-        estimator = " ".join(described(what).split())
-        trained = {"trained": "for every seed, by its fit to that seed's training images", "estimator": estimator}
+        estimator, noun = " ".join(described(what).split()), train.spec.sample.noun
+        trained = {"trained": f"for every seed, by its fit to that seed's training {noun}", "estimator": estimator}
     elif is_trained(what):
         trained = {**_describe_pretrained(what, train), "type": type(what).__name__}
     else:
-        trained = {"trained": "for every seed, by a function of its training images", "function": described(what)}
+        trained = {
+            "trained": f"for every seed, by a function of its training {train.spec.sample.noun}",
+            "function": described(what),
+        }
     return {**trained, **({"generators": generators} if generators else {})}
 
 
@@ -193,19 +215,19 @@ def _samples_sha256(source: Source) -> str:
     if isinstance(source, SamplePool):
         return hashlib.sha256(source.counts.tobytes() + source.images.numpy().tobytes()).hexdigest()
     labels = torch.arange(source.spec.num_classes)[:16] if source.spec.takes_labels else None
-    images = checked_sample(source, 16 if labels is None else len(labels), labels, 0)
-    return hashlib.sha256(images.cpu().numpy().tobytes()).hexdigest()
+    samples = checked_sample(source, 16 if labels is None else len(labels), labels, 0)
+    return hashlib.sha256(samples.cpu().numpy().tobytes()).hexdigest()
 
 
-def call(function: SourceFunction, images: Images, seed: int, spec: Spec) -> Source:
-    """The source that a function makes of a seed's training images. Raises ``InputError`` if it can't be blended."""
+def call(function: SourceFunction, samples: LabelledSamples, seed: int, spec: Spec) -> Source:
+    """The source that a function makes of a seed's training samples. Raises ``InputError`` if it can't be blended."""
     with seeded(seed):
-        source = function(images, seed)
-    _check_pretrained(source, spec, images.labels.unique().tolist())
+        source = function(samples.dataset, seed)
+    _check_pretrained(source, spec, samples)
     return source
 
 
-def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) -> Generator:
+def train(recipe: Recipe, samples: LabelledSamples, folder: Path, seed: int, device: str) -> Generator:
     """Train a generator and save it as ``folder``, or load it if it exists already; a killed training is resumed.
 
     A generator that is damaged, or whose saving was interrupted, is trained again.
@@ -227,13 +249,13 @@ def train(recipe: Recipe, images: Images, folder: Path, seed: int, device: str) 
     with warnings.catch_warnings(), training_alone(), few_images_expected():
         warnings.filterwarnings("ignore", "no training sample is of class", TrainingWarning)  # the report says so
         try:
-            generator = fit(recipe.backend, images, out=run, resume=run.exists(), **settings)
+            generator = fit(recipe.backend, samples.dataset, out=run, resume=run.exists(), **settings)
         except (SaveError, OutputExistsError):
             raise
         except GenaugError:
             if not run.exists():
                 raise
-            generator = fit(recipe.backend, images, out=run, overwrite=True, **settings)
+            generator = fit(recipe.backend, samples.dataset, out=run, overwrite=True, **settings)
     generator.save(folder, overwrite=True)
     discard(run)
     return generator

@@ -1,4 +1,4 @@
-"""``genaug.study``: do generated images improve a classifier of these data, from which source, at which ratio?"""
+"""``genaug.study``: do generated samples improve a classifier of these data, from which source, at which ratio?"""
 
 import math
 import multiprocessing
@@ -8,37 +8,47 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from genaug import checks
 from genaug.backends.spec import Spec
 from genaug.checks import as_whole
 from genaug.data.classes import matched_by_number
-from genaug.data.reading import Samples, fingerprint, read_samples
+from genaug.data.reading import Samples, fingerprint
 from genaug.device import pick_device
 from genaug.errors import InputError
 from genaug.progress import Progress
 from genaug.sources.source import Source
 from genaug.studies import sources as source_module
-from genaug.studies.arms import CLASSIC, NONE, Arm, arms_of, arms_to_test
+from genaug.studies.arms import BASELINES, Arm, arms_of, arms_to_test, baselines_of
 from genaug.studies.cells import Ledger, StudyFolder
-from genaug.studies.classic import check_classic
 from genaug.studies.compare import overlap_correction
 from genaug.studies.decide import judge, select
 from genaug.studies.diagnosis import examine
+from genaug.studies.estimators import Estimators
 from genaug.studies.findings import findings, inference
-from genaug.studies.identity import describe_classic, describe_classifier
 from genaug.studies.jobs import Job, Phase, Work, cost, left_to_do, one_thread, total_cost
-from genaug.studies.models import check_classifier
-from genaug.studies.options import Options, check_ratios, check_seeds, data_name, python_call
+from genaug.studies.learner_choice import classifiers_of, uses_estimators
+from genaug.studies.learners import Learner
+from genaug.studies.metrics import ACCURACY, Metric, describe_metric, parse_metric
+from genaug.studies.networks import POOL, Networks
+from genaug.studies.options import (
+    Options,
+    check_applicable,
+    check_baselines,
+    check_ratios,
+    check_seeds,
+    data_name,
+    python_call,
+)
+from genaug.studies.reading import Sets, read_sets
 from genaug.studies.report import Report, from_details
 from genaug.studies.sources import SourcePlan
-from genaug.studies.splits import Images, Subsets, check_sets, draw_subsets, labelled, without_images
+from genaug.studies.splits import Subsets, coinciding, draw_subsets, per_class_counts, too_rare, without_samples
 from genaug.studies.study_page import study_html
 from genaug.studies.workers import check_picklable, run_jobs
 from genaug.training.signals import ended_by_sigterm
 from genaug.version import __version__
-
-POOL = 5_000  # the most generated images of a source for one seed, unless the seed has more real ones
 
 
 def study(
@@ -48,8 +58,10 @@ def study(
     sources: Mapping[str, Any],
     ratios: Sequence[float] = (0.25, 0.5),
     seeds: int | Sequence[int] = 10,
-    labels_per_class: int | None = None,
-    classifier: Any = "small",
+    labels_per_class: int | Mapping[Any, int] | None = None,
+    metric: str = "accuracy",
+    baselines: Sequence[str] | None = None,
+    classifier: Any = None,
     classic: Any = None,
     updates: int = 500,
     batch_size: int = 64,
@@ -64,37 +76,54 @@ def study(
     progress: bool = True,
     command: str | None = None,
 ) -> Report:
-    """Measure whether generated images help, and say "use", "don't use" or "no evidence".
+    """Measure whether generated samples help, and say "use", "don't use" or "no evidence".
 
-    For every seed, a classifier is trained from the same initial weights, on the same images in the same order and for
-    the same number of updates, in each of these ways: without augmentation ("none"); with classic augmentation
-    ("classic"); with noisy copies of real images blended in ("noise", the control); and with each source's images at
-    each ratio, without and with classic augmentation. Source, ratio and classic are chosen together by the mean
-    accuracy on the images that the seeds' inner splits hold out; then the choice is compared with none and with classic
-    on the test set, once. "use" requires both 95% intervals to lie above 0, "don't use" one of the 97.5% intervals to
-    lie below 0. ``docs/study.md`` explains the statistics.
+    For every seed, a classifier is trained in each of these ways, on the same samples: with nothing added ("none"); as
+    the other ``baselines`` say; with noisy copies of real samples blended in ("noise", the control); and with each
+    source's samples at each ratio, alone and with the baseline augmentation, classic or SMOTE. Networks start from the
+    same weights, and see the same images in the same order for the same number of updates. Source, ratio and
+    augmentation are chosen together by the mean of the metric on the samples that the seeds' inner splits hold out;
+    then the choice is compared with all baselines on the test set, once. "use" requires all 95% intervals to lie above
+    0, "don't use" one interval below 0, of 97.5% if there are two baselines. ``docs/study.md`` explains the statistics.
 
     Args:
         train_set: a map-style dataset of (image, label): PIL, uint8 or floats in [0, 1], without random augmentation,
-            which goes into ``classic``.
+            which goes into ``classic``. Or a ``genaug.data.TableDataset`` with a target.
         test_set: another one, with every class of the first and none of its images. Classes are matched by name if both
-            datasets have names, even if their numbers differ.
+            datasets have names, even if their numbers differ. The test set of a table may also be a DataFrame; its rows
+            are read with the training table's columns and classes, and categories that this one doesn't have count as
+            missing.
         sources: the sources by name. A backend's name or a ``genaug.studies.Recipe`` is trained for every seed, on that
-            seed's images only. A function is called for every seed as ``function(images, seed)`` with that seed's
-            training images (a dataset of (image, label)), and returns a source, such as ``with_labels(generator,
-            images, seed=seed, ...)``; the same arguments must give the same source. Any source object counts as
-            pretrained, and the report quotes from its record what it was trained on. A classifier that needs no
-            generated images, such as that of a semi-supervised GAN, is an arm as ``genaug.studies.AsClassifier(...)``.
+            seed's samples only. A function is called for every seed as ``function(dataset, seed)`` with that seed's
+            training set (of (image, label), or a ``TableDataset``), and returns a source, such as
+            ``with_labels(generator, dataset, seed=seed, ...)``; the same arguments must give the same source. Any
+            source object counts as pretrained, and the report quotes from its record what it was trained on. A
+            classifier that needs no generated samples, such as that of a semi-supervised GAN, is an arm as
+            ``genaug.studies.AsClassifier(...)``.
         ratios: the generated shares to try, each in (0, 1).
         seeds: the number of seeds, counted from 0, or the seeds themselves. At least two; ten are better.
-        labels_per_class: the number of images per class that a seed trains on; all by default. If there are enough, no
-            image is in two seeds' subsets.
-        classifier: "small" (a CNN for small images), "timm:NAME", or a factory of (shape, num_classes) that returns a
-            module from floats (N, C, H, W) in [0, 1] to logits.
+        labels_per_class: the number of samples per class that a seed trains on, or a mapping of each class, by name or
+            number, to its own, such as ``{"healthy": 2000, "faulty": 20}``; all by default. If there are enough, no
+            sample is in two seeds' subsets.
+        metric: what is measured, and what arms are chosen by: "accuracy", "balanced_accuracy", "macro_f1",
+            "recall:CLASS", or "average_precision", which is about the rarer of two classes, or the mean over more;
+            "average_precision:CLASS" is about one. Scikit-learn computes them. With any but accuracy, generated samples
+            fill up the rarest classes first; otherwise they are as frequent as the real ones.
+        baselines: what the chosen arm has to beat. "none" always is one; "classic" augmentation is for images, "smote"
+            (SMOTE, or SMOTE-NC if there are categories) for classifiers of scikit-learn. "weights" weights the classes
+            in the loss, and "oversample" repeats real samples, until all classes count equally. "classic + oversample"
+            combines two. By default "none" and, for images, "classic"; if the metric isn't accuracy and a class has
+            twice as many samples as another, all of them, and "classic + oversample" for images.
+        classifier: of images "small" (a CNN for small images), "timm:NAME", or a factory of (shape, num_classes) that
+            returns a module from floats (N, C, H, W) in [0, 1] to logits. Of tables "boosting"
+            (HistGradientBoosting) and "logistic" (logistic regression), both by default, an estimator of scikit-learn,
+            which gets a DataFrame without the target, a function that returns one, or a mapping of names to
+            estimators. With several, each baseline of each of them has to be beaten. Estimators classify images, too,
+            as rows of pixels.
         classic: your own augmentation instead of the built-in rotation, scaling and shifting: a transform of one uint8
             image, or ``genaug.studies.OnBatches`` with a transform of batches, that draws from torch's, numpy's or
             Python's global random numbers. A transform with random numbers of its own isn't reproducible.
-        updates: the number of updates of every classifier.
+        updates: the number of updates of every network.
         batch_size: of every update.
         lr: Adam's learning rate, which falls to 0 along a cosine.
         image_size: resizes the shorter side and crops the center.
@@ -126,6 +155,8 @@ def study(
         ratios=ratios,
         seeds=seeds,
         labels_per_class=labels_per_class,
+        metric=metric,
+        baselines=baselines,
         classifier=classifier,
         classic=classic,
         updates=updates,
@@ -164,70 +195,84 @@ def prepare(
     Returns the work to do, the settings as they are recorded, and the seeds' subsets.
     """
     seeds, ratios = check_seeds(options.seeds), check_ratios(options.ratios)
-    labels_per_class = options.labels_per_class
-    if labels_per_class is not None:
-        labels_per_class = as_whole(labels_per_class, "labels_per_class", 2)
-    updates = as_whole(options.updates, "updates", 1)
-    batch_size = as_whole(options.batch_size, "batch_size", 1, checks.BATCH)
-    if not 0 < options.lr < math.inf:
-        raise InputError(f"lr must be above 0, got {options.lr!r}.")
-    train = read_samples(train_set, options.image_size, what="the training set")
-    test = read_samples(test_set, options.image_size, what="the test set")
-    train_images = labelled(train, "the training set")
-    test_images = check_sets(train_images, labelled(test, "the test set"))
-    spec = train.spec.model_copy(update={"conditions": ()})
-    subsets = draw_subsets(train_images.labels, labels_per_class, seeds)
-    sources = source_module.resolve(options.sources, spec, train_images, options.image_size)
-    source_module.check_saw(sources, test, train)
-    check_classifier(options.classifier, spec.shape, spec.num_classes)
-    check_classic(options.classic, train_images.images[:4], train_images.labels[:4])
+    sets = read_sets(train_set, test_set, options.image_size)
+    train, test, spec = sets.train, sets.test, sets.spec
+    per_class = per_class_counts(options.labels_per_class, train.labels, spec.class_names, spec.num_classes)
+    subsets = draw_subsets(train.labels, per_class, seeds, spec.sample.noun)
+    metric = parse_metric(options.metric, train.labels, spec.class_names, spec.num_classes)
     device = str(pick_device(options.device))
+    learner = _learner(options, spec, subsets, ratios[-1], device)
+    of_seed = train.labels[next(iter(subsets.rows.values()))]
+    names = learner.default_baselines(of_seed, metric) if options.baselines is None else options.baselines
+    baselines = check_baselines(names, learner.methods)
+    sources = source_module.resolve(options.sources, spec, train, options.image_size)
+    source_module.check_saw(sources, sets.test_record, sets.train_record, sets.test_as_read)
+    learner.check(spec, train, baselines, metric)
     with one_thread():
-        descriptions = {name: source_module.describe_source(source, train) for name, source in sources.items()}
+        descriptions = {
+            name: source_module.describe_source(source, sets.train_record) for name, source in sources.items()
+        }
     settings = {
         "sources": descriptions,
         "ratios": ratios,
         "seeds": seeds,
-        "labels_per_class": labels_per_class,
-        "classifier": describe_classifier(options.classifier, spec.shape, spec.num_classes),
-        "classic": describe_classic(options.classic, train_images.images, train_images.labels),
-        "updates": updates,
-        "batch_size": batch_size,
-        "lr": options.lr,
+        "labels_per_class": per_class,
+        **learner.settings(spec, train),
         "image_size": options.image_size,
         "device": device,
-        "train": _data_record(train),
-        "test": _data_record(test),
+        "train": _data_record(sets.train_record),
+        "test": _data_record(sets.test_record),
         "torch": str(torch.__version__),
         "genaug": __version__,
     }
-    most = max(POOL, *(len(rows) for rows in subsets.rows.values()))
+    # What is usual is omitted, so that studies of versions without these settings can be resumed.
+    if metric != ACCURACY:
+        settings["metric"] = describe_metric(metric)
+    if tuple(baselines) != BASELINES:
+        settings["baselines"] = [arm.name for arm in baselines]
     work = Work(
-        train=train_images,
-        test=test_images,
+        train=train,
+        test=test,
         spec=spec,
         rows=subsets.rows,
         sources=sources,
-        classifier=options.classifier,
-        classic=options.classic,
-        updates=updates,
-        batch_size=batch_size,
-        lr=options.lr,
-        pool=min(most, max(spec.num_classes, math.ceil(updates * batch_size * ratios[-1]))),
+        learner=learner,
+        ratios=tuple(ratios),
         device=device,
         folder=folder,
-        notes=_notes(train_images, train.spec, test.spec, sources),
+        metric=metric,
+        notes=_notes(sets, sources, metric, of_seed),
     )
     return work, settings, subsets
 
 
-def _notes(images: Images, train: Spec, test: Spec, sources: Mapping[str, SourcePlan]) -> tuple[str, ...]:
-    """Notes on the classes for the report: those without images, and matching by number instead of by name."""
-    specs = {"the test set": test}
+def _learner(options: Options, spec: Spec, subsets: Subsets, ratio: float, device: str) -> Learner:
+    """How classifiers are trained, with the options that apply. ``ratio`` is the highest one."""
+    classifiers = classifiers_of(options.classifier, spec.sample)
+    if uses_estimators(classifiers, spec.sample):
+        check_applicable(options, spec.sample.noun)
+        return Estimators(classifiers)
+    updates = as_whole(options.updates, "updates", 1)
+    batch_size = as_whole(options.batch_size, "batch_size", 1, checks.BATCH)
+    if not 0 < options.lr < math.inf:
+        raise InputError(f"lr must be above 0, got {options.lr!r}.")
+    most = max(POOL, *(len(rows) for rows in subsets.rows.values()))
+    pool = min(most, max(spec.num_classes, math.ceil(updates * batch_size * ratio)))
+    return Networks(classifiers, options.classic, updates, batch_size, options.lr, device, pool)
+
+
+def _notes(sets: Sets, sources: Mapping[str, SourcePlan], metric: Metric, labels: Tensor) -> tuple[str, ...]:
+    """Notes on the data for the report: classes without samples, classes that are matched by number instead of by name,
+    test rows that equal training rows, and classes that are so rare among a seed's ``labels`` that accuracy says little
+    about them."""
+    spec = sets.spec
+    specs = {"the test set": sets.test_record.spec}
     specs |= {f"source {name!r}": source.spec for name, source in sources.items() if isinstance(source, Source)}
     notes = [
-        without_images(images, train.num_classes),
-        *(matched_by_number(train.class_names, spec, "the training set", name) for name, spec in specs.items()),
+        without_samples(sets.train, spec.num_classes, spec.sample),
+        coinciding(sets.train, sets.test, spec.sample),
+        too_rare(labels, spec.class_names, spec.sample) if metric == ACCURACY else None,
+        *(matched_by_number(spec.class_names, other, "the training set", name) for name, other in specs.items()),
     ]
     return tuple(f"{note[0].upper()}{note[1:]}" for note in notes if note)
 
@@ -237,11 +282,11 @@ def _run(
 ) -> Report:
     """The inner splits, the selection, the test set, the judgement."""
     seeds: list[int] = settings["seeds"]
-    arms = arms_of(settings)
+    arms, baselines = arms_of(settings), baselines_of(settings)
     inner = [Job("inner", seed, tuple(arms)) for seed in seeds]
     others = arms if settings["explore"] else []
     first = next(arm for arm in arms if arm.candidate)
-    expected = [*inner, *(Job("test", seed, tuple(arms_to_test(first, others))) for seed in seeds)]
+    expected = [*inner, *(Job("test", seed, tuple(arms_to_test(first, others, baselines))) for seed in seeds)]
     with Progress("study", total_cost(work, expected), progress, 10.0) as bar:
         for note in work.notes:
             bar.say(note)
@@ -252,32 +297,45 @@ def _run(
             settled = phase == "inner" and ledger.of("test")  # the choice stands, so failed arms aren't tried again
             run_jobs(work, left_to_do(jobs, ledger.tried if settled else ledger.done), workers, bar)
             ledger = Ledger(work.folder.read())
-            return {arm: ledger.accuracies(phase, arm.name) for arm in jobs[0].arms}
+            return {arm: ledger.scores(phase, arm.name, work.metric.key) for arm in jobs[0].arms}
 
+        held_out = finish(inner, "inner")
         try:
-            chosen = select(finish(inner, "inner"), seeds)
+            chosen = select(held_out, seeds, baselines)
         except InputError as error:
             failures = Ledger(work.folder.read()).failures()
-            cell = next(cell for cell in failures if cell["name"] in (NONE.name, CLASSIC.name))
+            cell = next(cell for cell in failures if cell["name"] in [arm.name for arm in baselines])
             raise InputError(f"{error} First: {cell['name']}, seed {cell['seed']}: {cell['error']}") from None
-        table = finish([Job("test", seed, tuple(arms_to_test(chosen, others))) for seed in seeds], "test")
+        table = finish([Job("test", seed, tuple(arms_to_test(chosen, others, baselines))) for seed in seeds], "test")
+    modality = work.spec.sample
     statistics: dict[str, Any] = {
-        "method": inference(subsets.overlap),
+        "method": inference(subsets.overlap, modality.item, modality.noun),
         "n_train": min(len(rows) for rows in subsets.rows.values()),
         "n_test": len(work.test),
         "overlap": subsets.overlap,
         "correction": overlap_correction(subsets.overlap),
-        "n_generated": work.pool,
+        "resolution": work.metric.resolution(work.test.labels),
+        "n_generated": work.most_generated,
         "classes": work.spec.num_classes,
+        "samples": modality.noun,
+        "item": modality.item,
     }
-    judgement = judge(chosen, table, seeds, correction=statistics["correction"], resolution=1 / statistics["n_test"])
+    judgement = judge(
+        chosen,
+        table,
+        seeds,
+        correction=statistics["correction"],
+        resolution=statistics["resolution"],
+        baselines=baselines,
+        inner=held_out,
+    )
     details = findings(
         judgement,
         Ledger(work.folder.read()),
         arms,
         settings,
         statistics,
-        examination=examine(work, chosen, judgement.classic),
+        examination=examine(work, chosen, judgement.advised),
         origin=origin,
     )
     details["warnings"] = [*work.notes, *details["warnings"]]
@@ -285,4 +343,4 @@ def _run(
 
 
 def _data_record(data: Samples) -> dict[str, Any]:
-    return {"images": len(data.x), "shape": "x".join(map(str, data.spec.shape)), "sha256": fingerprint(data)}
+    return {"images": len(data.x), "shape": data.spec.sample.describe(), "sha256": fingerprint(data)}

@@ -72,7 +72,8 @@ def run_jobs(work: Work, jobs: Sequence[Job], workers: int, bar: Progress) -> No
 
 def check_picklable(work: Work) -> None:
     """Raises ``InputError`` naming the part of the work that can't be sent to another process."""
-    for name, part in {"classic": work.classic, "classifier": work.classifier, **work.sources}.items():
+    parts = {"classic": getattr(work.learner, "classic", None), "classifier": dict(work.learner.classifiers)}
+    for name, part in {**parts, **work.sources}.items():
         try:
             pickle.dumps(part)
         except Exception as error:

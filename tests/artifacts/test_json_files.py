@@ -203,13 +203,15 @@ REPORT = {
     "source": None,
     "chosen": None,
     "classic": False,
+    "method": None,
+    "metric": {"key": "accuracy", "noun": "accuracy"},
     "sentence": "",
     "reservations": [],
     "warnings": [],
     "difference": None,
     "settings": {"seeds": [0, 1]},
     "statistics": {"correction": 0.1},
-    "accuracies": {"inner": {}, "test": {"none": {"0": 0.5, "1": 0.75}}},
+    "scores": {"inner": {}, "test": {"none": {"0": 0.5, "1": 0.75}}},
     "comparisons": [],
     "own": {"kept": True},
 }
@@ -222,18 +224,20 @@ REPORT = {
         {"ratio": "0"},
         {"ratio": 1e9},
         {"classic": "yes"},
+        {"method": 5},
+        {"metric": {"key": "accuracy"}},
         {"difference": {"low": "x", "high": 1}},
         {"settings": []},
         {"statistics": {}},
-        {"accuracies": {"test": 5}},
-        {"accuracies": {"test": {"none": {"0": "half"}}}},
+        {"scores": {"test": 5}},
+        {"scores": {"test": {"none": {"0": "half"}}}},
         {"comparisons": {}},
     ],
 )
 def test_a_report_of_wrong_types_is_an_error(tmp_path, change):
     (tmp_path / "report.json").write_text(json.dumps(REPORT))
     report = genaug.load_study(tmp_path)
-    assert report.accuracies("none") == [0.5, 0.75]
+    assert report.scores("none") == [0.5, 0.75]
     assert report.details == REPORT
     (tmp_path / "report.json").write_text(json.dumps({**REPORT, **change}))
     with pytest.raises(FormatError, match=rf"report\.json is damaged .*{next(iter(change))}"):

@@ -260,13 +260,13 @@ def test_the_demo_and_the_small_studies():
         assert closed(report.sentence.partition(" It costs ")[0]) in re.sub(r"\s+(> )?", " ", results)
         ratio = report.details["chosen"]["ratio"]
         for arm in (f"{report.source} {ratio:g}", f"classic + {report.source} {ratio:g}"):
-            difference = paired_difference(report.accuracies(arm), report.accuracies("classic"), resolution=1 / 500)
+            difference = paired_difference(report.scores(arm), report.scores("classic"), resolution=1 / 500)
             points = (
                 f"{100 * difference.mean:+.1f} ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})".replace(
                     "-", "−"
                 )
             )
-            assert f"| {100 * mean(report.accuracies(arm)):.1f}% | {points}" in helps.replace("**", "")
+            assert f"| {100 * mean(report.scores(arm)):.1f}% | {points}" in helps.replace("**", "")
     tutorial = closed((DOCS / "tutorial.md").read_text(encoding="utf-8"))
     assert closed(small_studies.study_table(own)) in tutorial
     assert closed(own.sentence.partition(" It costs ")[0]) in re.sub(r"\s+(> )?", " ", tutorial)

@@ -180,7 +180,7 @@ BOUNDS = {
     ],
     "sample": ["--n", "--per-class", "--seed"],
     "traverse": ["--seed", "--steps"],
-    "study": ["--seeds", "--labels-per-class", "--image-size", "--updates", "--batch-size", "--steps", "--workers"],
+    "study": ["--seeds", "--image-size", "--updates", "--batch-size", "--steps", "--workers"],
     "evaluate": [
         "--labels-per-class",
         "--training-seed",

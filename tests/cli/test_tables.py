@@ -1,5 +1,7 @@
 """`genaug train` and `genaug sample` on tables."""
 
+import json
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -101,3 +103,44 @@ def test_its_card_says_what_it_generates(folder):
     assert "A generator of rows of a table with 4 columns with 2 classes (no, yes)" in card
     assert "rows, labels = generator.sample(64, seed=0)  # a pandas DataFrame of 64 rows, int64 labels" in card
     assert "biases of its training rows" in card
+
+
+def test_a_study_of_a_table_takes_sources_by_position_and_holds_out_a_test_set(folder, tmp_path):
+    pytest.importorskip("imblearn")
+    settings = ["--steps", 1, "--set", "hidden=8", "--set", "latent_size=4", "--seeds", 2, "--ratio", 0.25]
+    settings += ["--classifier", "logistic", "--device", "cpu", "--target", "fault"]
+    data = f"table:{folder / 't.csv'}"
+    result = run("study", "tvae", "--data", data, "--metric", "macro_f1", "--out", tmp_path / "held-out", *settings)
+    assert "20% of the rows of each class are held out as the test set" in result.stderr
+    assert "2 seeds, 20 test rows" in " ".join(result.stdout.split())
+    assert "macro-F1" in result.stdout
+    report = json.loads((tmp_path / "held-out" / "report.json").read_text())
+    assert report["baselines"] == ["none", "weights", "oversample", "smote"]
+    assert report["origin"]["command"].startswith(f"genaug study tvae --data {data} --target fault")
+    per_class = ["--labels-per-class", "no=20", "--labels-per-class", "yes=4", "--baseline", "weights"]
+    named = run(
+        "study", "tvae", "--data", data, "--test", data, *per_class, "--out", tmp_path / "t", *settings, "--json"
+    )
+    summary = json.loads(named.stdout)
+    assert (summary["metric"], summary["source"]) == ("accuracy", "tvae")
+    assert json.loads((tmp_path / "t" / "report.json").read_text())["settings"]["labels_per_class"] == [20, 4]
+
+
+def test_labels_per_class_is_a_number_or_one_for_each_class(folder, tmp_path):
+    data = ["--data", f"table:{folder / 't.csv'}", "--target", "fault", "--out", tmp_path / "out"]
+    for words in (
+        ["many"],
+        ["no=x"],
+        ["3", "no=4"],
+        ["1e20"],
+        ["9" * 20],
+        ["-1"],
+        ["no=0"],
+        ["no=4", "yes=" + "9" * 20],
+    ):
+        options = [word for value in words for word in ("--labels-per-class", value)]
+        result = CliRunner().invoke(app, ["study", "tvae", *map(str, data), *options])
+        assert result.exit_code == 2, words
+        assert "expected one number from 1 to 100,000,000" in " ".join(result.output.split())
+    fails("'cgan' can't be trained on rows", "study", "cgan", *data)
+    fails("metric must be", "study", "tvae", *data, "--metric", "f1")

@@ -87,7 +87,7 @@ def study(out, **options):
         progress=False,
         **{**common, "out": out, **options},
     )
-    return report.details["accuracies"], report.details["failures"]
+    return report.details["scores"], report.details["failures"]
 
 
 def keep(image):

@@ -131,8 +131,10 @@ def cut_short(monkeypatch):
         small = dict(config) if starts else {**dict(config), **registry.resolve(backend).tiny}
         return fit(backend, *args, steps=min(steps, STEPS), batch_size=min(batch_size, BATCH), config=small, **rest)
 
-    def brief_study(*args, seeds=10, updates=500, **rest):
-        return study(*args, seeds=min(seeds, SEEDS), updates=min(updates, UPDATES), **rest)
+    def brief_study(train, *args, seeds=10, updates=500, **rest):
+        if not hasattr(train, "read_rows"):  # classifiers of tables aren't trained in updates
+            updates = min(updates, UPDATES)
+        return study(train, *args, seeds=min(seeds, SEEDS), updates=updates, **rest)
 
     def brief_evaluation(*args, classifiers=3, **rest):
         return evaluate(*args, classifiers=min(classifiers, 1), replicates=REPLICATES, **rest)
@@ -153,7 +155,7 @@ def cut_short(monkeypatch):
         "genaug.studies.study": {"study": brief_study},
         "genaug.evaluation.evaluate": {"evaluate": brief_evaluation},
         "genaug.evaluation.scores": {"train_classifier": brief_classifier(UPDATES)},
-        "genaug.studies.jobs": {"train_classifier": brief_classifier(UPDATES)},
+        "genaug.studies.networks": {"train_classifier": brief_classifier(UPDATES)},
         "genaug.labelling.learner": {"train_classifier": brief_classifier(LABELLING)},
     }
     for module, names in briefer.items():

@@ -209,3 +209,24 @@ class TestTable:
         for read in (lambda: Table.read(torch.zeros(3)), lambda: Table.of(torch.zeros(3))):
             with pytest.raises(InputError, match="TableDataset"):
                 read()
+
+
+def test_tables_are_equal_if_their_columns_are_whatever_was_computed_with_them():
+    table, raw = Table.example(torch.tensor([0, 1, 2]), ())
+    again = Table.model_validate_json(table.model_dump_json())
+    table.encode(raw)
+    table.decode(table.encode(raw), torch.int64)
+    assert table == again
+    assert hash(table) == hash(again)
+    assert again != again.model_copy(update={"columns": again.columns[1:]})
+
+
+def test_noise_moves_numbers_only_and_stays_in_their_range():
+    table, raw = Table.example(torch.arange(300) % 3, ())
+    noisy = table.with_noise(raw, 0.1, torch.Generator().manual_seed(0))
+    assert torch.equal(noisy[:, [1, 3]], raw[:, [1, 3]]), "categories"
+    size, moved = (samples[:, 0].contiguous().view(torch.float64) for samples in (raw, noisy))
+    assert float((moved - size).std() / size.std()) == pytest.approx(0.1, abs=0.02)
+    assert size.min() <= moved.min() <= moved.max() <= size.max()
+    assert not torch.equal(noisy[:, 2], raw[:, 2])
+    assert raw[:, 2].min() <= noisy[:, 2].min() <= noisy[:, 2].max() <= raw[:, 2].max()

@@ -13,9 +13,9 @@ from genaug.errors import InputError
 from genaug.evaluation.subject import new_subject
 from genaug.modalities import Image
 from genaug.sources.source import check_supply, distinct_labels, supply_of
-from genaug.studies.blending import Images, generate
+from genaug.studies.blending import class_counts, generate
 from genaug.studies.sources import describe_source, resolve
-from genaug.studies.splits import labelled as images_of
+from genaug.studies.splits import LabelledSamples, labelled as images_of
 
 SHAPE = (1, 4, 4)
 
@@ -107,9 +107,10 @@ def test_a_study_takes_each_sample_once_and_says_how_many_there_are(container):
     shelf = Shelf(40, 20, container=container)
     train = read_samples(real_set(60, 60))
     assert describe_source(shelf, train)["type"] == "Shelf of 60 images"
-    made = generate(shelf, Images(train.x, train.labels, None), 5000, seed=0)
-    assert made.labels.bincount().tolist() == [21, 20]
-    assert distinct(made.images) == 41
+    counts = class_counts(train.labels, 0.5, 5000, fill=False)
+    generated = generate(shelf, LabelledSamples(train.x, train.labels, None), counts, 0, train.spec)
+    assert generated.labels.bincount().tolist() == [21, 20]
+    assert distinct(generated.samples) == 41
     assert shelf.calls[-1] == 41, "in one call, so that none comes twice"
 
 

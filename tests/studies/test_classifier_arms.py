@@ -15,9 +15,9 @@ from torch.utils.data import ConcatDataset, Subset
 import genaug
 from genaug.backends import Spec
 from genaug.data.reading import fingerprint, read_samples
-from genaug.errors import FormatError, InputError
+from genaug.errors import FormatError, InputError, PluginError
 from genaug.modalities.image import Image
-from genaug.studies import AsClassifier, Recipe, classifiers, sources as sources_module
+from genaug.studies import AsClassifier, Recipe, sources as sources_module
 from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm, all_arms, arms_of, arms_to_test
 from genaug.studies.decide import judge, select
 from genaug.studies.splits import labelled
@@ -59,14 +59,14 @@ def test_a_classifier_that_is_better_wins_without_a_ratio(good):
     assert (report.verdict, report.source, report.ratio, report.route) == ("use", "rule", 0, "classifier")
     assert report.sentence.startswith("Use the classifier, not the samples: rule gained +")
     assert report.details["chosen"] == {"name": "rule", "source": "rule", "ratio": None, "classic": False}
-    assert set(report.accuracies("rule")) == {report.accuracies("rule")[0]}, "the same rule for every seed"
+    assert set(report.scores("rule")) == {report.scores("rule")[0]}, "the same rule for every seed"
     assert report.classic, "advice for those who train a classifier nevertheless"
     assert repr(report) == "Report('use', route='classifier', source='rule', classic=True)"
 
 
 def test_it_is_one_arm_whatever_the_number_of_ratios_and_is_tested_without_a_control(good):
     _, report = good
-    inner, test = (list(report.details["accuracies"][phase]) for phase in ("inner", "test"))
+    inner, test = (list(report.details["scores"][phase]) for phase in ("inner", "test"))
     assert inner.count("rule") == 1
     assert len(inner) == 2 + 2 * 3 + 1
     assert test == ["none", "classic", "rule"]
@@ -100,7 +100,7 @@ def test_the_page_advises_the_classifier_with_its_code_and_draws_no_samples(good
     assert "What was generated" not in page
     assert "MixedDataset" not in page
     assert "nan" not in page.lower().replace("nano", "")
-    mean = 100 * sum(report.details["accuracies"]["inner"]["rule"].values()) / 5
+    mean = 100 * sum(report.details["scores"]["inner"]["rule"].values()) / 5
     assert f">rule, {mean:.1f}%</text>" in page, "a level, with the other curves"
     assert "rule classified the same images in their own way" in page
 
@@ -137,7 +137,7 @@ def test_a_classifier_that_is_worse_is_not_to_be_used_and_one_like_the_baselines
     wrong = study(sources={"wrong": AsClassifier(lambda images, seed: Brightest(1))}, updates=30)
     assert (wrong.verdict, wrong.route, wrong.ratio) == ("don't use", None, 0)
     assert wrong.sentence.startswith("Don't use the classifier wrong: it is worse: -")
-    assert set(wrong.details["accuracies"]["inner"]) == {"none", "classic", "wrong"}, "no samples, no control"
+    assert set(wrong.details["scores"]["inner"]) == {"none", "classic", "wrong"}, "no samples, no control"
     same = study(sources={"same": AsClassifier(LinearOfSeed())}, updates=30)
     assert same.verdict == "no evidence"
     assert "No evidence that the classifier same is better" in same.sentence
@@ -220,12 +220,12 @@ def test_an_estimator_is_cloned_and_fitted_to_each_seeds_images_as_rows():
     report = study(sources={"spy": AsClassifier(spy)}, seeds=2)
     assert rows == [((6, 16), "uint8", [0, 1, 2])] * 2 + [((9, 16), "uint8", [0, 1, 2])] * 2
     assert not hasattr(spy, "n_")
-    assert len(report.accuracies("spy")) == 2
+    assert len(report.scores("spy")) == 2
 
 
 def test_colour_images_become_rows_as_an_encoders_features_take_them():
     images = torch.arange(2 * 3 * 2 * 2, dtype=torch.uint8).view(2, 3, 2, 2)
-    rows = classifiers._rows(images)
+    rows = Image(3, 2, 2).as_features(images)
     assert torch.equal(torch.from_numpy(rows).view(2, 2, 2, 3).permute(0, 3, 1, 2), images)
 
 
@@ -282,19 +282,20 @@ def test_what_can_be_a_classifier_gives_the_same_labels():
     images = TEST.images
     expected = float((images[:, 0, :, :CLASSES].int().sum(1).argmax(1) == torch.tensor(TEST.targets)).float().mean())
     for name in forms:
-        assert report.accuracies(name) == pytest.approx([expected] * 2, abs=1e-6), name
+        assert report.scores(name) == pytest.approx([expected] * 2, abs=1e-6), name
     assert any("trained before the study" in text for text in report.details["warnings"])
 
 
 @pytest.mark.parametrize(
     ("classifier", "message"),
     [
-        (3, "'x': it must be a trained classifier, got int"),
+        (3, "a function or a trained classifier, got int"),
         (LogisticRegression, "got type"),
         (AsClassifier("ssgan"), "got AsClassifier"),
+        ({"backend": "ssgan", "config": {"widht": 3}}, "widht"),
         ("cgan", "'cgan' has no classifier. Installed backends that have one: .*ssgan"),
         (Recipe("infogan"), "takes no labels, so it has no classifier"),
-        (Recipe("ssgan", steps=0), "steps"),
+        ({"backend": "ssgan", "steps": 0}, "steps"),
         (
             Recipe("ssgan", unlabelled=[torch.zeros(1, 8, 8, dtype=torch.uint8)]),
             r"unlabeled images are .*8.*image_size=",
@@ -315,6 +316,29 @@ def test_what_is_no_classifier_of_these_images_is_rejected_before_anything_is_tr
     with pytest.raises(InputError, match=message):
         study(sources={"x": AsClassifier(classifier)}, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps must be an integer of 1 or more"),
+        ({"batch_size": 0}, "batch_size must be"),
+        ({"augment": ("rotate",)}, "augment must be distinct names"),
+        ({"augment": 3}, "augment must be a sequence"),
+        ({"config": ["width"]}, "config must map options"),
+        ({"config": {"widht": 3}}, "widht"),
+    ],
+)
+def test_a_recipe_and_a_classifier_are_checked_when_they_are_constructed(options, message):
+    with pytest.raises(InputError, match=message):
+        Recipe("ssgan", **options)
+    with pytest.raises(InputError, match=message):
+        AsClassifier({"backend": "ssgan", **options})
+    for construct in (Recipe, AsClassifier):
+        with pytest.raises(PluginError, match="sgan"):
+            construct("no-sgan")
+    with pytest.raises(InputError, match=r"Expected the fields of a Recipe: backend, steps"):
+        AsClassifier({"backend": "ssgan", "epochs": 3})
 
 
 def test_unlabelled_images_are_for_backends_that_learn_from_them():
@@ -380,7 +404,7 @@ def test_a_killed_study_goes_on_with_the_classifiers_that_are_trained(tmp_path, 
         study(**settings, out=tmp_path / "out")
     monkeypatch.setattr(sources_module, "train", train)
     again = study(**settings, out=tmp_path / "out", resume=True)
-    assert again.details["accuracies"] == first.details["accuracies"]
+    assert again.details["scores"] == first.details["scores"]
     cells = [json.loads(line) for line in (tmp_path / "out" / "cells.jsonl").read_text().splitlines()]
     assert sorted((c["phase"], c["seed"]) for c in cells if c["name"] == "training ssgan") == [
         (phase, seed) for phase in ("inner", "test") for seed in (0, 1)
@@ -394,7 +418,7 @@ def test_a_killed_study_goes_on_with_the_classifiers_that_are_trained(tmp_path, 
 @pytest.mark.slow
 def test_processes_give_the_same_report():
     settings = {"sources": {"ssgan": AsClassifier(TINY), "rule": AsClassifier(brightest)}, "seeds": 2, "updates": 2}
-    assert study(**settings, workers=2).details["accuracies"] == study(**settings).details["accuracies"]
+    assert study(**settings, workers=2).details["scores"] == study(**settings).details["scores"]
 
 
 def flat(value):

@@ -3,6 +3,8 @@
 How often the verdict errs is measured in ``benchmarks/studies/verdict_simulation.py`` and tested in tests/benchmarks.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -153,3 +155,55 @@ def test_overlapping_subsets_widen_the_interval():
     test = table(chosen=0.6)
     assert judge(CHOSEN, test, SEEDS).verdict == "use"
     assert judge(CHOSEN, test, SEEDS, correction=5.0).verdict == "no evidence"
+
+
+MANY = [NONE, *(Arm(method=method) for method in ("weights", "oversample", "smote"))]
+
+
+def test_all_of_several_baselines_have_to_be_beaten_and_harm_is_shared_among_them():
+    chosen = Arm("rows", 0.5)
+    rng = np.random.default_rng(0)
+
+    def judged(**gains):
+        rows = {}
+        for arm in arms_to_test(chosen, baselines=MANY):
+            noise = rng.normal(0, 0.003, len(SEEDS))
+            gain = 0.01 * gains.get(arm.method or "none", 0) if arm in MANY else 0.01 * gains.get("chosen", 0)
+            rows[arm] = dict(zip(SEEDS, 0.5 + gain + noise - noise.mean(), strict=True))
+        return judge(chosen, rows, SEEDS, baselines=MANY, inner=rows)
+
+    assert judged(chosen=3, weights=1, oversample=1, smote=1).verdict == "use"
+    equal = judged(chosen=3, weights=1, oversample=1, smote=3)
+    assert equal.verdict == "no evidence", "SMOTE is as good"
+    assert equal.advised == Arm(method="smote"), "the best baseline on the inner splits"
+    harm = judged(chosen=3, smote=5)
+    assert harm.verdict == "don't use"
+    assert [c.difference.confidence for c in harm.decisive] == [1 - 0.05 / 4] * 4
+    assert [c.baseline for c in harm.decisive] == MANY
+    assert {(c.arm.name, c.baseline.name) for c in harm.comparisons if c.role == "planned"} >= {
+        ("weights", "none"),
+        ("smote", "none"),
+        ("rows 0.5", "noise 0.5"),
+        ("smote + rows 0.5", "smote"),
+    }
+
+
+def test_arms_of_several_classifiers_have_their_own_baselines_controls_and_variants():
+    baselines = [replace(arm, classifier=name) for name in ("trees", "linear") for arm in (NONE, MANY[3])]
+    arms = all_arms(["rows"], [0.5], ["own"], baselines)
+    assert [arm.name for arm in arms] == [
+        "none (trees)",
+        "smote (trees)",
+        "none (linear)",
+        "smote (linear)",
+        "noise 0.5 (trees)",
+        "rows 0.5 (trees)",
+        "smote + rows 0.5 (trees)",
+        "noise 0.5 (linear)",
+        "rows 0.5 (linear)",
+        "smote + rows 0.5 (linear)",
+        "own",
+    ]
+    chosen = arms[6]
+    tested = arms_to_test(chosen, baselines=baselines)
+    assert [arm.name for arm in tested] == [arm.name for arm in (*baselines, arms[4], arms[5], arms[6])]

@@ -12,8 +12,10 @@ from genaug.studies.cells import Ledger
 from genaug.studies.compare import Difference
 from genaug.studies.decide import Comparison, Judgement
 from genaug.studies.diagnosis import describe_sensitivity, diagnose, reservations
+from genaug.studies.learners import Fitted
+from genaug.studies.metrics import Predictions
 from genaug.studies.power import Sensitivity
-from genaug.studies.splits import Images
+from genaug.studies.splits import LabelledSamples
 
 SETTINGS = {"updates": 100, "batch_size": 64}
 STATISTICS = {"classes": 10, "n_train": 100, "n_test": 500, "correction": 0.0}
@@ -76,7 +78,7 @@ def test_too_few_updates_to_show_every_image_are_reported():
     ],
 )
 def test_remarkable_samples_are_reported(examination, word):
-    sentences = diagnose(Judgement("no evidence", None, True), STATISTICS, examination, None)
+    sentences = diagnose(Judgement("no evidence", None, CLASSIC), STATISTICS, examination, None)
     assert (len(sentences) == 1 and word in sentences[0]) if word else sentences == []
 
 
@@ -91,7 +93,7 @@ def compared(verdict, chosen=None, **gains):
         Comparison(arm, base, Difference(5, g / 100, 0.01, g / 100 - 0.01, g / 100 + 0.01, 0.95), 1.0, role)
         for (arm, base, role), g in ((arms[name], gain) for name, gain in gains.items())
     )
-    return Judgement(verdict, chosen, True, comparisons)
+    return Judgement(verdict, chosen, CLASSIC, comparisons)
 
 
 def test_classic_augmentation_that_is_worse_than_none_is_reported():
@@ -172,13 +174,9 @@ def test_many_classes_are_compared_by_few_images_each_and_a_failure_only_costs_t
 def test_recognized_shares_are_averaged_over_classes():
     """A classifier that always answers class 0 recognizes a third, whatever the number of images of class 0."""
 
-    class Constant(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.zeros(()))
-
-        def forward(self, images):
-            return torch.nn.functional.one_hot(torch.zeros(len(images), dtype=torch.int64), CLASSES) + self.weight
+    def first_class(samples):
+        return Predictions(torch.zeros(len(samples), dtype=torch.int64))
 
     labels = torch.tensor([0] * 8 + [1, 2])
-    assert diagnosis._recall(Constant(), Images(torch.zeros(10, 1, 4, 4), labels, None)) == pytest.approx(1 / 3)
+    samples = LabelledSamples(torch.zeros(10, 1, 4, 4), labels, None)
+    assert diagnosis._recall(Fitted(first_class, {}), samples) == pytest.approx(1 / 3)

@@ -4,16 +4,19 @@ import pytest
 import torch
 from helpers.toy import CLASSES, SHAPE, ToySource
 
-from genaug.modalities.image import to_float
-from genaug.studies.blending import NoisyCopies, blended, generate
-from genaug.studies.splits import Images, draw_subsets, inner_split
+from genaug.errors import InputError
+from genaug.modalities.image import Image, to_float
+from genaug.studies.blending import NoisyCopies, blended, class_counts, generate
+from genaug.studies.splits import LabelledSamples, draw_subsets, inner_split, per_class_counts, too_rare
 
 LABELS = torch.tensor([0] * 12 + [1] * 9 + [2] * 30)
 
 
 def numbered(labels):
     """Images whose pixels contain their index."""
-    return Images(torch.arange(len(labels), dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 2, 2), labels, None)
+    return LabelledSamples(
+        torch.arange(len(labels), dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 2, 2), labels, None
+    )
 
 
 @pytest.mark.parametrize(("seeds", "disjoint"), [(range(4), True), (range(5), False)])
@@ -45,6 +48,28 @@ def test_the_overlap_is_the_mean_share_of_images_that_two_seeds_have_in_common()
     assert draw_subsets(labels, None, seeds).overlap == 1
 
 
+def test_a_mapping_says_how_many_samples_of_each_class_a_seed_uses():
+    names = ["sound", "worn", "broken"]
+    counts = per_class_counts({"sound": 6, "worn": 2, 2: 3}, LABELS, names, 3)
+    assert counts == [6, 2, 3]
+    assert per_class_counts({False: 6, True: 2}, LABELS[:20], ["False", "True"], 2) == [6, 2]
+    subsets = draw_subsets(LABELS, counts, range(4))
+    assert all(LABELS[rows].bincount().tolist() == counts for rows in subsets.rows.values())
+    assert subsets.overlap == pytest.approx((6 / 12 + 0 + 0) / 3), "only 12 of the first class: too few for 4 times 6"
+    same = draw_subsets(LABELS, [2, 2, 2], range(4)).rows
+    assert all(torch.equal(rows, same[seed]) for seed, rows in draw_subsets(LABELS, 2, range(4)).rows.items())
+    with pytest.raises(InputError, match="class 1 has 9 training images, fewer than the 10"):
+        draw_subsets(LABELS, [2, 10, 2], range(2))
+
+
+def test_a_class_that_accuracy_says_little_about_is_noted():
+    labels = torch.tensor([0] * 30 + [1] * 3)
+    assert too_rare(labels, ["sound", "worn"], Image(1, 2, 2)).startswith(
+        "The most frequent class has 10 times as many training images as class 1 ('worn')"
+    )
+    assert too_rare(labels[1:], None, Image(1, 2, 2)) is None
+
+
 def test_other_seeds_draw_other_subsets():
     one, other = (draw_subsets(LABELS, 3, [a, a + 1]).rows for a in (0, 10))
     assert not torch.equal(one[0], other[10])
@@ -64,7 +89,7 @@ def test_the_inner_split_holds_out_a_fifth_of_each_class_and_at_least_one_image(
 def test_real_images_come_in_one_order_whatever_is_blended_in(ratio):
     real, fake = (
         numbered(torch.arange(20) % 2),
-        Images(torch.full((7, 1, 2, 2), 200, dtype=torch.uint8), LABELS[:7], None),
+        LabelledSamples(torch.full((7, 1, 2, 2), 200, dtype=torch.uint8), LABELS[:7], None),
     )
     plain = torch.cat([images[:, 0, 0, 0] for images, _ in itertools.islice(blended(real, None, ratio, 8, 5), 30)])
     assert all(torch.equal(part.sort().values, torch.arange(20)) for part in plain.split(20)[:-1])
@@ -79,15 +104,16 @@ def test_real_images_come_in_one_order_whatever_is_blended_in(ratio):
 
 
 def test_generated_images_have_the_real_ones_class_shares_and_names():
-    like = Images(torch.zeros(6, *SHAPE, dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 1, 2]), None)
-    samples = generate(ToySource(noise=0.0), like, 12, seed=1)
+    like = LabelledSamples(torch.zeros(6, *SHAPE, dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 1, 2]), None)
+    counts = class_counts(like.labels, 0.5, 12, fill=False)
+    samples = generate(ToySource(noise=0.0), like, counts, 1, ToySource().spec)
     assert samples.labels.bincount().tolist() == [6, 4, 2]
-    assert torch.equal(samples.images[:, 0, 0].argmax(1), samples.labels)
+    assert torch.equal(samples.samples[:, 0, 0].argmax(1), samples.labels)
 
 
 def test_the_control_is_real_images_of_the_label_with_noise_of_a_tenth():
     labels = torch.arange(30) % CLASSES
-    real = Images(
+    real = LabelledSamples(
         (torch.full((30, 1, 16, 16), 100, dtype=torch.uint8) + labels.to(torch.uint8).reshape(-1, 1, 1, 1)),
         labels,
         None,

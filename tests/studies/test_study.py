@@ -26,10 +26,10 @@ from genaug.labelling.source import LabelledSource
 from genaug.modalities.image import Image
 from genaug.studies import OnBatches, Recipe, jobs as jobs_module, sources as sources_module, study as study_module
 from genaug.studies.arms import Arm
-from genaug.studies.blending import generate
+from genaug.studies.blending import class_counts, generate
 from genaug.studies.cells import StudyFolder, run_folder
 from genaug.studies.options import Options
-from genaug.studies.splits import Images
+from genaug.studies.splits import LabelledSamples
 
 TRAIN, TEST = ToySet(20, 0), ToySet(100, 1)
 # No augmentation instead of the built-in one, which would rotate columns into each other.
@@ -74,7 +74,7 @@ def test_the_verdict_on_wrong_labels_is_dont_use():
 
 def test_only_what_the_verdict_needs_is_tested(good):
     _, report = good
-    inner, test = (report.details["accuracies"][phase] for phase in ("inner", "test"))
+    inner, test = (report.details["scores"][phase] for phase in ("inner", "test"))
     both = [f"plenty {r:g}" for r in (0.5, 0.8)] + [f"classic + plenty {r:g}" for r in (0.5, 0.8)]
     assert set(inner) == {"none", "classic", "noise 0.5", "noise 0.8", *both}
     r = f"{report.ratio:g}"
@@ -87,7 +87,7 @@ def test_exploring_scores_the_other_arms_and_keeps_the_verdict():
         study(sources={"plenty": ToySource()}, ratios=(0.5, 0.8), updates=3, explore=explore)
         for explore in (False, True)
     )
-    assert set(explored.details["accuracies"]["test"]) == set(plain.details["accuracies"]["inner"])
+    assert set(explored.details["scores"]["test"]) == set(plain.details["scores"]["inner"])
     assert explored.interval == plain.interval
     extra = {c["name"] for c in explored.details["comparisons"] if c["role"] == "explored"}
     assert len(extra) == 3
@@ -97,7 +97,7 @@ def test_exploring_scores_the_other_arms_and_keeps_the_verdict():
 
 def test_classic_augmentation_without_effect_equals_none_for_every_seed(good):
     _, report = good
-    assert report.accuracies("classic") == report.accuracies("none"), "same images, weights, order and updates"
+    assert report.scores("classic") == report.scores("none"), "same images, weights, order and updates"
 
 
 def test_the_report_is_written_and_read_back(good):
@@ -109,7 +109,7 @@ def test_the_report_is_written_and_read_back(good):
     assert genaug.load_study(out / "report.json") == again
     name = report.details["chosen"]["name"]
     reduction = again.error_reduction(name, "none")
-    errors = [sum(1 - a for a in report.accuracies(arm)) for arm in (name, "none")]
+    errors = [sum(1 - a for a in report.scores(arm)) for arm in (name, "none")]
     assert reduction.mean == pytest.approx(1 - errors[0] / errors[1])
     assert 0 < reduction.low < reduction.mean < reduction.high
     mixed = genaug.MixedDataset(TRAIN, ToySource(), ratio=again.ratio)
@@ -123,7 +123,7 @@ def test_the_report_is_written_and_read_back(good):
         ('{"kind": "demo"}', "is not a study's report"),
         ('{"kind": "study", "format_version": 99}', "format version 99"),
         ('{"kind": "study", "format_version": 1}', "run the study again if it is older"),
-        ('{"kind": "study", "format_version": 2, "verdict": "perhaps"}', "damaged"),
+        ('{"kind": "study", "format_version": 3, "verdict": "perhaps"}', "damaged"),
     ],
 )
 def test_files_that_are_not_reports_are_rejected(tmp_path, content, message):
@@ -207,7 +207,7 @@ def test_a_generator_that_was_damaged_is_trained_again_and_no_arm_is_lost(tmp_pa
             genaug.fit("cgan", TRAIN, out=run_folder(folder), steps=1, config=TINY.config, progress=False)
     resumed = study(**settings, out=out, resume=True)
     assert resumed.details["failures"] == []
-    assert without_times(resumed)["accuracies"] == without_times(complete)["accuracies"]
+    assert without_times(resumed)["scores"] == without_times(complete)["scores"]
     assert not list(out.rglob("*.run"))
 
 
@@ -321,7 +321,7 @@ def test_a_generator_sees_only_its_seeds_images_without_those_held_out(monkeypat
     seen = {}
 
     def spy(recipe, images, folder, seed, device):
-        seen[folder.name] = {bytes(image.numpy().tobytes()) for image in images.images}
+        seen[folder.name] = {bytes(image.numpy().tobytes()) for image in images.samples}
         return ToySource()
 
     monkeypatch.setattr(sources_module, "train", spy)
@@ -342,7 +342,7 @@ class Copies:
 
     def sample(self, n=None, *, labels=None, seed=None):
         rows = [int(torch.nonzero(self.images.labels == label)[0]) for label in labels.tolist()]
-        return (self.images.images[rows].float() * (0.9 + 0.1 * self.noise)).to(torch.uint8), labels
+        return (self.images.samples[rows].float() * (0.9 + 0.1 * self.noise)).to(torch.uint8), labels
 
 
 def test_a_function_makes_a_source_of_each_seeds_images_without_those_held_out(monkeypatch):
@@ -351,7 +351,7 @@ def test_a_function_makes_a_source_of_each_seeds_images_without_those_held_out(m
     report = study(sources={"copies": Copies}, updates=2)
     assert [len(images) for _, images, _, _ in calls[:10]] == 5 * [6] + 5 * [9]
     assert report.details["settings"]["sources"]["copies"]["trained"].startswith("for every seed, by a function")
-    assert study(sources={"copies": Copies}, updates=2, workers=2).details["accuracies"] == report.details["accuracies"]
+    assert study(sources={"copies": Copies}, updates=2, workers=2).details["scores"] == report.details["scores"]
 
 
 def test_a_function_whose_source_does_not_fit_fails_its_arms_with_a_sentence():
@@ -381,7 +381,7 @@ def test_an_arm_that_crashes_is_reported_and_the_others_finish():
     failures = report.details["failures"]
     assert {f["arm"] for f in failures} == {"bad 0.8", "classic + bad 0.8"}
     assert all("the network exploded" in f["error"] for f in failures)
-    assert "bad 0.8" not in report.details["accuracies"]["test"]
+    assert "bad 0.8" not in report.details["scores"]["test"]
     assert "What failed" in report.html
     assert "the network exploded" in report.html
 
@@ -392,7 +392,7 @@ def test_after_the_test_set_was_used_failed_arms_of_the_inner_splits_are_not_tri
     assert first.source == "bad"
     again = study(sources={"good": ToySource(), "bad": ToySource(shift=1)}, **settings, resume=True)
     assert again.source == "bad"
-    assert again.accuracies("bad 0.8") == first.accuracies("bad 0.8")
+    assert again.scores("bad 0.8") == first.scores("bad 0.8")
     assert again.details["failures"] == first.details["failures"]
 
 
@@ -418,7 +418,7 @@ class Breaking(torch.nn.Module):
 
 
 def test_a_baseline_that_crashes_on_the_test_set_is_no_evidence_and_the_report_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(study_module, "select", lambda table, seeds: Arm("plenty", 0.8))
+    monkeypatch.setattr(study_module, "select", lambda table, seeds, baselines: Arm("plenty", 0.8))
     counter = Breaking(10**9)
     settings = {"sources": {"plenty": ToySource()}, "updates": 2, "seeds": 2}
     study(**settings, classic=counter)
@@ -449,9 +449,9 @@ def test_many_real_images_get_the_same_number_of_generated_ones():
     kinds = {"sources": {"plenty": ToySource()}, "updates": 10**6, "seeds": 2, "classifier": linear, "classic": KEEP}
     many = ToySet(2000, 0)
     work, _, _ = study_module.prepare(many, TEST, folder, Options(**kinds))
-    assert work.pool == len(many) == 6000
+    assert work.most_generated == len(many) == 6000
     few, _, _ = study_module.prepare(many, TEST, folder, Options(**kinds, labels_per_class=3))
-    assert few.pool == study_module.POOL
+    assert few.most_generated == study_module.POOL
 
 
 def test_resuming_with_another_classifier_or_transform_is_rejected(tmp_path):
@@ -493,7 +493,7 @@ def test_if_every_source_crashes_the_verdict_is_no_evidence():
     report = study(sources={"bad": ToySource(fails_after=1)}, updates=2)
     assert (report.verdict, report.ratio, report.source, report.interval) == ("no evidence", 0, None, None)
     assert "See the failures" in report.sentence
-    assert set(report.details["accuracies"]["test"]) == {"none", "classic"}
+    assert set(report.details["scores"]["test"]) == {"none", "classic"}
 
 
 def test_a_source_that_crashes_on_the_test_set_is_no_evidence():
@@ -603,12 +603,13 @@ def test_a_pool_is_identified_by_all_its_images_and_each_is_used_once_per_seed()
     for _ in range(2):
         pool = genaug.SamplePool.from_dataset(torch.utils.data.TensorDataset(images, labels))
         descriptions.append(sources_module.describe_source(pool, train))
-        samples.append(generate(pool, Images(train.x, labels, None), 5000, seed=0))
+        counts = class_counts(labels, 0.5, 5000, fill=False)
+        samples.append(generate(pool, LabelledSamples(train.x, labels, None), counts, 0, train.spec))
         images[-1] = 255 - images[-1]
     assert descriptions[0]["type"] == f"SamplePool of {len(images):,} images"
     assert descriptions[0]["samples_sha256"] != descriptions[1]["samples_sha256"]
     distinct = {bytes(image) for image in images.numpy()}
-    assert len({bytes(image) for image in samples[1].images.numpy()}) == len(samples[1]) <= len(distinct)
+    assert len({bytes(image) for image in samples[1].samples.numpy()}) == len(samples[1]) <= len(distinct)
     assert len(samples[1]) == len(images)
 
 
@@ -681,7 +682,7 @@ def test_a_test_set_with_another_numbering_gives_the_same_accuracies():
     turned.classes, turned.targets = turned.classes[::-1], [2 - label for label in turned.targets]
     quick = {**study.keywords, "sources": {"plenty": ToySource()}, "updates": 5, "seeds": 2}
     reports = [genaug.study(TRAIN, test, **quick) for test in (TEST, turned)]
-    assert reports[0].accuracies("none") == reports[1].accuracies("none")
+    assert reports[0].scores("none") == reports[1].scores("none")
 
 
 def test_classes_without_images_are_only_reported():
@@ -694,7 +695,7 @@ def test_classes_without_images_are_only_reported():
     report = genaug.study(letters(20, 0), letters(100, 1), sources={"cgan": TINY}, **quick)
     assert report.details["failures"] == []
     assert report.details["warnings"][0].startswith("No image is of class 0 ('N/A')")
-    assert len(report.accuracies("none")) == 2
+    assert len(report.scores("none")) == 2
 
 
 def test_classes_matched_by_number_are_reported(good):
@@ -716,18 +717,18 @@ def test_a_source_that_was_trained_on_the_test_set_is_rejected():
 
 def test_the_users_own_transforms_of_samples_and_of_batches():
     flipped = study(sources={"plenty": ToySource()}, classic=v2.RandomHorizontalFlip(1.0), updates=15, seeds=2)
-    assert flipped.accuracies("classic") != flipped.accuracies("none")
+    assert flipped.scores("classic") != flipped.scores("none")
     cut = study(sources={"plenty": ToySource()}, classic=OnBatches(v2.CutMix(num_classes=3)), updates=15, seeds=2)
     assert cut.details["settings"]["classic"].startswith("OnBatches(CutMix")
-    assert cut.accuracies("classic") != cut.accuracies("none")
+    assert cut.scores("classic") != cut.scores("none")
 
 
 def test_a_transform_that_draws_from_numpy_or_python_is_reproducible():
     first, second = (
         study(sources={"plenty": ToySource()}, classic=NumpyJitter(), updates=5, seeds=2) for _ in range(2)
     )
-    assert first.accuracies("classic") == second.accuracies("classic")
-    assert first.accuracies("classic") != first.accuracies("none")
+    assert first.scores("classic") == second.scores("classic")
+    assert first.scores("classic") != first.scores("none")
 
 
 class NumpyJitter:
