@@ -99,7 +99,8 @@ def align(real_table: Table, frames: dict[str, Any]) -> AlignedRows:
 
     Raises ``InputError`` if a side lacks a column, or has another kind of values in it.
     """
-    columns, rows = [], {side: [] for side in frames}  # type: dict[str, list[Tensor]]
+    columns: list[Any] = []
+    rows: dict[str, list[Tensor]] = {side: [] for side in frames}
     for described in real_table.columns:
         if isinstance(described, Identifier):
             continue

@@ -31,9 +31,7 @@ def detect(aligned: AlignedRows, rows: Tensor, findings: Findings, *, seed: int)
     auc, interval = cross_fitted_auc(aligned.values(real), aligned.values(fake), aligned.native, seed)
     reference = None
     if unseen is not None and len(unseen) >= _LEAST:
-        reference = cross_fitted_auc(
-            aligned.values(real), aligned.values(unseen[: len(fake)]), aligned.native, seed
-        )[0]
+        reference = cross_fitted_auc(aligned.values(real), aligned.values(unseen[: len(fake)]), aligned.native, seed)[0]
     findings.metrics["detection_auc"] = measure(
         auc,
         interval,
@@ -49,7 +47,11 @@ def detect(aligned: AlignedRows, rows: Tensor, findings: Findings, *, seed: int)
 
 def cross_fitted_auc(real: Floats, fake: Floats, categories: Sequence[int] | None, seed: int) -> tuple[float, Interval]:
     """The area under the ROC curve of a classifier that tells the rows of two arrays (N, columns) apart, and its 95%
-    interval; ``categories`` are the columns of numbers of categories. The mean over the folds, whose variances are those of DeLong et al. (1988)."""
+    interval.
+
+    ``categories`` are the columns of numbers of categories. The area is the mean over the folds, whose variances are
+    those of DeLong et al. (1988).
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold
 
@@ -69,8 +71,10 @@ def cross_fitted_auc(real: Floats, fake: Floats, categories: Sequence[int] | Non
 
 
 def area_under_curve(low: Floats, high: Floats) -> tuple[float, float]:
-    """P(high > low) + P(high = low) / 2 of two samples of scores, and the variance of this estimate (DeLong et al. 1988,
-    section 3): the sample variances of the placement values over the numbers of scores."""
+    """P(high > low) + P(high = low) / 2 of two samples of scores, and the variance of this estimate.
+
+    That is the sum of the placement values' variances over the numbers of scores (DeLong et al. 1988, section 3).
+    """
     from scipy.stats import rankdata
 
     ranks = rankdata(np.concatenate([low, high]))

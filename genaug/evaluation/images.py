@@ -28,7 +28,9 @@ def evaluate_images(request: Request) -> Evaluation:
     torch_device = pick_device(request.device)
     space = None if isinstance(features, str) and features == "classifier" else features_named(features, request.device)
     findings = Findings()
-    with Progress("evaluate", replicates + _CLASSIFIER_COST * (classifiers + 2), request.progress, line_every=10) as bar:
+    with Progress(
+        "evaluate", replicates + _CLASSIFIER_COST * (classifiers + 2), request.progress, line_every=10
+    ) as bar:
         bar.tell("reading the real images")
         real, unseen = read_split(source, request.real_set, request.held_out, request.image_size)
         if space is None:

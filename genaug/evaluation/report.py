@@ -141,7 +141,7 @@ class Evaluation:
         return "\n".join(lines)
 
     def _rows(self) -> list[tuple[str, ...]]:
-        rows = [("measure", "value", "95% interval", f"real {self.noun}", "best")]
+        rows: list[tuple[str, ...]] = [("measure", "value", "95% interval", f"real {self.noun}", "best")]
         for name, measure in self.metrics.items():
             interval = "" if measure.low is None else f"{measure.low:.3f} to {measure.high:.3f}"
             reference = "" if measure.reference is None else f"{measure.reference:.3f}"

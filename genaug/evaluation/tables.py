@@ -10,6 +10,7 @@ from genaug.data.reading import Samples, read_samples
 from genaug.errors import InputError
 from genaug.evaluation import stages
 from genaug.evaluation.aligned_rows import AlignedRows, align
+from genaug.evaluation.arrays import Interval
 from genaug.evaluation.detection import detect
 from genaug.evaluation.report import Evaluation, Findings, measure
 from genaug.evaluation.request import Request, versions
@@ -35,7 +36,7 @@ _COST = 10  # of training classifiers once, in replicates, for the progress bar 
 
 def evaluate_tables(request: Request) -> Evaluation:
     """Raises ``InputError`` as ``genaug.evaluate`` does."""
-    source, seed, replicates = request.source, request.seed, request.replicates
+    seed, replicates = request.seed, request.replicates
     findings = Findings()
     with Progress("evaluate", _COST * (request.classifiers + 4), request.progress, line_every=10) as bar:
         bar.tell("generating")
@@ -213,9 +214,7 @@ def _compare_distances(rows: _Rows, findings: Findings, *, replicates: int, seed
         if repeated > _MOST_REPEATED:
             objection = f"{repeated:.0%} of the held-out rows equal a training row, so copies aren't distinguishable"
     sides = raw["real"], raw.get("held_out"), raw["generated"]
-    stages.measure_copying(
-        subject, (train, held_out, fake), sides, _FEATURES, findings, seed=seed, objection=objection
-    )
+    stages.measure_copying(subject, (train, held_out, fake), sides, _FEATURES, findings, seed=seed, objection=objection)
 
 
 def _closest_record(
@@ -231,7 +230,7 @@ def _closest_record(
     ends = torch.tensor(medians or [torch.nan]).double().quantile(torch.tensor([0.025, 0.975]).double())
     findings.metrics["closest_record"] = measure(
         float(distances.median()),
-        stages.Interval(float(ends[0]), float(ends[1])),
+        Interval(float(ends[0]), float(ends[1])),
         (0.0, float("inf")),
         samples=len(fake),
         real_samples=len(train),

@@ -65,9 +65,7 @@ def score_with_classifiers(
             continue
 
         def scores(sides: Sequence[Mapping[str, Ints]], rows: Any = slice(None), of: Ints = chosen) -> list[float]:
-            return [
-                float(np.mean([mean_f1(truth[rows], side[kind][rows], of) for kind in KINDS])) for side in sides
-            ]
+            return [float(np.mean([mean_f1(truth[rows], side[kind][rows], of) for kind in KINDS])) for side in sides]
 
         values = scores(of_generated)
         means = [float(np.mean(scores(of_generated, rows))) for rows in resamples]
