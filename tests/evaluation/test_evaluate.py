@@ -443,7 +443,7 @@ def test_images_held_out_in_training_are_held_out_in_the_evaluation(digits, tmp_
     assert done.exit_code == 0, done.output
     done = evaluated(tmp_path / "run")
     assert done.exit_code == 0, done.output
-    assert "no held-out images" not in done.stderr
+    assert "no held-out data" not in done.stderr
     assert json.loads(done.stdout)["data"].endswith("without 25% held out")
     other = evaluated(tmp_path / "run", "--test-share", "0.5")
     assert other.exit_code == 1
