@@ -16,15 +16,17 @@ from genaug.cli.sources import SOURCE, SourceOptions, source_named
 def evaluate(
     source: Annotated[
         str,
-        typer.Argument(help=f"What is evaluated: {SOURCE}; or folder:PATH, class folders of generated "
-            "images; or table:FILE, a CSV or Parquet file of generated rows."),
+        typer.Argument(
+            help=f"What is evaluated: {SOURCE}; or folder:PATH, class folders of generated "
+            "images; or table:FILE, a CSV or Parquet file of generated rows."
+        ),
     ],
     setting: SourceOptions = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="The training data: digits, folder:PATH (with class folders in train/ and test/), table:FILE.csv (with "
-            "--target) or torchvision:NAME (with --root). The test split is held out.  [default: from the run's "
+            help="The training data: digits, folder:PATH (with class folders in train/ and test/), table:FILE.csv "
+            "(with --target) or torchvision:NAME (with --root). The test split is held out.  [default: from the run's "
             "record, as for --target, --root, --labels-per-class, --training-seed and --image-size]"
         ),
     ] = None,

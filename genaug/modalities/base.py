@@ -78,6 +78,22 @@ class Modality(BaseModel, ABC):
         """
         return samples
 
+    def adopt(
+        self, samples: Tensor, labels: Tensor | None, other: "Modality", origin: str
+    ) -> tuple["Modality", Tensor, Tensor | None]:
+        """Raw samples of ``other`` and their labels, for a generator of this modality that is trained further on them:
+        the modality to train with, whose encoding is this one's, the samples as its raw ones, and their labels.
+
+        ``origin`` is the generator's name, for messages. Raises ``InputError`` if the samples are of another size.
+        """
+        if self != other:
+            raise InputError(
+                f"{origin} generates {self.noun} of size {self.describe()}, but the training data are {other.noun} of "
+                f"size {other.describe()}. Fine-tuning needs data of the same kind and size: convert them "
+                "(image_size=, --image-size, resizes images), or train without init=."
+            )
+        return self, samples, labels
+
     def draw_labels(self, uniform: Tensor) -> Tensor | None:
         """A label for each of float64 U[0, 1) numbers (N,), for ``Generator.sample(n)``; None if all classes are
         equally likely there."""

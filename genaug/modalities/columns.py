@@ -218,6 +218,14 @@ class Numeric(Column):
         low, high = integers.new_tensor(self.low), integers.new_tensor(self.high)
         return integers.where(unit > 0, low).where(unit < 1, high)
 
+    def is_outside(self, raw: Tensor) -> Tensor:
+        """Which raw values, none of them missing, this column doesn't generate, bool (N,): they are out of its range,
+        or none of its few values."""
+        numbers = self.numbers(raw.contiguous())
+        if isinstance(self.scale, ByValue):
+            return ~torch.isin(numbers, self._values)
+        return (numbers < numbers.new_tensor(self.low)) | (numbers > numbers.new_tensor(self.high))
+
     def clipped(self, numbers: Tensor) -> Tensor:
         """Numbers within the bounds, which are tensors, since torch rounds large integers to float64 otherwise."""
         return numbers.clamp(numbers.new_tensor(self.low), numbers.new_tensor(self.high))

@@ -200,6 +200,7 @@ def fit(
             raise InputError(
                 f"augment= (--augment) is for images, and these are {data.spec.sample.noun}. Leave it out."
             )
+        data = tuning.adapted(data)
         initial = tuning.weights(recipe, options, data.spec, progress and is_first())
         settings = replace(settings, **description)
         call = {

@@ -319,7 +319,8 @@ def test_the_command(make_generator, tmp_path):
     assert "| class | samples recognized | real images recognized |" in card
     assert report == json.loads((out / "evaluation.json").read_text())
     assert (report["data"], report["held_out_images"]) == ("digits", 500)
-    assert sorted(path.name for path in out.glob("[!.]*")) == ["evaluation.json", "neighbours.png"]
+    assert sorted(path.name for path in out.glob("[!.]*")) == ["evaluation.json", "neighbours.png", "report.html"]
+    assert f"<td>{figures['kid'].value:.3f}</td>" in (out / "report.html").read_text()
     failure = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nowhere"), "--out", str(out)])
     assert failure.exit_code == 1
     assert "--overwrite" in failure.output, "reported before the source is loaded"
