@@ -6,21 +6,19 @@ from typing import Any, ClassVar
 
 import torch
 from PIL.Image import Image as Picture
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from genaug.errors import InputError
+from genaug.modalities.frozen import FrozenModel
 
 
-class Modality(BaseModel, ABC):
+class Modality(FrozenModel, ABC):
     """The kind, size and number format of one sample.
 
     *Raw* samples are what is stored (``dtype``, shape (N, ``*shape``)) and, unless ``present`` returns something else,
     what users get; networks take floats (N, ``*encoded_shape``). Bounds are checked when an instance is created, before
     anything is allocated.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     noun: ClassVar[str]

@@ -10,10 +10,11 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from genaug.modalities.frozen import FrozenModel
 from genaug.modalities.scales import MAX_SLOTS, AnyScale, ByValue
 
 MISSING = -(2**63)
@@ -24,14 +25,12 @@ Int64 = Annotated[int, Field(gt=MISSING, lt=2**63)]
 Null = Literal["nan", "none", "na", "nat"]
 
 
-class Column(BaseModel):
+class Column(FrozenModel):
     """Base of the columns.
 
     ``dtype`` is pandas' name of the data type; ``missing`` says whether values may be missing, and ``null`` which
     object stands for that in a column of Python objects.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
     dtype: Annotated[str, Field(max_length=200)]

@@ -12,8 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
+
+from genaug.modalities.frozen import FrozenModel
 
 MAX_SLOTS = 1000
 MODES = 10
@@ -27,10 +29,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class Scale(BaseModel):
+class Scale(FrozenModel):
     """Base of the scales. ``slots`` is the number of one-hot slots."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     has_scalar: ClassVar[bool] = True
 

@@ -209,3 +209,16 @@ class TestTable:
         for read in (lambda: Table.read(torch.zeros(3)), lambda: Table.of(torch.zeros(3))):
             with pytest.raises(InputError, match="TableDataset"):
                 read()
+
+
+def test_tables_are_equal_by_their_fields_whatever_they_have_cached():
+    table, raw = Table.example(torch.arange(12) % 3, ())
+    other = Table.model_validate_json(table.model_dump_json())
+    table.decode(table.encode(raw), table.dtype)
+    assert table == other
+    other.decode(other.encode(raw), other.dtype)
+    assert table == other
+    assert hash(table) == hash(other)
+    assert table.columns == other.columns
+    assert table != Table(columns=table.columns[:2])
+    assert table != "table"
