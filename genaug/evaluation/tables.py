@@ -28,7 +28,7 @@ PICTURE_FILE = "columns.png"
 _CAPTION = "Distributions of columns, and Cramér's V of all pairs of them, of real and of generated rows."
 _FEATURES = "numbers scaled to 0 to 1 by the real rows, different categories 1 apart"
 _SHARED = 0.01  # of the held-out rows may be in the training set, in addition to what its own duplicates explain
-_MOST_REPEATED = 0.1  # of the held-out rows equal a training row: above it, copies can't be told from coincidences
+_MOST_REPEATED = 0.1  # of the held-out rows equal a training row: above it, copies look like coincidences
 _MOST_HELD_OUT = 10_000  # rows whose distances are measured
 _MOST_WIDE = 2**30  # numbers in memory for distances: 4 GiB
 _COST = 10  # of training classifiers once, in replicates, for the progress bar only
@@ -74,7 +74,7 @@ def evaluate_tables(request: Request) -> Evaluation:
 class _Rows:
     """The rows that are compared: ``subject`` has the source's own raw rows, ``aligned`` all sides alike.
 
-    ``subject.real`` has labels only if the source generates rows given the same classes.
+    ``subject.real`` has labels only if the source generates rows for the same classes.
     """
 
     subject: Subject
@@ -100,7 +100,7 @@ class _Rows:
         conditioned = own.target is not None and own.bins is None
         if conditioned and table.target != own.target:
             raise InputError(
-                f"the source generates rows given the column {own.target!r}, and real_set has "
+                f"the source generates rows conditioned on the column {own.target!r}, and real_set has "
                 f"{'no target' if table.target is None else f'the target {table.target!r}'}. Pass "
                 f"TableDataset(frame, target={own.target!r}) (--target)."
             )

@@ -162,7 +162,7 @@ def test_a_trained_generator_is_evaluated(real, tmp_path):
     other = genaug.evaluate(generator, real[1], **FAST)
     assert other.not_measured["synthetic_only_macro_f1"] == "needs held-out rows"
     assert "trained on other images than these" in other.not_measured["copying"]
-    with pytest.raises(InputError, match=r"given the column 'failed', and real_set has no target.*--target"):
+    with pytest.raises(InputError, match=r"conditioned on the column 'failed', and real_set has no target.*--target"):
         genaug.evaluate(generator, dataset(machines(300, 0), None), **FAST)
 
 

@@ -354,7 +354,7 @@ class TestFineTuning:
     def test_another_target_is_rejected(self, tmp_path):
         first, second = self.frames()
         ancestor = self.fit(first, tmp_path / "a")
-        with pytest.raises(InputError, match="given the target 'label', and the training data have the target 'color'"):
+        with pytest.raises(InputError, match="conditioned on the target 'label', and the training data have"):
             genaug.fit("tvae", TableDataset(second, "color"), out=tmp_path / "b", init=ancestor, steps=1, device="cpu")
 
 
