@@ -225,8 +225,8 @@ class Table(Modality):
             return super().adopt(samples, labels, other, origin)
         if (self.target, self.bins is None) != (other.target, other.bins is None):
             raise InputError(
-                f"{origin} generates rows conditioned on the target {self.target!r}, and the training data have the target "
-                f"{other.target!r}, or divide it otherwise. Pass a TableDataset with the same target (--target)."
+                f"{origin} generates rows conditioned on the target {self.target!r}, and the training data have the "
+                f"target {other.target!r}, or divide it otherwise. Pass a TableDataset with the same target (--target)."
             )
         frame = other.present(samples, labels)
         known, names = [column.name for column in self.columns], list(frame.columns)
