@@ -22,7 +22,7 @@ def people(count, seed):
     rich = rng.random(count) < 0.3
     columns = {name: rng.choice(["a", "b", "?"], count) for name in census.COLUMNS}
     columns |= {
-        "age": rng.integers(18, 70, count) + 10 * rich,
+        "age": rng.integers(18, 50, count) + 30 * rich,
         "capital-gain": np.where(rng.random(count) < 0.9, 0, 5000),
         "income": np.where(rich, ">50K", "<=50K"),
     }
@@ -57,7 +57,7 @@ def test_adult_from_start_to_table_and_on_from_the_record(run, root, monkeypatch
     arguments += ["--set", "hidden=8", "latent_size=4"]
     result, table = run(adult, *arguments)
     assert result["rows"] == 3
-    assert result["real_f1"] > 0.5 > result["tvae_f1"]
+    assert result["real_f1"] > max(0.8, result["tvae_f1"])
     assert len(table.splitlines()) == 2 + 3
     rows = {row["method"]: row for row in map(json.loads, (tmp_path / "rows.jsonl").read_text().splitlines())}
     assert rows["ctgan"]["train"] == 7.5
