@@ -8,15 +8,13 @@ from order statistics (binomial, without assumptions on the noise).
 """
 
 import os
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from scipy.stats import binom
-
 from benchmarks.common.console import arguments, end, say
+from benchmarks.common.pairs import median_interval
 
 HERE = Path(__file__).parents[2]
 COMMON = "import gc, sys, tempfile, time, torch, genaug\nfrom genaug.data import load_data\ntorch.set_num_threads(1)\n"
@@ -60,9 +58,8 @@ def main() -> None:
     options = parser.parse_args()
     result: dict[str, float] = {"pairs": options.pairs}
     for name in [options.only] if options.only else ["start-up", *WORK]:
-        ratios = sorted(seconds(name, options.other.resolve()) / seconds(name, HERE) for _ in range(options.pairs))
-        outside = max(int(binom.ppf(0.025, options.pairs, 0.5)), 1)
-        median, low, high = statistics.median(ratios), ratios[outside - 1], ratios[-outside]
+        ratios = [seconds(name, options.other.resolve()) / seconds(name, HERE) for _ in range(options.pairs)]
+        median, low, high = median_interval(ratios)
         result |= {name: median, f"{name}_low": low, f"{name}_high": high}
         say(f"{name}: {median:.3f} ({low:.3f} to {high:.3f})")
     end(options, result)

@@ -1,16 +1,13 @@
 """Adult, mammography and phoneme as DataFrames with a target of "yes" and "no"."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.tables import census
+
 TARGET = "positive"
-_ADULT = [
-    *("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship"),
-    *("race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country"),
-]
 
 
 def read_set(name: str, folder: Path) -> pd.DataFrame:
@@ -19,20 +16,15 @@ def read_set(name: str, folder: Path) -> pd.DataFrame:
     The positive class is the rarer one: an income above 50,000, a calcification, an oral vowel.
     """
     if name == "adult":
-        parts = [_read(folder / f"adult-{part}.csv", "?") for part in ("train", "test")]
-        frame = pd.concat(parts, ignore_index=True)
-        positive = frame.iloc[:, -1].str.contains(">50K")
-        names = _ADULT
+        frame = pd.concat(census.read(folder), ignore_index=True)
+        positive = frame[census.TARGET] == census.POSITIVE
+        names = list(frame.columns[:-1])
     else:
-        frame = _read(folder / f"{name}.csv", "")
+        frame = pd.read_csv(folder / f"{name}.csv", header=None, skipinitialspace=True, na_values=[])
         positive = frame.iloc[:, -1].astype(str).str.strip("'") == "1"
         names = [f"v{number}" for number in range(1, frame.shape[1])]
     frame = frame.iloc[:, :-1].set_axis(names, axis=1)
     return frame.assign(**{TARGET: np.where(positive, "yes", "no")})
-
-
-def _read(path: Path, missing: str) -> Any:
-    return pd.read_csv(path, header=None, skipinitialspace=True, na_values=[missing] if missing else [])
 
 
 def split_in_two(frame: pd.DataFrame, split: int, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -75,7 +75,7 @@ def first_blocks(backend: Backend, nets: nn.ModuleDict, count: int) -> list[nn.M
         raise InputError(
             f"freeze_discriminator is {count}, but backend {name_of(backend)!r} doesn't declare the blocks of a "
             "discriminator. Leave it out. Installed backends that do: "
-            f"{', '.join(offering('discriminator_blocks')) or 'none'}."
+            f"{', '.join(offering('discriminator_blocks', backend.modalities)) or 'none'}."
         )
     with faults_of(backend, "discriminator_blocks"):
         blocks = list(backend.discriminator_blocks(nets))

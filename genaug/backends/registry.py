@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from functools import cache
@@ -105,21 +105,29 @@ def call(info: Info, rest: str, /, **options: Any) -> Any:
         raise PluginError(f"{owner_of(info)} failed for {rest!r} ({brief(error)}). {remedy_for(info)}") from error
 
 
-def offering(method: str) -> list[str]:
-    """The names of the installed backends that offer an optional method; those that can't be imported are left out."""
-    return _those_with(lambda backend: backend.offers(method))
+def offering(method: str, kinds: Collection[str] = ()) -> list[str]:
+    """The names of the installed backends that offer an optional method, for any of these kinds of samples if there are
+    some; those that can't be imported are left out."""
+    return _those_with(lambda backend: backend.offers(method), kinds)
 
 
-def taking_unlabelled() -> list[str]:
-    """The names of the installed backends that learn from unlabeled samples beside labeled ones."""
-    return _those_with(lambda backend: backend.takes_unlabelled)
+def taking_unlabelled(kinds: Collection[str] = ()) -> list[str]:
+    """The names of the installed backends that learn from unlabeled samples beside labeled ones; ``kinds`` as in
+    ``offering``."""
+    return _those_with(lambda backend: backend.takes_unlabelled, kinds)
 
 
-def _those_with(property: "Callable[[Backend], bool]") -> list[str]:
+def trained_on(kind: str) -> list[str]:
+    """The names of the installed backends that can be trained on samples of this kind."""
+    return _those_with(lambda _: True, (kind,))
+
+
+def _those_with(property: "Callable[[Backend], bool]", kinds: Collection[str]) -> list[str]:
     names = []
     for name in discover().backends:
         with suppress(PluginError):
-            if property(resolve(name)):
+            backend = resolve(name)
+            if property(backend) and (not kinds or set(kinds) & set(backend.modalities)):
                 names.append(name)
     return names
 

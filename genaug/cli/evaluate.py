@@ -1,4 +1,4 @@
-"""``genaug evaluate``: fidelity, diversity, classifier-based scores and copying of generated images."""
+"""``genaug evaluate``: fidelity, diversity, classifier-based scores and copying of generated images and rows."""
 
 from contextlib import nullcontext
 from json import dumps
@@ -16,20 +16,26 @@ from genaug.cli.sources import SOURCE, SourceOptions, source_named
 def evaluate(
     source: Annotated[
         str,
-        typer.Argument(help=f"What is evaluated: {SOURCE}; or folder:PATH, class folders of generated images."),
+        typer.Argument(
+            help=f"What is evaluated: {SOURCE}; or folder:PATH, class folders of generated "
+            "images; or table:FILE, a CSV or Parquet file of generated rows."
+        ),
     ],
     setting: SourceOptions = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="The training data: digits, folder:PATH (with class folders in train/ and test/) or torchvision:NAME "
-            "(with --root). The test split is held out.  [default: from the run's record, as for --root, "
-            "--labels-per-class, --training-seed and --image-size]"
+            help="The training data: digits, folder:PATH (with class folders in train/ and test/), table:FILE.csv "
+            "(with --target) or torchvision:NAME (with --root). The test split is held out.  [default: from the run's "
+            "record, as for --target, --root, --labels-per-class, --training-seed and --image-size]"
         ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of table:FILE.csv that has the classes.")
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder with torchvision's files; nothing is downloaded.")] = None,
     test_data: Annotated[
-        str | None, typer.Option(help="Held-out images, in the forms of --data, if --data has no test split.")
+        str | None, typer.Option(help="Held-out images or rows, in the forms of --data, if --data has no test split.")
     ] = None,
     test_share: TestShare = None,
     group_by: GroupBy = None,
@@ -48,34 +54,47 @@ def evaluate(
         ),
     ] = None,
     features: Annotated[
-        str,
-        typer.Option(help="classifier (trained on the same data), pixels, timm:NAME or inception."),
-    ] = "classifier",
+        str | None,
+        typer.Option(
+            help="How images are compared: classifier (trained on the same data), pixels, timm:NAME or inception.  "
+            "[default: classifier]"
+        ),
+    ] = None,
     n: Annotated[
         int | None,
         typer.Option(
             "--n",
             min=1,
             max=checks.COMPARED,
-            help="Images to generate.  [default: the number of real ones, from 200 to 10,000]",
+            help="Images or rows to generate.  [default: the number of real ones, from 200 to 10,000]",
         ),
     ] = None,
     classifiers: Annotated[
-        int, typer.Option(min=0, max=checks.CLASSIFIERS, help="Classifiers to train on generated images only.")
+        int,
+        typer.Option(
+            min=0,
+            max=checks.CLASSIFIERS,
+            help="Classifiers to train on generated images only; for tables, sets of generated rows to train them on.",
+        ),
     ] = 3,
     updates: Annotated[
-        int, typer.Option(min=1, max=checks.COUNT, help="Updates of every classifier, with batches of 128 images.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            min=1,
+            max=checks.COUNT,
+            help="Updates of every classifier of images, with batches of 128.  [default: 1000]",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="Determines all random choices.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json and neighbours.png.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json, report.html and a picture.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation in --out.")] = False,
     card: Annotated[
         bool, typer.Option("--card", help="Also write the figures into SOURCE's folder, for its model card.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json instead of a table.")] = False,
 ) -> None:
-    """Measure how realistic, diverse and useful generated images are, and whether they copy the training images."""
+    """Measure how realistic, diverse and useful generated images or rows are, and whether they copy training data."""
     from genaug.artifacts.figures import write_evaluation
     from genaug.artifacts.paths import user_path
     from genaug.cli.run_data import RunData, load_recorded, recorded_data
@@ -93,7 +112,7 @@ def evaluate(
     with nullcontext() if out is None else claim_evaluation(out, overwrite) as claimed:
         judged: Any = None
         if data is None:
-            if not source.startswith("folder:"):
+            if not source.startswith(("folder:", "table:")):
                 judged = source_named(source, device, setting)
             record = recorded_data(source, getattr(judged, "training", None), root)
             if test_share not in (None, record.test_share) or group_by not in (None, record.group_by):
@@ -103,6 +122,7 @@ def evaluate(
                 )
             options = {
                 "root": None if root is None else str(root),
+                "target": target,
                 "labels_per_class": labels_per_class,
                 "seed": training_seed if labels_per_class is None else training_seed or 0,
                 "image_size": image_size,
@@ -113,17 +133,20 @@ def evaluate(
                 record = record.model_copy(update={"test_share": test_share, "group_by": group_by})
             say(f"genaug: according to its record, {source} was trained on {record.data}.", err=True)
         else:
-            real = read_data(data, root=root, test_share=test_share, group_by=group_by)
+            real = read_data(data, root=root, test_share=test_share, group_by=group_by, target=target)
             record = RunData(
                 data=data,
                 root=None if root is None else str(root),
                 labels_per_class=labels_per_class,
                 test_share=test_share,
                 group_by=group_by,
+                target=target,
                 seed=training_seed or 0,
                 image_size=image_size,
             )
-        judged = judged or source_named(source, device, setting, like=real, image_size=record.image_size)
+        judged = judged or source_named(
+            source, device, setting, like=real, image_size=record.image_size, target=record.target
+        )
         try:
             held_out = read_held_out(
                 record.data,
@@ -135,7 +158,7 @@ def evaluate(
             )
         except MissingSplitError as error:
             held_out = None
-            say(f"genaug: no held-out images. {error}", err=True)
+            say(f"genaug: no held-out data. {error}", err=True)
         name = public_name(record.data)
         if record.labels_per_class is not None:
             real = few_per_class(real, record.labels_per_class, record.seed)

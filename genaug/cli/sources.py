@@ -19,10 +19,16 @@ SourceOptions = Annotated[
 
 
 def source_named(
-    name: str, device: str | None, setting: list[str] | None = None, *, like: Any = None, image_size: int | None = None
+    name: str,
+    device: str | None,
+    setting: list[str] | None = None,
+    *,
+    like: Any = None,
+    image_size: int | None = None,
+    target: str | None = None,
 ) -> "Source":
-    """The source with this name: a ``SamplePool`` of class folders for ``folder:PATH``, otherwise from ``genaug.load``,
-    with the options in ``setting``.
+    """The source with this name: a ``SamplePool`` of class folders for ``folder:PATH``, or of rows with this ``target``
+    for ``table:FILE``; otherwise from ``genaug.load``, with the options in ``setting``.
 
     The pool's images are converted to gray or color, as the images of the dataset ``like``. Raises ``InputError`` for a
     folder of class folders that was named without ``folder:``, and for one where no such dataset is known.
@@ -31,12 +37,14 @@ def source_named(
     from genaug.hub.load import load
 
     options = parse_settings(setting or [])
-    if name.startswith("folder:"):
+    kind, _, rest = name.partition(":")
+    if kind in ("folder", "table") and rest:
         if options:
             raise InputError(f"{name} has no option {next(iter(options))!r} (--set). Leave it out.")
         if like is None:
-            raise InputError(f"{name} contains images, not a generator. Pass {SOURCE}.")
-        return _pool(name, like, image_size)
+            contents = "images" if kind == "folder" else "rows"
+            raise InputError(f"{name} contains {contents}, not a generator. Pass {SOURCE}.")
+        return _pool(name, like, image_size) if kind == "folder" else _rows(name, target)
     from genaug.artifacts.manifest import CONFIG_FILE
     from genaug.artifacts.paths import user_path
 
@@ -50,6 +58,12 @@ def source_named(
         if folder.is_dir() and not (folder / CONFIG_FILE).exists() and any(path.is_dir() for path in folder.iterdir()):
             raise InputError(f"{error} For class folders of generated images, pass folder:{name}.") from error
         raise
+
+
+def _rows(name: str, target: str | None) -> "Source":
+    from genaug.sources.pool import SamplePool
+
+    return SamplePool.from_dataset(read_data(name, target=target))
 
 
 def _pool(name: str, like: Any, image_size: int | None) -> "Source":

@@ -102,7 +102,7 @@ def load_data(
                 "group_by (--group-by) is for the files of folder:PATH, and a table is one file: leave it out."
             )
         return read_table(rest, split, target=target, test_share=test_share)
-    if target is not None:
+    if target is not None and kind != "table":
         raise InputError(f"target (--target) is the column of a table:FILE; {name!r} has its own labels. Leave it out.")
     if kind == "folder" and rest:
         from genaug.data.image_folders import read_folder

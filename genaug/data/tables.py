@@ -1,5 +1,6 @@
 """Tables as datasets: a DataFrame with a target column, from memory or from a file."""
 
+import operator
 import warnings
 from collections.abc import Collection, Hashable, Sequence
 from copy import copy
@@ -91,14 +92,17 @@ class TableDataset(Dataset[Any]):
             raise InputError("no column can be learned: all are the target, identifiers, or have a single value.")
         if self._left_out:
             warnings.warn(f"not learned: {self._left_out}.", DataWarning, stacklevel=2)
+        if self._sparse_classes:
+            warnings.warn(f"{self._sparse_classes}.", DataWarning, stacklevel=2)
 
     def _labels(self, target: Any, bins: int | None) -> Tensor:
         """The labels of the rows; also sets ``classes`` and the ends of the intervals."""
         values = next(one for one in self._values if one.name == target)
         absent = int((values.raw == MISSING).sum())
         if absent:
+            count = "1 row has" if absent == 1 else f"{absent:,} rows have"
             raise InputError(
-                f"{absent:,} rows have no value in the target {target!r}. Drop them: frame.dropna(subset=[{target!r}])."
+                f"{count} no value in the target {target!r}. Drop them: frame.dropna(subset=[{target!r}])."
             )
         column, raw = column_of(values, values.raw, by_value=True), torch.from_numpy(values.raw)
         if bins is not None:
@@ -133,11 +137,22 @@ class TableDataset(Dataset[Any]):
         return ", ".join(parts)
 
     @property
+    def _sparse_classes(self) -> str:
+        """A sentence if the rows have almost as many classes as there are rows; otherwise empty."""
+        if self._target is None or self._rows < _LEAST_ROWS or 2 * len(self.classes) <= self._rows:
+            return ""
+        return (
+            f"the target {escaped(repr(self._target))} has {len(self.classes):,} classes in {self._rows:,} rows, too "
+            "few rows per class to learn from: choose another target, or group its values"
+        )
+
+    @property
     def summary(self) -> str:
         """What was read, in one line."""
         classes = f", {len(self.classes)} classes ({escaped(str(self._target))})" if self._target is not None else ""
         left_out = f"; not learned: {self._left_out}" if self._left_out else ""
-        return f"{self._rows:,} rows, {len(self._values)} columns{classes}{left_out}"
+        sparse = f"; {self._sparse_classes}" if self._sparse_classes else ""
+        return f"{self._rows:,} rows, {len(self._values)} columns{classes}{left_out}{sparse}"
 
     @property
     def frame(self) -> Any:
@@ -148,18 +163,40 @@ class TableDataset(Dataset[Any]):
         return frame
 
     def take(self, rows: Sequence[int] | Ints) -> "TableDataset":
-        """The dataset of these rows only, with the same categories and classes."""
+        """The dataset of these rows only, with the same categories and classes.
+
+        ``rows`` are indices, also from the end, or one boolean per row. Raises ``InputError`` for a row that the table
+        doesn't have.
+        """
         part = copy(self)
-        picked = np.asarray(rows, dtype=np.int64)
+        picked = self._indices(rows)
         part._values = [replace(one, raw=one.raw[picked]) for one in self._values]
         part.targets = [self.targets[row] for row in picked.tolist()]
         part._rows = len(picked)
         return part
 
+    def _indices(self, rows: Any) -> Ints:
+        array = np.asarray(rows)
+        if array.dtype == bool and array.shape == (self._rows,):
+            return np.flatnonzero(array).astype(np.int64)
+        if array.ndim != 1 or not (np.issubdtype(array.dtype, np.integer) or array.size == 0):
+            raise InputError(f"rows must be a list of indices or one boolean for each of {self._rows:,} rows.")
+        indices = array.astype(np.int64)
+        outside = indices[(indices < -self._rows) | (indices >= self._rows)]
+        if len(outside):
+            raise InputError(f"the table has {self._rows:,} rows, so there is no row {outside[0]}. Count them from 0.")
+        return indices
+
     def __len__(self) -> int:
         return self._rows
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        try:
+            index = operator.index(index)
+        except TypeError as error:
+            raise InputError(
+                f"a row is read by its number, got {index!r}. For several rows, use take([...])."
+            ) from error
         if not -self._rows <= index < self._rows:
             raise IndexError(f"row {index} of a table of {self._rows} rows")
         stored = [one.raw[index] for one in self._values if self._is_stored(one)]

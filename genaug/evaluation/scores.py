@@ -49,12 +49,18 @@ def share_interval(shares: Sequence[float], count: int) -> Interval:
     92% to 95% of cases, these in 95% or more. A single classifier says nothing about training: its interval is that of
     the images.
     """
-    from scipy.stats import t
-
     mean = sum(shares) / len(shares)
     p = (mean * count + 2) / (count + 4)
-    squared = Z**2 * p * (1 - p) / count
-    if len(shares) > 1:
-        training = sum((share - mean) ** 2 for share in shares) / (len(shares) - 1) / len(shares)
-        squared += float(t.ppf(0.975, len(shares) - 1)) ** 2 * training
-    return Interval(mean - math.sqrt(squared), mean + math.sqrt(squared))
+    return interval_over_models(shares, Z**2 * p * (1 - p) / count)
+
+
+def interval_over_models(values: Sequence[float], squared_margin: float) -> Interval:
+    """95% interval of the mean of one score per trained model, whose margin due to the test samples has this square;
+    see ``share_interval`` for how that due to training is added."""
+    from scipy.stats import t
+
+    mean = sum(values) / len(values)
+    if len(values) > 1:
+        training = sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values)
+        squared_margin += float(t.ppf(0.975, len(values) - 1)) ** 2 * training
+    return Interval(mean - math.sqrt(squared_margin), mean + math.sqrt(squared_margin))

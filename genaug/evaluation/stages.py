@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from genaug.evaluation import distributions, scores
 from genaug.evaluation.arrays import Interval, check_features, half_sample_intervals
 from genaug.evaluation.copying import LEAST as LEAST_FOR_COPYING, RULE, copying_and_nearness
 from genaug.evaluation.features import Features
-from genaug.evaluation.report import Measure, measure
+from genaug.evaluation.report import Findings, Measure, measure
 from genaug.evaluation.subject import Subject
 from genaug.modalities.distance import distance_ratio, first_per_class
 from genaug.nn.classifier import SmallCNN, predict
@@ -23,17 +22,6 @@ from genaug.reports.sheet import Block, draw_sheet, sheet_labels
 
 _PER_CLASS, _UNLABELED = 200, 512  # images whose pixel distances are measured
 _COLUMNS, _ROWS = 5, 8
-
-
-@dataclass(frozen=True)
-class Findings:
-    metrics: dict[str, Measure] = field(default_factory=dict)
-    per_class: dict[str, dict[str, Measure]] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-
-    def measures(self, name: str | None) -> dict[str, Measure]:
-        """The measures of the class ``name``, or, if it is None, the overall ones."""
-        return self.metrics if name is None else self.per_class.setdefault(name, {})
 
 
 def compare_distributions(
@@ -74,23 +62,35 @@ def compare_distributions(
             )
 
 
-def compare_distances(subject: Subject, findings: Findings, *, replicates: int, seed: int) -> None:
-    """The ratio of distances within a class, overall and per class; the reference is that of held-out images."""
+def compare_distances(
+    subject: Subject,
+    sides: tuple[Tensor, Tensor, Tensor | None],
+    features: str,
+    findings: Findings,
+    *,
+    replicates: int,
+    seed: int,
+) -> None:
+    """The ratio of distances within a class, overall and per class; the reference is that of held-out samples.
+
+    ``sides`` are the real samples at ``subject.rows``, the generated and the held-out ones (all, the first ones, or
+    None), as ``within_class_distance`` takes them; ``features`` says what is compared.
+    """
     limit = _PER_CLASS if subject.labels is not None else _UNLABELED
-    images, labels, fake_labels = subject.real.x[subject.rows], subject.real_labels, subject.fake_labels
+    (real_side, fake_side, unseen), labels, fake_labels = sides, subject.real_labels, subject.fake_labels
     for class_name, real_rows, fake_rows in subject.parts():
         real_rows = real_rows[first_per_class(labels[real_rows], limit)]
         fake_rows = fake_rows[first_per_class(fake_labels[fake_rows], limit)]
 
         def ratio(a: Tensor, b: Tensor, real: Tensor = real_rows, fake: Tensor = fake_rows) -> dict[str, float]:
             a, b = real[a], fake[b]
-            return {"ratio": distance_ratio(images[a], labels[a], subject.fake[b], fake_labels[b])}
+            return {"ratio": distance_ratio(real_side[a], labels[a], fake_side[b], fake_labels[b])}
 
         sizes = len(real_rows), len(fake_rows)
         value = ratio(*(torch.arange(size) for size in sizes))
         if math.isnan(value["ratio"]):
             if class_name is None:
-                findings.missing["diversity_ratio"] = "needs two different real images of the same class"
+                findings.missing["diversity_ratio"] = f"needs two different real {subject.noun} of the same class"
             continue
         intervals = half_sample_intervals(
             ratio, value, sizes, replicates=replicates, seed=derive_seed(seed, "distances")
@@ -101,21 +101,25 @@ def compare_distances(subject: Subject, findings: Findings, *, replicates: int, 
             (0.0, math.inf),
             samples=len(fake_rows),
             real_samples=len(real_rows),
-            features="pixels",
+            features=features,
             higher_is_better=None,
             best=1.0,
-            reference=_held_out_ratio(subject, class_name, real_rows, limit),
+            reference=_held_out_ratio(subject, class_name, real_side[real_rows], labels[real_rows], unseen, limit),
         )
 
 
-def _held_out_ratio(subject: Subject, class_name: str | None, real_rows: Tensor, limit: int) -> float | None:
-    """The ratio for held-out images in place of generated ones; None if there aren't enough."""
-    unseen, labels = subject.held_out, subject.held_out_labels
-    rows = subject.held_out_rows(class_name)
-    if unseen is None or labels is None or not len(rows):
+def _held_out_ratio(
+    subject: Subject, class_name: str | None, real: Tensor, real_labels: Tensor, unseen: Tensor | None, limit: int
+) -> float | None:
+    """The ratio for held-out samples in place of generated ones; None if there aren't enough."""
+    labels, rows = subject.held_out_labels, subject.held_out_rows(class_name)
+    if unseen is None or labels is None:
         return None
-    rows, images = rows[first_per_class(labels[rows], limit)], subject.real.x[subject.rows]
-    ratio = distance_ratio(images[real_rows], subject.real_labels[real_rows], unseen.x[rows], labels[rows])
+    rows = rows[rows < len(unseen)]
+    if not len(rows):
+        return None
+    rows = rows[first_per_class(labels[rows], limit)]
+    ratio = distance_ratio(real, real_labels, unseen[rows], labels[rows])
     return None if math.isnan(ratio) else ratio
 
 
@@ -204,44 +208,63 @@ def _share(correct: list[Tensor], reference: float | None, **fields: Any) -> Mea
     )
 
 
+def measure_copying(
+    subject: Subject,
+    vectors: tuple[Tensor, Tensor | None, Tensor],
+    identity: tuple[Tensor, Tensor | None, Tensor],
+    features: str,
+    findings: Findings,
+    *,
+    seed: int,
+    objection: str | None,
+) -> Tensor:
+    """The copying check, if there are enough held-out samples and no ``objection`` to it.
+
+    ``vectors`` are the features (N, d), described by ``features``, and ``identity`` the raw samples of the training
+    set, the held-out set and the generated samples. Returns how near each generated sample is to the training set.
+    """
+    train, held_out, fake = vectors
+    count = 0 if held_out is None else len(held_out)
+    if objection is not None or held_out is None or count < LEAST_FOR_COPYING:
+        reason = f"needs {LEAST_FOR_COPYING} held-out real {subject.noun}, there are {count:,}"
+        findings.missing["copying"] = objection or reason
+        return nearest(fake, train)[0]
+    samples = identity[0], train.new_empty(0) if identity[1] is None else identity[1], identity[2]
+    seed = derive_seed(seed, "copying")
+    result, nearness = copying_and_nearness(train, held_out, fake, seed=seed, identity=samples)
+    findings.metrics["copying"] = measure(
+        result["c_t"],
+        Interval(result["c_t_low"], result["c_t_high"]),
+        (-math.inf, math.inf),
+        samples=len(fake),
+        real_samples=len(train),
+        features=features,
+        higher_is_better=None,
+        best=0.0,
+        details={
+            "statistic": "C_T",
+            **{name: value for name, value in result.items() if not name.startswith("c_t")},
+            "held_out_samples": count,
+            "rule": RULE,
+            "note": f"{result['exact']:.1%} identical to one of the training {subject.noun}, {result['near']:.1%} near "
+            "duplicates",
+        },
+    )
+    return torch.from_numpy(nearness)
+
+
 def check_copying(
     subject: Subject, features: Features, findings: Findings, *, seed: int, objection: str | None
 ) -> Image.Image:
-    """The copying check, if there are enough held-out images and no ``objection`` to it, and a sheet of neighbors."""
-    train, fake = features.of(subject.real.x), features.of(subject.fake)
+    """The copying check of images, and a sheet of neighbors."""
     unseen = subject.held_out
-    held_out = torch.empty(0) if unseen is None else features.of(unseen.x)
-    if objection is not None or unseen is None or len(held_out) < LEAST_FOR_COPYING:
-        findings.missing["copying"] = (
-            objection or f"needs {LEAST_FOR_COPYING} held-out real images, there are {len(held_out):,}"
-        )
-        closeness = nearest(fake, train)[0]
-    else:
-        result, nearness = copying_and_nearness(
-            train,
-            held_out,
-            fake,
-            seed=derive_seed(seed, "copying"),
-            identity=(subject.real.x, unseen.x, subject.fake),
-        )
-        findings.metrics["copying"] = measure(
-            result["c_t"],
-            Interval(result["c_t_low"], result["c_t_high"]),
-            (-math.inf, math.inf),
-            samples=len(fake),
-            real_samples=len(train),
-            features=features.description,
-            higher_is_better=None,
-            best=0.0,
-            details={
-                "statistic": "C_T",
-                **{name: value for name, value in result.items() if not name.startswith("c_t")},
-                "held_out_samples": len(held_out),
-                "rule": RULE,
-                "note": f"{result['exact']:.1%} identical to a training image, {result['near']:.1%} near duplicates",
-            },
-        )
-        closeness = torch.from_numpy(nearness)
+    unseen_images = None if unseen is None else unseen.x
+    train, fake = features.of(subject.real.x), features.of(subject.fake)
+    held_out = None if unseen_images is None else features.of(unseen_images)
+    images = subject.real.x, unseen_images, subject.fake
+    closeness = measure_copying(
+        subject, (train, held_out, fake), images, features.description, findings, seed=seed, objection=objection
+    )
     closest = closeness.argsort(stable=True)
     if subject.labels is None:
         labels, rows = None, closest[: _COLUMNS * _ROWS]
@@ -253,6 +276,6 @@ def check_copying(
         Block(subject.fake[rows], labels, "generated, closest first"),
         Block(subject.real.x[nearest(fake[rows], train)[1]], labels, "nearest training image"),
     ]
-    if unseen is not None:
-        blocks.append(Block(unseen.x[nearest(fake[rows], held_out)[1]], labels, "nearest held-out image"))
+    if held_out is not None and unseen_images is not None:
+        blocks.append(Block(unseen_images[nearest(fake[rows], held_out)[1]], labels, "nearest held-out image"))
     return draw_sheet(*blocks, classes=subject.real.spec.class_names, columns=_COLUMNS)

@@ -35,6 +35,11 @@ class Subject:
     match: Tensor
 
     @property
+    def noun(self) -> str:
+        """What samples are called in messages."""
+        return self.source.spec.sample.noun
+
+    @property
     def real_labels(self) -> Tensor:
         """Labels of the real images that are compared; zeros if either side has no labels."""
         if self.labels is None or self.real.labels is None:
@@ -150,8 +155,8 @@ def new_subject(source: Source, real: Samples, held_out: Samples | None, n: int 
                 remedy = f"n= of {FEWEST_SAMPLES} to {available} or {remedy}"
             shares = "" if labels is None else " with the real set's class shares"
             raise InputError(
-                f"the pool of {sum(supply):,} images is enough for {available:,}{shares}, and {n or FEWEST_SAMPLES:,} "
-                f"are needed. Pass {remedy}."
+                f"the pool of {sum(supply):,} {source.spec.sample.noun} is enough for {available:,}{shares}, and "
+                f"{n or FEWEST_SAMPLES:,} are needed. Pass {remedy}."
             )
         size = available
     fake = generate(source, size if labels is None else match[labels], derive_seed(seed, "compared"))

@@ -22,13 +22,21 @@ _ASPECTS = {
         "density": "density",
         "label_agreement": "samples recognized as the requested class",
         "synthetic_only_accuracy": "accuracy of a classifier trained on generated samples alone",
+        "marginals": "distance of the columns' distributions (lower is better)",
+        "association": "difference of the columns' associations (lower is better)",
+        "detection_auc": "AUC of a classifier that tells generated rows from real ones (0.5 is best)",
+        "synthetic_only_macro_f1": "macro-F1 of classifiers trained on generated rows alone",
+        "violations": "rows that break a rule of the real ones",
     },
     "diversity": {
         "recall": "recall",
         "coverage": "coverage",
         "diversity_ratio": "distance within classes, relative to that of real images",
     },
-    "copying": {"copying": "check for copies of training images"},
+    "copying": {
+        "copying": "check for copies of training images",
+        "closest_record": "median distance to the closest training row",
+    },
     "augmentation gain": {"gain": "gain in a classifier's accuracy from blending in samples"},
 }
 _DECIDING = {
@@ -38,11 +46,13 @@ _DECIDING = {
 _CLASS_COLUMNS = {
     "label_agreement": "samples recognized",
     "synthetic_only_accuracy": "accuracy, trained on samples alone",
+    "synthetic_only_macro_f1": "F1, trained on samples alone",
     "diversity_ratio": "distance within the class",
 }
 _REAL_COLUMNS = {  # both refer to a classifier trained on real images, and to other real images
     "label_agreement": "real images recognized",
     "synthetic_only_accuracy": "real images recognized",
+    "synthetic_only_macro_f1": "F1, trained on real rows",
 }
 _CLASSES = 100  # rows, at most
 

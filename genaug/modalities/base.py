@@ -6,21 +6,19 @@ from typing import Any, ClassVar
 
 import torch
 from PIL.Image import Image as Picture
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from genaug.errors import InputError
+from genaug.modalities.frozen import FrozenModel
 
 
-class Modality(BaseModel, ABC):
+class Modality(FrozenModel, ABC):
     """The kind, size and number format of one sample.
 
     *Raw* samples are what is stored (``dtype``, shape (N, ``*shape``)) and, unless ``present`` returns something else,
     what users get; networks take floats (N, ``*encoded_shape``). Bounds are checked when an instance is created, before
     anything is allocated.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     noun: ClassVar[str]
@@ -100,6 +98,22 @@ class Modality(BaseModel, ABC):
         ``check`` returns the raw samples again.
         """
         return samples
+
+    def adopt(
+        self, samples: Tensor, labels: Tensor | None, other: "Modality", origin: str
+    ) -> tuple["Modality", Tensor, Tensor | None]:
+        """Raw samples of ``other`` and their labels, for a generator of this modality that is trained further on them:
+        the modality to train with, whose encoding is this one's, the samples as its raw ones, and their labels.
+
+        ``origin`` is the generator's name, for messages. Raises ``InputError`` if the samples are of another size.
+        """
+        if self != other:
+            raise InputError(
+                f"{origin} generates {self.noun} of size {self.describe()}, but the training data are {other.noun} of "
+                f"size {other.describe()}. Fine-tuning needs data of the same kind and size: convert them "
+                "(image_size=, --image-size, resizes images), or train without init=."
+            )
+        return self, samples, labels
 
     def draw_labels(self, uniform: Tensor) -> Tensor | None:
         """A label for each of float64 U[0, 1) numbers (N,), for ``Generator.sample(n)``; None if all classes are

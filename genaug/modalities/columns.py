@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from genaug.modalities.scales import MAX_SLOTS, AnyScale, ByValue, Description
+from genaug.modalities.frozen import FrozenModel
+from genaug.modalities.scales import MAX_SLOTS, AnyScale, ByValue
 
 MISSING = -(2**63)
 
@@ -24,7 +25,7 @@ Int64 = Annotated[int, Field(gt=MISSING, lt=2**63)]
 Null = Literal["nan", "none", "na", "nat"]
 
 
-class Column(Description):
+class Column(FrozenModel):
     """Base of the columns.
 
     ``dtype`` is pandas' name of the data type; ``missing`` says whether values may be missing, and ``null`` which
@@ -215,6 +216,14 @@ class Numeric(Column):
         integers = self.clipped(numbers.clamp(-largest, largest).long())
         low, high = integers.new_tensor(self.low), integers.new_tensor(self.high)
         return integers.where(unit > 0, low).where(unit < 1, high)
+
+    def is_outside(self, raw: Tensor) -> Tensor:
+        """Which raw values, none of them missing, this column doesn't generate, bool (N,): they are out of its range,
+        or none of its few values."""
+        numbers = self.numbers(raw.contiguous())
+        if isinstance(self.scale, ByValue):
+            return ~torch.isin(numbers, self._values)
+        return (numbers < numbers.new_tensor(self.low)) | (numbers > numbers.new_tensor(self.high))
 
     def clipped(self, numbers: Tensor) -> Tensor:
         """Numbers within the bounds, which are tensors, since torch rounds large integers to float64 otherwise."""

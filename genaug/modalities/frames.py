@@ -258,6 +258,8 @@ def raw_of(stored: Sequence[Column], frame: Any, origin: str) -> Tensor:
 def _raw_like(column: Any, values: Values, origin: str) -> Ints:
     """Raw values as this column of a table has them."""
     absent = values.raw == MISSING
+    if absent.any() and not column.missing:
+        raise InputError(f"{origin} missing values in column {column.name!r}, which has none.")
     if absent.all():
         return values.raw
     if not isinstance(column, Category):
@@ -267,6 +269,7 @@ def _raw_like(column: Any, values: Values, origin: str) -> Ints:
             return values.raw
     elif values.kind in ("category", "boolean"):
         known = {(type(level), level): number for number, level in enumerate(column.categories)}
+        known = {level: number for level, number in known.items() if number in set(column.levels)}
         numbers = [known.get((type(level), level), -1) for level in values.categories]
         raw = np.array([*numbers, MISSING])[np.where(absent, len(numbers), values.raw)]
         if (raw == -1).any():

@@ -12,8 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
+
+from genaug.modalities.frozen import FrozenModel
 
 MAX_SLOTS = 1000
 MODES = 10
@@ -27,20 +29,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class Description(BaseModel):
-    """Base of the descriptions of columns: they are equal if their fields are, whatever they have cached."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def __eq__(self, other: object) -> bool:
-        names = type(self).model_fields
-        return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in names)
-
-    def __hash__(self) -> int:
-        return hash(tuple(getattr(self, name) for name in type(self).model_fields))
-
-
-class Scale(Description):
+class Scale(FrozenModel):
     """Base of the scales. ``slots`` is the number of one-hot slots."""
 
     has_scalar: ClassVar[bool] = True

@@ -1,5 +1,6 @@
 """Tables: rows of numbers, categories, booleans and dates, with missing values."""
 
+import warnings
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -9,7 +10,7 @@ from PIL.Image import Image as Picture
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from genaug.errors import InputError
+from genaug.errors import DataWarning, InputError
 from genaug.modalities.base import Modality
 from genaug.modalities.columns import (
     MISSING,
@@ -237,6 +238,69 @@ class Table(Modality):
         from genaug.modalities.frames import raw_of
 
         return super().check(raw_of(self.stored, samples, origin), count, origin)
+
+    def adopt(
+        self, samples: Tensor, labels: Tensor | None, other: Modality, origin: str
+    ) -> tuple[Modality, Tensor, Tensor | None]:
+        """Rows of a table with the same columns, in these columns' scales and categories.
+
+        The classes and their shares are those of ``other``; of a target with intervals, the intervals are these.
+        Raises ``InputError`` if a column is missing, of another kind, or holds a category or a missing value that this
+        one lacks. Warns (``DataWarning``) of numbers outside of a column's range, which become the nearest ones in it.
+        """
+        if self == other:
+            return self, samples, labels
+        if not isinstance(other, Table):
+            return super().adopt(samples, labels, other, origin)
+        if (self.target, self.bins is None) != (other.target, other.bins is None):
+            raise InputError(
+                f"{origin} generates rows conditioned on the target {self.target!r}, and the training data have the "
+                f"target {other.target!r}, or divide it otherwise. Pass a TableDataset with the same target (--target)."
+            )
+        frame = other.present(samples, labels)
+        known, names = [column.name for column in self.columns], list(frame.columns)
+        if set(known) != set(names):
+            differing = sorted(map(str, set(known) ^ set(names)))
+            raise InputError(
+                f"{origin} generates {len(known)} columns, and the training data have others: {', '.join(differing)} "
+                "only occur on one side. Fine-tuning needs the same columns: rename or leave out (ignore=) what "
+                "differs, or train without init=."
+            )
+        raw = self.check(frame, len(samples), f"the training data don't fit {origin}: they have")
+        self._warn_of_other_numbers(raw, origin)
+        columns = tuple(other.target_column if c.name == self.target and self.bins is None else c for c in self.columns)
+        changes: dict[str, Any] = {"columns": columns, "class_shares": other.class_shares, "patterns": None}
+        if self.patterns is not None:
+            changes["patterns"] = self._joined_patterns(raw)
+        if self.bins is not None and labels is not None:
+            place = self.stored.index(self.target_column)
+            numbers = self.target_column.numbers(raw[:, place].contiguous()).double()
+            labels = torch.searchsorted(torch.tensor(self.bins, dtype=torch.float64), numbers, right=True)
+            counts = labels.bincount(minlength=len(self.bins) + 1)
+            changes["class_shares"] = tuple((counts / counts.sum()).tolist())
+        return Table(**{**{name: getattr(self, name) for name in type(self).model_fields}, **changes}), raw, labels
+
+    def _warn_of_other_numbers(self, raw: Tensor, origin: str) -> None:
+        counts = {}
+        for i, column in enumerate(self.stored):
+            own = raw[:, i][raw[:, i] != MISSING]
+            if isinstance(column, Numeric) and (count := int(column.is_outside(own).sum())):
+                counts[column.name] = count
+        if counts:
+            listing = ", ".join(f"{name!r} ({count:,})" for name, count in list(counts.items())[:8])
+            warnings.warn(
+                f"{origin} doesn't know some numbers of the training data, which become the nearest ones that it "
+                f"generates: {listing}. To learn them, train without init=.",
+                DataWarning,
+                stacklevel=5,
+            )
+
+    def _joined_patterns(self, raw: Tensor) -> tuple[tuple[int, ...], ...] | None:
+        """These patterns of missing values and those of raw rows; None, for any, if there are too many."""
+        rows = (raw[:, list(self._uncertain)] == MISSING).unique(dim=0).tolist()
+        own = {tuple(i for i, absent in zip(self._uncertain, row, strict=True) if absent) for row in rows}
+        joined = sorted(own | set(self.patterns or ()))
+        return tuple(joined) if len(joined) <= MAX_PATTERNS else None
 
     def draw_labels(self, uniform: Tensor) -> Tensor | None:
         """Labels as frequent as in the training data, for U[0, 1) numbers (N,)."""

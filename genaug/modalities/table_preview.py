@@ -102,12 +102,16 @@ def _frequent(column: Any, real: Tensor, generated: Tensor) -> tuple[list[Groups
 
 def associations(groups: list[Groups]) -> NDArray[np.float64]:
     """Cramér's V of all pairs of columns of groups, (columns, columns), in [0, 1]; 0 for one with a single group."""
-    return np.array([[_cramers_v(one, other) for other in groups] for one in groups])
+    values = np.zeros((len(groups), len(groups)))
+    for i, one in enumerate(groups):
+        for j, other in enumerate(groups[: i + 1]):
+            values[i, j] = values[j, i] = _cramers_v(one, other)
+    return values
 
 
 def _cramers_v(one: Groups, other: Groups) -> float:
-    table = np.zeros((one.max(initial=0) + 1, other.max(initial=0) + 1))
-    np.add.at(table, (one, other), 1)
+    shape = one.max(initial=0) + 1, other.max(initial=0) + 1
+    table = np.bincount(one * shape[1] + other, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
     table = table[table.sum(1) > 0][:, table.sum(0) > 0]
     if min(table.shape, default=0) < 2:
         return 0.0

@@ -386,5 +386,5 @@ class Generator:
         if not self.offers(method):
             raise InputError(
                 f"backend {self.backend_name!r} can't {verb} samples. Installed backends that can: "
-                f"{', '.join(registry.offering(method)) or 'none'}."
+                f"{', '.join(registry.offering(method, self._backend.modalities)) or 'none'}."
             )

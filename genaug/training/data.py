@@ -41,7 +41,7 @@ def read_training_data(
     if unlabelled is not None and not backend.takes_unlabelled:
         raise InputError(
             f"backend {name!r} can't learn from unlabeled samples beside labeled ones. Installed backends that can: "
-            f"{', '.join(registry.taking_unlabelled()) or 'none'}."
+            f"{', '.join(registry.taking_unlabelled(backend.modalities)) or 'none'}."
         )
     data = _read(dataset, backend, image_size, show, what="the dataset")
     check_modality(name, backend, data.spec)
@@ -135,5 +135,6 @@ def check_modality(name: str, backend: Backend, spec: Spec) -> None:
     if spec.sample.kind not in backend.modalities:
         raise InputError(
             f"backend {name!r} can't be trained on {spec.sample.noun}: it is for samples of kind "
-            f"{' or '.join(backend.modalities)}. `genaug plugins` lists the backends."
+            f"{' or '.join(backend.modalities)}. Installed backends that can: "
+            f"{', '.join(registry.trained_on(spec.sample.kind)) or 'none'}."
         )

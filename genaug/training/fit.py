@@ -215,6 +215,7 @@ def fit(
             raise InputError(
                 f"augment= (--augment) is for images, and these are {data.spec.sample.noun}. Leave it out."
             )
+        data = tuning.adapted(data)
         if balance is not None:
             check_classes(backend, described(recipe, options, data.spec), data)
         if not record and tuning.ancestor is None and described(recipe, options, data.spec).takes_labels and is_first():

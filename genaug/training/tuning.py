@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from genaug.backends.calls import described, first_blocks, outline
 from genaug.backends.class_axes import class_axes, reordered
 from genaug.backends.spec import Spec
 from genaug.data.classes import find_classes, matched_by_number
+from genaug.data.reading import Samples
 from genaug.device import torch_defaults
 from genaug.errors import FormatError, InputError
+from genaug.modalities.base import Modality
 from genaug.progress import write_line
 from genaug.sources.generator import Generator
 from genaug.training.checkpoint import newest_checkpoint, newest_step
@@ -29,12 +31,14 @@ class Tuning:
     """Where a training starts: from the weights of an ``ancestor``, or, without one, from new ones.
 
     ``record`` is the entry ``init`` of ``run.json``. A run that continues from a checkpoint has a record of its
-    ancestor, but doesn't need its weights. ``tensors`` are all of the ancestor's, by name.
+    ancestor, but doesn't need its weights. ``sample`` is what the ancestor generates, whose encoding the training
+    keeps. ``tensors`` are all of the ancestor's, by name.
     """
 
     record: dict[str, Any] | None = None
     ancestor: Generator | None = None
     name: str = ""
+    sample: Modality | None = None
     tensors: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
@@ -69,6 +73,17 @@ class Tuning:
                 "that was pushed with --keep discriminator."
             )
 
+    def adapted(self, data: Samples) -> Samples:
+        """The training data in the ancestor's encoding, such as its scales of a table's columns; unchanged without one.
+
+        Raises ``InputError`` if the data don't fit it.
+        """
+        if self.sample is None:
+            return data
+        origin = self.name or "the generator of this run"
+        sample, x, labels = self.sample.adopt(data.x, data.labels, data.spec.sample, origin)
+        return replace(data, x=x, labels=labels, spec=data.spec.model_copy(update={"sample": sample}))
+
     def _has(self, name: str) -> bool:
         """Whether the ancestor has the network that a tensor of this name belongs to."""
         return name.partition(".")[0] in {other.partition(".")[0] for other in self.tensors}
@@ -84,7 +99,7 @@ class Tuning:
         if self.ancestor is None:
             return None
         old, new = self.ancestor.spec, described(backend, config, data)
-        self._check_samples(old, new)
+        self._check_inputs(old, new)
         tensors = dict(self.tensors)
         match = _match(old, new)
         if match != list(range(old.num_classes)):
@@ -102,13 +117,11 @@ class Tuning:
                 )
         return tensors
 
-    def _check_samples(self, old: Spec, new: Spec) -> None:
-        kinds = [f"{spec.sample.noun} of size {spec.sample.describe()}" for spec in (old, new)]
-        if old.sample != new.sample or old.conditions != new.conditions:
+    def _check_inputs(self, old: Spec, new: Spec) -> None:
+        if old.conditions != new.conditions:
             raise InputError(
-                f"{self.name} generates {kinds[0]}, but the training data are {kinds[1]}"
-                f"{'' if old.sample != new.sample else ', with other conditions'}. Fine-tuning needs data of the same "
-                "kind and size: convert them (image_size=, --image-size, resizes images), or train without init=."
+                f"{self.name} needs other conditions than the training data have. Fine-tuning needs conditions of the "
+                "same kind and size: convert them (image_size=, --image-size, resizes images), or train without init=."
             )
         if old.takes_labels != new.takes_labels:
             problem, remedy = "was trained without labels, but the training data have them", "without labels"
@@ -130,8 +143,9 @@ def plan_tuning(init: Any, record: Mapping[str, Any], folder: RunFolder, backend
         name = (recorded or {}).get("name")
         if init is not None and name not in _names(init):
             refuse_changes(folder.path, {"init": name}, {"init": _names(init)[0]}, ["init"])
-        if newest_step(folder.checkpoints) is not None:
-            return Tuning(recorded)
+        exported = (folder.path / CONFIG_FILE).is_file()
+        if newest_step(folder.checkpoints) is not None and (recorded is None or exported):
+            return Tuning(recorded, sample=None if recorded is None else read_manifest(folder.path).spec.sample)
         if recorded is not None and init is None:
             raise InputError(
                 f"the run in {folder.path} ended before its first checkpoint, so it has to start again from {name!r}. "
@@ -160,7 +174,7 @@ def plan_tuning(init: Any, record: Mapping[str, Any], folder: RunFolder, backend
         networks=tuple(dict.fromkeys(tensor.partition(".")[0] for tensor in tensors)),
         ancestors=() if earlier is None else earlier.lineage(),
     )
-    return Tuning(origin.model_dump(mode="json"), ancestor, described_as, tensors)
+    return Tuning(origin.model_dump(mode="json"), ancestor, described_as, ancestor.spec.sample, tensors)
 
 
 def weights_digest(generator: Generator) -> str:

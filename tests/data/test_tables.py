@@ -340,3 +340,47 @@ def test_rows_are_not_blended_one_by_one():
     data = quiet(frame(), "label")
     with pytest.raises(InputError, match=r"MixedDataset doesn't blend rows\. Join DataFrames instead: pandas\.concat"):
         genaug.MixedDataset(data, genaug.SamplePool.from_dataset(data), ratio=0.5)
+
+
+def test_rows_are_taken_by_index_or_boolean():
+    dataset = TableDataset(frame(), "label")
+    expected = frame().iloc[[1, 59]].reset_index(drop=True)
+    for rows in ([1, -1], np.array([1, 59]), np.isin(np.arange(60), [1, 59])):
+        pd.testing.assert_frame_equal(back(dataset.take(rows)), expected)
+    assert len(dataset.take([])) == 0
+    assert dataset[np.int64(1)][1] == dataset.targets[1]
+    for rows in ([1000], [-61]):
+        with pytest.raises(InputError, match=rf"has 60 rows, so there is no row {rows[0]}"):
+            dataset.take(rows)
+    for rows in ([True], [0.5], 3, [[1]]):
+        with pytest.raises(InputError, match="a list of indices or one boolean for each of 60 rows"):
+            dataset.take(rows)
+    for index in (slice(1, 3), "one", [1]):
+        with pytest.raises(InputError, match="use take"):
+            dataset[index]
+    with pytest.raises(IndexError):
+        dataset[60]
+
+
+def test_a_missing_target_is_counted():
+    table = frame()
+    for count, words in ((1, "1 row has no value"), (2, "2 rows have no value")):
+        table.loc[: count - 1, "label"] = None
+        with pytest.raises(InputError, match=words):
+            TableDataset(table, "label")
+
+
+def test_a_target_with_almost_as_many_classes_as_rows_is_warned_about(tmp_path):
+    table = frame().assign(name=[f"n{i}" for i in range(60)])
+    with pytest.warns(DataWarning, match="'name' has 60 classes in 60 rows, too few rows per class"):
+        dataset = TableDataset(table, "name")
+    assert "60 classes in 60 rows" in dataset.summary
+    table.assign(name=[f"n{i // 3}" for i in range(60)]).pipe(TableDataset, "name")
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert "60 classes in 60 rows" in load_data(f"table:{tmp_path / 't.csv'}", target="name").summary
+
+
+def test_a_table_without_a_name_gets_a_sentence_about_that():
+    for target in (None, "label"):
+        with pytest.raises(InputError, match="'table:' doesn't name a file"):
+            load_data("table:", target=target)

@@ -397,7 +397,8 @@ def test_the_command(make_generator, tmp_path):
     assert "| class | samples recognized | real images recognized |" in card
     assert report == json.loads((out / "evaluation.json").read_text())
     assert (report["data"], report["held_out_images"]) == ("digits", 500)
-    assert sorted(path.name for path in out.glob("[!.]*")) == ["evaluation.json", "neighbours.png"]
+    assert sorted(path.name for path in out.glob("[!.]*")) == ["evaluation.json", "neighbours.png", "report.html"]
+    assert f"<td>{figures['kid'].value:.3f}</td>" in (out / "report.html").read_text()
     failure = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nowhere"), "--out", str(out)])
     assert failure.exit_code == 1
     assert "--overwrite" in failure.output, "reported before the source is loaded"
@@ -521,7 +522,7 @@ def test_images_held_out_in_training_are_held_out_in_the_evaluation(digits, tmp_
     assert done.exit_code == 0, done.output
     done = evaluated(tmp_path / "run")
     assert done.exit_code == 0, done.output
-    assert "no held-out images" not in done.stderr
+    assert "no held-out data" not in done.stderr
     assert json.loads(done.stdout)["data"].endswith("without 25% held out")
     other = evaluated(tmp_path / "run", "--test-share", "0.5")
     assert other.exit_code == 1

@@ -12,7 +12,7 @@ from torch import nn
 import genaug
 from genaug.backends import Batch, Inputs, Normal, Spec, registry
 from genaug.data import TableDataset
-from genaug.errors import InputError
+from genaug.errors import DataWarning, InputError
 from genaug.modalities import Table
 from genaug.testing import parametrize_with_checks
 from genaug_tabular.networks import activated, drawn, pack
@@ -280,3 +280,95 @@ def test_a_table_without_a_target_trains_a_generator_without_classes(tmp_path):
         rows, labels = run.sample(5)
         assert labels is None
         assert rows.dtypes.equals(table.dtypes)
+
+
+class TestFineTuning:
+    def frames(self, shift=0.0):
+        pd = pytest.importorskip("pandas")
+        tables = []
+        for seed in (0, 1):
+            rng = np.random.default_rng(seed)
+            size = rng.normal(0, 1, 80).round(3) + seed * shift
+            color = rng.choice(["red", "green"], 80)
+            tables.append(pd.DataFrame({"size": size, "color": color, "label": rng.choice(["yes", "no"], 80)}))
+        return tables
+
+    def fit(self, frame, out, **options):
+        data = TableDataset(frame, "label")
+        small = {"batch_size": 16, "device": "cpu", "progress": False, "config": {"hidden": 8, "latent_size": 4}}
+        options = {"steps": 2, **({} if "init" in options or "resume" in options else small), **options}
+        return genaug.fit("tvae", data, out=out, **{"device": "cpu", "progress": False, **options})
+
+    def test_other_rows_keep_the_scales_of_the_columns(self, tmp_path):
+        first, second = self.frames()
+        ancestor = self.fit(first, tmp_path / "a")
+        with pytest.warns(DataWarning, match=r"become the nearest ones that it generates: 'size' \(\d+\)"):
+            tuned = self.fit(second, tmp_path / "b", init=tmp_path / "a", batch_size=16)
+        assert tuned.spec.sample.columns[0] == ancestor.spec.sample.columns[0]
+        assert tuned.spec.sample.class_shares != ancestor.spec.sample.class_shares
+        rows = tuned.sample(50, seed=0)[0]
+        assert rows["size"].between(first["size"].min(), first["size"].max()).all()
+        with pytest.warns(DataWarning, match="the generator of this run"):
+            resumed = self.fit(second, tmp_path / "b", resume=True, steps=4)
+        assert resumed.spec == tuned.spec
+
+    def test_rows_of_the_same_table_need_no_warning(self, tmp_path):
+        first, _ = self.frames()
+        self.fit(first, tmp_path / "a")
+        half = first.iloc[::2].reset_index(drop=True)
+        rare = half[half["label"] == "yes"].reset_index(drop=True)
+        for number, rows in enumerate((half, rare.assign(label="yes"), half[["label", "color", "size"]])):
+            if number != 1:  # a single class is no column to learn
+                tuned = self.fit(rows, tmp_path / str(number), init=tmp_path / "a", batch_size=16)
+                assert list(tuned.sample(5, seed=0)[0]) == ["size", "color", "label"]
+
+    def test_intervals_of_the_target_are_the_ancestors(self, tmp_path):
+        first, second = (frame.drop(columns="label") for frame in self.frames())
+        options = {"device": "cpu", "progress": False, "batch_size": 16, "steps": 2}
+        small = {"hidden": 8, "latent_size": 4}
+        sets = [TableDataset(frame, "size", bins=3) for frame in (first, second)]
+        ancestor = genaug.fit("tvae", sets[0], out=tmp_path / "a", config=small, **options)
+        with pytest.warns(DataWarning, match="nearest"):
+            tuned = genaug.fit("tvae", sets[1], out=tmp_path / "b", init=ancestor, **options)
+        assert tuned.spec.sample.bins == ancestor.spec.sample.bins
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda t: t.assign(color="blue").assign(size=t["size"]), "the category 'blue' in column 'color'"),
+            (lambda t: t.assign(color=[None, *t["color"][1:]]), "missing values in column 'color', which has none"),
+            (lambda t: t.assign(color=[1, 2] * 40), "they have column 'color' of kind integer; expected category"),
+            (lambda t: t.rename(columns={"size": "length"}), "length, size only occur on one side"),
+        ],
+    )
+    def test_rows_that_do_not_fit_are_rejected(self, tmp_path, change, message):
+        first, second = self.frames()
+        ancestor = self.fit(first, tmp_path / "a")
+        other = change(second)
+        if other["color"].nunique() == 1:
+            other.loc[0, "color"] = "red"
+        with pytest.raises(InputError, match=message):
+            self.fit(other, tmp_path / "b", init=ancestor, batch_size=16)
+        assert not (tmp_path / "b" / "config.json").exists()
+
+    def test_another_target_is_rejected(self, tmp_path):
+        first, second = self.frames()
+        ancestor = self.fit(first, tmp_path / "a")
+        with pytest.raises(InputError, match="conditioned on the target 'label', and the training data have"):
+            genaug.fit("tvae", TableDataset(second, "color"), out=tmp_path / "b", init=ancestor, steps=1, device="cpu")
+
+
+def test_hints_name_backends_for_tables_only(tmp_path):
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame({"size": np.arange(40) % 7, "label": ["yes", "no"] * 20})
+    options = {"device": "cpu", "progress": False, "steps": 1, "batch_size": 8}
+    data, small = TableDataset(table, "label"), {"hidden": 8, "latent_size": 4}
+    generator = genaug.fit("wgan-gp-table", data, out=tmp_path / "run", config=small, **options)
+    with pytest.raises(InputError, match=r"Installed backends that can: tvae\.$"):
+        generator.encode(table.drop(columns="label"), [0] * 40)
+    with pytest.raises(InputError, match=r"Installed backends that can: none\.$"):
+        generator.classify(table.drop(columns="label"))
+    with pytest.raises(
+        InputError, match=r"can't be trained on rows.* can: (tvae, wgan-gp-table|wgan-gp-table, tvae)\.$"
+    ):
+        genaug.fit("cgan", data, out=tmp_path / "other", **options)
