@@ -1,4 +1,4 @@
-"""``genaug sample``: images from a generator, as a sample grid or as files."""
+"""``genaug sample``: samples of a generator, as a sample grid or as files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +11,14 @@ from genaug.cli.sources import SOURCE, SourceOptions, source_named
 from genaug.cli.train import parse_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from PIL.Image import Image
 
+    from genaug.backends.spec import Spec
     from genaug.sources.export import Part
 
-_LARGEST_GRID = 4000  # images
+_LARGEST_GRID = 4000  # samples
 
 
 def sample(
@@ -26,31 +27,31 @@ def sample(
         Path,
         typer.Option(
             help="NAME.png for a sample grid with a row per class; NAME.csv or NAME.parquet for rows of a table; "
-            "otherwise a folder for class folders of PNG files, which the same command continues if it was stopped."
+            "NAME.npz for series; otherwise a folder for class folders of PNG files, which the same command continues if it was stopped."
         ),
     ],
     n: Annotated[
-        int | None, typer.Option("--n", min=1, max=checks.COUNT, help="Number of images, with random classes.")
+        int | None, typer.Option("--n", min=1, max=checks.COUNT, help="Number of samples, with random classes.")
     ] = None,
-    per_class: Annotated[int | None, typer.Option(min=1, max=checks.COUNT, help="Number of images per class.")] = None,
+    per_class: Annotated[int | None, typer.Option(min=1, max=checks.COUNT, help="Number of samples per class.")] = None,
     setting: SourceOptions = None,
-    seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="The same seed gives the same images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="The same seed gives the same samples.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the grid or the samples in --out.")] = False,
 ) -> None:
-    """Generate images and write them as PNG, or rows of a table and write them as CSV or Parquet."""
+    """Generate images and write them as PNG, rows of a table as CSV or Parquet, or series as a NumPy archive."""
+    from genaug.sources.sample_files import SUFFIXES
+
     if (n is None) == (per_class is None):
         raise typer.BadParameter("pass either --n or --per-class.")
     options = parse_settings(setting or [])
-    if out.suffix.lower() in (".csv", ".parquet"):
-        count = _write_table(source, out, n, per_class, setting, seed, device, overwrite)
-        say(f"{count:,} rows in {out}")
-        return
-    if out.suffix.lower() == ".png":
-        count = _write_grid(source, out, n, per_class, setting, seed, device, overwrite)
+    if out.suffix.lower() in SUFFIXES:
+        count, noun = _write_file(source, out, n, per_class, setting, seed, device, overwrite)
+    elif out.suffix.lower() == ".png":
+        count, noun = _write_grid(source, out, n, per_class, setting, seed, device, overwrite)
     else:
-        count = _write_folders(source, out, n, per_class, setting, options, seed, device, overwrite)
-    say(f"{count:,} images in {out}")
+        count, noun = _write_folders(source, out, n, per_class, setting, options, seed, device, overwrite), "images"
+    say(f"{count:,} {noun} in {out}")
 
 
 def _write_grid(
@@ -62,7 +63,7 @@ def _write_grid(
     seed: int,
     device: str | None,
     overwrite: bool,
-) -> int:
+) -> tuple[int, str]:
     from genaug.artifacts.folders import resolve
     from genaug.errors import InputError
     from genaug.reports.sheet import check_free, save_sheet
@@ -71,16 +72,16 @@ def _write_grid(
     path = resolve(out)
     check_free(path, overwrite)  # before the generator is loaded, since that takes longer
     generator = source_named(source, device, setting)
-    _check_images(generator)
+    _check_form(generator, generator.spec.sample.has_pictures)
     request = requested(generator.spec, n, per_class)
     count = request if isinstance(request, int) else len(request)
     if count > _LARGEST_GRID:
         raise InputError(
-            f"{count:,} images are too many for a sample grid (at most {_LARGEST_GRID:,}). Pass a folder as --out."
+            f"{count:,} samples are too many for a sample grid (at most {_LARGEST_GRID:,}). Pass a folder as --out."
         )
     parts = list(_with_progress(sample_parts(generator, request, seed), count))
-    save_sheet(path, _draw_grid(parts, generator.spec.class_names))
-    return count
+    save_sheet(path, _draw_grid(parts, generator.spec))
+    return count, generator.spec.sample.noun
 
 
 def _write_folders(
@@ -99,7 +100,7 @@ def _write_folders(
     settings = sample_settings(source, n=n, per_class=per_class, seed=seed, options=options)
     with claim_samples(out, settings, overwrite) as place:
         generator = source_named(source, device, setting)
-        _check_images(generator)
+        _check_form(generator, not generator.spec.sample.files)
         request = requested(generator.spec, n, per_class)
         try:
             fill(place, generator, request, settings, overwrite=overwrite)
@@ -110,7 +111,7 @@ def _write_folders(
     return request if isinstance(request, int) else len(request)
 
 
-def _write_table(
+def _write_file(
     source: str,
     out: Path,
     n: int | None,
@@ -119,26 +120,26 @@ def _write_table(
     seed: int,
     device: str | None,
     overwrite: bool,
-) -> int:
+) -> tuple[int, str]:
     from genaug.sources.export import requested, sample_parts
-    from genaug.sources.table_files import check_file, save_table
+    from genaug.sources.sample_files import check_file, save_samples
 
     path = check_file(out, overwrite)  # before the generator is loaded, since that takes longer
     generator = source_named(source, device, setting)
     request = requested(generator.spec, n, per_class)
     count = request if isinstance(request, int) else len(request)
-    save_table(path, generator.spec, _with_progress(sample_parts(generator, request, seed), count))
-    return count
+    save_samples(path, generator.spec, _with_progress(sample_parts(generator, request, seed), count))
+    return count, generator.spec.sample.noun
 
 
-def _check_images(generator: Any) -> None:
-    """Raises ``InputError`` if samples aren't images."""
+def _check_form(generator: Any, fits: bool) -> None:
+    """Raises ``InputError``, which names the files that samples can be written to, unless a form ``fits`` them."""
     from genaug.errors import InputError
 
     sample = generator.spec.sample
-    if sample.files:
+    if not fits:
         names = " or ".join(f"NAME{suffix}" for suffix in sample.files)
-        raise InputError(f"this generator makes {sample.noun} of a table, not images: pass --out {names}.")
+        raise InputError(f"this generator makes {sample.describe_all()}, not images: pass --out {names}.")
 
 
 def _with_progress(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":
@@ -147,14 +148,14 @@ def _with_progress(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":
 
     done = 0
     with Progress("sample", count, line_every=10) as bar:
-        for images, labels in parts:
-            yield images, labels
-            done += len(images)
-            bar.advance(len(images))
-            bar.tell(f"{done:,} of {count:,} images")
+        for samples, labels in parts:
+            yield samples, labels
+            done += len(samples)
+            bar.advance(len(samples))
+            bar.tell(f"{done:,} of {count:,}")
 
 
-def _draw_grid(parts: "list[Part]", classes: "Sequence[str] | None") -> "Image":
+def _draw_grid(parts: "list[Part]", spec: "Spec") -> "Image":
     import torch
 
     from genaug.reports.sheet import Block, draw_sheet
@@ -162,4 +163,5 @@ def _draw_grid(parts: "list[Part]", classes: "Sequence[str] | None") -> "Image":
     label_parts = [labels for _, labels in parts if labels is not None]
     labels = torch.cat(label_parts) if label_parts else None
     columns = 10 if labels is None else int(labels.bincount().max())
-    return draw_sheet(Block(torch.cat([images for images, _ in parts]), labels), classes=classes, columns=columns)
+    block = Block(torch.cat([samples for samples, _ in parts]), labels)
+    return draw_sheet(block, classes=spec.class_names, columns=columns, sample=spec.sample)

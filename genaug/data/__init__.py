@@ -6,9 +6,11 @@ from genaug.lazy import lazy
 
 if TYPE_CHECKING:
     from genaug.data.datasets import few_per_class as few_per_class, load_data as load_data
+    from genaug.data.series import SeriesDataset as SeriesDataset
     from genaug.data.tables import TableDataset as TableDataset
 
 _HOME = {
+    "SeriesDataset": "genaug.data.series",
     "TableDataset": "genaug.data.tables",
     "few_per_class": "genaug.data.datasets",
     "load_data": "genaug.data.datasets",

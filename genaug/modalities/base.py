@@ -1,7 +1,9 @@
 """The base class of modalities. A modality is what a sample is: an image, a series or a row of a table."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from math import prod
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -33,8 +35,18 @@ class Modality(BaseModel, ABC):
     """Whether a training encodes all samples at its start, if they fit into memory, rather than each batch."""
     files: ClassVar[tuple[str, ...]] = ()
     """The suffixes of files that hold many samples, such as ".csv"; none if each sample is a file of its own."""
+    axes: ClassVar[str] = "(...)"
+    """The dimensions of a sample, for messages: "(C, H, W)"."""
     is_augmentable: ClassVar[bool] = False
     """Whether ``image_size`` and the augmentations for discriminators apply to samples."""
+    has_pictures: ClassVar[bool] = False
+    """Whether a picture of one sample says much, so that samples of the latents' grids are shown as pictures."""
+    has_size: ClassVar[bool] = False
+    """Whether samples come in various sizes, so that ``examples`` follow the suggested shape."""
+    in_batches: ClassVar[bool] = False
+    """Whether batches are tensors of samples, in which ``GenerativeAugment`` can replace some."""
+    same_size: ClassVar[str] = "Give all samples one shape."
+    """What to do about a dataset whose samples have different shapes, in a sentence."""
     blended: ClassVar[str] = ""
     """How generated samples join real ones, in a sentence, if it isn't sample by sample in a ``MixedDataset``."""
 
@@ -71,6 +83,19 @@ class Modality(BaseModel, ABC):
     def flatten(self, samples: Tensor) -> Tensor:
         """Raw samples as float32 vectors (N, D) whose Euclidean distance is the samples' distance."""
 
+    def fitted(self, samples: Tensor) -> "Modality":
+        """This modality with what only all samples of a training set (N, ...) tell, such as scales; by default the
+        same. Raises ``InputError`` if there is nothing to learn in them."""
+        return self
+
+    def remarks(self, samples: Tensor) -> list[str]:
+        """What is worth checking about the raw samples of a training set, in sentences."""
+        return []
+
+    def fits(self, other: "Modality") -> bool:
+        """Whether networks for samples of this modality also take those of another one."""
+        return self == other
+
     def present(self, samples: Tensor, labels: Tensor | None) -> Any:
         """Samples from ``decode``, and their labels, if any, in the form that users get: here the same tensor.
 
@@ -82,6 +107,25 @@ class Modality(BaseModel, ABC):
         """A label for each of float64 U[0, 1) numbers (N,), for ``Generator.sample(n)``; None if all classes are
         equally likely there."""
         return None
+
+    def like(self, sample: Any, example: Any) -> Any:
+        """A raw sample, as an array, in the form of a sample ``example`` of a user's dataset; by default a tensor."""
+        return torch.from_numpy(sample)
+
+    def floats(self, samples: Tensor) -> Tensor:
+        """Raw samples as floats in the form that users' batches have; by default the same values."""
+        return samples.float()
+
+    def check_batch(self, batch: Tensor, remedy: str | None) -> None:
+        """Raises ``InputError`` if a batch of a user's samples has another number format, or values out of range.
+
+        ``remedy`` ends the message; None if the batch is normalized, so that any range is right.
+        """
+
+    def write(self, path: Path, suffix: str, samples: Tensor, labels: Tensor | None, names: Sequence[str] | None) -> None:
+        """Write raw samples (N, ...) and labels (N,), if any, of classes of these names, to a new file of one of the
+        formats in ``files``."""
+        raise NotImplementedError
 
     @property
     def identity(self) -> bytes:
@@ -124,7 +168,7 @@ class Modality(BaseModel, ABC):
     def example(cls, labels: Tensor, shape: tuple[int, ...]) -> tuple["Modality", Tensor]:
         """The modality and raw samples of ``examples``."""
         samples = cls.examples(labels, shape)
-        return cls.of(samples[0]), samples
+        return cls.of(samples[0]).fitted(samples), samples
 
     def describe(self) -> str:
         """The size for messages: "1x28x28"."""

@@ -104,10 +104,11 @@ class Tuning:
 
     def _check_samples(self, old: Spec, new: Spec) -> None:
         kinds = [f"{spec.sample.noun} of size {spec.sample.describe()}" for spec in (old, new)]
-        if old.sample != new.sample or old.conditions != new.conditions:
+        same = old.sample.fits(new.sample)
+        if not same or old.conditions != new.conditions:
             raise InputError(
                 f"{self.name} generates {kinds[0]}, but the training data are {kinds[1]}"
-                f"{'' if old.sample != new.sample else ', with other conditions'}. Fine-tuning needs data of the same "
+                f"{', with other conditions' if same else ''}. Fine-tuning needs data of the same "
                 "kind and size: convert them (image_size=, --image-size, resizes images), or train without init=."
             )
         if old.takes_labels != new.takes_labels:
