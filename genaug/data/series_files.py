@@ -68,12 +68,14 @@ def _read_file(path: Path, classes: Any = None) -> SeriesDataset:
 def _read_npz(path: Path) -> dict[str, Any]:
     """The arrays of an archive. Nothing is unpickled."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise InputError(f"{path} holds a single array. {_EXPECTED}.")
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise InputError(f"{path} holds a single array. {_EXPECTED}.")
+        with archive:
             names = list(archive.files)
             if "x" not in names:
-                raise InputError(f"{path} has no array 'x', but {', '.join(map(repr, names[:10])) or 'none'}. {_EXPECTED}.")
+                known = ", ".join(map(repr, names[:10])) or "none"
+                raise InputError(f"{path} has no array 'x', but {known}. {_EXPECTED}.")
             arrays: dict[str, Any] = {name: archive[name] for name in _KEYS if name in names}
     except (ValueError, BadZipFile, EOFError, KeyError) as error:
         if isinstance(error, InputError):
