@@ -1,8 +1,8 @@
 """The waves of Ferreira 2017 (figures 13 and 14): sines and sawtooths of 30 steps on demand, by a recurrent GAN.
 
-A wave is offset + amplitude * shape(2 pi frequency t), with t from 0 to 1 in 30 steps, and one of two shapes. The article
-gives no ranges: frequency U[1, 5] and amplitude U[0.1, 0.9] are those of Esteban et al. 2017 (section 4.1), and the
-offset is U[-0.5, 0.5]. Training waves are 14,000, as there.
+A wave is offset + amplitude * shape(2 pi frequency t), with t from 0 to 1 in 30 steps, and one of two shapes. The
+article gives no ranges: frequency U[1, 5] and amplitude U[0.1, 0.9] are those of Esteban et al. 2017 (section 4.1), and
+the offset is U[-0.5, 0.5]. Training waves are 14,000, as there.
 
 Two generators per seed: one with the backend's default latent, which is measured against the article's figure 13 (a
 classifier of real waves recognizes the requested shape; the factors of generated waves, by least squares, are
@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 from sklearn.neighbors import KNeighborsRegressor
@@ -34,7 +33,6 @@ from torch.utils.data import TensorDataset
 
 import genaug
 from benchmarks.common.console import arguments, end, parse_settings, say
-from benchmarks.common.figures import save
 from benchmarks.common.record import RESULTS, Record
 from genaug.randomness import derive_seed
 

@@ -63,8 +63,9 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
             raise InputError(f"GenerativeAugment works on images and series, and these are {spec.sample.noun}.")
         if not spec.takes_labels:
             raise InputError(
-                f"GenerativeAugment replaces {spec.sample.noun} with others of the same label, but this source has no labels. Give "
-                "it some with genaug.with_labels(source, labelled_set), or use a generator trained with labels."
+                f"GenerativeAugment replaces {spec.sample.noun} with others of the same label, but this source has no "
+                "labels. Give it some with genaug.with_labels(source, labelled_set), or use a generator trained with "
+                "labels."
             )
         if labels_getter != "default" and not callable(labels_getter):
             raise InputError(f"labels_getter must be 'default' or a function of the input, got {labels_getter!r}.")
@@ -92,7 +93,9 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
                 )
         raw_labels = self._find_labels(packed)
         labels = _check_labels(raw_labels, self.source)
-        place = _find_samples([None if leaf is raw_labels else leaf for leaf in leaves], labels, self.source.spec.sample)
+        place = _find_samples(
+            [None if leaf is raw_labels else leaf for leaf in leaves], labels, self.source.spec.sample
+        )
         params = {"labels": labels, **self.make_params([labels])}
         leaves[place] = self.transform(leaves[place], params)
         return tree_unflatten(leaves, structure)

@@ -48,7 +48,8 @@ def check_alike(
 ) -> None:
     """Raises ``InputError``, showing both sides, for a generated item that doesn't fit into a batch of real ones.
 
-    ``noun`` is what several samples are called. Sizes are compared if ``sizes`` is true and the real ones don't differ among themselves.
+    ``noun`` is what several samples are called. Sizes are compared if ``sizes`` is true and the real ones don't differ
+    among themselves.
     """
     real = real_items[0]
     if type(generated) is not type(real) or _outline(generated) != _outline(real):

@@ -159,8 +159,8 @@ class TransformAdapter:
 
 
 class PlainAdapter(TransformAdapter):
-    """For samples that aren't images: an item contains the sample in the form of the real ones (``Modality.like``), after
-    the real set's transform if it calls one, or what ``generated_transform`` returns."""
+    """For samples that aren't images: an item contains the sample in the form of the real ones (``Modality.like``),
+    after the real set's transform if it calls one, or what ``generated_transform`` returns."""
 
     def __init__(self, sample: Modality, real: Any, generated_transform: Callable[[Any], Any] | None) -> None:
         super().__init__(real, generated_transform)

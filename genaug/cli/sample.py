@@ -27,7 +27,8 @@ def sample(
         Path,
         typer.Option(
             help="NAME.png for a sample grid with a row per class; NAME.csv or NAME.parquet for rows of a table; "
-            "NAME.npz for series; otherwise a folder for class folders of PNG files, which the same command continues if it was stopped."
+            "NAME.npz for series; otherwise a folder for class folders of PNG files, which the same "
+            "command continues if it was stopped."
         ),
     ],
     n: Annotated[

@@ -120,8 +120,8 @@ def load_data(
             return read_folder(user_path(rest), split, test_share=test_share, group_by=group_by)
     if test_share is not None or group_by is not None:
         raise InputError(
-            f"test_share and group_by (--test-share, --group-by) are for folder:PATH, and test_share for table:FILE and "
-            f"series:FILE; {name!r} has its own test split. Leave them out."
+            f"test_share and group_by (--test-share, --group-by) are for folder:PATH, and test_share for table:FILE "
+            f"and series:FILE; {name!r} has its own test split. Leave them out."
         )
     if name == "digits":
         return Digits(split)

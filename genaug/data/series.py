@@ -29,15 +29,15 @@ class SeriesDataset(Dataset[Any]):
         y: A label per series: integers from 0, or names (strings, or any other integers), whose sorted values are the
             classes. None: no classes.
         lengths: The number of steps of each series, (N,), if ``x`` is an array whose shorter series are padded.
-        mask: True where there is a value and false where it is missing, like ``x``, or (N, steps) for all channels. What
-            ``x`` holds at missing values doesn't matter.
+        mask: True where there is a value and false where it is missing, like ``x``, or (N, steps) for all channels.
+            What ``x`` holds at missing values doesn't matter.
         classes: The names of the classes in order, if they aren't the sorted values of ``y``: those of the training set
             for a test set, ``classes=train.classes``.
         transform: A function of a series (channels, steps), applied to items.
 
-    Items are pairs of a series, float32 (channels, steps), and its label, or series alone. NaN stands for missing values
-    and for the steps after the end of a series, which is padded to the longest one; ``lengths`` are the numbers of steps
-    until the last value. ``targets`` are the labels, and ``classes`` the names of the classes, or None.
+    Items are pairs of a series, float32 (channels, steps), and its label, or series alone. NaN stands for missing
+    values and for the steps after the end of a series, which is padded to the longest one; ``lengths`` are the numbers
+    of steps until the last value. ``targets`` are the labels, and ``classes`` the names of the classes, or None.
 
     A ``DataWarning`` names constant channels, and a shape that is probably transposed. Raises ``InputError`` for NaN
     without a mask, lengths or labels that don't fit, a label per step, series of one step, values that float32 can't
@@ -121,7 +121,7 @@ def _read(x: Any, lengths: Any, mask: Any) -> Tensor:
     if len(x) == 0:
         raise InputError("there are no series: expected at least one.")
     ndim = getattr(x, "ndim", None)
-    is_list = ndim is None or getattr(x, "dtype", None) == object
+    is_list = ndim is None or getattr(getattr(x, "dtype", None), "kind", "") == "O"
     if not is_list and ndim not in (2, 3):
         raise InputError(f"x must be an array (N, channels, steps) or (N, steps), got one of shape {tuple(x.shape)}.")
     if is_list and lengths is not None:
@@ -136,8 +136,8 @@ def _read(x: Any, lengths: Any, mask: Any) -> Tensor:
             raise InputError(f"series {index}: {error}") from error
         if len(series[-1]) != len(series[0]):
             raise InputError(
-                f"series {index} has {len(series[-1])} channels, the ones before it {len(series[0])}. Expected the same "
-                "channels in all, (channels, steps); series of various lengths differ in the last dimension only."
+                f"series {index} has {len(series[-1])} channels, the ones before it {len(series[0])}. Expected the "
+                "same channels in all, (channels, steps); series of various lengths differ in the last dimension only."
             )
     longest = max(one.shape[1] for one in series)
     padded = torch.full((len(series), len(series[0]), longest), torch.nan)
@@ -193,7 +193,8 @@ def _labels(y: Any, count: int, steps: int, classes: Sequence[str] | None) -> tu
         raise InputError(
             f"y has shape {values.shape}, "
             + ("a label per step" if per_step else "several numbers per series")
-            + ". Expected one label per series: cut series into windows of one class, or pass y.argmax(1) if y is one-hot."
+            + ". Expected one label per series: cut series into windows of one class, or pass y.argmax(1) if y is "
+            "one-hot."
         )
     if values.shape != (count,):
         raise InputError(f"y must be one label per series, shape ({count},), got shape {values.shape}.")
@@ -204,7 +205,7 @@ def _labels(y: Any, count: int, steps: int, classes: Sequence[str] | None) -> tu
     if any(value is None or not isinstance(value, int | str) for value in distinct):
         raise InputError("y must be integers or strings, one per series, without missing ones.")
     is_numbered = all(isinstance(value, int) for value in distinct)
-    if is_numbered and (distinct == list(range(len(distinct))) or (classes is not None and 0 <= distinct[0])):
+    if is_numbered and (distinct == list(range(len(distinct))) or (classes is not None and distinct[0] >= 0)):
         if classes is not None and distinct[-1] >= len(classes):
             raise InputError(f"y goes up to {distinct[-1]}, but there are names of {len(classes)} classes, from 0.")
         return None if classes is None else [str(name) for name in classes], values.tolist()

@@ -19,13 +19,13 @@ _KEYS = ("x", "y", "lengths", "mask", "classes")
 
 
 def read_series(path: str, split: Split = "train", *, test_share: float | None = None) -> SeriesDataset:
-    """The series of an ``.npz`` file with the arguments of ``SeriesDataset`` as arrays (x, y, lengths, mask, classes), or
-    of a ``.ts`` file.
+    """The series of an ``.npz`` file with the arguments of ``SeriesDataset`` as arrays (x, y, lengths, mask, classes),
+    or of a ``.ts`` file.
 
     The test split of ``NAME_TRAIN.ts`` is ``NAME_TEST.ts`` beside it, as in the archives. Without such a file,
-    ``test_share`` holds out this share of the series of each class, in (0, 1), which depends on their order only. Raises
-    ``InputError`` for a file that doesn't hold series, ``MissingSplitError`` for the test split if there is none, and
-    ``ReadError`` for a file that can't be read.
+    ``test_share`` holds out this share of the series of each class, in (0, 1), which depends on their order only.
+    Raises ``InputError`` for a file that doesn't hold series, ``MissingSplitError`` for the test split if there is
+    none, and ``ReadError`` for a file that can't be read.
     """
     file = user_path(path)
     partner = file.with_name(file.name.replace("_TRAIN.ts", "_TEST.ts"))
@@ -38,8 +38,7 @@ def read_series(path: str, split: Split = "train", *, test_share: float | None =
         warnings.simplefilter("always", DataWarning)
         dataset = _read_file(file)
         if has_partner and split == "test":
-            test = _read_file(partner, dataset.classes)
-            return test
+            return _read_file(partner, dataset.classes)
     for warning in caught:
         warnings.warn(warning.message, stacklevel=3)
     if test_share is None:
@@ -82,7 +81,9 @@ def _read_npz(path: Path) -> dict[str, Any]:
             raise
         reason = " ".join(str(error).split())[:200]
         if "pickle" in reason.lower():
-            reason = "it holds Python objects, which genaug doesn't unpickle; pad series of various lengths, with lengths"
+            reason = (
+                "it holds Python objects, which genaug doesn't unpickle; pad series of various lengths, with lengths"
+            )
         raise InputError(f"{path} can't be read ({reason}). {_EXPECTED}.") from error
     if "classes" in arrays:
         arrays["classes"] = [str(name) for name in np.atleast_1d(arrays["classes"])]
@@ -90,8 +91,8 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 
 def read_ts(path: Path) -> dict[str, Any]:
-    """The series of a ``.ts`` file: ``x``, a list of (channels, steps), their ``mask``, and ``y``, a list of strings, if
-    the file says that the last field of each line is a label.
+    """The series of a ``.ts`` file: ``x``, a list of (channels, steps), their ``mask``, and ``y``, a list of strings,
+    if the file says that the last field of each line is a label.
 
     Values are separated by commas, channels by colons; "?" and "NaN" stand for missing ones. Raises ``InputError`` for
     time stamps and for lines that aren't series.
@@ -113,7 +114,9 @@ def read_ts(path: Path) -> dict[str, Any]:
             if not words[0].startswith("@"):
                 raise InputError(f"{where} comes before @data and isn't a header (@...). {_EXPECTED}.")
             if words[0] == "@timestamps" and words[1:2] == ["true"]:
-                raise InputError(f"{path} has time stamps. Resample its series to equal steps, and leave the stamps out.")
+                raise InputError(
+                    f"{path} has time stamps. Resample its series to equal steps, and leave the stamps out."
+                )
             if words[0] == "@targetlabel" and words[1:2] == ["true"]:
                 raise InputError(f"{path} is for regression: its targets are numbers. Expected classes (@classLabel).")
             has_labels |= words[0] == "@classlabel" and words[1:2] == ["true"]

@@ -1,8 +1,8 @@
 """Classic augmentation of series (Iglesias et al. 2023, section 3): functions of one series, for a dataset's transform.
 
-Each takes floats (channels, steps), in which NaN stands for missing values and for the steps after the end, and returns a
-new series of the same shape; the end stays where it is. Random numbers come from torch's global generator. Amounts are
-relative to the series' own standard deviation per channel, as for standardized series.
+Each takes floats (channels, steps), in which NaN stands for missing values and for the steps after the end, and returns
+a new series of the same shape; the end stays where it is. Random numbers come from torch's global generator. Amounts
+are relative to the series' own standard deviation per channel, as for standardized series.
 """
 
 import torch
@@ -15,7 +15,7 @@ from genaug.modalities.series import lengths_of
 
 def jitter(series: Tensor, sigma: float = 0.03) -> Tensor:
     """Adds N(0, (sigma s)²) to every value; s is the channel's standard deviation in this series."""
-    mean, deviation = _moments(series)
+    deviation = _moments(series)[1]
     return series + sigma * deviation * torch.randn(series.shape, device="cpu").to(series.dtype)
 
 
@@ -27,8 +27,8 @@ def scaling(series: Tensor, sigma: float = 0.1) -> Tensor:
 
 
 def magnitude_warp(series: Tensor, sigma: float = 0.2, knots: int = 4) -> Tensor:
-    """Multiplies each channel's differences from its mean by a smooth curve: a cubic spline through ``knots`` + 2 values
-    N(1, sigma²) at equal distances."""
+    """Multiplies each channel's differences from its mean by a smooth curve: a cubic spline through ``knots`` + 2
+    values N(1, sigma²) at equal distances."""
     mean, _ = _moments(series)
     length = _length(series)
     values = 1 + sigma * torch.randn(knots + 2, len(series), dtype=torch.float64, device="cpu")
@@ -92,8 +92,8 @@ def _moments(series: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _resampled(series: Tensor, length: int, places: Tensor) -> Tensor:
-    """The series with the values at fractional steps ``places`` (length,), by linear interpolation, instead of its first
-    ``length``. A value between a missing one and its neighbor is missing."""
+    """The series with the values at fractional steps ``places`` (length,), by linear interpolation, instead of its
+    first ``length``. A value between a missing one and its neighbor is missing."""
     places = places.clamp(0, length - 1)
     low = places.floor().long()
     weight = (places - low).to(series.dtype)

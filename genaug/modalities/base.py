@@ -122,7 +122,9 @@ class Modality(BaseModel, ABC):
         ``remedy`` ends the message; None if the batch is normalized, so that any range is right.
         """
 
-    def write(self, path: Path, suffix: str, samples: Tensor, labels: Tensor | None, names: Sequence[str] | None) -> None:
+    def write(
+        self, path: Path, suffix: str, samples: Tensor, labels: Tensor | None, names: Sequence[str] | None
+    ) -> None:
         """Write raw samples (N, ...) and labels (N,), if any, of classes of these names, to a new file of one of the
         formats in ``files``."""
         raise NotImplementedError

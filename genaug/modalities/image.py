@@ -31,9 +31,7 @@ class Image(Modality):
     noun: ClassVar[str] = "images"
     dtype: ClassVar[torch.dtype] = torch.uint8
     is_augmentable: ClassVar[bool] = True
-    same_size: ClassVar[str] = (
-        "Pass image_size= (--image-size), or convert all to the same channels with a transform."
-    )
+    same_size: ClassVar[str] = "Pass image_size= (--image-size), or convert all to the same channels with a transform."
     axes: ClassVar[str] = "(C, H, W)"
     has_pictures: ClassVar[bool] = True
     has_size: ClassVar[bool] = True

@@ -57,10 +57,10 @@ class Series(Modality):
     too; ``has_missing`` says whether values may be missing before the end. ``scales`` are those of the channels, by
     default none.
 
-    Networks take float32 (N, ``*encoded_shape``): values with mean 0 and standard deviation 1 per channel, 0 where there
-    is none; then, if lengths vary, one channel that is 1 until the end and -1 after it; then, if values may be missing,
-    one per channel that is 1 where there is a value, -1 where it is missing, and 0 after the end. ``parts`` takes
-    them apart, and ``gated`` makes a network's outputs consistent with them.
+    Networks take float32 (N, ``*encoded_shape``): values with mean 0 and standard deviation 1 per channel, 0 where
+    there is none; then, if lengths vary, one channel that is 1 until the end and -1 after it; then, if values may be
+    missing, one per channel that is 1 where there is a value, -1 where it is missing, and 0 after the end. ``parts``
+    takes them apart, and ``gated`` makes a network's outputs consistent with them.
     """
 
     kind: Literal["series"] = "series"
@@ -306,9 +306,9 @@ class Series(Modality):
             )
         if channels > MAX_CHANNELS or steps > MAX_STEPS or channels * steps > MAX_VALUES:
             raise InputError(
-                f"series of {channels:,} channels and {steps:,} steps are too large; at most {MAX_CHANNELS:,} channels, "
-                f"{MAX_STEPS:,} steps and {MAX_VALUES:,} values are possible. Cut them into windows, or use fewer "
-                "samples per second."
+                f"series of {channels:,} channels and {steps:,} steps are too large; at most {MAX_CHANNELS:,} "
+                f"channels, {MAX_STEPS:,} steps and {MAX_VALUES:,} values are possible. Cut them into windows, or use "
+                "fewer samples per second."
             )
         return cls(channels, steps)
 

@@ -1,6 +1,7 @@
 """Pictures of series: curves, real beside generated."""
 
 import io
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def draw_curves(sample: Tensor, ranges: Sequence[tuple[float, float]] = ()) -> P
         low, high = ranges[channel] if ranges else (present.min(), present.max())
         y = height - 3 - (height - 6) * (curve - low) / ((high - low) or 1.0)
         points = list(zip(x.tolist(), y.tolist(), strict=True))
-        for one, other in zip(points[:-1], points[1:], strict=True):
+        for one, other in itertools.pairwise(points):
             if one[1] == one[1] and other[1] == other[1]:  # not NaN
                 pen.line([one, other], _COLORS[channel % len(_COLORS)])
     return picture

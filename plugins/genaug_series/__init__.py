@@ -7,4 +7,6 @@ from genaug.backends.hookspecs import Register
 @hookimpl
 def genaug_register_backends(register: Register) -> None:
     register("rcgan", "genaug_series.rcgan:RCGAN", summary="recurrent or dilated conditional GAN for series")
-    register("timevae", "genaug_series.timevae:TimeVAE", summary="convolutional VAE with trend and seasonality for series")
+    register(
+        "timevae", "genaug_series.timevae:TimeVAE", summary="convolutional VAE with trend and seasonality for series"
+    )

@@ -97,8 +97,8 @@ class Decoder(nn.Module):
 
 
 class Trend(nn.Module):
-    """A polynomial of time without a constant: sum over p from 1 to ``degree`` of theta_p (t / steps)^p, with theta from
-    two layers (Desai et al. 2021, section 3.1)."""
+    """A polynomial of time without a constant: sum over p from 1 to ``degree`` of theta_p (t / steps)^p, with theta
+    from two layers (Desai et al. 2021, section 3.1)."""
 
     powers: Tensor
 

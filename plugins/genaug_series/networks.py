@@ -53,9 +53,7 @@ class DilatedGenerator(nn.Module):
     """As ``RecurrentGenerator``, with dilated convolutions of a learned position, scaled and shifted by the latent and
     the label in every layer (Perez et al. 2018)."""
 
-    def __init__(
-        self, latent_size: int, hidden: int, layers: int, shape: tuple[int, int], num_classes: int
-    ) -> None:
+    def __init__(self, latent_size: int, hidden: int, layers: int, shape: tuple[int, int], num_classes: int) -> None:
         super().__init__()
         channels, self.steps = shape
         self.style = nn.Linear(latent_size, hidden)

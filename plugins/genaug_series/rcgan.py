@@ -8,8 +8,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from genaug.backends import Backend, BackendConfig, Batch, Fakes, Inputs, Loss, Normal, Player, Spec, Step, adam
-from genaug.backends.options import NO_CRITIC, Beta2, Conditional, Decay, LatentSize, LearningRate, PenaltyInterval
-from genaug.backends.options import PenaltyWeight
+from genaug.backends.options import (
+    NO_CRITIC,
+    Beta2,
+    Conditional,
+    Decay,
+    LatentSize,
+    LearningRate,
+    PenaltyInterval,
+    PenaltyWeight,
+)
 from genaug.modalities.series import Series
 from genaug.nn.objectives import OBJECTIVES, score_log, zero_centered_penalty
 from genaug_series.networks import DilatedDiscriminator, DilatedGenerator, RecurrentDiscriminator, RecurrentGenerator
@@ -23,7 +31,8 @@ class RCGANConfig(BackendConfig):
         Literal["series", "step"], Field(description="one latent for the series, or one for each of its steps")
     ] = "series"
     generator: Annotated[
-        Literal["recurrent", "dilated"], Field(description="the generator's network: recurrent, or dilated convolutions")
+        Literal["recurrent", "dilated"],
+        Field(description="the generator's network: recurrent, or dilated convolutions"),
     ] = "dilated"
     discriminator: Annotated[
         Literal["recurrent", "bidirectional", "dilated"],
@@ -47,8 +56,8 @@ class RCGANConfig(BackendConfig):
 
 
 class RCGAN(Backend):
-    """Trained as ``cgan`` is: by default with the relativistic pairing loss and zero-centered gradient penalties on real
-    and generated series (Huang et al. 2024), evaluated every few steps."""
+    """Trained as ``cgan`` is: by default with the relativistic pairing loss and zero-centered gradient penalties on
+    real and generated series (Huang et al. 2024), evaluated every few steps."""
 
     Config = RCGANConfig
     modalities = ("series",)

@@ -27,7 +27,7 @@ def generated(mixed):
 def test_a_dataset_of_tensors_is_blended(pool):
     mixed = genaug.MixedDataset(TensorDataset(X, Y), pool, ratio=0.5)
     assert len(mixed) == 80
-    batch, labels = next(iter(DataLoader(mixed, batch_sampler=mixed.batch_sampler(16))))
+    batch, _labels = next(iter(DataLoader(mixed, batch_sampler=mixed.batch_sampler(16))))
     assert (batch.shape, batch.dtype) == ((16, 2, 24), torch.float32)
     assert int((batch[:, 0, 0] < 0).sum()) == 8
     for series, label in generated(mixed):

@@ -79,7 +79,7 @@ def test_it_is_saved_as_json():
     for fields in ({"channels": 1, "steps": 1}, {"channels": 0, "steps": 5}, {"channels": 1024, "steps": 65_536}):
         with pytest.raises(ValidationError):
             Series(**fields)
-    with pytest.raises(ValidationError, match="2 scales|scales for"):
+    with pytest.raises(ValidationError, match="2 scales for 1 channels"):
         Series(1, 5, scales=sample.scales)
 
 
