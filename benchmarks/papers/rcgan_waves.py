@@ -12,7 +12,7 @@ classifiers trained on synthetic and tested on real waves, and the reverse), and
 
     python benchmarks/papers/rcgan_waves.py
 
-The options of the backend were chosen on seeds from 100 on.
+Seeds from 100 on are for tuning.
 """
 
 import time
@@ -32,7 +32,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import TensorDataset
 
 import genaug
-from benchmarks.common.console import arguments, end, parse_settings, say
+from benchmarks.common.console import arguments, cost, end, parse_settings, say
+from benchmarks.common.figures import montage
 from benchmarks.common.record import RESULTS, Record
 from genaug.randomness import derive_seed
 
@@ -65,7 +66,7 @@ def waves(n: int, seed: int) -> tuple[Tensor, Tensor, dict[str, Floats]]:
 def factors_of(x: Tensor, labels: Tensor) -> dict[str, Floats]:
     """Offset, frequency and amplitude of the waves of their shape that are nearest in squared distance."""
     series, t = x[:, 0].double().numpy(), np.arange(STEPS) / STEPS
-    found = {name: np.zeros(len(x)) for name in FACTORS}
+    factors = {name: np.zeros(len(x)) for name in FACTORS}
     frequencies = np.linspace(0.5, 5.5, _GRID)
     for kind in range(len(SHAPES)):
         rows = np.flatnonzero(labels.numpy() == kind)
@@ -76,9 +77,9 @@ def factors_of(x: Tensor, labels: Tensor) -> dict[str, Floats]:
         amplitudes = (own - own.mean(1, keepdims=True)) @ centered.T / energy
         best = (np.maximum(amplitudes, 0) ** 2 * energy).argmax(1)  # the least squares, for an amplitude above 0
         amplitude = np.maximum(amplitudes[np.arange(len(own)), best], 0)
-        found["frequency"][rows], found["amplitude"][rows] = frequencies[best], amplitude
-        found["offset"][rows] = own.mean(1) - amplitude * shapes.mean(1)[best]
-    return found
+        factors["frequency"][rows], factors["amplitude"][rows] = frequencies[best], amplitude
+        factors["offset"][rows] = own.mean(1) - amplitude * shapes.mean(1)[best]
+    return factors
 
 
 class Classifier(nn.Sequential):
@@ -147,13 +148,16 @@ def run(key: dict[str, Any]) -> dict[str, Any]:
     result |= {name: result[f"{name}_accuracy"] / result["real_accuracy"] for name in ("tstr", "trts")}
     real, generated = factors_of(test, test_labels), factors_of(fake, test_labels)
     result |= {f"ks_{name}": float(ks_2samp(real[name], generated[name]).statistic) for name in FACTORS}
-    result |= walk(x, labels, key)
+    measures, grid = walk(x, labels, key)
+    result |= measures
+    pictures = {"on demand: sines and sawtooths": generator.traverse(steps=10)["interpolation"], "two dimensions": grid}
+    montage(RESULTS / "rcgan_waves.png", pictures, 2, f"Waves of 30 steps, seed {seed}")
     say(f"seed {seed}: " + ", ".join(f"{name} {value:.3f}" for name, value in result.items()))
     return result
 
 
-def walk(x: Tensor, labels: Tensor, key: dict[str, Any]) -> dict[str, Any]:
-    """R² of the factors of sines given a latent of two dimensions: figure 14."""
+def walk(x: Tensor, labels: Tensor, key: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """R² of the factors of sines as functions of a latent of two dimensions, and the picture of figure 14."""
     generator, seconds = train(x, labels, key, latent_size=2)
     result = {"walk_seconds": seconds}
     z = torch.randn(key["samples"], 2, generator=torch.Generator().manual_seed(key["seed"]))
@@ -163,7 +167,7 @@ def walk(x: Tensor, labels: Tensor, key: dict[str, Any]) -> dict[str, Any]:
     for name in FACTORS:
         neighbors = KNeighborsRegressor(10).fit(z[:half].numpy(), factors[name][:half])
         result[f"r2_{name}"] = float(neighbors.score(z[half:].numpy(), factors[name][half:]))
-    return result
+    return result, generator.traverse(labels=[0], steps=10)["grid_z.0_z.1_label_0"]
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -187,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__, seeds=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=4000, help="of a training; by default 4000")
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--waves", type=int, default=14_000, help="training waves")
     parser.add_argument("--samples", type=int, default=10_000, help="generated and real test waves")
     parser.add_argument("--updates", type=int, default=1000, help="of a classifier")
@@ -197,6 +201,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = ("steps", "batch_size", "waves", "samples", "updates", "threads")
     common = {**{name: getattr(options, name) for name in names}, "config": parse_settings(options.set)}
     seeds = range(options.first_seed, options.first_seed + options.seeds)
+    say(f"about {cost(600, options.seeds)} on two idle cores")
     rows = Record(RESULTS / "rcgan_waves.jsonl").finish(({"seed": seed, **common} for seed in seeds), run)
     result = summary(rows)
     for name, value in result.items():

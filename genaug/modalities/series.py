@@ -368,9 +368,9 @@ def as_float32(item: Any) -> Tensor:
     if bool(single.isinf().any()):
         raise InputError("the series has infinite values, or values above 3.4e38. Expected finite ones.")
     if values.dtype == torch.float64:
-        error = (values - single.double()).nan_to_num(0).abs().amax(1)
+        rounding = (values - single.double()).nan_to_num(0).abs().amax(1)
         spread = (values.nan_to_num(nan=-torch.inf).amax(1) - values.nan_to_num(nan=torch.inf).amin(1)).clamp(min=0)
-        if bool((error > _ROUNDING * spread).logical_and(spread > 0).any()):
+        if bool((rounding > _ROUNDING * spread).logical_and(spread > 0).any()):
             raise InputError(
                 "values differ too little beside their size for float32, the format of series, such as seconds since "
                 "1970. Subtract an offset first."

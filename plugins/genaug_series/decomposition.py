@@ -110,7 +110,8 @@ class Trend(nn.Module):
         self.register_buffer("powers", torch.stack([time**p for p in range(1, degree + 1)]), persistent=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.body(hidden).unflatten(1, (self.channels, -1)) @ self.powers.to(hidden.dtype)
+        theta: Tensor = self.body(hidden).unflatten(1, (self.channels, -1))
+        return theta @ self.powers.to(theta.dtype)
 
 
 class Season(nn.Module):
