@@ -219,7 +219,7 @@ def _find_samples(leaves: list[Any], labels: Tensor, sample: Modality) -> int:
     axes = sample.axes.strip("()")
     expected = f"{noun} (N, {axes}) for labels (N,)" if batched else f"one {sample.kind} ({axes}) for one label"
     if len(indices) != 1:
-        raise InputError(f"GenerativeAugment() found {len(indices)} {sample.kind} inputs; expected {expected}.")
+        raise InputError(f"GenerativeAugment() got {len(indices)} {sample.kind} inputs; expected {expected}.")
     image = leaves[indices[0]]
     if isinstance(image, PIL.Image.Image):
         shape, fits = "a PIL image", not batched

@@ -51,12 +51,12 @@ def read_training_data(
     if described(backend, config, labeled).takes_labels:  # it would train on labels if there were any
         data.check_labels()
     if exclude is not None:
-        check_disjoint(data.x, exclude, image_size, "the dataset")
+        check_disjoint(data.x, exclude, image_size, "the dataset", backend.modalities)
     record: dict[str, Any] = {}
     if unlabelled is not None:
         others = _read(unlabelled, backend, image_size, show, what="the unlabeled set", ignore_labels=True)
         if exclude is not None:
-            check_disjoint(others.x, exclude, image_size, "the unlabeled set")
+            check_disjoint(others.x, exclude, image_size, "the unlabeled set", backend.modalities)
         record["labelled_sha256"] = fingerprint(data)
         record["unlabelled"] = {
             "data": dataset_name(unlabelled),

@@ -197,6 +197,18 @@ def test_timevae_varies_series(learned):
     assert learned.encode(x, labels)["z"].shape == (20, 4)
 
 
+def test_variations_of_a_dataset_are_a_source(learned):
+    source = genaug.variations(learned, ragged(20), strength=0.3)
+    pool = genaug.SamplePool(source, size=10)
+    assert pool.images.shape == (10, 2, 24)
+
+
+def test_a_held_out_set_must_not_share_series(tmp_path):
+    data = TensorDataset(X, Y)
+    with pytest.raises(InputError, match="2 of the 24 series of the dataset are in exclude too"):
+        genaug.fit("rcgan", data, exclude=TensorDataset(X[:2]), out=tmp_path / "run", steps=1, progress=False)
+
+
 def test_a_saved_generator_is_loaded_walked_and_previewed(learned, tmp_path):
     generator = genaug.load(learned.save(tmp_path / "saved"), device="cpu")
     assert generator.spec.sample == learned.spec.sample
