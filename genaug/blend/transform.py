@@ -187,7 +187,7 @@ class PlainAdapter(TransformAdapter):
             if calls:
                 self._example = calls[0].input
         if not self._is_called:
-            self._example = next((leaf for leaf in tree_leaves(items[0]) if self._sample.accepts(leaf)), None)
+            self._example = next((leaf for leaf in tree_leaves(items[0]) if getattr(leaf, "ndim", 0) > 0), None)
         return items
 
 

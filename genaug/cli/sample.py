@@ -140,7 +140,7 @@ def _check_form(generator: Any, fits: bool) -> None:
     sample = generator.spec.sample
     if not fits:
         names = " or ".join(f"NAME{suffix}" for suffix in sample.files)
-        raise InputError(f"this generator makes {sample.describe_all()}, not images: pass --out {names}.")
+        raise InputError(f"this generator makes {sample.long_noun or sample.noun}, not images: pass --out {names}.")
 
 
 def _with_progress(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":

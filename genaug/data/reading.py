@@ -202,9 +202,15 @@ def _check_kind(dataset: Any) -> None:
         raise InputError(
             f"{expected}, got a table ({type(dataset).__name__}). Pass genaug.data.TableDataset(table, target=COLUMN)."
         )
+    is_pair = isinstance(dataset, (tuple, list)) and len(dataset) == 2
+    if is_pair and getattr(dataset[0], "ndim", 0) > 1 and getattr(dataset[1], "ndim", 0) == 1:
+        raise InputError(
+            f"{expected}, got a pair of an array and its labels. Pass torch.utils.data.TensorDataset(x, y) or, for "
+            "series, genaug.data.SeriesDataset(x, y)."
+        )
     if isinstance(dataset, (str, PathLike)):
         name = str(dataset)
-        known = name == "digits" or name.startswith(("folder:", "torchvision:"))
+        known = name == "digits" or name.startswith(("folder:", "series:", "table:", "torchvision:"))
         remedy = f"genaug.data.datasets.load_data({name if known else f'folder:{name}'!r}) reads it"
         raise InputError(f"{expected}, got {name!r}. {remedy}: pass its result.")
     if isinstance(dataset, DataLoader):

@@ -27,6 +27,8 @@ class Modality(BaseModel, ABC):
     kind: str
     noun: ClassVar[str]
     """What several samples are called in messages: "images"."""
+    long_noun: ClassVar[str] = ""
+    """The same, if ``noun`` alone doesn't say what they belong to: "rows of a table"."""
     dtype: ClassVar[torch.dtype]
     """The number format of raw samples."""
     float_dtypes: ClassVar[tuple[torch.dtype, ...]] = ()

@@ -282,7 +282,8 @@ class Series(Modality):
 
     @classmethod
     def accepts(cls, item: Any) -> bool:
-        return not isinstance(item, Picture) and getattr(item, "ndim", 0) in (1, 2)
+        """A matrix; a vector may be a sample of anything, and is read if series are expected."""
+        return not isinstance(item, Picture) and getattr(item, "ndim", 0) == 2
 
     @classmethod
     def read(cls, item: Any) -> Tensor:

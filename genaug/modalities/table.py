@@ -62,6 +62,7 @@ class Table(Modality):
     patterns: Annotated[tuple[tuple[int, ...], ...], Field(min_length=1, max_length=MAX_PATTERNS)] | None = None
 
     noun: ClassVar[str] = "rows"
+    long_noun: ClassVar[str] = "rows of a table"
     dtype: ClassVar[torch.dtype] = torch.int64
     encodes_once: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = (".csv", ".parquet")

@@ -36,7 +36,9 @@ def save_samples(path: Path, spec: Spec, parts: Iterable[Part]) -> None:
     if suffix not in spec.sample.files:
         owner = next(modality for modality in MODALITIES.values() if suffix in modality.files)
         names = " or ".join(f"NAME{own}" for own in spec.sample.files) or "a folder"
-        raise InputError(f"{suffix} files are for {owner.noun}, and these are {spec.sample.noun}: pass {names}.")
+        raise InputError(
+            f"{suffix} files are for {owner.long_noun or owner.noun}, and these are {spec.sample.noun}: pass {names}."
+        )
     samples, labels = zip(*parts, strict=True)
     classes = None if labels[0] is None else torch.cat([part for part in labels if part is not None])
     with saving_to(path, "choose another file"):

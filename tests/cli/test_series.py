@@ -62,7 +62,7 @@ def test_grids_of_curves(folder, tmp_path):
 
 
 def test_other_forms_say_so(folder, tmp_path):
-    fails("2×24 series, not images: pass --out NAME.npz", "sample", folder / "run", "--n", 2, "--out", tmp_path / "x")
+    fails("makes series, not images: pass --out NAME.npz", "sample", folder / "run", "--n", 2, "--out", tmp_path / "x")
     fails(".csv files are for rows", "sample", folder / "run", "--n", 2, "--out", tmp_path / "x.csv")
     fails("doesn't name a file", "train", "rcgan", "--data", "series:", "--out", tmp_path / "run")
     data = f"series:{folder / 'data.npz'}"

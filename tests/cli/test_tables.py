@@ -69,13 +69,7 @@ def test_rows_are_written_as_parquet_if_pyarrow_is_there(folder, tmp_path):
 def test_what_is_for_images_or_for_tables_says_so(folder, tmp_path, make_generator):
     for out in (tmp_path / "grid.png", tmp_path / "images"):
         fails(
-            "makes rows of a table with 4 columns, not images: pass --out NAME.csv",
-            "sample",
-            folder / "run",
-            "--n",
-            5,
-            "--out",
-            out,
+            "makes rows of a table, not images: pass --out NAME.csv", "sample", folder / "run", "--n", 5, "--out", out
         )
     make_generator().save(tmp_path / "saved")
     rows = tmp_path / "rows.csv"

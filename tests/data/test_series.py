@@ -116,6 +116,12 @@ def test_without_padding_series_of_various_lengths_are_an_error():
         read_samples([(ones(1, 5), 0), (ones(1, 4), 1)], kinds=["series"])
 
 
+def test_what_aeon_returns_is_not_a_dataset_yet():
+    with pytest.raises(InputError, match=r"SeriesDataset\(x, y\)"):
+        read_samples((X, Y.astype(str)))
+    assert SeriesDataset(*(X, Y.astype(str))).classes == ["0", "1"]
+
+
 def test_a_shape_that_is_probably_transposed_and_constant_channels_are_reported():
     with pytest.warns(DataWarning, match="24 channels and 2 steps, so they are probably transposed"):
         SeriesDataset(X.transpose(0, 2, 1))

@@ -86,7 +86,7 @@ def test_it_is_saved_as_json():
 def test_a_matrix_is_a_series_only_for_backends_of_series():
     assert modality_of(torch.zeros(3, 8)) is MODALITIES["image"]
     assert modality_of(torch.zeros(3, 8), ("series",)) is Series
-    assert modality_of(torch.zeros(8), ()) is Series
+    assert modality_of(torch.zeros(8), ("series",)) is Series
     assert modality_of(torch.zeros(3, 8, 8), ("series",)) is MODALITIES["image"]
 
 
