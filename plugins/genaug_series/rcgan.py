@@ -1,11 +1,13 @@
 """RCGAN (Esteban, Hyland & Rätsch 2017): a conditional GAN for series, with recurrent or dilated networks."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.backends import cudnn
 
 from genaug.backends import Backend, BackendConfig, Batch, Fakes, Inputs, Loss, Normal, Player, Spec, Step, adam
 from genaug.backends.options import (
@@ -120,8 +122,7 @@ class RCGAN(Backend):
         labels = None if batch.labels is None else torch.cat([batch.labels, batch.labels])
         penalize = config.gamma > 0 and step.index % config.penalty_every == 0
         if penalize:
-            # cuDNN's recurrent layers can't be differentiated twice
-            with step.float32(), torch.backends.cudnn.flags(enabled=config.discriminator == "dilated"):
+            with step.float32(), nullcontext() if config.discriminator == "dilated" else _differentiable_twice():
                 series = series.float().requires_grad_()
                 scores = discriminator(series, labels)
                 penalty = 2 * zero_centered_penalty(scores, series)  # twice the mean over both halves: R1 + R2
@@ -133,6 +134,11 @@ class RCGAN(Backend):
             value = value + config.gamma / 2 * config.penalty_every * penalty
             log["penalty"] = penalty.detach()
         return Loss(value, log)
+
+
+def _differentiable_twice() -> AbstractContextManager[None]:
+    """A context without cuDNN, whose recurrent layers can be differentiated only once."""
+    return cudnn.flags(enabled=False)
 
 
 class Gated(nn.Module):

@@ -52,7 +52,7 @@ def test_rcgans_losses_by_hand(discriminator):
     n = len(batch.x)
     r1, r2 = (float(part.square().sum() / n) for part in gradient.split(n))
     expected = float(softplus(false - real).mean()) + 0.5 / 2 * 4 * (r1 + r2)
-    assert float(values["discriminator"].value) == pytest.approx(expected, rel=1e-4)
+    assert values["discriminator"].value.item() == pytest.approx(expected, rel=1e-4)
     assert float(values["generator"].value) == pytest.approx(float(softplus(real - false).mean()), rel=1e-4)
     _, _, _, later = losses(subject, index=1)
     assert "penalty" not in later["discriminator"].log
