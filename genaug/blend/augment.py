@@ -1,4 +1,4 @@
-"""A transform that replaces a share of a batch's images with generated ones of the same labels."""
+"""A transform that replaces a share of a batch's images, or series, with generated ones of the same labels."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,14 +12,13 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.data import default_collate, get_worker_info
 from torchvision import tv_tensors
 from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as F
 
 from genaug.blend.formats import convert_like, format_of
 from genaug.blend.plan import check_ratio
 from genaug.data.labels import as_labels
 from genaug.errors import InputError
-from genaug.modalities.image import check_unit_range
-from genaug.sources.source import Source, check_source, checked_sample, image_shape
+from genaug.modalities.base import Modality
+from genaug.sources.source import Source, check_source, checked_sample
 
 _UNSUPPORTED = (tv_tensors.BoundingBoxes, tv_tensors.Mask, tv_tensors.KeyPoints, tv_tensors.Video)
 _NORMALIZE = "pass normalize=(mean, std) as the batch was normalized, or place GenerativeAugment before Normalize."
@@ -42,7 +41,8 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
         normalize: (mean, std), numbers or one per channel, if images come in normalized.
 
     Images are uint8 or floats in [0, 1] (in any range with ``normalize``), (N, C, H, W) with integer labels (N,), or
-    one PIL image or (C, H, W) tensor with one integer label.
+    one PIL image or (C, H, W) tensor with one integer label. With a source of series they are floats in the data's
+    units, (N, channels, steps), or one series (channels, steps).
 
     Raises ``InputError`` for labels that are soft or unknown to the source, images whose shape isn't the source's,
     floats outside [0, 1] without ``normalize``, more than one image input, boxes, masks and key points, and
@@ -59,18 +59,20 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
     ) -> None:
         super().__init__()
         spec = check_source(source)
-        channels, _, _ = image_shape(spec, "GenerativeAugment")
+        if not spec.sample.in_batches:
+            raise InputError(f"GenerativeAugment works on images and series, and these are {spec.sample.noun}.")
         if not spec.takes_labels:
             raise InputError(
-                "GenerativeAugment replaces images with others of the same label, but this source has no labels. Give "
-                "it some with genaug.with_labels(source, labelled_set), or use a generator trained with labels."
+                f"GenerativeAugment replaces {spec.sample.noun} with others of the same label, but this source has no "
+                "labels. Give it some with genaug.with_labels(source, labelled_set), or use a generator trained with "
+                "labels."
             )
         if labels_getter != "default" and not callable(labels_getter):
             raise InputError(f"labels_getter must be 'default' or a function of the input, got {labels_getter!r}.")
         self.ratio = float(check_ratio(ratio, "replace"))
         self.labels_getter = labels_getter
         self._source = (source,)  # in a tuple, or it would become a submodule: in state_dict, parameters and to
-        self._normalize = None if normalize is None else _check_normalize(normalize, channels)
+        self._normalize = None if normalize is None else _check_normalize(normalize, spec.shape[0])
 
     @property
     def source(self) -> Source:
@@ -91,7 +93,9 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
                 )
         raw_labels = self._find_labels(packed)
         labels = _check_labels(raw_labels, self.source)
-        place = _find_image([None if leaf is raw_labels else leaf for leaf in leaves], labels)
+        place = _find_samples(
+            [None if leaf is raw_labels else leaf for leaf in leaves], labels, self.source.spec.sample
+        )
         params = {"labels": labels, **self.make_params([labels])}
         leaves[place] = self.transform(leaves[place], params)
         return tree_unflatten(leaves, structure)
@@ -130,12 +134,13 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
         return tv_tensors.wrap(out, like=inpt) if isinstance(inpt, tv_tensors.Image) else out
 
     def _convert(self, images: Tensor, dtype: torch.dtype) -> Tensor:
-        """uint8 images in the dtype and range of the batch."""
-        if dtype == torch.uint8:
+        """Raw samples in the dtype and range of the batch."""
+        if dtype == images.dtype and self._normalize is None:
             return images
-        floats = images.float() / 255
+        floats = self.source.spec.sample.floats(images)
         if self._normalize is not None:
-            floats = F.normalize(floats, *self._normalize)
+            mean, std = (floats.new_tensor(each).view(-1, *[1] * (floats.ndim - 2)) for each in self._normalize)
+            floats = (floats - mean) / std
         return floats.to(dtype)
 
     def _find_labels(self, packed: Any) -> Any:
@@ -154,7 +159,7 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
         )
 
     def _check_image(self, image: Any, labels: Tensor) -> None:
-        expected = self.source.spec.shape
+        sample = self.source.spec.sample
         is_picture = isinstance(image, PIL.Image.Image)
         if is_picture:
             image_format = format_of(image)
@@ -165,20 +170,17 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
             shape: tuple[int, ...] = image_format.shape
         else:
             shape = tuple(image.shape[labels.ndim :])
-            shape = (1, *shape) if len(shape) == 2 else shape
-        is_float = not is_picture and image.is_floating_point()
-        if not (is_picture or is_float or image.dtype == torch.uint8):
-            raise InputError(f"images must be uint8 or floats in [0, 1], got {image.dtype}.")
-        if self._normalize is not None and not is_float:
-            got = "a PIL image" if is_picture else "uint8 images"
+            shape = (1, *shape) if len(shape) < len(sample.shape) else shape
+        if self._normalize is not None and (is_picture or not image.is_floating_point()):
+            got = "a PIL image" if is_picture else f"{image.dtype} {sample.noun}".removeprefix("torch.")
             raise InputError(f"normalize= is for normalized float tensors, but GenerativeAugment() got {got}.")
-        if shape != expected:
+        if shape != sample.shape:
             raise InputError(
-                f"GenerativeAugment() got images of shape {shape} (C, H, W), but its source makes {expected}. "
-                "Resize one of them, or move GenerativeAugment to where the shapes agree."
+                f"GenerativeAugment() got {sample.noun} of shape {shape} {sample.axes}, but its source makes "
+                f"{sample.shape}. Resize one of them, or move GenerativeAugment to where the shapes agree."
             )
-        if is_float and self._normalize is None:
-            check_unit_range(image.as_subclass(Tensor), _NORMALIZE)
+        if not is_picture:
+            sample.check_batch(image.as_subclass(Tensor), _NORMALIZE if self._normalize is None else None)
 
 
 def _check_labels(labels: Any, source: Source) -> Tensor:
@@ -206,16 +208,18 @@ def _check_labels(labels: Any, source: Source) -> Tensor:
     return tensor
 
 
-def _find_image(leaves: list[Any], labels: Tensor) -> int:
-    """The index of the image: the one PIL or tv_tensors image, otherwise the one plain tensor that could be it."""
-    batched = labels.ndim == 1
-    ndims = (4,) if batched else (2, 3)
+def _find_samples(leaves: list[Any], labels: Tensor, sample: Modality) -> int:
+    """The index of the samples: the one PIL or tv_tensors image, otherwise the one plain tensor that could be it."""
+    batched, noun = labels.ndim == 1, sample.noun
+    size = len(sample.shape)
+    ndims = (size + 1,) if batched else (size - 1, size)
     indices = [i for i, leaf in enumerate(leaves) if isinstance(leaf, (PIL.Image.Image, tv_tensors.Image))]
     if not indices:
         indices = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.ndim in ndims]
-    expected = "images (N, C, H, W) for labels (N,)" if batched else "one image (C, H, W) for one label"
+    axes = sample.axes.strip("()")
+    expected = f"{noun} (N, {axes}) for labels (N,)" if batched else f"one {sample.kind} ({axes}) for one label"
     if len(indices) != 1:
-        raise InputError(f"GenerativeAugment() found {len(indices)} image inputs; expected {expected}.")
+        raise InputError(f"GenerativeAugment() got {len(indices)} {sample.kind} inputs; expected {expected}.")
     image = leaves[indices[0]]
     if isinstance(image, PIL.Image.Image):
         shape, fits = "a PIL image", not batched

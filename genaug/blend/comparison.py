@@ -43,10 +43,13 @@ def sizes_agree(real_items: Sequence[Any], generated: Any) -> bool:
     return any(sizes != first for sizes in others) or _sizes(generated) == first
 
 
-def check_alike(real_items: Sequence[Any], generated: Any, source_shape: tuple[int, ...], *, sizes: bool) -> None:
+def check_alike(
+    real_items: Sequence[Any], generated: Any, source_shape: tuple[int, ...], *, sizes: bool, noun: str = "images"
+) -> None:
     """Raises ``InputError``, showing both sides, for a generated item that doesn't fit into a batch of real ones.
 
-    Sizes are compared if ``sizes`` is true and the real ones don't differ among themselves.
+    ``noun`` is what several samples are called. Sizes are compared if ``sizes`` is true and the real ones don't differ
+    among themselves.
     """
     real = real_items[0]
     if type(generated) is not type(real) or _outline(generated) != _outline(real):
@@ -62,7 +65,7 @@ def check_alike(real_items: Sequence[Any], generated: Any, source_shape: tuple[i
     kinds, real_kinds = ([kind for kind, size in _leaves(item) if size] for item in (generated, real))
     if kinds != real_kinds or (sizes and not sizes_agree(real_items, generated)):
         raise InputError(
-            f"the real set gives {_images(real)}, but generated images come out as {_images(generated)} (the "
+            f"the real set gives {_images(real)}, but generated {noun} come out as {_images(generated)} (the "
             f"source makes {'x'.join(map(str, source_shape))}). Give the real set a transform that brings both to one "
             "shape and type, or pass generated_transform=."
         )

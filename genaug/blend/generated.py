@@ -63,9 +63,9 @@ class GeneratedItems:
                 f"({type(error).__name__}: {error}). Pass generated_transform=, or correct make_item if you passed one."
             ) from error
         final = in_batch or self.adapter.transform is not None
-        check_alike(items, generated, sample.shape, sizes=final)
+        check_alike(items, generated, sample.shape, sizes=final, noun=self.adapter.noun)
         self.sizes_open = self.sizes_open or not sizes_agree(items, generated)
-        real, out = self.adapter.real_images, format_of(image_in(generated))
+        real, out = self.adapter.real_images, format_of(image_in(generated))  # none if samples aren't images
         if not real or out is None:
             return
         formats, gray = [image_format for image_format, _ in real], all(is_gray for _, is_gray in real)

@@ -32,6 +32,8 @@ class TransformAdapter:
     get the format of its images.
     """
 
+    noun = images.Image.noun
+
     def __init__(self, real: Any, generated_transform: Callable[[Any], Any] | None) -> None:
         self._owners = _transform_owners(real)
         self._generated_transform = generated_transform
@@ -157,20 +159,43 @@ class TransformAdapter:
 
 
 class PlainAdapter(TransformAdapter):
-    """For samples that aren't images: an item contains the tensor itself, or what ``generated_transform`` returns."""
+    """For samples that aren't images: an item contains the sample in the form of the real ones (``Modality.like``),
+    after the real set's transform if it calls one, or what ``generated_transform`` returns."""
+
+    def __init__(self, sample: Modality, real: Any, generated_transform: Callable[[Any], Any] | None) -> None:
+        super().__init__(real, generated_transform)
+        self._sample = sample
+        self._example: Any = None
+        self.noun = sample.noun
 
     def __call__(self, sample: NDArray[Any]) -> Any:
-        tensor = torch.from_numpy(sample)
-        return tensor if self._generated_transform is None else self._generated_transform(tensor)
+        if self._generated_transform is not None:
+            return self._generated_transform(torch.from_numpy(sample))
+        converted = self._sample.like(sample, self._example)
+        return converted if self.transform is None or not self._is_called else self.transform(converted)
 
     def _learn(self, real: Any, indices: list[int]) -> list[Any]:
-        return _read_items(real, indices)
+        self._is_called, self._example = False, None
+        if self._generated_transform is None:
+            self._check_one_transform()
+        if self._generated_transform is not None or self.transform is None:
+            items = _read_items(real, indices)
+        else:
+            with _recorded(self._owners) as calls:
+                items = _read_items(real, indices)
+            self._is_called = bool(calls)
+            if calls:
+                self._example = calls[0].input
+        if not self._is_called:
+            self._example = next((leaf for leaf in tree_leaves(items[0]) if getattr(leaf, "ndim", 0) > 0), None)
+        return items
 
 
 def adapter_for(sample: Modality, real: Any, generated_transform: Callable[[Any], Any] | None) -> TransformAdapter:
     """The adapter that turns raw samples of a modality into what the real set's items contain."""
-    kind = TransformAdapter if isinstance(sample, images.Image) else PlainAdapter
-    return kind(real, generated_transform)
+    if isinstance(sample, images.Image):
+        return TransformAdapter(real, generated_transform)
+    return PlainAdapter(sample, real, generated_transform)
 
 
 def _read_items(real: Any, indices: list[int]) -> list[Any]:
@@ -202,7 +227,7 @@ class _Call:
 
     def __init__(self, transform: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.by_keyword = not args and set(kwargs) == {"image"}
-        image = args[0] if args else kwargs.get("image")
+        self.input = image = args[0] if args else kwargs.get("image")
         self.format = format_of(image)  # before the call, which may change the image in place
         self.gray = is_gray(image)
         self.mode: str | None = getattr(image, "mode", None) if isinstance(image, Image.Image) else None

@@ -1,4 +1,4 @@
-"""``genaug sample``: images from a generator, as a sample grid or as files."""
+"""``genaug sample``: samples of a generator, as a sample grid or as files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,14 +11,15 @@ from genaug.cli.sources import SOURCE, SourceOptions, source_named
 from genaug.cli.train import parse_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from PIL.Image import Image
 
+    from genaug.backends.spec import Spec
     from genaug.sources.export import Part
     from genaug.sources.request import Request
 
-_LARGEST_GRID = 4000  # images
+_LARGEST_GRID = 4000  # samples
 
 
 def sample(
@@ -27,40 +28,41 @@ def sample(
         Path,
         typer.Option(
             help="NAME.png for a sample grid with a row per class; NAME.csv or NAME.parquet for rows of a table; "
-            "otherwise a folder for class folders of PNG files, which the same command continues if it was stopped."
+            "NAME.npz for series; otherwise a folder for class folders of PNG files, which the same "
+            "command continues if it was stopped."
         ),
     ],
     n: Annotated[
         int | None,
         typer.Option(
-            "--n", min=1, max=checks.COUNT, help="Number of images, with random classes or divided among each --class."
+            "--n", min=1, max=checks.COUNT, help="Number of samples, with random classes or divided among each --class."
         ),
     ] = None,
-    per_class: Annotated[int | None, typer.Option(min=1, max=checks.COUNT, help="Number of images per class.")] = None,
+    per_class: Annotated[int | None, typer.Option(min=1, max=checks.COUNT, help="Number of samples per class.")] = None,
     class_: Annotated[
         list[str] | None,
         typer.Option("--class", metavar="NAME", help="Only this class, by name or number. May be repeated."),
     ] = None,
     setting: SourceOptions = None,
-    seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="The same seed gives the same images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="The same seed gives the same samples.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the grid or the samples in --out.")] = False,
 ) -> None:
-    """Generate images and write them as PNG, or rows of a table and write them as CSV or Parquet."""
+    """Generate images and write them as PNG, rows of a table as CSV or Parquet, or series as a NumPy archive."""
+    from genaug.sources.sample_files import SUFFIXES
+
     if (n is None) == (per_class is None):
         raise typer.BadParameter("pass either --n or --per-class.")
     from genaug.sources.request import Request
 
     options, request = parse_settings(setting or []), Request(n, per_class, tuple(class_ or ()))
-    if out.suffix.lower() in (".csv", ".parquet"):
-        count = _write_table(source, out, request, setting, seed, device, overwrite)
-        say(f"{count:,} rows in {out}")
-        return
-    if out.suffix.lower() == ".png":
-        count = _write_grid(source, out, request, setting, seed, device, overwrite)
+    if out.suffix.lower() in SUFFIXES:
+        count, noun = _write_file(source, out, request, setting, seed, device, overwrite)
+    elif out.suffix.lower() == ".png":
+        count, noun = _write_grid(source, out, request, setting, seed, device, overwrite)
     else:
-        count = _write_folders(source, out, request, setting, options, seed, device, overwrite)
-    say(f"{count:,} images in {out}")
+        count, noun = _write_folders(source, out, request, setting, options, seed, device, overwrite), "images"
+    say(f"{count:,} {noun} in {out}")
 
 
 def _write_grid(
@@ -71,7 +73,7 @@ def _write_grid(
     seed: int,
     device: str | None,
     overwrite: bool,
-) -> int:
+) -> tuple[int, str]:
     from genaug.artifacts.folders import resolve
     from genaug.errors import InputError
     from genaug.reports.sheet import check_free, save_sheet
@@ -80,16 +82,16 @@ def _write_grid(
     path = resolve(out)
     check_free(path, overwrite)  # before the generator is loaded, since that takes longer
     generator = source_named(source, device, setting)
-    _check_images(generator)
+    _check_form(generator, generator.spec.sample.has_pictures)
     labels = request.resolve(generator.spec)
     count = labels if isinstance(labels, int) else len(labels)
     if count > _LARGEST_GRID:
         raise InputError(
-            f"{count:,} images are too many for a sample grid (at most {_LARGEST_GRID:,}). Pass a folder as --out."
+            f"{count:,} samples are too many for a sample grid (at most {_LARGEST_GRID:,}). Pass a folder as --out."
         )
     parts = list(_with_progress(sample_parts(generator, labels, seed), count))
-    save_sheet(path, _draw_grid(parts, generator.spec.class_names))
-    return count
+    save_sheet(path, _draw_grid(parts, generator.spec))
+    return count, generator.spec.sample.noun
 
 
 def _write_folders(
@@ -107,7 +109,7 @@ def _write_folders(
     settings = sample_settings(source, request, seed=seed, options=options)
     with claim_samples(out, settings, overwrite) as place:
         generator = source_named(source, device, setting)
-        _check_images(generator)
+        _check_form(generator, not generator.spec.sample.files)
         labels = request.resolve(generator.spec)
         try:
             fill(place, generator, labels, settings, overwrite=overwrite)
@@ -118,7 +120,7 @@ def _write_folders(
     return labels if isinstance(labels, int) else len(labels)
 
 
-def _write_table(
+def _write_file(
     source: str,
     out: Path,
     request: "Request",
@@ -126,26 +128,26 @@ def _write_table(
     seed: int,
     device: str | None,
     overwrite: bool,
-) -> int:
+) -> tuple[int, str]:
     from genaug.sources.export import sample_parts
-    from genaug.sources.table_files import check_file, save_table
+    from genaug.sources.sample_files import check_file, save_samples
 
     path = check_file(out, overwrite)  # before the generator is loaded, since that takes longer
     generator = source_named(source, device, setting)
     labels = request.resolve(generator.spec)
     count = labels if isinstance(labels, int) else len(labels)
-    save_table(path, generator.spec, _with_progress(sample_parts(generator, labels, seed), count))
-    return count
+    save_samples(path, generator.spec, _with_progress(sample_parts(generator, labels, seed), count))
+    return count, generator.spec.sample.noun
 
 
-def _check_images(generator: Any) -> None:
-    """Raises ``InputError`` if samples aren't images."""
+def _check_form(generator: Any, fits: bool) -> None:
+    """Raises ``InputError``, which names the files that samples can be written to, unless a form ``fits`` them."""
     from genaug.errors import InputError
 
     sample = generator.spec.sample
-    if sample.files:
+    if not fits:
         names = " or ".join(f"NAME{suffix}" for suffix in sample.files)
-        raise InputError(f"this generator makes {sample.noun} of a table, not images: pass --out {names}.")
+        raise InputError(f"this generator makes {sample.long_noun or sample.noun}, not images: pass --out {names}.")
 
 
 def _with_progress(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":
@@ -154,25 +156,26 @@ def _with_progress(parts: "Iterator[Part]", count: int) -> "Iterator[Part]":
 
     done = 0
     with Progress("sample", count, line_every=10) as bar:
-        for images, labels in parts:
-            yield images, labels
-            done += len(images)
-            bar.advance(len(images))
-            bar.tell(f"{done:,} of {count:,} images")
+        for samples, labels in parts:
+            yield samples, labels
+            done += len(samples)
+            bar.advance(len(samples))
+            bar.tell(f"{done:,} of {count:,}")
 
 
-def _draw_grid(parts: "list[Part]", classes: "Sequence[str] | None") -> "Image":
+def _draw_grid(parts: "list[Part]", spec: "Spec") -> "Image":
     import torch
 
     from genaug.escaping import one_line
     from genaug.reports.sheet import Block, draw_sheet
 
     label_parts = [labels for _, labels in parts if labels is not None]
+    classes = spec.class_names
     labels, columns, heading = torch.cat(label_parts) if label_parts else None, 10, ""
     if labels is not None and len(labels.unique()) == 1:  # in rows of 10 too
         label = int(labels[0])
         labels, heading = None, one_line(f"class {label if classes is None else classes[label]}")[:60]
     if labels is not None:
         columns = int(labels.bincount().max())
-    block = Block(torch.cat([images for images, _ in parts]), labels, heading)
-    return draw_sheet(block, classes=classes, columns=columns)
+    block = Block(torch.cat([samples for samples, _ in parts]), labels, heading)
+    return draw_sheet(block, classes=classes, columns=columns, sample=spec.sample)

@@ -35,7 +35,8 @@ def train(
         str | None,
         typer.Option(
             help="digits, folder:PATH (class folders, with or without train/; or images without classes), "
-            "table:FILE.csv (with --target) or torchvision:NAME (with --root).  [default: digits]"
+            "table:FILE.csv (with --target), series:FILE.npz or .ts, or torchvision:NAME (with --root).  "
+            "[default: digits]"
         ),
     ] = None,
     target: Annotated[
@@ -288,8 +289,10 @@ def _unlabelled(command: dict[str, Any]) -> dict[str, Any]:
 
 def _absolute(data: str) -> str:
     """``data`` with an absolute path, so that the run can be resumed from another working directory."""
+    from genaug.data.datasets import FILES
+
     kind, colon, path = data.partition(":")
-    return f"{kind}:{user_path(path).absolute()}" if kind in ("folder", "table") and colon and path else data
+    return f"{kind}:{user_path(path).absolute()}" if kind in FILES and colon and path else data
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

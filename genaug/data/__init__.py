@@ -10,10 +10,12 @@ if TYPE_CHECKING:
         load_data as load_data,
         long_tail as long_tail,
     )
+    from genaug.data.series import SeriesDataset as SeriesDataset
     from genaug.data.share_batches import ShareBatchSampler as ShareBatchSampler
     from genaug.data.tables import TableDataset as TableDataset
 
 _HOME = {
+    "SeriesDataset": "genaug.data.series",
     "ShareBatchSampler": "genaug.data.share_batches",
     "TableDataset": "genaug.data.tables",
     "few_per_class": "genaug.data.datasets",

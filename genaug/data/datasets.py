@@ -22,12 +22,14 @@ from genaug.checks import as_whole
 from genaug.data.apportion import largest_remainder
 from genaug.data.classes import class_label, class_names
 from genaug.data.labels import labels_of
+from genaug.data.series_files import read_series
 from genaug.data.split_folders import Split
 from genaug.data.table_files import read_table
 from genaug.errors import DataWarning, InputError, MissingSplitError
 from genaug.escaping import escaped
 
-_FORMS = "Expected 'digits', 'folder:PATH', 'table:FILE' or 'torchvision:NAME'."
+_FORMS = "Expected 'digits', 'folder:PATH', 'series:FILE', 'table:FILE' or 'torchvision:NAME'."
+FILES = ("folder", "series", "table")  # the forms of ``--data`` that have a path
 _DIGITS_TEST = 500
 # The names of the two splits in torchvision's datasets, the usual word first.
 _SPLIT_WORDS: dict[Split, tuple[str, ...]] = {"train": ("train", "trainval"), "test": ("test", "val")}
@@ -65,7 +67,8 @@ def load_data(
     group_by: str | None = None,
     target: str | None = None,
 ) -> Dataset[Any]:
-    """A map-style dataset of (PIL image, int) items, with ``.classes`` if the data have class names; or a table.
+    """A map-style dataset of (PIL image, int) items, with ``.classes`` if the data have class names; or a table or a
+    set of series.
 
     ``digits`` is the 1,797 digits of scikit-learn, see ``Digits``. ``torchvision:NAME`` is one of torchvision's
     datasets of labeled images, whose files are in ``root`` already. ``NAME:REST`` is what the plugin that registered
@@ -89,6 +92,8 @@ def load_data(
     ``table:FILE`` is a ``TableDataset`` of a CSV file with a header, or a Parquet file; ``target`` is the column with
     its classes. It has no test split, unless ``test_share`` holds out this share of the rows of each class.
 
+    ``series:FILE`` is a ``SeriesDataset`` of an ``.npz`` or ``.ts`` file: see ``genaug.data.series_files.read_series``.
+
     Raises ``InputError`` for an unknown name, missing files, two folders for one split, files that ``group_by`` doesn't
     match, and a class with too few files or groups for both sides; ``MissingSplitError`` for a missing test split, and
     ``ReadError`` for a folder that can't be read.
@@ -102,6 +107,13 @@ def load_data(
                 "group_by (--group-by) is for the files of folder:PATH, and a table is one file: leave it out."
             )
         return read_table(rest, split, target=target, test_share=test_share)
+    if kind == "series" and rest:
+        if group_by is not None or target is not None:
+            raise InputError(
+                "group_by and target (--group-by, --target) are for folder:PATH and table:FILE; a file of series has "
+                "its own labels: leave them out."
+            )
+        return read_series(rest, split, test_share=test_share)
     if target is not None and kind != "table":
         raise InputError(f"target (--target) is the column of a table:FILE; {name!r} has its own labels. Leave it out.")
     if kind == "folder" and rest:
@@ -111,8 +123,8 @@ def load_data(
             return read_folder(user_path(rest), split, test_share=test_share, group_by=group_by)
     if test_share is not None or group_by is not None:
         raise InputError(
-            f"test_share and group_by (--test-share, --group-by) are for folder:PATH, and test_share for table:FILE; "
-            f"{name!r} has its own test split. Leave them out."
+            f"test_share and group_by (--test-share, --group-by) are for folder:PATH, and test_share for table:FILE "
+            f"and series:FILE; {name!r} has its own test split. Leave them out."
         )
     if name == "digits":
         return Digits(split)
@@ -124,8 +136,8 @@ def load_data(
         return dataset
     if not colon and user_path(name).is_dir():
         raise InputError(f"unknown data {name!r}. For a folder of class folders, use 'folder:{name}'.")
-    if kind in ("folder", "table", "torchvision"):
-        noun = {"folder": "folder", "table": "file"}.get(kind, "dataset")
+    if kind in ("folder", "series", "table", "torchvision"):
+        noun = {"folder": "folder", "series": "file", "table": "file"}.get(kind, "dataset")
         raise InputError(f"{name!r} doesn't name a {noun}. {_FORMS}")
     near = difflib.get_close_matches(name, ["digits", *(f"torchvision:{known}" for known in LABELLED_IMAGES)], 1, 0.75)
     hint = f"Did you mean {near[0]!r}?" if near else "It is not a folder either."
@@ -136,7 +148,7 @@ def public_name(name: str) -> str:
     """The name of a dataset for a report or a card: of a folder or file only its own name, since paths say whose it
     is."""
     kind, _, rest = name.partition(":")
-    return f"{kind} {escaped(user_path(rest).resolve().name[:100])}" if kind in ("folder", "table") and rest else name
+    return f"{kind} {escaped(user_path(rest).resolve().name[:100])}" if kind in FILES and rest else name
 
 
 def few_per_class(dataset: Any, n: int, seed: int = 0) -> "Subset[Any]":

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from hashlib import sha256
 from numbers import Real
 
+import numpy as np
+
+from genaug.data.apportion import Ints, largest_remainder
+from genaug.data.split_folders import Split
 from genaug.errors import InputError
 from genaug.escaping import escaped
 
@@ -96,3 +100,23 @@ def _too_few(label: int, classes: Sequence[str] | None, groups: list[str], patte
         f"{subject} has too few groups by {pattern!r} ({len(groups)}: {listed}) to have some on both sides without "
         "dividing one. Use a pattern that gives more groups, or add images."
     )
+
+
+def rows_of_split(labels: Sequence[int], share: float, split: Split) -> Ints:
+    """The rows of a split, in order, if ``share`` of each class are held out as the test split: int64.
+
+    It depends on the rows' order and labels only. Raises ``InputError`` for a share outside (0, 1), and for a split
+    without rows.
+    """
+    if isinstance(share, bool) or not isinstance(share, Real) or not 0 < share < 1:
+        raise InputError(f"test_share must be above 0 and below 1, got {share!r}.")
+    is_held_out = np.zeros(len(labels), dtype=bool)
+    _, members = np.unique(labels, return_inverse=True)
+    counts = np.bincount(members)
+    for label, count in enumerate(largest_remainder(round(share * len(labels)), counts.tolist()).tolist()):
+        rows = sorted(np.flatnonzero(members == label).tolist(), key=lambda row: sha256(b"row %d" % row).digest())
+        is_held_out[rows[:count]] = True
+    picked = np.flatnonzero(is_held_out if split == "test" else ~is_held_out)
+    if len(picked) == 0:
+        raise InputError(f"test_share={share} leaves no rows for the {split} split of {len(labels)} rows.")
+    return picked

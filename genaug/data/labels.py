@@ -33,8 +33,8 @@ def as_labels(values: Any, what: str = "labels", *, least: int = 0) -> Tensor:
     if tensor.ndim == 2 or (tensor.ndim == 1 and tensor.is_floating_point() and tensor.numel()):
         raise InputError(
             f"{what} must be integers, one per sample, got {str(tensor.dtype).removeprefix('torch.')} of shape "
-            f"{tuple(tensor.shape)}. Soft or one-hot labels can't be matched to classes: blend before CutMix/MixUp, "
-            "or pass labels.argmax(1)."
+            f"{tuple(tensor.shape)}. Soft or one-hot labels, or a label per step of a series, can't be "
+            "matched to classes: blend before CutMix/MixUp, or pass labels.argmax(1)."
         )
     if tensor.ndim != 1 or (tensor.numel() and (tensor.dtype == torch.bool or tensor.is_complex())):
         raise InputError(f"{what} must be integers of shape (N,), got {tensor.dtype} of shape {tuple(tensor.shape)}.")

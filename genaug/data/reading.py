@@ -30,7 +30,8 @@ class Samples:
     """A dataset in memory: raw samples ``x`` (N, ...), int64 labels (N,) or None, and their spec, without latents.
 
     Images are uint8 (N, C, H, W). ``conditions`` are raw samples (N, ...) by name. ``label_problem`` is the reason why
-    the items' labels can't be used, if they can't and ``read_samples`` didn't need them.
+    the items' labels can't be used, if they can't and ``read_samples`` didn't need them. ``remarks`` are sentences on
+    what is worth checking, if the dataset hasn't warned of it before.
     """
 
     x: Tensor
@@ -38,6 +39,7 @@ class Samples:
     spec: Spec
     label_problem: InputError | None = None
     conditions: Mapping[str, Tensor] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
 
     def check_labels(self) -> None:
         """Raises ``label_problem``, if there is one."""
@@ -55,13 +57,15 @@ def read_samples(
     unlabelled: bool = False,
     ignore_labels: bool = False,
     conditions: Sequence[str] = (),
+    kinds: Sequence[str] = (),
 ) -> Samples:
     """Read ``dataset[i]`` for every i: a sample, alone or followed by an integer label.
 
     Images are PIL, uint8 or float in [0, 1]; ``image_size`` resizes the shorter side and crops the center. If
     ``conditions`` names any, an item's third field is a mapping that holds these: further samples that belong to it.
     All other fields are ignored. Random transforms are applied once. ``on_items(k)`` is called after every k items.
-    ``what`` is the dataset's name in messages.
+    ``what`` is the dataset's name in messages. ``kinds`` are the kinds of samples that are expected, which decide
+    whether a matrix is an image or a series of several channels; by default it is an image.
     Unless ``needs_labels``, labels that can't be used are left out, with the reason as ``label_problem``; if
     ``unlabelled``, labels may be -1. If ``ignore_labels``, whatever follows the sample is left alone, and the samples
     have no labels.
@@ -81,14 +85,18 @@ def read_samples(
     if rows is not None:
         if image_size is not None or conditions:
             unfit = "image_size= (--image-size)" if image_size is not None else "conditions"
-            raise InputError(f"{what} is a table, which has no images: {unfit} can't be used with it.")
+            raise InputError(f"{what} is {rows[0].noun}, which has no images: {unfit} can't be used with it.")
         samples: Samples = rows[0].read_rows(rows[1], ignore_labels=ignore_labels)
         return samples
     with state_kept(dataset):
-        stores, carried = _read_items(dataset, image_size, on_items, what, conditions, ignore_labels)
+        stores, carried = _read_items(dataset, image_size, on_items, what, conditions, ignore_labels, kinds)
     x = stores.pop("")
     named = tuple(Condition(name=name, sample=store.modality) for name, store in stores.items())
-    spec = Spec(sample=x.modality, conditions=named)
+    try:
+        spec = Spec(sample=x.modality.fitted(x.samples), conditions=named)
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from error
+    remarks = x.modality.remarks(x.samples)
     others = {name: store.samples for name, store in stores.items()}
     try:
         with torch_defaults():
@@ -96,15 +104,15 @@ def read_samples(
     except InputError as error:
         if needs_labels:
             raise
-        return Samples(x.samples, None, spec, error, others)
-    return Samples(x.samples, labels, spec.model_copy(update={"classes": classes}), None, others)
+        return Samples(x.samples, None, spec, error, others, remarks)
+    return Samples(x.samples, labels, spec.model_copy(update={"classes": classes}), None, others, remarks)
 
 
 class _Store:
     """The raw samples of a dataset, of one size, in memory that is filled one by one."""
 
-    def __init__(self, item: Any, count: int, image_size: int | None, where: str) -> None:
-        self.reader, self._image_size = modality_of(item), image_size
+    def __init__(self, item: Any, count: int, image_size: int | None, where: str, kinds: Sequence[str]) -> None:
+        self.reader, self._image_size = modality_of(item, kinds), image_size
         first = self._read(item)
         try:
             self.modality = self.reader.of(first)
@@ -122,7 +130,7 @@ class _Store:
         if sample.shape != self.samples.shape[1:]:
             raise InputError(
                 f"{where} has shape {tuple(sample.shape)}, the ones before it {tuple(self.samples.shape[1:])}. "
-                "Pass image_size= (--image-size), or convert all to the same channels with a transform."
+                f"{self.reader.same_size}"
             )
         self.samples[index] = sample
 
@@ -142,6 +150,7 @@ def _read_items(
     what: str,
     conditions: Sequence[str],
     ignore_labels: bool,
+    kinds: Sequence[str],
 ) -> tuple[dict[str, _Store], list[Any]]:
     """The samples (under "") and the conditions by name, and the labels of the items, None without."""
     count = len(dataset)
@@ -163,7 +172,7 @@ def _read_items(
         for name, value in values.items():
             try:
                 if name not in stores:
-                    stores[name] = _Store(value, count, image_size, where)
+                    stores[name] = _Store(value, count, image_size, where, kinds)
                 stores[name].add(index, value, where)
             except InputError as error:
                 raise error if str(error).startswith(where) else InputError(f"{where}: {error}") from error
@@ -181,8 +190,9 @@ def _rows_of(dataset: Any) -> tuple[Any, list[int] | None] | None:
         rows, dataset = indices if rows is None else [indices[row] for row in rows], dataset.dataset
     if hasattr(dataset, "read_rows"):
         return dataset, rows
-    if any(_rows_of(part) for part in parts_of(dataset)):
-        raise InputError("tables can't be joined as datasets. Join the frames first: pandas.concat([...]).")
+    for part in parts_of(dataset):
+        if (inner := _rows_of(part)) is not None:
+            raise InputError(f"{inner[0].noun} can't be joined with others as datasets. {inner[0].joining}")
     return None
 
 
@@ -199,9 +209,15 @@ def _check_kind(dataset: Any) -> None:
         raise InputError(
             f"{expected}, got a table ({type(dataset).__name__}). Pass genaug.data.TableDataset(table, target=COLUMN)."
         )
+    is_pair = isinstance(dataset, (tuple, list)) and len(dataset) == 2
+    if is_pair and getattr(dataset[0], "ndim", 0) > 1 and getattr(dataset[1], "ndim", 0) == 1:
+        raise InputError(
+            f"{expected}, got a pair of an array and its labels. Pass torch.utils.data.TensorDataset(x, y) or, for "
+            "series, genaug.data.SeriesDataset(x, y)."
+        )
     if isinstance(dataset, (str, PathLike)):
         name = str(dataset)
-        known = name == "digits" or name.startswith(("folder:", "torchvision:"))
+        known = name == "digits" or name.startswith(("folder:", "series:", "table:", "torchvision:"))
         remedy = f"genaug.data.datasets.load_data({name if known else f'folder:{name}'!r}) reads it"
         raise InputError(f"{expected}, got {name!r}. {remedy}: pass its result.")
     if isinstance(dataset, DataLoader):

@@ -3,14 +3,11 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from genaug.artifacts.paths import reading_from, user_path
-from genaug.data.apportion import largest_remainder
+from genaug.data.holdout import rows_of_split
 from genaug.data.split_folders import Split
 from genaug.data.tables import TableDataset
 from genaug.errors import DataWarning, InputError, MissingSplitError
@@ -28,8 +25,6 @@ def read_table(
     """
     if split == "test" and test_share is None:
         raise MissingSplitError(f"the table {path} has no test split. Hold one out: test_share= (--test-share).")
-    if test_share is not None and not 0 < test_share < 1:
-        raise InputError(f"test_share must be above 0 and below 1, got {test_share!r}.")
     frame = _read_file(user_path(path))
     frame.columns = [str(name) for name in frame.columns]
     with warnings.catch_warnings():
@@ -37,16 +32,7 @@ def read_table(
         dataset = TableDataset(frame, target)
     if test_share is None:
         return dataset
-    labels, held_out = np.array(dataset.targets), np.zeros(len(frame), dtype=bool)
-    _, members = np.unique(labels, return_inverse=True)
-    counts = np.bincount(members)
-    for label, count in enumerate(largest_remainder(round(test_share * len(frame)), counts.tolist()).tolist()):
-        rows = sorted(np.flatnonzero(members == label).tolist(), key=lambda row: sha256(b"row %d" % row).digest())
-        held_out[rows[:count]] = True
-    part = dataset.take(np.flatnonzero(held_out if split == "test" else ~held_out))
-    if len(part) == 0:
-        raise InputError(f"test_share={test_share} leaves no rows for the {split} split of {len(frame)} rows.")
-    return part
+    return dataset.take(rows_of_split(dataset.targets, test_share, split))
 
 
 def _read_file(path: Path) -> Any:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Collection, Hashable, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -55,6 +55,9 @@ class TableDataset(Dataset[Any]):
     Raises ``InputError`` for an empty table, columns that can't be learned, infinite numbers, a missing target, and if
     pandas isn't installed.
     """
+
+    noun: ClassVar[str] = "a table"
+    joining: ClassVar[str] = "Join the frames first: pandas.concat([...])."
 
     def __init__(
         self,

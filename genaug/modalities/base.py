@@ -1,7 +1,9 @@
 """The base class of modalities. A modality is what a sample is: an image, a series or a row of a table."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from math import prod
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +25,8 @@ class Modality(FrozenModel, ABC):
     kind: str
     noun: ClassVar[str]
     """What several samples are called in messages: "images"."""
+    long_noun: ClassVar[str] = ""
+    """The same, if ``noun`` alone doesn't say what they belong to: "rows of a table"."""
     dtype: ClassVar[torch.dtype]
     """The number format of raw samples."""
     float_dtypes: ClassVar[tuple[torch.dtype, ...]] = ()
@@ -31,8 +35,18 @@ class Modality(FrozenModel, ABC):
     """Whether a training encodes all samples at its start, if they fit into memory, rather than each batch."""
     files: ClassVar[tuple[str, ...]] = ()
     """The suffixes of files that hold many samples, such as ".csv"; none if each sample is a file of its own."""
+    axes: ClassVar[str] = "(...)"
+    """The dimensions of a sample, for messages: "(C, H, W)"."""
     is_augmentable: ClassVar[bool] = False
     """Whether ``image_size`` and the augmentations for discriminators apply to samples."""
+    has_pictures: ClassVar[bool] = False
+    """Whether a picture of one sample says much, so that samples of the latents' grids are shown as pictures."""
+    has_size: ClassVar[bool] = False
+    """Whether samples come in various sizes, so that ``examples`` follow the suggested shape."""
+    in_batches: ClassVar[bool] = False
+    """Whether batches are tensors of samples, in which ``GenerativeAugment`` can replace some."""
+    same_size: ClassVar[str] = "Give all samples one shape."
+    """What to do about a dataset whose samples have different shapes, in a sentence."""
     blended: ClassVar[str] = ""
     """How generated samples join real ones, in a sentence, if it isn't sample by sample in a ``MixedDataset``."""
     item: ClassVar[str] = "sample"
@@ -92,6 +106,19 @@ class Modality(FrozenModel, ABC):
         noise = torch.randn(floats.shape, generator=draws)
         return self.decode(floats + 2 * deviation * noise, self.dtype)
 
+    def fitted(self, samples: Tensor) -> "Modality":
+        """This modality with what only all samples of a training set (N, ...) tell, such as scales; by default the
+        same. Raises ``InputError`` if there is nothing to learn in them."""
+        return self
+
+    def remarks(self, samples: Tensor) -> list[str]:
+        """What is worth checking about the raw samples of a training set, in sentences."""
+        return []
+
+    def fits(self, other: "Modality") -> bool:
+        """Whether networks for samples of this modality also take those of another one."""
+        return self == other
+
     def present(self, samples: Tensor, labels: Tensor | None) -> Any:
         """Samples from ``decode``, and their labels, if any, in the form that users get: here the same tensor.
 
@@ -103,22 +130,43 @@ class Modality(FrozenModel, ABC):
         self, samples: Tensor, labels: Tensor | None, other: "Modality", origin: str
     ) -> tuple["Modality", Tensor, Tensor | None]:
         """Raw samples of ``other`` and their labels, for a generator of this modality that is trained further on them:
-        the modality to train with, whose encoding is this one's, the samples as its raw ones, and their labels.
+        the modality to train with, for which this one's networks fit, the samples as its raw ones, and their labels.
 
         ``origin`` is the generator's name, for messages. Raises ``InputError`` if the samples are of another size.
         """
-        if self != other:
+        if not self.fits(other):
             raise InputError(
                 f"{origin} generates {self.noun} of size {self.describe()}, but the training data are {other.noun} of "
                 f"size {other.describe()}. Fine-tuning needs data of the same kind and size: convert them "
                 "(image_size=, --image-size, resizes images), or train without init=."
             )
-        return self, samples, labels
+        return other, samples, labels
 
     def draw_labels(self, uniform: Tensor) -> Tensor | None:
         """A label for each of float64 U[0, 1) numbers (N,), for ``Generator.sample(n)``; None if all classes are
         equally likely there."""
         return None
+
+    def like(self, sample: Any, example: Any) -> Any:
+        """A raw sample, as an array, in the form of a sample ``example`` of a user's dataset; by default a tensor."""
+        return torch.from_numpy(sample)
+
+    def floats(self, samples: Tensor) -> Tensor:
+        """Raw samples as floats in the form that users' batches have; by default the same values."""
+        return samples.float()
+
+    def check_batch(self, batch: Tensor, remedy: str | None) -> None:
+        """Raises ``InputError`` if a batch of a user's samples has another number format, or values out of range.
+
+        ``remedy`` ends the message; None if the batch is normalized, so that any range is right.
+        """
+
+    def write(
+        self, path: Path, suffix: str, samples: Tensor, labels: Tensor | None, names: Sequence[str] | None
+    ) -> None:
+        """Write raw samples (N, ...) and labels (N,), if any, of classes of these names, to a new file of one of the
+        formats in ``files``."""
+        raise NotImplementedError
 
     @property
     def identity(self) -> bytes:
@@ -161,7 +209,7 @@ class Modality(FrozenModel, ABC):
     def example(cls, labels: Tensor, shape: tuple[int, ...]) -> tuple["Modality", Tensor]:
         """The modality and raw samples of ``examples``."""
         samples = cls.examples(labels, shape)
-        return cls.of(samples[0]), samples
+        return cls.of(samples[0]).fitted(samples), samples
 
     def describe(self) -> str:
         """The size for messages: "1x28x28"."""

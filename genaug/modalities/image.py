@@ -33,6 +33,11 @@ class Image(Modality):
     is_augmentable: ClassVar[bool] = True
     item: ClassVar[str] = "image"
     classifiers: ClassVar[tuple[str, ...]] = ("small",)
+    same_size: ClassVar[str] = "Pass image_size= (--image-size), or convert all to the same channels with a transform."
+    axes: ClassVar[str] = "(C, H, W)"
+    has_pictures: ClassVar[bool] = True
+    has_size: ClassVar[bool] = True
+    in_batches: ClassVar[bool] = True
     float_dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
     if TYPE_CHECKING:
@@ -74,6 +79,16 @@ class Image(Modality):
         clean = to_float(samples)
         noisy = clean + deviation * torch.randn(clean.shape, generator=draws)
         return noisy.clamp(0, 1).mul(255).round().to(torch.uint8)
+
+    def floats(self, samples: Tensor) -> Tensor:
+        """Pixels in [0, 1]."""
+        return to_float(samples)
+
+    def check_batch(self, batch: Tensor, remedy: str | None) -> None:
+        if batch.dtype != torch.uint8 and not batch.is_floating_point():
+            raise InputError(f"images must be uint8 or floats in [0, 1], got {batch.dtype}.")
+        if batch.is_floating_point() and remedy is not None:
+            check_unit_range(batch, remedy)
 
     def picture(self, sample: Tensor) -> PIL.Image.Image:
         return to_pil(sample)

@@ -1,13 +1,14 @@
 """The modalities by kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genaug.modalities.base import Modality
 from genaug.modalities.image import Image
+from genaug.modalities.series import Series
 from genaug.modalities.table import Table
 
-MODALITIES: dict[str, type[Modality]] = {"image": Image, "table": Table}
+MODALITIES: dict[str, type[Modality]] = {"image": Image, "series": Series, "table": Table}
 
 
 def parse(value: Any) -> Any:
@@ -20,6 +21,10 @@ def parse(value: Any) -> Any:
     return MODALITIES[kind].model_validate(value)
 
 
-def modality_of(item: Any) -> type[Modality]:
-    """The modality of an item of a user's dataset; ``Image`` if none accepts it, whose reader explains the problem."""
-    return next((modality for modality in MODALITIES.values() if modality.accepts(item)), Image)
+def modality_of(item: Any, preferred: Sequence[str] = ()) -> type[Modality]:
+    """The modality of an item of a user's dataset: the first of the ``preferred`` kinds that accepts it, or else the
+    first of all; without any, one whose reader explains the problem."""
+    kinds = [kind for kind in preferred if kind in MODALITIES]
+    kinds += [kind for kind in MODALITIES if kind not in kinds]
+    accepting = [MODALITIES[kind] for kind in kinds if MODALITIES[kind].accepts(item)]
+    return accepting[0] if accepting else MODALITIES[kinds[0]]

@@ -3,6 +3,7 @@
 import warnings
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -62,6 +63,7 @@ class Table(Modality):
     patterns: Annotated[tuple[tuple[int, ...], ...], Field(min_length=1, max_length=MAX_PATTERNS)] | None = None
 
     noun: ClassVar[str] = "rows"
+    long_noun: ClassVar[str] = "rows of a table"
     dtype: ClassVar[torch.dtype] = torch.int64
     encodes_once: ClassVar[bool] = True
     item: ClassVar[str] = "row"
@@ -213,6 +215,18 @@ class Table(Modality):
                 "labels, or train on a table without a target."
             )
         return frame_of(self.columns, {name: values.numpy() for name, values in raw.items()}, len(samples))
+
+    def write(self, path: Path, suffix: str, samples: Tensor, labels: Tensor | None, names: Any) -> None:
+        """Write CSV with a header, or Parquet, which needs pyarrow."""
+        frame: Any = self.present(samples, labels)
+        if suffix == ".csv":
+            frame.to_csv(path, index=False, lineterminator="\n")
+            return
+        frame.columns = [str(name) for name in frame.columns]  # as Parquet requires
+        try:
+            frame.to_parquet(path, index=False)
+        except ImportError as error:
+            raise InputError("Parquet files need pyarrow, which isn't installed: pip install pyarrow.") from error
 
     def within_bins(self, raw: Tensor, labels: Tensor) -> Tensor:
         """Raw values (N,) of a target with ``bins``, moved into the intervals of their labels where they aren't."""

@@ -22,7 +22,6 @@ from genaug.data.labels import as_labels
 from genaug.errors import InputError
 from genaug.randomness import check_seed
 from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
-from genaug.sources.source import image_shape
 
 if TYPE_CHECKING:
     from genaug.sources.generator import Generator
@@ -86,7 +85,8 @@ def draw(
 ) -> dict[str, Image.Image]:
     """RGB sample grids by name; the arguments are those of ``Generator.traverse``."""
     spec = generator.spec
-    image_shape(spec, "traverse")
+    if not spec.sample.has_pictures:
+        raise InputError(f"traverse works on samples that are shown as pictures, and these are {spec.sample.noun}.")
     if not spec.latents:
         raise InputError("this generator has no latents, so there is nothing to traverse. Sample it instead.")
     steps = as_whole(steps, "steps", 2, 50)
@@ -138,7 +138,7 @@ def _grid(
         heading = f"{spec.class_names[label] if spec.class_names else label}: {heading}"
     labels = None if label is None else torch.full((steps * steps,), label)
     images = generator.decode(labels=labels, **latents)
-    return draw_sheet(Block(images.cpu(), heading=heading), columns=steps)
+    return draw_sheet(Block(images.cpu(), heading=heading), columns=steps, sample=spec.sample)
 
 
 def _category(
@@ -160,7 +160,7 @@ def _category(
         labels = labels.repeat_interleave(steps)
         images, _ = generator.sample(labels=labels, seed=seed, **fixed)
     block = Block(images.cpu(), labels, f"{name} = {category}")
-    return draw_sheet(block, classes=generator.spec.class_names, columns=steps)
+    return draw_sheet(block, classes=generator.spec.class_names, columns=steps, sample=generator.spec.sample)
 
 
 def _interpolation(generator: "Generator", labels: Tensor | None, seed: int, steps: int) -> Image.Image:
@@ -179,7 +179,7 @@ def _interpolation(generator: "Generator", labels: Tensor | None, seed: int, ste
     labels = None if labels is None else labels.repeat_interleave(steps)
     images = generator.decode(labels=labels, **latents)
     block = Block(images.cpu(), labels, "from one sample to another")
-    return draw_sheet(block, classes=spec.class_names, columns=steps)
+    return draw_sheet(block, classes=spec.class_names, columns=steps, sample=spec.sample)
 
 
 def _latents(spec: Spec, seed: int, indices: Tensor) -> dict[str, Any]:

@@ -228,7 +228,7 @@ class Generator:
         """Raises ``InputError`` if ``vary`` would reject samples of this modality, or this strength."""
         check_strength(strength)
         self._check_can_vary()
-        if samples != self.spec.sample:
+        if not self.spec.sample.fits(samples):
             raise InputError(
                 f"the editor varies {self.spec.sample.describe()}, the dataset has {samples.describe()}. Convert them "
                 "with a transform, or pass image_size=."

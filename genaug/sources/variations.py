@@ -55,7 +55,9 @@ def variations(
     """
     strength = check_strength(strength)
     _check_method(editor)
-    data = read_samples(dataset, image_size, needs_labels=False)
+    spec = getattr(editor, "spec", None)
+    kinds = () if spec is None else (spec.sample.kind,)
+    data = read_samples(dataset, image_size, needs_labels=False, kinds=kinds)
     if hasattr(editor, "check_vary"):
         editor.check_vary(data.spec.sample, strength)
     return Variations(editor, data, strength, to)

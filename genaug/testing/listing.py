@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 import torch
 
 from genaug.backends.backend import Backend
+from genaug.modalities.known import MODALITIES
 from genaug.testing.subject import Subject
 
 
@@ -50,6 +51,11 @@ def check(applies: Callable[[Backend], bool] = lambda _: True) -> Callable[[Call
 def of_images(backend: Backend) -> bool:
     """Whether a backend makes images."""
     return "image" in backend.modalities
+
+
+def with_sizes(backend: Backend) -> bool:
+    """Whether a backend makes samples that come in various sizes."""
+    return any(MODALITIES[kind].has_size for kind in backend.modalities if kind in MODALITIES)
 
 
 def offering(method: str) -> Callable[[Backend], bool]:

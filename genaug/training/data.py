@@ -13,7 +13,7 @@ from genaug.backends.spec import Classes, Spec
 from genaug.data.classes import class_labels
 from genaug.data.overlap import check_disjoint
 from genaug.data.reading import Samples, fingerprint, read_samples
-from genaug.errors import InputError, TrainingWarning
+from genaug.errors import DataWarning, InputError, TrainingWarning
 from genaug.progress import Progress
 
 
@@ -36,7 +36,7 @@ def read_training_data(
     Raises ``InputError`` for samples of a kind that the backend can't be trained on, if labels that it would use can't
     be read, if an item lacks a condition, for unlabeled samples that the backend or the dataset has no use for or that
     have another shape, and for samples that are in ``exclude`` too. Issues a ``TrainingWarning`` if a class has no
-    sample.
+    sample, and a ``DataWarning`` for what else is worth checking.
     """
     if unlabelled is not None and not backend.takes_unlabelled:
         raise InputError(
@@ -45,16 +45,18 @@ def read_training_data(
         )
     data = _read(dataset, backend, image_size, show, what="the dataset")
     check_modality(name, backend, data.spec)
+    for remark in data.remarks:
+        warnings.warn(remark, DataWarning, stacklevel=3)
     labeled = data.spec.model_copy(update={"classes": Classes(count=2)})
     if described(backend, config, labeled).takes_labels:  # it would train on labels if there were any
         data.check_labels()
     if exclude is not None:
-        check_disjoint(data.x, exclude, image_size, "the dataset")
+        check_disjoint(data.x, exclude, image_size, "the dataset", backend.modalities)
     record: dict[str, Any] = {}
     if unlabelled is not None:
         others = _read(unlabelled, backend, image_size, show, what="the unlabeled set", ignore_labels=True)
         if exclude is not None:
-            check_disjoint(others.x, exclude, image_size, "the unlabeled set")
+            check_disjoint(others.x, exclude, image_size, "the unlabeled set", backend.modalities)
         record["labelled_sha256"] = fingerprint(data)
         record["unlabelled"] = {
             "data": dataset_name(unlabelled),
@@ -87,6 +89,7 @@ def _read(
             unlabelled=backend.takes_unlabelled,
             ignore_labels=ignore_labels,
             conditions=backend.conditions,
+            kinds=backend.modalities,
         )
 
 
@@ -101,7 +104,7 @@ def _joined(data: Samples, others: Samples) -> Samples:
         ("samples", data.spec.sample, others.spec.sample),
         *((c.name, c.sample, o.sample) for c, o in zip(data.spec.conditions, others.spec.conditions, strict=True)),
     ):
-        if ours != theirs:
+        if not ours.fits(theirs):
             raise InputError(
                 f"the {name} of the unlabeled set are {theirs.describe()}, those of the dataset {ours.describe()}. "
                 "Convert them with a transform, or pass image_size= (--image-size), so that they agree."

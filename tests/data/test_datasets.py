@@ -171,7 +171,7 @@ def test_sixteen_bit_images_are_an_error(tmp_path):
     ("name", "message"),
     [
         ("digts", "Did you mean 'digits'"),
-        ("whatever", "Expected 'digits', 'folder:PATH', 'table:FILE' or 'torchvision:NAME'"),
+        ("whatever", "Expected 'digits', 'folder:PATH', 'series:FILE', 'table:FILE' or 'torchvision:NAME'"),
         ("folder:", "doesn't name a folder"),
         ("torchvision:MNST", "Did you mean .*torchvision:MNIST"),
         ("torchvision:MNIST", "needs --root"),

@@ -141,9 +141,9 @@ class TestModality:
         image = Image(3, 5, 7)
         assert parse(image.model_dump(mode="json")) == image
         assert parse(image) is image
-        assert list(MODALITIES) == ["image", "table"]
+        assert list(MODALITIES) == ["image", "series", "table"]
         for kind in ("sound", None, 5, ["image"], {}):
-            with pytest.raises(ValueError, match=r"unknown kind of sample .*known kinds: image, table"):
+            with pytest.raises(ValueError, match=r"unknown kind of sample .*known kinds: image, series, table"):
                 parse({"kind": kind})
 
     def test_too_many_numbers_are_rejected(self):
