@@ -32,7 +32,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import TensorDataset
 
 import genaug
-from benchmarks.common.console import arguments, cost, end, parse_settings, say
+from benchmarks.common.console import arguments, cost, end, parse_settings, say, seeds_of
 from benchmarks.common.figures import montage
 from benchmarks.common.record import RESULTS, Record
 from genaug.randomness import derive_seed
@@ -188,8 +188,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = arguments(__doc__, seeds=5)
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser = arguments(__doc__, seeds=5, first_seed=True)
     parser.add_argument("--steps", type=int, default=4000, help="of a training; by default 4000")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--waves", type=int, default=14_000, help="training waves")
@@ -200,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     names = ("steps", "batch_size", "waves", "samples", "updates", "threads")
     common = {**{name: getattr(options, name) for name in names}, "config": parse_settings(options.set)}
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    seeds = seeds_of(options)
     say(f"about {cost(600, options.seeds)} on two idle cores")
     rows = Record(RESULTS / "rcgan_waves.jsonl").finish(({"seed": seed, **common} for seed in seeds), run)
     result = summary(rows)

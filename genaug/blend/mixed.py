@@ -65,7 +65,8 @@ class MixedDataset(Dataset[Any]):
 
     Generated images look like the real set's: they reach its ``transform`` (found through Subset and ConcatDataset)
     as the real ones do, as PIL in nearly all sets, and without a transform they come out as PIL of the same mode,
-    uint8, or floats in [0, 1] of the same dtype, as the real ones do. The constructor compares a few items.
+    uint8, or floats in [0, 1] of the same dtype, as the real ones do. Series come out in the container and the dtype of
+    the real ones. The constructor compares a few items.
 
     Classes are matched with the source's by name, or by number if only one side has names, with a
     ``BlendWarning``.

@@ -102,7 +102,7 @@ def checked_recipe(
     if classifies and not backend.offers("classify"):
         raise InputError(
             f"{what.backend!r} has no classifier. Installed backends that have one: "
-            f"{', '.join(registry.offering('classify')) or 'none'}."
+            f"{', '.join(registry.offering('classify', backend.modalities)) or 'none'}."
         )
     if not backend.describe(config, spec).takes_labels:
         raise InputError(
@@ -116,7 +116,7 @@ def checked_recipe(
         if not backend.takes_unlabelled:
             raise InputError(
                 f"{what.backend!r} can't learn from unlabeled images beside labeled ones. Installed backends that can: "
-                f"{', '.join(registry.taking_unlabelled()) or 'none'}."
+                f"{', '.join(registry.taking_unlabelled(backend.modalities)) or 'none'}."
             )
         unlabelled = _read_unlabelled(what.unlabelled, spec, image_size)
     augment = what.augment
