@@ -20,7 +20,7 @@ def arguments(
     first_seed: bool = False,
     record: str | None = None,
 ) -> argparse.ArgumentParser:
-    """A parser with the options that most scripts have, each if its default is given.
+    """A parser with the options that most scripts have, each if its default is passed.
 
     ``record`` is the name of the file under benchmarks/results/ by which ``finished_rows`` continues.
     """

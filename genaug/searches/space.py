@@ -27,18 +27,18 @@ class Range:
 
     low: float
     high: float
-    whole: bool
+    integer: bool
     log: bool
 
     def suggest(self, trial: "optuna.Trial", name: str) -> float:
-        if self.whole:
+        if self.integer:
             return trial.suggest_int(name, int(self.low), int(self.high), log=self.log)
         value = float(f"{trial.suggest_float(name, self.low, self.high, log=self.log):.3g}")  # to be read and typed
         return min(max(value, self.low), self.high)
 
     @property
     def ends(self) -> list[float]:
-        return [int(end) if self.whole else end for end in (self.low, self.high)]
+        return [int(end) if self.integer else end for end in (self.low, self.high)]
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, int | float) and self.low <= value <= self.high
@@ -138,18 +138,18 @@ def _default(field: "FieldInfo") -> Dimension | None:
         return Choices(get_args(field.annotation))
     if field.annotation not in _FACTORS or not field.default:
         return None
-    whole = field.annotation is int
+    integer = field.annotation is int
     default = float(field.default)
     low, high, is_share = _bounds(field, default)
     if low is None or high is None or low >= high:
         return None
     if is_share:
-        return Range(low, high, whole, False)
+        return Range(low, high, integer, False)
     factor = _FACTORS[field.annotation]
     low, high = max(low, default / factor), min(high, default * factor)
-    if whole:
+    if integer:
         low, high = math.ceil(low), math.floor(high)
-    return Range(low, high, whole, low > 0) if low < high else None
+    return Range(low, high, integer, low > 0) if low < high else None
 
 
 def _bounds(field: "FieldInfo", default: float) -> tuple[float | None, float | None, bool]:
@@ -184,7 +184,7 @@ def _dimension(option: str, field: "FieldInfo", value: Any) -> Dimension:
         except (TypeError, ValueError):
             low = high = math.nan
         if math.isfinite(low) and math.isfinite(high) and low < high:
-            whole = field.annotation is int
-            if not whole or (low.is_integer() and high.is_integer()):
-                return Range(low, high, whole, low > 0 and high >= 10 * low)
+            integer = field.annotation is int
+            if not integer or (low.is_integer() and high.is_integer()):
+                return Range(low, high, integer, low > 0 and high >= 10 * low)
     raise InputError(f"the space of option {option!r} is {value!r}. Expected {_FORMS}, such as (1e-4, 1e-2) or [2, 4].")
