@@ -54,7 +54,7 @@ def search(
         list[str] | None,
         typer.Option(help="Augmentation of the discriminator's images, as for `genaug train`. May be repeated."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the search and of all trainings.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="Seed of the search and of all trainings.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     out: Annotated[Path, typer.Option(help="Folder for search.html, search.json and the best generator.")] = Path(
         "runs/search"

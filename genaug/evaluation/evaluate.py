@@ -91,7 +91,7 @@ def evaluate(
     sample = check_source(source).sample
     evaluator = EVALUATORS.get(sample.kind)
     if evaluator is None:
-        raise InputError(f"evaluate has no measures for {sample.noun} yet.")
+        raise InputError(f"evaluate works on samples of kind {' or '.join(EVALUATORS)}, and these are {sample.noun}.")
     passed = {"features": features, "image_size": image_size, "updates": updates}
     for name, value in passed.items():
         if value is not None and name not in evaluator.options:

@@ -116,7 +116,7 @@ class CGAN(Backend):
 
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
         images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels)
-        return drawn(images, inputs) if nets["generator"].binary else images
+        return drawn(images, inputs) if getattr(nets["generator"], "binary", False) else images
 
     def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
         return cast(Discriminator, nets["discriminator"]).body.blocks

@@ -118,7 +118,7 @@ class MADGAN(Backend):
 
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
         images: Tensor = nets["generator"](inputs.latents["z"], inputs.labels, inputs.latents["member"])
-        return drawn(images, inputs) if nets["generator"].binary else images
+        return drawn(images, inputs) if getattr(nets["generator"], "binary", False) else images
 
     def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
         return cast(MultiDiscriminator, nets["discriminator"]).body.blocks

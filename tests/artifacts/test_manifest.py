@@ -246,7 +246,7 @@ class TestConfig:
             ({"sample": {**SAMPLE, "channels": 10**6}}, "spec.sample.channels must be less than"),
             (
                 {"sample": {**SAMPLE, "kind": "hologram"}},
-                "spec.sample: unknown kind of sample 'hologram'; known kinds: image, table",
+                "spec.sample: unknown kind of sample 'hologram'; known kinds: image, series, table",
             ),
             ({"sample": {"kind": ["image"]}}, "spec.sample: .*unknown kind of sample"),
             ({"sample": {**SAMPLE, "depth": 3}}, "spec.sample.depth is unknown"),

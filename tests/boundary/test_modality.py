@@ -142,7 +142,7 @@ def test_functions_for_images_say_so(points, tmp_path):
         lambda: genaug.evaluate(generator, points),
         lambda: genaug.with_labels(generator, points, method="classifier"),
     ):
-        with pytest.raises(InputError, match=r"works on images.*, and these are points"):
+        with pytest.raises(InputError, match=r"works on (images|samples of kind image).*, and these are points"):
             use()
     with pytest.raises(InputError, match="'cgan' can't be trained on points: it is for samples of kind image"):
         genaug.fit("cgan", points, out=tmp_path / "other", steps=1, progress=False)

@@ -123,7 +123,7 @@ def test_a_run_is_resumed_by_its_folder_alone(tmp_path):
     result = run("train", "--resume", *out, "--labels-per-class", "2")
     assert (result.exit_code, "labels_per_class was 3, now it is 2" in result.output) == (1, True)
     result = run("train", "--resume", *out, "--set", "width=8")
-    assert (result.exit_code, "config was {'width': 4}, now it is {'width': 8}. Leave" in result.output) == (1, True)
+    assert (result.exit_code, "config was {'width': 4}, now it is {'width': 8}. Continue" in result.output) == (1, True)
     assert "doesn't contain a run to continue" in run("train", "--resume", "--out", tmp_path / "nowhere").output
     assert "name the backend to train" in run("train").output
 

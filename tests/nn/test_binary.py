@@ -7,7 +7,6 @@ import torch
 
 from genaug.backends import Inputs
 from genaug.nn.binary import black_or_white, drawn, drawn_fakes, importance_loss
-from genaug.nn.objectives import OBJECTIVES
 
 EXPECTED = torch.tensor([0.5, -0.5]).view(1, 1, 1, 2)  # white with probability 0.75 and 0.25
 
@@ -76,11 +75,3 @@ def test_certain_pixels_have_a_finite_loss():
 def test_real_pixels_go_to_the_nearer_end():
     images = torch.tensor([-1.0, -0.1, 0.2, 1.0])
     assert black_or_white(images).tolist() == [-1.0, -1.0, 1.0, 1.0]
-
-
-def test_the_continuous_objective_by_hand():
-    objective, scores = OBJECTIVES["boundary_seeking"], torch.tensor([2.0, -1.0])
-    odds = [p / (1 - p) for p in torch.sigmoid(scores.double()).tolist()]
-    expected = sum(0.5 * math.log(value) ** 2 for value in odds) / 2
-    assert objective.generator(scores, scores).item() == pytest.approx(expected, rel=1e-6)
-    assert objective.discriminator is OBJECTIVES["nonsaturating"].discriminator

@@ -17,6 +17,10 @@ EXPECTED = {
     "minimax": (-np.log(sigmoid(REAL)).mean() - np.log(1 - sigmoid(FAKE)).mean(), np.log(1 - sigmoid(FAKE)).mean()),
     "nonsaturating": (-np.log(sigmoid(REAL)).mean() - np.log(1 - sigmoid(FAKE)).mean(), -np.log(sigmoid(FAKE)).mean()),
     "least_squares": (((REAL - 1) ** 2).mean() / 2 + (FAKE**2).mean() / 2, ((FAKE - 1) ** 2).mean() / 2),
+    "boundary_seeking": (
+        -np.log(sigmoid(REAL)).mean() - np.log(1 - sigmoid(FAKE)).mean(),
+        (np.log(sigmoid(FAKE) / (1 - sigmoid(FAKE))) ** 2).mean() / 2,
+    ),
     "hinge": (np.maximum(0, 1 - REAL).mean() + np.maximum(0, 1 + FAKE).mean(), -FAKE.mean()),
     "wasserstein": (FAKE.mean() - REAL.mean(), -FAKE.mean()),
     "relativistic": (np.log(1 + np.exp(FAKE - REAL)).mean(), np.log(1 + np.exp(REAL - FAKE)).mean()),
