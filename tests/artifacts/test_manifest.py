@@ -59,6 +59,7 @@ def seal(folder, weights):
 def little_memory(saved):
     """In the test, this process gets at most ``MEMORY`` more than it has: beyond that, it raises or aborts."""
     load(saved)  # imports what loading needs
+    find(st.text(), bool)  # Hypothesis creates its tables of characters
     resource = pytest.importorskip("resource")
     if not os.path.exists("/proc/self/statm"):
         pytest.skip("no /proc to see how much memory there is in use")
