@@ -14,7 +14,7 @@ from contextlib import suppress
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import HealthCheck, example, given, settings, strategies as st
+from hypothesis import HealthCheck, example, find, given, settings, strategies as st
 
 import genaug
 from genaug.artifacts import manifest

@@ -168,6 +168,7 @@ def test_a_closed_pipe_is_quiet():
 
 
 BOUNDS = {
+    "search": ["--batch-size", "--image-size", "--seed", "--steps", "--trials"],
     "train": [
         "--steps",
         "--freeze-discriminator",
@@ -177,6 +178,7 @@ BOUNDS = {
         "--seed",
         "--checkpoint-every",
         "--threads",
+        "--patience",
     ],
     "sample": ["--n", "--per-class", "--seed"],
     "traverse": ["--seed", "--steps"],
@@ -216,7 +218,7 @@ def _options(callback):
 @pytest.mark.parametrize("command", BOUNDS)
 def test_numbers_out_of_bounds_are_usage_errors(command, value):
     rest = {"train": ["cgan"], "sample": ["x", "--out", "y"], "traverse": ["x", "--out", "y"], "evaluate": ["x"]}
-    rest["anomaly"] = ["x", "--data", "digits", "--out", "y"]
+    rest |= {"anomaly": ["x", "--data", "digits", "--out", "y"], "search": ["cgan"]}
     for option in BOUNDS[command]:
         result = CliRunner().invoke(app, [command, *rest.get(command, []), option, value])
         assert result.exit_code == 2, (option, result.output)
