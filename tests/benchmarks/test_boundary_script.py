@@ -1,11 +1,15 @@
 """The comparison of gradients through black-and-white pixels, from start to table on the embedded digits."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks.common.record import RESULTS, Record
 from benchmarks.papers import boundary
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_from_start_to_table_and_on_from_the_record(tmp_path, monkeypatch, capsys):
@@ -28,3 +32,10 @@ def test_from_start_to_table_and_on_from_the_record(tmp_path, monkeypatch, capsy
 
 def test_pixels_are_thresholded_at_mid_gray():
     assert boundary.threshold(torch.tensor([0, 127, 128, 255], dtype=torch.uint8)).tolist() == [0, 0, 255, 255]
+
+
+def test_the_table_in_the_docs_is_that_of_the_record():
+    record = Record(RESULTS / "boundary.jsonl")
+    keys = [boundary.key_of("digits", arm, seed) for seed in range(3) for arm in boundary.ARMS]
+    rows = [row for key in keys if (row := record.done(key)) is not None]
+    assert boundary.table_of(rows) in (ROOT / "docs" / "results.md").read_text()
