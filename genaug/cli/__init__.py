@@ -25,6 +25,7 @@ from genaug.cli import (
     sample,
     study,
     train,
+    translate,
     traverse,
 )
 from genaug.cli.printing import give_up_stdout, say, use_any_console
@@ -100,6 +101,7 @@ for _command in (
     plugins.plugins,
     train.train,
     sample.sample,
+    translate.translate,
     traverse.traverse,
     study.study,
     evaluate.evaluate,
