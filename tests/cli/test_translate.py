@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 import genaug
 from genaug.backends.registry import added
 from genaug.cli import app
+from genaug.hub.sections import task
 
 TINY = ["--steps", "2", "--batch-size", "4", "--device", "cpu", "--checkpoint-every", "1"]
 SMALL = ["--set", "width=4", "--set", "max_width=8"]
@@ -136,9 +137,10 @@ def test_a_generator_that_samples_cannot_translate(make_generator, tmp_path):
 
 
 def test_the_card_of_a_translator_shows_how_to_translate_and_no_images(saved):
-    publication = genaug.load(saved, device="cpu").push("owner/name", license="apache-2.0", dry_run=True)
+    generator = genaug.load(saved, device="cpu")
+    publication = generator.push("owner/name", license="apache-2.0", dry_run=True)
     card = publication.files["README.md"].decode()
     assert "generator.translate(sources)  # uint8 (64, 1, 8, 8) to uint8 (64, 1, 8, 8)" in card
     assert "samples.png" not in publication.files
     assert "samples.png" not in card
-    assert "image-to-image" in card
+    assert task(generator.spec) == "image-to-image"
