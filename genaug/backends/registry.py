@@ -117,6 +117,11 @@ def taking_unlabelled(kinds: Collection[str] = ()) -> list[str]:
     return _those_with(lambda backend: backend.takes_unlabelled, kinds)
 
 
+def taking_unpaired() -> list[str]:
+    """The names of the installed backends that translate between sets that don't correspond."""
+    return _those_with(lambda backend: backend.takes_unpaired, ())
+
+
 def trained_on(kind: str) -> list[str]:
     """The names of the installed backends that can be trained on samples of this kind."""
     return _those_with(lambda _: True, (kind,))

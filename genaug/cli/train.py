@@ -11,6 +11,7 @@ import typer
 
 from genaug import checks
 from genaug.artifacts.paths import user_path
+from genaug.cli.domains import with_domain
 from genaug.cli.printing import say
 from genaug.cli.reading import GroupBy, TestShare, folder_name, read_data
 
@@ -52,6 +53,14 @@ def train(
             metavar="PATH",
             help="A folder of more images, without labels or with labels that are ignored, for backends that learn "
             "from both; or data in the forms of --data. Images of --data's test split must not be among them.",
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="The images to translate those of --data into, in the forms of --data or a folder, for backends that "
+            "translate: images of the same names (pix2pix), or any others (cyclegan).",
         ),
     ] = None,
     out: Annotated[
@@ -179,8 +188,11 @@ def train(
         "keep": None if keep is None else keep.value,
         "objective": objective,
         "patience": patience,
+        "to": None if to is None else _absolute(folder_name(to)),
     }
     images, command = _data(record, folder, data, options, seed)
+    if command["to"] is not None:
+        images = with_domain(images, command, record.get("backend") if backend is None else backend, seed)
     images, rule = _rule(command, images, record.get("image_size") if image_size is None else image_size, seed, device)
     if steps is None and max_minutes is None and not record:
         steps = STEPS
@@ -214,9 +226,16 @@ def train(
         generator = fit(subject, images, out=folder, overwrite=overwrite, resume=resume, **passed)
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun, only one process prints
+    say(f"{generator}\nSaved in {folder}. To see samples: {_showing(generator, folder, command)}")
+
+
+def _showing(generator: Any, folder: Path, command: dict[str, Any]) -> str:
+    """The command that shows what a generator makes."""
+    if generator.spec.conditions:
+        return f"genaug translate {folder} --data {command['data']} --out samples.png"
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"
     suffix = (*generator.spec.sample.files, ".png")[0]
-    say(f"{generator}\nSaved in {folder}. To see samples: genaug sample {folder} {count} --out samples{suffix}")
+    return f"genaug sample {folder} {count} --out samples{suffix}"
 
 
 def _data(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 Score = Callable[[Tensor], Tensor]
@@ -124,3 +124,12 @@ def interpolation_penalty(score: Score, real: Tensor, fake: Tensor, weight: Tens
         (gradient,) = torch.autograd.grad(score(mixed).sum(), mixed, create_graph=True)
         penalty: Tensor = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
         return penalty
+
+
+@torch.no_grad()
+def clip_weights(critic: nn.Module, bound: float) -> None:
+    """Clamp all parameters to [-bound, bound], as after each update of the critic in Arjovsky et al. 2017, algorithm 1;
+    a bound of 0 leaves them."""
+    if bound:
+        for parameter in critic.parameters():
+            parameter.clamp_(-bound, bound)

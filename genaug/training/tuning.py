@@ -118,7 +118,8 @@ class Tuning:
         return tensors
 
     def _check_inputs(self, old: Spec, new: Spec) -> None:
-        if old.conditions != new.conditions:
+        conditions = [[(condition.name, condition.sample) for condition in spec.conditions] for spec in (old, new)]
+        if conditions[0] != conditions[1]:
             raise InputError(
                 f"{self.name} needs other conditions than the training data have. Fine-tuning needs conditions of the "
                 "same kind and size: convert them (image_size=, --image-size, resizes images), or train without init=."

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from genaug.backends import Backend, BackendConfig, Batch, Inputs, Loss, Player, Spec, Step, adam
 from genaug.backends.options import Beta2, Conditional, LatentSize, LearningRate, MaxWidth, Width, rejects
 from genaug.nn.blocks import ConvGenerator, ProjectionDiscriminator
-from genaug.nn.objectives import OBJECTIVES, interpolation_penalty
+from genaug.nn.objectives import OBJECTIVES, clip_weights, interpolation_penalty
 
 # Only the penalty should bound the scores, and the generator should learn from a critic that is ahead.
 _REASONS = {
@@ -121,12 +121,3 @@ class WGANGP(Backend):
         score = critic(step.augment(fake), batch.labels)
         real_score = critic(step.augment(batch.x), batch.labels) if objective.pairs else score
         return Loss(objective.generator(real_score.float(), score.float()))
-
-
-@torch.no_grad()
-def clip_weights(critic: nn.Module, bound: float) -> None:
-    """Clamp all parameters to [-bound, bound], after each update of the critic (Arjovsky et al. 2017, algorithm 1);
-    nothing if the bound is 0."""
-    if bound:
-        for parameter in critic.parameters():
-            parameter.clamp_(-bound, bound)

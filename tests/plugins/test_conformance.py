@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genaug.backends import Spec
+from genaug.backends import Condition, Spec
 from genaug.backends.registry import discover, resolve
 from genaug.modalities.known import MODALITIES
 from genaug.testing import parametrize_with_checks
@@ -24,7 +24,8 @@ def test_ours(backend, check):
 def test_the_checks_run_on_small_networks(name):
     backend = resolve(name)
     sample, _ = MODALITIES[backend.modalities[0]].example(torch.arange(3), (1, 8, 8))
-    data = Spec(sample=sample, classes=3)
+    conditions = tuple(Condition(name=condition, sample=sample) for condition in backend.conditions)
+    data = Spec(sample=sample, classes=3, conditions=conditions)
 
     def weights(config):
         return sum(p.numel() for p in backend.build(config, backend.describe(config, data)).parameters())
