@@ -193,6 +193,7 @@ BOUNDS = {
         "--seed",
     ],
     "anomaly": ["--steps", "--image-size", "--seed"],
+    "translate": ["--image-size", "--seed"],
     "demo": ["--seed"],
 }
 
@@ -219,6 +220,7 @@ def _options(callback):
 def test_numbers_out_of_bounds_are_usage_errors(command, value):
     rest = {"train": ["cgan"], "sample": ["x", "--out", "y"], "traverse": ["x", "--out", "y"], "evaluate": ["x"]}
     rest |= {"anomaly": ["x", "--data", "digits", "--out", "y"], "search": ["cgan"]}
+    rest["translate"] = ["x", "--data", "digits", "--out", "y"]
     for option in BOUNDS[command]:
         result = CliRunner().invoke(app, [command, *rest.get(command, []), option, value])
         assert result.exit_code == 2, (option, result.output)
