@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from genaug.sources.generator import Generator as Generator
     from genaug.sources.pool import SamplePool as SamplePool
     from genaug.sources.recipes import save_recipe as save_recipe
+    from genaug.sources.refined import refined as refined
     from genaug.sources.variations import variations as variations
     from genaug.studies.report import load_study as load_study
     from genaug.studies.study import study as study
@@ -49,6 +50,7 @@ _HOME = {
     "load": "genaug.hub.load",
     "load_study": "genaug.studies.report",
     "push": "genaug.hub.push",
+    "refined": "genaug.sources.refined",
     "save_recipe": "genaug.sources.recipes",
     "schedules": "genaug.schedules",
     "search": "genaug.searches.search",
