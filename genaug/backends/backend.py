@@ -29,7 +29,7 @@ class Batch:
 
     ``x`` holds float32 samples as their modality encodes them (images in [-1, 1], shape (N, C, H, W)); ``labels`` is
     int64 (N,), -1 for an unlabeled sample, or None if the spec has no classes; ``conditions`` maps the names of the
-    spec's conditions to encoded samples (N, ...).
+    spec's conditions to encoded samples (N, ...). In unpaired data, labels are those of the conditions.
     """
 
     x: "Tensor"
@@ -154,6 +154,9 @@ class Backend(ABC):
     conditions: ClassVar[tuple[str, ...]] = ()
     """The conditions, by name, that ``generate`` needs, and that its training data must have, unless the backend
     derives them (``derive_conditions``)."""
+    takes_unpaired: ClassVar[bool] = False
+    """Whether its condition may be another set of samples, with no correspondence to the training samples, as in
+    ``genaug.data.Unpaired``; for a backend with one condition."""
     takes_unlabelled: ClassVar[bool] = False
     """Whether the training labels may include -1, for unlabeled samples."""
     scores_without_labels: ClassVar[bool] = False
@@ -221,6 +224,14 @@ class Backend(ABC):
         """How real samples look to a discriminator, (N,): higher is more real."""
         raise NotImplementedError
 
+    def reverse(self, nets: "nn.ModuleDict", inputs: Inputs) -> "Tensor":
+        """The opposite translation, for a backend with one condition that translates both ways.
+
+        ``inputs.conditions`` holds, under the condition's name, samples of the spec (N, ``*spec.shape``); the result is
+        samples of the condition. Only networks in ``keeps`` may be used. ``inputs.latents`` has none.
+        """
+        raise NotImplementedError
+
     def discriminator_blocks(self, nets: "nn.ModuleDict") -> "Sequence[nn.Module]":
         """The blocks of the discriminator in order, from the samples on, without the layers that give its outputs.
 
@@ -230,7 +241,7 @@ class Backend(ABC):
 
     def offers(self, method: str) -> bool:
         """Whether this backend implements an optional method: "players", "derive_conditions", "encode", "classify",
-        "score" or "discriminator_blocks"."""
+        "score", "reverse" or "discriminator_blocks"."""
         return getattr(type(self), method) is not getattr(Backend, method)
 
 

@@ -115,6 +115,11 @@ def taking_unlabelled() -> list[str]:
     return _those_with(lambda backend: backend.takes_unlabelled)
 
 
+def taking_unpaired() -> list[str]:
+    """The names of the installed backends that translate between sets that don't correspond."""
+    return _those_with(lambda backend: backend.takes_unpaired)
+
+
 def _those_with(property: "Callable[[Backend], bool]") -> list[str]:
     names = []
     for name in discover().backends:

@@ -3,7 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from genaug.backends.latents import AnyLatent, Latent
 from genaug.escaping import escaped
@@ -13,6 +22,9 @@ from genaug.modalities.known import parse
 MAX_CLASSES = 100_000
 MAX_NAME = 200
 
+DOMAINS = ("a", "b")  # the names of domains that have no others
+
+DomainName = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 Sample = Annotated[SerializeAsAny[Modality], BeforeValidator(parse)]
 
 
@@ -43,12 +55,27 @@ def _as_classes(value: Any) -> Any:
 
 
 class Condition(BaseModel):
-    """A named sample that ``generate`` also needs: the source image of a translation, the small image to upscale."""
+    """A named sample that ``generate`` also needs: the source image of a translation, the small image to upscale.
+
+    ``domains`` are the names of the two domains of a translation: that of the condition, and that of the samples.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     sample: Sample
+    domains: tuple[DomainName, DomainName] = DOMAINS
+
+    @model_validator(mode="after")
+    def _domains_differ(self) -> "Condition":
+        if self.domains[0] == self.domains[1]:
+            raise ValueError("both domains have the same name")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_default_names(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        return {name: value for name, value in fields.items() if name != "domains" or tuple(value) != DOMAINS}
 
 
 class Spec(BaseModel):

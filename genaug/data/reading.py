@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as F
 from genaug.backends.spec import MAX_CLASSES, MAX_NAME, Classes, Condition, Spec
 from genaug.checks import SIDE, as_whole
 from genaug.data.classes import class_names, same_form
+from genaug.data.domains import Unpaired, domains_of
 from genaug.data.items import file_of, parts_of, read_item
 from genaug.data.labels import as_labels, check_carried, known_labels
 from genaug.data.state import state_kept
@@ -30,7 +31,8 @@ class Samples:
     """A dataset in memory: raw samples ``x`` (N, ...), int64 labels (N,) or None, and their spec, without latents.
 
     Images are uint8 (N, C, H, W). ``conditions`` are raw samples (N, ...) by name. ``label_problem`` is the reason why
-    the items' labels can't be used, if they can't and ``read_samples`` didn't need them.
+    the items' labels can't be used, if they can't and ``read_samples`` didn't need them. If ``unpaired``, the samples
+    of the condition are another set, of any length, and the labels are theirs.
     """
 
     x: Tensor
@@ -38,6 +40,7 @@ class Samples:
     spec: Spec
     label_problem: InputError | None = None
     conditions: Mapping[str, Tensor] = field(default_factory=dict)
+    unpaired: bool = False
 
     def check_labels(self) -> None:
         """Raises ``label_problem``, if there is one."""
@@ -65,6 +68,7 @@ def read_samples(
     Unless ``needs_labels``, labels that can't be used are left out, with the reason as ``label_problem``; if
     ``unlabelled``, labels may be -1. If ``ignore_labels``, whatever follows the sample is left alone, and the samples
     have no labels.
+    An ``Unpaired`` dataset is read as the samples of its domain ``b``, with those of ``a`` as the condition.
     A dataset with a method ``read_rows(rows, ignore_labels=)`` that returns ``Samples``, such as a ``TableDataset``, or
     a ``Subset`` of one, is read by that: ``rows`` are indices, or None for all.
 
@@ -72,6 +76,9 @@ def read_samples(
     raises (naming its index, and its file if it is known), labels that aren't integers, and labels that
     aren't those of the dataset's ``.targets``.
     """
+    if isinstance(dataset, Unpaired):
+        labels_of_a = {"needs_labels": needs_labels, "unlabelled": unlabelled, "ignore_labels": ignore_labels}
+        return _read_unpaired(dataset, image_size, on_items, what, conditions, labels_of_a)
     _check_kind(dataset)
     if image_size is not None:
         image_size = as_whole(image_size, "image_size", 1, SIDE)
@@ -87,7 +94,8 @@ def read_samples(
     with state_kept(dataset):
         stores, carried = _read_items(dataset, image_size, on_items, what, conditions, ignore_labels)
     x = stores.pop("")
-    named = tuple(Condition(name=name, sample=store.modality) for name, store in stores.items())
+    domains = domains_of(dataset)
+    named = tuple(Condition(name=name, sample=store.modality, domains=domains) for name, store in stores.items())
     spec = Spec(sample=x.modality, conditions=named)
     others = {name: store.samples for name, store in stores.items()}
     try:
@@ -98,6 +106,28 @@ def read_samples(
             raise
         return Samples(x.samples, None, spec, error, others)
     return Samples(x.samples, labels, spec.model_copy(update={"classes": classes}), None, others)
+
+
+def _read_unpaired(
+    dataset: Unpaired,
+    image_size: int | None,
+    on_items: Callable[[int], None] | None,
+    what: str,
+    conditions: Sequence[str],
+    labels_of_a: Mapping[str, Any],
+) -> Samples:
+    """The samples of domain b, with those of domain a as the condition, and the labels of a."""
+    if len(conditions) != 1:
+        raise InputError(
+            f"{what} has two domains ({', '.join(map(repr, dataset.domains))}), which only a backend that translates "
+            "between them has a use for. Pass one of the two."
+        )
+    one, other = (f"domain {escaped(name)!r}" for name in dataset.domains)
+    a = read_samples(dataset.a, image_size, on_items, what=one, **labels_of_a)
+    b = read_samples(dataset.b, image_size, on_items, what=other, ignore_labels=True)
+    condition = Condition(name=conditions[0], sample=a.spec.sample, domains=dataset.domains)
+    spec = Spec(sample=b.spec.sample, classes=a.spec.classes, conditions=(condition,))
+    return Samples(b.x, a.labels, spec, a.label_problem, {condition.name: a.x}, unpaired=True)
 
 
 class _Store:

@@ -50,8 +50,11 @@ def generate(
     dtype: torch.dtype | None,
     precision: str,
     conditions: Mapping[str, Tensor] | None = None,
+    method: str = "generate",
 ) -> Tensor:
     """``count`` raw samples on the networks' device; latents that aren't passed are drawn from ``seed``.
+
+    ``method`` is the backend's method that makes them: "generate", or "reverse" for a spec of the opposite direction.
 
     Raises ``InputError`` for a dtype that the modality doesn't have, for more samples than fit into memory, and if a
     sample isn't finite; ``PluginError`` if the backend fails or returns something of another shape.
@@ -74,8 +77,8 @@ def generate(
             noise_rows(seed, start, chunk, device),
             {name: _move(value, device) for name, value in others.items()},
         )
-        with _running(backend, "generate", device, precision):
-            outputs: Any = backend.generate(nets, inputs)
+        with _running(backend, method, device, precision):
+            outputs: Any = getattr(backend, method)(nets, inputs)
             if not isinstance(outputs, Tensor):
                 raise TypeError(f"expected a tensor, got {type(outputs).__name__}")
             if outputs.shape[1:] != spec.sample.encoded_shape:

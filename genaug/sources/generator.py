@@ -13,7 +13,8 @@ from genaug.artifacts.manifest import write_generator
 from genaug.artifacts.paths import reading_from
 from genaug.backends import registry
 from genaug.backends.backend import Backend
-from genaug.backends.spec import Spec
+from genaug.backends.spec import Condition, Spec
+from genaug.data.classes import same_form
 from genaug.device import pick_device
 from genaug.errors import InputError, PluginError
 from genaug.modalities.base import Modality
@@ -152,32 +153,65 @@ class Generator:
         samples: Any,
         labels: Any = None,
         *,
+        to: str | None = None,
         seed: int | None = None,
         dtype: torch.dtype | None = None,
         precision: str = "auto",
     ) -> Any:
         """Generate a sample from each of ``samples``, for generators with one condition, such as image translators.
 
-        ``samples`` are raw samples (N, ...) that fit the spec's condition (images: uint8), ``labels`` int64 (N,) for a
-        generator that takes them. Returns raw samples (N, ...) as ``sample`` does. Raises ``InputError`` unless the
-        generator has exactly one condition, and for samples or labels that don't fit it.
+        ``samples`` are raw samples (N, ...) of the other domain (images: uint8), ``labels`` int64 (N,) for a generator
+        that takes them. ``to`` is the domain to translate into, one of ``domains``: by default the second one. Returns
+        raw samples (N, ...) as ``sample`` does; sample i of a seed doesn't depend on the number of samples. Raises
+        ``InputError`` unless the generator has exactly one condition, for a domain that it doesn't know or can't
+        translate into, and for samples or labels that don't fit.
         """
-        if len(self.spec.conditions) != 1:
+        spec = self.translation(to)
+        condition, method = spec.conditions[0], "generate" if spec is self.spec else "reverse"
+        samples = arguments.raw_samples(samples, condition.sample, "translate").cpu()
+        labels = arguments.labels_of_samples(labels, len(samples), spec, "translate")
+        count, seed, conditions = len(samples), arguments.pick_seed(seed), {condition.name: samples}
+        translated = generate(
+            self._backend, spec, self.nets, count, seed, {}, labels, dtype, precision, conditions, method
+        )
+        return spec.sample.present(translated, labels)
+
+    @property
+    def domains(self) -> tuple[str, str] | None:
+        """The names of the domains between which it translates; None for a generator without exactly one condition.
+
+        It translates from the first into the second one and, if its backend can (``offers("reverse")``), back.
+        """
+        return self.spec.conditions[0].domains if len(self.spec.conditions) == 1 else None
+
+    def translation(self, to: str | None = None) -> Spec:
+        """The spec of ``translate(to=to)``: its samples, and as its condition those that it takes.
+
+        Raises ``InputError`` as ``translate`` does for this argument.
+        """
+        if self.domains is None:
             raise InputError(
                 f"translate needs a generator with one condition; this one, of backend {self.backend_name!r}, has "
                 f"{len(self.spec.conditions)}. Sample it, or train a backend for image-to-image translation."
             )
-        condition = self.spec.conditions[0]
-        samples = arguments.raw_samples(samples, condition.sample, "translate").cpu()
-        labels = arguments.labels_of_samples(labels, len(samples), self.spec, "translate")
-        count, seed, conditions = len(samples), arguments.pick_seed(seed), {condition.name: samples}
-        translated = generate(
-            self._backend, self.spec, self.nets, count, seed, {}, labels, dtype, precision, conditions
-        )
-        return self.spec.sample.present(translated, labels)
+        first, second = self.domains
+        target = same_form(second if to is None else str(to))
+        if target == same_form(second):
+            return self.spec
+        if target != same_form(first):
+            directions = f"from {first!r} to {second!r}" + (" and back" if self.offers("reverse") else "")
+            raise InputError(f"this generator doesn't know the domain {to!r}: it translates {directions}.")
+        if not self.offers("reverse"):
+            raise InputError(
+                f"backend {self.backend_name!r} translates only from {first!r} to {second!r}, not back. Installed "
+                f"backends that translate both ways: {', '.join(registry.offering('reverse')) or 'none'}."
+            )
+        condition = Condition(name=self.spec.conditions[0].name, sample=self.spec.sample, domains=(second, first))
+        update = {"sample": self.spec.conditions[0].sample, "conditions": (condition,), "latents": ()}
+        return self.spec.model_copy(update=update)
 
     def offers(self, method: str) -> bool:
-        """Whether "encode", "classify" or "score" can be called."""
+        """Whether "encode", "classify" or "score" can be called, or "reverse": a translation back."""
         return self._backend.offers(method)
 
     def encode(self, samples: Any, labels: Any = None) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from genaug.sources import arguments
 from genaug.sources.drawing import draw_without_repeats
 from genaug.sources.export import identity_of
 from genaug.sources.generator import Generator
+from genaug.sources.translating import Translating
 from genaug.sources.varying import check_strength
 
 _ENDLESS = 2**31 - 1  # the supply of a class that has an unlimited one, if other classes have none
@@ -26,7 +27,7 @@ _EXPECTED = "Expected a generator with an encoder, or an object with vary(sample
 def variations(
     editor: Any,
     dataset: Any,
-    strength: float = 0.5,
+    strength: float | None = None,
     to: str | int | None = None,
     *,
     image_size: int | None = None,
@@ -41,24 +42,44 @@ def variations(
             strength, seed)`` that returns raw samples, such as an image-to-image model. Optionally it has ``spec``,
             which describes the samples that it returns (it may take those of another size), and
             ``check_vary(samples, strength)``, which raises ``InputError`` for a modality and a strength that ``vary``
-            would reject.
+            would reject. Or a ``Generator`` that translates, such as one of ``pix2pix`` or ``cyclegan``: the samples
+            are then translated into another domain and keep their labels.
         dataset: A map-style dataset of samples that fit the editor, with labels or without. Classes are matched with
             the editor's by name if both have names, else by number.
-        strength: How far samples are varied, in [0, 1]: 0 gives reconstructions and 1 new samples.
+        strength: How far samples are varied, in [0, 1]: 0 gives reconstructions and 1 new samples. 0.5 by default; a
+            translator takes none.
         to: A class, by number or name. The source then has samples of this class only: the dataset's samples of all
-            other classes, translated into it.
+            other classes, translated into it. For a translator, the domain to translate into, by name; by default the
+            second of its ``domains``. If that is the name of one of the dataset's classes, the source has samples of
+            this class only, from the class with the name of the other domain, or from all others.
         image_size: Resizes the shorter side to this and crops the center.
 
-    ``supply`` is None, since a sample has endless variations; at ``strength`` 0 it is the number of samples of each
-    class, and 0 for a class without any. Raises ``InputError`` for an editor that can't vary, samples or classes that
-    don't fit, and a strength outside [0, 1] or one that the editor rejects.
+    ``supply`` is None, since a sample has endless variations; at ``strength`` 0, and for translators without latents,
+    it is the number of samples of each class, and 0 for a class without any. Raises ``InputError`` for an editor that
+    can't vary, samples or classes that don't fit, a domain that a translator doesn't know, and a strength outside
+    [0, 1] or one that the editor rejects.
     """
-    strength = check_strength(strength)
+    if isinstance(editor, Generator) and editor.spec.conditions:
+        return _translations(editor, dataset, strength, to, image_size)
+    strength = check_strength(0.5 if strength is None else strength)
     arguments.check_method("the editor", editor, "vary", _EXPECTED, {"strength": 0.5, "seed": 0})
     data = read_samples(dataset, image_size, needs_labels=False)
     if hasattr(editor, "check_vary"):
         editor.check_vary(data.spec.sample, strength)
     return Variations(editor, data, strength, to)
+
+
+def _translations(
+    generator: Generator, dataset: Any, strength: float | None, to: str | int | None, image_size: int | None
+) -> "Variations":
+    """A source of a dataset's samples in another domain."""
+    if strength is not None:
+        raise InputError("strength is for variations by an encoder, and a translator has none: leave it out.")
+    translator = Translating(generator, None if to is None else str(to))
+    data = read_samples(dataset, image_size, needs_labels=False)
+    translator.check_vary(data.spec.sample, translator.strength)
+    data, target = translator.class_to(data)
+    return Variations(translator, data, translator.strength, target)
 
 
 class Variations:

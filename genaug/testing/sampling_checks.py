@@ -200,6 +200,33 @@ def check_conditions_reach_samples(subject: Subject) -> None:
         )
 
 
+@check(lambda backend: backend.takes_unpaired)
+def check_unpaired_has_one_condition(subject: Subject) -> None:
+    """A backend that takes unpaired sets has exactly one condition, the samples of the other set."""
+    names = subject.case().backend.conditions
+    require(len(names) == 1, f"takes_unpaired needs exactly one condition, and conditions is {names}.")
+
+
+@check(offering("reverse"))
+def check_reverse(subject: Subject) -> None:
+    """``reverse`` returns finite samples of the condition from samples of the spec, with only the kept networks."""
+    case = subject.case()
+    require(len(case.spec.conditions) == 1, "reverse needs exactly one condition.")
+    condition, nets = case.spec.conditions[0], nn.ModuleDict({r: case.networks[r] for r in case.backend.keeps})
+    x = case.spec.sample.encode(case.data.x[:6])
+    samples = []
+    for values in (x, x.roll(1, 0)):
+        with torch.no_grad():
+            inputs = replace(case.inputs(6), latents={}, conditions={condition.name: values})
+            samples.append(case.backend.reverse(nets.eval(), inputs))
+    expected = (6, *condition.sample.encoded_shape)
+    require(
+        tuple(samples[0].shape) == expected and bool(samples[0].isfinite().all()),
+        f"reverse must return finite samples of shape {expected}, got {tuple(samples[0].shape)}.",
+    )
+    require(not torch.equal(*samples), "the samples of reverse don't depend on its input.")
+
+
 @check()
 def check_save_and_load(subject: Subject) -> None:
     """A generator returns the same images after it was saved and loaded: parameters and buffers contain all of it."""

@@ -113,8 +113,9 @@ class Case:
 
     def inputs(self, n: int, seed: int = 0) -> Inputs:
         """The inputs of ``n`` samples for a seed, of all classes in turn, with the data's conditions."""
-        rows = torch.arange(n) % len(self.data.x)
-        conditions = {c.name: c.sample.encode(self.data.conditions[c.name][rows]) for c in self.spec.conditions}
+        data = self.data.conditions
+        rows = {c.name: torch.arange(n) % len(data[c.name]) for c in self.spec.conditions}
+        conditions = {c.name: c.sample.encode(data[c.name][rows[c.name]]) for c in self.spec.conditions}
         return Inputs(self.latents(n, seed), self.labels(n), noise_rows(seed, 0, n, CPU), conditions)
 
     def generate(self, nets: nn.ModuleDict, inputs: Inputs) -> Tensor:
@@ -151,11 +152,16 @@ def small_data(backend: Backend, shape: tuple[int, ...], labelled: bool) -> Samp
     """48 noisy samples of three patterns, one for each class, with the conditions that the backend needs, unless it
     derives them.
 
+    For a backend that takes unpaired sets, the condition is a set of 40 samples of its own, and the labels are its own.
     ``shape`` is the shape of images; other modalities have examples of a fixed shape.
     """
     modality, labels = MODALITIES[backend.modalities[0]], torch.arange(48) % CLASSES
     sample, x = modality.example(labels, shape)
+    others = x.roll(CLASSES, 0)
+    if backend.takes_unpaired:
+        labels, others = labels[:40], others[:40]
     names = () if backend.offers("derive_conditions") else backend.conditions
     conditions = tuple(Condition(name=name, sample=sample) for name in names)
     spec = Spec(sample=sample, classes=CLASSES if labelled else None, conditions=conditions)
-    return Samples(x, labels if labelled else None, spec, None, {c.name: x.roll(CLASSES, 0) for c in conditions})
+    own, values = labels if labelled else None, {c.name: others for c in conditions}
+    return Samples(x, own, spec, None, values, unpaired=backend.takes_unpaired)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
 from genaug.backends.latents import Categorical, latent_rows
@@ -15,6 +16,7 @@ from genaug.data.reading import Samples
 from genaug.errors import InputError, SaveError
 from genaug.modalities.distance import class_distances, first_per_class, pair_distance
 from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
+from genaug.reports.translations import draw_training_translations
 from genaug.sources.generator import Generator
 from genaug.training.run_folder import RunFolder
 
@@ -82,11 +84,16 @@ class SampleGrids:
     rarest ones that have two training samples are measured. ``diversity_same_category``, for generators with
     categorical latents, compares samples with the same categories: near 0 if each of several generators makes a single
     sample per class, which ``diversity`` doesn't show. A line on the terminal warns of figures below 0.5 and names the
-    three worst classes. There is no grid for a generator with conditions.
+    three worst classes.
+
+    For a generator with one condition, the grid has samples of the condition beside their translations, for both
+    directions if the backend has both, and no diversity is measured; with more conditions there is no grid.
     """
 
     def __init__(self, data: Samples, spec: Spec, folder: RunFolder) -> None:
-        self._folder, self._spec = folder, spec
+        self._folder, self._spec, self._data = folder, spec, data
+        if spec.conditions:
+            return
         labels = data.labels if spec.takes_labels and data.labels is not None else torch.zeros(len(data.x))
         classes, counts = labels[labels >= 0].unique(return_counts=True)
         several = classes[counts >= 2][counts[counts >= 2].argsort(stable=True)]
@@ -96,9 +103,12 @@ class SampleGrids:
         self._real_distances = class_distances(spec.sample.flatten(self._real), self._labels)
 
     def __call__(self, snapshot: Snapshot) -> None:
-        if not snapshot.saving or self._spec.conditions:
+        if not snapshot.saving or len(self._spec.conditions) > 1:
             return
         try:
+            if self._spec.conditions:
+                self._write(draw_training_translations(snapshot.generator(), self._data), snapshot.step)
+                return
             self._draw(snapshot.generator(), snapshot.step)
             self._measure(snapshot)
         except (RuntimeError, InputError, SaveError) as error:  # must not prevent the checkpoint
@@ -111,6 +121,9 @@ class SampleGrids:
             samples = self._sample(generator, labels, seed=0)
             block = Block(samples, labels if self._spec.takes_labels else None)
             grid = draw_sheet(block, classes=self._spec.class_names, sample=self._spec.sample)
+        self._write(grid, step)
+
+    def _write(self, grid: Image, step: int) -> None:
         self._folder.write({f"samples/step-{step:08d}.png": encode_png(grid)})
 
     def _measure(self, snapshot: Snapshot) -> None:

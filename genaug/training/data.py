@@ -47,6 +47,11 @@ def read_training_data(
         )
     data = _read(dataset, backend, image_size, show, what="the dataset")
     check_modality(name, backend, data.spec)
+    if data.unpaired and not backend.takes_unpaired:
+        raise InputError(
+            f"backend {name!r} needs pairs, and these two sets don't correspond: pass genaug.data.Pairs(a, b). "
+            f"Installed backends that learn from unpaired sets: {', '.join(registry.taking_unpaired()) or 'none'}."
+        )
     spec = with_conditions(backend, config, data).spec
     labeled = spec.model_copy(update={"classes": Classes(count=2)})
     if described(backend, config, labeled).takes_labels:  # it would train on labels if there were any
@@ -112,6 +117,8 @@ def _read(
 
 def _joined(data: Samples, others: Samples) -> Samples:
     """Both sets, ``others`` with labels of -1. Raises ``InputError`` if they don't fit together."""
+    if data.unpaired or others.unpaired:
+        raise InputError("unpaired sets can't be joined with unlabeled samples: leave unlabelled= (--unlabelled) out.")
     if data.labels is None:
         raise InputError(
             "the dataset has no labels, so unlabeled samples aren't different from its own. Pass all of them as one "

@@ -9,6 +9,7 @@ on.
 """
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from math import prod
 from typing import Any, cast
 
@@ -47,9 +48,9 @@ def recompute_statistics(
     """Set the running mean and variance of the kept networks' batch-norm layers to those of their inputs, in place.
 
     For the network that samples they are taken over latents from the spec's prior, with labels as frequent as in
-    training and conditions from the data; for the others over real samples, through those of ``encode``, ``classify``
-    and ``score`` that the backend has. ``shares`` are the weights of the classes in training, (K,), if these aren't as
-    frequent as in the data; all samples have labels then. Networks run in float32 with float64 sums.
+    training and conditions from the data; for the others over real samples, through those of ``encode``, ``classify``,
+    ``score`` and ``reverse`` that the backend has. ``shares`` are the weights of the classes in training, (K,), if
+    these aren't as frequent as in the data; all samples have labels then. Networks run in float32 with float64 sums.
 
     All layers normalize by the running statistics, as in sampling, so the first sweep is right for the first layer, the
     second for the second as well, and so on until nothing moves by a thousandth of a standard deviation: first sweeps
@@ -66,14 +67,18 @@ def recompute_statistics(
 
     def observe(count: int) -> None:
         methods = [getattr(backend, name) for name in ("encode", "score") if backend.offers(name)]
-        for rows in _spread(min(count, len(data.x)), data, shares).split(chunk_size(spec, device)):
+        own = replace(data, labels=None) if data.unpaired else data  # the labels are those of the conditions
+        for rows in _spread(min(count, len(data.x)), own, shares).split(chunk_size(spec, device)):
             x = spec.sample.encode(data.x[rows].to(device))
             labels = None
             if spec.takes_labels and data.labels is not None:  # unlabeled samples get the classes in turn
-                known = data.labels[rows]
+                known = torch.full((len(rows),), -1) if own.labels is None else own.labels[rows]
                 labels = known.where(known >= 0, rows % spec.num_classes).to(device)
             for method in methods:
                 method(nets, x, labels)
+            if backend.offers("reverse"):
+                noise = noise_rows(seed, 0, len(x), device)
+                backend.reverse(nets, Inputs({}, labels, noise, {spec.conditions[0].name: x}))
             if not methods and backend.offers("classify"):
                 backend.classify(nets, x)
 
@@ -88,10 +93,15 @@ def recompute_statistics(
 def _spread(count: int, data: Samples, shares: Tensor | None = None) -> Tensor:
     """``count`` rows, evenly spread over the data, which may be sorted by class, or over each class by its share."""
     if shares is None or data.labels is None:
-        return torch.arange(count) * len(data.x) // count
+        return _spread_rows(count, len(data.x))
     members = [torch.nonzero(data.labels == label).flatten() for label in range(len(shares))]
     counts = largest_remainder(count, shares.tolist()).tolist()
     return torch.cat([rows[torch.arange(n) * len(rows) // n] for rows, n in zip(members, counts, strict=True) if n])
+
+
+def _spread_rows(count: int, size: int) -> Tensor:
+    """``count`` row numbers, evenly spread over the rows below ``size``."""
+    return torch.arange(count) * size // count
 
 
 def _settle(modules: list[nn.Module], run: Callable[[int], None], full: int, seed: int, device: torch.device) -> None:
@@ -203,6 +213,9 @@ def _draws(
             labels = torch.searchsorted(ends, columns.uniform(chunk) * ends[-1], right=True)
             labels = labels.clamp(max=spec.num_classes - 1).to(device)
         latents = {latent.name: latent.draw(columns, chunk).to(device) for latent in spec.latents}
-        rows = _spread(count, data)[start : start + chunk]
-        conditions = {c.name: c.sample.encode(data.conditions[c.name][rows].to(device)) for c in spec.conditions}
+        conditions = {}
+        for condition in spec.conditions:
+            values = data.conditions[condition.name]
+            rows = _spread_rows(count, len(values))[start : start + chunk]
+            conditions[condition.name] = condition.sample.encode(values[rows].to(device))
         yield Inputs(latents, labels, noise_rows(seed, start, chunk, device), conditions)

@@ -85,6 +85,9 @@ class Batches:
     from permutations of all samples, whose label is hidden (-1): half of each batch teaches classes, and the other half
     represents the data (as in Salimans et al. 2016, section 5, whose code draws two batches).
 
+    In unpaired data, samples and conditions come from permutations of their own, and all about labels is about the
+    conditions, whose labels they are.
+
     With ``shares``, weights of the classes (K,), 0 for one without samples, classes are as frequent in batches as these
     say; all samples must have labels then.
     """
@@ -105,19 +108,25 @@ class Batches:
         self._labels = data.labels.to(device) if spec.takes_labels and data.labels is not None else None
         self._conditions = {c.name: (c.sample, data.conditions[c.name].to(device)) for c in spec.conditions}
         self._batch_size, self._world = batch_size, world
-        self._order = _Order(len(self._x), seed, "order", device)
+        rows = [len(values) for _, values in self._conditions.values()] if data.unpaired else []
+        self._count = rows[0] if rows else len(self._x)
+        self._partners = _Order(len(self._x), seed, "order of partners", device) if rows else None
+        self._order = _Order(self._count, seed, "order", device)
         if shares is not None and self._labels is not None:
             self._order = _BalancedOrder(self._labels, shares, seed, "order", device)
         labeled = torch.empty(0) if self._labels is None else torch.nonzero(self._labels >= 0).flatten()
-        self._labeled = labeled if 0 < len(labeled) < len(self._x) else None
+        self._labeled = labeled if 0 < len(labeled) < self._count else None
         self._labeled_order = _Order(len(labeled), seed, "order of labeled samples", device)
 
     def batch(self, index: int) -> Batch:
         """This process's slice of the ``index``-th batch of the run."""
         rows, labels = self._global(index)
-        rows = self._world.local(rows)
+        rows = partners = self._world.local(rows)
+        if self._partners is not None:
+            start = index * self._batch_size
+            partners = self._world.local(self._partners.part(start, start + self._batch_size))
         return Batch(
-            self._sample.encode(self._x[rows]) if self._encoded is None else self._encoded[rows],
+            self._sample.encode(self._x[partners]) if self._encoded is None else self._encoded[partners],
             None if labels is None else self._world.local(labels),
             {name: sample.encode(x[rows]) for name, (sample, x) in self._conditions.items()},
         )

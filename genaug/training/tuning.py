@@ -104,7 +104,8 @@ class Tuning:
 
     def _check_samples(self, old: Spec, new: Spec) -> None:
         kinds = [f"{spec.sample.noun} of size {spec.sample.describe()}" for spec in (old, new)]
-        if old.sample != new.sample or old.conditions != new.conditions:
+        conditions = [[(condition.name, condition.sample) for condition in spec.conditions] for spec in (old, new)]
+        if old.sample != new.sample or conditions[0] != conditions[1]:
             raise InputError(
                 f"{self.name} generates {kinds[0]}, but the training data are {kinds[1]}"
                 f"{'' if old.sample != new.sample else ', with other conditions'}. Fine-tuning needs data of the same "

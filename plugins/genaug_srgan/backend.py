@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
-from genaug.backends import Backend, BackendConfig, Batch, Fakes, Inputs, Loss, Player, Spec, Step, adam
+from genaug.backends import Backend, BackendConfig, Batch, Condition, Fakes, Inputs, Loss, Player, Spec, Step, adam
 from genaug.backends.options import NO_CRITIC, Beta, Decay, LearningRate, MaxWidth, Width
 from genaug.errors import InputError
 from genaug.nn.blocks import ConvFeatures
@@ -84,7 +84,8 @@ class SRGAN(Backend):
                 f"srgan with factor {config.factor} makes images of {data.sample.describe()} from ones of "
                 f"{'x'.join(map(str, expected))}, not of {small.describe()}."
             )
-        return data.model_copy(update={"classes": None, "latents": ()})
+        condition = Condition(name="small", sample=small, domains=("small", "large"))
+        return data.model_copy(update={"classes": None, "latents": (), "conditions": (condition,)})
 
     def build(self, config: SRGANConfig, spec: Spec) -> nn.ModuleDict:
         nets: dict[str, nn.Module] = {"generator": Upscaler(spec.shape[0], config.factor, config.width, config.blocks)}
