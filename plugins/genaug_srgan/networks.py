@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 from torchvision.transforms.v2 import InterpolationMode, functional as F
 
-from genaug.nn.blocks import SLOPE
+from genaug.nn.blocks import SLOPE, ResidualBlock
 
 _CHUNK = 4096  # images that are resized at once
 
@@ -26,24 +26,13 @@ def enlarged(images: Tensor, factor: int) -> Tensor:
     return interpolate(images, scale_factor=factor, mode="bicubic", align_corners=False)
 
 
-class ResidualBlock(nn.Module):
-    """Two convolutions around an activation, added to their input; without normalization (Wang et al. 2018, 3.1)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.add(x, self.second(leaky_relu(self.first(x), SLOPE)))
-
-
 class Upscaler(nn.Module):
     """Images (N, C, h, w) in [-1, 1] to images ``factor`` times as high and wide, a power of 2.
 
     The network of Ledig et al. 2017 (figure 4): residual blocks at the small size with a connection around all of them,
-    then a sub-pixel convolution for each doubling. What it computes is added to the bicubic enlargement, and the last
-    layer starts at 0, so that an untrained one is bicubic. Its values may leave [-1, 1].
+    then a sub-pixel convolution for each doubling; without normalization (Wang et al. 2018, section 3.1). What it
+    computes is added to the bicubic enlargement, and the last layer starts at 0, so that an untrained one is bicubic.
+    Its values may leave [-1, 1].
     """
 
     def __init__(self, channels: int, factor: int, width: int, blocks: int) -> None:

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from typer.testing import CliRunner
 
 import genaug
 from genaug.backends import Backend, BackendConfig, Condition, Spec
+from genaug.cli import app
 from genaug.data.reading import fingerprint, read_samples
 from genaug.errors import InputError, OutputExistsError
 from genaug.evaluation.subject import learned_from
@@ -32,6 +34,9 @@ class Doubling(Backend):
         pass
 
     conditions = ("small",)
+
+    def describe(self, config, data):
+        return data
 
     def build(self, config, spec):
         return nn.ModuleDict({"generator": Enlarged()})
@@ -176,3 +181,18 @@ def test_what_a_refiner_returns_is_checked(small):
     broken = SimpleNamespace(spec=doubling().spec, translate=lambda samples, labels=None, *, seed=None: samples)
     with pytest.raises(InputError, match=r"translate returned .*expected torch.uint8 of shape \(2, 1, 16, 16\)"):
         genaug.refined(small, broken).sample(2, seed=0)
+
+
+def test_it_is_loaded_by_name_on_the_command_line_too(small, tmp_path, register_backend):
+    register_backend("doubling", Doubling)
+    small.save(tmp_path / "small")
+    doubling().save(tmp_path / "doubling")
+    where, refiner = f"refined:{tmp_path / 'small'}", str(tmp_path / "doubling")
+    source = genaug.load(where, refiner=refiner, device="cpu")
+    expected, _ = genaug.refined(small, doubling()).sample(4, seed=2)
+    assert torch.equal(source.sample(4, seed=2)[0], expected)
+    with pytest.raises(InputError, match="missing a required argument: 'refiner'"):
+        genaug.load(where)
+    command = ["sample", where, "--set", f"refiner={refiner}", "--n", "4", "--out", str(tmp_path / "samples.png")]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert (tmp_path / "samples.png").is_file()
