@@ -26,6 +26,7 @@ from genaug.cli import (
     search,
     study,
     train,
+    translate,
     traverse,
 )
 from genaug.cli.printing import give_up_stdout, say, use_any_console
@@ -101,6 +102,7 @@ for _command in (
     plugins.plugins,
     train.train,
     sample.sample,
+    translate.translate,
     traverse.traverse,
     study.study,
     search.search,

@@ -1,5 +1,6 @@
 """``genaug sample``: images from a generator, as a sample grid or as files."""
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from genaug.artifacts.claims import Claim
     from genaug.sources.export import Part
     from genaug.sources.request import Request
 
@@ -109,13 +111,23 @@ def _write_folders(
         generator = source_named(source, device, setting)
         _check_images(generator)
         labels = request.resolve(generator.spec)
-        try:
+        with reporting_interruption(place):
             fill(place, generator, labels, settings, overwrite=overwrite)
-        except KeyboardInterrupt:
-            ready = sum(name.endswith(".png") and (place.path / name).exists() for name in place.files)
-            say(f"genaug: interrupted; {ready:,} images are in {out}. The same command generates the others.", err=True)
-            raise KeyboardInterrupt("reported") from None
     return labels if isinstance(labels, int) else len(labels)
+
+
+@contextmanager
+def reporting_interruption(place: "Claim") -> "Iterator[None]":
+    """Around writing images into a folder: an interruption says how many there are, and how to continue."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        ready = sum(name.endswith(".png") and (place.path / name).exists() for name in place.files)
+        say(
+            f"genaug: interrupted; {ready:,} images are in {place.path}. The same command generates the others.",
+            err=True,
+        )
+        raise KeyboardInterrupt("reported") from None
 
 
 def _write_table(

@@ -53,6 +53,14 @@ def train(
             "from both; or data in the forms of --data. Images of --data's test split must not be among them.",
         ),
     ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="The images to translate those of --data into, in the forms of --data or a folder, for backends that "
+            "translate: images of the same names (pix2pix), or any others (cyclegan).",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder, which can be loaded afterwards.  [default: runs/BACKEND]")
     ] = None,
@@ -178,8 +186,11 @@ def train(
         "keep": None if keep is None else keep.value,
         "objective": objective,
         "patience": patience,
+        "to": None if to is None else _absolute(folder_name(to)),
     }
     images, command = _data(record, folder, data, options, seed)
+    if command["to"] is not None:
+        images = _with_domain(images, command, record.get("backend") if backend is None else backend, seed)
     images, rule = _rule(command, images, record.get("image_size") if image_size is None else image_size, seed, device)
     if steps is None and max_minutes is None and not record:
         steps = STEPS
@@ -213,9 +224,16 @@ def train(
         generator = fit(subject, images, out=folder, overwrite=overwrite, resume=resume, **passed)
     if os.environ.get("RANK", "0") != "0":
         return  # under torchrun, only one process prints
+    say(f"{generator}\nSaved in {folder}. To see samples: {_showing(generator, folder, command)}")
+
+
+def _showing(generator: Any, folder: Path, command: dict[str, Any]) -> str:
+    """The command that shows what a generator makes."""
+    if generator.spec.conditions:
+        return f"genaug translate {folder} --data {command['data']} --out samples.png"
     count = "--per-class 10" if generator.spec.takes_labels else "--n 100"
     suffix = (*generator.spec.sample.files, ".png")[0]
-    say(f"{generator}\nSaved in {folder}. To see samples: genaug sample {folder} {count} --out samples{suffix}")
+    return f"genaug sample {folder} {count} --out samples{suffix}"
 
 
 def _data(
@@ -269,6 +287,34 @@ def _rule(
     from genaug.searches.keep import keep_best
 
     return keep_best(images, objective or "kid", patience=patience, image_size=image_size, seed=seed, device=device)
+
+
+def _with_domain(images: Any, command: dict[str, Any], backend: str | None, seed: int) -> Any:
+    """The images together with those of the other domain, as pairs unless the backend takes unpaired sets."""
+    from genaug.artifacts.paths import user_path
+    from genaug.backends.registry import resolve
+    from genaug.data.datasets import few_per_class
+    from genaug.data.domains import Pairs, Unpaired, check_same_files
+    from genaug.errors import InputError
+
+    if backend is None:
+        raise InputError("name the backend to train: --to is read as pairs or as an unpaired set, as it needs.")
+    recipe = resolve(backend)
+    if not recipe.conditions:
+        raise InputError(f"backend {backend!r} doesn't translate between domains: leave --to out.")
+    root = None if command["root"] is None else Path(command["root"])
+    split = {"root": root, "test_share": command["test_share"], "group_by": command["group_by"]}
+    is_folder = command["to"].startswith("folder:")
+    others = read_data(command["to"], **(split if is_folder else {"root": root}))
+    folders = [user_path(command[name].partition(":")[2]).name for name in ("data", "to")]
+    names = {"names": folders} if len({*folders, ""}) == 3 else {}
+    if recipe.takes_unpaired:
+        return Unpaired(images, others, **names)
+    if command["labels_per_class"] is not None:  # of the same labels the same ones
+        others = few_per_class(others, command["labels_per_class"], seed)
+    pairs = Pairs(images, others, **names)
+    check_same_files(pairs)
+    return pairs
 
 
 def _unlabelled(command: dict[str, Any]) -> dict[str, Any]:

@@ -96,7 +96,14 @@ def domains_of(dataset: Any) -> Domains:
 
 
 def check_same_files(pairs: Pairs) -> None:
-    """Raises ``InputError`` if the files of a pair, where they are known, have different names."""
+    """Raises ``InputError`` if the labels of a pair, or the names of its files, are known and different."""
+    labels = [known_labels(dataset) for dataset in (pairs.a, pairs.b)]
+    if labels[0] is not None and labels[1] is not None and bool((labels[0] != labels[1]).any()):
+        index = int((labels[0] != labels[1]).nonzero()[0])
+        raise InputError(
+            f"the two images of pair {index} have different labels. Put them into class folders of the same names, and "
+            "give the two images of each pair the same name."
+        )
     for index in range(len(pairs)):
         files = [file_of(dataset, index) for dataset in (pairs.a, pairs.b)]
         names = [None if file is None else _stem(file) for file in files]

@@ -187,7 +187,8 @@ def _read_items(
             if len(fields) < 3 or not isinstance(fields[2], Mapping) or name not in fields[2]:
                 raise InputError(
                     f"{where} lacks the condition {name!r}, which the backend needs with every sample. Expected "
-                    f"(sample, label, {{{name!r}: sample}}); the label may be None."
+                    f"(sample, label, {{{name!r}: sample}}), as from genaug.data.Pairs(a, b) (--to); the label may be "
+                    "None."
                 )
             values[name] = fields[2][name]
         for name, value in values.items():

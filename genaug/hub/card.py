@@ -15,7 +15,7 @@ from genaug.checks import UNKNOWN_LICENSE, check_license
 from genaug.errors import InputError
 from genaug.hub import figures as measurements, prose, sections
 from genaug.hub.contents import contents_of
-from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES, SHEET_FILE
+from genaug.hub.pull import CARD_FILE, MAX_CARD_BYTES
 from genaug.hub.sections import Facts, Subject
 from genaug.hub.training_data import KEY, TrainingData, check_training_data, known_data, merged, parse_training_data
 
@@ -99,7 +99,7 @@ def write_card(
     dataset_license: str | None = None,
 ) -> Path:
     """Write ``README.md`` and ``samples.png`` into the local folder of a generator or a recipe, as a push to ``repo``
-    would send them.
+    would send them; a translator has no ``samples.png``.
 
     The arguments are those of ``Generator.push``. An existing README.md keeps the text that people wrote, its license
     and its statements about the training data, unless the arguments replace them. Raises the errors of ``genaug.load``,
@@ -120,7 +120,7 @@ def write_card(
     card = render(contents.subject, facts, local=old_card)
     with claim_generator(folder, "a card") as place:
         place.adopt([CARD_FILE])  # the new card has the text that people wrote in it
-        place.write({SHEET_FILE: contents.draw(), CARD_FILE: card.encode()})
+        place.write({**contents.draw(), CARD_FILE: card.encode()})
     return place.path / CARD_FILE
 
 

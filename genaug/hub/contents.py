@@ -14,6 +14,7 @@ from genaug.artifacts.recipe import RECIPE_FILE, encode_recipe, is_recipe, read_
 from genaug.errors import InputError
 from genaug.escaping import escaped
 from genaug.hub.load import Located, is_source_name, load_located, locate
+from genaug.hub.pull import SHEET_FILE
 from genaug.hub.sections import Subject, generator_subject, recipe_subject
 from genaug.reports.sheet import Block, draw_sheet, encode_png, sheet_labels
 from genaug.sources.generator import Generator
@@ -26,13 +27,14 @@ _SLOW_SAMPLES = 16  # on the grid of a recipe, whose samples may take a minute e
 
 @dataclass(frozen=True)
 class Contents:
-    """``encode`` returns the files by name for a training record and a license, ``draw`` the sample grid as PNG."""
+    """``encode`` returns the files by name for a training record and a license, ``draw`` the sample grid as PNG, by
+    name; none for a translator, whose samples are made from others that aren't ours to publish."""
 
     subject: Subject
     folder: Path | None
     license: str | None
     encode: Callable[[Mapping[str, Any], str | None], dict[str, bytes]]
-    draw: Callable[[], bytes]
+    draw: Callable[[], dict[str, bytes]]
 
 
 def contents_of(what: Any, device: Any = None, keep: Sequence[str] = ()) -> Contents:
@@ -71,7 +73,11 @@ def _generator(generator: Generator, keep: Sequence[str]) -> Contents:
         return {**files, CONFIG_FILE: encode_manifest(manifest.model_copy(update={"training": dict(training)}))}
 
     subject = generator_subject(generator, manifest, (digest,))
-    return Contents(subject, generator.folder, None, encode, lambda: draw_samples(generator))
+
+    def draw() -> dict[str, bytes]:
+        return {} if generator.spec.conditions else {SHEET_FILE: draw_samples(generator)}
+
+    return Contents(subject, generator.folder, None, encode, draw)
 
 
 def _with_extras(generator: Generator, keep: Sequence[str], digest: str) -> Generator:
@@ -113,8 +119,8 @@ def _recipe(place: Located, device: Any) -> Contents:
         published = manifest.model_copy(update={"training": dict(training), "license": license})
         return {RECIPE_FILE: encode_recipe(published)}
 
-    def draw() -> bytes:
-        return draw_samples(load_located(place, device), _SLOW_SAMPLES)
+    def draw() -> dict[str, bytes]:
+        return {SHEET_FILE: draw_samples(load_located(place, device), _SLOW_SAMPLES)}
 
     card_folder = folder if place.repo is None else None
     return Contents(recipe_subject(manifest), card_folder, manifest.license, encode, draw)

@@ -19,7 +19,7 @@ from genaug.hub.card import (
 )
 from genaug.hub.commit import Publication as Publication, describe_if_present, download_card, send
 from genaug.hub.contents import Contents, contents_of
-from genaug.hub.pull import CARD_FILE, PUBLISHED, SHEET_FILE
+from genaug.hub.pull import CARD_FILE, PUBLISHED
 from genaug.hub.redaction import credentials_redacted, redact
 from genaug.hub.sections import Facts
 from genaug.hub.training_data import KEY, check_training_data, merged, parse_training_data
@@ -83,7 +83,7 @@ def push(
         if facts.data.stated():
             training[KEY] = facts.data.stated()
         card = render(subject, facts, remote=remote_card, local=local_card, force=force)
-        files = {**contents.encode(training, facts.license), CARD_FILE: card.encode(), SHEET_FILE: sheet}
+        files = {**contents.encode(training, facts.license), CARD_FILE: card.encode(), **sheet}
         return Publication(
             repo,
             commit_message or f"{subject.tag} {subject.kind}, genaug {__version__}",

@@ -107,14 +107,15 @@ def recipe_subject(manifest: RecipeManifest) -> Subject:
 
 
 def task(spec: Spec) -> str:
-    """The task of a source, for the metadata of a card: "conditional-image-generation"."""
+    """The task of a source, for the metadata of a card: "conditional-image-generation", "image-to-image"."""
+    if spec.conditions:
+        return f"{spec.conditions[0].sample.kind}-to-{spec.sample.kind}"
     return f"{'conditional' if spec.takes_labels else 'unconditional'}-{spec.sample.kind}-generation"
 
 
 def summary(subject: Subject, facts: Facts) -> Part:
     """The first part of a card: what the generator is, its license and training data, samples, and how to load it."""
     spec, name = subject.spec, facts.repo.partition("/")[2]
-    labels = "int64 labels" if spec.takes_labels else "None, since it has no classes"
     lines = [
         f"# {cell(name)}",
         "",
@@ -124,18 +125,26 @@ def summary(subject: Subject, facts: Facts) -> Part:
         _training_data(merged([facts.data, known_data(subject.training.get("data"))])),
         "",
         *subject.notes,
-        f"![samples, not selected]({SHEET_FILE})",
-        "",
+        *([] if spec.conditions else [f"![samples, not selected]({SHEET_FILE})", ""]),
         f"After `pip install {subject.package}`:",
         "",
         "```python",
         "import genaug",
         "",
         f'generator = genaug.load("{facts.repo}")',
-        f"{spec.sample.noun}, labels = generator.sample(64, seed=0)  # {spec.sample.describe_batch(64)}, {labels}",
+        _use(spec),
         "```",
     ]
     return Part("summary", "\n".join(lines), {})
+
+
+def _use(spec: Spec) -> str:
+    """A line of code that makes samples."""
+    noun, batch = spec.sample.noun, spec.sample.describe_batch(64)
+    if spec.conditions:
+        return f"{noun} = generator.translate(sources)  # {spec.conditions[0].sample.describe_batch(64)} to {batch}"
+    labels = "int64 labels" if spec.takes_labels else "None, since it has no classes"
+    return f"{noun}, labels = generator.sample(64, seed=0)  # {batch}, {labels}"
 
 
 def _fine_tuning(origin: Origin | None, extras: Sequence[str]) -> tuple[str, ...]:

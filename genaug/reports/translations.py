@@ -13,7 +13,7 @@ from genaug.reports.sheet import Block, draw_sheet
 from genaug.sources.generator import Generator
 
 COLUMNS = 4
-_ROWS = 10
+MOST = 40  # samples, if there are no classes
 _LONGEST = 20
 
 
@@ -58,7 +58,7 @@ def draw_training_translations(generator: Generator, data: Samples) -> Image.Ima
 
 def _some(size: int) -> Tensor:
     """Rows that fill the grid, evenly spread over ``size`` samples."""
-    count = min(size, COLUMNS * _ROWS)
+    count = min(size, MOST)
     return torch.arange(count) * size // count
 
 

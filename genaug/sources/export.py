@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def sample_parts(source: Source, request: int | Tensor, seed: int, size: int = B
     count = request if isinstance(request, int) else len(request)
     for start in range(0, count, size):
         rows = min(size, count - start) if isinstance(request, int) else request[start : start + size]
-        yield _draw(source, rows, _part_seed(seed, start, size))
+        yield _draw(source, rows, part_seed(seed, start, size))
 
 
 def _draw(source: Source, request: int | Tensor, seed: int) -> Part:
@@ -61,7 +61,8 @@ def _draw(source: Source, request: int | Tensor, seed: int) -> Part:
     )
 
 
-def _part_seed(seed: int, start: int, size: int) -> int:
+def part_seed(seed: int, start: int, size: int) -> int:
+    """The seed of the part of an export that begins with image ``start``."""
     return seed if start == 0 else derive_seed(seed, "part", start // size)
 
 
@@ -132,7 +133,7 @@ def fill(
     size, seed = _images_per_call(source, count), settings["seed"]
     labels = _labels(source, request, seed, size)
     folders = folder_names(spec.class_names if spec.class_names is not None else spec.num_classes)
-    files = _file_names(labels, folders, count)
+    files = file_names(labels, folders, count)
     record = {
         **settings,
         **identity_of(source),
@@ -142,6 +143,30 @@ def fill(
         "folders": folders,
         "classes": None if spec.class_names is None else list(spec.class_names),
     }
+
+    def draw(start: int, stop: int) -> Tensor:
+        part = stop - start if labels is None else labels[start:stop]
+        return _draw(source, part, part_seed(seed, start, size))[0]
+
+    fill_files(place, files, record, draw, overwrite=overwrite, progress=progress)
+
+
+def fill_files(
+    place: Claim,
+    files: Sequence[str],
+    record: Mapping[str, Any],
+    draw: Callable[[int, int], Tensor],
+    *,
+    overwrite: bool,
+    progress: bool,
+    doing: str = "sample",
+) -> None:
+    """Write the PNG ``files`` that a claimed folder lacks, and its record, which decides whether it is continued.
+
+    ``draw(start, stop)`` returns the images of these files, raw samples on the CPU, ``record["batch_size"]`` at a time;
+    it is called only for parts that aren't complete.
+    """
+    count, size = len(files), record["batch_size"]
     _check_settings(place, record, overwrite)
     old = _read_record(place)
     complete = old is not None and old.get("complete") is not False
@@ -149,14 +174,13 @@ def fill(
     recorded = complete and not fresh
     place.check_free([RECORD_FILE, *files])
     absent = set(files) if fresh else {name for name in files if not _is_complete(place.path / name)}
-    with Progress("sample", count, progress, line_every=10) as bar:
+    with Progress(doing, count, progress, line_every=10) as bar:
         bar.start_at(count - len(absent))
         for start in range(0, count, size):
             names = files[start : start + size]
             if absent.isdisjoint(names):
                 continue
-            part = len(names) if labels is None else labels[start : start + size]
-            images, _ = _draw(source, part, _part_seed(seed, start, size))
+            images = draw(start, start + len(names))
             if fresh:  # only now, since a source that fails must not cost what was there before
                 place.clear()
                 place.declare([RECORD_FILE, *files])
@@ -189,13 +213,14 @@ def _labels(source: Source, request: int | Tensor, seed: int, size: int) -> Tens
     supply = supply_of(source)
     classes = range(source.spec.num_classes) if supply is None else [c for c, images in enumerate(supply) if images]
     draws = [
-        category_rows(len(classes), _part_seed(seed, start, size), "labels", 0, min(size, request - start))
+        category_rows(len(classes), part_seed(seed, start, size), "labels", 0, min(size, request - start))
         for start in range(0, request, size)
     ]
     return torch.tensor(list(classes), device="cpu")[torch.cat(draws)]
 
 
-def _file_names(labels: Tensor | None, folders: list[str], count: int) -> list[str]:
+def file_names(labels: Tensor | None, folders: list[str], count: int) -> list[str]:
+    """The files of ``count`` images in their order: numbered, in the folders of their labels if they have any."""
     numbers: Counter[str] = Counter()
     names = []
     for label in [None] * count if labels is None else labels.tolist():
