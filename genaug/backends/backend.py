@@ -157,6 +157,8 @@ class Backend(ABC):
     takes_unpaired: ClassVar[bool] = False
     """Whether its condition may be another set of samples, with no correspondence to the training samples, as in
     ``genaug.data.Unpaired``; for a backend with one condition."""
+    fills_in: ClassVar[bool] = False
+    """Whether its only condition is an erased image (``genaug.nn.erasing``), whose unknown pixels it fills in."""
     takes_unlabelled: ClassVar[bool] = False
     """Whether the training labels may include -1, for unlabeled samples."""
     scores_without_labels: ClassVar[bool] = False
