@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from genaug.hub.push import push as push
     from genaug.labelling.attach import with_labels as with_labels
     from genaug.searches.search import search as search
+    from genaug.sources.erase_and_fill import erase_and_fill as erase_and_fill
     from genaug.sources.features import features as features
     from genaug.sources.filtered import filtered as filtered
     from genaug.sources.generator import Generator as Generator
@@ -42,6 +43,7 @@ _HOME = {
     "Spec": "genaug.backends.spec",
     "anomaly": "genaug.anomaly",
     "convert": "genaug.conversion.convert",
+    "erase_and_fill": "genaug.sources.erase_and_fill",
     "evaluate": "genaug.evaluation.evaluate",
     "features": "genaug.sources.features",
     "filtered": "genaug.sources.filtered",

@@ -4,13 +4,14 @@ A mask is bool (N, H, W), True for the pixels to fill in.
 """
 
 from math import sqrt
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 Masks = Literal["center", "block", "random"]
+KINDS: tuple[Masks, ...] = get_args(Masks)
 
 DRAWS = 16  # uniform numbers per mask
 _GRID = 4  # side of the noise that gives a random mask its shape

@@ -58,7 +58,7 @@ class ContextEncoder(Backend):
         if channels > 3 or min(height, width) < _LEAST:
             raise InputError(
                 f"context-encoder takes images of 1 to 3 channels with sides of at least {_LEAST} pixels, and these "
-                f"are {data.sample.describe()}. Convert them with a transform, or pass another image_size= (--image-size)."
+                f"are {data.sample.describe()}. Convert them with a transform, or pass image_size= (--image-size)."
             )
         draws = torch.from_numpy(uniform_rows(0, "masks", 0, len(samples), DRAWS)).float()
         return {"erased": erased(samples, draw_masks(config.masks, config.area, draws, height, width))}

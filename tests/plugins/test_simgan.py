@@ -120,7 +120,7 @@ class TestARun:
 
         def run(out, steps=8, **arguments):
             fixed = {"batch_size": 8, "checkpoint_every": 4, "device": "cpu", "precision": "float32", "progress": False}
-            config = {**TINY, "lr": 1e-2, **arguments.pop("config", {})}
+            config = {**TINY, "lr": 1e-2, "decay": 0, **arguments.pop("config", {})}
             return genaug.fit("simgan", data, out=out, steps=steps, config=config, **fixed, **arguments)
 
         return run
