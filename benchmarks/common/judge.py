@@ -27,7 +27,13 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 def read(data: str, root: str | Path | None, size: int | None = None) -> tuple[Samples, Samples]:
-    """The training and the test set, uint8 images and labels."""
+    """The training and the test set, uint8 images and labels.
+
+    ``data`` is named as in ``load_data``, or "cifar10": class folders in ``root``, if it has train/, or torchvision's.
+    """
+    if data == "cifar10":
+        folders = root is not None and (Path(root) / "train").is_dir()
+        data = f"folder:{root}" if folders else "torchvision:CIFAR10"
     train, test = (read_samples(load_data(data, split=split, root=root), size) for split in ("train", "test"))
     return train, test
 

@@ -29,7 +29,6 @@ import hashlib
 import json
 import time
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,7 @@ from benchmarks.common.console import cost, end, markdown, parse_settings, say
 from benchmarks.common.figures import save
 from benchmarks.common.judge import Judge, labelled, read
 from benchmarks.common.record import RESULTS, TUNING, Record
+from benchmarks.common.runs import metrics_of, seconds_of
 from benchmarks.papers.codes import RUNS
 from benchmarks.papers.conditional_measures import (
     TARGETS,
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     @cache
     def material() -> tuple[Samples, Samples, Judge, dict[str, Any]]:
-        train, test = read_sets(options)
+        train, test = read(options.data, options.root)
         return train, test, *fixed_judge(train, test, options, RESULTS)
 
     def one(key: dict[str, Any]) -> dict[str, Any]:
@@ -168,15 +168,6 @@ def beside_the_record(options: argparse.Namespace, ending: str) -> Path:
     return RESULTS / f"{NAME}_{Path(options.data.rpartition(':')[2]).name.lower()}{ending}"
 
 
-def read_sets(options: argparse.Namespace) -> tuple[Samples, Samples]:
-    """The training and the test set."""
-    data = options.data
-    if data == "cifar10":
-        folders = options.root is not None and (Path(options.root) / "train").is_dir()
-        data = f"folder:{options.root}" if folders else "torchvision:CIFAR10"
-    return read(data, options.root)
-
-
 def run(
     method: str,
     seed: int,
@@ -224,10 +215,8 @@ def settings_hash(method: str, options: argparse.Namespace) -> str:
 
 def log_of(out: Path) -> dict[str, Any]:
     """How long a run's steps took, whatever it was interrupted by, and how well its discriminator named generators."""
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    times = [0.0, *(line["seconds"] for line in lines)]  # of each process: they start again where one went on
-    seconds = sum(after - before if after >= before else after for before, after in pairwise(times))
-    return {"seconds": seconds, "generators_named": lines[-1].get("generators_named")}
+    lines = metrics_of(out)
+    return {"seconds": seconds_of(lines), "generators_named": lines[-1].get("generators_named")}
 
 
 def write_sheet(path: Path, generator: Generator, spec: Spec) -> None:

@@ -113,9 +113,7 @@ class Generator:
         Raises ``InputError`` for labels the generator doesn't know or can't take, for both or neither of ``n`` and
         ``labels``, for latents that the spec doesn't have or that don't fit it, and if an image isn't finite.
         """
-        if self.spec.conditions:
-            names = ", ".join(condition.name for condition in self.spec.conditions)
-            raise InputError(f"this generator makes samples from others ({names}): call translate(samples) instead.")
+        self._check_needs_no_samples()
         count, labels = arguments.count_and_labels(n, labels)
         if labels is not None:
             arguments.check_known(labels, self.spec)
@@ -126,6 +124,15 @@ class Generator:
         samples = generate(self._backend, self.spec, self.nets, count, seed, fixed, labels, dtype, precision)
         shown = self.spec.sample.present(samples, labels)
         return shown, None if labels is None else labels.to(self.device)
+
+    def _check_needs_no_samples(self) -> None:
+        """Raises ``InputError`` if samples are made from others."""
+        if self.spec.conditions:
+            names = ", ".join(condition.name for condition in self.spec.conditions)
+            raise InputError(
+                f"this generator makes samples from others ({names}): call translate(samples), or pass "
+                "genaug.variations(generator, dataset) as a source."
+            )
 
     def _drawn_labels(self, seed: int, count: int) -> Tensor:
         draws = torch.from_numpy(uniform_rows(seed, "labels", 0, count, 1)[:, 0].copy())
@@ -147,6 +154,7 @@ class Generator:
         categorical one. ``labels`` are int64 (N,), required if the generator takes them. Returns (N, C, H, W) as
         ``sample`` does, and raises ``InputError`` as it does.
         """
+        self._check_needs_no_samples()
         latents, count = arguments.complete_latents(codes if z is None else {"z": z, **codes}, self.spec)
         labels = arguments.labels_of_samples(labels, count, self.spec, "decode")
         samples = generate(self._backend, self.spec, self.nets, count, 0, latents, labels, dtype, precision)

@@ -200,13 +200,6 @@ def check_conditions_reach_samples(subject: Subject) -> None:
         )
 
 
-@check(lambda backend: backend.takes_unpaired)
-def check_unpaired_has_one_condition(subject: Subject) -> None:
-    """A backend that takes unpaired sets has exactly one condition, the samples of the other set."""
-    names = subject.case().backend.conditions
-    require(len(names) == 1, f"takes_unpaired needs exactly one condition, and conditions is {names}.")
-
-
 @check(offering("reverse"))
 def check_reverse(subject: Subject) -> None:
     """``reverse`` returns finite samples of the condition from samples of the spec, with only the kept networks."""

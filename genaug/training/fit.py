@@ -84,7 +84,8 @@ def fit(
         backend: Name of an installed backend, or a ``Generator`` to fine-tune, which is then ``init``.
         dataset: ``dataset[i]`` is an image (PIL, uint8 or float in [0, 1]), alone or followed by an integer label;
             further fields are ignored. For a backend that takes no labels, anything may stand instead of the label.
-            For a table it is a ``genaug.data.TableDataset``. The dataset is read once.
+            For a table it is a ``genaug.data.TableDataset``, for a backend that translates a ``genaug.data.Pairs`` or
+            ``genaug.data.Unpaired``. The dataset is read once.
         out: The run's folder, which ``genaug.load`` takes.
         steps: Number of training steps. With ``max_minutes`` it is an upper bound and may be left out.
         unlabelled: More images, of the same shape, for backends that learn from unlabeled ones too. Labels in this

@@ -148,8 +148,8 @@ class Lines:
 
     def line(self) -> list[str]:
         makers = [self.train, self.sample, self.traverse, self.evaluate, self.study, self.push, self.pull, self.other]
-        makers.append(self.anomaly)
-        words = self._random.choices(makers, [5, 5, 3, 2, 2, 2, 3, 3, 3])[0]()
+        makers += [self.anomaly, self.translate]
+        words = self._random.choices(makers, [5, 5, 3, 2, 2, 2, 3, 3, 3, 2])[0]()
         if self._random.random() < 0.05:
             words.insert(
                 self._random.randrange(len(words) + 1), self._random.choice(["--nonsense", "\x1b[31m", "--", ""])
@@ -178,6 +178,11 @@ class Lines:
         words += self._option("--labels", ["0", "0,1", "", ",", "99", "-1", "9" * 30, "a"])
         words += self._option("--axes", ["z.0", "z.0,z.1", "", "z", "z.99", "z." + "9" * 5000, "\x1b"])
         return [*words, "--steps", self._pick(NUMBERS, "2"), "--device", "cpu"]
+
+    def translate(self) -> list[str]:
+        words = ["translate", self._source(), *self._data(), *self._out(0.95), *self._flags("--overwrite")]
+        words += self._option("--to", ["b", "", "zebra", "\x1b"]) + self._option("--split", ["test", "", "all"])
+        return [*words, *self._numbers("--seed", "--image-size"), "--device", self._pick(DEVICES, "cpu")]
 
     def evaluate(self) -> list[str]:
         words = ["evaluate", self._source(), *self._data(), *self._out(0.7), *self._numbers("--labels-per-class")]

@@ -135,6 +135,9 @@ class Complete(Honest):
     def score(self, nets, x, labels):
         return nets["critic"](x, labels)[:, 0]
 
+    def reverse(self, nets, inputs):
+        return 0.5 * inputs.conditions["source"]
+
     def players(self, config, nets):
         return [*super().players(config, nets), self.player("reader", nets["reader"].parameters()), *self.more(nets)]
 
@@ -580,6 +583,25 @@ class InventsConditions(Complete):
         return super().describe(config, data).model_copy(update={"conditions": (*data.conditions, more)})
 
 
+class ReversesToALargerSize(Complete):
+    def reverse(self, nets, inputs):
+        return super().reverse(nets, inputs).repeat(1, 1, 2, 2)
+
+
+class ReversesEverythingToTheSame(Complete):
+    def reverse(self, nets, inputs):
+        return 0 * super().reverse(nets, inputs)
+
+
+class ReversesWithADroppedNetwork(Complete):
+    """Networks that it doesn't keep aren't there when it is loaded."""
+
+    keeps = ("generator", "reader", "classifier")
+
+    def reverse(self, nets, inputs):
+        return super().reverse(nets, inputs) + nets["critic"](inputs.conditions["source"], None)[:, :, None, None]
+
+
 class LogOfTheLabel(Complete):
     """Unlabeled samples give a loss that isn't finite."""
 
@@ -676,6 +698,9 @@ OTHERS = {
     LooksAtOtherConditions: "check_samples_are_independent",
     DropsConditions: "check_conditions_reach_samples",
     InventsConditions: "check_conditions_reach_samples",
+    ReversesToALargerSize: "check_reverse",
+    ReversesEverythingToTheSame: "check_reverse",
+    ReversesWithADroppedNetwork: "check_reverse",
     LogOfTheLabel: "check_unlabelled_samples",
     FreezesNothing: "check_discriminator_blocks",
     FreezesEverything: "check_discriminator_blocks",
@@ -690,6 +715,7 @@ OPTIONAL = {
     "check_classify",
     "check_score",
     "check_conditions_reach_samples",
+    "check_reverse",
     "check_unlabelled_samples",
     "check_hidden_labels_stay_hidden",
     "check_all_kept_networks_are_trained",
@@ -756,6 +782,8 @@ def test_more_ways_to_be_wrong(register_backend, backend):
         (ScoresAsColumn, r"score must return finite numbers of shape \(6,\), got shape \(6, 1\)"),
         (IgnoresConditions, "the samples don't depend on the condition 'source'"),
         (InventsConditions, r"describe must keep the conditions \('source',\) of the data"),
+        (ReversesToALargerSize, r"reverse must return finite samples of shape \(6, 1, 8, 8\), got \(6, 1, 16, 16\)"),
+        (ReversesEverythingToTheSame, "the samples of reverse don't depend on its input"),
         (LogOfTheLabel, "the loss of player 'generator' is -?(nan|inf) with unlabeled samples"),
         (KeepsAnUntrainedNetwork, r"nets\['classifier'\] is kept, but no player trains its parameters"),
     ],
