@@ -1,7 +1,7 @@
 """Images upscaled by srgan (Ledig et al. 2017) against bicubic interpolation, on MNIST (7 to 28 pixels) or CIFAR-10
 (16 to 32).
 
-The small images are made of the test images with an antialiased bicubic filter, and enlarged again: by bicubic
+The test images are reduced with an antialiased bicubic filter, and enlarged again: by bicubic
 interpolation, by an upscaler that was trained with the content loss alone (content), and by one that continues from
 there with a discriminator (adversarial). What counts is how near they are to the originals (PSNR and SSIM), how many a
 classifier of real images of the full size recognizes, and KID in the features of that classifier. Nothing is selected:

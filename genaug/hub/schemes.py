@@ -1,4 +1,4 @@
-"""Sources made of others, by name: ``genaug.load("refined:GENERATOR", refiner=...)``. Registered like a plugin's."""
+"""Sources that consist of others, by name: ``genaug.load("refined:GENERATOR", refiner=...)``. Registered like a plugin's."""
 
 from typing import TYPE_CHECKING, Any
 
