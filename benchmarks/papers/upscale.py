@@ -78,7 +78,7 @@ def key_of(data: str, factor: int, seed: int) -> dict[str, Any]:
         "data": data,
         "seed": seed,
         "config": config,
-        "adversarial": ADVERSARIAL,
+        "discriminator": ADVERSARIAL,
         "training": training,
         "judge_updates": UPDATES,
     }
@@ -118,8 +118,8 @@ def upscalers(key: Mapping[str, Any], images: Tensor) -> tuple[Generator, Genera
     """The upscaler of the content loss alone, the one that continues with a discriminator, and the training time."""
     data, settings = TensorDataset(images), dict(key["training"])
     content = {**key["config"], "adversarial_weight": 0}
-    one, first = fitted(RUNS, "srgan", data, {**key, "adversarial": None}, config=content, **settings)
-    config = {**key["config"], **key["adversarial"]}
+    one, first = fitted(RUNS, "srgan", data, {**key, "discriminator": None}, config=content, **settings)
+    config = {**key["config"], **key["discriminator"]}
     other, second = fitted(RUNS, "srgan", data, key, config=config, init=one, **settings)
     return one, other, first + second
 

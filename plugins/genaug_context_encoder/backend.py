@@ -87,8 +87,7 @@ class ContextEncoder(Backend):
         return torch.where(condition[:, -1:] < 0, images.float(), condition[:, :-1])
 
     def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
-        layers = cast("PatchDiscriminator", nets["discriminator"]).layers if "discriminator" in nets else ()
-        return [layer for layer in layers if isinstance(layer, nn.Conv2d)][:-1]
+        return cast(PatchDiscriminator, nets["discriminator"]).blocks if "discriminator" in nets else []
 
     def players(self, config: ContextEncoderConfig, nets: nn.ModuleDict) -> list[Player]:
         optimizer = adam(config.lr, (config.beta1, _BETA2), decay=config.decay)

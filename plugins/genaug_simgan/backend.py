@@ -116,10 +116,9 @@ class SimGAN(Backend):
         """The cross entropy of eq. 2 over all patches of real and refined images, some of these from the history."""
         with torch.no_grad():
             refined = nets["generator"](batch.conditions[SOURCE]).float()
-        refined = cast("ImagePool", nets["history"]).exchange(refined, step)
+        refined = cast(ImagePool, nets["history"]).exchange(refined, step)
         real, fake = (nets["discriminator"](step.augment(images)) for images in (batch.x, refined))
         return Loss(OBJECTIVES[step.config.loss].discriminator(real, fake), score_log(real, fake))
 
     def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
-        layers = cast("PatchDiscriminator", nets["discriminator"]).layers
-        return [layer for layer in layers if isinstance(layer, nn.Conv2d)][:-1]
+        return cast(PatchDiscriminator, nets["discriminator"]).blocks

@@ -55,4 +55,4 @@ class Upscaler(nn.Module):
         x = x + self.blocks(x)
         for doubling in self.doublings:
             x = doubling(x)
-        return enlarged(small, self.factor) + self.image(x)
+        return torch.add(enlarged(small, self.factor), self.image(x))

@@ -46,7 +46,7 @@ def test_fills_change_the_erased_pixels_only(fill, channels):
     filled = fill(images, MASK)
     assert filled.dtype == torch.uint8
     assert filled.shape == images.shape
-    assert (filled.float() - 60).abs().max() <= 1
+    assert (filled.float() - 60).abs().max() <= 3
 
 
 def test_l1_and_psnr_are_those_of_the_erased_pixels():

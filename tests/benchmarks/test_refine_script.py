@@ -55,7 +55,7 @@ def test_from_start_to_figures_and_a_second_run_only_reads(run, tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    ("gains", "kept", "met"), [((0.1, 0.12), 0.96, True), ((0.1, 0.12), 0.94, False), ((0.3, -0.1), 0.96, False)]
+    ("gains", "kept", "met"), [((0.1, 0.101), 0.96, True), ((0.1, 0.101), 0.94, False), ((0.3, -0.1), 0.96, False)]
 )
 def test_the_interval_has_to_be_above_0_and_the_labels_kept(gains, kept, met):
     rows = [{"raw": 0.5, "refined": 0.5 + gain, "real": 0.9, "kept": kept} for gain in gains]
