@@ -1,4 +1,4 @@
-"""Sources that consist of others, by name: ``genaug.load("refined:GENERATOR", refiner=...)``. Registered like a plugin's."""
+"""Sources that consist of others, by name, such as ``genaug.load("refined:SOURCE", refiner=...)``."""
 
 from typing import TYPE_CHECKING, Any
 
