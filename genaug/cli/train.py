@@ -11,6 +11,7 @@ import typer
 
 from genaug import checks
 from genaug.artifacts.paths import user_path
+from genaug.cli.domains import with_domain
 from genaug.cli.printing import say
 from genaug.cli.reading import GroupBy, TestShare, folder_name, read_data
 
@@ -190,7 +191,7 @@ def train(
     }
     images, command = _data(record, folder, data, options, seed)
     if command["to"] is not None:
-        images = _with_domain(images, command, record.get("backend") if backend is None else backend, seed)
+        images = with_domain(images, command, record.get("backend") if backend is None else backend, seed)
     images, rule = _rule(command, images, record.get("image_size") if image_size is None else image_size, seed, device)
     if steps is None and max_minutes is None and not record:
         steps = STEPS
@@ -287,34 +288,6 @@ def _rule(
     from genaug.searches.keep import keep_best
 
     return keep_best(images, objective or "kid", patience=patience, image_size=image_size, seed=seed, device=device)
-
-
-def _with_domain(images: Any, command: dict[str, Any], backend: str | None, seed: int) -> Any:
-    """The images together with those of the other domain, as pairs unless the backend takes unpaired sets."""
-    from genaug.artifacts.paths import user_path
-    from genaug.backends.registry import resolve
-    from genaug.data.datasets import few_per_class
-    from genaug.data.domains import Pairs, Unpaired, check_same_files
-    from genaug.errors import InputError
-
-    if backend is None:
-        raise InputError("name the backend to train: --to is read as pairs or as an unpaired set, as it needs.")
-    recipe = resolve(backend)
-    if not recipe.conditions:
-        raise InputError(f"backend {backend!r} doesn't translate between domains: leave --to out.")
-    root = None if command["root"] is None else Path(command["root"])
-    split = {"root": root, "test_share": command["test_share"], "group_by": command["group_by"]}
-    is_folder = command["to"].startswith("folder:")
-    others = read_data(command["to"], **(split if is_folder else {"root": root}))
-    folders = [user_path(command[name].partition(":")[2]).name for name in ("data", "to")]
-    names = {"names": folders} if len({*folders, ""}) == 3 else {}
-    if recipe.takes_unpaired:
-        return Unpaired(images, others, **names)
-    if command["labels_per_class"] is not None:  # of the same labels the same ones
-        others = few_per_class(others, command["labels_per_class"], seed)
-    pairs = Pairs(images, others, **names)
-    check_same_files(pairs)
-    return pairs
 
 
 def _unlabelled(command: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _SLOW_SAMPLES = 16  # on the grid of a recipe, whose samples may take a minute e
 @dataclass(frozen=True)
 class Contents:
     """``encode`` returns the files by name for a training record and a license, ``draw`` the sample grid as PNG, by
-    name; none for a translator, whose samples are made from others that aren't ours to publish."""
+    name; none for a translator, whose samples would show the images of others."""
 
     subject: Subject
     folder: Path | None

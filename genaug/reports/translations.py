@@ -1,4 +1,4 @@
-"""Sample grids of translations: what a translator was shown, beside what it made of it."""
+"""Sample grids of translations: samples beside their translations."""
 
 from collections.abc import Sequence
 

@@ -126,7 +126,7 @@ class Generator:
         return shown, None if labels is None else labels.to(self.device)
 
     def _check_needs_no_samples(self) -> None:
-        """Raises ``InputError`` if samples are made from others."""
+        """Raises ``InputError`` for a generator with conditions."""
         if self.spec.conditions:
             names = ", ".join(condition.name for condition in self.spec.conditions)
             raise InputError(

@@ -20,6 +20,7 @@ from genaug.sources.generator import Generator
 from genaug.sources.translating import Translating
 from genaug.sources.varying import check_strength
 
+_STRENGTH = 0.5
 _ENDLESS = 2**31 - 1  # the supply of a class that has an unlimited one, if other classes have none
 _EXPECTED = "Expected a generator with an encoder, or an object with vary(samples, labels=None, *, strength, seed)."
 
@@ -27,7 +28,7 @@ _EXPECTED = "Expected a generator with an encoder, or an object with vary(sample
 def variations(
     editor: Any,
     dataset: Any,
-    strength: float | None = None,
+    strength: float = _STRENGTH,
     to: str | int | None = None,
     *,
     image_size: int | None = None,
@@ -46,7 +47,7 @@ def variations(
             are then translated into another domain and keep their labels.
         dataset: A map-style dataset of samples that fit the editor, with labels or without. Classes are matched with
             the editor's by name if both have names, else by number.
-        strength: How far samples are varied, in [0, 1]: 0 gives reconstructions and 1 new samples. 0.5 by default; a
+        strength: How far samples are varied, in [0, 1]: 0 gives reconstructions and 1 new samples. A
             translator takes none.
         to: A class, by number or name. The source then has samples of this class only: the dataset's samples of all
             other classes, translated into it. For a translator, the domain to translate into, by name; by default the
@@ -61,7 +62,7 @@ def variations(
     """
     if isinstance(editor, Generator) and editor.spec.conditions:
         return _translations(editor, dataset, strength, to, image_size)
-    strength = check_strength(0.5 if strength is None else strength)
+    strength = check_strength(strength)
     arguments.check_method("the editor", editor, "vary", _EXPECTED, {"strength": 0.5, "seed": 0})
     data = read_samples(dataset, image_size, needs_labels=False)
     if hasattr(editor, "check_vary"):
@@ -70,10 +71,10 @@ def variations(
 
 
 def _translations(
-    generator: Generator, dataset: Any, strength: float | None, to: str | int | None, image_size: int | None
+    generator: Generator, dataset: Any, strength: float, to: str | int | None, image_size: int | None
 ) -> "Variations":
     """A source of a dataset's samples in another domain."""
-    if strength is not None:
+    if strength != _STRENGTH:
         raise InputError("strength is for variations by an encoder, and a translator has none: leave it out.")
     translator = Translating(generator, None if to is None else str(to))
     data = read_samples(dataset, image_size, needs_labels=False)

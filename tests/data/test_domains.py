@@ -144,7 +144,7 @@ def test_names_are_two_different_ones(kind, names):
         kind(items(3), items(3), names=names)
 
 
-def test_a_translation_without_pairs_is_told_how_to_make_them(tmp_path):
+def test_an_error_says_how_to_build_pairs(tmp_path):
     with pytest.raises(InputError, match=r"lacks the condition 'source'.*genaug\.data\.Pairs"):
         genaug.fit("pix2pix", items(4), out=tmp_path / "run", **TINY)
 

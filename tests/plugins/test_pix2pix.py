@@ -63,7 +63,7 @@ def test_images_of_any_size_and_channels(shape, channels):
     assert images.shape == (2, *shape)
     scores = nets["discriminator"](torch.cat([sources, images], dim=1))
     assert scores.ndim == 4
-    assert min(scores.shape[2:]) >= 2, "patches, not whole images"
+    assert min(scores.shape[2:]) >= 2, "of patches, not of the image"
 
 
 @pytest.mark.parametrize(("side", "pixels"), [(128, 70), (48, 34), (20, 16), (8, 7)])

@@ -88,7 +88,7 @@ class TestVariations:
         ("options", "message"),
         [
             ({"to": "zebra"}, r"doesn't know the domain 'zebra': it translates from 'dim' to 'bright' and back\."),
-            ({"strength": 0.5}, "a translator has none: leave it out"),
+            ({"strength": 0.4}, "a translator has none: leave it out"),
             ({"image_size": 4}, r"takes 1x8x8 of the domain 'dim', the dataset has 1x4x4"),
         ],
     )

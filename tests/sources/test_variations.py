@@ -211,11 +211,14 @@ class TestVariations:
         with pytest.raises(InputError, match=r"no 1x2x2 at 0\.5"):
             genaug.variations(Careful(), data, 0.5, image_size=2)
 
-    def test_a_generator_with_conditions_is_no_editor(self):
+    def test_a_generator_with_several_conditions_is_no_editor(self):
         generator = halves()
-        generator.spec = generator.spec.model_copy(update={"conditions": (Condition(name="x", sample=Image(1, 4, 4)),)})
-        with pytest.raises(InputError, match="makes samples from others"):
+        conditions = tuple(Condition(name=name, sample=Image(1, 4, 4)) for name in "xy")
+        generator.spec = generator.spec.model_copy(update={"conditions": conditions})
+        with pytest.raises(InputError, match="translate needs a generator with one condition"):
             genaug.variations(generator, dataset_of(halves(), LABELS))
+        with pytest.raises(InputError, match="makes samples from others"):
+            generator.vary(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), [0])
 
     def test_what_cannot_vary_is_an_error(self, tmp_path, tiny_set, tiny_config):
         data = dataset_of(halves(), LABELS)
