@@ -42,7 +42,8 @@ class PatchDiscriminator(nn.Module):
     @property
     def blocks(self) -> list[nn.Module]:
         """The convolutions from the images on, without the last one, which gives the scores."""
-        return [layer for layer in self.layers if isinstance(layer, nn.Conv2d)][:-1]
+        convolutions: list[nn.Module] = [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
+        return convolutions[:-1]
 
     def forward(self, images: Tensor) -> Tensor:
         scores: Tensor = self.layers(images)
