@@ -4,6 +4,8 @@ import json
 
 import pytest
 import torch
+from helpers.translators import brighter
+from PIL import Image as Picture
 
 import genaug
 from genaug.backends import Categorical, Condition, Normal, Spec
@@ -138,11 +140,26 @@ class TestSampleGrids:
             ["warning: no sample grid after step 5: the network exploded."],
         )
 
-    def test_there_is_no_grid_between_checkpoints_or_with_conditions(self, tmp_path):
-        conditions = [Condition(name="source", sample=Image(*SHAPE))]
+    def test_there_is_no_grid_between_checkpoints_or_with_several_conditions(self, tmp_path):
+        conditions = [Condition(name=name, sample=Image(*SHAPE)) for name in ("source", "mask")]
         assert self.observe(tmp_path, "broken", saving=False) == ({}, [])
         assert self.observe(tmp_path / "conditions", "broken", conditions=conditions) == ({}, [])
         assert not list(tmp_path.rglob("*.png"))
+
+    @pytest.mark.parametrize("unpaired", [False, True])
+    def test_a_translator_has_a_grid_of_input_beside_output(self, tmp_path, unpaired):
+        """With pairs the true images follow, 200; without, these are translated back, to 190."""
+        generator = brighter(SHAPE)
+        generator.offers = lambda method: unpaired
+        x = torch.full((8, *SHAPE), 200, dtype=torch.uint8)
+        data = Samples(x, None, generator.spec, None, {"source": x - 150}, unpaired=unpaired)
+        folder, metrics, lines = RunFolder(tmp_path / "run"), {}, []
+        with folder.claimed("a test", overwrite=False, resume=False):
+            SampleGrids(data, generator.spec, folder)(snapshot(5, folder.path, lines, generator, metrics, True))
+        assert (metrics, lines) == ({}, [])
+        grid = Picture.open(tmp_path / "run" / "samples" / "step-00000005.png").convert("L")
+        values = {grid.getpixel((left, grid.height - 10)) for left in range(grid.width)}
+        assert values - {255} == {50, 90, 200} | ({190} if unpaired else set())
 
 
 class TestCallbacksOfFit:
