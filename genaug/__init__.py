@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from genaug.hub.push import push as push
     from genaug.labelling.attach import with_labels as with_labels
     from genaug.searches.search import search as search
+    from genaug.sources.erase_and_fill import erase_and_fill as erase_and_fill
     from genaug.sources.features import features as features
     from genaug.sources.filtered import filtered as filtered
     from genaug.sources.generator import Generator as Generator
     from genaug.sources.pool import SamplePool as SamplePool
     from genaug.sources.recipes import save_recipe as save_recipe
+    from genaug.sources.refined import refined as refined
     from genaug.sources.variations import variations as variations
     from genaug.studies.report import load_study as load_study
     from genaug.studies.study import study as study
@@ -41,6 +43,7 @@ _HOME = {
     "Spec": "genaug.backends.spec",
     "anomaly": "genaug.anomaly",
     "convert": "genaug.conversion.convert",
+    "erase_and_fill": "genaug.sources.erase_and_fill",
     "evaluate": "genaug.evaluation.evaluate",
     "features": "genaug.sources.features",
     "filtered": "genaug.sources.filtered",
@@ -49,6 +52,7 @@ _HOME = {
     "load": "genaug.hub.load",
     "load_study": "genaug.studies.report",
     "push": "genaug.hub.push",
+    "refined": "genaug.sources.refined",
     "save_recipe": "genaug.sources.recipes",
     "schedules": "genaug.schedules",
     "search": "genaug.searches.search",

@@ -101,3 +101,9 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def plain(name: str) -> str:
     """An arm's or a comparison's name as part of a key."""
     return name.replace(" + ", "_and_").replace(" - ", "_less_").replace(" ", "_").replace("-", "_")
+
+
+def with_first_seed(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Adds the option for the first of the seeds."""
+    parser.add_argument("--first-seed", type=int, default=0, help="tune on seeds of 100 and above, report 0, 1, ...")
+    return parser

@@ -152,10 +152,13 @@ class Backend(ABC):
     keeps: ClassVar[tuple[str, ...]] = ("generator",)
     """The networks, by role, that are averaged, saved, checked and loaded; the first one generates samples."""
     conditions: ClassVar[tuple[str, ...]] = ()
-    """The conditions, by name, that its training data must have and that ``generate`` needs."""
+    """The conditions, by name, that ``generate`` needs, and that its training data must have, unless the backend
+    derives them (``derive_conditions``)."""
     takes_unpaired: ClassVar[bool] = False
     """Whether its condition may be another set of samples, with no correspondence to the training samples, as in
     ``genaug.data.Unpaired``; for a backend with one condition."""
+    fills_in: ClassVar[bool] = False
+    """Whether its only condition is an erased image (``genaug.nn.erasing``), whose unknown pixels it fills in."""
     takes_unlabelled: ClassVar[bool] = False
     """Whether the training labels may include -1, for unlabeled samples."""
     scores_without_labels: ClassVar[bool] = False
@@ -199,6 +202,15 @@ class Backend(ABC):
         ``fit(balance=...)`` replaces them."""
         return None
 
+    def derive_conditions(self, config: Any, samples: "Tensor", data: Spec) -> "Mapping[str, Tensor]":
+        """The conditions by name, computed from the training samples: the small images of an upscaling, for example.
+
+        For a backend whose conditions follow from the samples, so that ordinary datasets are enough: ``conditions`` in
+        their items aren't read then. ``samples`` are raw ones (N, ``*data.shape``), and so are the conditions (N, ...);
+        those of a sample depend on nothing else. Raises ``InputError`` for samples without such conditions.
+        """
+        raise NotImplementedError
+
     def encode(self, nets: "nn.ModuleDict", x: "Tensor", labels: "Tensor | None") -> "dict[str, Tensor]":
         """The latents, by name, from which ``generate`` would make samples like ``x`` (floats like ``Batch.x``).
 
@@ -230,8 +242,8 @@ class Backend(ABC):
         raise NotImplementedError
 
     def offers(self, method: str) -> bool:
-        """Whether this backend implements an optional method: "players", "encode", "classify", "score",
-        "reverse" or "discriminator_blocks"."""
+        """Whether this backend implements an optional method: "players", "derive_conditions", "encode", "classify",
+        "score", "reverse" or "discriminator_blocks"."""
         return getattr(type(self), method) is not getattr(Backend, method)
 
 

@@ -183,8 +183,15 @@ def training_record(source: Any) -> Mapping[str, Any]:
 
 
 def learned_from(source: Any, data: Samples) -> bool:
-    """Whether the source's record says that it was trained on these images, with or without their labels."""
+    """Whether the source's record says that it, or its refiner, was trained on these images, with or without labels."""
     record = training_record(source)
+    return _is_of(record, data) or _is_of(record.get("refiner"), data)
+
+
+def _is_of(record: Any, data: Samples) -> bool:
+    """Whether this is the record of a training on these images, with or without their labels."""
+    if not isinstance(record, Mapping):
+        return False
     unlabelled = record.get("unlabelled")
     hashes = {record.get("data_sha256"), record.get("labelled_sha256")}
     if isinstance(unlabelled, Mapping):

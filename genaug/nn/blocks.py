@@ -131,6 +131,18 @@ class ConvGenerator(Trunk):
         return torch.tanh(self.image(leaky_relu(features, SLOPE)))
 
 
+class ResidualBlock(nn.Module):
+    """A feature map (N, ``width``, H, W) plus what two 3x3 convolutions make of it; there is no normalization."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(x, self.second(leaky_relu(self.first(x), SLOPE)))
+
+
 class ConvFeatures(nn.Module):
     """Images (N, C, H, W) to features (N, ``width``): the body of a discriminator.
 

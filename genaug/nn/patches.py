@@ -31,6 +31,12 @@ class PatchDiscriminator(nn.Module):
             layers += [nn.Conv2d(before, after, 4, stride, 1), *([norm(after)] if i else []), nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The convolutions from the images on, without the last one, which gives the scores."""
+        convolutions: list[nn.Module] = [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
+        return convolutions[:-1]
+
     def forward(self, images: Tensor) -> Tensor:
         scores: Tensor = self.layers(images)
         return scores.float()

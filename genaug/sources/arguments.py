@@ -1,6 +1,7 @@
 """Arguments of the methods that draw and read samples, checked and brought into one form."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import torch
@@ -88,3 +89,22 @@ def raw_samples(samples: Any, modality: Modality, method: str) -> Tensor:
 def pick_seed(seed: int | None) -> int:
     """``seed``; by default one drawn from torch's global RNG. Raises ``InputError`` for an invalid one."""
     return int(torch.randint(2**62, (1,), device="cpu")) if seed is None else check_seed(seed)
+
+
+def check_method(what: str, value: Any, method: str, expected: str, options: Mapping[str, Any]) -> None:
+    """Raises ``InputError`` unless an object, called ``what``, has a method of samples and labels with these options.
+
+    ``expected`` is a sentence that says what is expected instead.
+    """
+    function = getattr(value, method, None)
+    if isinstance(value, type) or not callable(function):
+        got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise InputError(f"{what} is {got}, which can't {method} samples. {expected}")
+    try:
+        arguments_of = signature(function)
+    except (TypeError, ValueError):  # functions without one, such as those of C extensions
+        return
+    try:
+        arguments_of.bind(None, None, **options)
+    except TypeError as error:
+        raise InputError(f"{type(value).__name__}.{method} can't be called as needed ({error}). {expected}") from error

@@ -14,13 +14,17 @@ from genaug.artifacts.paths import reading_from
 from genaug.backends import registry
 from genaug.backends.backend import Backend
 from genaug.backends.spec import Condition, Spec
+from genaug.checks import as_whole
 from genaug.data.classes import same_form
 from genaug.device import pick_device
 from genaug.errors import InputError, PluginError
 from genaug.modalities.base import Modality
+from genaug.nn.erasing import erased
 from genaug.randomness import category_rows, uniform_rows
 from genaug.sources import arguments
 from genaug.sources.chunks import device_of, generate, observe
+from genaug.sources.completion import checked_masks, searched
+from genaug.sources.source import image_shape
 from genaug.sources.varying import check_strength, varied_latents
 
 if TYPE_CHECKING:
@@ -217,6 +221,42 @@ class Generator:
         condition = Condition(name=self.spec.conditions[0].name, sample=self.spec.sample, domains=(second, first))
         update = {"sample": self.spec.conditions[0].sample, "conditions": (condition,), "latents": ()}
         return self.spec.model_copy(update=update)
+
+    def complete(
+        self, images: Any, masks: Any, labels: Any = None, *, seed: int | None = None, steps: int = 300
+    ) -> Tensor:
+        """Fill in parts of images, so that they fit what surrounds them.
+
+        A generator of ``context-encoder`` takes one pass. Any other one searches its latents for the image that is
+        nearest to the known pixels (Yeh et al. 2017), in ``steps`` steps per 64 images, and can't fill in what it
+        can't generate.
+
+        ``images`` are uint8 (N, C, H, W), ``masks`` bool (N, H, W), or (H, W) for all images: True for the pixels to
+        fill in. ``labels`` are int64 (N,), for a generator that takes them. Returns uint8 (N, C, H, W) on the CPU, in
+        which all other pixels are as they were; image i of a seed doesn't depend on the number of images. Raises
+        ``InputError`` for a generator of something else, or with other conditions, and for images, masks or labels
+        that don't fit.
+        """
+        _, height, width = self.check_complete()
+        images = arguments.raw_samples(images, self.spec.sample, "complete").cpu()
+        unknown = checked_masks(masks, len(images), height, width)
+        labels = arguments.labels_of_samples(labels, len(images), self.spec, "complete")
+        steps, seed = as_whole(steps, "steps", 0), arguments.pick_seed(seed)
+        if self._backend.fills_in:
+            filled = self.translate(erased(images, unknown), labels, seed=seed).cpu()
+        else:
+            filled = searched(self._backend, self.spec, self.nets, images, unknown, labels, steps, seed)
+        return torch.where(unknown[:, None], filled, images)
+
+    def check_complete(self) -> tuple[int, int, int]:
+        """The shape of the images that ``complete`` takes. Raises ``InputError`` if it can't be called."""
+        shape = image_shape(self.spec, "complete")
+        if self.spec.conditions and not self._backend.fills_in:
+            raise InputError(
+                f"backend {self.backend_name!r} makes images from others and can't fill in parts of them. Train "
+                "context-encoder, or use a generator without conditions."
+            )
+        return shape
 
     def offers(self, method: str) -> bool:
         """Whether "encode", "classify" or "score" can be called, or "reverse": a translation back."""

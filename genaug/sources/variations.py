@@ -1,7 +1,6 @@
 """``genaug.variations``: the user's own samples, varied by an encoder and decoder or by an image-to-image model."""
 
 from collections.abc import Mapping
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from genaug.sources.varying import check_strength
 
 _STRENGTH = 0.5
 _ENDLESS = 2**31 - 1  # the supply of a class that has an unlimited one, if other classes have none
+_EXPECTED = "Expected a generator with an encoder, or an object with vary(samples, labels=None, *, strength, seed)."
 
 
 def variations(
@@ -63,7 +63,7 @@ def variations(
     if isinstance(editor, Generator) and editor.spec.conditions:
         return _translations(editor, dataset, strength, to, image_size)
     strength = check_strength(strength)
-    _check_method(editor)
+    arguments.check_method("the editor", editor, "vary", _EXPECTED, {"strength": 0.5, "seed": 0})
     spec = getattr(editor, "spec", None)
     kinds = () if spec is None else (spec.sample.kind,)
     data = read_samples(dataset, image_size, needs_labels=False, kinds=kinds)
@@ -83,23 +83,6 @@ def _translations(
     translator.check_vary(data.spec.sample, translator.strength)
     data, target = translator.class_to(data)
     return Variations(translator, data, translator.strength, target)
-
-
-def _check_method(editor: Any) -> None:
-    """Raises ``InputError`` unless the editor has a method ``vary`` that can be called as ``Variations`` does."""
-    vary = getattr(editor, "vary", None)
-    expected = "Expected a generator with an encoder, or an object with vary(samples, labels=None, *, strength, seed)."
-    if isinstance(editor, type) or not callable(vary):
-        got = f"the class {editor.__name__}" if isinstance(editor, type) else type(editor).__name__
-        raise InputError(f"the editor is {got}, which can't vary samples. {expected}")
-    try:
-        arguments_of = signature(vary)
-    except (TypeError, ValueError):  # functions without one, such as those of C extensions
-        return
-    try:
-        arguments_of.bind(None, None, strength=0.5, seed=0)
-    except TypeError as error:
-        raise InputError(f"{type(editor).__name__}.vary can't be called as needed ({error}). {expected}") from error
 
 
 class Variations:

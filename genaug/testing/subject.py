@@ -14,6 +14,7 @@ from genaug.backends.latents import latent_rows, noise_rows
 from genaug.backends.spec import Condition, Spec
 from genaug.data.reading import Samples
 from genaug.modalities.known import MODALITIES
+from genaug.training.data import with_conditions
 from genaug.training.distributed import World
 from genaug.training.streams import Batches, TrainingStep
 from genaug.training.trainer import Trainer
@@ -47,7 +48,7 @@ class Subject:
         """A fresh instance of the backend on a small data set."""
         backend = registry.resolve(self.name)
         config = parse_config(self.name, backend.Config, {**backend.tiny, **self.options})
-        return Case(backend, config, small_data(backend, shape, labelled))
+        return Case(backend, config, with_conditions(backend, config, small_data(backend, shape, labelled)))
 
 
 class Case:
@@ -148,7 +149,8 @@ class Case:
 
 
 def small_data(backend: Backend, shape: tuple[int, ...], labelled: bool) -> Samples:
-    """48 noisy samples of three patterns, one for each class, with the conditions that the backend needs.
+    """48 noisy samples of three patterns, one for each class, with the conditions that the backend needs, unless it
+    derives them.
 
     For a backend that takes unpaired sets, the condition is a set of 40 samples of its own, and the labels are its own.
     ``shape`` is the shape of images; other modalities have examples of a fixed shape.
@@ -158,7 +160,8 @@ def small_data(backend: Backend, shape: tuple[int, ...], labelled: bool) -> Samp
     others = x.roll(CLASSES, 0)
     if backend.takes_unpaired:
         labels, others = labels[:40], others[:40]
-    conditions = tuple(Condition(name=name, sample=sample) for name in backend.conditions)
+    names = () if backend.offers("derive_conditions") else backend.conditions
+    conditions = tuple(Condition(name=name, sample=sample) for name in names)
     spec = Spec(sample=sample, classes=CLASSES if labelled else None, conditions=conditions)
     own, values = labels if labelled else None, {c.name: others for c in conditions}
     return Samples(x, own, spec, None, values, unpaired=backend.takes_unpaired)

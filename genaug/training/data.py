@@ -1,6 +1,7 @@
 """The data of a training: read, and checked against what the backend needs."""
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,8 +9,8 @@ from torch.utils.data import Subset
 
 from genaug.backends import registry
 from genaug.backends.backend import Backend
-from genaug.backends.calls import described
-from genaug.backends.spec import Classes, Spec
+from genaug.backends.calls import described, faults_of
+from genaug.backends.spec import Classes, Condition, Spec
 from genaug.data.classes import class_labels
 from genaug.data.overlap import check_disjoint
 from genaug.data.reading import Samples, fingerprint, read_samples
@@ -31,7 +32,8 @@ def read_training_data(
     """Read a dataset for a backend called ``name``, with the conditions that it needs, and ``unlabelled`` samples.
 
     Returns all samples, those of ``unlabelled`` last and with labels of -1, and the record of the data: the fields of
-    ``RunSettings`` that describe them. The labels in ``unlabelled`` aren't read.
+    ``RunSettings`` that describe them. The labels in ``unlabelled`` aren't read. The hashes in the record are those of
+    the data without conditions that the backend derives from them.
 
     Raises ``InputError`` for samples of a kind that the backend can't be trained on, if labels that it would use can't
     be read, if an item lacks a condition, for unlabeled samples that the backend or the dataset has no use for or that
@@ -52,7 +54,8 @@ def read_training_data(
             f"backend {name!r} needs pairs, and these two sets don't correspond: pass genaug.data.Pairs(a, b). "
             f"Installed backends that learn from unpaired sets: {', '.join(registry.taking_unpaired()) or 'none'}."
         )
-    labeled = data.spec.model_copy(update={"classes": Classes(count=2)})
+    spec = with_conditions(backend, config, data).spec
+    labeled = spec.model_copy(update={"classes": Classes(count=2)})
     if described(backend, config, labeled).takes_labels:  # it would train on labels if there were any
         data.check_labels()
     if exclude is not None:
@@ -70,10 +73,27 @@ def read_training_data(
         }
         data = _joined(data, others)
     record["labels"] = 0
-    if described(backend, config, data.spec).takes_labels:
+    complete = with_conditions(backend, config, data)
+    if described(backend, config, complete.spec).takes_labels:
         _warn_of_empty_classes(data)
         record["labels"] = 0 if data.labels is None else int((data.labels >= 0).sum())
-    return data, {**record, "data": dataset_name(dataset), "images": len(data.x), "data_sha256": fingerprint(data)}
+    return complete, {**record, "data": dataset_name(dataset), "images": len(data.x), "data_sha256": fingerprint(data)}
+
+
+def with_conditions(backend: Backend, config: Any, data: Samples) -> Samples:
+    """The samples with the conditions that the backend derives from them; unchanged if it doesn't.
+
+    Raises the ``InputError`` of the backend for samples from which they can't be derived.
+    """
+    if not backend.offers("derive_conditions"):
+        return data
+    with faults_of(backend, "derive_conditions"):
+        values = dict(backend.derive_conditions(config, data.x, data.spec))
+        if set(values) != set(backend.conditions) or any(len(rows) != len(data.x) for rows in values.values()):
+            raise ValueError(f"expected {len(data.x)} samples of each of {backend.conditions}, got {sorted(values)}")
+        reader = type(data.spec.sample)
+        named = tuple(Condition(name=name, sample=reader.of(values[name][0])) for name in backend.conditions)
+    return replace(data, spec=data.spec.model_copy(update={"conditions": named}), conditions=values)
 
 
 def _read(
@@ -93,7 +113,7 @@ def _read(
             needs_labels=False,
             unlabelled=backend.takes_unlabelled,
             ignore_labels=ignore_labels,
-            conditions=backend.conditions,
+            conditions=() if backend.offers("derive_conditions") else backend.conditions,
             kinds=backend.modalities,
         )
 

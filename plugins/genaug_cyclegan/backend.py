@@ -12,10 +12,10 @@ from genaug.backends import Backend, BackendConfig, Batch, Fakes, Inputs, Loss, 
 from genaug.backends.domains import check_sizes
 from genaug.backends.options import Decay, LearningRate, MaxWidth, Width
 from genaug.data.domains import SOURCE
+from genaug.nn.image_pool import ImagePool
 from genaug.nn.objectives import OBJECTIVES, clip_weights, score_log
 from genaug.nn.patches import PatchDiscriminator
 from genaug_cyclegan.networks import ResidualGenerator
-from genaug_cyclegan.pool import ImagePool
 
 _BETAS = {"least_squares": (0.5, 0.999), "wasserstein": (0.0, 0.9)}  # in place of DualGAN's RMSProp: no momentum
 _SCALE = {"least_squares": 2.0, "wasserstein": 1.0}  # the generators' squares aren't halved in the paper
