@@ -9,7 +9,7 @@ images. Labels are kept as often as a classifier of real training images gives a
 
 The targets: the mean gain of refined over raw images over the seeds has a 95% interval above 0 (Student's t, paired by
 seed), and in every seed 95% of the labels are kept. Nothing is selected: the networks are those of the last step.
-Settings were chosen on seed 100. The paper refines images of eyes and hands; there is no figure for digits in it.
+The paper refines images of eyes and hands; there is no figure for digits in it.
 """
 
 import statistics

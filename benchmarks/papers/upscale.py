@@ -12,7 +12,7 @@ the networks are those of the last step.
 
 The targets: in every seed, the content loss alone is above bicubic in PSNR and SSIM, and the adversarial one better
 than bicubic in accuracy (the paired interval over test images is above 0) and KID. In the paper, PSNR and SSIM fall
-with the adversarial loss. Settings were chosen on seed 100.
+with the adversarial loss.
 """
 
 import statistics

@@ -15,7 +15,7 @@ from genaug.modalities.image import Image, to_uint8
 from genaug.training.checkpoint import newest_checkpoint
 from genaug.training.run_folder import RunFolder
 from genaug_cyclegan.backend import CycleGANConfig
-from genaug_cyclegan.pool import ImagePool
+from genaug.nn.image_pool import ImagePool
 
 SHAPE = (1, 8, 8)
 SPEC = Spec(sample=Image(*SHAPE), conditions=(Condition(name="source", sample=Image(*SHAPE)),))
