@@ -115,7 +115,7 @@ def study(
     parse_settings(setting or [])
     per_class = _labels_per_class(labels_per_class or [])
     from genaug.studies.study import study as run
-    from genaug.studies.study_page import study_rows
+    from genaug.studies.study_figures import study_rows
 
     if data.startswith(TABLE) and test_data is None and test_share is None:
         test_share = HELD_OUT
