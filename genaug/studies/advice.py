@@ -177,10 +177,9 @@ def _epochs(details: Mapping[str, Any], course: Mapping[str, Any] | None) -> int
     settings, chosen = details["settings"], details["chosen"]
     if settings["updates"] is None:
         return 1
-    length: float = details["statistics"]["n_train"]
-    length = length if chosen.get("schedule") else length / (1 - chosen["ratio"])
-    least = 1 if course is None else len(course["values"])
-    return max(least, int(math.ceil(settings["updates"] * settings["batch_size"] / length)))
+    length = details["statistics"]["n_train"] / (1 if chosen.get("schedule") else 1 - chosen["ratio"])
+    epochs: int = math.ceil(settings["updates"] * settings["batch_size"] / length)
+    return max(epochs, 1 if course is None else len(course["values"]))
 
 
 def _loop(details: Mapping[str, Any], work: Work, needs: Needs, epochs: str) -> list[str]:
