@@ -31,7 +31,7 @@ class Needs:
 
 def source_code(name: str, plan: Any, settings: Mapping[str, Any], needs: Needs) -> str:
     """An expression for the source called ``name``, "generator" or, as a part of a mix, a name of its own if it isn't
-    known how it is made."""
+    known how to create it."""
     part = name.partition("+")[2]
     if isinstance(plan, Recipe):
         needs.names["train_set"] = True

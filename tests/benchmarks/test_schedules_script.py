@@ -44,14 +44,8 @@ def test_from_start_to_tables_and_on_from_the_record(run, tmp_path, monkeypatch)
 def test_a_comparison_without_a_clear_interval_is_no_evidence():
     def rows(gain):
         noise = [0.01, -0.01, 0.02, -0.02, 0.0]
-        names = {"pretrain": gain}
         return [
-            {
-                "arm": arm,
-                "seed": seed,
-                "tested": 1000,
-                "accuracy": 0.5 + names.get(arm, 0) + noise[seed] * (arm == "pretrain"),
-            }
+            {"arm": arm, "seed": seed, "tested": 1000, "accuracy": 0.5 + (gain + noise[seed]) * (arm == "pretrain")}
             for seed in range(5)
             for arm in schedules.ARMS
         ]

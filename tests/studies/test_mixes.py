@@ -76,10 +76,10 @@ def test_the_code_of_a_mix_with_a_schedule_scales_it_for_each_source():
 
 
 def test_generators_of_a_mix_are_trained_for_every_seed_and_a_study_is_resumed(tmp_path):
-    settings = {"sources": {"both": Mix({"made": TINY, "toy": ToySource()})}, "seeds": 2, "updates": 3}
+    settings = {"sources": {"both": Mix({"tiny": TINY, "toy": ToySource()})}, "seeds": 2, "updates": 3}
     report = study(**settings, out=tmp_path / "out")
     assert report.details["failures"] == []
-    names = {path.name for path in (tmp_path / "out" / "generators" / "both+made").iterdir()}
+    names = {path.name for path in (tmp_path / "out" / "generators" / "both+tiny").iterdir()}
     assert names == {"inner-0", "inner-1", "test-0", "test-1"}
     assert "It costs" in report.sentence
     cells = tmp_path / "out" / "cells.jsonl"
@@ -87,8 +87,8 @@ def test_generators_of_a_mix_are_trained_for_every_seed_and_a_study_is_resumed(t
     cells.write_text("".join(line for line in lines if '"both' not in line))
     again = study(**settings, out=tmp_path / "out", resume=True)
     assert again.details["scores"] == report.details["scores"]
-    other = Mix({"made": TINY, "toy": ToySource()}, {"made": 3, "toy": 1})
-    with pytest.raises(InputError, match=r"sources\.both\.shares\.made was 0\.5, now it is 0\.75"):
+    other = Mix({"tiny": TINY, "toy": ToySource()}, {"tiny": 3, "toy": 1})
+    with pytest.raises(InputError, match=r"sources\.both\.shares\.tiny was 0\.5, now it is 0\.75"):
         study(**{**settings, "sources": {"both": other}}, out=tmp_path / "out", resume=True)
 
 

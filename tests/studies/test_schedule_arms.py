@@ -12,6 +12,7 @@ from genaug.data.reading import fingerprint, read_samples
 from genaug.errors import FormatError, InputError
 from genaug.schedules import Schedule, constant, linear, pretrain, steps
 from genaug.studies import preparation
+from genaug.studies.advice import advice_code
 from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms, arms_to_test
 from genaug.studies.blending import Part, blended
 from genaug.studies.cells import StudyFolder
@@ -20,6 +21,7 @@ from genaug.studies.options import Options
 from genaug.studies.splits import LabelledSamples
 
 TRAIN, TEST = ToySet(20, 0), ToySet(100, 1)
+pytestmark = pytest.mark.filterwarnings("ignore::genaug.errors.BlendWarning")  # toy sources have no class names
 QUICK = {"classifier": linear_model, "classic": torch.nn.Identity(), "updates": 30, "batch_size": 16, "lr": 0.1}
 study = partial(genaug.study, TRAIN, TEST, labels_per_class=3, seeds=3, device="cpu", progress=False, **QUICK)
 
@@ -109,7 +111,6 @@ def test_a_schedule_that_helps_is_advised_with_code_that_runs(decayed):
     assert mixed.ratio == pytest.approx(0.2)
 
 
-@pytest.mark.filterwarnings("ignore::genaug.errors.BlendWarning")
 def followed(code, **names):
     """Run a report's code; the blend that it makes."""
     space = {"train_set": TRAIN, **names}
@@ -130,8 +131,8 @@ def test_a_study_is_not_resumed_with_another_schedule(decayed):
     settings = {"sources": {"plenty": ToySource(noise=0.3)}, "ratios": (), "seeds": 5, "out": out, "resume": True}
     with pytest.raises(InputError, match=r"schedules\.decay\.text was"):
         study(**settings, schedules={"decay": linear(1, 0.4, epochs=3)})
-    with pytest.raises(InputError, match="can't be resumed: schedules was"):
-        study(**{**settings, "ratios": (0.5,)})
+    with pytest.raises(InputError, match=r"schedules\.decay was .*, now it is null"):
+        study(**settings, schedules={"other": linear(1, 0.2, epochs=3)})
     again = study(**settings, schedules={"decay": linear(1, 0.2, epochs=3)})
     assert again.details["scores"] == report.details["scores"]
 
@@ -156,18 +157,14 @@ def test_a_curriculum_runs_with_the_studys_classifier_and_with_another_one():
     assert same.scores("plenty 0.5 all", "inner") != [], "a share of 1 uses all samples"
 
 
-@pytest.mark.filterwarnings("ignore::genaug.errors.BlendWarning")
-def test_the_code_of_a_curriculum_trains_its_classifier(monkeypatch):
-    monkeypatch.setattr("genaug.studies.running.select", lambda table, *_: next(a for a in table if a.curriculum))
-    source = ToySource(noise=0.3)
-    curricula = {"easy": genaug.Curriculum(None, linear(0.2, 1, epochs=2))}
-    report = study(sources={"plenty": source}, ratios=(0.8,), schedules=curricula, seeds=5, classifier="small")
-    details = {**report.details, "verdict": "use", "ratio": 0.8}
-    from genaug.studies.advice import advice_code
-
-    work, *_ = prepared(sources={"plenty": source}, ratios=(0.8,), schedules=curricula, classifier="small")
-    details["chosen"] = {"name": "plenty 0.8 easy", "source": "plenty", "ratio": 0.8, "curriculum": "easy"}
-    code = advice_code({**details, "source": "plenty"}, work)
+def test_the_code_of_a_curriculum_trains_its_classifier():
+    source, curricula = ToySource(noise=0.3), {"easy": genaug.Curriculum(None, linear(0.2, 1, epochs=2))}
+    options = {"sources": {"plenty": source}, "ratios": (0.8,), "schedules": curricula, "classifier": "small"}
+    work, settings, _ = prepared(**options)
+    chosen = {"name": "plenty 0.8 easy", "source": "plenty", "ratio": 0.8, "curriculum": "easy"}
+    details = {"verdict": "use", "ratio": 0.8, "source": "plenty", "chosen": chosen, "settings": settings}
+    details |= {"classic": False, "statistics": {"n_train": 9, "samples": "images"}, "origin": {}}
+    code = advice_code(details, work)
     assert "make_classifier('small', real.spec.shape, real.spec.num_classes, 0)" in code
     mixed = followed(code, generator=source)
     assert mixed.ratio == pytest.approx(0.8, abs=0.01)
