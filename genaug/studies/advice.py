@@ -33,7 +33,8 @@ def _blend_code(details: Mapping[str, Any], work: Work, needs: Needs) -> list[st
     """A blend at the report's ratio or schedule, and a loop over its batches."""
     settings, chosen = details["settings"], details["chosen"]
     name, courses = str(details["source"]), details["settings"].get("schedules", {})
-    plan, needs.names["train_set"] = work.sources[name], True
+    plan = work.sources[name]
+    needs.train_set()
     schedule = courses.get(chosen.get("schedule"))
     curriculum = courses.get(chosen.get("curriculum"))
     imports, lines = {"import genaug"}, _transform_code(work, settings)
@@ -74,7 +75,7 @@ def _blend_code(details: Mapping[str, Any], work: Work, needs: Needs) -> list[st
 
 def _plain_code(details: Mapping[str, Any], work: Work, needs: Needs) -> list[str]:
     """A loop over the training set, without generated samples."""
-    needs.names["train_set"] = True
+    needs.train_set()
     size = details["settings"]["batch_size"] or _BATCH
     return [
         *_sorted(_loop_imports(details, work)),
@@ -88,7 +89,7 @@ def _plain_code(details: Mapping[str, Any], work: Work, needs: Needs) -> list[st
 
 def _rows_code(details: Mapping[str, Any], work: Work, needs: Needs) -> list[str]:
     """Generated rows added to a table, so many of each class."""
-    needs.names["frame"] = True
+    needs.name("frame", "frame")
     ratio, name = details["ratio"], str(details["source"])
     if not ratio:
         return [f"training_rows = frame  # the training set as a DataFrame, without generated {_noun(details)}"]
@@ -107,7 +108,7 @@ def _rows_code(details: Mapping[str, Any], work: Work, needs: Needs) -> list[str
         "",
         *lines,
         f"rows = pandas.concat([{', '.join(rows)}])",
-        "training_rows = pandas.concat([frame, rows[frame.columns]])  # frame: the training set as a DataFrame",
+        "training_rows = pandas.concat([frame, rows.reindex(columns=frame.columns)])  # frame: the training set",
     ]
 
 
@@ -141,14 +142,14 @@ def _curriculum_classifier(
     """The lines that train the classifier of a curriculum, if the study did, and its name."""
     course = work.courses[name]
     if isinstance(course, Schedule) or course.classifier is not None:
-        return [], needs.name("classifier")
+        return [], needs.name("classifier", None if isinstance(course, Schedule) else course.classifier)
     imports |= {
         "from genaug.data.reading import read_samples",
         "from genaug.nn.classifier import shuffled_batches, train_classifier",
         "from genaug.studies.models import make_classifier",
     }
     network = getattr(work.learner, "network", "small")
-    what = repr(network) if isinstance(network, str) else needs.name("classifier_factory")
+    what = repr(network) if isinstance(network, str) else needs.name("classifier_factory", network)
     size = settings["image_size"]
     read = "read_samples(train_set)" if size is None else f"read_samples(train_set, {size})"
     return [
@@ -198,7 +199,7 @@ def _batches(details: Mapping[str, Any], needs: Needs, seed: str) -> str:
     if not details["classic"]:
         return "loader"
     built_in = "classic" not in (details["origin"] or {}).get("options", {})
-    return f"augmented(loader, {'None' if built_in else needs.name('classic')}, {seed})"
+    return f"augmented(loader, {'None' if built_in else needs.name('classic', 'classic')}, {seed})"
 
 
 def _loop_imports(details: Mapping[str, Any], work: Work) -> set[str]:

@@ -1,5 +1,6 @@
 """The source of a study as an expression of Python: how it is trained, loaded or filtered."""
 
+import keyword
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,19 +15,30 @@ from genaug.sources.generator import Generator
 from genaug.sources.source import Source
 from genaug.studies.recipes import Recipe
 
+TRAIN_SET = "train_set"
+_USED = ("genaug", "v2", "DataLoader", "epochs", "real", "batches", TRAIN_SET)  # names of the code itself
+
 
 class Needs:
     """The names of what an advice needs and the study doesn't know how to make."""
 
     def __init__(self) -> None:
-        self.names: dict[str, bool] = {}
+        self.names: dict[str, Any] = {}
 
-    def name(self, wish: str) -> str:
-        """A name for another object, which code may use as it is."""
+    def name(self, wish: str, what: Any) -> str:
+        """A name for an object, like ``wish``; another one if the code already uses this for something else."""
         base = re.sub(r"\W", "_", wish)
-        base = base if base.isidentifier() else f"source_{base}"
-        self.names[base] = True
-        return base
+        free = base.isidentifier() and not keyword.iskeyword(base) and (base not in _USED or what is TRAIN_SET)
+        base = base if free else f"source_{base}"
+        name, number = base, 2
+        while name in self.names and self.names[name] is not what:
+            name, number = f"{base}_{number}", number + 1
+        self.names[name] = what
+        return name
+
+    def train_set(self) -> str:
+        """The name of the training set."""
+        return self.name(TRAIN_SET, TRAIN_SET)
 
 
 def source_code(name: str, plan: Any, settings: Mapping[str, Any], needs: Needs) -> str:
@@ -34,16 +46,16 @@ def source_code(name: str, plan: Any, settings: Mapping[str, Any], needs: Needs)
     known how to create it."""
     part = name.partition("+")[2]
     if isinstance(plan, Recipe):
-        needs.names["train_set"] = True
+        needs.train_set()
         description = {field: getattr(plan, field) for field in ("backend", "steps", "batch_size", "augment", "config")}
         if plan.unlabelled is not None:
-            description["unlabelled"] = needs.name("unlabeled_images")
+            description["unlabelled"] = needs.name("unlabeled_images", plan.unlabelled)
         return fit_code(description, f"runs/{name.replace('+', '-')}", settings["image_size"])
     if isinstance(plan, Source):
         return _object_code(plan, part or "generator", settings, needs)
-    needs.names["train_set"] = True
     function = getattr(plan, "__name__", "function")
-    return f"{needs.name(function if function.isidentifier() else 'function')}(train_set, 0)"
+    function = needs.name(function if function.isidentifier() else "function", plan)
+    return f"{function}({needs.train_set()}, 0)"
 
 
 def fit_code(source: Mapping[str, Any], out: str, image_size: int | None = None) -> str:
@@ -78,7 +90,7 @@ def _object_code(source: Any, name: str, settings: Mapping[str, Any], needs: Nee
     if recipe is not None:
         options = {**({"revision": recipe.revision} if recipe.revision else {}), **recipe.options}
         return f"genaug.load({', '.join([repr(recipe.source), *(f'{k}={v!r}' for k, v in options.items())])})"
-    return needs.name(name)
+    return needs.name(name, source)
 
 
 def _filters(source: Filtered, settings: Mapping[str, Any], needs: Needs) -> list[str]:
@@ -87,10 +99,12 @@ def _filters(source: Filtered, settings: Mapping[str, Any], needs: Needs) -> lis
     for key, value in source.options.items():
         if key == "agree":
             folder = value.folder if isinstance(value, Generator) else None
-            options.append(f"agree=genaug.load({str(folder)!r})" if folder else f"agree={needs.name('classifier')}")
+            options.append(
+                f"agree=genaug.load({str(folder)!r})" if folder else f"agree={needs.name('classifier', value)}"
+            )
         elif key == "no_copies_of":
             same = fingerprint(value) == settings["train"]["sha256"]
-            options.append(f"no_copies_of={needs.name('train_set' if same else 'reference_set')}")
+            options.append(f"no_copies_of={needs.train_set() if same else needs.name('reference_set', value)}")
         elif key != "max_tries" or value != MAX_TRIES:
             options.append(f"{key}={value!r}")
     return options

@@ -144,24 +144,3 @@ def test_a_filters_classifier_that_was_trained_on_the_test_set_is_rejected(tmp_p
     assert list(generators_of(source)) == [classifier]
     with pytest.raises(InputError, match="'x' was trained on the test set"):
         study(sources={"x": source})
-
-
-def test_the_code_of_a_trained_and_of_a_loaded_generator_makes_them(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    chosen = {"name": "x 0.8", "source": "x", "ratio": 0.8}
-    from genaug.studies import preparation
-    from genaug.studies.advice import advice_code
-    from genaug.studies.cells import StudyFolder
-    from genaug.studies.options import Options
-
-    loaded = genaug.fit("cgan", TRAIN, out="runs/saved", steps=1, config=dict(TINY.config), progress=False)
-    for source in (TINY, loaded, lambda images, seed: ToySource()):
-        options = Options({"x": source}, seeds=2, labels_per_class=3, device="cpu", **QUICK)
-        work, settings, _ = preparation.prepare(TRAIN, TEST, StudyFolder("unused"), options)
-        details = {"verdict": "use", "ratio": 0.8, "source": "x", "chosen": chosen, "settings": settings}
-        details |= {"classic": True, "statistics": {"n_train": 9, "samples": "images"}, "origin": {}}
-        code = advice_code(details, work)
-        space = {"train_set": TRAIN, "function": lambda images, seed: ToySource()}
-        exec(compile(code, "advice", "exec"), space)
-        assert space["mixed"].ratio == pytest.approx(0.8, abs=0.01)
-        assert space["images"].dtype == torch.float32, "after classic augmentation"
