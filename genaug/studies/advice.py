@@ -101,10 +101,12 @@ def _rows_code(details: Mapping[str, Any], work: Work, needs: Needs) -> list[str
     for number, (code, share) in enumerate(zip(codes.values(), shares, strict=True)):
         generator = "generator" if len(codes) == 1 else f"generator_{number}"
         lines += [f"{generator} = {code}"] if code != generator else []
-        rows.append(f"{generator}.sample(labels={labels_code([round(share * n) for n in counts.tolist()])}, seed=0)[0]")
+        labels = _labels_code([round(share * n) for n in counts.tolist()])
+        rows.append(f"{generator}.sample(labels=torch.tensor({labels}), seed=0)[0]")
     return [
         "import genaug",
         "import pandas",
+        "import torch",
         "",
         *lines,
         f"rows = pandas.concat([{', '.join(rows)}])",
@@ -112,7 +114,7 @@ def _rows_code(details: Mapping[str, Any], work: Work, needs: Needs) -> list[str
     ]
 
 
-def labels_code(counts: Sequence[int]) -> str:
+def _labels_code(counts: Sequence[int]) -> str:
     """A list with so many of each label."""
     return " + ".join(f"[{label}] * {count}" for label, count in enumerate(counts) if count) or "[]"
 
