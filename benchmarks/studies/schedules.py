@@ -134,7 +134,8 @@ def of_seed(work: Work, seed: int) -> Work:
         raise SystemExit(f"there aren't enough images for seed {seed}.")
     test = work.test
     if seed >= TUNING:
-        test = work.train.part(torch.nonzero((block >= SEEDS) & (block != own)).flatten())
+        held_out = torch.nonzero((block >= SEEDS) & (block != own)).flatten()
+        test = work.train.part(held_out[: len(work.test)])
     return replace(work, rows={seed: rows}, test=test)
 
 

@@ -65,7 +65,7 @@ def test_no_two_seeds_share_an_image_and_tuning_does_not_see_the_test_set():
     block = schedules.blocks(labels)
     assert all((block == number).sum() == 100 for number in range(13))
     assert labels[block == 3].bincount().tolist() == [10] * 10
-    work = make_dataclass("Work", ["train", "test", "rows"])(train, "test", {})
+    work = make_dataclass("Work", ["train", "test", "rows"])(train, range(200), {})
     reported = torch.cat([schedules.of_seed(work, seed).rows[seed] for seed in range(schedules.SEEDS)])
     assert len(reported.unique()) == 1000
     tuned = schedules.of_seed(work, TUNING)
