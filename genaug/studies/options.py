@@ -16,6 +16,7 @@ from genaug.errors import InputError
 from genaug.randomness import check_seed
 from genaug.studies.arms import NONE, Arm, parse_baseline
 from genaug.studies.identity import described
+from genaug.studies.mixes import Mix
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,9 @@ def _describe(value: Any) -> str:
     """Python source if possible, otherwise a description."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key!r}: {_describe(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, Mix):
+        weights = "" if value.weights is None else f", {_describe(value.weights)}"
+        return f"Mix({_describe(value.sources)}{weights})"
     if hasattr(value, "sample"):  # a source: its repr may be anything, and can't be typed in
         return f"<{type(value).__name__}>"
     return value.__qualname__ if inspect.isclass(value) or inspect.isfunction(value) else described(value)

@@ -56,6 +56,8 @@ def test_a_mix_is_an_arm_whose_code_gives_each_source_its_share():
     assert (report.verdict, report.source, report.ratio) == ("use", "both", 0.8)
     assert report.details["settings"]["sources"]["both"]["shares"] == {"a": 0.25, "b": 0.75}
     assert "both+a: trained before the study" in report.html
+    call = report.details["origin"]["options"]["sources"]
+    assert call == "{'both': Mix({'a': <ToySource>, 'b': <ToySource>}, {'a': 1, 'b': 3})}"
     assert "The generators are trained already" in report.sentence
     space = {"train_set": TRAIN, **sources}
     assert report.details["code"].startswith("# train_set, a, b: as passed to the study")
