@@ -45,6 +45,17 @@ class Schedule:
         """The number of epochs until the number stays the same."""
         return len(self.values)
 
+    def over(self, epochs: int) -> "Schedule":
+        """The same course over another number of epochs: each of the numbers lasts for an equal part of them.
+
+        ``linear(0.8, 0, epochs=5).over(100)`` keeps each of the five numbers for 20 epochs. Epoch e has the number of
+        epoch ``e * self.epochs // epochs``.
+        """
+        epochs = as_whole(epochs, "epochs", 1, _EPOCHS)
+        return Schedule(
+            [self.values[epoch * self.epochs // epochs] for epoch in range(epochs)], f"{self!r}.over({epochs})"
+        )
+
     def __repr__(self) -> str:
         return self.description or f"Schedule([{', '.join(map(str, self.values))}])"
 

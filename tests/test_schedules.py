@@ -85,3 +85,18 @@ def test_bad_input(build, message):
 def test_they_are_imported_without_torch():
     code = "import genaug, sys; genaug.schedules.linear(0.5, 0, 3); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=7), st.integers(1, 9))
+def test_over_as_many_epochs_each_number_lasts_equally_long(values, times):
+    schedule = Schedule(values)
+    assert schedule.over(times * len(values)).values == tuple(value for value in values for _ in range(times))
+
+
+def test_over_spreads_numbers_over_any_number_of_epochs_and_its_repr_is_python():
+    spread = steps({0: 1, 1: 0}).over(5)
+    assert spread.values == (1, 1, 1, 0, 0)
+    assert eval(repr(spread), vars(schedules)) == spread
+    assert linear(0.8, 0, epochs=5).over(2).values == (0.8, pytest.approx(0.4)), "fewer epochs leave some out"
+    with pytest.raises(InputError, match="epochs"):
+        constant(0.5).over(0)

@@ -24,7 +24,7 @@ from benchmarks.studies.tracked import hours, recorded, report_of, rest_of, stud
 from genaug.data import few_per_class, load_data
 from genaug.studies import Recipe
 from genaug.studies.report import Report
-from genaug.studies.study_page import study_rows
+from genaug.studies.study_figures import study_rows
 
 SMALL_GAN = {"width": 16, "max_width": 128}  # trained for every seed; twice as wide was no better when tuned
 STUDIES = {"1 %": 60, "10 a class": 10, "10 a class, pretrained": 10}

@@ -24,7 +24,7 @@ from genaug.demo.report import demo_rows
 from genaug.demo.run import DemoSettings, run_demo
 from genaug.studies import Recipe
 from genaug.studies.report import Report
-from genaug.studies.study_page import study_rows
+from genaug.studies.study_figures import study_rows
 
 CARD = Path(__file__).parents[2] / "model_cards" / "digits-cgan"
 DEMO, OWN, PRETRAINED = "demo", "own digits", "pretrained"

@@ -54,7 +54,7 @@ from genaug.studies import Recipe, sources as source_module
 from genaug.studies.cells import Ledger, StudyFolder
 from genaug.studies.jobs import Work
 from genaug.studies.options import Options
-from genaug.studies.study import prepare
+from genaug.studies.preparation import prepare
 
 SHOWN = 10  # samples in a row of a sheet
 

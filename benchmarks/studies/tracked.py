@@ -33,11 +33,11 @@ from genaug.studies.jobs import Job, Phase, Work, left_to_do, one_thread, total_
 from genaug.studies.models import make_classifier
 from genaug.studies.networks import Networks
 from genaug.studies.options import Options
+from genaug.studies.preparation import prepare
 from genaug.studies.recipes import Recipe
 from genaug.studies.report import Report, from_details
-from genaug.studies.sources import recipe_of, train
+from genaug.studies.sources import recipes_in, train
 from genaug.studies.splits import LabelledSamples
-from genaug.studies.study import prepare
 from genaug.studies.workers import run_jobs
 
 TRIED_UPDATES, TRIED_STEPS = 20, 10
@@ -165,17 +165,15 @@ def hours(data: tuple[Any, Any], settings: dict[str, Any], trainings: int, class
         assert isinstance(learner, Networks)
         model = make_classifier(learner.network, work.spec.shape, work.spec.num_classes, seed)
         began = time.process_time()
-        train_classifier(model, blended(images, None, 0, learner.batch_size, seed), updates=TRIED_UPDATES, seed=seed)
+        train_classifier(model, blended(images, (), 1, learner.batch_size, seed), updates=TRIED_UPDATES, seed=seed)
         seconds = classifiers * (time.process_time() - began) / TRIED_UPDATES * learner.updates
         began = time.process_time()
         with torch.inference_mode():
             model.eval()(work.test.samples[:256].float() / 255)
         seconds += classifiers * (time.process_time() - began) / 256 * len(work.test)
         for name, source in work.sources.items():
-            recipe = recipe_of(source)
-            if recipe is None:
-                continue
-            seconds += trainings * training_seconds(work, name, recipe, images, scratch)
+            for key, recipe in recipes_in(name, source).items():
+                seconds += trainings * training_seconds(work, key, recipe, images, scratch)
         return len(work.rows) * seconds / 3600
 
 

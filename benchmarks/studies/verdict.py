@@ -39,7 +39,7 @@ from genaug.studies.arms import CLASSIC, NONE, Arm, all_arms
 from genaug.studies.cells import Ledger, StudyFolder
 from genaug.studies.compare import holm, overlap_correction, paired_difference
 from genaug.studies.options import Options
-from genaug.studies.study import prepare
+from genaug.studies.preparation import prepare
 
 SMALL_GAN = {"width": 16, "max_width": 128}
 

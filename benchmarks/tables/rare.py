@@ -37,7 +37,7 @@ from genaug.studies.decide import Judgement, judge, select
 from genaug.studies.jobs import Job, Work, one_thread, run_job, trained
 from genaug.studies.metrics import Metric, Predictions
 from genaug.studies.options import Options
-from genaug.studies.study import prepare
+from genaug.studies.preparation import prepare
 
 ROWS = {
     "adult": 1800,

@@ -30,7 +30,8 @@ class Curriculum:
     Args:
         classifier: what ``genaug.filtered`` accepts as ``agree``: a torch module or a function from floats in [0, 1]
             (N, C, H, W) to logits (N, classes), with the real set's classes in their order; or a ``Generator`` that
-            classifies, whose classes are matched with the real set's.
+            classifies, whose classes are matched with the real set's. In a study it may be None: the study then trains
+            a classifier of its own for every seed, on that seed's real samples.
         share: the share of the samples of each class that are drawn from, above 0: a number, or a schedule of
             ``genaug.schedules``. At least one sample of a class is always used.
 
@@ -46,7 +47,7 @@ class Curriculum:
         for epoch, value in enumerate(self.share.values):
             if value == 0:
                 raise InputError(f"a curriculum's share must be above 0, but it is 0 in epoch {epoch}.")
-        if not callable(classifier) and not callable(getattr(classifier, "classify", None)):
+        if classifier is not None and not callable(classifier) and not callable(getattr(classifier, "classify", None)):
             raise InputError(
                 "a curriculum needs a classifier: a torch module, a function from floats in [0, 1] to logits, or a "
                 f"generator that classifies; got {type(classifier).__name__}."
@@ -54,7 +55,8 @@ class Curriculum:
         self.classifier = classifier
 
     def __repr__(self) -> str:
-        return f"Curriculum({type(self.classifier).__name__}, share={self.share!r})"
+        classifier = None if self.classifier is None else type(self.classifier).__name__
+        return f"Curriculum({classifier}, share={self.share!r})"
 
 
 class Ranking:

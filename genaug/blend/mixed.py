@@ -103,6 +103,11 @@ class MixedDataset(Dataset[Any]):
             raise InputError(f"refresh must be 'epoch' or None, got {refresh!r}.")
         if not isinstance(curriculum, Curriculum | None):
             raise InputError(f"curriculum must be a genaug.Curriculum, got {type(curriculum).__name__}.")
+        if curriculum is not None and curriculum.classifier is None:
+            raise InputError(
+                "this curriculum has no classifier, which only a study can do without. Pass one as "
+                "genaug.Curriculum(classifier, share)."
+            )
         self.real, self.mode, self.seed, self.refresh = real, mode, check_seed(seed), refresh
         self.balance = balance if isinstance(balance, str) else "counts per class"
         check_blends_in(real)

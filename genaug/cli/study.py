@@ -12,6 +12,7 @@ from typer.core import TyperArgument
 from genaug import checks
 from genaug.cli.printing import console, say, table
 from genaug.cli.reading import GroupBy, TestShare, read_data, read_held_out
+from genaug.cli.schedules import parse_schedules
 from genaug.cli.sources import SOURCE, source_named
 from genaug.cli.train import parse_settings
 from genaug.escaping import escaped, one_line
@@ -52,6 +53,15 @@ def study(
     ratio: Annotated[
         list[float] | None,
         typer.Option(help="A ratio of generated samples to try, in (0, 1). May be repeated.  [default: 0.25 and 0.5]"),
+    ] = None,
+    schedule: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]SCHEDULE",
+            help="A ratio that changes during the training, such as 'linear(0.8, 0, epochs=5)' or 'steps({0: 1, 1: "
+            "0})' (genaug.schedules; its epochs last for equal parts of the updates), or a curriculum, such as "
+            "'curriculum(linear(0.2, 1, epochs=5))', which is tried at each ratio. May be repeated.",
+        ),
     ] = None,
     seeds: Annotated[
         int, typer.Option(min=1, max=checks.SEEDS, help="Number of seeds; a verdict needs two, and ten are better.")
@@ -114,8 +124,9 @@ def study(
     """Find out whether generated samples help, from which source, at which ratio, and by how much."""
     parse_settings(setting or [])
     per_class = _labels_per_class(labels_per_class or [])
+    schedules = parse_schedules(schedule) if schedule else None
     from genaug.studies.study import study as run
-    from genaug.studies.study_page import study_rows
+    from genaug.studies.study_figures import study_rows
 
     if data.startswith(TABLE) and test_data is None and test_share is None:
         test_share = HELD_OUT
@@ -127,6 +138,7 @@ def study(
         read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by, target=target),
         sources=_sources(names, steps, setting, train, image_size, device),
         ratios=ratio or (0.25, 0.5),
+        schedules=schedules,
         seeds=seeds,
         labels_per_class=per_class,
         metric=metric,
@@ -225,6 +237,7 @@ def _summary(report: Any, out: Path) -> dict[str, Any]:
     return {
         "verdict": report.verdict,
         "ratio": report.ratio,
+        "schedule": None if report.schedule is None else repr(report.schedule),
         "source": report.source,
         "route": report.route,
         "classic": report.classic,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from genaug.escaping import in_html
 
 _WIDTH, _SIDE, _ROW, _AXIS = 480, 16, 54, 34
+_MARKS = 12  # numbers on the horizontal axis, at most
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,14 @@ class Curve:
     """A line through the (x, y) points ``at``; ``kind`` is a CSS class of the page.
 
     A single point is drawn as a horizontal line. The point of a ``baseline`` applies to every x, so its x isn't marked
-    on the axis.
+    on the axis. Without ``dots``, only the line is drawn, and round numbers are marked instead of its points.
     """
 
     label: str
     at: Sequence[tuple[float, float]]
     kind: str
     baseline: bool = False
+    dots: bool = True
 
 
 def line_plot(curves: Sequence[Curve], *, x_axis: str, y_axis: str, alt: str) -> str:
@@ -94,7 +96,10 @@ def line_plot(curves: Sequence[Curve], *, x_axis: str, y_axis: str, alt: str) ->
         y = place(xs[0], tick)[1]
         parts.append(f'<line class="grid" x1="{left}" x2="{_WIDTH - _SIDE}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick end" x="{left - 6}" y="{y + 4:.1f}">{_number(tick, ys, False)}</text>')
-    parts += [f'<text class="tick" x="{place(x, ys[0])[0]:.1f}" y="{bottom + 15}">{x:g}</text>' for x in xs]
+    marks = sorted({x for curve in curves if curve.dots and not curve.baseline for x, _ in curve.at})
+    if len(marks) > _MARKS or (not marks and len(xs) > 1):
+        marks = [x for x in nice_ticks(xs[0], xs[-1]) if xs[0] <= x <= xs[-1]]
+    parts += [f'<text class="tick" x="{place(x, ys[0])[0]:.1f}" y="{bottom + 15}">{x:g}</text>' for x in marks or xs]
     parts.append(f'<text class="axis" x="{_WIDTH / 2}" y="{bottom + 32}">{in_html(f"{x_axis} · {y_axis}")}</text>')
     for number, curve in enumerate(curves):
         dots = [place(x, y) for x, y in curve.at]
@@ -102,7 +107,8 @@ def line_plot(curves: Sequence[Curve], *, x_axis: str, y_axis: str, alt: str) ->
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
         key = bottom + 52 + 18 * number
         parts += [f'<g class="curve {curve.kind}">', f'<polyline points="{points}"/>']
-        parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>' for x, y in dots if not curve.baseline]
+        if curve.dots and not curve.baseline:
+            parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>' for x, y in dots]
         parts.append(f'<polyline points="{left},{key - 4} {left + 30},{key - 4}"/>')
         parts.append(f'<text x="{left + 40}" y="{key}">{in_html(curve.label)}</text></g>')
     return "\n".join([*parts, "</svg>"])

@@ -179,6 +179,27 @@ class Filtered:
         return {"filters": [f.identity for f in self._filters], "source": identity_of(self.inner)}
 
     @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of ``genaug.filtered``; ``no_copies_of`` as the samples that it was read as."""
+        options: dict[str, Any] = {}
+        for each in self._filters:
+            if isinstance(each, Agreement):
+                options["agree"] = each.classifier
+                options |= {"min_confidence": each.min_confidence} if each.min_confidence else {}
+            elif isinstance(each, MinScore):
+                options["min_score"] = each.minimum
+            elif isinstance(each, DiscriminatorRejection):
+                options["discriminator_rejection"] = True
+            elif isinstance(each, NoCopies):
+                options["no_copies_of"] = each.data
+        return {**options, "max_tries": self._max_tries}
+
+    @property
+    def classifiers(self) -> list[Any]:
+        """The classifiers that its filters use."""
+        return [f.classifier for f in self._filters if isinstance(f, Agreement)]
+
+    @property
     def batch_size(self) -> int:
         """The number of samples that exports ask for at a time: the source's."""
         return int(getattr(self.inner, "batch_size", 1))

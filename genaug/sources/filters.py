@@ -47,7 +47,7 @@ class Agreement:
 
     def __init__(self, classifier: Any, min_confidence: float, spec: Spec) -> None:
         self.name = "agree"
-        self._min_confidence, self._classifier = min_confidence, classifier
+        self.classifier, self.min_confidence = classifier, min_confidence
         self._probabilities = ClassProbabilities(
             classifier, spec.sample, range(spec.num_classes), spec.class_names, "agree="
         )
@@ -55,12 +55,12 @@ class Agreement:
     def accepts(self, samples: Tensor, labels: Tensor | None, seed: int) -> Tensor:
         probabilities = self._probabilities(samples)
         confidence, predictions = probabilities.max(1)
-        confident = confidence >= self._min_confidence
+        confident = confidence >= self.min_confidence
         return confident if labels is None else confident & (predictions == labels.cpu())
 
     @property
     def identity(self) -> Any:
-        return {"min_confidence": self._min_confidence, "classifier": _identity_of_classifier(self._classifier)}
+        return {"min_confidence": self.min_confidence, "classifier": _identity_of_classifier(self.classifier)}
 
 
 class MinScore:
@@ -69,14 +69,14 @@ class MinScore:
     name = "min_score"
 
     def __init__(self, scorer: Generator, minimum: float) -> None:
-        self._scorer, self._minimum = scorer, minimum
+        self._scorer, self.minimum = scorer, minimum
 
     def accepts(self, samples: Tensor, labels: Tensor | None, seed: int) -> Tensor:
-        return _scores(self._scorer, samples, labels) >= self._minimum
+        return _scores(self._scorer, samples, labels) >= self.minimum
 
     @property
     def identity(self) -> Any:
-        return {"min_score": self._minimum, "scorer": identity_of(self._scorer)}
+        return {"min_score": self.minimum, "scorer": identity_of(self._scorer)}
 
 
 class DiscriminatorRejection:
@@ -123,7 +123,7 @@ class NoCopies:
                 f"no_copies_of= has {data.spec.sample.describe()}, the source makes {spec.sample.describe()}. "
                 "Convert the dataset with a transform."
             )
-        self._modality, self._data = spec.sample, data
+        self._modality, self.data = spec.sample, data
         self._real = self._modality.flatten(data.x)
         order = torch.randperm(len(data.x), generator=torch.Generator().manual_seed(0))
         few = min(_REFERENCES, len(order) // 2)
@@ -138,7 +138,7 @@ class NoCopies:
 
     @property
     def identity(self) -> Any:
-        return {"no_copies_of": fingerprint(self._data)}
+        return {"no_copies_of": fingerprint(self.data)}
 
 
 def scorer_of(source: Any, option: str) -> Generator:

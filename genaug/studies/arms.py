@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from genaug.errors import InputError
@@ -16,7 +17,9 @@ class Arm:
     """A combination of training data and augmentation: samples of ``source`` blended in at ``ratio``, or none, with or
     without classic augmentation.
 
-    With ``ratio`` None, the arm is a classifier that ``source`` itself provides. ``method`` is what is done about
+    With ``ratio`` None, the arm is a classifier that ``source`` itself provides. With the name of a ``schedule``, the
+    ratio changes during the training, and ``ratio`` is its mean; ``curriculum`` is the name of the curriculum that
+    decides which generated samples are used when. ``method`` is what is done about
     imbalanced classes: "weights" (of the classes in the loss), "oversample" (real samples are repeated) or "smote".
     ``classifier`` is the name of the classifier, if the study has several.
     """
@@ -26,12 +29,15 @@ class Arm:
     classic: bool = False
     method: str | None = None
     classifier: str | None = None
+    schedule: str | None = None
+    curriculum: str | None = None
 
     @property
     def name(self) -> str:
-        """Unique within a study: "none", "classic + oversample", "noise 0.25", "smote + tvae 0.5 (logistic)", "ssgan"
-        without a ratio."""
-        source = str(self.source) if self.ratio is None else f"{self.source} {self.ratio:g}"
+        """Unique within a study: "none", "classic + oversample", "noise 0.25", "smote + tvae 0.5 (logistic)", "cgan
+        decay" with a schedule, "cgan 0.5 easy-first" with a curriculum, "ssgan" without a ratio."""
+        source = str(self.source) if self.ratio is None else f"{self.source} {self.schedule or f'{self.ratio:g}'}"
+        source += f" {self.curriculum}" if self.curriculum else ""
         parts = ["classic"] * self.classic + ([self.method] if self.method else [])
         name = " + ".join(parts + [source] * (self.source is not None)) or "none"
         return f"{name} ({self.classifier})" if self.classifier else name
@@ -45,6 +51,16 @@ class Arm:
     def without_methods(self) -> "Arm":
         """The same arm without classic augmentation, and with nothing done about imbalance."""
         return replace(self, classic=False, method=None)
+
+    @property
+    def without_samples(self) -> "Arm":
+        """The arm with the same augmentation and classifier that has no generated samples."""
+        return replace(self, source=None, ratio=0.0, schedule=None, curriculum=None)
+
+    @property
+    def control(self) -> "Arm":
+        """The noise control of an arm with generated samples: the same share of noisy copies at the same time."""
+        return replace(self.without_methods, source=NOISE)
 
 
 NONE, CLASSIC = Arm(), Arm(classic=True)
@@ -69,10 +85,9 @@ def parse_baseline(name: Any, possible: Sequence[str]) -> Arm:
     return Arm(classic="classic" in parts, method=methods[0] if methods else None)
 
 
-def variants(source: str, ratio: float | None, baselines: Sequence[Arm], classifier: str | None = None) -> list[Arm]:
-    """The arms with samples of ``source`` at a ratio: alone, and with each augmentation that is a baseline by itself,
-    classic or SMOTE."""
-    plain = Arm(source, ratio, classifier=classifier)
+def variants(plain: Arm, baselines: Sequence[Arm]) -> list[Arm]:
+    """The arms with the same generated samples as ``plain``: this one alone, and with each augmentation that is a
+    baseline by itself, classic or SMOTE."""
     arms = [replace(plain, classic=arm.classic, method=arm.method) for arm in baselines if _is_augmentation(arm)]
     return list(dict.fromkeys([plain, *arms]))
 
@@ -86,14 +101,20 @@ def all_arms(
     ratios: Sequence[float],
     classifiers: Sequence[str] = (),
     baselines: Sequence[Arm] = BASELINES,
+    schedules: Mapping[str, float] | None = None,
+    curricula: Sequence[str] = (),
 ) -> list[Arm]:
     """The baselines; then for each ratio in ascending order, and each of the study's classifiers: the noise control,
-    and each source's ``variants``. Then the ``classifiers`` that sources provide, once each."""
+    and each source's ``variants``. The same for each of the ``curricula`` at each ratio, and for each of the
+    ``schedules``, which have a mean ratio. Then the ``classifiers`` that sources provide, once each."""
     arms, own = list(baselines), dict.fromkeys(arm.classifier for arm in baselines)
-    for ratio in sorted(ratios) if sources else ():
-        for name in own:
-            arms.append(Arm(NOISE, ratio, classifier=name))
-            arms += [arm for source in sources for arm in variants(source, ratio, baselines, name)]
+    blends = [Arm(ratio=ratio, curriculum=name) for name in (None, *curricula) for ratio in sorted(ratios)]
+    blends += [Arm(ratio=mean, schedule=name) for name, mean in (schedules or {}).items()]
+    for blend in blends if sources else ():
+        for classifier in own:
+            plain = replace(blend, classifier=classifier)
+            arms.append(plain.control)
+            arms += [arm for source in sources for arm in variants(replace(plain, source=source), baselines)]
     return arms + [Arm(name, None) for name in classifiers]
 
 
@@ -102,7 +123,12 @@ def arms_of(settings: Mapping[str, Any]) -> list[Arm]:
     described = settings["sources"]
     classifiers = [name for name, source in described.items() if source.get("route") == "classifier"]
     sources = [name for name in described if name not in classifiers]
-    return all_arms(sources, settings["ratios"], classifiers, baselines_of(settings))
+    kinds: dict[str, dict[str, Any]] = {"ratio": {}, "curriculum": {}}
+    for name, schedule in (settings.get("schedules") or {}).items():
+        kinds[schedule["kind"]][name] = fmean(schedule["values"])
+    return all_arms(
+        sources, settings["ratios"], classifiers, baselines_of(settings), kinds["ratio"], tuple(kinds["curriculum"])
+    )
 
 
 def baselines_of(settings: Mapping[str, Any]) -> tuple[Arm, ...]:
@@ -121,6 +147,5 @@ def arms_to_test(chosen: Arm | None, others: Sequence[Arm] = (), baselines: Sequ
     if chosen is not None and chosen.ratio is None:
         arms.append(chosen)
     elif chosen is not None:
-        arms.append(Arm(NOISE, chosen.ratio, classifier=chosen.classifier))
-        arms += variants(str(chosen.source), chosen.ratio, baselines, chosen.classifier)
+        arms += [chosen.control, *variants(chosen.without_methods, baselines)]
     return arms + [arm for arm in others if arm not in arms]

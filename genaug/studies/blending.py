@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count, islice
 
@@ -18,6 +19,20 @@ from genaug.studies.splits import LabelledSamples
 
 NOISE_STD = 0.1
 _CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a training: the share of generated samples, and which ones they are drawn from, None if there are
+    none."""
+
+    ratio: float
+    generated: LabelledSamples | None
+
+    @property
+    def share(self) -> Fraction:
+        """The ratio as an exact fraction; 0 without generated samples."""
+        return Fraction(0) if self.generated is None else Fraction(self.ratio).limit_denominator(10**9)
 
 
 class NoisyCopies:
@@ -49,7 +64,10 @@ def class_counts(real: Tensor, ratio: float, size: int, *, fill: bool) -> Tensor
     shares = real.bincount().numpy()
     if fill:
         present = shares > 0
-        shares[present] = level_up(shares[present], generated_count(len(real), ratio, "expand"))
+        if ratio == 1:  # of generated samples only
+            shares[present] = 1
+        else:
+            shares[present] = level_up(shares[present], generated_count(len(real), ratio, "expand"))
     return torch.from_numpy(largest_remainder(size, shares.tolist()))
 
 
@@ -100,30 +118,39 @@ def part_of(pool: LabelledSamples, counts: Tensor) -> LabelledSamples:
 
 def blended(
     real: LabelledSamples,
-    fake: LabelledSamples | None,
-    ratio: float,
+    parts: Sequence[Part],
+    updates: int,
     batch_size: int,
     seed: int,
     *,
     oversample: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches, raw samples (batch_size, ...) and int64 labels, with the share ``ratio`` of generated samples.
+    """Endless batches, raw samples (batch_size, ...) and int64 labels, of which a share is generated.
 
-    Every batch has floor or ceiling of ratio · batch_size generated samples, and exactly that on average, like
+    ``parts`` are the shares, in turn; each lasts for an equal part of the ``updates``, as ``Schedule.over(updates)``
+    spreads numbers, and the last one goes on. Without any, all samples are real. Within a part, every batch has floor
+    or ceiling of ratio · batch_size generated samples, and exactly that on average, like
     ``MixedDataset.batch_sampler``. Real and generated samples are each used up in random order before one is repeated.
     The order of the real ones depends on the seed only: with a larger ratio, the same updates show fewer of them.
     With ``oversample``, real samples of each class are shown equally often, like by a weighted sampler.
     """
-    share = Fraction(ratio).limit_denominator(10**9) * batch_size if fake is not None else Fraction(0)
     order = derive_seed(seed, "real order")
     real_rows = _by_class(real.labels, order) if oversample else _shuffled(len(real), order)
-    fake_rows = _shuffled(0 if fake is None else len(fake), derive_seed(seed, "generated order"))
+    pools = {id(part.generated): part.generated for part in parts if part.generated is not None}
+    orders = {
+        key: _shuffled(len(pool), derive_seed(seed, "generated order", *([number] if number else [])))
+        for number, (key, pool) in enumerate(pools.items())
+    }
+    due = Fraction(0)  # generated samples until the current update
     for update in count():
-        generated = math.floor((update + 1) * share) - math.floor(update * share)
+        part = parts[min(update * len(parts) // updates, len(parts) - 1)] if parts else Part(0.0, None)
+        fake, before = part.generated, due
+        due += part.share * batch_size
+        generated = math.floor(due) - math.floor(before)
         rows = list(islice(real_rows, batch_size - generated))
         samples, labels = real.samples[rows], real.labels[rows]
         if fake is not None and generated:
-            rows = list(islice(fake_rows, generated))
+            rows = list(islice(orders[id(fake)], generated))
             samples, labels = torch.cat([samples, fake.samples[rows]]), torch.cat([labels, fake.labels[rows]])
         yield samples, labels
 

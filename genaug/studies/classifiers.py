@@ -15,6 +15,7 @@ from genaug.data.classes import match_classes
 from genaug.errors import GenaugError, InputError
 from genaug.nn.classifier import logits_of
 from genaug.randomness import seeded
+from genaug.sources.filtered import Filtered
 from genaug.sources.generator import Generator
 from genaug.studies.metrics import Predictions
 from genaug.studies.recipes import Recipe, as_recipe
@@ -77,9 +78,12 @@ def is_trained(what: Any) -> bool:
 
 
 def generators_of(what: Any) -> Iterator[Generator]:
-    """The generators that a classifier, or what makes it, visibly uses."""
+    """The generators that a classifier, a filtered source, or what makes one visibly uses."""
     if isinstance(what, Generator):
         yield what
+    elif isinstance(what, Filtered):
+        yield from (each for each in what.classifiers if isinstance(each, Generator))
+        yield from generators_of(what.inner)
     elif isinstance(what, partial):
         for value in (*what.args, *what.keywords.values()):
             yield from generators_of(value)

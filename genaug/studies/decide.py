@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from genaug.errors import InputError
-from genaug.studies.arms import BASELINES, NOISE, Arm, arms_to_test, variants
+from genaug.studies.arms import BASELINES, Arm, arms_to_test, variants
 from genaug.studies.compare import Difference, holm, paired_difference
 
 # The metric, in [0, 1], of every arm on every seed; an arm that failed on a seed lacks it.
@@ -153,11 +153,10 @@ def _pairs(chosen: Arm | None, finished: Sequence[Arm], baselines: Sequence[Arm]
     if chosen is not None:
         pairs["decides"] = [(chosen, baseline) for baseline in baselines]
     if chosen is not None and chosen.ratio is not None:
-        others = variants(str(chosen.source), chosen.ratio, baselines, chosen.classifier)
-        control = Arm(NOISE, chosen.ratio, classifier=chosen.classifier)
+        others = [arm for arm in variants(chosen.without_methods, baselines) if arm != chosen]
         pairs["planned"] += [
-            (chosen.without_methods, control),
-            *((arm, baseline) for arm in others if arm != chosen for baseline in baselines),
+            (chosen.without_methods, chosen.control),
+            *((arm, baseline) for arm in others for baseline in baselines),
         ]
     return {role: [pair for pair in of_role if set(pair) <= set(finished)] for role, of_role in pairs.items()}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from genaug.modalities.distance import distance_ratio, first_per_class
 from genaug.randomness import derive_seed
-from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm
+from genaug.studies.arms import CLASSIC, NONE, Arm
 from genaug.studies.blending import class_counts, generate
 from genaug.studies.cells import Ledger
 from genaug.studies.decide import Judgement
@@ -41,8 +41,8 @@ def examine(work: Work, chosen: Arm | None, advised: Arm | None) -> dict[str, An
     try:
         with one_thread():
             batches = [_samples(work, chosen.source, seed) for seed in list(work.rows)[:_SEEDS]]
-            plain = replace(advised or NONE, source=None, ratio=0.0, classifier=chosen.classifier)
-            judge = work.learner.fit(plain, work.train, None, work.spec, 0)
+            plain = replace((advised or NONE).without_samples, classifier=chosen.classifier)
+            judge = work.learner.fit(plain, work.train, (), work.spec, 0)
             ratios = [ratio for pair in batches if not math.isnan(ratio := _distance_ratio(work, *pair))]
             return {
                 "samples": sum(len(samples) for samples, _ in batches),
@@ -103,7 +103,8 @@ def reservations(
     ratio = 0 if chosen is None or chosen.ratio is None else chosen.ratio
     seen = updates * settings["batch_size"] * (1 - ratio)
     if seen < statistics["n_train"]:
-        among = f" at ratio {ratio:g}" if ratio else ""
+        mean_of = "" if chosen is None or chosen.schedule is None else "mean "
+        among = f" at {mean_of}ratio {ratio:g}" if ratio else ""
         sentences.append(
             f"{updates:,} updates{among} show {seen:,.0f} real images, fewer than the {statistics['n_train']:,} "
             "training images, so some were never seen. Use more updates."
@@ -135,7 +136,7 @@ def diagnose(
     chosen = judgement.chosen
     if chosen is not None and chosen.ratio is not None and judgement.verdict == "use":
         plain = chosen.without_methods
-        control = judgement.find(plain, Arm(NOISE, chosen.ratio, classifier=chosen.classifier))
+        control = judgement.find(plain, chosen.control)
         if control is not None and control.difference.verdict != "helps":
             sentences.append(
                 f"The same number of noisy copies of real {samples} may help as much: "

@@ -12,6 +12,7 @@ from genaug.blend.plan import generated_count
 from genaug.errors import InputError
 from genaug.randomness import derive_seed, seeded
 from genaug.studies.arms import Arm
+from genaug.studies.blending import Part
 from genaug.studies.classifiers import predicted
 from genaug.studies.feature_columns import boosting, logistic
 from genaug.studies.identity import described
@@ -57,24 +58,24 @@ class Estimators(Learner):
     def generated(self, real: int, ratio: float) -> int:
         return generated_count(real, ratio, "expand")
 
-    def fit(self, arm: Arm, real: LabelledSamples, generated: LabelledSamples | None, spec: Spec, seed: int) -> Fitted:
+    def fit(self, arm: Arm, real: LabelledSamples, parts: Sequence[Part], spec: Spec, seed: int) -> Fitted:
         features, labels = spec.sample.as_features(real.samples), real.labels.numpy()
-        parts = [(features, labels)]
-        if generated is not None:
-            parts.append((spec.sample.as_features(generated.samples), generated.labels.numpy()))
-        others = np.concatenate([own for _, own in parts])
+        rows = [(features, labels)]
+        if parts and (generated := parts[0].generated) is not None:
+            rows.append((spec.sample.as_features(generated.samples), generated.labels.numpy()))
+        others = np.concatenate([own for _, own in rows])
         if arm.method == "oversample":
-            rows = repeated_rows(labels, to_fill(others), derive_seed(seed, "oversample"))
-            parts.append((_at(features, rows), labels[rows]))
+            repeated = repeated_rows(labels, to_fill(others), derive_seed(seed, "oversample"))
+            rows.append((_at(features, repeated), labels[repeated]))
         elif arm.method == "smote":
-            parts.append(smote(features, labels, to_fill(others), derive_seed(seed, "smote")))
+            rows.append(smote(features, labels, to_fill(others), derive_seed(seed, "smote")))
         name = arm.classifier or next(iter(self.classifiers))
         estimator = self._new(name)
         if arm.method == "weights":
             estimator = _weighted(estimator)
         estimator = _with_seed(estimator, derive_seed(seed, "classifier") % 2**32)
         with seeded(derive_seed(seed, "training")):
-            estimator.fit(joined([own for own, _ in parts]), np.concatenate([own for _, own in parts]))
+            estimator.fit(joined([own for own, _ in rows]), np.concatenate([own for _, own in rows]))
         present = real.labels.unique().tolist()
         return Fitted(partial(predicted, estimator, spec=spec, present=present, as_features=True), {})
 

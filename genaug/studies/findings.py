@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from statistics import mean
 from typing import Any
 
@@ -11,10 +11,12 @@ import torch
 from genaug.progress import duration
 from genaug.studies.arms import Arm
 from genaug.studies.cells import Ledger
+from genaug.studies.courses import label_of
 from genaug.studies.decide import Judgement
 from genaug.studies.diagnosis import describe_sensitivity, diagnose, reservations
 from genaug.studies.jobs import trained
 from genaug.studies.metrics import ACCURACY, metric_of
+from genaug.studies.mixes import descriptions_in
 from genaug.studies.power import Sensitivity, sensitivity
 from genaug.studies.report import FORMAT_VERSION, arm_details
 from genaug.version import __version__
@@ -54,7 +56,7 @@ def findings(
         "ratio": (chosen.ratio or 0.0) if chosen is not None and judgement.verdict == "use" else 0.0,
         "source": None if chosen is None else chosen.source,
         "classic": judgement.classic,
-        "method": None if judgement.advised is None else replace(judgement.advised, source=None, ratio=0.0).name,
+        "method": None if judgement.advised is None else judgement.advised.without_samples.name,
         "metric": {"key": metric, "noun": noun},
         "chosen": arm_details(chosen),
         "baseline": None if closest is None else arm_details(closest.baseline),
@@ -120,7 +122,7 @@ def sentence(
     numbers = _numbers(judgement, metric)
     if chosen.ratio is None:
         return _classifier_sentence(judgement, numbers, cost, worth, samples)
-    arm = f"{chosen.source} at ratio {chosen.ratio:g}{_how(judgement)}"
+    arm = f"{chosen.source} {label_of(chosen)}{_how(judgement)}"
     if not decisive:
         return (
             f"No evidence: {arm}, was chosen, but it or {_all_of(judgement)} failed on the test set, so use ratio 0. "
@@ -221,24 +223,27 @@ def _cost(judgement: Judgement, ledger: Ledger, sources: Mapping[str, Any]) -> d
     chosen = judgement.chosen
     plain = judgement.advised or judgement.baselines[0]
     if plain.ratio or plain.source:
-        plain = replace(plain, source=None, ratio=0.0)
+        plain = plain.without_samples
     if chosen is None:
         return {"generator_seconds": None, "classifier_seconds": None, "baseline_seconds": None, "sentence": ""}
-    seconds: dict[str, list[float]] = {trained(str(chosen.source)): [], chosen.name: [], plain.name: []}
+    seconds: dict[str, list[float]] = {}
     for cell in ledger.of("test"):
         if "seconds" in cell:
-            seconds.get(cell["name"], []).append(cell["seconds"])
-    generator, own, base = (mean(values) if values else None for values in seconds.values())
+            seconds.setdefault(cell["name"], []).append(cell["seconds"])
     source = sources.get(str(chosen.source), {})
-    what = "generator" if chosen.ratio is not None else "classifier"
+    parts = dict(descriptions_in({str(chosen.source): source}))
+    trainings = [mean(seconds[trained(name)]) for name in parts if trained(name) in seconds]
+    generator = sum(trainings) if trainings else None
+    own, base = (mean(seconds[arm.name]) if arm.name in seconds else None for arm in (chosen, plain))
+    what = "classifier" if chosen.ratio is None else "generator" if len(parts) == 1 else "generators"
     if generator is not None:
         text = f"It costs {duration(generator)} to train the {what}"
-    elif "backend" in source:
+    elif any("backend" in part for part in parts.values()):
         text = f"The time to train the {what} isn't known, since every training was interrupted"
     elif chosen.ratio is None and "saw" not in source:  # its time includes the training
         text = "" if own is None else f"It costs {duration(own)} to train the classifier"
     else:
-        text = f"The {what} is trained already"
+        text = f"The {what} {'are' if len(parts) > 1 else 'is'} trained already"
     if chosen.ratio is not None and own is not None and base is not None:
         text += f"; the classifier took {own:.1f} s instead of {base:.1f} s for {plain.name}"
     elif chosen.ratio is None and base is not None:

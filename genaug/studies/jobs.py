@@ -1,9 +1,9 @@
 """The work for one seed: train the generators, then one classifier per arm, on the same samples."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -11,18 +11,21 @@ import torch
 from genaug.backends.spec import Spec
 from genaug.errors import OutputExistsError, SaveError
 from genaug.randomness import derive_seed
+from genaug.schedules import Schedule
 from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
 from genaug.sources.source import Source
 from genaug.studies import classifiers as classifier_module, sources as source_module
 from genaug.studies.arms import NOISE, Arm
-from genaug.studies.blending import NoisyCopies, class_counts, generate, part_of
+from genaug.studies.blending import NoisyCopies, Part, class_counts, generate, part_of
 from genaug.studies.cells import StudyFolder, run_folder
 from genaug.studies.classifiers import AsClassifier, predicted
+from genaug.studies.courses import Course, confidence_of, confident_first, ratios_of, scheduled
 from genaug.studies.learners import Learner
 from genaug.studies.metrics import ACCURACY, Measure, Metric, Predictions
+from genaug.studies.mixes import Mix, MixedSources, plans_in
 from genaug.studies.recipes import Recipe
-from genaug.studies.sources import SourcePlan, recipe_of
+from genaug.studies.sources import SourcePlan, recipes_in
 from genaug.studies.splits import LabelledSamples, inner_split
 
 Phase = Literal["inner", "test"]
@@ -44,12 +47,19 @@ class Work:
     folder: StudyFolder
     metric: Metric = ACCURACY
     also: tuple[Measure, ...] = ()
+    courses: Mapping[str, Course] = field(default_factory=dict)
+    pil: str | None = None  # the dataset whose items are images of Pillow, as an expression, for the report's code
     notes: tuple[str, ...] = ()  # about the classes, for the report
 
     @property
     def fills(self) -> bool:
         """Whether generated samples fill up rare classes, rather than being as frequent as the real ones."""
         return self.metric.key != ACCURACY.key
+
+    @property
+    def all_ratios(self) -> tuple[float, ...]:
+        """All generated shares of batches, ascending, without 0: the ratios and those of the schedules."""
+        return ratios_of(self.ratios, self.courses)
 
     def counts(self, labels: torch.Tensor, ratio: float) -> torch.Tensor:
         """How many generated samples of each class, int64 (classes,), a classifier gets beside these real labels."""
@@ -58,11 +68,11 @@ class Work:
     @property
     def most_generated(self) -> int:
         """The number of generated samples of a classifier at the highest ratio, at most."""
-        return max(self.learner.generated(len(rows), self.ratios[-1]) for rows in self.rows.values())
+        return max(self.learner.generated(len(rows), self.all_ratios[-1]) for rows in self.rows.values())
 
     def trained(self) -> list[str]:
         """The names of the sources to train."""
-        return [name for name, source in self.sources.items() if recipe_of(source) is not None]
+        return [key for name, source in self.sources.items() for key in recipes_in(name, source)]
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ class Job:
     def names(self, work: Work) -> list[str]:
         """The names of the job's cells: trainings of generators, then arms."""
         sources = dict.fromkeys(arm.source for arm in self.arms if arm.source is not None)
-        recipes = [name for name in sources if name in work.sources and recipe_of(work.sources[name]) is not None]
+        recipes = [key for name in sources if name in work.sources for key in recipes_in(name, work.sources[name])]
         return [*map(trained, recipes), *(arm.name for arm in self.arms)]
 
 
@@ -106,13 +116,31 @@ def seed_samples(work: Work, job: Job) -> tuple[LabelledSamples, LabelledSamples
 
 def source_of(work: Work, name: str, seed: int) -> Source:
     """A source for a seed of the test phase, after its training."""
-    source: Any = work.sources[name]
-    if isinstance(source, Recipe):
+
+    def load(name: str, recipe: Recipe) -> Generator:
         return load_folder(work.folder.generator(name, "test", seed), device=work.device)
-    if isinstance(source, Source):
-        return source
-    samples = work.train.part(work.rows[seed])
-    return source_module.call(source, samples, derive_seed(seed, "generator", name), work.spec)
+
+    return _opened(work, name, work.train.part(work.rows[seed]), seed, load)
+
+
+def _opened(
+    work: Work, name: str, samples: LabelledSamples, seed: int, generator: Callable[[str, Recipe], Generator]
+) -> Source:
+    """A source for a seed's samples. ``generator`` returns the generator with this name that has been trained as the
+    recipe says."""
+
+    def opened(name: str, plan: Any) -> Source:
+        if isinstance(plan, Recipe):
+            return generator(name, plan)
+        if isinstance(plan, Source):
+            return plan
+        return source_module.call(plan, samples, derive_seed(seed, "generator", name), work.spec)
+
+    plan = work.sources[name]
+    if not isinstance(plan, Mix):
+        return opened(name, plan)
+    parts = [opened(*item) for item in plans_in(name, plan).items()]
+    return MixedSources(parts, list(plan.shares.values()), work.spec, samples.labels.unique().tolist())
 
 
 def run_job(work: Work, job: Job, append: Callable[[dict[str, Any]], None]) -> None:
@@ -145,12 +173,14 @@ def _pool(
     """Generated samples of a source for all ratios, or the error with which its arms fail, while the others
     continue."""
     try:
-        source: Any = NoisyCopies(train, work.spec) if name == NOISE else work.sources[name]
-        if isinstance(source, Recipe):
-            source = _trained(work, job, name, source, train, append)
-        elif not isinstance(source, Source):
-            source = source_module.call(source, train, derive_seed(job.seed, "generator", name), work.spec)
-        counts = torch.stack([work.counts(train.labels, ratio) for ratio in work.ratios]).amax(0)
+        source: Source
+        if name == NOISE:
+            source = NoisyCopies(train, work.spec)
+        else:
+            source = _opened(
+                work, name, train, job.seed, lambda key, recipe: _trained(work, job, key, recipe, train, append)
+            )
+        counts = torch.stack([work.counts(train.labels, ratio) for ratio in work.all_ratios]).amax(0)
         return generate(source, train, counts, derive_seed(job.seed, "generated", name), work.spec)
     except (SaveError, OutputExistsError):
         raise
@@ -176,10 +206,24 @@ def _score(
 ) -> dict[str, Any]:
     """The metrics of one arm's classifier, what its training says, and the time that it took."""
     start = time.perf_counter()
-    generated = None if pool is None else part_of(pool, work.counts(train.labels, arm.ratio or 0.0))
-    fitted = work.learner.fit(arm, train, generated, work.spec, job.seed)
+    parts = [] if pool is None else _parts(work, arm, train, pool, job.seed)
+    fitted = work.learner.fit(arm, train, parts, work.spec, job.seed)
     result = {**_measured(work, fitted.predict(test.samples), test), **fitted.notes}
     return {**result, "seconds": round(time.perf_counter() - start, 3)}
+
+
+def _parts(work: Work, arm: Arm, train: LabelledSamples, pool: LabelledSamples, seed: int) -> list[Part]:
+    """What an arm's classifier gets of the generated samples, in turn."""
+    course = work.courses.get(arm.schedule or arm.curriculum or "")
+    if isinstance(course, Schedule):
+        counts = {ratio: work.counts(train.labels, ratio) for ratio in ratios_of((), {"": course})}
+        return scheduled(course, pool, counts)
+    assert arm.ratio is not None
+    generated = part_of(pool, work.counts(train.labels, arm.ratio))
+    if course is None:
+        return [Part(arm.ratio, generated)]
+    confidence = confidence_of(course, generated, train, learner=work.learner, spec=work.spec, seed=seed)
+    return confident_first(course, generated, confidence, arm.ratio)
 
 
 def _score_classifier(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from genaug.backends.spec import Spec
 from genaug.studies.arms import Arm
+from genaug.studies.blending import Part
 from genaug.studies.metrics import Metric, Predictions
 from genaug.studies.splits import LabelledSamples
 
@@ -45,8 +46,9 @@ class Learner(ABC):
         """The number of generated samples for a classifier at this ratio, beside ``real`` real ones."""
 
     @abstractmethod
-    def fit(self, arm: Arm, real: LabelledSamples, generated: LabelledSamples | None, spec: Spec, seed: int) -> Fitted:
-        """Train an arm's classifier. It sees nothing but these samples."""
+    def fit(self, arm: Arm, real: LabelledSamples, parts: Sequence[Part], spec: Spec, seed: int) -> Fitted:
+        """Train an arm's classifier. It sees nothing but these samples; ``parts`` are what is generated, in turn, and
+        empty for an arm without generated samples."""
 
     def default_baselines(self, labels: Tensor, metric: Metric) -> tuple[str, ...]:
         """The baselines for training data with these labels: those against imbalance, too, if the classes are

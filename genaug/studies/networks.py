@@ -14,7 +14,7 @@ from genaug.nn.classifier import logits_of, train_classifier
 from genaug.randomness import derive_seed, seeded
 from genaug.sources.source import image_shape
 from genaug.studies.arms import Arm
-from genaug.studies.blending import blended
+from genaug.studies.blending import Part, blended
 from genaug.studies.classic import augmented, check_classic
 from genaug.studies.identity import describe_classic, describe_classifier
 from genaug.studies.learners import Fitted, Learner, class_weights
@@ -62,12 +62,12 @@ class Networks(Learner):
     def generated(self, real: int, ratio: float) -> int:
         return self.pool
 
-    def fit(self, arm: Arm, real: LabelledSamples, generated: LabelledSamples | None, spec: Spec, seed: int) -> Fitted:
+    def fit(self, arm: Arm, real: LabelledSamples, parts: Sequence[Part], spec: Spec, seed: int) -> Fitted:
         device = torch.device(self.device)
         with seeded(derive_seed(seed, "training"), device):
             model = make_classifier(self.network, spec.shape, spec.num_classes, seed).to(device)
             oversample = arm.method == "oversample"
-            data = blended(real, generated, arm.ratio or 0.0, self.batch_size, seed, oversample=oversample)
+            data = blended(real, parts, self.updates, self.batch_size, seed, oversample=oversample)
             batches = augmented(data, self.classic, seed) if arm.classic else data
             weights = class_weights(real.labels, spec.num_classes) if arm.method == "weights" else None
             losses = train_classifier(

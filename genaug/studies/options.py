@@ -16,6 +16,7 @@ from genaug.errors import InputError
 from genaug.randomness import check_seed
 from genaug.studies.arms import NONE, Arm, parse_baseline
 from genaug.studies.identity import described
+from genaug.studies.mixes import Mix
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Options:
 
     sources: Mapping[str, Any]
     ratios: Sequence[float] = (0.25, 0.5)
+    schedules: Mapping[str, Any] | None = None
     seeds: int | Sequence[int] = 10
     labels_per_class: int | Mapping[Any, int] | None = None
     metric: str = "accuracy"
@@ -49,7 +51,7 @@ class Options:
 
 def check_applicable(options: Options, noun: str) -> None:
     """Raises ``InputError`` for options of networks, if the classifiers are estimators, of ``noun``."""
-    of_networks = ("classic", "updates", "batch_size", "lr", "image_size")
+    of_networks = ("schedules", "classic", "updates", "batch_size", "lr", "image_size")
     if unfit := [name for name in options.changed() if name in of_networks]:
         raise InputError(
             f"{unfit[0]}= is for classifiers that are networks of images, and these are estimators of {noun}. Leave it "
@@ -85,11 +87,12 @@ def check_seeds(seeds: Any) -> list[int]:
     return numbers
 
 
-def check_ratios(ratios: Any) -> list[float]:
-    """The ratios in ascending order. Raises ``InputError`` unless they differ and lie in (0, 1)."""
-    if isinstance(ratios, str) or not isinstance(ratios, Sequence) or not ratios:
+def check_ratios(ratios: Any, *, required: bool = True) -> list[float]:
+    """The ratios in ascending order. Raises ``InputError`` unless they differ and lie in (0, 1), and if there are none
+    although they are ``required``."""
+    if isinstance(ratios, str) or not isinstance(ratios, Sequence) or (required and not ratios):
         raise InputError(f"ratios must be a sequence of shares such as (0.25, 0.5), got {ratios!r}.")
-    as_whole(len(ratios), "the number of ratios", 1, checks.RATIOS)
+    as_whole(len(ratios), "the number of ratios", 0, checks.RATIOS)
     shares = sorted(float(as_number(ratio)) for ratio in ratios)
     for share in shares:
         if not 0 < share < 1:
@@ -119,6 +122,9 @@ def _describe(value: Any) -> str:
     """Python source if possible, otherwise a description."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key!r}: {_describe(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, Mix):
+        weights = "" if value.weights is None else f", {_describe(value.weights)}"
+        return f"Mix({_describe(value.sources)}{weights})"
     if hasattr(value, "sample"):  # a source: its repr may be anything, and can't be typed in
         return f"<{type(value).__name__}>"
     return value.__qualname__ if inspect.isclass(value) or inspect.isfunction(value) else described(value)

@@ -11,6 +11,7 @@ from genaug.artifacts.claims import claim
 from genaug.artifacts.json_files import check, read_json
 from genaug.artifacts.paths import reading_from, user_path
 from genaug.errors import FormatError, InputError
+from genaug.schedules import Schedule
 from genaug.studies.arms import Arm
 from genaug.studies.compare import Reduction, error_reduction
 from genaug.studies.decide import Verdict
@@ -29,8 +30,14 @@ class _Metric(_Part):
     noun: str
 
 
+class _Schedule(_Part):
+    values: Annotated[list[Annotated[FiniteFloat, Field(ge=0, le=1)]], Field(min_length=1)]
+    text: str
+
+
 class _Settings(_Part):
     seeds: list[int]
+    schedules: dict[str, _Schedule] = {}
 
 
 class _Statistics(_Part):
@@ -44,6 +51,7 @@ class _Difference(_Part):
 
 class _Chosen(_Part):
     ratio: FiniteFloat | None  # None if it is a classifier
+    schedule: str | None = None
 
 
 class _Details(_Part):
@@ -74,10 +82,11 @@ class Report:
     """The result of ``genaug.study``; ``genaug.load_study`` reads it back.
 
     ``verdict`` is "use", "don't use" or "no evidence". ``ratio`` is the ratio for ``MixedDataset``: 0 unless the
-    verdict is "use" of samples. ``source`` is the source that was chosen and tested, or None if none finished;
-    ``classic`` is whether to use classic augmentation when training a classifier, and ``method`` the name of everything
-    that is to be done besides, such as "classic", "smote (boosting)" or "none". ``details`` is the content of
-    ``report.json``; ``html`` is the page, if any.
+    verdict is "use" of samples; the mean of ``schedule`` if there is one. ``source`` is the source that was chosen and
+    tested, or None if none finished; ``classic`` is whether to use classic augmentation when training a classifier, and
+    ``method`` the name of everything that is to be done besides, such as "classic", "smote (boosting)" or "none".
+    ``details`` is the content of ``report.json``, with Python that follows the advice as ``details["code"]``; ``html``
+    is the page, if any.
     """
 
     verdict: Verdict
@@ -107,6 +116,16 @@ class Report:
         """What was measured, in words: "accuracy", "macro-F1", "recall of 'yes'"."""
         noun: str = self.details["metric"]["noun"]
         return noun
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The schedule of ratios for ``MixedDataset``, if the verdict is "use" of one. In a study its numbers last for
+        equal parts of the training; ``report.schedule.over(epochs)`` has them for so many epochs."""
+        name = (self.details["chosen"] or {}).get("schedule")
+        if self.verdict != "use" or name is None:
+            return None
+        recorded = self.details["settings"]["schedules"][name]
+        return Schedule(recorded["values"], recorded["text"])
 
     @property
     def route(self) -> Literal["samples", "classifier"] | None:
@@ -186,6 +205,8 @@ def load_study(where: str | Path) -> Report:
         checked.verdict == "use" and checked.chosen is None
     ):
         raise FormatError(f"{path} is damaged (ratio and verdict contradict each other). {_REMEDY}")
+    if checked.chosen is not None and checked.chosen.schedule not in (None, *checked.settings.schedules):
+        raise FormatError(f"{path} is damaged (schedule {checked.chosen.schedule!r} is missing). {_REMEDY}")
     return from_details(details)
 
 
@@ -193,5 +214,5 @@ def arm_details(arm: Arm | None) -> dict[str, Any] | None:
     if arm is None:
         return None
     details = {"name": arm.name, "source": arm.source, "ratio": arm.ratio, "classic": arm.classic}
-    others = {"method": arm.method, "classifier": arm.classifier}
+    others = {name: getattr(arm, name) for name in ("method", "classifier", "schedule", "curriculum")}
     return details | {name: value for name, value in others.items() if value is not None}

@@ -18,7 +18,6 @@ from genaug.data.classes import match_classes
 from genaug.data.reading import Samples, fingerprint, shared_samples
 from genaug.errors import FormatError, GenaugError, InputError, OutputExistsError, SaveError, TrainingWarning
 from genaug.evaluation.subject import learned_from, training_record
-from genaug.labelling.source import LabelledSource
 from genaug.randomness import seeded
 from genaug.sources.export import identity_of
 from genaug.sources.generator import Generator
@@ -30,25 +29,30 @@ from genaug.studies.blending import draw
 from genaug.studies.cells import run_folder
 from genaug.studies.classifiers import AsClassifier, check_trained, generators_of, is_estimator, is_trained
 from genaug.studies.identity import described
+from genaug.studies.mixes import Mix, plans_in
 from genaug.studies.recipes import Recipe, checked_recipe, describe_recipe
 from genaug.studies.splits import LabelledSamples
 from genaug.training.balance import few_images_expected
 from genaug.training.distributed import training_alone
 from genaug.training.fit import fit
 
+_LEARNED_FROM_TEST = (
+    "{} was trained on the test set, according to its record, so it can't be judged on it. Pass another test set."
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 # A function of a seed's training set (a map-style dataset) and of a seed for its random numbers.
 SourceFunction = Callable[[Any, int], Source]
-SourcePlan = Recipe | SourceFunction | Source | AsClassifier
+SourcePlan = Recipe | SourceFunction | Source | AsClassifier | Mix
 
 
 def resolve(
     sources: Mapping[str, Any], spec: Spec, train: LabelledSamples, image_size: int | None = None
 ) -> dict[str, SourcePlan]:
     """Sources by name, checked: a backend's name, a ``Recipe`` (or a mapping of its fields), a function that makes a
-    source for every seed, a source object, or ``AsClassifier``. What a function returns is checked when it is called.
+    source for every seed, a source object, ``AsClassifier``, or a ``Mix``. What a function returns is checked when it
+    is called.
 
     ``spec`` describes the training samples ``train``. Raises ``InputError`` for invalid names and for sources that
     can't be blended with the data, ``PluginError`` for an unknown backend.
@@ -56,7 +60,7 @@ def resolve(
     if not isinstance(sources, Mapping) or not sources:
         raise InputError(
             "sources must map at least one name to a backend's name, a Recipe, a function of (images, seed), a source "
-            "object or AsClassifier(...)."
+            "object, AsClassifier(...) or Mix(...)."
         )
     checked: dict[str, SourcePlan] = {}
     for name, source in sources.items():
@@ -68,16 +72,39 @@ def resolve(
         try:
             if isinstance(source, AsClassifier):
                 checked[name] = AsClassifier(_classifier(source.of, spec, train, image_size))
-            elif isinstance(source, str | Mapping | Recipe):
-                checked[name] = checked_recipe(source, spec, image_size)
-            elif callable(source) and not isinstance(source, Source):
-                checked[name] = source
+            elif isinstance(source, Mix):
+                checked[name] = _mix(source, spec, train, image_size)
             else:
-                _check_pretrained(source, spec, train)
-                checked[name] = source
+                checked[name] = _checked(source, spec, train, image_size)
         except InputError as error:
             raise InputError(f"source {name!r}: {error}") from error
     return checked
+
+
+def _checked(
+    source: Any, spec: Spec, train: LabelledSamples, image_size: int | None
+) -> Recipe | SourceFunction | Source:
+    """One source of samples, checked."""
+    if isinstance(source, str | Mapping | Recipe):
+        return checked_recipe(source, spec, image_size)
+    if not callable(source) or isinstance(source, Source):
+        _check_pretrained(source, spec, train)
+    return source  # type: ignore[no-any-return]
+
+
+def _mix(mix: Mix, spec: Spec, train: LabelledSamples, image_size: int | None) -> Mix:
+    """A mix with its sources checked."""
+    parts = {}
+    for name, source in mix.sources.items():
+        if not _NAME.fullmatch(name):
+            raise InputError(f"a source can't be called {name!r}. Use letters, digits, '.', '_' and '-'.")
+        if isinstance(source, AsClassifier | Mix):
+            raise InputError(f"{name!r} is {type(source).__name__}(...), which can't be part of a Mix. Leave it out.")
+        try:
+            parts[name] = _checked(source, spec, train, image_size)
+        except InputError as error:
+            raise InputError(f"{name!r}: {error}") from error
+    return Mix(parts, mix.weights)
 
 
 def _classifier(what: Any, spec: Spec, train: LabelledSamples, image_size: int | None) -> Any:
@@ -89,10 +116,11 @@ def _classifier(what: Any, spec: Spec, train: LabelledSamples, image_size: int |
     return what
 
 
-def recipe_of(source: SourcePlan) -> Recipe | None:
-    """The recipe of a source that is trained for every seed, or None."""
-    plan = source.of if isinstance(source, AsClassifier) else source
-    return plan if isinstance(plan, Recipe) else None
+def recipes_in(name: str, source: SourcePlan) -> dict[str, Recipe]:
+    """The recipes that are trained for every seed, by the names of their generators: none or one, or several of a
+    ``Mix``."""
+    plans = plans_in(name, source.of if isinstance(source, AsClassifier) else source)
+    return {key: plan for key, plan in plans.items() if isinstance(plan, Recipe)}
 
 
 def _check_pretrained(source: Any, spec: Spec, train: LabelledSamples) -> None:
@@ -123,13 +151,11 @@ def check_saw(
     trained on the test set itself, for a pool or unlabeled images that contain a test image, byte for byte, and for a
     trained classifier that has seen the labels of the complete training set, with those that inner splits hold out."""
     may_coincide = train.spec.sample.may_coincide
-    for name, source in sources.items():
+    parts = {key: part for name, source in sources.items() for key, part in plans_in(name, source).items()}
+    for name, source in parts.items():
         plan = source.of if isinstance(source, AsClassifier) else source
         if any(learned_from(origin, test_as_read or test) for origin in (plan, *generators_of(plan))):
-            raise InputError(
-                f"source {name!r} was trained on the test set, according to its record, so it can't be judged on it. "
-                "Pass another test set."
-            )
+            raise InputError(_LEARNED_FROM_TEST.format(f"source {name!r}"))
         record = training_record(plan)
         if isinstance(source, AsClassifier) and fingerprint(train) in (
             record.get("data_sha256"),
@@ -148,7 +174,7 @@ def check_saw(
                 "byte, so it can't be judged on them. Remove them."
             )
         inner: Any = source
-        while isinstance(inner, LabelledSource):
+        while not isinstance(inner, SamplePool) and hasattr(inner, "inner"):  # labeled or filtered
             inner = inner.inner
         if not may_coincide and isinstance(inner, SamplePool) and (shared := len(shared_samples(inner.images, test.x))):
             raise InputError(
@@ -157,10 +183,20 @@ def check_saw(
             )
 
 
+def check_not_learned_from(classifiers: Mapping[str, Any], test: Samples) -> None:
+    """Raises ``InputError`` for a curriculum's classifier whose record says that it was trained on the test set."""
+    for name, classifier in classifiers.items():
+        if learned_from(classifier, test):
+            raise InputError(_LEARNED_FROM_TEST.format(f"the classifier of schedule {name!r}"))
+
+
 def describe_source(source: SourcePlan, train: Samples) -> dict[str, Any]:
     """A description of a source, for the report and to recognize the source when a study is resumed."""
     if isinstance(source, AsClassifier):
         return {"route": "classifier", **_describe_classifier(source.of, train)}
+    if isinstance(source, Mix):
+        parts = {name: describe_source(part, train) for name, part in source.sources.items()}
+        return {"trained": "as its parts are", "parts": parts, "shares": source.shares}
     if isinstance(source, Recipe):
         return describe_recipe(source, train)
     if not isinstance(source, Source):

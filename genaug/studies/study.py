@@ -1,6 +1,5 @@
 """``genaug.study``: do generated samples improve a classifier of these data, from which source, at which ratio?"""
 
-import math
 import multiprocessing
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -8,47 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from genaug import checks
-from genaug.backends.spec import Spec
+from genaug.blend.curriculum import Curriculum
 from genaug.checks import as_whole
-from genaug.data.classes import matched_by_number
-from genaug.data.reading import Samples, fingerprint
-from genaug.device import pick_device
 from genaug.errors import InputError
-from genaug.progress import Progress
-from genaug.sources.source import Source
-from genaug.studies import sources as source_module
-from genaug.studies.arms import BASELINES, Arm, arms_of, arms_to_test, baselines_of
-from genaug.studies.cells import Ledger, StudyFolder
-from genaug.studies.compare import overlap_correction
-from genaug.studies.decide import judge, select
-from genaug.studies.diagnosis import examine
-from genaug.studies.estimators import Estimators
-from genaug.studies.findings import findings, inference
-from genaug.studies.jobs import Job, Phase, Work, cost, left_to_do, one_thread, total_cost
-from genaug.studies.learner_choice import classifiers_of, uses_estimators
-from genaug.studies.learners import Learner
-from genaug.studies.metrics import ACCURACY, Metric, describe_metric, parse_metric
-from genaug.studies.networks import POOL, Networks
-from genaug.studies.options import (
-    Options,
-    check_applicable,
-    check_baselines,
-    check_ratios,
-    check_seeds,
-    data_name,
-    python_call,
-)
-from genaug.studies.reading import Sets, read_sets
-from genaug.studies.report import Report, from_details
-from genaug.studies.sources import SourcePlan
-from genaug.studies.splits import Subsets, coinciding, draw_subsets, per_class_counts, too_rare, without_samples
-from genaug.studies.study_page import study_html
-from genaug.studies.workers import check_picklable, run_jobs
+from genaug.schedules import Schedule
+from genaug.studies.cells import StudyFolder
+from genaug.studies.options import Options, data_name, python_call
+from genaug.studies.preparation import prepare
+from genaug.studies.report import Report
+from genaug.studies.running import run_study
+from genaug.studies.workers import check_picklable
 from genaug.training.signals import ended_by_sigterm
-from genaug.version import __version__
 
 
 def study(
@@ -57,6 +28,7 @@ def study(
     *,
     sources: Mapping[str, Any],
     ratios: Sequence[float] = (0.25, 0.5),
+    schedules: Mapping[str, Schedule | Curriculum] | None = None,
     seeds: int | Sequence[int] = 10,
     labels_per_class: int | Mapping[Any, int] | None = None,
     metric: str = "accuracy",
@@ -99,8 +71,12 @@ def study(
             ``with_labels(generator, dataset, seed=seed, ...)``; the same arguments must give the same source. Any
             source object counts as pretrained, and the report quotes from its record what it was trained on. A
             classifier that needs no generated samples, such as that of a semi-supervised GAN, is an arm as
-            ``genaug.studies.AsClassifier(...)``.
-        ratios: the generated shares to try, each in (0, 1).
+            ``genaug.studies.AsClassifier(...)``; several sources are one arm as ``genaug.studies.Mix(...)``.
+        ratios: the generated shares to try, each in (0, 1). May be empty if there is a schedule of ratios.
+        schedules: other arms by name: schedules of ``genaug.schedules``, whose ratios may reach 1, and
+            ``genaug.Curriculum``, which is tried at each of ``ratios``. Their epochs last for equal parts of the
+            updates. A curriculum without a classifier, ``Curriculum(None, share)``, gets one that is trained on the
+            seed's real samples. Only for networks.
         seeds: the number of seeds, counted from 0, or the seeds themselves. At least two; ten are better.
         labels_per_class: the number of samples per class that a seed trains on, or a mapping of each class, by name or
             number, to its own, such as ``{"healthy": 2000, "faulty": 20}``; all by default. If there are enough, no
@@ -153,6 +129,7 @@ def study(
     options = Options(
         sources=sources,
         ratios=ratios,
+        schedules=schedules,
         seeds=seeds,
         labels_per_class=labels_per_class,
         metric=metric,
@@ -181,166 +158,7 @@ def study(
             if workers > 1:
                 check_picklable(work)
             folder.open(settings, work.trained(), resume=resume)
-            report = _run(work, settings, subsets, workers, progress, origin)
+            report = run_study(work, settings, subsets, workers, progress, origin)
             if out is not None:
                 folder.write(report.contents())
     return report
-
-
-def prepare(
-    train_set: Any, test_set: Any, folder: StudyFolder, options: Options
-) -> tuple[Work, dict[str, Any], Subsets]:
-    """Read and check everything that a study needs, without writing anything.
-
-    Returns the work to do, the settings as they are recorded, and the seeds' subsets.
-    """
-    seeds, ratios = check_seeds(options.seeds), check_ratios(options.ratios)
-    sets = read_sets(train_set, test_set, options.image_size)
-    train, test, spec = sets.train, sets.test, sets.spec
-    per_class = per_class_counts(options.labels_per_class, train.labels, spec.class_names, spec.num_classes)
-    subsets = draw_subsets(train.labels, per_class, seeds, spec.sample.noun)
-    metric = parse_metric(options.metric, train.labels, spec.class_names, spec.num_classes)
-    device = str(pick_device(options.device))
-    learner = _learner(options, spec, subsets, ratios[-1], device)
-    of_seed = train.labels[next(iter(subsets.rows.values()))]
-    names = learner.default_baselines(of_seed, metric) if options.baselines is None else options.baselines
-    baselines = check_baselines(names, learner.methods)
-    sources = source_module.resolve(options.sources, spec, train, options.image_size)
-    source_module.check_saw(sources, sets.test_record, sets.train_record, sets.test_as_read)
-    learner.check(spec, train, baselines, metric)
-    with one_thread():
-        descriptions = {
-            name: source_module.describe_source(source, sets.train_record) for name, source in sources.items()
-        }
-    settings = {
-        "sources": descriptions,
-        "ratios": ratios,
-        "seeds": seeds,
-        "labels_per_class": per_class,
-        **learner.settings(spec, train),
-        "image_size": options.image_size,
-        "device": device,
-        "train": _data_record(sets.train_record),
-        "test": _data_record(sets.test_record),
-        "torch": str(torch.__version__),
-        "genaug": __version__,
-    }
-    # What is usual is omitted, so that studies of versions without these settings can be resumed.
-    if metric != ACCURACY:
-        settings["metric"] = describe_metric(metric)
-    if tuple(baselines) != BASELINES:
-        settings["baselines"] = [arm.name for arm in baselines]
-    work = Work(
-        train=train,
-        test=test,
-        spec=spec,
-        rows=subsets.rows,
-        sources=sources,
-        learner=learner,
-        ratios=tuple(ratios),
-        device=device,
-        folder=folder,
-        metric=metric,
-        notes=_notes(sets, sources, metric, of_seed),
-    )
-    return work, settings, subsets
-
-
-def _learner(options: Options, spec: Spec, subsets: Subsets, ratio: float, device: str) -> Learner:
-    """How classifiers are trained, with the options that apply. ``ratio`` is the highest one."""
-    classifiers = classifiers_of(options.classifier, spec.sample)
-    if uses_estimators(classifiers, spec.sample):
-        check_applicable(options, spec.sample.noun)
-        return Estimators(classifiers)
-    updates = as_whole(options.updates, "updates", 1)
-    batch_size = as_whole(options.batch_size, "batch_size", 1, checks.BATCH)
-    if not 0 < options.lr < math.inf:
-        raise InputError(f"lr must be above 0, got {options.lr!r}.")
-    most = max(POOL, *(len(rows) for rows in subsets.rows.values()))
-    pool = min(most, max(spec.num_classes, math.ceil(updates * batch_size * ratio)))
-    return Networks(classifiers, options.classic, updates, batch_size, options.lr, device, pool)
-
-
-def _notes(sets: Sets, sources: Mapping[str, SourcePlan], metric: Metric, labels: Tensor) -> tuple[str, ...]:
-    """Notes on the data for the report: classes without samples, classes that are matched by number instead of by name,
-    test rows that equal training rows, and classes that are so rare among a seed's ``labels`` that accuracy says little
-    about them."""
-    spec = sets.spec
-    specs = {"the test set": sets.test_record.spec}
-    specs |= {f"source {name!r}": source.spec for name, source in sources.items() if isinstance(source, Source)}
-    notes = [
-        without_samples(sets.train, spec.num_classes, spec.sample),
-        coinciding(sets.train, sets.test, spec.sample),
-        too_rare(labels, spec.class_names, spec.sample) if metric == ACCURACY else None,
-        *(matched_by_number(spec.class_names, other, "the training set", name) for name, other in specs.items()),
-    ]
-    return tuple(f"{note[0].upper()}{note[1:]}" for note in notes if note)
-
-
-def _run(
-    work: Work, settings: dict[str, Any], subsets: Subsets, workers: int, progress: bool, origin: Mapping[str, Any]
-) -> Report:
-    """The inner splits, the selection, the test set, the judgement."""
-    seeds: list[int] = settings["seeds"]
-    arms, baselines = arms_of(settings), baselines_of(settings)
-    inner = [Job("inner", seed, tuple(arms)) for seed in seeds]
-    others = arms if settings["explore"] else []
-    first = next(arm for arm in arms if arm.candidate)
-    expected = [*inner, *(Job("test", seed, tuple(arms_to_test(first, others, baselines))) for seed in seeds)]
-    with Progress("study", total_cost(work, expected), progress, 10.0) as bar:
-        for note in work.notes:
-            bar.say(note)
-        bar.start_at(sum(cost(cell["name"]) for cell in work.folder.read() if "error" not in cell))
-
-        def finish(jobs: list[Job], phase: Phase) -> dict[Arm, dict[int, float]]:
-            ledger = Ledger(work.folder.read())
-            settled = phase == "inner" and ledger.of("test")  # the choice stands, so failed arms aren't tried again
-            run_jobs(work, left_to_do(jobs, ledger.tried if settled else ledger.done), workers, bar)
-            ledger = Ledger(work.folder.read())
-            return {arm: ledger.scores(phase, arm.name, work.metric.key) for arm in jobs[0].arms}
-
-        held_out = finish(inner, "inner")
-        try:
-            chosen = select(held_out, seeds, baselines)
-        except InputError as error:
-            failures = Ledger(work.folder.read()).failures()
-            cell = next(cell for cell in failures if cell["name"] in [arm.name for arm in baselines])
-            raise InputError(f"{error} First: {cell['name']}, seed {cell['seed']}: {cell['error']}") from None
-        table = finish([Job("test", seed, tuple(arms_to_test(chosen, others, baselines))) for seed in seeds], "test")
-    modality = work.spec.sample
-    statistics: dict[str, Any] = {
-        "method": inference(subsets.overlap, modality.item, modality.noun),
-        "n_train": min(len(rows) for rows in subsets.rows.values()),
-        "n_test": len(work.test),
-        "overlap": subsets.overlap,
-        "correction": overlap_correction(subsets.overlap),
-        "resolution": work.metric.resolution(work.test.labels),
-        "n_generated": work.most_generated,
-        "classes": work.spec.num_classes,
-        "samples": modality.noun,
-        "item": modality.item,
-    }
-    judgement = judge(
-        chosen,
-        table,
-        seeds,
-        correction=statistics["correction"],
-        resolution=statistics["resolution"],
-        baselines=baselines,
-        inner=held_out,
-    )
-    details = findings(
-        judgement,
-        Ledger(work.folder.read()),
-        arms,
-        settings,
-        statistics,
-        examination=examine(work, chosen, judgement.advised),
-        origin=origin,
-    )
-    details["warnings"] = [*work.notes, *details["warnings"]]
-    return from_details(details, study_html(details, work, chosen))
-
-
-def _data_record(data: Samples) -> dict[str, Any]:
-    return {"images": len(data.x), "shape": data.spec.sample.describe(), "sha256": fingerprint(data)}

@@ -73,7 +73,7 @@ def run_jobs(work: Work, jobs: Sequence[Job], workers: int, bar: Progress) -> No
 def check_picklable(work: Work) -> None:
     """Raises ``InputError`` naming the part of the work that can't be sent to another process."""
     parts = {"classic": getattr(work.learner, "classic", None), "classifier": dict(work.learner.classifiers)}
-    for name, part in {**parts, **work.sources}.items():
+    for name, part in [*parts.items(), *work.courses.items(), *work.sources.items()]:
         try:
             pickle.dumps(part)
         except Exception as error:

@@ -22,3 +22,13 @@ def test_the_axis_marks_the_ratios_of_the_curves_and_not_that_of_the_baseline():
 
 def test_baselines_alone_can_be_plotted():
     assert ticks(line_plot([NONE], x_axis="share", y_axis="%", alt="")) == ["0"]
+
+
+def test_lines_without_dots_and_with_many_points_are_marked_at_round_numbers():
+    steps = Curve("decay", [(0.0, 0.8), (83.3, 0.8), (83.3, 0.4), (250.0, 0.4)], "s0", dots=False)
+    svg = line_plot([steps], x_axis="updates", y_axis="share", alt="")
+    assert ticks(svg) == ["0", "50", "100", "150", "200", "250"]
+    assert "<circle" not in svg
+    many = line_plot([Curve("trials", [(x, 1.0) for x in range(41)], "s0")], x_axis="trial", y_axis="kid", alt="")
+    assert ticks(many) == ["0", "10", "20", "30", "40"]
+    assert many.count("<circle") == 41

@@ -6,7 +6,7 @@ from helpers.toy import CLASSES, SHAPE, ToySource
 
 from genaug.errors import InputError
 from genaug.modalities.image import Image, to_float
-from genaug.studies.blending import NoisyCopies, blended, class_counts, generate
+from genaug.studies.blending import NoisyCopies, Part, blended, class_counts, generate
 from genaug.studies.splits import LabelledSamples, draw_subsets, inner_split, per_class_counts, too_rare
 
 LABELS = torch.tensor([0] * 12 + [1] * 9 + [2] * 30)
@@ -91,9 +91,9 @@ def test_real_images_come_in_one_order_whatever_is_blended_in(ratio):
         numbered(torch.arange(20) % 2),
         LabelledSamples(torch.full((7, 1, 2, 2), 200, dtype=torch.uint8), LABELS[:7], None),
     )
-    plain = torch.cat([images[:, 0, 0, 0] for images, _ in itertools.islice(blended(real, None, ratio, 8, 5), 30)])
+    plain = torch.cat([images[:, 0, 0, 0] for images, _ in itertools.islice(blended(real, (), 30, 8, 5), 30)])
     assert all(torch.equal(part.sort().values, torch.arange(20)) for part in plain.split(20)[:-1])
-    pixels = [images[:, 0, 0, 0] for images, _ in itertools.islice(blended(real, fake, ratio, 8, 5), 30)]
+    pixels = [images[:, 0, 0, 0] for images, _ in itertools.islice(blended(real, [Part(ratio, fake)], 30, 8, 5), 30)]
     assert all(len(batch) == 8 for batch in pixels)
     counts = [int((batch == 200).sum()) for batch in pixels]
     assert set(counts) <= {int(ratio * 8), -int(-ratio * 8 // 1)}

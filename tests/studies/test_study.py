@@ -24,7 +24,14 @@ from genaug.data.reading import fingerprint, read_samples
 from genaug.errors import FormatError, InputError, OutputExistsError, PluginError, SaveError
 from genaug.labelling.source import LabelledSource
 from genaug.modalities.image import Image
-from genaug.studies import OnBatches, Recipe, jobs as jobs_module, sources as sources_module, study as study_module
+from genaug.studies import (
+    OnBatches,
+    Recipe,
+    jobs as jobs_module,
+    preparation as preparation_module,
+    running as running_module,
+    sources as sources_module,
+)
 from genaug.studies.arms import Arm
 from genaug.studies.blending import class_counts, generate
 from genaug.studies.cells import StudyFolder, run_folder
@@ -418,7 +425,7 @@ class Breaking(torch.nn.Module):
 
 
 def test_a_baseline_that_crashes_on_the_test_set_is_no_evidence_and_the_report_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(study_module, "select", lambda table, seeds, baselines: Arm("plenty", 0.8))
+    monkeypatch.setattr(running_module, "select", lambda table, seeds, baselines: Arm("plenty", 0.8))
     counter = Breaking(10**9)
     settings = {"sources": {"plenty": ToySource()}, "updates": 2, "seeds": 2}
     study(**settings, classic=counter)
@@ -448,10 +455,10 @@ def test_many_real_images_get_the_same_number_of_generated_ones():
     folder = StudyFolder(Path("unused"))
     kinds = {"sources": {"plenty": ToySource()}, "updates": 10**6, "seeds": 2, "classifier": linear, "classic": KEEP}
     many = ToySet(2000, 0)
-    work, _, _ = study_module.prepare(many, TEST, folder, Options(**kinds))
+    work, _, _ = preparation_module.prepare(many, TEST, folder, Options(**kinds))
     assert work.most_generated == len(many) == 6000
-    few, _, _ = study_module.prepare(many, TEST, folder, Options(**kinds, labels_per_class=3))
-    assert few.most_generated == study_module.POOL
+    few, _, _ = preparation_module.prepare(many, TEST, folder, Options(**kinds, labels_per_class=3))
+    assert few.most_generated == preparation_module.POOL
 
 
 def test_resuming_with_another_classifier_or_transform_is_rejected(tmp_path):

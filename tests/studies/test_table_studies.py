@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 import genaug
 from genaug.data import TableDataset
 from genaug.errors import InputError
-from genaug.studies import AsClassifier, Recipe, estimators as estimators_module, sources as sources_module
+from genaug.studies import AsClassifier, Mix, Recipe, estimators as estimators_module, sources as sources_module
 from genaug.studies.arms import Arm
 from genaug.studies.resampling import repeated_rows, smote, to_fill
 
@@ -217,10 +217,10 @@ def test_generated_rows_fill_up_the_rare_class_unless_the_metric_is_accuracy(mon
     counts = {}
     real_fit = estimators_module.Estimators.fit
 
-    def spy(self, arm, real, generated, spec, seed):
-        if generated is not None:
-            counts[arm.name, len(real)] = generated.labels.bincount(minlength=2).tolist()
-        return real_fit(self, arm, real, generated, spec, seed)
+    def spy(self, arm, real, parts, spec, seed):
+        for part in parts:
+            counts[arm.name, len(real)] = part.generated.labels.bincount(minlength=2).tolist()
+        return real_fit(self, arm, real, parts, spec, seed)
 
     monkeypatch.setattr(estimators_module.Estimators, "fit", spy)
     options = {"classifier": "logistic", "sources": {"rows": Rows(TRAIN)}, "ratios": (0.25, 0.5)}
@@ -239,10 +239,18 @@ def test_good_rows_help_and_bad_ones_hurt():
     turned["failed"] = np.where(turned["failed"] == "yes", "no", "yes")
     options = {"metric": "balanced_accuracy", "classifier": "logistic", "labels_per_class": {"no": 12, "yes": 4}}
     options |= {"seeds": 8, "ratios": (0.9,)}
-    good = study(sources={"many": Rows(many)}, **options)
-    assert good.verdict == "use"
-    assert good.ratio == 0.9
-    assert "pandas.concat" in good.html
+    sources = {"one": Rows(many), "two": Rows(many)}
+    for source, names in ((Rows(many), {"generator": Rows(many)}), (Mix(sources), sources)):
+        good = study(sources={"many": source}, **options)
+        assert good.verdict == "use"
+        assert good.ratio == 0.9
+        assert "pandas.concat" in good.html
+        space = {"frame": machines(300, 0), **names}
+        exec(compile(good.details["code"], "advice", "exec"), space)
+        rows = space["training_rows"]
+        assert list(rows.columns) == list(space["frame"].columns)
+        assert len(rows) == pytest.approx(3000, abs=2), "nine tenths are generated"
+        assert rows["failed"].value_counts()["yes"] == pytest.approx(1500, abs=2), "the rare class is filled up"
     bad = study(sources={"turned": Rows(TableDataset(turned, "failed", ignore=["serial"]))}, **options)
     assert bad.verdict == "don't use"
 
