@@ -12,10 +12,10 @@ from genaug.backends import Batch, Condition, Spec, registry
 from genaug.data import Unpaired, load_data
 from genaug.errors import InputError
 from genaug.modalities.image import Image, to_uint8
+from genaug.nn.image_pool import ImagePool
 from genaug.training.checkpoint import newest_checkpoint
 from genaug.training.run_folder import RunFolder
 from genaug_cyclegan.backend import CycleGANConfig
-from genaug.nn.image_pool import ImagePool
 
 SHAPE = (1, 8, 8)
 SPEC = Spec(sample=Image(*SHAPE), conditions=(Condition(name="source", sample=Image(*SHAPE)),))
