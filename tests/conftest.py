@@ -88,3 +88,13 @@ def small_disk(tmp_path):
     yield mount
     for disk in mounted:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.fixture
+def quick_objectives(monkeypatch):
+    """The objectives of a search with little training of their own."""
+    from genaug.searches import objectives
+
+    monkeypatch.setattr(objectives, "_UPDATES", 10)
+    monkeypatch.setattr(objectives, "_GENERATED", 200)
+    monkeypatch.setattr(objectives, "_STUDY", {"ratios": (0.5,), "seeds": 2, "updates": 5})

@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.studies import search
 
+pytestmark = pytest.mark.usefixtures("quick_objectives")
+
 
 def test_from_start_to_table_and_on_from_the_record(tmp_path, monkeypatch, capsys):
     for name, value in {"TRIALS": 2, "STEPS": 8, "UPDATES": 20, "FIXED": {"width": 4, "max_width": 8}}.items():

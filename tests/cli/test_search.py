@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 from genaug.cli import app
 from genaug.cli.search import parse_space
 
+pytestmark = pytest.mark.usefixtures("quick_objectives")
+
 SMALL = ["--set", "kind=mlp", "--set", "hidden=8", "--batch-size", "16"]
 
 

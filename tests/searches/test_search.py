@@ -10,6 +10,8 @@ import genaug
 from genaug.errors import InputError, OutputExistsError, TrainingError
 from genaug.searches import keep_best
 
+pytestmark = pytest.mark.usefixtures("quick_objectives")
+
 DATA = ToySet(20, seed=0)
 SMALL = {"kind": "mlp", "width": 4, "max_width": 8, "conditional": True}
 QUICK = {"config": {**SMALL, "hidden": 8}, "steps": 8, "batch_size": 8, "progress": False}

@@ -322,7 +322,13 @@ def test_a_generator_that_was_trained_on_the_test_table_is_rejected(tmp_path):
         genaug.study(TRAIN, test, sources={"leak": leak}, **QUICK)
 
 
-@pytest.mark.parametrize("form", [lambda frame: frame, lambda frame: TableDataset(frame, "failed", ignore=["serial"])])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda frame: frame,
+        pytest.param(lambda frame: TableDataset(frame, "failed", ignore=["serial"]), marks=pytest.mark.slow),
+    ],
+)
 def test_the_test_tables_categories_types_and_columns_are_adapted(form):
     plain = study(sources={"rows": Rows(TRAIN)}, classifier="logistic")
     changed = TEST[TEST.columns[::-1]].assign(starts=TEST["starts"].astype(float), other=np.arange(200) % 7.0)
