@@ -232,6 +232,7 @@ def test_generated_rows_fill_up_the_rare_class_unless_the_metric_is_accuracy(mon
     assert counts["rows 0.5", 40] == [32, 8]
 
 
+@pytest.mark.slow
 def test_good_rows_help_and_bad_ones_hurt():
     """A source that has seen many rows, and one whose classes are exchanged."""
     many = TableDataset(machines(3000, 7), "failed", ignore=["serial"])
