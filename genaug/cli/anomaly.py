@@ -7,7 +7,7 @@ import typer
 
 from genaug import checks
 from genaug.cli.printing import say
-from genaug.cli.reading import folder_name, read_data
+from genaug.cli.reading import TrainedSize, folder_name, read_data
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,14 +60,7 @@ def anomaly(
             min=1, max=checks.STEPS, help="Steps of the encoder's training, for method encoder.  [default: 2000]"
         ),
     ] = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=checks.SIDE,
-            help="Resize the shorter side to this and crop the center.  [default: as in the generator's training]",
-        ),
-    ] = None,
+    image_size: TrainedSize = None,
     seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="Determines all random choices.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the anomaly scores in --out.")] = False,

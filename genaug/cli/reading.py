@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genaug import checks
 from genaug.cli.printing import say
 
 if TYPE_CHECKING:
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 TestShare = Annotated[
     float | None,
     typer.Option(help="For a folder without a test split: the share of each class to hold out, such as 0.2."),
+]
+TrainedSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=checks.SIDE,
+        help="Resize the shorter side to this and crop the center.  [default: as in the generator's training]",
+    ),
 ]
 GroupBy = Annotated[
     str | None,

@@ -7,7 +7,7 @@ import typer
 
 from genaug import checks
 from genaug.cli.printing import say
-from genaug.cli.reading import read_data
+from genaug.cli.reading import TrainedSize, read_data
 from genaug.cli.sample import reporting_interruption
 
 if TYPE_CHECKING:
@@ -33,14 +33,7 @@ def translate(
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder with torchvision's files; nothing is downloaded.")] = None,
     split: Annotated[str, typer.Option(metavar="train|test", help="The images of --data to translate.")] = "train",
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=checks.SIDE,
-            help="Resize the shorter side to this and crop the center.  [default: as in the generator's training]",
-        ),
-    ] = None,
+    image_size: TrainedSize = None,
     seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="For a generator with latents.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the grid or the images in --out.")] = False,

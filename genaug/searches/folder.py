@@ -2,49 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genaug.artifacts.claims import Claim, claim, discard
-from genaug.artifacts.folders import resolve
+from genaug.artifacts.claimed_folder import ClaimedFolder
+from genaug.artifacts.claims import discard
 from genaug.artifacts.settings import check_same_settings
-from genaug.errors import InputError
 from genaug.sources.loading import load_folder
 
 if TYPE_CHECKING:
     from optuna.storages import JournalStorage
 
 SETTINGS_FILE, JOURNAL, RUNS, BEST = "settings.json", "journal.log", "runs", "best"
-_OPTIONS = (
-    "Choose another folder, or pass resume=True (--resume) to continue the search in it or overwrite=True "
-    "(--overwrite) to replace it."
-)
 
 
-class SearchFolder:
+class SearchFolder(ClaimedFolder):
     """The folder of a search at ``path``, which need not exist yet."""
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = resolve(path)
-        self._claim: Claim | None = None
-
-    @contextmanager
-    def claimed(self, *, resume: bool, overwrite: bool) -> Iterator[None]:
-        """Claim the folder within the block. Nothing in it changes until ``open``.
-
-        Raises ``OutputExistsError`` if the folder contains anything else, if it contains a search and neither
-        ``resume`` nor ``overwrite`` is true, and if another process writes to it.
-        """
-        with claim(self.path, "search", replace=resume or overwrite, options=_OPTIONS) as self._claim:
-            yield
-
-    @property
-    def _claimed(self) -> Claim:
-        if self._claim is None:
-            raise InputError(f"{self.path} isn't claimed by this process. Write to it within claimed().")
-        return self._claim
+    kind = "search"
 
     def open(self, settings: Mapping[str, Any], *, resume: bool) -> None:
         """Start a search, removing an older one, or continue the existing one.

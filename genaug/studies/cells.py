@@ -2,16 +2,15 @@
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from genaug.artifacts.claims import Claim, claim
-from genaug.artifacts.folders import resolve, saving_to
+from genaug.artifacts.claimed_folder import ClaimedFolder
+from genaug.artifacts.folders import saving_to
 from genaug.artifacts.json_files import read_json_lines
 from genaug.artifacts.settings import check_same_settings
 from genaug.errors import FormatWarning, InputError
@@ -20,10 +19,6 @@ from genaug.studies.metrics import ACCURACY
 SETTINGS_FILE, CELLS_FILE, GENERATORS = "study.json", "cells.jsonl", "generators"
 REPORT_FILES = ("report.json", "report.html")
 PHASES = ("inner", "test")
-_OPTIONS = (
-    "Choose another folder, or pass resume=True (--resume) to go on with the study in it or overwrite=True "
-    "(--overwrite) to replace it."
-)
 
 
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
@@ -50,32 +45,17 @@ class Cell(TypedDict):
 _CELL = TypeAdapter(Cell)
 
 
-class StudyFolder:
+class StudyFolder(ClaimedFolder):
     """Several processes may ``append`` at once: a line is one write to a file opened for appending."""
 
+    kind = "study"
+
     def __init__(self, path: str | Path) -> None:
-        self.path = resolve(path)
+        super().__init__(path)
         self.cells = self.path / CELLS_FILE
-        self._claim: Claim | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_claim": None}  # workers only append cells; the claiming process writes the rest
-
-    @contextmanager
-    def claimed(self, *, resume: bool, overwrite: bool) -> Iterator[None]:
-        """Claim the folder within the block. Nothing in it changes until ``open``.
-
-        Raises ``OutputExistsError`` if the folder contains anything else, if it contains a study and neither ``resume``
-        nor ``overwrite`` is true, and if another process writes to it.
-        """
-        with claim(self.path, "study", replace=resume or overwrite, options=_OPTIONS) as self._claim:
-            yield
-
-    @property
-    def _claimed(self) -> Claim:
-        if self._claim is None:
-            raise InputError(f"{self.path} isn't claimed by this process. Write to it within claimed().")
-        return self._claim
 
     def open(self, settings: Mapping[str, Any], generators: Sequence[str], *, resume: bool) -> None:
         """Start a study, removing an older one, or continue the existing one. ``generators`` are the names of the
