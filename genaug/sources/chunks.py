@@ -141,18 +141,31 @@ def _allocate(sample: Modality, count: int, dtype: torch.dtype, device: torch.de
     if dtype != sample.dtype and dtype not in sample.float_dtypes:
         choices = f"{sample.dtype} or a float dtype" if sample.float_dtypes else str(sample.dtype)
         raise InputError(f"dtype must be {choices}, got {dtype}.")
-    needed, available = count * prod(sample.shape) * dtype.itemsize, memory()
+    check_memory(sample, count, dtype, device)
     try:
-        if available is not None and needed > available and device.type == "cpu":
-            raise MemoryError
         return torch.empty((count, *sample.shape), dtype=dtype, device=device)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise InputError(
-            f"{count:,} {sample.noun} need {needed / 2**30:,.1f} GiB, more memory than there is. Sample fewer at a "
-            "time, each time with another seed."
-        ) from error
+        raise _too_many(sample, count, dtype) from error
+
+
+def check_memory(sample: Modality, count: int, dtype: torch.dtype | None, device: torch.device) -> None:
+    """Raises ``InputError`` for more samples on the CPU than its memory could hold, before anything is drawn."""
+    dtype, available = sample.dtype if dtype is None else dtype, memory()
+    if available is not None and device.type == "cpu" and _bytes(sample, count, dtype) > available:
+        raise _too_many(sample, count, dtype)
+
+
+def _too_many(sample: Modality, count: int, dtype: torch.dtype) -> InputError:
+    return InputError(
+        f"{count:,} {sample.noun} need {_bytes(sample, count, dtype) / 2**30:,.1f} GiB, more memory than there is. "
+        "Sample fewer at a time, each time with another seed."
+    )
+
+
+def _bytes(sample: Modality, count: int, dtype: torch.dtype) -> int:
+    return count * prod(sample.shape) * dtype.itemsize
 
 
 def _write(samples: Tensor, outputs: Tensor, modality: Modality) -> None:

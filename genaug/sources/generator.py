@@ -18,7 +18,7 @@ from genaug.device import pick_device
 from genaug.errors import InputError, PluginError
 from genaug.randomness import category_rows, uniform_rows
 from genaug.sources import arguments
-from genaug.sources.chunks import device_of, generate
+from genaug.sources.chunks import check_memory, device_of, generate
 from genaug.sources.own_samples import OwnSamples
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class Generator(OwnSamples):
             arguments.check_known(labels, self.spec)
         seed = arguments.pick_seed(seed)
         fixed = arguments.fixed_latents(latents, self.spec, count)
+        check_memory(self.spec.sample, count, dtype, self.device)
         if labels is None and self.spec.takes_labels:
             labels = self._drawn_labels(seed, count)
         samples = generate(self._backend, self.spec, self.nets, count, seed, fixed, labels, dtype, precision)
