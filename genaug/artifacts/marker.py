@@ -29,6 +29,7 @@ KINDS = {
     "demo": "a demo",
     "generator": "a generator",
     "plugin": "a plugin",
+    "cache": "a cache of images",
 }
 
 

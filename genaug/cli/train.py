@@ -63,6 +63,14 @@ def train(
             "translate: images of the same names (pix2pix), or any others (cyclegan).",
         ),
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For more images than fit into memory: a folder that receives them as uint8 pixels, once, and from "
+            "which this training and later ones read them.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder, which can be loaded afterwards.  [default: runs/BACKEND]")
     ] = None,
@@ -180,6 +188,7 @@ def train(
     seed = record.get("seed", 0) if seed is None else seed
     options = {
         "root": None if root is None else str(user_path(root).absolute()),
+        "cache": None if cache is None else str(user_path(cache).absolute()),
         "labels_per_class": labels_per_class,
         "test_share": test_share,
         "group_by": group_by,
@@ -214,6 +223,7 @@ def train(
         "max_minutes": max_minutes,
         "threads": threads,
         "keep": rule,
+        "cache": command["cache"],
         **_unlabelled(command),
     }
     passed = {name: value for name, value in arguments.items() if value is not None}
@@ -258,7 +268,7 @@ def _data(
     for option, value in options.items():
         if value is None:
             continue
-        if old is not None and option != "root" and old.get(option) != value:
+        if old is not None and option not in ("root", "cache") and old.get(option) != value:
             raise InputError(
                 f"the run in {folder} can't be resumed: {option} was {old.get(option)!r}, now it is {value!r}. Leave "
                 "it out, or start a new run in another folder."

@@ -2,26 +2,26 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
-from torchvision.transforms.v2 import functional as F
 
 from genaug.backends.spec import MAX_CLASSES, MAX_NAME, Classes, Condition, Spec
 from genaug.checks import SIDE, as_whole
 from genaug.data.classes import class_names, same_form
 from genaug.data.domains import Unpaired, domains_of
-from genaug.data.items import file_of, parts_of, read_item
+from genaug.data.item_reader import ItemReader, fields_of
+from genaug.data.items import parts_of
 from genaug.data.labels import as_labels, check_carried, known_labels
 from genaug.data.state import state_kept
 from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.escaping import escaped
-from genaug.modalities.known import modality_of
+from genaug.modalities.base import Modality
 
 _REPORT_EVERY = 100
 
@@ -33,7 +33,8 @@ class Samples:
     Images are uint8 (N, C, H, W). ``conditions`` are raw samples (N, ...) by name. ``label_problem`` is the reason why
     the items' labels can't be used, if they can't and ``read_samples`` didn't need them. ``remarks`` are sentences on
     what is worth checking, if the dataset hasn't warned of it before. If ``unpaired``, the samples of the condition are
-    another set, of any length, and the labels are theirs.
+    another set, of any length, and the labels are theirs. ``sha256`` is the fingerprint of samples that are mapped
+    from a file.
     """
 
     x: Tensor
@@ -43,6 +44,12 @@ class Samples:
     conditions: Mapping[str, Tensor] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     unpaired: bool = False
+    sha256: str | None = None
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the samples are mapped from a file, so that they take no memory."""
+        return self.sha256 is not None
 
     def check_labels(self) -> None:
         """Raises ``label_problem``, if there is one."""
@@ -83,7 +90,7 @@ def read_samples(
     if isinstance(dataset, Unpaired):
         labels_of_a = {"needs_labels": needs_labels, "unlabelled": unlabelled, "ignore_labels": ignore_labels}
         return _read_unpaired(dataset, image_size, on_items, what, conditions, labels_of_a)
-    _check_kind(dataset)
+    check_kind(dataset)
     if image_size is not None:
         image_size = as_whole(image_size, "image_size", 1, SIDE)
     if len(dataset) == 0:
@@ -97,23 +104,31 @@ def read_samples(
         return samples
     with state_kept(dataset):
         stores, carried = _read_items(dataset, image_size, on_items, what, conditions, ignore_labels, kinds)
-    x = stores.pop("")
+    modality, x = stores.pop("")
     domains = domains_of(dataset)
-    named = tuple(Condition(name=name, sample=store.modality, domains=domains) for name, store in stores.items())
+    named = tuple(Condition(name=name, sample=each, domains=domains) for name, (each, _) in stores.items())
     try:
-        spec = Spec(sample=x.modality.fitted(x.samples), conditions=named)
+        spec = Spec(sample=modality.fitted(x), conditions=named)
     except InputError as error:
         raise InputError(f"{what}: {error}") from error
-    remarks = x.modality.remarks(x.samples)
-    others = {name: store.samples for name, store in stores.items()}
+    remarks = modality.remarks(x)
+    others = {name: samples for name, (_, samples) in stores.items()}
+    samples = Samples(x, None, spec, None, others, remarks)
+    return with_labels_of(dataset, samples, carried, what, needs_labels=needs_labels, unlabelled=unlabelled)
+
+
+def with_labels_of(
+    dataset: Any, samples: Samples, carried: list[Any], what: str, *, needs_labels: bool, unlabelled: bool
+) -> Samples:
+    """The samples of a dataset with the labels that its items ``carried`` (None without); see ``read_samples``."""
     try:
         with torch_defaults():
             labels, classes = _labels(dataset, carried, what, unlabelled)
     except InputError as error:
         if needs_labels:
             raise
-        return Samples(x.samples, None, spec, error, others, remarks)
-    return Samples(x.samples, labels, spec.model_copy(update={"classes": classes}), None, others, remarks)
+        return replace(samples, label_problem=error)
+    return replace(samples, labels=labels, spec=samples.spec.model_copy(update={"classes": classes}))
 
 
 def _read_unpaired(
@@ -138,41 +153,6 @@ def _read_unpaired(
     return Samples(b.x, a.labels, spec, a.label_problem, {condition.name: a.x}, unpaired=True)
 
 
-class _Store:
-    """The raw samples of a dataset, of one size, in memory that is filled one by one."""
-
-    def __init__(self, item: Any, count: int, image_size: int | None, where: str, kinds: Sequence[str]) -> None:
-        self.reader, self._image_size = modality_of(item, kinds), image_size
-        first = self._read(item)
-        try:
-            self.modality = self.reader.of(first)
-            self.samples = torch.empty((count, *first.shape), dtype=self.modality.dtype, device="cpu")
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from error
-        except RuntimeError as error:
-            needed = count * self.modality.nbytes / 2**30
-            raise InputError(
-                f"{count} {self.modality.noun} need {needed:.1f} GiB of memory. Pass a smaller image_size=."
-            ) from error
-
-    def add(self, index: int, item: Any, where: str) -> None:
-        sample = self._read(item)
-        if sample.shape != self.samples.shape[1:]:
-            raise InputError(
-                f"{where} has shape {tuple(sample.shape)}, the ones before it {tuple(self.samples.shape[1:])}. "
-                f"{self.reader.same_size}"
-            )
-        self.samples[index] = sample
-
-    def _read(self, item: Any) -> Tensor:
-        sample = self.reader.read(item)
-        if self._image_size is None:
-            return sample
-        side = [self._image_size]
-        cropped: Tensor = F.center_crop(F.resize(sample, side, antialias=True), side * 2)
-        return cropped
-
-
 def _read_items(
     dataset: Any,
     image_size: int | None,
@@ -181,16 +161,15 @@ def _read_items(
     conditions: Sequence[str],
     ignore_labels: bool,
     kinds: Sequence[str],
-) -> tuple[dict[str, _Store], list[Any]]:
-    """The samples (under "") and the conditions by name, and the labels of the items, None without."""
+) -> tuple[dict[str, tuple[Modality, Tensor]], list[Any]]:
+    """The samples (under "") and the conditions by name, with their modalities, and the labels of the items, None
+    without."""
     count = len(dataset)
-    stores: dict[str, _Store] = {}
+    readers: dict[str, ItemReader] = {}
+    stores: dict[str, Tensor] = {}
     carried: list[Any] = []
     for index in range(count):
-        item = read_item(dataset, index, what)
-        fields = item if isinstance(item, (tuple, list)) and item else (item,)
-        file = file_of(dataset, index)
-        where = f"item {index} of {what}" + ("" if file is None else f" ({escaped(file)})")
+        fields, where = fields_of(dataset, index, what)
         values = {"": fields[0]}
         for name in conditions:
             if len(fields) < 3 or not isinstance(fields[2], Mapping) or name not in fields[2]:
@@ -201,16 +180,26 @@ def _read_items(
                 )
             values[name] = fields[2][name]
         for name, value in values.items():
-            try:
-                if name not in stores:
-                    stores[name] = _Store(value, count, image_size, where, kinds)
-                stores[name].add(index, value, where)
-            except InputError as error:
-                raise error if str(error).startswith(where) else InputError(f"{where}: {error}") from error
+            if name not in readers:
+                readers[name] = ItemReader(value, image_size, where, kinds)
+                stores[name] = _allocated(readers[name].modality, count)
+            stores[name][index] = readers[name].read(value, where)
         carried.append(fields[1] if len(fields) > 1 and not ignore_labels else None)
         if on_items is not None and ((index + 1) % _REPORT_EVERY == 0 or index + 1 == count):
             on_items(index % _REPORT_EVERY + 1)
-    return stores, carried
+    return {name: (readers[name].modality, samples) for name, samples in stores.items()}, carried
+
+
+def _allocated(modality: Modality, count: int) -> Tensor:
+    """Memory for ``count`` raw samples."""
+    try:
+        return torch.empty((count, *modality.shape), dtype=modality.dtype, device="cpu")
+    except RuntimeError as error:
+        needed = count * modality.nbytes / 2**30
+        raise InputError(
+            f"{count:,} {modality.noun} need {needed:.1f} GiB of memory. Take fewer or smaller ones (image_size=, "
+            "--image-size), or train with cache= (--cache), which reads images from a folder."
+        ) from error
 
 
 def _rows_of(dataset: Any) -> tuple[Any, list[int] | None] | None:
@@ -234,7 +223,8 @@ def rows_dataset(dataset: Any) -> Any:
     return rows if rows is None else rows[0] if rows[1] is None else rows[0].take(rows[1])
 
 
-def _check_kind(dataset: Any) -> None:
+def check_kind(dataset: Any) -> None:
+    """Raises ``InputError`` for what isn't a map-style dataset."""
     expected = "expected a map-style dataset (with len() and indices)"
     if hasattr(dataset, "columns") or isinstance(dataset, Mapping):
         raise InputError(
@@ -258,7 +248,7 @@ def _check_kind(dataset: Any) -> None:
 
 
 def _labels(dataset: Any, carried: list[Any], what: str, unlabelled: bool) -> tuple[Tensor | None, Classes | None]:
-    """The labels of the items, and the classes."""
+    """The labels of the items, from those that they ``carried`` (None without), and the classes."""
     if all(label is None for label in carried):
         return None, None
     labels = as_labels(carried, f"{what}'s labels", least=-1 if unlabelled else 0)
@@ -278,6 +268,8 @@ def _labels(dataset: Any, carried: list[Any], what: str, unlabelled: bool) -> tu
 
 def fingerprint(data: Samples) -> str:
     """The sha256 of all samples, labels and conditions: ``data_sha256`` in the record of a run."""
+    if data.sha256 is not None:
+        return data.sha256
     digest = hashlib.sha256(data.spec.sample.identity)
     digest.update(data.x.numpy().data)
     for values in [data.labels, *data.conditions.values()]:

@@ -12,6 +12,7 @@ from genaug.backends.backend import Backend
 from genaug.backends.calls import described, faults_of
 from genaug.backends.spec import Classes, Condition, Spec
 from genaug.data.classes import class_labels
+from genaug.data.image_cache import ImageCache
 from genaug.data.overlap import check_disjoint
 from genaug.data.reading import Samples, fingerprint, read_samples
 from genaug.errors import DataWarning, InputError, TrainingWarning
@@ -28,8 +29,10 @@ def read_training_data(
     *,
     unlabelled: Any = None,
     exclude: Any = None,
+    cache: ImageCache | None = None,
 ) -> tuple[Samples, dict[str, Any]]:
-    """Read a dataset for a backend called ``name``, with the conditions that it needs, and ``unlabelled`` samples.
+    """Read a dataset for a backend called ``name``, with the conditions that it needs, and ``unlabelled`` samples; its
+    images from ``cache``, if there is one.
 
     Returns all samples, those of ``unlabelled`` last and with labels of -1, and the record of the data: the fields of
     ``RunSettings`` that describe them. The labels in ``unlabelled`` aren't read. The hashes in the record are those of
@@ -45,7 +48,14 @@ def read_training_data(
             f"backend {name!r} can't learn from unlabeled samples beside labeled ones. Installed backends that can: "
             f"{', '.join(registry.taking_unlabelled(backend.modalities)) or 'none'}."
         )
-    data = _read(dataset, backend, image_size, show, what="the dataset")
+    if cache is not None and unlabelled is not None:
+        raise InputError(
+            "cache= (--cache) is for one dataset. Leave unlabelled= (--unlabelled) out and pass all images as one "
+            "dataset, in which those without a label have -1."
+        )
+    if cache is not None and backend.conditions:
+        raise InputError(f"backend {name!r} needs more than images, and a cache= (--cache) holds only these.")
+    data = _read(dataset, backend, image_size, show, what="the dataset", cache=cache)
     check_modality(name, backend, data.spec)
     for remark in data.remarks:
         warnings.warn(remark, DataWarning, stacklevel=3)
@@ -97,7 +107,14 @@ def with_conditions(backend: Backend, config: Any, data: Samples) -> Samples:
 
 
 def _read(
-    dataset: Any, backend: Backend, image_size: int | None, show: bool, *, what: str, ignore_labels: bool = False
+    dataset: Any,
+    backend: Backend,
+    image_size: int | None,
+    show: bool,
+    *,
+    what: str,
+    ignore_labels: bool = False,
+    cache: ImageCache | None = None,
 ) -> Samples:
     with Progress("reading", len(dataset) if hasattr(dataset, "__len__") else 0, show, 15.0) as progress:
 
@@ -105,6 +122,9 @@ def _read(
             progress.advance(count)
             progress.tell("items")
 
+        if cache is not None:
+            kinds = backend.modalities
+            return cache.read(dataset, image_size, advance, unlabelled=backend.takes_unlabelled, kinds=kinds)
         return read_samples(
             dataset,
             image_size,

@@ -16,6 +16,7 @@ from genaug.backends import registry
 from genaug.backends.backend import parse_config
 from genaug.backends.calls import described
 from genaug.checks import as_whole
+from genaug.data.image_cache import ImageCache
 from genaug.device import compute_dtype, pick_device, torch_defaults
 from genaug.errors import GenaugError, InputError
 from genaug.nn.diffaugment import check_policy
@@ -56,6 +57,7 @@ def fit(
     steps: int | None = None,
     unlabelled: Any = None,
     exclude: Any = None,
+    cache: str | Path | None = None,
     init: str | Path | Generator | None = None,
     freeze_discriminator: int | None = None,
     image_size: int | None = None,
@@ -92,6 +94,9 @@ def fit(
         unlabelled: More images, of the same shape, for backends that learn from unlabeled ones too. Labels in this
             dataset aren't read. Batches are half labeled images and half images from both sets without labels.
         exclude: A dataset that must not have any image in common with the others, by content: your test set.
+        cache: For more images than fit into memory: a folder that receives the dataset's images as uint8 pixels, once,
+            and is read through a memory map, now and in later trainings on this dataset. It takes as many bytes as the
+            images have pixels and channels. An interrupted filling goes on from where it stopped.
         init: Fine-tunes this generator: the folder of a run or of a saved generator, a Hub id, or a ``Generator``. Its
             averaged weights are those that training starts from, as are the discriminator's if it was kept: in a run
             folder, and in a generator that was pushed with ``keep=("discriminator",)``. ``config`` defaults to its
@@ -211,7 +216,15 @@ def fit(
                 with process_group(target, batch_size, {"out": str(folder.path)}, progress, error):
                     raise
         data, description = read_training_data(
-            dataset, backend, recipe, options, image_size, progress, unlabelled=unlabelled, exclude=exclude
+            dataset,
+            backend,
+            recipe,
+            options,
+            image_size,
+            progress,
+            unlabelled=unlabelled,
+            exclude=exclude,
+            cache=None if cache is None else ImageCache(cache, fills=is_first()),
         )
         if policy and not data.spec.sample.is_augmentable:
             raise InputError(

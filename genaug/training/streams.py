@@ -102,7 +102,8 @@ class Batches:
         world: World,
         shares: Tensor | None = None,
     ) -> None:
-        self._sample, self._x = spec.sample, data.x.to(device)
+        self._sample, self._device = spec.sample, device
+        self._x = data.x if data.is_mapped else data.x.to(device)
         size = 4 * len(data.x) * prod(spec.sample.encoded_shape)
         self._encoded = spec.sample.encode(self._x) if spec.sample.encodes_once and size <= _ENCODED_BYTES else None
         self._labels = data.labels.to(device) if spec.takes_labels and data.labels is not None else None
@@ -126,10 +127,14 @@ class Batches:
             start = index * self._batch_size
             partners = self._world.local(self._partners.part(start, start + self._batch_size))
         return Batch(
-            self._sample.encode(self._x[partners]) if self._encoded is None else self._encoded[partners],
+            self._sample.encode(self._samples(partners)) if self._encoded is None else self._encoded[partners],
             None if labels is None else self._world.local(labels),
             {name: sample.encode(x[rows]) for name, (sample, x) in self._conditions.items()},
         )
+
+    def _samples(self, rows: Tensor) -> Tensor:
+        """The raw samples of these rows, on the training's device."""
+        return self._x[rows.to(self._x.device)].to(self._device)
 
     def _global(self, index: int) -> tuple[Tensor, Tensor | None]:
         """The samples of a batch and their labels, int64 (batch size,)."""
@@ -139,7 +144,7 @@ class Batches:
             assert rows is not None
             return rows, None if self._labels is None else self._labels[rows]
         labeled = self._batch_size - others
-        mixed = torch.empty(self._batch_size, dtype=torch.int64, device=self._x.device)
+        mixed = torch.empty(self._batch_size, dtype=torch.int64, device=self._device)
         mixed[::2] = self._labeled[self._labeled_order.part(index * labeled, (index + 1) * labeled)]
         labels = torch.full_like(mixed, -1)
         labels[::2] = self._labels[mixed[::2]]

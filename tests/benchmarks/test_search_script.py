@@ -1,6 +1,7 @@
 """The study of searches from start to table on the embedded digits, with few steps."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +28,10 @@ def test_from_start_to_table_and_on_from_the_record(tmp_path, monkeypatch, capsy
     assert all(row["config"]["width"] == 4 for row in rows[:2])
     assert result["kid_defaults"] == pytest.approx(rows[2]["kid"])
     assert call("--table") == (result, table)
+
+
+def test_the_table_in_the_docs_is_that_of_the_record(capsys):
+    search.main(["--table"])
+    table = capsys.readouterr().out.strip()
+    assert table.count("\n") == 1 + len(search.ARMS)
+    assert table in (Path(__file__).parents[2] / "docs" / "results.md").read_text()
