@@ -117,8 +117,6 @@ SETTINGS = [
     Setting("MNIST", 10, "pretrained", "mlp", helps=True),
     Setting("MNIST", 3, "pretrained", "lenet", ratios=(0.5, 0.75), helps=True),
     Setting("MNIST", 10, "weak", "lenet", ratios=(0.5, 0.8)),
-    Setting("MNIST", 10, "cgan", "lenet"),
-    Setting("MNIST", 60, "cgan", "lenet"),
 ]
 
 
