@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from genaug.blend.augment import GenerativeAugment as GenerativeAugment
     from genaug.blend.curriculum import Curriculum as Curriculum
     from genaug.blend.mixed import MixedDataset as MixedDataset
+    from genaug.blend.stream import MixedStream as MixedStream
     from genaug.conversion.convert import convert as convert
     from genaug.errors import GenaugError as GenaugError
     from genaug.evaluation.evaluate import evaluate as evaluate
@@ -39,6 +40,7 @@ _HOME = {
     "GenerativeAugment": "genaug.blend.augment",
     "Generator": "genaug.sources.generator",
     "MixedDataset": "genaug.blend.mixed",
+    "MixedStream": "genaug.blend.stream",
     "SamplePool": "genaug.sources.pool",
     "Spec": "genaug.backends.spec",
     "anomaly": "genaug.anomaly",

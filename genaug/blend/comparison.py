@@ -13,6 +13,7 @@ from genaug.blend.formats import ImageFormat
 from genaug.errors import InputError
 
 _MIN_ENLARGEMENT = 4
+_REMEDY = "Give the real set a transform that brings both to one shape and type, or pass generated_transform=."
 
 
 def _leaves(item: Any) -> list[tuple[str, tuple[int, ...]]]:
@@ -44,12 +45,18 @@ def sizes_agree(real_items: Sequence[Any], generated: Any) -> bool:
 
 
 def check_alike(
-    real_items: Sequence[Any], generated: Any, source_shape: tuple[int, ...], *, sizes: bool, noun: str = "images"
+    real_items: Sequence[Any],
+    generated: Any,
+    source_shape: tuple[int, ...],
+    *,
+    sizes: bool,
+    noun: str = "images",
+    remedy: str = _REMEDY,
 ) -> None:
     """Raises ``InputError``, showing both sides, for a generated item that doesn't fit into a batch of real ones.
 
     ``noun`` is what several samples are called. Sizes are compared if ``sizes`` is true and the real ones don't differ
-    among themselves.
+    among themselves. ``remedy`` ends the message then.
     """
     real = real_items[0]
     if type(generated) is not type(real) or _outline(generated) != _outline(real):
@@ -66,8 +73,7 @@ def check_alike(
     if kinds != real_kinds or (sizes and not sizes_agree(real_items, generated)):
         raise InputError(
             f"the real set gives {_images(real)}, but generated {noun} come out as {_images(generated)} (the "
-            f"source makes {'x'.join(map(str, source_shape))}). Give the real set a transform that brings both to one "
-            "shape and type, or pass generated_transform=."
+            f"source makes {'x'.join(map(str, source_shape))}). {remedy}"
         )
 
 
