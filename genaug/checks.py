@@ -19,6 +19,7 @@ SEEDS = 10_000  # per study
 RATIOS = 100  # per study
 WORKERS = 1024  # processes
 THREADS = 1024
+SHARDS = 100_000
 CLASSIFIERS = 1000  # per evaluation
 REPLICATES = 10_000  # per evaluation
 COMPARED = 10**6  # generated images per evaluation

@@ -1,6 +1,7 @@
 """``genaug sample``: samples of a generator, as a sample grid or as files."""
 
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,14 +25,29 @@ if TYPE_CHECKING:
 _LARGEST_GRID = 4000  # samples
 
 
+class ShardForm(StrEnum):
+    """The values of ``--format``."""
+
+    TAR = "tar"
+    PARQUET = "parquet"
+
+
+class Engine(StrEnum):
+    """The values of ``--engine``."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 def sample(
     source: Annotated[str, typer.Argument(help=f"What generates: {SOURCE}.")],
-    out: Annotated[
-        Path,
+    target: Annotated[
+        str,
         typer.Option(
+            "--out",
             help="NAME.png for a sample grid with a row per class; NAME.csv or NAME.parquet for rows of a table; "
-            "NAME.npz for series; otherwise a folder for class folders of PNG files, which the same "
-            "command continues if it was stopped."
+            "NAME.npz for series; otherwise a folder for class folders of PNG files or, with --shards, for shards, "
+            "which the same command continues if it was stopped. Shards can also go to a URL, such as s3://BUCKET/NAME.",
         ),
     ],
     n: Annotated[
@@ -48,6 +64,20 @@ def sample(
     setting: SourceOptions = None,
     seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="The same seed gives the same samples.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
+    shards: Annotated[
+        int | None, typer.Option(min=1, max=checks.SHARDS, help="Write this many shards instead of single files.")
+    ] = None,
+    form: Annotated[
+        ShardForm, typer.Option("--format", help="Of shards: tar (WebDataset) or parquet (datasets).")
+    ] = ShardForm.TAR,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="Of shards: local (this process), or ray, several processes or machines (genaug\\[ray])."),
+    ] = Engine.LOCAL,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=checks.SHARDS, help="With --engine ray: processes.  [default: all CPUs but one]"),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the grid or the samples in --out.")] = False,
 ) -> None:
     """Generate images and write them as PNG, rows of a table as CSV or Parquet, or series as a NumPy archive."""
@@ -58,6 +88,13 @@ def sample(
     from genaug.sources.request import Request
 
     options, request = parse_settings(setting or []), Request(n, per_class, tuple(class_ or ()))
+    out = Path(target)
+    if shards is not None:
+        count = _write_shards(source, target, request, setting, seed, device, shards, form, engine, workers, overwrite)
+        say(f"{count:,} images in {target}")
+        return
+    if (form, engine, workers) != (ShardForm.TAR, Engine.LOCAL, None):
+        raise typer.BadParameter("--format, --engine and --workers are for shards: pass --shards N too.")
     if out.suffix.lower() in SUFFIXES:
         count, noun = _write_file(source, out, request, setting, seed, device, overwrite)
     elif out.suffix.lower() == ".png":
@@ -116,6 +153,42 @@ def _write_folders(
         with reporting_interruption(place):
             fill(place, generator, labels, settings, overwrite=overwrite)
     return labels if isinstance(labels, int) else len(labels)
+
+
+def _write_shards(
+    source: str,
+    out: str,
+    request: "Request",
+    setting: list[str] | None,
+    seed: int,
+    device: str | None,
+    shards: int,
+    form: "ShardForm",
+    engine: "Engine",
+    workers: int | None,
+    overwrite: bool,
+) -> int:
+    from genaug.sources.shards import write_shards
+
+    generator = source_named(source, device, setting)
+    _check_form(generator, not generator.spec.sample.files)
+    try:
+        return write_shards(
+            generator,
+            out,
+            n=request.n,
+            per_class=request.per_class,
+            classes=request.classes,
+            seed=seed,
+            shards=shards,
+            form=form.value,
+            engine=engine.value,
+            workers=workers,
+            overwrite=overwrite,
+        )
+    except KeyboardInterrupt:
+        say(f"genaug: interrupted; the same command writes the shards that {out} lacks.", err=True)
+        raise KeyboardInterrupt("reported") from None
 
 
 @contextmanager

@@ -48,10 +48,10 @@ def sample_parts(source: Source, request: int | Tensor, seed: int, size: int = B
     count = request if isinstance(request, int) else len(request)
     for start in range(0, count, size):
         rows = min(size, count - start) if isinstance(request, int) else request[start : start + size]
-        yield _draw(source, rows, part_seed(seed, start, size))
+        yield draw_part(source, rows, part_seed(seed, start, size))
 
 
-def _draw(source: Source, request: int | Tensor, seed: int) -> Part:
+def draw_part(source: Source, request: int | Tensor, seed: int) -> Part:
     part: Any = {"n": request} if isinstance(request, int) else {"labels": request}
     images, labels = source.sample(**part, seed=seed)
     count = request if isinstance(request, int) else len(request)
@@ -112,7 +112,7 @@ def claim_samples(out: str | Path, settings: Mapping[str, Any], overwrite: bool)
     anything else.
     """
     with claim(out, "samples", replace=True) as place:
-        _check_settings(place, settings, overwrite)
+        check_settings(place, settings, overwrite)
         yield place
 
 
@@ -130,8 +130,8 @@ def fill(
     spec = source.spec
     image_shape(spec, "export")
     count = request if isinstance(request, int) else len(request)
-    size, seed = _images_per_call(source, count), settings["seed"]
-    labels = _labels(source, request, seed, size)
+    size, seed = images_per_call(source, count), settings["seed"]
+    labels = labels_of_parts(source, request, seed, size)
     folders = folder_names(spec.class_names if spec.class_names is not None else spec.num_classes)
     files = file_names(labels, folders, count)
     record = {
@@ -146,7 +146,7 @@ def fill(
 
     def draw(start: int, stop: int) -> Tensor:
         part = stop - start if labels is None else labels[start:stop]
-        return _draw(source, part, part_seed(seed, start, size))[0]
+        return draw_part(source, part, part_seed(seed, start, size))[0]
 
     fill_files(place, files, record, draw, overwrite=overwrite, progress=progress)
 
@@ -167,10 +167,10 @@ def fill_files(
     it is called only for parts that aren't complete.
     """
     count, size = len(files), record["batch_size"]
-    _check_settings(place, record, overwrite)
+    check_settings(place, record, overwrite)
     old = _read_record(place)
     complete = old is not None and old.get("complete") is not False
-    fresh = old is None or bool(_differences(old, record)) or (overwrite and complete)
+    fresh = old is None or bool(differences(old, record)) or (overwrite and complete)
     recorded = complete and not fresh
     place.check_free([RECORD_FILE, *files])
     absent = set(files) if fresh else {name for name in files if not _is_complete(place.path / name)}
@@ -188,7 +188,7 @@ def fill_files(
                 fresh = False
             for name, image in zip(names, images, strict=True):
                 if name in absent:
-                    place.put(name, _png(image))
+                    place.put(name, png(image))
                     absent.remove(name)
                     bar.advance()
             bar.tell(f"{count - len(absent):,} of {count:,} images")
@@ -196,7 +196,7 @@ def fill_files(
         _write_record(place, record, complete=True)
 
 
-def _images_per_call(source: Any, count: int) -> int:
+def images_per_call(source: Any, count: int) -> int:
     """How many images are generated at a time. All of them for a source with a supply, since only within a call no
     sample comes twice."""
     if supply_of(source) is not None:
@@ -204,7 +204,7 @@ def _images_per_call(source: Any, count: int) -> int:
     return as_whole(getattr(source, "batch_size", 1), f"{type(source).__name__}.batch_size", 1)
 
 
-def _labels(source: Source, request: int | Tensor, seed: int, size: int) -> Tensor | None:
+def labels_of_parts(source: Source, request: int | Tensor, seed: int, size: int) -> Tensor | None:
     """The label of each image, known before any is generated; None for a source without classes."""
     if not source.spec.takes_labels:
         return None
@@ -246,19 +246,19 @@ def identity_of(source: Any) -> dict[str, Any]:
     return identity
 
 
-def _check_settings(place: Claim, settings: Mapping[str, Any], overwrite: bool) -> None:
+def check_settings(place: Claim, settings: Mapping[str, Any], overwrite: bool) -> None:
     """Raises ``OutputExistsError`` if the folder contains images with other settings, unless ``overwrite``."""
     if overwrite or not any(is_file(place.path / name) for name in place.files if name != RECORD_FILE):
         return
-    differences = _differences(_read_record(place) or {}, settings)
-    if differences:
+    changed = differences(_read_record(place) or {}, settings)
+    if changed:
         raise OutputExistsError(
-            f"{place.path} contains samples with other settings: {differences[0]}. Choose another folder, or pass "
+            f"{place.path} contains samples with other settings: {changed[0]}. Choose another folder, or pass "
             "overwrite=True (--overwrite) to replace them."
         )
 
 
-def _differences(record: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+def differences(record: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     """A clause for each setting that a record has with another value, or not at all."""
     return [
         f"{name} was {_brief(record.get(name))}, now it is {_brief(value)}"
@@ -300,7 +300,7 @@ def _is_complete(path: Path) -> bool:
         return file.read() == _PNG_END
 
 
-def _png(image: Tensor) -> bytes:
+def png(image: Tensor) -> bytes:
     buffer = io.BytesIO()
     to_pil(image).save(buffer, "PNG")
     return buffer.getvalue()

@@ -137,6 +137,8 @@ def test_a_block_is_left_out_for_a_reason_that_is_known():
         ("docs/how-to/private-hub.md", "needs a server"),
         ("docs/how-to/pull-and-push.md", "needs the real Hub"),
         ("docs/how-to/several-gpus.md", "needs several GPUs"),
+        ("docs/how-to/shards.md", "installs packages"),
+        ("docs/how-to/shards.md", "needs a server"),
         ("docs/hub.md", "needs the real Hub"),
         ("docs/index.md", "installs packages"),
         ("docs/labels.md", "takes minutes"),
