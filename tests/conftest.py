@@ -19,6 +19,26 @@ settings.register_profile("genaug", deadline=None)  # on busy cores anything may
 settings.load_profile("genaug")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_samples_for_statistics():
+    """Trainings of a few steps would spend most of their time on the 4,096 samples for batch-norm statistics."""
+    from genaug.training import statistics
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "SAMPLES", 256)
+        yield
+
+
+@pytest.fixture(scope="module")
+def all_samples_for_statistics(few_samples_for_statistics):
+    """Batch-norm statistics as outside of the tests."""
+    from genaug.training import statistics
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "SAMPLES", 4096)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_config():
     """Options that make the ``cgan`` backend small enough to train for a test."""
