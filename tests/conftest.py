@@ -55,6 +55,26 @@ def tiny_set():
     return TensorDataset(torch.randint(0, 256, (40, 1, 8, 8), generator=drawn).to(torch.uint8), torch.arange(40) % 4)
 
 
+@pytest.fixture(scope="module")
+def no_table_pictures():
+    """See ``helpers.quick_tables``."""
+    from helpers.quick_tables import no_pictures
+
+    with pytest.MonkeyPatch.context() as patch:
+        no_pictures(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def quick_tables(no_table_pictures):
+    """See ``helpers.quick_tables``."""
+    from helpers.quick_tables import few_modes_and_trees
+
+    with pytest.MonkeyPatch.context() as patch:
+        few_modes_and_trees(patch)
+        yield
+
+
 @pytest.fixture
 def make_generator(tiny_config):
     """Builds untrained ``cgan`` generators: ``make_generator(shape=(1, 8, 8), num_classes=4, ...)``."""
