@@ -1,5 +1,6 @@
 """Set before anything imports torch, matplotlib or albumentations, and without importing them."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,6 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in two workers, w
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks a server for its newest version
 os.environ.pop("GENAUG_DISABLE_PLUGINS", None)
+
+# What processes of the start method "forkserver" have in memory; those of "spawn" take seconds to import it.
+multiprocessing.get_context("forkserver").set_forkserver_preload(
+    [
+        *("genaug.cli.train", "genaug.training.fit", "genaug.blend.mixed", "genaug.studies.jobs"),
+        *("sklearn.datasets", "torch._dynamo", "torchvision.transforms.v2"),
+    ]
+)
 
 settings.register_profile("genaug", deadline=None)  # on busy cores anything may take long
 settings.load_profile("genaug")

@@ -22,7 +22,7 @@ from genaug.hub.card import write_card
 from genaug.modalities.known import MODALITIES
 
 pd = pytest.importorskip("pandas")
-pytestmark = pytest.mark.usefixtures("no_table_pictures")
+pytestmark = pytest.mark.usefixtures("quick_tables")
 
 FAST = {"n": 300, "classifiers": 1, "replicates": 4, "device": "cpu", "progress": False}
 MEASURES = {

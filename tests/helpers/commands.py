@@ -1,35 +1,73 @@
-"""``genaug`` commands in separate processes that start at once: forks of a process that has imported what they need.
+"""Separate processes that start at once: forks of a process that has imported what they need, see ``conftest.py``.
 
-Such a command can be killed like one from a terminal, without the seconds that importing torch takes.
+They can be killed like a command in a terminal, and train together as under torchrun, without the seconds that
+importing torch takes.
 """
 
 import multiprocessing
 import os
+import runpy
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["genaug.cli.train", "genaug.training.fit", "sklearn.datasets", "torch._dynamo"])
 
-
-def start(log, *words):
-    """``genaug`` with these words, as a process of ``multiprocessing``; its output is added to the file ``log``."""
-    process = _forks.Process(target=_run, args=(str(log), [str(word) for word in words]))
+def start(log, *words, environment=()):
+    """``genaug`` with these words, or the script that is the first of them, as a process of ``multiprocessing``; its
+    output is added to the file ``log``."""
+    forks = multiprocessing.get_context("forkserver")
+    process = forks.Process(target=_run, args=(str(log), [str(word) for word in words], dict(environment)))
     process.start()
     return process
 
 
 def run(log, *words):
     """``genaug`` with these words, to the end, which has to be a success."""
-    process = start(log, *words)
-    process.join(300)
-    assert process.exitcode == 0, log.read_text()
+    _succeeds(log, [start(log, *words)])
 
 
-def _run(log, words):
-    from genaug.cli import main
+def run_together(log, *words):
+    """The same in two processes that train together. Returns their output."""
+    with two_ranks(log, *words) as processes:
+        _succeeds(log, processes)
+    return Path(log).read_text()
 
+
+@contextmanager
+def two_ranks(log, *words):
+    """Two processes with the environment that torchrun gives its workers."""
+    from torch.distributed import TCPStore
+
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # until they end
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "WORLD_SIZE": "2"}
+    shared |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
+    ranks = ({**shared, "RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1"))
+    processes = [start(log, *words, environment=rank) for rank in ranks]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+    del store
+
+
+def _succeeds(log, processes):
+    for process in processes:
+        process.join(240)
+    codes = [process.exitcode for process in processes]
+    assert codes == [0] * len(codes), f"{codes}: {Path(log).read_text()[-3000:]}"
+
+
+def _run(log, words, environment):
+    os.environ.update(environment)
     with open(log, "ab") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
+    if words[0].endswith(".py"):
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
+        return
+    from genaug.cli import main
+
     sys.argv = ["genaug", *words]
     main()
