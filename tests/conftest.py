@@ -1,5 +1,6 @@
 """Set before anything imports torch, matplotlib or albumentations, and without importing them."""
 
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -26,6 +27,11 @@ multiprocessing.get_context("forkserver").set_forkserver_preload(
 
 settings.register_profile("genaug", deadline=None)  # on busy cores anything may take long
 settings.load_profile("genaug")
+
+
+def pytest_collection_finish():
+    """The garbage collector needn't search the libraries and thousands of tests that are in memory from here on."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,9 +21,13 @@ def start(log, *words, environment=()):
     return process
 
 
-def run(log, *words):
-    """``genaug`` with these words, to the end, which has to be a success."""
-    _succeeds(log, [start(log, *words)])
+def run(log, *words, seconds=240):
+    """``genaug`` with these words, or a script, to the end, which has to be a success within these seconds."""
+    process = start(log, *words)
+    try:
+        _succeeds(log, [process], seconds)
+    finally:
+        process.kill()
 
 
 def run_together(log, *words):
@@ -51,9 +55,9 @@ def two_ranks(log, *words):
     del store
 
 
-def _succeeds(log, processes):
+def _succeeds(log, processes, seconds=240):
     for process in processes:
-        process.join(240)
+        process.join(seconds)
     codes = [process.exitcode for process in processes]
     assert codes == [0] * len(codes), f"{codes}: {Path(log).read_text()[-3000:]}"
 
