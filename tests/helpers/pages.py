@@ -136,6 +136,7 @@ def cut_short(monkeypatch):
     def brief_study(train, *args, seeds=10, updates=500, **rest):
         if not hasattr(train, "read_rows"):  # classifiers of tables aren't trained in updates
             updates = min(updates, UPDATES)
+            rest["batch_size"] = min(rest.get("batch_size", 64), BATCH)
         return study(train, *args, seeds=min(seeds, SEEDS), updates=updates, **rest)
 
     def brief_evaluation(*args, classifiers=3, **rest):
