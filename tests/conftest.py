@@ -1,5 +1,7 @@
 """Set before anything imports torch, matplotlib or albumentations, and without importing them."""
 
+import gc
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -15,8 +17,41 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks a server for its newest version
 os.environ.pop("GENAUG_DISABLE_PLUGINS", None)
 
+# What processes of the start method "forkserver" have in memory; those of "spawn" take seconds to import it.
+multiprocessing.get_context("forkserver").set_forkserver_preload(
+    [
+        *("genaug.cli.train", "genaug.training.fit", "genaug.blend.mixed", "genaug.studies.jobs"),
+        *("sklearn.datasets", "torch._dynamo", "torchvision.transforms.v2"),
+    ]
+)
+
 settings.register_profile("genaug", deadline=None)  # on busy cores anything may take long
 settings.load_profile("genaug")
+
+
+def pytest_collection_finish():
+    """The garbage collector needn't search the libraries and thousands of tests that are in memory from here on."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_samples_for_statistics():
+    """Trainings of a few steps would spend most of their time on the 4,096 samples for batch-norm statistics."""
+    from genaug.training import statistics
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "SAMPLES", 256)
+        yield
+
+
+@pytest.fixture(scope="module")
+def all_samples_for_statistics(few_samples_for_statistics):
+    """Batch-norm statistics as outside of the tests."""
+    from genaug.training import statistics
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "SAMPLES", 4096)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +68,26 @@ def tiny_set():
 
     drawn = torch.Generator().manual_seed(0)
     return TensorDataset(torch.randint(0, 256, (40, 1, 8, 8), generator=drawn).to(torch.uint8), torch.arange(40) % 4)
+
+
+@pytest.fixture(scope="module")
+def no_table_pictures():
+    """See ``helpers.quick_tables``."""
+    from helpers.quick_tables import no_pictures
+
+    with pytest.MonkeyPatch.context() as patch:
+        no_pictures(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def quick_tables(no_table_pictures):
+    """See ``helpers.quick_tables``."""
+    from helpers.quick_tables import few_modes_and_trees
+
+    with pytest.MonkeyPatch.context() as patch:
+        few_modes_and_trees(patch)
+        yield
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from genaug.studies.mixes import Mix, plans_in
 from genaug.studies.recipes import Recipe, checked_recipe, describe_recipe
 from genaug.studies.splits import LabelledSamples
 from genaug.training.balance import few_images_expected
+from genaug.training.callbacks import without_sample_grids
 from genaug.training.distributed import training_alone
 from genaug.training.fit import fit
 
@@ -282,7 +283,7 @@ def train(recipe: Recipe, samples: LabelledSamples, folder: Path, seed: int, dev
         "checkpoint_every": max(500, recipe.steps // 4),
         "progress": False,
     }
-    with warnings.catch_warnings(), training_alone(), few_images_expected():
+    with warnings.catch_warnings(), training_alone(), few_images_expected(), without_sample_grids():
         warnings.filterwarnings("ignore", "no training sample is of class", TrainingWarning)  # the report says so
         try:
             generator = fit(recipe.backend, samples.dataset, out=run, resume=run.exists(), **settings)

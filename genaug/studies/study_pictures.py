@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from genaug.data.apportion import largest_remainder
+from genaug.modalities.base import Modality
 from genaug.nn.neighbours import nearest
 from genaug.reports.page import facts, figure, paragraph, picture
 from genaug.reports.sheet import Block, draw_sheet, sheet_labels
@@ -49,13 +50,14 @@ def pictures(details: Mapping[str, Any], work: Work, chosen: Arm) -> list[str]:
     with one_thread():
         try:
             source = source_of(work, str(chosen.source), seed)
-            if modality.preview(real.samples, real.samples) is None:
+            preview = None
+            if type(modality).preview is not Modality.preview:
+                alike = generate(source, real, real.labels.bincount(minlength=work.spec.num_classes), 0, work.spec)
+                preview = modality.preview(real.samples, alike.samples)
+            if preview is None:
                 return _grids(real, source, work, chosen, seed)
-            alike = generate(source, real, real.labels.bincount(minlength=work.spec.num_classes), 0, work.spec)
-            preview = modality.preview(real.samples, alike.samples)
         except Exception as error:
             return [paragraph(f"No sample grid could be drawn ({type(error).__name__}: {error}).")]
-    assert preview is not None
     noun = modality.noun
     return [
         figure(

@@ -1,6 +1,8 @@
 """Callbacks of a training, called at the steps that are logged."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,24 @@ class DiscriminatorGuard:
                 "pairs: it has won, and the generator learns little from it. Try --augment (few images), a stronger "
                 "gradient penalty or a lower learning rate (--set; see the options in the backend's README)."
             )
+
+
+_draws_grids: ContextVar[bool] = ContextVar("draws_grids", default=True)
+
+
+@contextmanager
+def without_sample_grids() -> Iterator[None]:
+    """Within the context, trainings skip their ``SampleGrids``: nobody looks at a run folder that is deleted."""
+    token = _draws_grids.set(False)
+    try:
+        yield
+    finally:
+        _draws_grids.reset(token)
+
+
+def draws_sample_grids() -> bool:
+    """Whether trainings have ``SampleGrids``, see ``without_sample_grids``."""
+    return _draws_grids.get()
 
 
 class SampleGrids:

@@ -18,7 +18,7 @@ from genaug.errors import TrainingError, TrainingWarning
 from genaug.progress import Progress
 from genaug.sources.generator import Generator
 from genaug.sources.loading import load_folder
-from genaug.training.callbacks import Callback, DiscriminatorGuard, SampleGrids, Snapshot
+from genaug.training.callbacks import Callback, DiscriminatorGuard, SampleGrids, Snapshot, draws_sample_grids
 from genaug.training.checkpoint import newest_checkpoint, newest_step, write_checkpoint
 from genaug.training.distributed import any_of, from_first, wait_for_all
 from genaug.training.keeping import KeepBest, Keeper
@@ -86,7 +86,8 @@ class TrainingRun:
         self._device, self._world = trainer.device, trainer.world
         self._newest: Generator | None = None
         self._scalars: defaultdict[str, list[Tensor]] = defaultdict(list)  # logged since the last snapshot
-        grids = [SampleGrids(trainer.data, trainer.spec, folder)] if self._world.is_first else []
+        draws = self._world.is_first and draws_sample_grids()
+        grids = [SampleGrids(trainer.data, trainer.spec, folder)] if draws else []
         self._callbacks: list[Callback] = [DiscriminatorGuard(), *grids, *callbacks]
         self._keeper = None if keep is None else Keeper(keep)
         self._shows = show_progress and self._world.is_first

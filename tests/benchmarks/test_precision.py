@@ -26,6 +26,8 @@ def test_it_runs(capsys):
             "4",
             "--samples",
             "200",
+            "--judge-updates",
+            "20",
             "--json",
         ]
     )

@@ -10,6 +10,7 @@ from genaug.studies import Recipe
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("imblearn")
+pytestmark = pytest.mark.usefixtures("quick_tables")
 
 TINY = {"hidden": 8, "latent_size": 4}
 

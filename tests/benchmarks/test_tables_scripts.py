@@ -12,6 +12,7 @@ from benchmarks.tables import adult, census, conditional
 from genaug.data import TableDataset
 
 pd = pytest.importorskip("pandas")
+pytestmark = pytest.mark.usefixtures("quick_tables")
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -180,7 +180,7 @@ class Unpicklable(ByBrightness):
         raise AssertionError("the classifier was sent to a worker")
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", "forkserver"])
 def test_persistent_workers_follow_the_curriculum(context):
     mixed = blend(linear(0.1, 1, 3), classifier=Unpicklable(), refresh="epoch")
     loader = DataLoader(

@@ -117,7 +117,7 @@ def collate(items):
     return torch.stack([pixels_of(image) for image, _ in items]), torch.tensor([label for _, label in items])
 
 
-@pytest.mark.parametrize(("mode", "context"), [("expand", "fork"), ("replace", "fork"), ("expand", "spawn")])
+@pytest.mark.parametrize(("mode", "context"), [("expand", "fork"), ("replace", "fork"), ("expand", "forkserver")])
 def test_persistent_workers_and_a_random_sampler_follow_the_ratio(mode, context):
     mixed = blend(linear(0.5, 0, 3), mode=mode)
     loader = DataLoader(

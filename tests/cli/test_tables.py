@@ -10,6 +10,7 @@ from genaug.cli import app
 from genaug.hub.card import write_card
 
 pd = pytest.importorskip("pandas")
+pytestmark = pytest.mark.usefixtures("quick_tables")
 
 
 @pytest.fixture(scope="module")

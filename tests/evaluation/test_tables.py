@@ -19,24 +19,16 @@ from genaug.evaluation.evaluate import EVALUATORS, Evaluator
 from genaug.evaluation.trained_on_generated import mean_f1
 from genaug.evaluation.violations import PATTERN, violations
 from genaug.hub.card import write_card
-from genaug.modalities import table_preview
 from genaug.modalities.known import MODALITIES
 
 pd = pytest.importorskip("pandas")
+pytestmark = pytest.mark.usefixtures("quick_tables")
 
 FAST = {"n": 300, "classifiers": 1, "replicates": 4, "device": "cpu", "progress": False}
 MEASURES = {
     *("marginals", "association", "detection_auc", "synthetic_only_macro_f1", "diversity_ratio", "closest_record"),
     *("copying", "violations"),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_picture():
-    """The picture, which takes longer than all measures, is drawn in ``tests/modalities/test_table.py``."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table_preview, "draw_preview", lambda *_: PIL.Image.new("RGB", (8, 8)))
-        yield
 
 
 def machines(n, seed):

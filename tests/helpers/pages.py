@@ -14,6 +14,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 
+from helpers.quick_tables import few_modes_and_trees
 from typer.testing import CliRunner
 
 REASONS = {
@@ -123,6 +124,7 @@ def cut_short(monkeypatch):
     import genaug
     from genaug.backends import registry
 
+    few_modes_and_trees(monkeypatch)
     fit, study, evaluate, search = genaug.fit, genaug.study, genaug.evaluate, genaug.search
     train_classifier = importlib.import_module("genaug.nn.classifier").train_classifier
 
@@ -134,6 +136,7 @@ def cut_short(monkeypatch):
     def brief_study(train, *args, seeds=10, updates=500, **rest):
         if not hasattr(train, "read_rows"):  # classifiers of tables aren't trained in updates
             updates = min(updates, UPDATES)
+            rest["batch_size"] = min(rest.get("batch_size", 64), BATCH)
         return study(train, *args, seeds=min(seeds, SEEDS), updates=updates, **rest)
 
     def brief_evaluation(*args, classifiers=3, **rest):

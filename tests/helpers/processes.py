@@ -1,4 +1,4 @@
-"""Run by ``test_rendezvous.py`` under torchrun: a script with its own process group."""
+"""Run by ``test_rendezvous.py`` in two processes: a script with its own process group."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Run by ``test_distributed.py`` under torchrun, and imported by it: makes steps and returns gradients and weights."""
+"""Run by ``test_distributed.py`` in two processes, and imported by it: steps, their gradients and weights."""
 
 import sys
 from pathlib import Path

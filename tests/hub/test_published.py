@@ -39,6 +39,7 @@ class TestCard:
         assert f'genaug.load("genaug/{name}")' in card.text
 
 
+@pytest.mark.usefixtures("all_samples_for_statistics")
 def test_the_statistics_are_those_of_the_weights():
     """They equal those of ``model_cards/recipe.py``, up to rounding."""
     generator = genaug.load(CARDS / "digits-cgan", device="cpu")

@@ -10,7 +10,6 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from scipy import sparse
 
 pd = pytest.importorskip("pandas")
@@ -35,17 +34,9 @@ from genaug.integrations.generated_rows import default_steps
 from genaug.integrations.imblearn import GenerativeSampler
 from genaug.sources.pool import SamplePool
 
+pytestmark = pytest.mark.usefixtures("quick_tables")
+
 QUICK = {"random_state": 0, "steps": 2}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_training():
-    """Two modes of a column, fitted to a few rows, and no pictures: most of the time of a training of two steps."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("genaug.modalities.scales._FIT_ROWS", 50)
-        patch.setattr("genaug.modalities.scales.MODES", 2)
-        patch.setattr("genaug.modalities.table_preview.draw_preview", lambda *_: Image.new("RGB", (1, 1)))
-        yield
 
 
 def customers(count=80, rare=20, seed=0):

@@ -132,9 +132,9 @@ def test_a_blend_of_its_images_is_read_by_forked_workers(sources, kind):
     assert (images.flatten(1).any(dim=1)).sum() == len(mixed) - 8  # those that aren't the real set's zeros
 
 
-def test_a_spawned_worker_reads_pools_of_all_kinds(sources):
+def test_a_worker_that_shares_no_memory_reads_pools_of_all_kinds(sources):
     pools = [genaug.SamplePool(source, size=3) for source in sources.values()]
-    loader = DataLoader(tiny.Pools(pools), batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    loader = DataLoader(tiny.Pools(pools), batch_size=None, num_workers=1, multiprocessing_context="forkserver")
     for images, pool in zip(loader, pools, strict=True):
         assert torch.equal(images, pool.images)
 

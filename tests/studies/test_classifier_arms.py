@@ -416,6 +416,7 @@ def test_a_killed_study_goes_on_with_the_classifiers_that_are_trained(tmp_path, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("all_samples_for_statistics")  # which the processes use, too
 def test_processes_give_the_same_report():
     settings = {"sources": {"ssgan": AsClassifier(TINY), "rule": AsClassifier(brightest)}, "seeds": 2, "updates": 2}
     assert study(**settings, workers=2).details["scores"] == study(**settings).details["scores"]

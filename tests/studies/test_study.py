@@ -31,6 +31,7 @@ from genaug.studies import (
     preparation as preparation_module,
     running as running_module,
     sources as sources_module,
+    workers as workers_module,
 )
 from genaug.studies.arms import Arm
 from genaug.studies.blending import class_counts, generate
@@ -356,6 +357,8 @@ def test_a_function_makes_a_source_of_each_seeds_images_without_those_held_out(m
     calls = []
     monkeypatch.setattr(sources_module, "call", lambda *a, call=sources_module.call: calls.append(a) or call(*a))
     report = study(sources={"copies": Copies}, updates=2)
+    forks = multiprocessing.get_context("forkserver")  # like spawned ones, but they start at once
+    monkeypatch.setattr(workers_module.multiprocessing, "get_context", lambda method: forks)
     assert [len(images) for _, images, _, _ in calls[:10]] == 5 * [6] + 5 * [9]
     assert report.details["settings"]["sources"]["copies"]["trained"].startswith("for every seed, by a function")
     assert study(sources={"copies": Copies}, updates=2, workers=2).details["scores"] == report.details["scores"]
@@ -369,6 +372,7 @@ def test_a_function_whose_source_does_not_fit_fails_its_arms_with_a_sentence():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("all_samples_for_statistics")  # which the processes use, too
 def test_processes_give_the_same_report(tmp_path):
     settings = {"sources": {"made": TINY, "plenty": ToySource()}, "seeds": 2, "updates": 3}
     alone = study(**settings)

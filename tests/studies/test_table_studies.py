@@ -19,6 +19,7 @@ from genaug.studies.resampling import repeated_rows, smote, to_fill
 
 pd = pytest.importorskip("pandas")
 imblearn = pytest.importorskip("imblearn")
+pytestmark = pytest.mark.usefixtures("quick_tables")
 
 TINY = Recipe("tvae", steps=2, batch_size=20, config={"hidden": 8, "latent_size": 4})
 

@@ -14,7 +14,7 @@ from genaug.errors import InputError
 from genaug.modalities import Image
 from genaug.nn.objectives import score_log
 from genaug.sources.generator import Generator
-from genaug.training.callbacks import DiscriminatorGuard, SampleGrids, Snapshot
+from genaug.training.callbacks import DiscriminatorGuard, SampleGrids, Snapshot, without_sample_grids
 from genaug.training.run_folder import RunFolder
 
 SHAPE, CLASSES = (1, 4, 4), 3
@@ -193,6 +193,16 @@ class TestCallbacksOfFit:
             assert ("diversity" in metrics) == saving, "what the sample grids add is there already"
             assert all(line[name] == value for name, value in metrics.items())
             assert folder == tmp_path / "run"
+
+    def test_a_study_trains_without_sample_grids_and_gets_the_same_weights(self, fit, tmp_path):
+        fit(tmp_path / "run", [])
+        with without_sample_grids():
+            fit(tmp_path / "study", [])
+        assert (tmp_path / "run" / "samples").is_dir()
+        assert not (tmp_path / "study" / "samples").exists()
+        assert not any("diversity" in line for line in self.logged(tmp_path / "study"))
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "study")]
+        assert weights[0] == weights[1]
 
     def test_metrics_that_a_callback_adds_are_logged(self, fit, tmp_path):
         fit(tmp_path / "run", [lambda snapshot: snapshot.metrics.update(double=2.0 * snapshot.step)])

@@ -1,10 +1,8 @@
 """Training in several processes gives the same result as one process on the same global batch."""
 
-import contextlib
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.commands import run_together, two_ranks
 
 import genaug
 from genaug.errors import InputError
@@ -35,7 +34,7 @@ def torchrun(*command, cwd):
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    torchrun(SCRIPT, folder, cwd=folder)
+    run_together(folder / "log.txt", SCRIPT, folder)
     return {
         (norm, rank): torch.load(folder / f"norm-{norm}-rank-{rank}.pt", weights_only=True)
         for norm in (False, True)
@@ -79,24 +78,21 @@ def test_the_command_trains_under_torchrun(tmp_path):
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 5, 10, 15, 30]
     assert result.stdout.count("To see samples") == 1
-    again = torchrun(*command, *small, "--resume", cwd=tmp_path)
-    assert "resuming at step 30" in again.stderr
+    command[-1] = tmp_path / "run"
+    assert "resuming at step 30" in run_together(tmp_path / "log.txt", *command[2:], *small, "--resume")
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="finds the process of rank 1 in /proc")
 def test_a_process_that_dies_ends_the_run_and_the_last_checkpoint_loads(tmp_path):
-    command = ["-m", "genaug", "train", "cgan", "--steps", "2000", "--batch-size", "16", "--checkpoint-every", "10"]
-    command += ["--set", "width=4", "--set", "max_width=8", "--device", "cpu", "--out", "broken"]
-    process = subprocess.Popen([*LAUNCHER, *command], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
-    try:
+    command = ["train", "cgan", "--steps", "2000", "--batch-size", "16", "--checkpoint-every", "10"]
+    command += ["--set", "width=4", "--set", "max_width=8", "--device", "cpu", "--out", tmp_path / "broken"]
+    with two_ranks(tmp_path / "log.txt", *command) as (first, second):
         until(lambda: list((tmp_path / "broken" / "checkpoints").glob("*.pt")))
-        os.kill(process_of_rank(1, process.pid), signal.SIGKILL)
-        _, errors = process.communicate(timeout=120)
-    finally:
-        process.terminate()  # torchrun ends its other processes
-    assert process.returncode != 0
+        second.kill()
+        first.join(120)
+        assert first.exitcode == 1
+    errors = (tmp_path / "log.txt").read_text()
     assert "genaug: another process of this training has ended" in errors
-    assert "Traceback" not in errors.partition("ChildFailedError")[0].partition("genaug: another process")[0]
+    assert "Traceback" not in errors
     assert 0 < genaug.load(tmp_path / "broken").training["steps"] < 2000
 
 
@@ -105,16 +101,6 @@ def until(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def process_of_rank(rank, launcher):
-    """The id of the launcher's child that has this rank."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # the process has ended
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            if int(parent) == launcher and f"RANK={rank}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                return int(folder.name)
-    raise AssertionError(f"no process of rank {rank}")
 
 
 def test_a_batch_that_cannot_be_divided_equally_is_rejected(monkeypatch):
@@ -150,4 +136,4 @@ with process_group(torch.device("cpu"), 2) as (world, _):
 def test_a_gradient_in_only_one_process_reaches_all(tmp_path):
     script = tmp_path / "one_sided.py"
     script.write_text(ONE_SIDED)
-    torchrun(script, cwd=tmp_path)
+    run_together(tmp_path / "log.txt", script)

@@ -19,6 +19,7 @@ import genaug
 from genaug.artifacts import claims
 from genaug.backends import Backend, BackendConfig, Batch, Loss, Player, adam, registry
 from genaug.errors import InputError, OutputExistsError, PluginError, SaveError, TrainingError, TrainingWarning
+from genaug.training import statistics
 from genaug.training.trainer import Trainer
 from genaug_cgan.backend import CGAN
 
@@ -439,8 +440,10 @@ class TestResume:
 CHILD = """
     import json, signal, sys, time, torch, genaug
     from torch.utils.data import TensorDataset
+    from genaug.training import statistics
     from genaug.training.trainer import Trainer
 
+    statistics.SAMPLES = int(sys.argv[5])
     out, config, stop_at, resume = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "resume"
     signal.signal(signal.SIGINT, signal.default_int_handler)
     rng = torch.Generator().manual_seed(0)
@@ -466,6 +469,7 @@ class TestProcesses:
 
         def start(stop_at, resume=False):
             arguments = [str(tmp_path / "run"), json.dumps(tiny_config), str(stop_at), "resume" if resume else "new"]
+            arguments.append(str(statistics.SAMPLES))
             process = subprocess.Popen(
                 [sys.executable, "-c", textwrap.dedent(CHILD), *arguments],
                 stdout=subprocess.PIPE,

@@ -1,8 +1,5 @@
 """Which processes train together: those that call ``fit`` with the same arguments."""
 
-import os
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -10,29 +7,20 @@ from pathlib import Path
 
 import pytest
 import torch.distributed as dist
+from helpers.commands import run_together
 
 from genaug.errors import GenaugError, InputError, OutputExistsError, TrainingError
 from genaug.training import rendezvous
 from genaug.training.distributed import World, process_group, training_alone
 from genaug.training.rendezvous import meet
 
-LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 CALL = {"seed": 0, "out": "/runs/one"}
 
 
 def test_scripts_with_their_own_process_group(tmp_path):
     """A late process, seeds and folders of their own, rank 0 alone while the others are at a barrier, no group."""
     script = Path(__file__).parents[1] / "helpers" / "processes.py"
-    result = subprocess.run(
-        [*LAUNCHER, str(script), str(tmp_path)],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert result.stdout.count("is done") == 2
+    assert run_together(tmp_path / "log.txt", script, tmp_path).count("is done") == 2
 
 
 def attend(size, calls, delays=None, may_train_alone=False):

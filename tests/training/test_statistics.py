@@ -17,6 +17,8 @@ from genaug.modalities.image import Image
 from genaug.training import statistics
 from genaug.training.statistics import recompute_statistics
 
+pytestmark = pytest.mark.usefixtures("all_samples_for_statistics")
+
 BACKENDS = ("cgan", "infogan", "mad-gan", "wgan-gp")
 RECOMPUTED_FROM = 15_000
 CLOSE = 0.01  # standard deviations
