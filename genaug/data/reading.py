@@ -22,6 +22,7 @@ from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.escaping import escaped
 from genaug.modalities.known import modality_of
+from genaug.modalities.series import lengths_of
 
 _REPORT_EVERY = 100
 
@@ -287,13 +288,14 @@ def fingerprint(data: Samples) -> str:
 
 
 def sample_digests(x: Tensor) -> list[bytes]:
-    """A hash of each raw sample."""
-    return [hashlib.blake2b(sample.tobytes(), digest_size=16).digest() for sample in x.numpy()]
+    """A hash of each raw sample; of a series, which is float32, without the padding after its end."""
+    samples = list(x.numpy())
+    if x.is_floating_point():
+        samples = [series[:, :length] for series, length in zip(samples, lengths_of(x).tolist(), strict=True)]
+    return [hashlib.blake2b(str(s.shape).encode() + s.tobytes(), digest_size=16).digest() for s in samples]
 
 
 def shared_samples(one: Tensor, other: Tensor) -> list[tuple[int, int]]:
     """Identical raw samples of two sets: the index of each such sample in ``one`` and in ``other``."""
-    if one.shape[1:] != other.shape[1:]:
-        return []
     indices = {digest: index for index, digest in enumerate(sample_digests(other))}
     return [(index, indices[digest]) for index, digest in enumerate(sample_digests(one)) if digest in indices]
