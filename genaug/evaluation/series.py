@@ -53,7 +53,7 @@ def evaluate_series(request: Request) -> Evaluation:
         bar.tell("generating")
         subject = new_subject(source, real, unseen, request.n, seed)
         if bool(subject.fake.isinf().any()):
-            raise InputError("the source made series with infinite values. Did its training diverge?")
+            raise InputError("the source returned series with infinite values. Did its training diverge?")
         aligned = _aligned(subject)
         bar.advance(_COST)
         bar.tell("distributions of values and of series")

@@ -89,8 +89,8 @@ def study(
         baselines: what the chosen arm has to beat. "none" always is one; "classic" augmentation is for networks,
             "smote" (SMOTE, or SMOTE-NC if there are categories) for estimators of images and rows. "weights" weights
             the classes in the loss, and "oversample" repeats real samples, until all classes count equally. "classic +
-            oversample" combines two. By default "none" and, for networks, "classic"; if the metric isn't accuracy and a class has
-            twice as many samples as another, all of them, and "classic + oversample" for networks.
+            oversample" combines two. By default "none" and, for networks, "classic"; if the metric isn't accuracy and a
+            class has twice as many samples as another, all of them, and "classic + oversample" for networks.
         classifier: of images "small" (a CNN for small images), "timm:NAME", or a factory of (shape, num_classes) that
             returns a module from floats (N, C, H, W) in [0, 1] to logits. Of tables "boosting"
             (HistGradientBoosting) and "logistic" (logistic regression), both by default, an estimator of scikit-learn,
