@@ -283,7 +283,10 @@ def test_the_command(tmp_path):
     figures = read_evaluation(tmp_path / "run").metrics
     assert figures["marginals"].value == report["metrics"]["marginals"]["value"]
     card = write_card(tmp_path / "run", "owner/name", license="mit").read_text()
-    assert f"| distance of the columns' distributions (lower is better) | {figures['marginals'].value:.4g} (" in card
+    assert (
+        f"| distance of the distributions of columns or channels (lower is better) | {figures['marginals'].value:.4g} ("
+        in card
+    )
     assert f"| median distance to the closest training row | {figures['closest_record'].value:.4g} (" in card
     named = call("evaluate", tmp_path / "run", "--data", files["train"], "--target", "failed", *options)
     assert json.loads(named.stdout) == report

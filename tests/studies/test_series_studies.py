@@ -210,10 +210,11 @@ def test_sets_of_different_fixed_lengths_are_rejected():
         study(SeriesDataset(x[:40], y[:40]), SeriesDataset(x[40:, :, :20], y[40:]))
 
 
-def test_rocket_is_not_for_rows_or_images():
-    images = TensorDataset(torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8), torch.arange(20) % 2)
+def test_rocket_is_not_for_images():
+    pixels = torch.randint(0, 256, (2, 20, 1, 8, 8), dtype=torch.uint8)
+    images, others = (TensorDataset(own, torch.arange(20) % 2) for own in pixels)
     with pytest.raises(InputError, match="'rocket' is for series, and these are images"):
-        genaug.study(images, images, sources={"cgan": "cgan"}, classifier="rocket", progress=False)
+        genaug.study(images, others, sources={"cgan": "cgan"}, classifier="rocket", progress=False)
 
 
 def test_classic_augmentation_of_series_is_single_or_in_batches():
