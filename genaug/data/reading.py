@@ -289,9 +289,8 @@ def fingerprint(data: Samples) -> str:
 
 def sample_digests(x: Tensor) -> list[bytes]:
     """A hash of each raw sample; of a series, which is float32, without the padding after its end."""
-    samples = list(x.numpy())
-    if x.is_floating_point():
-        samples = [series[:, :length] for series, length in zip(samples, lengths_of(x).tolist(), strict=True)]
+    ends = lengths_of(x).tolist() if x.is_floating_point() else [None] * len(x)
+    samples = [sample[..., :end] for sample, end in zip(x.numpy(), ends, strict=True)]
     return [hashlib.blake2b(str(s.shape).encode() + s.tobytes(), digest_size=16).digest() for s in samples]
 
 

@@ -148,6 +148,37 @@ def test_series_that_do_not_fit_are_rejected(sets, real, message):
         genaug.evaluate(pool(*sets[2]), real(*sets[0]), **FAST)
 
 
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (lambda x, y: (x.masked_fill(x > 54, torch.nan), y), "has NaN, and nothing says that its values are missing"),
+        (lambda x, y: (x[:, :, :1], y), "has 1 step"),
+        (lambda x, y: (x * 0 + 3, y), "all channels are constant"),
+        (lambda x, y: ((x * 1e9).long(), y), "integers go up to 5"),
+        (lambda x, y: (x, y[:, None].expand(-1, 24)), "label"),
+        (lambda x, y: ([one[:, : 20 + i % 3] for i, one in enumerate(x)], y), "which pads the shorter ones"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*transposed")
+def test_bad_series_are_rejected_in_a_sentence(sets, items, message):
+    x, y = items(*sets[0])
+    with pytest.raises(InputError, match=message):
+        genaug.evaluate(pool(*sets[2]), Pairs(x, y), **FAST)
+
+
+class Pairs(torch.utils.data.Dataset):
+    """Series and labels as items of a dataset."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, index):
+        return self.x[index], self.y[index]
+
+
 def test_options_of_images_are_rejected(sets, real):
     with pytest.raises(InputError, match=r"features= \(--features\) is for images, and these are series"):
         genaug.evaluate(pool(*sets[2]), real[0], features="pixels")
