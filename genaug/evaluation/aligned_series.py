@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from genaug.modalities.series import Series, lengths_of, padded
 
 MOST_STEPS = 256  # that recurrent networks take: longer series are averaged down
+_MOST_COMPARED, _MOST_VALUES = 1024, 2**16  # steps and numbers of a vector
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,24 @@ class AlignedSeries:
         """Raw series as networks take them: values of mean 0 and standard deviation 1, and where there are any."""
         return self.sample.encode(padded(raw, self.sample.steps))
 
+    @property
+    def compared_steps(self) -> int:
+        """The steps of ``vectors``: at most 1,024, and fewer if there are many channels, to bound memory."""
+        return min(self.sample.steps, _MOST_COMPARED, max(2, _MOST_VALUES // self.sample.encoded_shape[0]))
+
+    @property
+    def features(self) -> str:
+        """What ``vectors`` are, in words."""
+        shorter = f", averaged down to {self.compared_steps:,} steps" if self.compared_steps < self.sample.steps else ""
+        return f"series in standard deviations of each channel{shorter}"
+
     def vectors(self, raw: Tensor) -> Tensor:
-        """The same as vectors (N, D), whose Euclidean distance is compared."""
-        return self.inputs(raw).flatten(1)
+        """The same as vectors (N, D), whose Euclidean distance is compared; longer series are averaged down to
+        ``compared_steps``."""
+        inputs = self.inputs(raw)
+        if self.compared_steps < self.sample.steps:
+            inputs = F.adaptive_avg_pool1d(inputs, self.compared_steps)
+        return inputs.flatten(1)
 
     def unit(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Values scaled to [0, 1] by the range of the real ones, and 0 where there is none, and where there is one as 1

@@ -28,7 +28,6 @@ _CAPTION = (
     "Real series above generated ones of the same classes; below, the generated series nearest to a training series, "
     "under their nearest training series."
 )
-_FEATURES = "series in standard deviations of each channel"
 _COST = 10  # of a training, in replicates, for the progress bar only
 _CLASSIFIER_UPDATES = 1000
 _SHOWN = 6
@@ -72,7 +71,7 @@ def evaluate_series(request: Request) -> Evaluation:
         )
     header = {
         **request.header(samples=len(subject.fake), real=len(real.x), held_out=0 if unseen is None else len(unseen.x)),
-        "features": _FEATURES,
+        "features": aligned.features,
         "classifiers": count,
         "updates": ", ".join(f"{number:,} of {name}" for name, number in updates.items()),
         "replicates": replicates,
@@ -161,7 +160,7 @@ def _compare_distances(
     stages.compare_distances(
         subject,
         (train[subject.rows], fake, held_out),
-        _FEATURES,
+        aligned.features,
         findings,
         replicates=request.replicates,
         seed=request.seed,
@@ -174,7 +173,7 @@ def _compare_distances(
             None if held_out is None else raw["held_out"].nan_to_num(),
             raw["generated"].nan_to_num(),
         ),
-        _FEATURES,
+        aligned.features,
         findings,
         seed=request.seed,
         objection=objection,

@@ -4,6 +4,7 @@ import json
 import math
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from helpers.waves import ragged, waves
@@ -26,6 +27,7 @@ from genaug.evaluation.series_statistics import (
     values_of,
 )
 from genaug.hub.figures import measured
+from genaug.modalities import series_preview
 from genaug.modalities.series import Series
 from genaug.nn.recurrent import Recurrent
 
@@ -34,6 +36,14 @@ MEASURES = {
     *("marginals", "autocorrelation", "mmd", "discriminative_score", "discriminative_score_strong"),
     *("predictive_score", "label_agreement", "synthetic_only_accuracy", "diversity_ratio", "copying"),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_picture():
+    """The picture, which takes as long as all measures, is drawn in ``tests/modalities/test_series.py``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series_preview, "draw_preview", lambda *_: PIL.Image.new("RGB", (8, 8)))
+        yield
 
 
 def pool(x, y):
@@ -289,6 +299,10 @@ def test_units_are_shares_of_the_real_range_and_absent_values_are_zero():
     assert aligned.judged(x).shape == (2, 4, 3)
     long = torch.rand(3, 1, 600)
     assert align(Series.of(long[0]).fitted(long), {"real": long}).judged(long).shape == (3, 1, 256)
+    long = torch.rand(3, 1, 3000)
+    aligned = align(Series.of(long[0]).fitted(long), {"real": long})
+    assert aligned.vectors(long).shape == (3, 1024)
+    assert aligned.features.endswith("averaged down to 1,024 steps")
 
 
 def test_a_card_names_every_measure(new):

@@ -161,7 +161,7 @@ def test_a_trained_generator_is_evaluated(real, tmp_path):
         genaug.evaluate(generator, real[1], held_out=real[0], **FAST)
     other = genaug.evaluate(generator, real[1], **FAST)
     assert other.not_measured["synthetic_only_macro_f1"] == "needs held-out rows"
-    assert "trained on other images than these" in other.not_measured["copying"]
+    assert "trained on other rows than these" in other.not_measured["copying"]
     with pytest.raises(InputError, match=r"conditioned on the column 'failed', and real_set has no target.*--target"):
         genaug.evaluate(generator, dataset(machines(300, 0), None), **FAST)
 
@@ -227,7 +227,7 @@ def test_sides_that_do_not_fit_are_rejected(real):
 
 @pytest.mark.parametrize("option", [{"features": "pixels"}, {"image_size": 8}, {"updates": 10}])
 def test_options_for_images_are_rejected(real, option):
-    with pytest.raises(InputError, match=f"{next(iter(option))}=.* is for images, and these are rows"):
+    with pytest.raises(InputError, match=f"{next(iter(option))}=.* is for images( and series)?, and these are rows"):
         genaug.evaluate(pool(machines(300, 2)), real[0], **FAST, **option)
 
 

@@ -4,6 +4,7 @@ import sys
 import types
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from helpers.waves import ragged, waves
@@ -18,6 +19,7 @@ import genaug
 from genaug.data import SeriesDataset
 from genaug.data.series_transforms import jitter, random_transform
 from genaug.errors import InputError
+from genaug.modalities import series_preview
 from genaug.studies import AsClassifier, OnBatches, Recipe
 from genaug.studies.classic import check_classic
 from genaug.studies.series_classifiers import filled, takes_rows
@@ -26,6 +28,14 @@ TINY = Recipe("timevae", steps=2, batch_size=8, config={"width": 4, "max_width":
 DATA = ragged(140)
 TRAIN, TEST = DATA.take(range(80)), DATA.take(range(80, 140))
 QUICK = {"ratios": (0.5,), "seeds": 2, "updates": 4, "batch_size": 16, "device": "cpu", "progress": False}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_picture():
+    """The picture, which takes longer than a small study, is drawn in ``tests/modalities/test_series.py``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series_preview, "draw_preview", lambda *_: PIL.Image.new("RGB", (8, 8)))
+        yield
 
 
 def study(train=TRAIN, test=TEST, **changes):
