@@ -173,13 +173,17 @@ def predict(model: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
 
 
 @torch.inference_mode()
-def logits_of(model: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
-    """The logits, float32 (N, classes) on the CPU, of images as ``predict`` takes them. Raises its errors."""
+def logits_of(
+    model: nn.Module, images: Tensor, chunk: int = 1024, inputs: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """The logits, float32 (N, classes) on the CPU, of images as ``predict`` takes them, or of other raw samples, which
+    ``inputs`` turns into what the model takes. Raises its errors."""
+    inputs = inputs or as_unit
     model.eval()
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     parts = []
     for part in images.split(chunk):
-        logits = model(as_unit(part).to(device))
+        logits = model(inputs(part).to(device))
         if not bool(torch.isfinite(logits).all()):
             raise TrainingError(
                 "the classifier's outputs are NaN or infinite, so its training diverged. Lower its learning rate, and "

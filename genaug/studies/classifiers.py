@@ -186,16 +186,15 @@ def scores_of(classifier: Any, inputs: Any, num_classes: int) -> Tensor | None:
 
 
 def _module_logits(module: nn.Module, images: Tensor, spec: Spec) -> Tensor:
-    inputs = spec.sample.inputs(images)
     with torch.inference_mode():
         device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
-        logits = module.eval()(torch.zeros(2, *inputs.shape[1:], device=device))
+        logits = module.eval()(torch.zeros(2, *spec.sample.input_shape, device=device))
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, spec.num_classes):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(
             f"the classifier must return logits of shape (2, {spec.num_classes}) for two {spec.sample.noun}, got {got}."
         )
-    return logits_of(module, inputs)
+    return logits_of(module, images, inputs=spec.sample.inputs)
 
 
 def _best(logits: Tensor, count: int, own: Any, spec: Spec, present: list[int]) -> Predictions:

@@ -80,5 +80,5 @@ class Networks(Learner):
 
 
 def _predictions(model: nn.Module, modality: Modality, samples: Tensor) -> Predictions:
-    logits = logits_of(model, modality.inputs(samples))
+    logits = logits_of(model, samples, inputs=modality.inputs)
     return Predictions(logits.argmax(1), logits.softmax(1))
