@@ -1,4 +1,4 @@
-"""``genaug evaluate``: fidelity, diversity, classifier-based scores and copying of generated images and rows."""
+"""``genaug evaluate``: fidelity, diversity, classifier-based scores and copying of generated samples."""
 
 from contextlib import nullcontext
 from json import dumps
@@ -18,7 +18,8 @@ def evaluate(
         str,
         typer.Argument(
             help=f"What is evaluated: {SOURCE}; or folder:PATH, class folders of generated "
-            "images; or table:FILE, a CSV or Parquet file of generated rows."
+            "images; or table:FILE, a CSV or Parquet file of generated rows; or series:FILE, an "
+            "archive of generated series."
         ),
     ],
     setting: SourceOptions = None,
@@ -26,8 +27,9 @@ def evaluate(
         str | None,
         typer.Option(
             help="The training data: digits, folder:PATH (with class folders in train/ and test/), table:FILE.csv "
-            "(with --target) or torchvision:NAME (with --root). The test split is held out.  [default: from the run's "
-            "record, as for --target, --root, --labels-per-class, --training-seed and --image-size]"
+            "(with --target), series:FILE.npz or .ts, or torchvision:NAME (with --root). The test split is held out.  "
+            "[default: from the run's record, as for --target, --root, --labels-per-class, --training-seed and "
+            "--image-size]"
         ),
     ] = None,
     target: Annotated[
@@ -35,7 +37,8 @@ def evaluate(
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder with torchvision's files; nothing is downloaded.")] = None,
     test_data: Annotated[
-        str | None, typer.Option(help="Held-out images or rows, in the forms of --data, if --data has no test split.")
+        str | None,
+        typer.Option(help="Held-out images, rows or series, in the forms of --data, if --data has no test split."),
     ] = None,
     test_share: TestShare = None,
     group_by: GroupBy = None,
@@ -66,7 +69,7 @@ def evaluate(
             "--n",
             min=1,
             max=checks.COMPARED,
-            help="Images or rows to generate.  [default: the number of real ones, from 200 to 10,000]",
+            help="Images, rows or series to generate.  [default: the number of real ones, from 200 to 10,000]",
         ),
     ] = None,
     classifiers: Annotated[
@@ -74,7 +77,8 @@ def evaluate(
         typer.Option(
             min=0,
             max=checks.CLASSIFIERS,
-            help="Classifiers to train on generated images only; for tables, sets of generated rows to train them on.",
+            help="Classifiers to train on generated images only; for tables, sets of generated rows to train them "
+            "on; for series, also judges and predictors.",
         ),
     ] = 3,
     updates: Annotated[
@@ -82,7 +86,7 @@ def evaluate(
         typer.Option(
             min=1,
             max=checks.COUNT,
-            help="Updates of every classifier of images, with batches of 128.  [default: 1000]",
+            help="Updates of every classifier of images or series, with batches of 128.  [default: 1000]",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="Determines all random choices.")] = 0,
@@ -94,7 +98,7 @@ def evaluate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print evaluation.json instead of a table.")] = False,
 ) -> None:
-    """Measure how realistic, diverse and useful generated images or rows are, and whether they copy training data."""
+    """Measure how realistic, diverse and useful generated samples are, and whether they copy training data."""
     from genaug.artifacts.figures import write_evaluation
     from genaug.artifacts.paths import user_path
     from genaug.cli.run_data import RunData, load_recorded, recorded_data
@@ -112,7 +116,7 @@ def evaluate(
     with nullcontext() if out is None else claim_evaluation(out, overwrite) as claimed:
         judged: Any = None
         if data is None:
-            if not source.startswith(("folder:", "table:")):
+            if not source.startswith(("folder:", "series:", "table:")):
                 judged = source_named(source, device, setting)
             record = recorded_data(source, getattr(judged, "training", None), root)
             if test_share not in (None, record.test_share) or group_by not in (None, record.group_by):

@@ -27,22 +27,23 @@ def source_named(
     image_size: int | None = None,
     target: str | None = None,
 ) -> "Source":
-    """The source with this name: a ``SamplePool`` of class folders for ``folder:PATH``, or of rows with this ``target``
-    for ``table:FILE``; otherwise from ``genaug.load``, with the options in ``setting``.
+    """The source with this name: a ``SamplePool`` of class folders for ``folder:PATH``, of rows with this ``target``
+    for ``table:FILE``, of series for ``series:FILE``; otherwise from ``genaug.load``, with the options in ``setting``.
 
     The pool's images are converted to gray or color, as the images of the dataset ``like``. Raises ``InputError`` for a
     folder of class folders that was named without ``folder:``, and for one where no such dataset is known.
     """
+    from genaug.data.datasets import FILES
     from genaug.errors import FormatError, InputError
     from genaug.hub.load import load
 
     options = parse_settings(setting or [])
     kind, _, rest = name.partition(":")
-    if kind in ("folder", "table") and rest:
+    if kind in FILES and rest:
         if options:
             raise InputError(f"{name} has no option {next(iter(options))!r} (--set). Leave it out.")
         if like is None:
-            contents = "images" if kind == "folder" else "rows"
+            contents = {"folder": "images", "table": "rows"}.get(kind, kind)
             raise InputError(f"{name} contains {contents}, not a generator. Pass {SOURCE}.")
         return _pool(name, like, image_size) if kind == "folder" else _rows(name, target)
     from genaug.artifacts.manifest import CONFIG_FILE

@@ -17,8 +17,8 @@ from genaug.cli.sources import SOURCE, source_named
 from genaug.cli.train import parse_settings
 from genaug.escaping import escaped, one_line
 
-TABLE = "table:"
-HELD_OUT = 0.2  # the share of a table's rows that are the test set, unless one is named
+DEFAULTS = {"series": "timevae", "table": "tvae"}  # the backend for data in a file; for all others, it is cgan
+HELD_OUT = 0.2  # the share of rows or series that are the test set, unless there is one
 
 
 def study(
@@ -29,8 +29,8 @@ def study(
     data: Annotated[
         str,
         typer.Option(
-            help="digits, folder:PATH (train/ and test/ in it, or --test-data), torchvision:NAME (--root), or "
-            "table:FILE.csv (--target)."
+            help="digits, folder:PATH (train/ and test/ in it, or --test-data), torchvision:NAME (--root), "
+            "table:FILE.csv (--target), or series:FILE.npz or .ts."
         ),
     ] = "digits",
     target: Annotated[str | None, typer.Option(help="The column of the classes, for table:FILE.")] = None,
@@ -83,8 +83,8 @@ def study(
         list[str] | None,
         typer.Option(
             help="What generated samples have to beat besides none: classic, weights, oversample, smote, or 'classic + "
-            "oversample'. May be repeated.  [default: classic for images; those against imbalance, if classes are "
-            "imbalanced and the metric isn't accuracy]"
+            "oversample'. May be repeated.  [default: classic for images and series; those against imbalance, if "
+            "classes are imbalanced and the metric isn't accuracy]"
         ),
     ] = None,
     image_size: Annotated[
@@ -93,7 +93,8 @@ def study(
     classifier: Annotated[
         list[str] | None,
         typer.Option(
-            help="small or timm:NAME, for images; boosting and logistic, for tables.  [default: small, or both]",
+            help="small or timm:NAME, for images; small, rocket, minirocket or multirocket, for series; boosting and "
+            "logistic, for tables.  [default: small, or both]",
         ),
     ] = None,
     updates: Annotated[int, typer.Option(min=1, max=checks.COUNT, help="Updates of every network.")] = 500,
@@ -125,14 +126,18 @@ def study(
     parse_settings(setting or [])
     per_class = _labels_per_class(labels_per_class or [])
     schedules = parse_schedules(schedule) if schedule else None
+    from genaug.data.series_files import test_file_of
     from genaug.studies.study import study as run
     from genaug.studies.study_figures import study_rows
 
-    if data.startswith(TABLE) and test_data is None and test_share is None:
-        test_share = HELD_OUT
-        say(f"genaug: {HELD_OUT:.0%} of the rows of each class are held out as the test set (--test-share).", err=True)
+    kind, _, rest = data.partition(":")
+    if kind in DEFAULTS and test_data is None and test_share is None and (kind != "series" or not test_file_of(rest)):
+        test_share, noun = HELD_OUT, "series" if kind == "series" else "rows"
+        say(
+            f"genaug: {HELD_OUT:.0%} of the {noun} of each class are held out as the test set (--test-share).", err=True
+        )
     train = read_data(data, root=root, test_share=test_share, group_by=group_by, target=target)
-    names = [*(sources or []), *(source or [])] or ["tvae" if data.startswith(TABLE) else "cgan"]
+    names = [*(sources or []), *(source or [])] or [DEFAULTS.get(kind, "cgan")]
     report = run(
         train,
         read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by, target=target),

@@ -1,5 +1,7 @@
-"""Rows of a second table, such as a test set, as the columns and classes of the first describe them."""
+"""A second set, such as a test set, in the form of the first: rows of a table with its columns and classes, and series
+padded to the same length."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +11,42 @@ from genaug.data.reading import Samples, rows_dataset
 from genaug.errors import InputError
 from genaug.modalities.columns import Category, Numeric, class_labels, levels_of
 from genaug.modalities.frames import as_frame, raw_of
+from genaug.modalities.series import Series, padded
 from genaug.modalities.table import Table
+
+
+def padded_alike(first: Samples, second: Samples, steps: int = 0) -> tuple[Samples, Samples]:
+    """Two sets of series padded to the longest of both, or to this number of steps if that is more. The first has the
+    scales of both; lengths vary, or values are missing, if they do in either.
+
+    Raises ``InputError`` if the channels differ, or the number of steps although neither has series of several lengths.
+    """
+    one, other = first.spec.sample, second.spec.sample
+    if not (isinstance(one, Series) and isinstance(other, Series)):
+        raise InputError(f"one set has {one.noun}, the other {other.noun}. Expected series in both.")
+    if one.channels != other.channels:
+        raise InputError(
+            f"one set has series of {one.channels} channels, the other of {other.channels}. Expected the same "
+            "channels, in the same order."
+        )
+    if one.steps != other.steps and one.shortest is None and other.shortest is None:
+        raise InputError(
+            f"one set has series of {one.steps} steps, the other of {other.steps}, and neither has several lengths. "
+            "Cut or resample them to the same number of steps."
+        )
+    steps = max(steps, one.steps, other.steps)
+    lengths = [own.steps if own.shortest is None else own.shortest for own in (one, other)]
+    sample = Series(
+        one.channels,
+        steps,
+        scales=one.scales,
+        shortest=min(lengths) if min(lengths) < steps else None,
+        has_missing=one.has_missing or other.has_missing,
+    )
+    return tuple(  # type: ignore[return-value]  # two of them
+        replace(data, x=padded(data.x, steps), spec=data.spec.model_copy(update={"sample": sample}))
+        for data in (first, second)
+    )
 
 
 def rows_like(first: Samples, second: Any, what: str) -> Samples:

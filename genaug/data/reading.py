@@ -22,6 +22,7 @@ from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.escaping import escaped
 from genaug.modalities.base import Modality
+from genaug.modalities.series import lengths_of
 
 _REPORT_EVERY = 100
 
@@ -279,13 +280,13 @@ def fingerprint(data: Samples) -> str:
 
 
 def sample_digests(x: Tensor) -> list[bytes]:
-    """A hash of each raw sample."""
-    return [hashlib.blake2b(sample.tobytes(), digest_size=16).digest() for sample in x.numpy()]
+    """A hash of each raw sample; of a series, which is float32, without the padding after its end."""
+    ends = lengths_of(x).tolist() if x.is_floating_point() else [None] * len(x)
+    samples = [sample[..., :end] for sample, end in zip(x.numpy(), ends, strict=True)]
+    return [hashlib.blake2b(str(s.shape).encode() + s.tobytes(), digest_size=16).digest() for s in samples]
 
 
 def shared_samples(one: Tensor, other: Tensor) -> list[tuple[int, int]]:
     """Identical raw samples of two sets: the index of each such sample in ``one`` and in ``other``."""
-    if one.shape[1:] != other.shape[1:]:
-        return []
     indices = {digest: index for index, digest in enumerate(sample_digests(other))}
     return [(index, indices[digest]) for index, digest in enumerate(sample_digests(one)) if digest in indices]

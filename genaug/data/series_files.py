@@ -27,23 +27,28 @@ def read_series(path: str, split: Split = "train", *, test_share: float | None =
     Raises ``InputError`` for a file that doesn't hold series, ``MissingSplitError`` for the test split if there is
     none, and ``ReadError`` for a file that can't be read.
     """
-    file = user_path(path)
-    partner = file.with_name(file.name.replace("_TRAIN.ts", "_TEST.ts"))
-    has_partner = partner != file and partner.is_file()
-    if has_partner and test_share is not None:
+    file, partner = user_path(path), test_file_of(path)
+    if partner is not None and test_share is not None:
         raise InputError(f"test_share (--test-share) holds a test split out, but {partner} is one. Leave it out.")
-    if split == "test" and test_share is None and not has_partner:
+    if split == "test" and test_share is None and partner is None:
         raise MissingSplitError(f"{path} has no test split. Hold one out: test_share= (--test-share).")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
         dataset = _read_file(file)
-        if has_partner and split == "test":
+        if partner is not None and split == "test":
             return _read_file(partner, dataset.classes)
     for warning in caught:
         warnings.warn(warning.message, stacklevel=3)
     if test_share is None:
         return dataset
     return dataset.take(rows_of_split(dataset.targets, test_share, split))
+
+
+def test_file_of(path: str) -> Path | None:
+    """The file of the test split beside ``NAME_TRAIN.ts``; None if there is none."""
+    file = user_path(path)
+    partner = file.with_name(file.name.replace("_TRAIN.ts", "_TEST.ts"))
+    return partner if partner != file and partner.is_file() else None
 
 
 def _read_file(path: Path, classes: Any = None) -> SeriesDataset:

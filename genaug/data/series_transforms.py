@@ -66,6 +66,13 @@ def window_warp(series: Tensor, share: float = 0.1, factors: tuple[float, ...] =
     return _resampled(series, length, (places - (factor - 1) * size).where(places >= warped[2], within))
 
 
+def random_transform(series: Tensor) -> Tensor:
+    """One of the transforms of this module at random, with its default amount, as classic augmentation in a study: a
+    single random transform per sample, as TrivialAugment (Müller and Hutter 2021) does for images."""
+    transforms = (jitter, scaling, magnitude_warp, window_slice, window_warp)
+    return transforms[int(torch.randint(len(transforms), (), device="cpu"))](series)
+
+
 def _check(series: Tensor) -> None:
     if series.ndim != 2 or not series.is_floating_point():
         raise InputError(

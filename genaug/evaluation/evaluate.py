@@ -15,8 +15,10 @@ from genaug.evaluation.features import Features
 from genaug.evaluation.images import evaluate_images
 from genaug.evaluation.report import Evaluation
 from genaug.evaluation.request import Request
+from genaug.evaluation.series import evaluate_series
 from genaug.evaluation.subject import FEWEST_SAMPLES
 from genaug.evaluation.tables import evaluate_tables
+from genaug.modalities.known import MODALITIES
 from genaug.randomness import check_seed
 from genaug.sources.source import Source, check_source
 
@@ -31,6 +33,7 @@ class Evaluator:
 
 EVALUATORS: Mapping[str, Evaluator] = {
     "image": Evaluator(evaluate_images, ("features", "image_size", "updates")),
+    "series": Evaluator(evaluate_series, ("updates",)),
     "table": Evaluator(evaluate_tables),
 }
 """By the modality's kind."""
@@ -58,9 +61,9 @@ def evaluate(
     Args:
         source: a ``Generator``, a ``SamplePool``, or anything else with ``spec`` and ``sample``.
         real_set: the source's training set: a map-style dataset of images (PIL, uint8, float in [0, 1]) with or without
-            labels, or a ``TableDataset``. Classes are matched to the source's by name if both have names, else by
-            number, with a ``DataWarning``. If the source's record says that it was trained on other data, copying
-            isn't measured.
+            labels, a ``TableDataset``, or series, such as a ``SeriesDataset``. Classes are matched to the source's by
+            name if both have names, else by number, with a ``DataWarning``. If the source's record says that it was
+            trained on other data, copying isn't measured.
         held_out: real samples of the same kind that the source hasn't seen, labeled in the same way. Without them,
             copying and the scores of classifiers on real samples aren't measured.
         features: the features by which images are compared: ``"classifier"`` (the default: a small CNN trained on
@@ -73,8 +76,9 @@ def evaluate(
             in the source's record, if there is one. Images only.
         seed: decides everything random: the same seed gives the same report on the same machine.
         classifiers: the number of classifiers trained on generated images alone, each from its own initial weights;
-            for tables, the number of generated training sets, on each of which three kinds of classifiers are trained.
-        updates: of every classifier, with 128 images each; 1,000 by default. Images only.
+            for tables, the number of generated training sets, on each of which three kinds of classifiers are trained;
+            for series also the number of judges and of predictors.
+        updates: of every classifier, with 128 images or series each; 1,000 by default, 2,000 of judges. Not for tables.
         replicates: the number of random halves from which intervals are estimated; 0 for no intervals.
         device: where genaug's own networks run; by default a GPU if there is one.
         data: the name of the data, for the report.
@@ -96,7 +100,8 @@ def evaluate(
     for name, value in passed.items():
         if value is not None and name not in evaluator.options:
             option = name.replace("_", "-")
-            raise InputError(f"{name}= (--{option}) is for images, and these are {sample.noun}: leave it out.")
+            nouns = " and ".join(MODALITIES[kind].noun for kind, each in EVALUATORS.items() if name in each.options)
+            raise InputError(f"{name}= (--{option}) is for {nouns}, and these are {sample.noun}: leave it out.")
     pick_device(device)
     request = Request(
         source=source,

@@ -24,12 +24,12 @@ def train_scorer(
     device: torch.device,
     augment: Augment | None = None,
 ) -> SmallCNN:
-    """Train a small classifier on uint8 images (N, C, H, W) and int64 labels (N,), with Adam and 128 images per update.
+    """Train a small classifier on uint8 images (N, C, H, W), or encoded series (N, C, steps), and int64 labels (N,),
+    with Adam and 128 samples per update.
 
     ``augment`` is passed to ``train_classifier``.
     """
-    channels, height, width = images.shape[1:]
-    model = new_classifier((channels, height, width), num_classes, seed, WIDTH).to(device)
+    model = new_classifier(tuple(images.shape[1:]), num_classes, seed, WIDTH).to(device)
     batches = shuffled_batches(images, labels, BATCH, derive_seed(seed, "order"))
     train_classifier(model, batches, updates=updates, seed=seed, augment=augment, lr=LEARNING_RATE)
     return model

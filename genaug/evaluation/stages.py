@@ -133,12 +133,13 @@ def score_with_classifiers(
     seed: int,
     device: torch.device,
     tick: Callable[[], None],
+    inputs: Callable[[Tensor], Tensor] = lambda samples: samples,
 ) -> None:
-    """Label agreement by ``judge``, which was trained on the real images, and the accuracy of classifiers trained on
+    """Label agreement by ``judge``, which was trained on the real samples, and the accuracy of classifiers trained on
     generated ones alone.
 
-    The reference of both, overall and per class, is the judge's own score on the held-out images. ``tick`` is called
-    after each classifier.
+    ``inputs`` turns raw samples into what classifiers take. The reference of both, overall and per class, is the
+    judge's own score on the held-out samples. ``tick`` is called after each classifier.
     """
     names = "label_agreement", "synthetic_only_accuracy"
     if judge is None or subject.labels is None or subject.real.labels is None:
@@ -147,37 +148,38 @@ def score_with_classifiers(
     unseen = subject.held_out
     reference: dict[str | None, float] = {}
     if unseen is not None and unseen.labels is not None:
-        correct = predict(judge, unseen.x) == unseen.labels
+        correct = predict(judge, inputs(unseen.x)) == unseen.labels
         reference = {
             class_name: float(correct[rows].double().mean()) for class_name, rows in _parts(subject, unseen.labels)
         }
     fields: dict[str, Any] = {
-        "features": f"labels given by a small CNN trained on the {len(subject.real.x):,} real images",
+        "features": f"labels given by a small CNN trained on the {len(subject.real.x):,} real {subject.noun}",
         "real_samples": len(subject.real.x),
     }
-    correct = predict(judge, subject.fake) == subject.labels
+    correct = predict(judge, inputs(subject.fake)) == subject.labels
     for class_name, rows in _parts(subject, subject.labels):
         findings.measures(class_name)[names[0]] = _share(
             [correct[rows]], reference.get(class_name), samples=int(rows.sum()), **fields
         )
     if classifiers == 0 or unseen is None or unseen.labels is None:
-        findings.missing[names[1]] = "no classifiers requested" if classifiers == 0 else "needs labeled held-out images"
+        needed = "no classifiers requested" if classifiers == 0 else f"needs labeled held-out {subject.noun}"
+        findings.missing[names[1]] = needed
         return
     images, labels = subject.generate(subject.real.labels, derive_seed(seed, "shown"))
     predictions = []
     for number in range(classifiers):
         model = scores.train_scorer(
-            images,
+            inputs(images),
             labels,
             subject.real.spec.num_classes,
             updates=updates,
             seed=derive_seed(seed, "synthetic only", number),
             device=device,
         )
-        predictions.append(predict(model, unseen.x) == unseen.labels)
+        predictions.append(predict(model, inputs(unseen.x)) == unseen.labels)
         tick()
     description = (
-        f"small CNNs ({classifiers}) trained on {len(images):,} generated images, tested on held-out real ones"
+        f"small CNNs ({classifiers}) trained on {len(images):,} generated {subject.noun}, tested on held-out real ones"
     )
     fields = {"features": description, "samples": len(images)}
     for class_name, rows in _parts(subject, unseen.labels):

@@ -1,6 +1,6 @@
 """The images that an evaluation compares: real ones, held-out ones, and generated ones with the same labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,33 +89,50 @@ class Subject:
 
 
 def read_split(source: Source, real_set: Any, held_out: Any, image_size: int | None) -> tuple[Samples, Samples | None]:
-    """Both sides of the split in memory, uint8. The default of ``image_size`` is that in the source's record.
+    """Both sides of the split of images in memory, uint8. The default of ``image_size`` is that in the source's record.
 
-    Raises ``InputError`` for images that don't have the source's shape, classes that differ, and if more than 1% of the
-    held-out images are training images.
+    Raises ``InputError`` for images that don't have the source's shape, and as ``read_sides`` does.
     """
     recorded_size = training_record(source).get("image_size")
     if image_size is None and isinstance(recorded_size, int):
         image_size = recorded_size
-    real = _read(source, real_set, image_size, "real_set")
+    return read_sides(source, real_set, held_out, lambda dataset, name: _read(source, dataset, image_size, name))
+
+
+def read_sides(
+    source: Source, real_set: Any, held_out: Any, read: Callable[[Any, str], Samples]
+) -> tuple[Samples, Samples | None]:
+    """Both sides of the split as ``read`` reads a dataset, whose name in messages is its second argument. The held-out
+    labels are in the real set's numbering.
+
+    Raises ``InputError`` for classes that differ, and if more than 1% of the held-out samples are training samples.
+    """
+    real = read(real_set, "real_set")
     if held_out is None:
         return real, None
-    unseen = _read(source, held_out, image_size, "held_out")
-    if learned_from(source, unseen):
-        raise InputError(
-            "the source was trained on the held-out images, according to its record, so they can't be held out. Pass "
-            "another test set, or omit held_out."
-        )
+    unseen = read(held_out, "held_out")
+    check_unseen(source, unseen)
     if unseen.labels is not None and unseen.spec.class_names is not None and real.spec.class_names is not None:
         labels = renumbered(unseen.labels, unseen.spec.class_names, real.spec.class_names, "held_out")
         unseen = replace(unseen, labels=labels, spec=unseen.spec.model_copy(update={"classes": real.spec.classes}))
     shared = len(shared_samples(unseen.x, real.x))
     if shared > _MOST_SHARED * len(unseen.x):
+        noun = real.spec.sample.noun
         raise InputError(
-            f"{shared:,} of the {len(unseen.x):,} held-out images are in real_set too, pixel for pixel, so they can't "
+            f"{shared:,} of the {len(unseen.x):,} held-out {noun} are in real_set too, value for value, so they can't "
             "reveal copying. Pass a separate test set, or omit held_out."
         )
     return real, unseen
+
+
+def check_unseen(source: Source, held_out: Samples) -> None:
+    """Raises ``InputError`` if the source's record says that it was trained on the held-out samples."""
+    if learned_from(source, held_out):
+        noun = held_out.spec.sample.noun
+        raise InputError(
+            f"the source was trained on the held-out {noun}, according to its record, so they can't be held out. Pass "
+            "another test set, or omit held_out."
+        )
 
 
 def _read(source: Source, dataset: Any, image_size: int | None, name: str) -> Samples:
@@ -205,6 +222,7 @@ def training_set_mismatch(source: Source, real: Samples) -> str | None:
     if recorded is None or recorded in (fingerprint(real), fingerprint(replace(real, labels=None))):
         return None
     return (
-        "the generator's record says that it was trained on other images than these, so copies would not be found. "
+        f"the generator's record says that it was trained on other {real.spec.sample.noun} than these, so copies would "
+        "not be found. "
         "Pass its training set (--data, --labels-per-class, --training-seed and --image-size as in training)"
     )

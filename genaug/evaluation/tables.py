@@ -14,7 +14,7 @@ from genaug.evaluation.arrays import Interval
 from genaug.evaluation.detection import detect
 from genaug.evaluation.report import Evaluation, Findings, measure
 from genaug.evaluation.request import Request, versions
-from genaug.evaluation.subject import Subject, generate, learned_from, new_subject, training_set_mismatch
+from genaug.evaluation.subject import Subject, check_unseen, generate, new_subject, training_set_mismatch
 from genaug.evaluation.table_columns import compare_columns
 from genaug.evaluation.trained_on_generated import score_with_classifiers
 from genaug.evaluation.violations import count_violations
@@ -91,11 +91,7 @@ class _Rows:
         frames = {"real": table.present(real.x, real.labels)}
         unseen = None if request.held_out is None else _read(request.held_out, "held_out")
         if unseen is not None:
-            if learned_from(source, unseen):
-                raise InputError(
-                    "the source was trained on the held-out rows, according to its record, so they can't be held out. "
-                    "Pass another test set, or omit held_out."
-                )
+            check_unseen(source, unseen)
             frames["held_out"] = _table(unseen).present(unseen.x, unseen.labels)
         conditioned = own.target is not None and own.bins is None
         if conditioned and table.target != own.target:

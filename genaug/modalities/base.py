@@ -92,7 +92,7 @@ class Modality(FrozenModel, ABC):
         """Raw samples as float32 vectors (N, D) whose Euclidean distance is the samples' distance."""
 
     def as_features(self, samples: Tensor) -> Any:
-        """Raw samples as scikit-learn's estimators take them, without labels: here an array (N, numbers)."""
+        """Raw samples as estimators take them, without labels: here an array (N, numbers)."""
         return samples.flatten(1).numpy()
 
     def as_arrays(self, samples: Tensor) -> Any:
@@ -154,6 +154,16 @@ class Modality(FrozenModel, ABC):
     def floats(self, samples: Tensor) -> Tensor:
         """Raw samples as floats in the form that users' batches have; by default the same values."""
         return samples.float()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one sample as a classifier that is a network takes it."""
+        return self.shape
+
+    def inputs(self, samples: Tensor) -> Tensor:
+        """Raw samples, or floats in the form of users' batches, as classifiers that are networks take them, float32 (N,
+        ``*input_shape``); by default as ``floats`` does."""
+        return self.floats(samples)
 
     def check_batch(self, batch: Tensor, remedy: str | None) -> None:
         """Raises ``InputError`` if a batch of a user's samples has another number format, or values out of range.

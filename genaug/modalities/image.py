@@ -82,7 +82,7 @@ class Image(Modality):
 
     def floats(self, samples: Tensor) -> Tensor:
         """Pixels in [0, 1]."""
-        return to_float(samples)
+        return to_float(samples) if samples.dtype == torch.uint8 else samples.float()
 
     def check_batch(self, batch: Tensor, remedy: str | None) -> None:
         if batch.dtype != torch.uint8 and not batch.is_floating_point():

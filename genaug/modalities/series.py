@@ -76,6 +76,8 @@ class Series(Modality):
     axes: ClassVar[str] = "(channels, steps)"
     has_pictures: ClassVar[bool] = True
     has_size: ClassVar[bool] = True
+    item: ClassVar[str] = "series"
+    classifiers: ClassVar[tuple[str, ...]] = ("small",)
     in_batches: ClassVar[bool] = True
 
     if TYPE_CHECKING:
@@ -247,6 +249,30 @@ class Series(Modality):
         tensor = torch.from_numpy(sample)
         return tensor.to(example.dtype) if isinstance(example, Tensor) and example.is_floating_point() else tensor
 
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        return self.encoded_shape
+
+    def inputs(self, samples: Tensor) -> Tensor:
+        """Values of mean 0 and standard deviation 1 per channel, and where there are any: ``encode``."""
+        return self.encode(samples)
+
+    def as_features(self, samples: Tensor) -> Any:
+        """An array (N, channels, steps), as aeon has it."""
+        return samples.numpy()
+
+    def with_noise(self, samples: Tensor, deviation: float, draws: torch.Generator) -> Tensor:
+        """Noise on the values that there are, relative to each channel's standard deviation."""
+        noise = torch.randn(samples.shape, generator=draws)
+        return samples + deviation * self._scale("deviation", samples) * noise
+
+    def check(self, samples: Any, count: int, origin: str) -> Tensor:
+        """As for other modalities; if lengths vary, series that are padded to fewer steps are padded further."""
+        is_shorter = isinstance(samples, Tensor) and samples.ndim == 3 and samples.shape[2] < self.steps
+        if is_shorter and self.shortest is not None and samples.dtype == self.dtype:
+            samples = padded(samples, self.steps)
+        return super().check(samples, count, origin)
+
     def check_batch(self, batch: Tensor, remedy: str | None) -> None:
         if not batch.is_floating_point():
             raise InputError(f"series must be floats, got {batch.dtype}. Convert them: x.float().")
@@ -328,6 +354,11 @@ class Series(Modality):
 def _present(samples: Tensor) -> Tensor:
     """Whether each step is before the end, bool (N, steps)."""
     return torch.arange(samples.shape[-1], device=samples.device) < lengths_of(samples)[:, None]
+
+
+def padded(samples: Tensor, steps: int) -> Tensor:
+    """Raw series (N, channels, steps) with NaN after their end, up to this number of steps."""
+    return torch.nn.functional.pad(samples, (0, steps - samples.shape[-1]), value=torch.nan)
 
 
 def lengths_of(samples: Tensor) -> Tensor:

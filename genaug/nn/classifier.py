@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import count, islice
 from typing import Any, NamedTuple
 
@@ -26,30 +27,39 @@ class Losses(NamedTuple):
 
 
 class SmallCNN(nn.Module):
-    """Blocks of two 3x3 convolutions and a halving, until the image is at most 4 pixels wide, then two linear layers.
+    """Blocks of two convolutions and a halving, until the image is at most 4 pixels wide, then two linear layers.
 
-    Float images (N, C, H, W) in [0, 1] of any size to logits (N, num_classes). There is no batch normalization: its
-    statistics would depend on the share of generated images in training.
+    Float images (N, C, H, W) in [0, 1] of any size to logits (N, num_classes), with 3x3 kernels; or, if the shape has
+    two dimensions, encoded series (N, C, steps), with kernels of 5 steps, until at most 4 are left. There is no batch
+    normalization: its statistics would depend on the share of generated samples in training.
     """
 
     def __init__(self, shape: tuple[int, ...], num_classes: int, width: int = 32) -> None:
         super().__init__()
         channels, side = shape[0], max(shape[1:])
+        self.is_for_images = len(shape) == 3
+        conv: Any = partial(nn.Conv2d, kernel_size=3, padding=1)
+        halve: Any = nn.MaxPool2d
+        average: Any = nn.AdaptiveAvgPool2d
+        if not self.is_for_images:
+            conv = partial(nn.Conv1d, kernel_size=5, padding=2)
+            halve, average = nn.MaxPool1d, nn.AdaptiveAvgPool1d
         layers: list[nn.Module] = []
         while not layers or side > 4:
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-            layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
+            layers += [conv(channels, width), nn.ReLU(), conv(width, width), nn.ReLU(), halve(2, ceil_mode=True)]
             channels, side, width = width, -(-side // 2), min(2 * width, 128)
         cells = 4 if side > 2 else 2
-        self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(cells), nn.Flatten())
-        self.head = nn.Sequential(nn.Linear(channels * cells**2, 128), nn.ReLU(), nn.Linear(128, num_classes))
+        self.features = nn.Sequential(*layers, average(cells), nn.Flatten())
+        self.head = nn.Sequential(
+            nn.Linear(channels * cells ** (len(shape) - 1), 128), nn.ReLU(), nn.Linear(128, num_classes)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head[-1](self.embed(images))  # type: ignore[no-any-return]
 
     def embed(self, images: Tensor) -> Tensor:
         """The penultimate layer, after its ReLU: (N, 128)."""
-        return self.head[:-1](self.features(images * 2 - 1))  # type: ignore[no-any-return]
+        return self.head[:-1](self.features(images * 2 - 1 if self.is_for_images else images))  # type: ignore[no-any-return]
 
 
 @torch_defaults()
@@ -61,7 +71,10 @@ def new_classifier(shape: tuple[int, ...], num_classes: int, seed: int, width: i
 
 
 def small_cnn(shape: tuple[int, ...], num_classes: int, width: int) -> SmallCNN:
-    """Initialized from torch's global generator, in the channels-last layout, like the trainer's networks."""
+    """Initialized from torch's global generator, and for images in the channels-last layout, like the trainer's
+    networks; for series of twice the width, since their kernels are smaller."""
+    if len(shape) == 2:
+        return SmallCNN(shape, num_classes, 2 * width)
     return SmallCNN(shape, num_classes, width).to(memory_format=torch.channels_last)
 
 
@@ -160,13 +173,17 @@ def predict(model: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
 
 
 @torch.inference_mode()
-def logits_of(model: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
-    """The logits, float32 (N, classes) on the CPU, of images as ``predict`` takes them. Raises its errors."""
+def logits_of(
+    model: nn.Module, images: Tensor, chunk: int = 1024, inputs: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """The logits, float32 (N, classes) on the CPU, of images as ``predict`` takes them, or of other raw samples, which
+    ``inputs`` turns into what the model takes. Raises its errors."""
+    inputs = inputs or as_unit
     model.eval()
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     parts = []
     for part in images.split(chunk):
-        logits = model(as_unit(part).to(device))
+        logits = model(inputs(part).to(device))
         if not bool(torch.isfinite(logits).all()):
             raise TrainingError(
                 "the classifier's outputs are NaN or infinite, so its training diverged. Lower its learning rate, and "

@@ -7,6 +7,7 @@ from typing import Any
 from genaug.schedules import Schedule
 from genaug.sources.source import supply_of
 from genaug.studies.advice_sources import Needs, fit_code, source_code
+from genaug.studies.classic import built_in_name
 from genaug.studies.jobs import Work
 from genaug.studies.mixes import Mix, plans_in
 
@@ -82,7 +83,7 @@ def _plain_code(details: Mapping[str, Any], work: Work, needs: Needs) -> list[st
         "",
         *_transform_code(work, details["settings"]),
         f"loader = DataLoader(train_set, batch_size={size}, shuffle=True)  # without generated {_noun(details)}",
-        f"for images, labels in {_batches(details, needs, '0')}:",
+        f"for {_noun(details)}, labels in {_batches(details, work, needs, '0')}:",
         "    ...  # an update of your classifier",
     ]
 
@@ -191,23 +192,31 @@ def _loop(details: Mapping[str, Any], work: Work, needs: Needs, epochs: str) -> 
         f"loader = DataLoader(mixed, batch_sampler=mixed.batch_sampler({size}))",
         f"for epoch in range({epochs}):",
         "    mixed.set_epoch(epoch)",
-        f"    for images, labels in {_batches(details, needs, 'epoch')}:",
+        f"    for {_noun(details)}, labels in {_batches(details, work, needs, 'epoch')}:",
         "        ...  # an update of your classifier",
     ]
 
 
-def _batches(details: Mapping[str, Any], needs: Needs, seed: str) -> str:
+def _batches(details: Mapping[str, Any], work: Work, needs: Needs, seed: str) -> str:
     """The loader's batches, after classic augmentation if that is advised."""
     if not details["classic"]:
         return "loader"
-    built_in = "classic" not in (details["origin"] or {}).get("options", {})
-    return f"augmented(loader, {'None' if built_in else needs.name('classic', 'classic')}, {seed})"
+    if _is_custom(details):
+        return f"augmented(loader, {needs.name('classic', 'classic')}, {seed})"
+    return f"augmented(loader, {built_in_name(work.spec.sample)}, {seed})"
+
+
+def _is_custom(details: Mapping[str, Any]) -> bool:
+    """Whether the user passed classic augmentation of their own."""
+    return "classic" in (details["origin"] or {}).get("options", {})
 
 
 def _loop_imports(details: Mapping[str, Any], work: Work) -> set[str]:
     imports = {"from torch.utils.data import DataLoader"}
     if details["classic"]:
         imports.add("from genaug.studies.classic import augmented")
+        if not _is_custom(details) and (name := built_in_name(work.spec.sample)) != "None":
+            imports.add(f"from genaug.data.series_transforms import {name}")
     if work.pil is not None:
         imports.add("from torchvision.transforms import v2")
     return imports

@@ -19,6 +19,7 @@ from genaug.sources.filtered import Filtered
 from genaug.sources.generator import Generator
 from genaug.studies.metrics import Predictions
 from genaug.studies.recipes import Recipe, as_recipe
+from genaug.studies.series_classifiers import takes_rows
 from genaug.studies.splits import LabelledSamples
 
 _CHUNK = 1000
@@ -38,12 +39,14 @@ class AsClassifier:
       it has any, the recipe's unlabeled ones; its generator's classifier is used (``Generator.classify``);
     * an estimator of scikit-learn, fitted or not, such as ``make_pipeline(genaug.features(encoder),
       LogisticRegression())``: for every seed, a clone is fitted to that seed's images as rows of pixels, uint8
-      (N, H·W·C), or to that seed's rows of a table as a DataFrame without the target;
+      (N, H·W·C), to that seed's rows of a table as a DataFrame without the target, or to its series, float32 (N,
+      channels, steps), as rows (N, channels · steps) for those of scikit-learn itself;
     * a function, called for every seed as ``of(images, seed)`` with that seed's training images, a dataset of (image,
       label), or its ``TableDataset``. It returns a trained classifier: an object with ``classify``, from uint8 (N, C,
       H, W) to logits (N, classes); one with ``predict``, from an array of such images to integer labels (N,); or a
-      ``torch.nn.Module`` from floats in [0, 1] to logits. The same arguments must give the same classifier. Of a table,
-      ``predict`` gets a DataFrame, and the other two aren't possible;
+      ``torch.nn.Module`` from floats in [0, 1], or series as ``Series.inputs`` has them, to logits. The same
+      arguments must give the same classifier. Of a table, ``predict`` gets a DataFrame, and the other two aren't
+      possible;
     * a trained classifier, one of these three objects. It is the same for every seed.
 
     Raises ``InputError`` for anything else, and for a recipe that isn't valid.
@@ -92,12 +95,22 @@ def generators_of(what: Any) -> Iterator[Generator]:
         yield from seen.values()
 
 
+def features_of(estimator: Any, samples: Tensor, spec: Spec) -> Any:
+    """Raw samples as an estimator takes them: ``Modality.as_features``, but series as rows (N, channels * steps) for
+    those of scikit-learn, which take nothing else."""
+    features = spec.sample.as_features(samples)
+    if getattr(features, "ndim", 2) == 3 and takes_rows(estimator):
+        features = features.reshape(len(features), -1)
+    return features
+
+
 def fit_estimator(estimator: Any, samples: LabelledSamples, spec: Spec, seed: int) -> Callable[[Tensor], Predictions]:
     """A function from raw samples to what a clone of ``estimator``, fitted to ``samples``, says about them."""
     from sklearn.base import clone
 
     with seeded(seed):
-        fitted = clone(estimator).fit(spec.sample.as_features(samples.samples), samples.labels.numpy())
+        features = features_of(estimator, samples.samples, spec)
+        fitted = clone(estimator).fit(features, samples.labels.numpy())
     present = samples.labels.unique().tolist()
     return lambda others: predicted(fitted, others, spec, present, as_features=True)
 
@@ -134,7 +147,7 @@ def predicted(
     """What a classifier says about raw samples (N, ...), in the numbering of ``spec``.
 
     Of a classifier with classes of its own, matched by name, only those that are ``present`` count. ``as_features``: it
-    is an estimator, which takes ``Modality.as_features``; another object with ``predict`` takes an array of images, or
+    is an estimator, which takes ``features_of``; another object with ``predict`` takes an array of images, or
     a DataFrame. Raises ``InputError`` if it fails or returns anything else.
     """
     try:
@@ -145,7 +158,7 @@ def predicted(
             if callable(getattr(classifier, "classify", None)):
                 logits = torch.cat([torch.as_tensor(classifier.classify(part)).cpu() for part in samples.split(_CHUNK)])
                 return _best(logits, len(samples), getattr(classifier, "spec", None), spec, present)
-            inputs = spec.sample.as_features(samples) if as_features else spec.sample.as_arrays(samples)
+            inputs = features_of(classifier, samples, spec) if as_features else spec.sample.as_arrays(samples)
             labels = _checked(classifier.predict(inputs), len(samples), spec)
             return Predictions(labels, scores_of(classifier, inputs, spec.num_classes))
     except GenaugError:
@@ -175,13 +188,13 @@ def scores_of(classifier: Any, inputs: Any, num_classes: int) -> Tensor | None:
 def _module_logits(module: nn.Module, images: Tensor, spec: Spec) -> Tensor:
     with torch.inference_mode():
         device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
-        logits = module.eval()(torch.zeros(2, *images.shape[1:], device=device))
+        logits = module.eval()(torch.zeros(2, *spec.sample.input_shape, device=device))
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, spec.num_classes):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(
-            f"the classifier must return logits of shape (2, {spec.num_classes}) for two images, got {got}."
+            f"the classifier must return logits of shape (2, {spec.num_classes}) for two {spec.sample.noun}, got {got}."
         )
-    return logits_of(module, images)
+    return logits_of(module, images, inputs=spec.sample.inputs)
 
 
 def _best(logits: Tensor, count: int, own: Any, spec: Spec, present: list[int]) -> Predictions:

@@ -101,13 +101,14 @@ def reservations(
             )
             break
     ratio = 0 if chosen is None or chosen.ratio is None else chosen.ratio
+    noun = statistics.get("samples", "images")
     seen = updates * settings["batch_size"] * (1 - ratio)
     if seen < statistics["n_train"]:
         mean_of = "" if chosen is None or chosen.schedule is None else "mean "
         among = f" at {mean_of}ratio {ratio:g}" if ratio else ""
         sentences.append(
-            f"{updates:,} updates{among} show {seen:,.0f} real images, fewer than the {statistics['n_train']:,} "
-            "training images, so some were never seen. Use more updates."
+            f"{updates:,} updates{among} show {seen:,.0f} real {noun}, fewer than the {statistics['n_train']:,} "
+            f"training {noun}, so some were never seen. Use more updates."
         )
     return sentences
 
@@ -124,14 +125,14 @@ def diagnose(
     recorded descriptions of the study's sources, and ``metric`` is what it is called."""
     sentences = []
     of_metric = "" if metric == ACCURACY.noun else f" of {metric}"
+    samples = statistics.get("samples", "images")
     classic = judgement.find(CLASSIC, NONE)
     if classic is not None and classic.difference.verdict == "hurts":
         sentences.append(
             f"Classic augmentation is worse than none here{of_metric and f' in {metric}'}: "
             f"{classic.difference.summary(NONE.name)}. It may change the "
-            "features that distinguish the classes; pass one that suits these images as classic=."
+            f"features that distinguish the classes; pass one that suits these {samples} as classic=."
         )
-    samples = statistics.get("samples", "images")
     sentences += _remarks_on_samples(examination, samples)
     chosen = judgement.chosen
     if chosen is not None and chosen.ratio is not None and judgement.verdict == "use":

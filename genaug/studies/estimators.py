@@ -10,10 +10,12 @@ import numpy as np
 from genaug.backends.spec import Spec
 from genaug.blend.plan import generated_count
 from genaug.errors import InputError
+from genaug.modalities.series import Series
 from genaug.randomness import derive_seed, seeded
+from genaug.studies import series_classifiers
 from genaug.studies.arms import Arm
 from genaug.studies.blending import Part
-from genaug.studies.classifiers import predicted
+from genaug.studies.classifiers import features_of, predicted
 from genaug.studies.feature_columns import boosting, logistic
 from genaug.studies.identity import described
 from genaug.studies.learners import Fitted, Learner
@@ -21,18 +23,20 @@ from genaug.studies.metrics import Metric
 from genaug.studies.resampling import import_smote, joined, repeated_rows, smote, to_fill
 from genaug.studies.splits import LabelledSamples
 
-BUILT_IN: Mapping[str, Callable[[], Any]] = {"boosting": boosting, "logistic": logistic}
+BUILT_IN: Mapping[str, Callable[[], Any]] = {"boosting": boosting, "logistic": logistic, **series_classifiers.BUILT_IN}
 
 
 @dataclass(frozen=True)
 class Estimators(Learner):
     """Estimators by name: instances, which are cloned, functions without arguments that make one, or the names of
-    built-in ones. They get the samples as ``Modality.as_features`` has them."""
+    built-in ones. They get the samples as ``features_of`` has them."""
 
     methods: ClassVar[tuple[str, ...]] = ("weights", "oversample", "smote")
 
     def check(self, spec: Spec, train: LabelledSamples, baselines: Sequence[Arm], metric: Metric) -> None:
         for name in self.classifiers:
+            if self.classifiers[name] in series_classifiers.BUILT_IN and not isinstance(spec.sample, Series):
+                raise InputError(f"classifier {name!r} is for series, and these are {spec.sample.noun}.")
             estimator = self._new(name)
             if metric.needs_scores and not any(
                 hasattr(estimator, each) for each in ("predict_proba", "decision_function")
@@ -59,18 +63,18 @@ class Estimators(Learner):
         return generated_count(real, ratio, "expand")
 
     def fit(self, arm: Arm, real: LabelledSamples, parts: Sequence[Part], spec: Spec, seed: int) -> Fitted:
-        features, labels = spec.sample.as_features(real.samples), real.labels.numpy()
+        name = arm.classifier or next(iter(self.classifiers))
+        estimator = self._new(name)
+        features, labels = features_of(estimator, real.samples, spec), real.labels.numpy()
         rows = [(features, labels)]
         if parts and (generated := parts[0].generated) is not None:
-            rows.append((spec.sample.as_features(generated.samples), generated.labels.numpy()))
+            rows.append((features_of(estimator, generated.samples, spec), generated.labels.numpy()))
         others = np.concatenate([own for _, own in rows])
         if arm.method == "oversample":
             repeated = repeated_rows(labels, to_fill(others), derive_seed(seed, "oversample"))
             rows.append((_at(features, repeated), labels[repeated]))
         elif arm.method == "smote":
             rows.append(smote(features, labels, to_fill(others), derive_seed(seed, "smote")))
-        name = arm.classifier or next(iter(self.classifiers))
-        estimator = self._new(name)
         if arm.method == "weights":
             estimator = _weighted(estimator)
         estimator = _with_seed(estimator, derive_seed(seed, "classifier") % 2**32)
@@ -104,6 +108,12 @@ class Estimators(Learner):
                 f"{type(what).__name__}."
             )
         return clone(what)
+
+
+class SeriesEstimators(Estimators):
+    """Estimators of series, between two of which there is nothing that SMOTE could make."""
+
+    methods: ClassVar[tuple[str, ...]] = ("weights", "oversample")
 
 
 def _weighted(estimator: Any) -> Any:

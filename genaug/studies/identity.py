@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genaug.data.series_transforms import random_transform
 from genaug.randomness import seeded
 from genaug.studies.classic import OnBatches, augmented
 from genaug.studies.models import make_classifier
@@ -34,6 +35,8 @@ def describe_classic(classic: Any, images: Tensor, labels: Tensor) -> str:
     """
     if classic is None:
         return "rotate, scale and shift a little"
+    if classic is random_transform:
+        return "jitter, scaling, magnitude warp, window slice or window warp, at random"
     first, second = (_result(classic, images[:_IMAGES], labels[:_IMAGES]) for _ in range(2))
     return _with_hash(described(classic), first) if first == second else described(classic)
 

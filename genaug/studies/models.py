@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genaug.backends.spec import Spec
 from genaug.errors import InputError
 from genaug.nn.classifier import small_cnn
 from genaug.randomness import check_seed, derive_seed
@@ -29,14 +30,18 @@ def make_classifier(what: Any, shape: tuple[int, ...], num_classes: int, seed: i
     """A newly initialized classifier, with the same weights for the same seed whatever ran before.
 
     ``what`` is "small", "timm:NAME" (without pretrained weights; it gets images in [-1, 1]), or a factory, called as
-    ``factory(shape, num_classes)``, of a module that takes floats (N, C, H, W) in [0, 1] and returns logits.
-    Raises ``InputError`` for an unknown name and if timm isn't installed.
+    ``factory(shape, num_classes)``, of a module that takes floats (N, C, H, W) in [0, 1], or series as
+    ``Series.inputs`` has them, and returns logits.
+    Raises ``InputError`` for an unknown name, for a network of timm if the samples aren't images, and if timm isn't
+    installed.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(check_seed(seed), "classifier"))
         if what == "small":
             return small_cnn(shape, num_classes, SMALL_WIDTH)
         if isinstance(what, str) and what.startswith("timm:"):
+            if len(shape) != 3:
+                raise InputError(f"classifier {what!r} is for images. Expected 'small', 'rocket' or a factory.")
             return _Centered(_timm(what.removeprefix("timm:"), shape, num_classes))
         if callable(what):
             model = what(shape, num_classes)
@@ -46,20 +51,21 @@ def make_classifier(what: Any, shape: tuple[int, ...], num_classes: int, seed: i
     raise InputError(f"classifier must be 'small', 'timm:NAME' or a factory of (shape, num_classes), got {what!r}.")
 
 
-def check_classifier(what: Any, shape: tuple[int, ...], num_classes: int) -> None:
-    """Build a classifier and run it on two images. Raises ``InputError`` unless that returns logits."""
+def check_classifier(what: Any, spec: Spec) -> None:
+    """Build a classifier and run it on two samples. Raises ``InputError`` unless that returns logits."""
+    shape, num_classes, noun = spec.sample.input_shape, spec.num_classes, spec.sample.noun
     model = make_classifier(what, shape, num_classes, 0)
     try:
         with torch.inference_mode():
             logits = model.eval()(torch.zeros(2, *shape))
     except Exception as error:
         raise InputError(
-            f"the classifier can't process images of {'x'.join(map(str, shape))} ({type(error).__name__}: {error}). "
-            "Choose another one, or pass a suitable image_size=."
+            f"the classifier can't process {noun} of {'x'.join(map(str, shape))} ({type(error).__name__}: {error}). "
+            f"Choose another one{', or pass a suitable image_size=' if spec.sample.is_augmentable else ''}."
         ) from error
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, num_classes):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(f"the classifier must return logits of shape (2, {num_classes}) for two images, got {got}.")
+        raise InputError(f"the classifier must return logits of shape (2, {num_classes}) for two {noun}, got {got}.")
 
 
 def _timm(name: str, shape: tuple[int, ...], num_classes: int) -> nn.Module:

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from genaug.backends.spec import Spec
 from genaug.errors import InputError
+from genaug.modalities.base import Modality
 from genaug.nn.classifier import logits_of, train_classifier
 from genaug.randomness import derive_seed, seeded
-from genaug.sources.source import image_shape
 from genaug.studies.arms import Arm
 from genaug.studies.blending import Part, blended
-from genaug.studies.classic import augmented, check_classic
+from genaug.studies.classic import augmented, built_in, check_classic
 from genaug.studies.identity import describe_classic, describe_classifier
 from genaug.studies.learners import Fitted, Learner, class_weights
 from genaug.studies.metrics import Metric, Predictions
@@ -44,16 +44,17 @@ class Networks(Learner):
         return next(iter(self.classifiers.values()))
 
     def check(self, spec: Spec, train: LabelledSamples, baselines: Sequence[Arm], metric: Metric) -> None:
-        image_shape(spec, "a study with networks")
+        if not spec.sample.in_batches:
+            raise InputError(f"a study with networks works on images and series, and these are {spec.sample.noun}.")
         if len(self.classifiers) > 1:
             raise InputError("a study trains one network: pass one classifier, and run a study for each other one.")
-        check_classifier(self.network, spec.shape, spec.num_classes)
-        check_classic(self.classic, train.samples[:4], train.labels[:4])
+        check_classifier(self.network, spec)
+        check_classic(built_in(self.classic, spec.sample), train.samples[:4], train.labels[:4])
 
     def settings(self, spec: Spec, train: LabelledSamples) -> dict[str, Any]:
         return {
-            "classifier": describe_classifier(self.network, spec.shape, spec.num_classes),
-            "classic": describe_classic(self.classic, train.samples, train.labels),
+            "classifier": describe_classifier(self.network, spec.sample.input_shape, spec.num_classes),
+            "classic": describe_classic(built_in(self.classic, spec.sample), train.samples, train.labels),
             "updates": self.updates,
             "batch_size": self.batch_size,
             "lr": self.lr,
@@ -65,17 +66,19 @@ class Networks(Learner):
     def fit(self, arm: Arm, real: LabelledSamples, parts: Sequence[Part], spec: Spec, seed: int) -> Fitted:
         device = torch.device(self.device)
         with seeded(derive_seed(seed, "training"), device):
-            model = make_classifier(self.network, spec.shape, spec.num_classes, seed).to(device)
+            model = make_classifier(self.network, spec.sample.input_shape, spec.num_classes, seed).to(device)
             oversample = arm.method == "oversample"
             data = blended(real, parts, self.updates, self.batch_size, seed, oversample=oversample)
-            batches = augmented(data, self.classic, seed) if arm.classic else data
+            classic = built_in(self.classic, spec.sample)
+            batches = augmented(data, classic, seed) if arm.classic else data
+            batches = ((spec.sample.inputs(samples), labels) for samples, labels in batches)
             weights = class_weights(real.labels, spec.num_classes) if arm.method == "weights" else None
             losses = train_classifier(
                 model, batches, updates=self.updates, seed=seed, lr=self.lr, class_weights=weights
             )
-        return Fitted(partial(_predictions, model), {"loss": [round(loss, 5) for loss in losses]})
+        return Fitted(partial(_predictions, model, spec.sample), {"loss": [round(loss, 5) for loss in losses]})
 
 
-def _predictions(model: nn.Module, samples: Tensor) -> Predictions:
-    logits = logits_of(model, samples)
+def _predictions(model: nn.Module, modality: Modality, samples: Tensor) -> Predictions:
+    logits = logits_of(model, samples, inputs=modality.inputs)
     return Predictions(logits.argmax(1), logits.softmax(1))

@@ -54,8 +54,7 @@ def check_applicable(options: Options, noun: str) -> None:
     of_networks = ("schedules", "classic", "updates", "batch_size", "lr", "image_size")
     if unfit := [name for name in options.changed() if name in of_networks]:
         raise InputError(
-            f"{unfit[0]}= is for classifiers that are networks of images, and these are estimators of {noun}. Leave it "
-            "out."
+            f"{unfit[0]}= is for classifiers that are networks, and these are estimators of {noun}. Leave it out."
         )
 
 

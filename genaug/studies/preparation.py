@@ -16,6 +16,7 @@ from genaug.data.classes import matched_by_number
 from genaug.data.reading import Samples, fingerprint
 from genaug.device import pick_device
 from genaug.errors import InputError
+from genaug.modalities.series import Series
 from genaug.schedules import Schedule
 from genaug.sources.source import Source
 from genaug.studies import sources as source_module
@@ -28,7 +29,7 @@ from genaug.studies.courses import (
     describe_course,
     mean_ratios,
 )
-from genaug.studies.estimators import Estimators
+from genaug.studies.estimators import Estimators, SeriesEstimators
 from genaug.studies.jobs import Work, one_thread
 from genaug.studies.learner_choice import classifiers_of, uses_estimators
 from genaug.studies.learners import Learner
@@ -52,7 +53,7 @@ def prepare(
     seeds, courses = check_seeds(options.seeds), check_courses(options.schedules)
     alone = bool(courses) and all(isinstance(course, Schedule) for course in courses.values())
     ratios = check_ratios(options.ratios, required=not alone)
-    sets = read_sets(train_set, test_set, options.image_size)
+    sets = read_sets(train_set, test_set, options.image_size, options.sources)
     train, test, spec = sets.train, sets.test, sets.spec
     per_class = per_class_counts(options.labels_per_class, train.labels, spec.class_names, spec.num_classes)
     subsets = draw_subsets(train.labels, per_class, seeds, spec.sample.noun)
@@ -114,7 +115,7 @@ def _learner(options: Options, spec: Spec, subsets: Subsets, ratio: float, devic
     classifiers = classifiers_of(options.classifier, spec.sample)
     if uses_estimators(classifiers, spec.sample):
         check_applicable(options, spec.sample.noun)
-        return Estimators(classifiers)
+        return SeriesEstimators(classifiers) if isinstance(spec.sample, Series) else Estimators(classifiers)
     updates = as_whole(options.updates, "updates", 1)
     batch_size = as_whole(options.batch_size, "batch_size", 1, checks.BATCH)
     if not 0 < options.lr < math.inf:

@@ -46,7 +46,7 @@ class LabelledSamples(Dataset[Any]):
 
 
 class LabelledRows(LabelledSamples):
-    """Rows of a table, which their dataset describes: it has ``take(rows)`` and ``read_rows(rows)``."""
+    """Rows of a table, or series, which their dataset describes: it has ``take(rows)`` and ``read_rows(rows)``."""
 
     def __init__(self, samples: Tensor, labels: Tensor, classes: Sequence[str] | None, dataset: Any) -> None:
         super().__init__(samples, labels, classes)
@@ -66,7 +66,7 @@ def labelled(data: Samples, what: str, dataset: Any = None) -> LabelledSamples:
     Raises ``InputError`` if it has no labels.
     """
     if data.labels is None:
-        raise InputError(f"{what} has no labels: expected ({data.spec.sample.noun[:-1]}, label) items.")
+        raise InputError(f"{what} has no labels: expected ({data.spec.sample.item}, label) items.")
     if dataset is not None:
         return LabelledRows(data.x, data.labels, data.spec.class_names, dataset)
     return LabelledSamples(data.x, data.labels, data.spec.class_names)
@@ -79,7 +79,7 @@ def check_sets(train: LabelledSamples, test: LabelledSamples, modality: Modality
     that only one of them has and, unless equal samples of the modality can be different observations, a test sample
     that is also a training sample, byte for byte.
     """
-    nouns, noun = modality.noun, modality.noun.removesuffix("s")
+    nouns, noun = modality.noun, modality.item
     if train.samples.shape[1:] != test.samples.shape[1:]:
         shapes = ["x".join(map(str, s.samples.shape[1:])) for s in (train, test)]
         raise InputError(
@@ -110,7 +110,7 @@ def without_samples(train: LabelledSamples, num_classes: int, modality: Modality
     missing = sorted(set(range(num_classes)) - set(train.targets))
     if not missing:
         return None
-    noun = modality.noun.removesuffix("s")
+    noun = modality.item
     return f"No {noun} is of class {class_labels(missing, train.classes)}, so the study says nothing about it."
 
 
@@ -120,7 +120,7 @@ def coinciding(train: LabelledSamples, test: LabelledSamples, modality: Modality
     if not count:
         return None
     return (
-        f"{count:,} of {len(test):,} test {modality.noun} equal a training {modality.noun.removesuffix('s')} in all "
+        f"{count:,} of {len(test):,} test {modality.noun} equal a training {modality.item} in all "
         "values. If they are the same observations, remove them from one of the sets."
     )
 

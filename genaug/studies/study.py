@@ -60,11 +60,12 @@ def study(
 
     Args:
         train_set: a map-style dataset of (image, label): PIL, uint8 or floats in [0, 1], without random augmentation,
-            which goes into ``classic``. Or a ``genaug.data.TableDataset`` with a target.
+            which goes into ``classic``. Or a ``genaug.data.TableDataset`` with a target, or series, such as a
+            ``genaug.data.SeriesDataset`` with labels.
         test_set: another one, with every class of the first and none of its images. Classes are matched by name if both
             datasets have names, even if their numbers differ. The test set of a table may also be a DataFrame; its rows
             are read with the training table's columns and classes, and categories that this one doesn't have count as
-            missing.
+            missing. Series are padded to the longest of both.
         sources: the sources by name. A backend's name or a ``genaug.studies.Recipe`` is trained for every seed, on that
             seed's samples only. A function is called for every seed as ``function(dataset, seed)`` with that seed's
             training set (of (image, label), or a ``TableDataset``), and returns a source, such as
@@ -85,20 +86,23 @@ def study(
             "recall:CLASS", or "average_precision", which is about the rarer of two classes, or the mean over more;
             "average_precision:CLASS" is about one. Scikit-learn computes them. With any but accuracy, generated samples
             fill up the rarest classes first; otherwise they are as frequent as the real ones.
-        baselines: what the chosen arm has to beat. "none" always is one; "classic" augmentation is for images, "smote"
-            (SMOTE, or SMOTE-NC if there are categories) for classifiers of scikit-learn. "weights" weights the classes
-            in the loss, and "oversample" repeats real samples, until all classes count equally. "classic + oversample"
-            combines two. By default "none" and, for images, "classic"; if the metric isn't accuracy and a class has
-            twice as many samples as another, all of them, and "classic + oversample" for images.
+        baselines: what the chosen arm has to beat. "none" always is one; "classic" augmentation is for networks,
+            "smote" (SMOTE, or SMOTE-NC if there are categories) for estimators of images and rows. "weights" weights
+            the classes in the loss, and "oversample" repeats real samples, until all classes count equally. "classic +
+            oversample" combines two. By default "none" and, for networks, "classic"; if the metric isn't accuracy and a
+            class has twice as many samples as another, all of them, and "classic + oversample" for networks.
         classifier: of images "small" (a CNN for small images), "timm:NAME", or a factory of (shape, num_classes) that
             returns a module from floats (N, C, H, W) in [0, 1] to logits. Of tables "boosting"
             (HistGradientBoosting) and "logistic" (logistic regression), both by default, an estimator of scikit-learn,
             which gets a DataFrame without the target, a function that returns one, or a mapping of names to
             estimators. With several, each baseline of each of them has to be beaten. Estimators classify images, too,
-            as rows of pixels.
-        classic: your own augmentation instead of the built-in rotation, scaling and shifting: a transform of one uint8
-            image, or ``genaug.studies.OnBatches`` with a transform of batches, that draws from torch's, numpy's or
-            Python's global random numbers. A transform with random numbers of its own isn't reproducible.
+            as rows of pixels. Of series "small" (a CNN), a factory of a module from ``Series.inputs``, "rocket",
+            "minirocket" or "multirocket" of aeon, or an estimator, which gets float32 (N, channels, steps) with NaN
+            where there is no value; those of scikit-learn get rows (N, channels * steps).
+        classic: your own augmentation instead of the built-in one, which rotates, scales and shifts images, and applies
+            one of ``genaug.data.series_transforms`` to each series. A transform of one uint8 image or float32 series,
+            or ``genaug.studies.OnBatches`` with a transform of batches, that draws from torch's, numpy's or Python's
+            global random numbers. A transform with random numbers of its own isn't reproducible.
         updates: the number of updates of every network.
         batch_size: of every update.
         lr: Adam's learning rate, which falls to 0 along a cosine.

@@ -153,7 +153,7 @@ def test_a_trained_generator_is_evaluated(real, tmp_path):
         genaug.evaluate(generator, real[1], held_out=real[0], **FAST)
     other = genaug.evaluate(generator, real[1], **FAST)
     assert other.not_measured["synthetic_only_macro_f1"] == "needs held-out rows"
-    assert "trained on other images than these" in other.not_measured["copying"]
+    assert "trained on other rows than these" in other.not_measured["copying"]
     with pytest.raises(InputError, match=r"conditioned on the column 'failed', and real_set has no target.*--target"):
         genaug.evaluate(generator, dataset(machines(300, 0), None), **FAST)
 
@@ -219,7 +219,7 @@ def test_sides_that_do_not_fit_are_rejected(real):
 
 @pytest.mark.parametrize("option", [{"features": "pixels"}, {"image_size": 8}, {"updates": 10}])
 def test_options_for_images_are_rejected(real, option):
-    with pytest.raises(InputError, match=f"{next(iter(option))}=.* is for images, and these are rows"):
+    with pytest.raises(InputError, match=f"{next(iter(option))}=.* is for images( and series)?, and these are rows"):
         genaug.evaluate(pool(machines(300, 2)), real[0], **FAST, **option)
 
 
@@ -275,7 +275,10 @@ def test_the_command(tmp_path):
     figures = read_evaluation(tmp_path / "run").metrics
     assert figures["marginals"].value == report["metrics"]["marginals"]["value"]
     card = write_card(tmp_path / "run", "owner/name", license="mit").read_text()
-    assert f"| distance of the columns' distributions (lower is better) | {figures['marginals'].value:.4g} (" in card
+    assert (
+        f"| distance of the distributions of columns or channels (lower is better) | {figures['marginals'].value:.4g} ("
+        in card
+    )
     assert f"| median distance to the closest training row | {figures['closest_record'].value:.4g} (" in card
     named = call("evaluate", tmp_path / "run", "--data", files["train"], "--target", "failed", *options)
     assert json.loads(named.stdout) == report

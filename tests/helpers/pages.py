@@ -148,6 +148,10 @@ def cut_short(monkeypatch):
     def brief_classifier(most):
         return lambda *args, updates, **rest: train_classifier(*args, updates=min(updates, most), **rest)
 
+    def brief_training(*args, updates, **rest):
+        return trained(*args, updates=min(updates, UPDATES), **rest)
+
+    trained = importlib.import_module("genaug.nn.recurrent").trained
     briefer = {
         "genaug": {"fit": brief_fit, "study": brief_study, "evaluate": brief_evaluation, "search": brief_search},
         "genaug.integrations.generated_rows": {"default_steps": lambda _: STEPS},
@@ -158,6 +162,8 @@ def cut_short(monkeypatch):
         "genaug.studies.study": {"study": brief_study},
         "genaug.evaluation.evaluate": {"evaluate": brief_evaluation},
         "genaug.evaluation.scores": {"train_classifier": brief_classifier(UPDATES)},
+        "genaug.evaluation.series_judges": {"trained": brief_training},
+        "genaug.evaluation.series_prediction": {"trained": brief_training},
         "genaug.studies.networks": {"train_classifier": brief_classifier(UPDATES)},
         "genaug.labelling.learner": {"train_classifier": brief_classifier(LABELLING)},
     }

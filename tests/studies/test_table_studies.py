@@ -293,7 +293,7 @@ class OnlyLabels(LogisticRegression):
         ({"classifier": KNeighborsClassifier(), "baselines": ("weights",)}, "has no parameter class_weight"),
         ({"classifier": OnlyLabels(), "metric": "average_precision"}, "neither predict_proba nor decision_function"),
         ({"baselines": ("classic",)}, "'classic' isn't possible here"),
-        ({"updates": 10}, "updates= is for classifiers that are networks of images"),
+        ({"updates": 10}, "updates= is for classifiers that are networks"),
         ({"image_size": 8}, "a table, which has no images"),
         ({"sources": {"x": "cgan"}}, "'cgan' can't be trained on rows"),
         ({"sources": {"x": Recipe("tvae", augment=("color",))}}, "augment is for images"),
