@@ -1,18 +1,18 @@
 """The script that carries labels from one set of digits to another, on the embedded digits with a handful of steps."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.shared_data import SHARED
 from torch.utils.data import TensorDataset
 
 from benchmarks.common.record import Record
 from benchmarks.papers import domain
 from genaug.data.reading import read_samples
 
-USPS = Path(__file__).parents[3] / "shared" / "data" / "usps.npz"
+USPS = SHARED / "usps.npz"
 SETTINGS = {
     "UPDATES": 3,
     "CYCLEGAN": {"steps": 2, "batch_size": 4, "config": {"width": 4, "max_width": 4, "blocks": 0, "pool": 4}},
@@ -108,7 +108,7 @@ class TestCropping:
         cropped, _ = domain.boxed(images, torch.tensor([0, 1]))
         assert torch.equal(cropped, images)
 
-    @pytest.mark.skipif(not USPS.is_file(), reason="the digits of USPS aren't in ../shared/data")
+    @pytest.mark.skipif(not USPS.is_file(), reason="no usps.npz in $GENAUG_TEST_DATA")
     def test_digits_of_usps_fill_their_frame_already(self):
         images = torch.from_numpy(np.load(USPS)["test_images"]).reshape(-1, 1, 16, 16)[:200]
         cropped, _ = domain.boxed(images, torch.zeros(200))
