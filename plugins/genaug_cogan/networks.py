@@ -96,4 +96,5 @@ class CoupledDiscriminator(nn.Module):
 def pair_distance(features: Tensor) -> Tensor:
     """E |h_1 - h_2|² for the features of the images of a latent, (N, domains, F); with more than two domains, the mean
     over all pairs of domains."""
-    return 2 * features.var(1).sum(1).mean()
+    around = features - features.mean(1, keepdim=True)
+    return 2 / (features.shape[1] - 1) * around.square().sum((1, 2)).mean()
