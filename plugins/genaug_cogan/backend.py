@@ -144,7 +144,7 @@ class CoGAN(Backend):
         value = value + config.pair_weight * distance
         pairs = min(len(real_score), len(fake_score))
         log = {**score_log(real_score[:pairs], fake_score[:pairs]), "pair_distance": distance.detach()}
-        if logits is not None and batch.targets is not None:
+        if logits is not None and batch.targets is not None and batch.labels is not None:
             class_loss = labeled_cross_entropy(logits, batch.targets)
             value = value + config.class_weight * class_loss
             value = value + labeled_cross_entropy(judge.of_domain(real), batch.labels)

@@ -33,8 +33,8 @@ class DomainConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight.flatten(0, 1).unflatten(1, (self.before, KERNEL, KERNEL))
-        maps = conv2d(x, weight, self.bias.flatten(), padding=KERNEL // 2)
-        return maps.unflatten(1, self.bias.shape)
+        maps: Tensor = conv2d(x, weight, self.bias.flatten(), padding=KERNEL // 2).unflatten(1, self.bias.shape)
+        return maps
 
 
 def chosen(values: Tensor, domains: Tensor) -> Tensor:
