@@ -15,7 +15,10 @@ from genaug.backends import Batch, Spec, adam
 from genaug.data import Unpaired, load_data
 from genaug.data.reading import Samples
 from genaug.errors import InputError
+from genaug.labelling.judges import OwnClassifier
+from genaug.labelling.labelled_set import read_labelled
 from genaug.modalities.image import Image, to_uint8
+from genaug.studies.classifiers import predicted
 from genaug.training.trainer import Trainer
 from genaug_cogan.backend import CoGAN, CoGANConfig
 from genaug_cogan.networks import CoupledDiscriminator, CoupledGenerator, DomainConv, chosen, pair_distance
@@ -201,6 +204,16 @@ class TestARun:
         handle.remove()
         assert torch.equal(*calls)
         assert not torch.equal(dark, bright)
+
+    def test_its_classifier_labels_samples_and_is_judged_by_the_classes_that_it_recognizes(self, folder):
+        generator = genaug.load(folder, device="cpu")
+        images, labels = images_of(30, 0, 256, seed=2), torch.arange(30) % 3
+        arguments = {"image_size": None, "exclude": None, "folds": 2, "seed": 0}
+        labelled = read_labelled(TensorDataset(images, labels), (1, 8, 8), **arguments)
+        assert OwnClassifier(generator, labelled).held_out.shape == (30, 3)
+        spec = Spec(sample=Image(1, 8, 8), classes=3)
+        predictions = predicted(generator, images, spec, [0, 1, 2])
+        assert torch.equal(predictions.labels, generator.classify(images).argmax(1))
 
     def test_without_labels_it_trains_and_classify_says_what_is_missing(self, tmp_path):
         sets = [TensorDataset(images_of(12, *bounds)) for bounds in ((0, 100), (150, 256))]
