@@ -147,6 +147,7 @@ class CoGAN(Backend):
         if logits is not None and batch.targets is not None and batch.labels is not None:
             class_loss = labeled_cross_entropy(logits, batch.targets)
             value = value + config.class_weight * class_loss
-            value = value + labeled_cross_entropy(judge.of_domain(real), batch.labels)
+            # of images without augmentation: how sharp they are may tell domains apart, and augmentation blurs
+            value = value + labeled_cross_entropy(judge.of_domain(batch.x), batch.labels)
             log["class"] = class_loss.detach()
         return Loss(value, log)

@@ -58,13 +58,13 @@ class Means(nn.Module):
         return score, torch.stack([mean, torch.full_like(mean, 3)], 1), torch.stack([torch.zeros_like(score), score], 1)
 
 
-def losses(targets=(1, -1), **options):
+def losses(targets=(1, -1), policy=(), **options):
     """Both losses for an image of the first domain, which is 1, and one of the second domain, which is 0.25."""
     config = CoGANConfig(**options)
     nets = nn.ModuleDict({"generator": Sides(), "discriminator": Means()})
     x = torch.tensor([1.0, 0.25])[:, None, None, None].expand(2, 1, 4, 4)
     batch = Batch(x, torch.tensor([0, 1]), {}, None if targets is None else torch.tensor(targets))
-    step = step_of(config, CoGAN().describe(config, SPEC))
+    step = step_of(config, CoGAN().describe(config, SPEC), policy=policy)
     return {name: loss_of(name, CoGAN(), nets, batch, step) for name in ("discriminator", "generator")}
 
 
@@ -89,6 +89,12 @@ class TestLossesByHand:
         loss = losses(targets=None, pair_weight=0)["discriminator"]
         assert loss.value.item() == pytest.approx(self.adversarial(), rel=1e-5)
         assert "class" not in loss.log
+
+    def test_the_domain_is_learned_from_images_without_augmentation(self, monkeypatch):
+        seen = []
+        monkeypatch.setattr(Means, "of_domain", lambda self, images: seen.append(images) or torch.zeros(2, 2))
+        losses(policy=("affine",))
+        assert [image.unique().tolist() for image in seen[0]] == [[1.0], [0.25]]
 
     def test_generators(self):
         value = losses()["generator"].value.item()
