@@ -14,8 +14,7 @@ from genaug.errors import InputError
 from genaug.nn.objectives import OBJECTIVES, labeled_cross_entropy, score_log
 from genaug_cogan.networks import CoupledDiscriminator, CoupledGenerator, chosen, pair_distance
 
-_LEAST = 4  # pixels of a side
-_BETA2 = 0.999
+_LEAST, _BETA2 = 4, 0.999  # pixels of a side; Adam's
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
 
@@ -40,7 +39,7 @@ class CoGANConfig(BackendConfig):
     class_weight: Annotated[
         Weight, Field(description="weight of the classifier's loss, if images of the first domain have labels")
     ] = 10.0
-    lr: LearningRate = 2e-4
+    lr: LearningRate = 6e-4
     decay: Decay = 0.5
     beta1: Annotated[Beta, Field(description="Adam's beta1; beta2 is 0.999")] = 0.5
 
@@ -100,8 +99,7 @@ class CoGAN(Backend):
         return torch.stack(parts).logsumexp(0)
 
     def score(self, nets: nn.ModuleDict, x: Tensor, labels: Tensor | None) -> Tensor:
-        score: Tensor = nets["discriminator"](x, labels)[0]
-        return score
+        return cast(Tensor, nets["discriminator"](x, labels)[0])
 
     def discriminator_blocks(self, nets: nn.ModuleDict) -> list[nn.Module]:
         judge = cast(CoupledDiscriminator, nets["discriminator"])
@@ -139,15 +137,14 @@ class CoGAN(Backend):
         fakes, real = step.fakes(lambda: self._fakes(nets, batch, step)), step.augment(batch.x)
         real_score, _, logits = judge(real, batch.labels)
         fake_score, features, _ = judge(step.augment(fakes.x.detach()), fakes.inputs.labels)
-        value = OBJECTIVES[config.loss].discriminator(real_score.float(), fake_score.float())
         distance = pair_distance(features.float().unflatten(0, (-1, step.spec.num_classes)))
-        value = value + config.pair_weight * distance
+        adversarial = OBJECTIVES[config.loss].discriminator(real_score.float(), fake_score.float())
+        value = adversarial + config.pair_weight * distance
         pairs = min(len(real_score), len(fake_score))
         log = {**score_log(real_score[:pairs], fake_score[:pairs]), "pair_distance": distance.detach()}
         if logits is not None and batch.targets is not None and batch.labels is not None:
             class_loss = labeled_cross_entropy(logits, batch.targets)
-            value = value + config.class_weight * class_loss
-            # of images without augmentation: how sharp they are may tell domains apart, and augmentation blurs
-            value = value + labeled_cross_entropy(judge.of_domain(batch.x), batch.labels)
+            of_domain = judge.of_domain(batch.x)  # not augmented: sharpness tells domains apart, and augmentation blurs
+            value = value + config.class_weight * class_loss + labeled_cross_entropy(of_domain, batch.labels)
             log["class"] = class_loss.detach()
         return Loss(value, log)

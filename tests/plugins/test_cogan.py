@@ -159,7 +159,7 @@ def test_the_defaults():
     config = CoGANConfig()
     players = CoGAN().players(config, CoGAN().build(config, CoGAN().describe(config, SPEC)))
     assert [(player.name, player.updates) for player in players] == [("discriminator", 1), ("generator", 1)]
-    assert all(player.optimizer == adam(2e-4, (0.5, 0.999), decay=0.5) for player in players)
+    assert all(player.optimizer == adam(6e-4, (0.5, 0.999), decay=0.5) for player in players)
 
 
 @pytest.mark.parametrize("options", [{"pair_weight": -1}, {"class_weight": -1}, {"loss": "wasserstein"}])
