@@ -1,6 +1,9 @@
-"""Two classifications of the same test images, compared image by image."""
+"""Comparisons of pairs: two classifications of the same test images, and differences over seeds."""
+
+import statistics
 
 import numpy as np
+from scipy.stats import t as student
 from torch import Tensor
 
 RESAMPLES = 10_000
@@ -17,3 +20,12 @@ def gain(one: Tensor, other: Tensor, seed: int, resamples: int = RESAMPLES) -> t
     draws = np.random.default_rng(seed).multinomial(len(differences), counts / len(differences), size=resamples)
     low, high = np.quantile((draws[:, 2] - draws[:, 0]) / len(differences), [0.025, 0.975])
     return float(differences.float().mean()), float(low), float(high)
+
+
+def interval(values: list[float]) -> tuple[float, float | None, float | None]:
+    """The mean and its 95% interval by Student's t; no interval for a single value."""
+    mean = statistics.mean(values)
+    if len(values) < 2:
+        return mean, None, None
+    half = float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+    return mean, mean - half, mean + half

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy.stats import t as student
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from benchmarks.common import console
 from benchmarks.common.console import cost, end, markdown, say, with_first_seed
 from benchmarks.common.judge import labelled, read, train_judge
+from benchmarks.common.paired import interval
 from benchmarks.common.record import RESULTS, Record
 from benchmarks.common.rendering import rendered_digits
 from benchmarks.common.runs import fitted
@@ -128,15 +128,6 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "least_kept": kept,
         "met": low is not None and low > 0 and kept >= TARGET,
     }
-
-
-def interval(values: list[float]) -> tuple[float, float | None, float | None]:
-    """The mean and its 95% interval by Student's t; no interval for a single value."""
-    mean = statistics.mean(values)
-    if len(values) < 2:
-        return mean, None, None
-    half = float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return mean, mean - half, mean + half
 
 
 if __name__ == "__main__":

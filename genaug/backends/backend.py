@@ -29,12 +29,14 @@ class Batch:
 
     ``x`` holds float32 samples as their modality encodes them (images in [-1, 1], shape (N, C, H, W)); ``labels`` is
     int64 (N,), -1 for an unlabeled sample, or None if the spec has no classes; ``conditions`` maps the names of the
-    spec's conditions to encoded samples (N, ...). In unpaired data, labels are those of the conditions.
+    spec's conditions to encoded samples (N, ...). In unpaired data, labels are those of the conditions. ``targets`` is
+    int64 (N,), the labels among the spec's ``recognized`` classes, -1 for a sample without one; None without these.
     """
 
     x: "Tensor"
     labels: "Tensor | None"
     conditions: "Mapping[str, Tensor]" = field(default_factory=dict)
+    targets: "Tensor | None" = None
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,8 @@ class Backend(ABC):
     """The conditions, by name, that ``generate`` needs, and that its training data must have, unless the backend
     derives them (``derive_conditions``)."""
     takes_unpaired: ClassVar[bool] = False
-    """Whether its condition may be another set of samples, with no correspondence to the training samples, as in
-    ``genaug.data.Unpaired``; for a backend with one condition."""
+    """Whether it learns from two sets of samples that don't correspond, ``genaug.data.Unpaired``. For a backend with
+    one condition, that condition is the other set; for one without, see ``joins_domains``."""
     fills_in: ClassVar[bool] = False
     """Whether its only condition is an erased image (``genaug.nn.erasing``), whose unknown pixels it fills in."""
     takes_unlabelled: ClassVar[bool] = False
@@ -219,7 +221,8 @@ class Backend(ABC):
         raise NotImplementedError
 
     def classify(self, nets: "nn.ModuleDict", x: "Tensor") -> "Tensor":
-        """Class logits (N, K) of samples; for a generator without classes, of its first categorical latent."""
+        """Class logits (N, K) of samples, for the spec's ``recognized`` classes if it has any; for a generator without
+        classes, of its first categorical latent."""
         raise NotImplementedError
 
     def score(self, nets: "nn.ModuleDict", x: "Tensor", labels: "Tensor | None") -> "Tensor":
@@ -240,6 +243,14 @@ class Backend(ABC):
         Fine-tuning with ``freeze_discriminator=n`` freezes the first n.
         """
         raise NotImplementedError
+
+    @property
+    def joins_domains(self) -> bool:
+        """Whether ``genaug.data.Unpaired`` is read as one set of samples whose classes are the two domains.
+
+        Labels of the samples of the first domain are then ``Batch.targets``.
+        """
+        return self.takes_unpaired and not self.conditions
 
     def offers(self, method: str) -> bool:
         """Whether this backend implements an optional method: "players", "derive_conditions", "encode", "classify",

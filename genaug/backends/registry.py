@@ -118,7 +118,7 @@ def taking_unlabelled(kinds: Collection[str] = ()) -> list[str]:
 
 
 def taking_unpaired() -> list[str]:
-    """The names of the installed backends that translate between sets that don't correspond."""
+    """The names of the installed backends that learn from two sets that don't correspond."""
     return _those_with(lambda backend: backend.takes_unpaired, ())
 
 

@@ -82,6 +82,8 @@ class Spec(BaseModel):
     """The samples of a source, and its ``classes`` if it takes labels, which are int64 in [0, count).
 
     ``classes`` may be passed as a number or as names: ``Spec(sample=Image(3, 32, 32), classes=("cat", "dog"))``.
+    ``recognized`` are the classes that the backend's ``classify`` tells apart, if those aren't ``classes``: with
+    domains as the classes, for instance, those of the objects in the images.
     Bounds are checked before anything is allocated, so that a hostile config can't exceed them.
     """
 
@@ -91,6 +93,7 @@ class Spec(BaseModel):
     classes: Annotated[Classes | None, BeforeValidator(_as_classes)] = None
     latents: Annotated[tuple[AnyLatent, ...], Field(max_length=64)] = ()
     conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
+    recognized: Annotated[Classes | None, BeforeValidator(_as_classes)] = None
 
     if TYPE_CHECKING:
 
@@ -101,6 +104,7 @@ class Spec(BaseModel):
             classes: Classes | Sequence[str] | int | None = None,
             latents: Sequence[Latent] = (),
             conditions: Sequence[Condition] = (),
+            recognized: Classes | Sequence[str] | int | None = None,
         ) -> None: ...
 
     @model_validator(mode="after")
@@ -109,6 +113,11 @@ class Spec(BaseModel):
             if len({item.name for item in items}) != len(items):
                 raise ValueError(f"{what} names repeat")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_recognized(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        return {name: value for name, value in fields.items() if name != "recognized" or value is not None}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -124,6 +133,11 @@ class Spec(BaseModel):
     def class_names(self) -> tuple[str, ...] | None:
         """The classes' names in label order; None if they have none."""
         return None if self.classes is None else self.classes.names
+
+    @property
+    def of_classifier(self) -> "Spec":
+        """This spec with the classes of the logits of ``classify`` as its classes."""
+        return self if self.recognized is None else self.model_copy(update={"classes": self.recognized})
 
     @property
     def takes_labels(self) -> bool:

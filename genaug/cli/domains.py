@@ -17,8 +17,8 @@ def with_domain(images: Any, command: dict[str, Any], backend: str | None, seed:
     if backend is None:
         raise InputError("name the backend to train: --to is read as pairs or as an unpaired set, as it needs.")
     recipe = resolve(backend)
-    if not recipe.conditions:
-        raise InputError(f"backend {backend!r} doesn't translate between domains: leave --to out.")
+    if not recipe.conditions and not recipe.takes_unpaired:
+        raise InputError(f"backend {backend!r} doesn't learn from two domains: leave --to out.")
     root = None if command["root"] is None else Path(command["root"])
     split = {"root": root, "test_share": command["test_share"], "group_by": command["group_by"]}
     is_folder = command["to"].startswith("folder:")

@@ -60,7 +60,7 @@ def train(
         typer.Option(
             metavar="DATA",
             help="The images to translate those of --data into, in the forms of --data or a folder, for backends that "
-            "translate: images of the same names (pix2pix), or any others (cyclegan).",
+            "translate: images of the same names (pix2pix), or any others (cyclegan). For cogan, the other domain.",
         ),
     ] = None,
     cache: Annotated[

@@ -62,12 +62,13 @@ class Pairs(Dataset[Any]):
 class Unpaired:
     """Two datasets whose samples don't correspond, of any lengths: batches draw from each independently.
 
-    The labels of ``a`` are the labels of the data; those of ``b`` aren't read.
+    The labels of ``a`` are the labels of the data; those of ``b`` aren't read. A backend that doesn't translate, such
+    as ``cogan``, learns from both as one set whose classes are the domains.
 
     Args:
         a: A map-style dataset of samples, alone or followed by a label.
         b: A map-style dataset of samples of the other domain.
-        names: The names of the two domains, by which ``Generator.translate(to=...)`` addresses them.
+        names: The names of the two domains, by which ``Generator.translate(to=...)`` addresses them, or of the classes.
 
     Raises ``InputError`` for names that aren't two different ones. ``len`` is the number of samples of both sets.
     """

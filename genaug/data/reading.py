@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Subset
 from genaug.backends.spec import MAX_CLASSES, MAX_NAME, Classes, Condition, Spec
 from genaug.checks import SIDE, as_whole
 from genaug.data.classes import class_names, same_form
-from genaug.data.domains import Unpaired, domains_of
+from genaug.data.domains import SOURCE, Unpaired, domains_of
 from genaug.data.item_reader import ItemReader, fields_of
 from genaug.data.items import parts_of
 from genaug.data.labels import as_labels, check_carried, known_labels
@@ -35,7 +35,8 @@ class Samples:
     the items' labels can't be used, if they can't and ``read_samples`` didn't need them. ``remarks`` are sentences on
     what is worth checking, if the dataset hasn't warned of it before. If ``unpaired``, the samples of the condition are
     another set, of any length, and the labels are theirs. ``sha256`` is the fingerprint of samples that are mapped
-    from a file.
+    from a file. ``targets`` are labels among the spec's ``recognized`` classes, int64 (N,), -1 for a sample without
+    one, or None.
     """
 
     x: Tensor
@@ -46,6 +47,7 @@ class Samples:
     remarks: Sequence[str] = ()
     unpaired: bool = False
     sha256: str | None = None
+    targets: Tensor | None = None
 
     @property
     def is_mapped(self) -> bool:
@@ -69,6 +71,7 @@ def read_samples(
     ignore_labels: bool = False,
     conditions: Sequence[str] = (),
     kinds: Sequence[str] = (),
+    join_domains: bool = False,
 ) -> Samples:
     """Read ``dataset[i]`` for every i: a sample, alone or followed by an integer label.
 
@@ -80,7 +83,9 @@ def read_samples(
     Unless ``needs_labels``, labels that can't be used are left out, with the reason as ``label_problem``; if
     ``unlabelled``, labels may be -1. If ``ignore_labels``, whatever follows the sample is left alone, and the samples
     have no labels.
-    An ``Unpaired`` dataset is read as the samples of its domain ``b``, with those of ``a`` as the condition.
+    An ``Unpaired`` dataset is read as the samples of its domain ``b``, with those of ``a`` as the condition; if
+    ``join_domains``, as the samples of both, whose classes are the domains, and with labels of ``a``, which may be -1,
+    as ``targets``.
     A dataset with a method ``read_rows(rows, ignore_labels=)`` that returns ``Samples``, such as a ``TableDataset``, or
     a ``Subset`` of one, is read by that: ``rows`` are indices, or None for all.
 
@@ -89,7 +94,10 @@ def read_samples(
     aren't those of the dataset's ``.targets``.
     """
     if isinstance(dataset, Unpaired):
+        unlabelled = unlabelled or join_domains
         labels_of_a = {"needs_labels": needs_labels, "unlabelled": unlabelled, "ignore_labels": ignore_labels}
+        if join_domains:
+            return _joined(_read_unpaired(dataset, image_size, on_items, what, (SOURCE,), labels_of_a))
         return _read_unpaired(dataset, image_size, on_items, what, conditions, labels_of_a)
     check_kind(dataset)
     if image_size is not None:
@@ -152,6 +160,24 @@ def _read_unpaired(
     condition = Condition(name=conditions[0], sample=a.spec.sample, domains=dataset.domains)
     spec = Spec(sample=b.spec.sample, classes=a.spec.classes, conditions=(condition,))
     return Samples(b.x, a.labels, spec, a.label_problem, {condition.name: a.x}, unpaired=True)
+
+
+def _joined(data: Samples) -> Samples:
+    """The samples of both domains of unpaired data, those of a first: the domain is the class, and the labels of a are
+    the targets."""
+    condition, a = data.spec.conditions[0], data.conditions[SOURCE]
+    if not condition.sample.fits(data.spec.sample):
+        one, other = condition.domains
+        raise InputError(
+            f"samples of both domains must have the same form: {one!r} has {condition.sample.describe()}, {other!r} "
+            f"{data.spec.sample.describe()}. Convert one of them with a transform, or pass image_size= (--image-size)."
+        )
+    labels = (torch.arange(len(a) + len(data.x)) >= len(a)).long()
+    targets = None
+    if data.labels is not None and data.spec.classes is not None:
+        targets = torch.cat([data.labels, torch.full((len(data.x),), -1)])
+    spec = Spec(sample=data.spec.sample, classes=condition.domains, recognized=data.spec.classes)
+    return Samples(torch.cat([a, data.x]), labels, spec, data.label_problem, targets=targets)
 
 
 def _read_items(
@@ -268,12 +294,12 @@ def _labels(dataset: Any, carried: list[Any], what: str, unlabelled: bool) -> tu
 
 
 def fingerprint(data: Samples) -> str:
-    """The sha256 of all samples, labels and conditions: ``data_sha256`` in the record of a run."""
+    """The sha256 of all samples, labels, conditions and targets: ``data_sha256`` in the record of a run."""
     if data.sha256 is not None:
         return data.sha256
     digest = hashlib.sha256(data.spec.sample.identity)
     digest.update(data.x.numpy().data)
-    for values in [data.labels, *data.conditions.values()]:
+    for values in [data.labels, *data.conditions.values(), data.targets]:
         if values is not None:
             digest.update(values.numpy().data)
     return digest.hexdigest()

@@ -43,9 +43,9 @@ def with_labels(
         labelled_set: a map-style dataset of (image, integer label), without random transforms; images are PIL, uint8 or
             floats in [0, 1], of the generator's shape, with at least 2 different ones per class.
         method: "classifier" labels samples with classifiers trained on the labeled images alone and rejects those they
-            aren't sure of. "classify" does the same with a generator's own classifier (that of a semi-supervised GAN);
-            ``gen`` may then take labels, which are ignored. "codes" matches the categories of a latent to classes and
-            rejects none.
+            aren't sure of. "classify" does the same with a generator's own classifier (that of a semi-supervised GAN or
+            of a cogan); ``gen`` may then take labels, which are ignored. "codes" matches the categories of a latent to
+            classes and rejects none.
         exclude: a dataset that must not have any image in common with ``labelled_set``: your test set. Images are
             compared by content.
         image_size: resizes the shorter side and crops the center of both datasets' images, as ``fit`` does.

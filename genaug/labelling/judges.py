@@ -73,7 +73,8 @@ class OwnClassifier:
             )
         self._columns = torch.arange(classes)
         if spec.takes_labels:
-            self._columns = torch.from_numpy(match_classes(range(classes), labelled.spec.class_names, spec))
+            own = spec.of_classifier
+            self._columns = torch.from_numpy(match_classes(range(classes), labelled.spec.class_names, own))
         self.held_out = self._logits(labelled.images).cpu()
         self.is_held_out = not _was_trained_on(classifier, labelled.data)
         self.temperature = fit_temperature(self.held_out, labelled.labels) if self.is_held_out else 1.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu, softplus
+from torch.nn.functional import cross_entropy, relu, softplus
 
 Score = Callable[[Tensor], Tensor]
 
@@ -97,6 +97,13 @@ def score_log(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     real, fake = real.detach(), fake.detach()
     above = (real > fake).float().mean()
     return {"real_score": real.mean(), "fake_score": fake.mean(), "real_above_fake": above}
+
+
+def labeled_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """-E log p(y | x), the loss of a discriminator's classifier, over the rows whose label isn't -1; 0 if there are
+    none."""
+    total = cross_entropy(logits.float(), labels, ignore_index=-1, reduction="sum")
+    return total / (labels >= 0).sum().clamp(min=1)
 
 
 def zero_centered_penalty(scores: Tensor, images: Tensor) -> Tensor:

@@ -190,7 +190,8 @@ class OwnSamples:
             raise InputError("vary isn't possible for a generator that makes samples from others: call translate.")
 
     def classify(self, samples: Any) -> Tensor:
-        """Class logits of samples, float32 (N, K); without classes, logits of the first categorical latent.
+        """Class logits of samples, float32 (N, K), of the classes ``spec.recognized`` if there are any; without
+        classes, logits of the first categorical latent.
 
         Raises ``InputError`` if the backend has no classifier, and for samples that don't fit.
         """

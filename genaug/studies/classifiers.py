@@ -202,6 +202,7 @@ def _best(logits: Tensor, count: int, own: Any, spec: Spec, present: list[int]) 
     columns = torch.tensor(present)
     classes = spec.num_classes
     if isinstance(own, Spec) and own.takes_labels:
+        own = own.of_classifier
         columns = torch.from_numpy(match_classes(present, spec.class_names, own))[columns]
         classes = own.num_classes
     if tuple(logits.shape) != (count, classes):

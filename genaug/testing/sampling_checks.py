@@ -267,10 +267,11 @@ def check_encode(subject: Subject) -> None:
 
 @check(offering("classify"))
 def check_classify(subject: Subject) -> None:
-    """``classify`` returns finite logits of all classes, or of the categories of the first categorical latent."""
+    """``classify`` returns finite logits of all classes that it recognizes, or of the categories of the first
+    categorical latent."""
     case = subject.case()
     sizes = [latent.size for latent in case.spec.latents if isinstance(latent, Categorical)]
-    _check_finite("classify", case.observe("classify"), (6, case.spec.num_classes or (sizes or [0])[0]))
+    _check_finite("classify", case.observe("classify"), (6, case.spec.of_classifier.num_classes or (sizes or [0])[0]))
 
 
 @check(offering("score"))

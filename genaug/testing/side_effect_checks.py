@@ -134,7 +134,9 @@ def _check_losses_on_meta(case: Case, nets: nn.ModuleDict) -> None:
     step.begin(0)
     batch = case.batch()
     labels = None if batch.labels is None else batch.labels.to("meta")
-    for name, loss, _ in case.losses(nets, step, Batch(batch.x.to("meta"), labels, _to_meta(batch.conditions))):
+    targets = None if batch.targets is None else batch.targets.to("meta")
+    batch = Batch(batch.x.to("meta"), labels, _to_meta(batch.conditions), targets)
+    for name, loss, _ in case.losses(nets, step, batch):
         _check_meta(f"the loss of player {name!r} is", loss.value)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from genaug.backends import registry
 from genaug.backends.backend import Backend, Batch, Inputs, Loss, parse_config
 from genaug.backends.latents import latent_rows, noise_rows
-from genaug.backends.spec import Condition, Spec
+from genaug.backends.spec import Classes, Condition, Spec
 from genaug.data.reading import Samples
 from genaug.modalities.known import MODALITIES
 from genaug.training.data import with_conditions
@@ -152,16 +152,22 @@ def small_data(backend: Backend, shape: tuple[int, ...], labelled: bool) -> Samp
     """48 noisy samples of three patterns, one for each class, with the conditions that the backend needs, unless it
     derives them.
 
-    For a backend that takes unpaired sets, the condition is a set of 40 samples of its own, and the labels are its own.
+    For a backend that takes unpaired sets, the condition is a set of 40 samples of its own, and the labels are its own;
+    for one that joins them, the three classes are the domains, and samples of the first one have one of two targets.
     ``shape`` is the shape of images; other modalities have examples of a fixed shape.
     """
     modality, labels = MODALITIES[backend.modalities[0]], torch.arange(48) % CLASSES
     sample, x = modality.example(labels, shape)
     others = x.roll(CLASSES, 0)
-    if backend.takes_unpaired:
+    unpaired = backend.takes_unpaired and not backend.joins_domains
+    if unpaired:
         labels, others = labels[:40], others[:40]
     names = () if backend.offers("derive_conditions") else backend.conditions
     conditions = tuple(Condition(name=name, sample=sample) for name in names)
     spec = Spec(sample=sample, classes=CLASSES if labelled else None, conditions=conditions)
     own, values = labels if labelled else None, {c.name: others for c in conditions}
-    return Samples(x, own, spec, None, values, unpaired=backend.takes_unpaired)
+    targets = None
+    if backend.joins_domains and labelled:
+        spec, targets = spec.model_copy(update={"recognized": Classes(count=2)}), (labels + torch.arange(48)) % 2
+        targets[labels > 0] = -1
+    return Samples(x, own, spec, None, values, unpaired=unpaired, targets=targets)

@@ -135,6 +135,7 @@ def _read(
             ignore_labels=ignore_labels,
             conditions=() if backend.offers("derive_conditions") else backend.conditions,
             kinds=backend.modalities,
+            join_domains=backend.joins_domains,
         )
 
 

@@ -107,6 +107,7 @@ class Batches:
         size = 4 * len(data.x) * prod(spec.sample.encoded_shape)
         self._encoded = spec.sample.encode(self._x) if spec.sample.encodes_once and size <= _ENCODED_BYTES else None
         self._labels = data.labels.to(device) if spec.takes_labels and data.labels is not None else None
+        self._targets = None if data.targets is None else data.targets.to(device)
         self._conditions = {c.name: (c.sample, data.conditions[c.name].to(device)) for c in spec.conditions}
         self._batch_size, self._world = batch_size, world
         rows = [len(values) for _, values in self._conditions.values()] if data.unpaired else []
@@ -130,6 +131,7 @@ class Batches:
             self._sample.encode(self._samples(partners)) if self._encoded is None else self._encoded[partners],
             None if labels is None else self._world.local(labels),
             {name: sample.encode(x[rows]) for name, (sample, x) in self._conditions.items()},
+            None if self._targets is None else self._targets[rows],
         )
 
     def _samples(self, rows: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from genaug.backends import Backend, Batch, Fakes, Inputs, Loss, Mixture, Normal, Player, Spec, Step, SwissRoll, adam
 from genaug.errors import InputError
-from genaug.nn.objectives import cross_entropy_discriminator, nonsaturating_generator
-from genaug_aae.losses import known_or_predicted, label_loss
+from genaug.nn.objectives import cross_entropy_discriminator, labeled_cross_entropy, nonsaturating_generator
+from genaug_aae.losses import known_or_predicted
 from genaug_aae.networks import Decoder, code_discriminator, conv_networks, dense_networks
 from genaug_aae.options import AAEConfig
 from genaug_aae.phases import encoder_inputs, judged, representative_rows
@@ -110,7 +110,7 @@ class AAE(Backend):
             score = _score(nets, name, values)
             losses[f"encoder/{name}"] = nonsaturating_generator(score, score)
         if batch.labels is not None:
-            losses["label"] = label_loss(encoded.x[:, step.config.latent_size :], batch.labels)
+            losses["label"] = labeled_cross_entropy(encoded.x[:, step.config.latent_size :], batch.labels)
         return _sum(losses)
 
 

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import one_hot
 
 
 def representative(labels: Tensor) -> Tensor:
@@ -27,9 +27,3 @@ def category_prior(labels: Tensor, num_classes: int, uniform: Tensor) -> Tensor:
         known = torch.arange(num_classes, device=labels.device)
     drawn = known[(uniform * len(known)).long().clamp(max=len(known) - 1)]
     return one_hot(drawn, num_classes).to(uniform.dtype)
-
-
-def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """-E log q(y | x) over the rows with a known label; 0 if there are none."""
-    total = cross_entropy(logits.float(), labels, ignore_index=-1, reduction="sum")
-    return total / (labels >= 0).sum().clamp(min=1)

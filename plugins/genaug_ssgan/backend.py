@@ -11,7 +11,8 @@ from genaug.backends import Backend, BackendConfig, Batch, Fakes, Inputs, Loss, 
 from genaug.backends.options import Beta, Decay, LatentSize, LearningRate, MaxWidth, Width
 from genaug.errors import InputError
 from genaug.nn.blocks import ConvGenerator
-from genaug_ssgan.losses import feature_distance, real_score, representative, supervised_loss, unsupervised_loss
+from genaug.nn.objectives import labeled_cross_entropy
+from genaug_ssgan.losses import feature_distance, real_score, representative, unsupervised_loss
 from genaug_ssgan.networks import ConvDiscriminator, DenseDiscriminator, DenseGenerator
 
 _BETA2 = 0.999
@@ -142,7 +143,7 @@ class SSGAN(Backend):
         logits, _ = nets["discriminator"](step.augment(batch.x))
         fakes = step.fakes(lambda: self._fakes(nets, logits[chosen], step))
         fake_logits, _ = nets["discriminator"](step.augment(fakes.x.detach()))
-        supervised = supervised_loss(logits, batch.labels)
+        supervised = labeled_cross_entropy(logits, batch.labels)
         unsupervised = unsupervised_loss(logits[chosen], fake_logits)
         log = {
             "supervised": supervised.detach(),

@@ -6,18 +6,12 @@ whether the image is real. That is a softmax over K + 1 classes, the last one "g
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, softplus
+from torch.nn.functional import softplus
 
 
 def real_score(logits: Tensor) -> Tensor:
     """log Z(x), (N,): the logit of D(x)."""
     return logits.float().logsumexp(1)
-
-
-def supervised_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """-E log p(y | x, real), over the rows whose label isn't -1; 0 if there are none."""
-    total = cross_entropy(logits.float(), labels, ignore_index=-1, reduction="sum")
-    return total / (labels >= 0).sum().clamp(min=1)
 
 
 def unsupervised_loss(real: Tensor, fake: Tensor) -> Tensor:

@@ -197,3 +197,13 @@ def test_a_generator_is_a_source(make_generator):
     assert isinstance(make_generator(), Generator)
     assert isinstance(make_generator(), Source)
     assert not isinstance(object(), Source)
+
+
+def test_recognized_classes_are_those_of_the_classifier_and_absent_from_other_specs():
+    spec = Spec(sample=IMAGE, classes=("day", "night"), recognized=("car", "bus", "tram"))
+    assert spec.of_classifier.class_names == ("car", "bus", "tram")
+    assert spec.of_classifier.sample == spec.sample
+    assert Spec.model_validate(spec.model_dump(mode="json")) == spec
+    other = Spec(sample=IMAGE, classes=("day", "night"))
+    assert other.of_classifier == other
+    assert "recognized" not in other.model_dump(mode="json")

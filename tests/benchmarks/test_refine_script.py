@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
+from benchmarks.common.paired import interval
 from benchmarks.common.rendering import rendered_digits
 from benchmarks.papers import refine
 from genaug.data.reading import read_samples
@@ -63,6 +64,6 @@ def test_the_interval_has_to_be_above_0_and_the_labels_kept(gains, kept, met):
 
 
 def test_the_interval_is_students():
-    mean, low, high = refine.interval([1.0, 2.0, 3.0])
+    mean, low, high = interval([1.0, 2.0, 3.0])
     assert (mean, low, high) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
-    assert refine.interval([1.0]) == (1, None, None)
+    assert interval([1.0]) == (1, None, None)

@@ -53,6 +53,16 @@ def test_they_are_unpaired_for_cyclegan(tmp_path):
     assert genaug.load(tmp_path / "run", device="cpu").domains == ("horse", "zebra")
 
 
+def test_they_are_the_classes_of_cogan(tmp_path):
+    one, other = write_images(tmp_path / "horse"), write_images(tmp_path / "zebra", names=("7",), value=100)
+    options = ["--set", "width=4", "--set", "discriminator_width=4", *TINY]
+    result = run("train", "cogan", "--data", f"folder:{one}", "--to", other, "--out", tmp_path / "run", *options)
+    assert result.exit_code == 0, result.output
+    spec = genaug.load(tmp_path / "run", device="cpu").spec
+    assert spec.class_names == ("horse", "zebra")
+    assert spec.recognized.names == ("cat", "dog")
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -71,7 +81,7 @@ def test_folders_that_are_no_pairs_are_one_sentence(folders, tmp_path, names, me
 def test_a_backend_that_does_not_translate_takes_no_second_folder(folders, tmp_path):
     result = run("train", "cgan", "--data", f"folder:{folders[0]}", "--to", folders[1], "--out", tmp_path / "run")
     assert result.exit_code == 1
-    assert "'cgan' doesn't translate between domains: leave --to out" in result.output
+    assert "'cgan' doesn't learn from two domains: leave --to out" in result.output
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.shared_data import SHARED
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch.utils.data import Dataset, Subset
@@ -13,9 +13,6 @@ from genaug.data.classes import class_names
 from genaug.data.datasets import Digits, few_per_class, load_data, long_tail, public_name
 from genaug.data.labels import labels_of
 from genaug.errors import DataWarning, InputError
-
-# The folder of torchvision's files of MNIST, for the one test that reads them.
-SHARED = Path(os.environ.get("GENAUG_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 def picture(path: Path, mode: str = "L", value: int = 100) -> None:

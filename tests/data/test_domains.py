@@ -119,13 +119,42 @@ class TestUnpaired:
         batch = batches(samples).batch(3)
         assert values(batch.x) == [value + 100 for value in values(batch.conditions["source"])]
 
+    def test_joined_the_domains_are_classes_and_the_labels_of_the_first_are_targets(self):
+        data = Unpaired(Named(items(7)), items(5, 100), names=("horse", "zebra"))
+        samples = read_samples(data, join_domains=True)
+        assert samples.labels.tolist() == [0] * 7 + [1] * 5
+        assert samples.targets.tolist() == [0, 1, 0, 1, 0, 1, 0] + [-1] * 5
+        assert samples.spec.class_names == ("horse", "zebra")
+        assert samples.spec.recognized.names == ("cat", "dog")
+        assert not samples.unpaired
+        assert not samples.spec.conditions
+        hidden = Unpaired([(image, -1 if i < 3 else label) for i, (image, label) in enumerate(items(7))], items(5, 100))
+        partly = read_samples(hidden, join_domains=True)
+        assert partly.targets.tolist() == [-1, -1, -1, 1, 0, 1, 0] + [-1] * 5
+        assert fingerprint(partly) != fingerprint(samples)
+
+    def test_joined_without_labels_there_are_no_targets(self):
+        for a in ([image for image, _ in items(7)], [(image, -1) for image, _ in items(7)]):
+            samples = read_samples(Unpaired(a, items(5, 100)), join_domains=True)
+            assert samples.targets is None
+            assert samples.spec.recognized is None
+
+    def test_targets_stay_with_their_samples_in_batches(self):
+        samples = read_samples(unpaired(), join_domains=True)
+        for index in range(10):
+            batch = batches(samples).batch(index)
+            of_a = [value < 100 for value in values(batch.x)]
+            expected = [value % 2 if first else -1 for value, first in zip(values(batch.x), of_a, strict=True)]
+            assert batch.targets.tolist() == expected
+            assert batch.labels.tolist() == [int(not first) for first in of_a]
+
     def test_different_channels_are_one_sentence(self, tmp_path):
         data = Unpaired(items(4), items(5, channels=3), names=("gray", "color"))
         with pytest.raises(InputError, match="same channels: 'gray' has 1x8x8, 'color' 3x8x8"):
             genaug.fit("cyclegan", data, out=tmp_path / "run", **TINY)
 
     def test_a_backend_that_needs_pairs_says_so(self, tmp_path):
-        with pytest.raises(InputError, match=r"'pix2pix' needs pairs.*unpaired sets: cyclegan"):
+        with pytest.raises(InputError, match=r"'pix2pix' needs pairs.*unpaired sets: cogan, cyclegan"):
             genaug.fit("pix2pix", unpaired(), out=tmp_path / "run", **TINY)
 
     def test_a_backend_that_does_not_translate_says_so(self, tmp_path):

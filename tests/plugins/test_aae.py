@@ -16,10 +16,11 @@ from genaug.data import load_data
 from genaug.data.reading import read_samples
 from genaug.errors import InputError
 from genaug.modalities.image import Image
+from genaug.nn.objectives import labeled_cross_entropy
 from genaug.sources.generator import Generator
 from genaug.testing import check_backend
 from genaug_aae.backend import AAE
-from genaug_aae.losses import category_prior, known_or_predicted, label_loss, representative
+from genaug_aae.losses import category_prior, known_or_predicted, representative
 from genaug_aae.options import AAEConfig
 
 SHAPES = [(1, 1, 1), (1, 8, 8), (1, 27, 27), (2, 13, 40), (3, 32, 32), (4, 5, 9)]
@@ -48,12 +49,12 @@ class TestLossesByHand:
 
     def test_the_label_loss_is_the_cross_entropy_of_the_labeled_rows(self):
         expected = -(math.log(3 / 4) + math.log(2 / 8)) / 2
-        assert label_loss(self.LOGITS, torch.tensor([1, 0])).item() == pytest.approx(expected)
-        assert label_loss(self.LOGITS, torch.tensor([-1, 1])).item() == pytest.approx(-math.log(6 / 8))
+        assert labeled_cross_entropy(self.LOGITS, torch.tensor([1, 0])).item() == pytest.approx(expected)
+        assert labeled_cross_entropy(self.LOGITS, torch.tensor([-1, 1])).item() == pytest.approx(-math.log(6 / 8))
 
     def test_without_labels_it_is_zero_with_a_gradient_of_zero(self):
         logits = self.LOGITS.clone().requires_grad_()
-        loss = label_loss(logits, torch.tensor([-1, -1]))
+        loss = labeled_cross_entropy(logits, torch.tensor([-1, -1]))
         loss.backward()
         assert loss.item() == 0
         assert logits.grad.abs().max() == 0

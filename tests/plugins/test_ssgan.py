@@ -13,9 +13,10 @@ import genaug
 from genaug.backends import Batch, Spec, adam, registry
 from genaug.errors import InputError
 from genaug.modalities.image import Image, to_uint8
+from genaug.nn.objectives import labeled_cross_entropy
 from genaug.testing import check_backend
 from genaug_ssgan.backend import SSGAN, SSGANConfig
-from genaug_ssgan.losses import feature_distance, real_score, representative, supervised_loss, unsupervised_loss
+from genaug_ssgan.losses import feature_distance, real_score, representative, unsupervised_loss
 from genaug_ssgan.networks import ConvDiscriminator, DenseDiscriminator, DenseGenerator, Noise, normalized
 
 SHAPES = [(1, 1, 1), (1, 8, 8), (1, 27, 27), (2, 13, 40), (3, 32, 32), (4, 5, 9)]
@@ -50,21 +51,21 @@ class TestLossesByHand:
         assert real_score(self.REAL.bfloat16()).dtype == torch.float32
 
     def test_supervised_is_the_cross_entropy_of_the_labeled_rows(self):
-        assert supervised_loss(self.REAL, torch.tensor([1, 0])).item() == pytest.approx(
+        assert labeled_cross_entropy(self.REAL, torch.tensor([1, 0])).item() == pytest.approx(
             -(math.log(3 / 4) + math.log(2 / 6)) / 2
         )
-        assert supervised_loss(self.REAL, torch.tensor([-1, 1])).item() == pytest.approx(-math.log(4 / 6))
+        assert labeled_cross_entropy(self.REAL, torch.tensor([-1, 1])).item() == pytest.approx(-math.log(4 / 6))
 
     def test_without_labels_it_is_zero_with_a_gradient_of_zero(self):
         logits = self.REAL.clone().requires_grad_()
-        loss = supervised_loss(logits, torch.tensor([-1, -1]))
+        loss = labeled_cross_entropy(logits, torch.tensor([-1, -1]))
         loss.backward()
         assert loss.item() == 0
         assert logits.grad.abs().max() == 0
 
     def test_a_row_without_a_label_has_no_part_in_it(self):
         logits = self.REAL.clone().requires_grad_()
-        supervised_loss(logits, torch.tensor([-1, 1])).backward()
+        labeled_cross_entropy(logits, torch.tensor([-1, 1])).backward()
         assert logits.grad[0].tolist() == [0, 0]
         assert logits.grad[1].tolist() == pytest.approx([2 / 6, 4 / 6 - 1])
 
