@@ -2,18 +2,15 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from genaug.checks import SHARDS, as_whole
 from genaug.errors import InputError
 
-if TYPE_CHECKING:
-    from genaug.sources.shards import ShardWriter
 
-
-def run(writer: "ShardWriter", shards: Sequence[int], workers: int | None) -> Iterator[int]:
-    """The number of images of each shard, as it is written by one of ``workers`` processes.
+def run(write: Callable[[int], int], shards: Sequence[int], workers: int | None) -> Iterator[int]:
+    """What ``write`` returns for each shard, as one of ``workers`` processes has done it.
 
     They run in the Ray cluster to which this process is connected, or which the environment (RAY_ADDRESS) names, and
     otherwise in a new one on this machine, which ends with the block. Ray Data needs one logical CPU besides theirs.
@@ -41,13 +38,13 @@ def run(writer: "ShardWriter", shards: Sequence[int], workers: int | None) -> It
         tasks = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
         counts = tasks.map_batches(
             _Actor,
-            fn_constructor_args=(ray.put(writer),),
+            fn_constructor_args=(ray.put(write),),
             batch_size=1,
             concurrency=min(actors, len(shards)),
             num_cpus=1,
         )
         for row in counts.iter_rows():
-            yield int(row["images"])
+            yield int(row["result"])
     finally:
         if starts:
             ray.shutdown()
@@ -56,15 +53,15 @@ def run(writer: "ShardWriter", shards: Sequence[int], workers: int | None) -> It
 class _Actor:
     """A process of the cluster, with the source in its memory."""
 
-    def __init__(self, writer: Any) -> None:
+    def __init__(self, write: Any) -> None:
         import ray
         import torch
 
         torch.set_num_threads(1)
-        self._writer: ShardWriter = ray.get(writer) if isinstance(writer, ray.ObjectRef) else writer
+        self._write = ray.get(write) if isinstance(write, ray.ObjectRef) else write
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return {"images": [self._writer.write(int(shard)) for shard in batch["shard"]]}
+        return {"result": [self._write(int(shard)) for shard in batch["shard"]]}
 
 
 def _start(ray: Any, workers: int | None) -> None:

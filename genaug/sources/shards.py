@@ -187,7 +187,7 @@ def _written(writer: ShardWriter, missing: Sequence[int], engine: str, workers: 
         return map(writer.write, missing)
     from genaug.sources.ray_engine import run
 
-    return run(writer, missing, workers)
+    return run(writer.write, missing, workers)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from benchmarks.speed import image_cache
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads the anonymous memory from /proc")
-def test_from_start_to_table_and_on_from_the_record(tmp_path, capsys):
+def test_from_start_to_table_and_on_from_the_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(image_cache, "apart", image_cache.train)  # in this process, which has imported torch
     arguments = ["--images", "300", "--size", "8", "--results", str(tmp_path / "r.jsonl"), "--folder", str(tmp_path)]
     image_cache.main([*arguments, "--json"])
     result = json.loads(capsys.readouterr().out.splitlines()[-1])

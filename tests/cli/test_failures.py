@@ -180,7 +180,7 @@ BOUNDS = {
         "--threads",
         "--patience",
     ],
-    "sample": ["--n", "--per-class", "--seed"],
+    "sample": ["--n", "--per-class", "--seed", "--shards", "--workers"],
     "traverse": ["--seed", "--steps"],
     "study": ["--seeds", "--image-size", "--updates", "--batch-size", "--steps", "--workers"],
     "evaluate": [
