@@ -34,13 +34,13 @@ def run(write: Callable[[int], int], shards: Sequence[int], workers: int | None)
                 f"has {cpus}. Pass workers={cpus - 1} (--workers), or add machines."
             )
         ray.data.DataContext.get_current().enable_progress_bars = False  # the caller shows one
-        logging.getLogger("ray.data").setLevel(logging.WARNING)
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         tasks = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
         counts = tasks.map_batches(
             _Actor,
-            fn_constructor_args=(ray.put(write),),
+            fn_constructor_args=(write,),
             batch_size=1,
-            concurrency=min(actors, len(shards)),
+            compute=ray.data.ActorPoolStrategy(size=min(actors, len(shards))),
             num_cpus=1,
         )
         for row in counts.iter_rows():
@@ -53,12 +53,11 @@ def run(write: Callable[[int], int], shards: Sequence[int], workers: int | None)
 class _Actor:
     """A process of the cluster, with the source in its memory."""
 
-    def __init__(self, write: Any) -> None:
-        import ray
+    def __init__(self, write: Callable[[int], int]) -> None:
         import torch
 
         torch.set_num_threads(1)
-        self._write = ray.get(write) if isinstance(write, ray.ObjectRef) else write
+        self._write = write
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         return {"result": [self._write(int(shard)) for shard in batch["shard"]]}
