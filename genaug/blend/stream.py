@@ -91,6 +91,13 @@ class MixedStream(IterableDataset[tuple[Any, Any]]):
             raise InputError(f"balance must be 'match' or 'uniform', got {balance!r}.")
         if refresh not in ("epoch", None):
             raise InputError(f"refresh must be 'epoch' or None, got {refresh!r}.")
+        if not isinstance(keys, tuple | list) or len(keys) != 2:
+            raise InputError(f"keys must be two keys, of the image and of the label, got {keys!r}.")
+        if classes is not None and (not classes or not all(isinstance(name, str) for name in classes)):
+            raise InputError(f"classes must be the names of the real labels, in their order, got {classes!r}.")
+        if transform is not None and not callable(transform):
+            raise InputError(f"transform must be callable, got {type(transform).__name__}.")
+        max_pool_bytes = as_whole(max_pool_bytes, "max_pool_bytes", 1, 2**63)
         self.balance, self.seed = balance, check_seed(seed)
         spec = checked_spec({"source": source})
         self._sample: Modality = spec.sample
@@ -115,7 +122,7 @@ class MixedStream(IterableDataset[tuple[Any, Any]]):
             counts[self._match] = largest_remainder(size, [1] * len(self._match))
             pool_seed = derive_seed(self.seed, "epoch", 0)
             self.pool = SamplePool.with_counts(source, counts.tolist(), seed=pool_seed)
-            self._refills = refresh == "epoch"
+            self._refills = refresh == "epoch" and self.ratio > 0
         self._epoch = SharedArray((1,))
 
     @property
@@ -178,7 +185,7 @@ class MixedStream(IterableDataset[tuple[Any, Any]]):
     def _number(self, label: Any) -> int:
         """A real label as a number, which the source knows."""
         try:
-            number = operator.index(label)
+            number = operator.index(label.item() if isinstance(label, np.ndarray) and label.ndim == 0 else label)
         except (TypeError, ValueError) as error:
             raise InputError(f"labels must be integers, and the real stream has {label!r}.") from error
         if not 0 <= number < len(self._match):
@@ -279,4 +286,6 @@ def _label_like(number: int, label: Any) -> Any:
     """A label of the type of another one."""
     if isinstance(label, Tensor):
         return torch.full_like(label, number)
+    if isinstance(label, np.ndarray):
+        return np.full_like(label, number)
     return type(label)(number) if isinstance(label, np.integer) else number

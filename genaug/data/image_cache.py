@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -25,7 +26,7 @@ from genaug.backends.spec import Spec
 from genaug.data.domains import Unpaired
 from genaug.data.item_reader import ItemReader, fields_of
 from genaug.data.items import file_of
-from genaug.data.labels import as_labels
+from genaug.data.labels import as_labels, known_labels
 from genaug.data.reading import Samples, check_kind, rows_dataset, with_labels_of
 from genaug.data.state import state_kept
 from genaug.errors import InputError
@@ -83,8 +84,8 @@ class ImageCache:
         """A dataset of images, mapped from the cache, which is filled before if it is not complete.
 
         Arguments are those of ``read_samples``, and so are the errors. A complete cache is compared with the dataset by
-        the number of items, the names, sizes and times of its files, if it has any, and the pixels of 100 items. Labels
-        that can't be used are left out, with the reason as ``label_problem``.
+        the number of items, the names, sizes and times of its files, if it has any, its ``targets``, and the pixels and
+        labels of 100 items. Labels that can't be used are left out, with the reason as ``label_problem``.
 
         Raises ``InputError`` for data other than images, if the cache is that of another dataset, and if it is damaged;
         ``OutputExistsError`` if the folder contains anything else, or another process fills it; ``SaveError`` if it
@@ -114,16 +115,17 @@ class ImageCache:
             else:
                 record = self._wait(expected)
             images, labels = self._open(record)
-            self._compare(dataset, reader, images)
+            self._compare(dataset, reader, images, labels)
         carried = [None if label == NO_LABEL else label for label in labels.tolist()]
         samples = Samples(torch.from_numpy(images), None, Spec(sample=reader.modality))
         if record.label_problem is not None:
-            samples = Samples(samples.x, None, samples.spec, InputError(record.label_problem))
+            problem = f"{record.label_problem} When that is corrected, remove the cache in {self.path}."
+            samples = replace(samples, label_problem=InputError(problem))
         else:
             samples = with_labels_of(dataset, samples, carried, _WHAT, needs_labels=False, unlabelled=unlabelled)
         assert record.sha256 is not None
         which = "images" if samples.labels is None else "images and labels"
-        return Samples(samples.x, samples.labels, samples.spec, samples.label_problem, sha256=record.sha256[which])
+        return replace(samples, sha256=record.sha256[which])
 
     def _read_record(self, expected: _Record) -> _Record | None:
         """The record, None without one. Raises ``InputError`` if it is that of another dataset."""
@@ -200,12 +202,8 @@ class ImageCache:
             for index in range(first, record.count):
                 fields, where = fields_of(dataset, index, _WHAT)
                 pixels = reader.read(fields[0], where).contiguous().numpy()
-                label = NO_LABEL
-                if len(fields) > 1 and fields[1] is not None:
-                    try:
-                        label = int(as_labels([fields[1]], f"the label of {where}", least=-1))
-                    except InputError as error:
-                        record.label_problem = record.label_problem or str(error)
+                label, problem = _label_of(fields, where)
+                record.label_problem = record.label_problem or problem
                 with saving_to(self.path):
                     files[0].write(pixels.data)
                     files[1].write(np.int64(label).tobytes())
@@ -237,15 +235,36 @@ class ImageCache:
             ) from error
         return images, labels
 
-    def _compare(self, dataset: Any, reader: ItemReader, images: NDArray[np.uint8]) -> None:
+    def _compare(self, dataset: Any, reader: ItemReader, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        """Raises ``InputError`` if the dataset's known labels, or 100 items, aren't those in the cache."""
+        changed = (
+            f"than the cache in {self.path} holds. If the dataset has changed, remove the folder, so that it is filled "
+            "again"
+        )
+        known = known_labels(dataset)
+        if known is not None and len(known) == len(labels) and (labels != NO_LABEL).all():
+            differing = np.flatnonzero(known.numpy() != labels)
+            if len(differing):
+                raise InputError(f"item {differing[0]} of {_WHAT} has another label {changed}.")
         count = len(images)
         for index in sorted({i * (count - 1) // (_COMPARED - 1) for i in range(_COMPARED)}):
             fields, where = fields_of(dataset, index, _WHAT)
             if not np.array_equal(reader.read(fields[0], where).numpy(), images[index]):
                 raise InputError(
-                    f"{where} isn't the image that the cache in {self.path} holds. If the dataset has changed, remove "
-                    "the folder, so that it is filled again; if it has random transforms, pass it without them."
+                    f"{where} has another image {changed}; if it has random transforms, pass it without them."
                 )
+            if _label_of(fields, where)[0] != labels[index]:
+                raise InputError(f"{where} has another label {changed}.")
+
+
+def _label_of(fields: Sequence[Any], where: str) -> tuple[int, str | None]:
+    """An item's label, or ``NO_LABEL`` and, if it has one that isn't a label, why."""
+    if len(fields) < 2 or fields[1] is None:
+        return NO_LABEL, None
+    try:
+        return int(as_labels([fields[1]], f"the label of {where}", least=-1)), None
+    except InputError as error:
+        return NO_LABEL, str(error)
 
 
 def _save(claimed: Claim, record: _Record) -> None:
@@ -290,5 +309,7 @@ def _hash_of_files(dataset: Any) -> str | None:
         file = file_of(dataset, index)
         with suppress(OSError):  # what can't be read is reported when it is read
             state = Path(str(file)).stat()
-            digest.update(f"{file}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(errors="surrogateescape"))
+            digest.update(
+                f"{Path(str(file)).absolute()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(errors="surrogateescape")
+            )
     return digest.hexdigest()

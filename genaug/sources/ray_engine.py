@@ -14,13 +14,9 @@ def run(write: Callable[[int], int], shards: Sequence[int], workers: int | None)
 
     They run in the Ray cluster to which this process is connected, or which the environment (RAY_ADDRESS) names, and
     otherwise in a new one on this machine, which ends with the block. Ray Data needs one logical CPU besides theirs.
-    Raises ``InputError`` if Ray isn't installed or the cluster has too few CPUs.
+    Raises ``InputError`` if the cluster has too few CPUs.
     """
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise InputError("engine='ray' (--engine ray) needs Ray: pip install 'genaug[ray]'.") from error
+    ray = check_ray()
     workers = None if workers is None else as_whole(workers, "workers", 1, SHARDS)
     starts = not ray.is_initialized()
     if starts:
@@ -48,6 +44,16 @@ def run(write: Callable[[int], int], shards: Sequence[int], workers: int | None)
     finally:
         if starts:
             ray.shutdown()
+
+
+def check_ray() -> Any:
+    """The package. Raises ``InputError`` if it isn't installed."""
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise InputError("engine='ray' (--engine ray) needs Ray: pip install 'genaug[ray]'.") from error
+    return ray
 
 
 class _Actor:

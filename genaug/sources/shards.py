@@ -21,7 +21,7 @@ from genaug import checks
 from genaug.artifacts.folders import saving_to, temporary_name
 from genaug.checks import as_whole
 from genaug.data.class_folders import RECORD_FILE
-from genaug.errors import InputError, OutputExistsError
+from genaug.errors import InputError, OutputExistsError, SaveError
 from genaug.progress import Progress
 from genaug.randomness import check_seed
 from genaug.sources.export import (
@@ -36,6 +36,7 @@ from genaug.sources.export import (
     png,
     sample_settings,
 )
+from genaug.sources.ray_engine import check_ray, run
 from genaug.sources.request import Request
 from genaug.sources.source import Source, check_source, image_shape
 
@@ -146,6 +147,10 @@ def write_shards(
         raise InputError(f"engine must be 'local' or 'ray', got {engine!r}.")
     if form == "parquet":
         _pyarrow()
+    if engine == "ray":
+        check_ray()
+    elif workers is not None:
+        raise InputError("workers= (--workers) is for engine='ray' (--engine ray): leave it out.")
     request = Request(n, per_class, classes)
     resolved = request.resolve(spec)
     count = resolved if isinstance(resolved, int) else len(resolved)
@@ -154,8 +159,8 @@ def write_shards(
     shards = as_whole(shards, "shards", 1, checks.SHARDS)
     if shards > parts:
         raise InputError(
-            f"{count:,} images are {parts:,} batches of {size:,}, too few for {shards:,} shards. Pass at most "
-            f"shards={parts} (--shards)."
+            f"{count:,} images in batches of {size:,} don't suffice for {shards:,} shards, which have at "
+            f"least one batch each. Pass at most shards={parts} (--shards)."
         )
     labels = labels_of_parts(source, resolved, check_seed(seed), size)
     settings = {**sample_settings(type(source).__name__, request, seed=seed), "shards": shards, "form": form}
@@ -185,8 +190,6 @@ def _written(writer: ShardWriter, missing: Sequence[int], engine: str, workers: 
     """The number of images of each shard, as it is written."""
     if engine == "local" or not missing:
         return map(writer.write, missing)
-    from genaug.sources.ray_engine import run
-
     return run(writer.write, missing, workers)
 
 
@@ -205,31 +208,46 @@ def _claimed(
             place.declare([RECORD_FILE, *names])
             place.put(RECORD_FILE, _json(record, complete=False), durable=True)
             yield [shard for shard, name in enumerate(names) if not (place.path / name).is_file()]
+            _check_written(writer, [name for name in names if not (place.path / name).is_file()])
             place.put(RECORD_FILE, _json(record, complete=True), durable=True)
         return
     if overwrite:
         raise InputError(
             "overwrite=True (--overwrite) replaces samples in folders only. Remove those at the URL first."
         )
-    _check_objects(system, root, record)
+    _check_objects(system, root, writer.out, record)
     with saving_to(Path(root)):
         system.makedirs(root, exist_ok=True)
         system.pipe_file(f"{root}/{RECORD_FILE}", _json(record, complete=False))
     yield [shard for shard, name in enumerate(names) if not system.exists(f"{root}/{name}")]
+    system.invalidate_cache()
+    _check_written(writer, [name for name in names if not system.exists(f"{root}/{name}")])
     with saving_to(Path(root)):
         system.pipe_file(f"{root}/{RECORD_FILE}", _json(record, complete=True))
 
 
-def _check_objects(system: Any, root: str, record: Mapping[str, Any]) -> None:
+def _check_written(writer: ShardWriter, missing: Sequence[str]) -> None:
+    """Raises ``SaveError`` for shards that others wrote to a place of the same name that isn't this one."""
+    if missing:
+        raise SaveError(
+            f"{len(missing):,} shards, such as {missing[0]}, aren't in {writer.out}, though they were written: the "
+            "machines that take part don't share this place. Pass one that all of them reach."
+        )
+
+
+def _check_objects(system: Any, root: str, out: str, record: Mapping[str, Any]) -> None:
     """Raises ``OutputExistsError`` for objects at a URL that aren't samples with these settings."""
     names = {path.rpartition("/")[2] for path in (system.ls(root, detail=False) if system.exists(root) else [])}
     if not names:
         return
-    before = json.loads(system.cat_file(f"{root}/{RECORD_FILE}")) if RECORD_FILE in names else None
+    try:
+        before = json.loads(system.cat_file(f"{root}/{RECORD_FILE}")) if RECORD_FILE in names else None
+    except ValueError:
+        before = None
     if not isinstance(before, dict):
-        raise OutputExistsError(f"{root} contains other files, such as {min(names)}. Choose another place.")
+        raise OutputExistsError(f"{out} contains other files, such as {min(names)}. Choose another place.")
     if changed := differences(before, record):
-        raise OutputExistsError(f"{root} contains samples with other settings: {changed[0]}. Choose another place.")
+        raise OutputExistsError(f"{out} contains samples with other settings: {changed[0]}. Choose another place.")
 
 
 def _json(record: Mapping[str, Any], *, complete: bool) -> bytes:
@@ -240,7 +258,7 @@ def file_system(out: str) -> tuple[Any, str]:
     """The file system of a path or URL, and the path in it. Raises ``InputError`` if its package is missing."""
     try:
         system, root = fsspec.core.url_to_fs(out)
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, OSError) as error:
         raise InputError(f"{out} can't be opened ({error}). Install what that takes, or pass a folder.") from error
     return system, root.rstrip("/")
 

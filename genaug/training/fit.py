@@ -157,6 +157,11 @@ def fit(
     image_size = _count(image_size, "image_size", checks.SIDE)
     threads = _count(threads, "threads", checks.THREADS)
     freeze_discriminator = _count(freeze_discriminator, "freeze_discriminator", checks.COUNT, least=0)
+    if not isinstance(keep, KeepBest | None):
+        raise InputError(
+            f"keep must be a KeepBest, as genaug.searches.keep_best(...) returns it, got {keep!r}. On the command line "
+            "it is --keep best."
+        )
     if max_minutes is not None and not 0 < max_minutes <= checks.MINUTES:
         raise InputError(f"max_minutes must be above 0 and at most {checks.MINUTES:,.0f}, got {max_minutes!r}.")
     if overwrite and resume:

@@ -139,7 +139,7 @@ def test_generated_images_have_the_form_of_real_ones(kind, shape):
         )
 
 
-@pytest.mark.parametrize("label_type", [int, np.int64, torch.tensor])
+@pytest.mark.parametrize("label_type", [int, np.int64, torch.tensor, np.array])
 def test_labels_have_the_type_of_the_real_ones(label_type):
     stream = mixed(Stream([0, 1] * 10, kind="uint8", label_type=label_type), ratio=0.5)
     assert len({(type(label), getattr(label, "dtype", None)) for _, label in stream}) == 1
@@ -214,6 +214,11 @@ def test_a_pool_belongs_to_the_user_and_is_not_refilled():
         ({"ratio": -0.1}, "ratio must be a number from 0 to 1"),
         ({"balance": "equal"}, "balance must be"),
         ({"refresh": "never"}, "refresh must be"),
+        ({"keys": "ab"}, "keys must be two keys"),
+        ({"classes": []}, "classes must be the names"),
+        ({"classes": [1, 2]}, "classes must be the names"),
+        ({"transform": 3}, "transform must be callable"),
+        ({"max_pool_bytes": 1.5}, "max_pool_bytes"),
         ({"pool_size": 3}, "pool_size"),
         ({"max_pool_bytes": 100}, "has room for 2 generated samples; 4 classes need"),
         ({"real": FakeReal([0, 1])}, r"blend it with genaug\.MixedDataset"),

@@ -142,11 +142,27 @@ def test_another_dataset_is_rejected_and_the_cache_kept(tmp_path):
         (Counted(count=299), None, r"it has count 300, and here it is 299"),
         (Counted(shape=(3, 8, 8)), None, r"it has shape \[1, 8, 8\], and here it is \[3, 8, 8\]"),
         (dataset, 4, "it has image_size None, and here it is 4"),
-        (changed, None, "item 0 of the dataset isn't the image that the cache"),
+        (changed, None, "item 0 of the dataset has another image than the cache"),
     ):
         with pytest.raises(InputError, match=message):
             read(other, cache, size)
     assert {path.name: path.read_bytes() for path in cache.iterdir()} == before
+
+
+def test_changed_labels_are_noticed(tmp_path):
+    images = Counted().images
+    read(TensorDataset(images, torch.arange(300) % 3), tmp_path / "cache")
+    for labels in (2 - torch.arange(300) % 3, torch.full((300,), -1)):
+        with pytest.raises(InputError, match="item 0 of the dataset has another label than the cache"):
+            read(TensorDataset(images, labels), tmp_path / "cache", unlabelled=True)
+    with pytest.raises(InputError, match="has another label than the cache"):
+        read(TensorDataset(images), tmp_path / "cache")
+    targets = Counted()
+    targets.targets = [index % 3 for index in range(300)]
+    read(targets, tmp_path / "cache")
+    targets.targets[7] = 2  # not among the items that are compared
+    with pytest.raises(InputError, match="item 7 of the dataset has another label"):
+        read(targets, tmp_path / "cache")
 
 
 def test_a_changed_file_is_noticed(tmp_path):

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from genaug.cli import app
 from genaug.errors import InputError, OutputExistsError, SaveError
+from genaug.sources import shards
 from genaug.sources.export import write_samples
 from genaug.sources.shards import write_shards
 from tests.helpers.fakes import FakeSource, UnlabelledSource
@@ -163,10 +164,11 @@ def test_parquet_files_are_what_datasets_reads(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shards": 14}, "100 images are 13 batches of 8, too few for 14 shards"),
+        ({"shards": 14}, r"100 images in batches of 8 don't suffice for 14 shards.*at most shards=13"),
         ({"shards": 0}, "shards must be"),
         ({"form": "zip"}, "form must be one of 'tar', 'parquet'"),
         ({"engine": "spark"}, "engine must be"),
+        ({"workers": 2}, "is for engine='ray'"),
         ({"per_class": 3}, "pass either n"),
         ({"out": "nonsense://bucket/x"}, "can't be opened"),
         ({"out": "gs://bucket/x"}, "can't be opened .*gcsfs"),
@@ -198,7 +200,23 @@ def test_the_command_writes_shards(tmp_path):
 def test_ray_that_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install 'genaug\[ray\]'"):
-        write(tmp_path, engine="ray")
+        write(tmp_path / "out", engine="ray")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["folder", "memory://elsewhere"])
+def test_shards_that_went_elsewhere_are_missed(tmp_path, monkeypatch, place):
+    out = place if "://" in place else tmp_path / place
+    monkeypatch.setattr(shards, "check_ray", lambda: None)
+    monkeypatch.setattr(shards, "run", lambda write, missing, workers: iter([25] * len(missing)))
+    with pytest.raises(SaveError, match=r"4 shards, such as 00000-of-00004\.tar, aren't in .*don't share this place"):
+        write(out, engine="ray")
+
+
+def test_a_damaged_record_at_a_url_is_left_alone():
+    fsspec.filesystem("memory").pipe_file("/damaged/samples.json", b"{bad")
+    with pytest.raises(OutputExistsError, match="memory://damaged contains other files"):
+        write("memory://damaged")
 
 
 @pytest.mark.slow
