@@ -104,6 +104,9 @@ class Tuning:
         match = _match(old, new)
         if match != list(range(old.num_classes)):
             tensors = reordered(tensors, class_axes(backend, config, old), match)
+        if old.recognized != new.recognized:  # the layers of a classifier of other classes start with new weights
+            shapes = {name: tensor.shape for name, tensor in outline(backend, config, new).state_dict().items()}
+            tensors = {name: tensor for name, tensor in tensors.items() if shapes.get(name) == tensor.shape}
         if show:
             roles = sorted(set(outline(backend, config, old)) - {name.partition(".")[0] for name in tensors})
             if roles:

@@ -264,6 +264,19 @@ def test_another_domain_can_be_added_by_fine_tuning(tmp_path):
     assert two.spec.num_classes == 2
 
 
+@pytest.mark.parametrize("classes", [0, 5])
+def test_fine_tuning_on_other_classes_starts_with_a_new_layer_for_them(folder, tmp_path, classes):
+    images = images_of(30, 0, 100)
+    a = TensorDataset(images, torch.arange(30) % classes) if classes else TensorDataset(images)
+    data = Unpaired(a, TensorDataset(images_of(44, 150, 256, seed=1)), names=("dark", "bright"))
+    options = {"steps": 1, "batch_size": 8, "device": "cpu", "progress": False}
+    generator = genaug.fit("cogan", data, out=tmp_path / "run", init=folder, **options)
+    assert (generator.spec.recognized and generator.spec.recognized.count) == (classes or None)
+    before = genaug.load(folder, device="cpu").tensors()
+    name = next(name for name in before if name.startswith("generator.trunk.") and before[name].ndim > 1)
+    assert torch.allclose(generator.tensors()[name], before[name], atol=0.01)
+
+
 def domains_of(count):
     data = TensorDataset(images_of(30, 0, 256), torch.arange(30) % count)
     data.classes = [f"domain {i}" for i in range(count)]
