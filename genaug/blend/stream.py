@@ -35,7 +35,7 @@ _REMEDY = "Pass transform=, which is applied to real and generated samples alike
 
 
 class MixedStream(IterableDataset[tuple[Any, Any]]):
-    """A stream of (image, label) items, of which a given share is generated: ``MixedDataset`` for iterable datasets.
+    """A stream of (image, label) items with an exact share of generated ones: ``MixedDataset`` for iterable datasets.
 
     Args:
         real: An iterable of (image, label) items, or of mappings that have both under ``keys``, such as a webdataset or
@@ -63,8 +63,8 @@ class MixedStream(IterableDataset[tuple[Any, Any]]):
     of the same mode, uint8, or floats in [0, 1]. A stream ends where the real one does.
 
     Raises ``InputError`` for arguments and sources that can't be used and, when it is read, for items that can't: a
-    label that isn't an integer or that the source doesn't know, normalized floats, and generated samples that don't fit
-    into a batch of real ones.
+    label that isn't an integer or that the source doesn't know, and a first item that is normalized or that generated
+    samples don't fit into one batch with.
     """
 
     def __init__(

@@ -123,8 +123,8 @@ def write_shards(
         source: What generates images. It is sent to other processes if these take part.
         out: A folder, or a URL that fsspec opens, such as "s3://bucket/samples" (with the package ``s3fs``).
         n, per_class, classes, seed: As for ``write_samples``, and the images are the same.
-        shards: The number of files. Each has a whole number of the source's batches (``batch_size``), so that there are
-            at most as many files as batches.
+        shards: The number of files. Each has one or more of the source's batches (``batch_size``), so that there are at
+            most as many files as batches.
         form: "tar": ``000000000.png`` and ``000000000.cls`` (the class number) per image, as WebDataset reads them.
             "parquet": the columns ``image`` and ``label``, as ``datasets.load_dataset("parquet", ...)`` reads them.
         engine: "local" generates in this process. "ray" generates on Ray Data (package ``genaug[ray]``), in the cluster
@@ -141,6 +141,8 @@ def write_shards(
     """
     spec = check_source(source)
     image_shape(spec, "export")
+    if not isinstance(out, str | os.PathLike):
+        raise InputError(f"out must be a folder or a URL, got {out!r}.")
     if form not in FORMS:
         raise InputError(f"form must be one of {', '.join(map(repr, FORMS))}, got {form!r}.")
     if engine not in ("local", "ray"):
