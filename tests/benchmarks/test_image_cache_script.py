@@ -2,9 +2,11 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
+from benchmarks.common.record import RESULTS, Record
 from benchmarks.speed import image_cache
 
 
@@ -20,3 +22,9 @@ def test_from_start_to_table_and_on_from_the_record(tmp_path, monkeypatch, capsy
     image_cache.main([*arguments, "--table"])
     assert "300 images of 8x8, cache to fill" in capsys.readouterr().out
     assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_table_in_the_docs_is_that_of_the_record():
+    rows = Record(RESULTS / "image_cache.jsonl").rows({})
+    table = image_cache.table_of(rows)
+    assert table in (Path(__file__).parents[2] / "docs" / "training.md").read_text()
