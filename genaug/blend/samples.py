@@ -48,7 +48,7 @@ class GeneratedSamples:
         self._needed, self._match, self._seed = needed, match, seed
         most = int(needed.sum())
         self._count, self._labels, self._slots = SharedArray((1,)), SharedArray((most,)), SharedArray((most,))
-        self.pool = self._open_pool(source, max_bytes)
+        self.pool = open_pool(source, needed, match, seed=seed, max_bytes=max_bytes)
         self._owns_pool = self.pool is not source
         self.refills = refresh and self.pool is not None and self._owns_pool
         self._ranking = None if ranking is None or self.pool is None else ranking(self.pool)
@@ -110,23 +110,27 @@ class GeneratedSamples:
             twin.pool.take_source(self.pool)  # a copy of a pool has none
         return twin
 
-    def _open_pool(self, source: Source, max_bytes: int) -> SamplePool | None:
-        classes = np.flatnonzero(self._needed)
-        if len(classes) == 0:
-            return None
-        check_supply(source, self._match[classes])
-        if isinstance(source, SamplePool):
-            return source
-        nbytes = source.spec.sample.nbytes
-        room = max_bytes // nbytes
-        if room < len(classes):
-            raise InputError(
-                f"max_pool_bytes={max_bytes:,} has room for {room} generated images of {nbytes:,} bytes; "
-                f"{len(classes)} classes need at least one each."
-            )
-        counts = np.zeros(source.spec.num_classes, dtype=np.int64)
-        np.add.at(counts, self._match[classes], fit_into(room, self._needed)[classes])
-        return SamplePool.with_counts(source, counts.tolist(), seed=derive_seed(self._seed, "epoch", 0))
+
+def open_pool(source: Source, needed: Ints, match: Ints, *, seed: int, max_bytes: int) -> SamplePool | None:
+    """A pool with the samples of epoch 0, ``needed`` per class of the real set or fewer if ``max_bytes`` has no room
+    for them; ``source`` itself if it is one. None if no sample is needed. The arguments are those of
+    ``GeneratedSamples``, and so are the errors."""
+    classes = np.flatnonzero(needed)
+    if len(classes) == 0:
+        return None
+    check_supply(source, match[classes])
+    if isinstance(source, SamplePool):
+        return source
+    nbytes = source.spec.sample.nbytes
+    room = max_bytes // nbytes
+    if room < len(classes):
+        raise InputError(
+            f"max_pool_bytes={max_bytes:,} has room for {room} generated images of {nbytes:,} bytes; "
+            f"{len(classes)} classes need at least one each."
+        )
+    counts = np.zeros(source.spec.num_classes, dtype=np.int64)
+    np.add.at(counts, match[classes], fit_into(room, needed)[classes])
+    return SamplePool.with_counts(source, counts.tolist(), seed=derive_seed(seed, "epoch", 0))
 
 
 class SamplesOfSources:

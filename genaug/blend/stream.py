@@ -17,6 +17,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from genaug.blend.comparison import check_alike
 from genaug.blend.formats import convert_like, format_of
+from genaug.blend.samples import open_pool
 from genaug.blend.sources import checked_spec
 from genaug.checks import as_whole
 from genaug.data.apportion import Ints, largest_remainder
@@ -28,7 +29,7 @@ from genaug.modalities.image import Image
 from genaug.randomness import check_seed, derive_seed, stream
 from genaug.sources.pool import SamplePool
 from genaug.sources.shared import SharedArray
-from genaug.sources.source import Source, check_supply
+from genaug.sources.source import Source
 
 _RECENT = 1000  # real labels that those of generated samples are drawn from
 _REMEDY = "Pass transform=, which is applied to real and generated samples alike, so that both get one shape and type."
@@ -107,22 +108,12 @@ class MixedStream(IterableDataset[tuple[Any, Any]]):
         self._match = match_classes(
             range(spec.num_classes if self.classes is None else len(self.classes)), self.classes, spec
         )
-        check_supply(source, self._match)
-        if isinstance(source, SamplePool):
-            self.pool, self._refills = source, False
-        else:
-            room = max_pool_bytes // spec.sample.nbytes
-            size = min(as_whole(pool_size, "pool_size", len(self._match)), room)
-            if size < len(self._match):
-                raise InputError(
-                    f"max_pool_bytes={max_pool_bytes:,} has room for {room} generated samples; {len(self._match)} "
-                    "classes need at least one each."
-                )
-            counts = np.zeros(spec.num_classes, dtype=np.int64)
-            counts[self._match] = largest_remainder(size, [1] * len(self._match))
-            pool_seed = derive_seed(self.seed, "epoch", 0)
-            self.pool = SamplePool.with_counts(source, counts.tolist(), seed=pool_seed)
-            self._refills = refresh == "epoch" and self.ratio > 0
+        pool_size = as_whole(pool_size, "pool_size", len(self._match))
+        needed = largest_remainder(pool_size, [1] * len(self._match))
+        pool = open_pool(source, needed, self._match, seed=self.seed, max_bytes=max_pool_bytes)
+        assert pool is not None
+        self.pool = pool
+        self._refills = refresh == "epoch" and pool is not source and self.ratio > 0
         self._epoch = SharedArray((1,))
 
     @property

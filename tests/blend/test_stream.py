@@ -220,7 +220,7 @@ def test_a_pool_belongs_to_the_user_and_is_not_refilled():
         ({"transform": 3}, "transform must be callable"),
         ({"max_pool_bytes": 1.5}, "max_pool_bytes"),
         ({"pool_size": 3}, "pool_size"),
-        ({"max_pool_bytes": 100}, "has room for 2 generated samples; 4 classes need"),
+        ({"max_pool_bytes": 100}, "has room for 2 generated images of 36 bytes; 4 classes need"),
         ({"real": FakeReal([0, 1])}, r"blend it with genaug\.MixedDataset"),
         ({"real": 3}, "must be iterable"),
         ({"real": iter([1, 2])}, "can be read only once"),
