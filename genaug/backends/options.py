@@ -42,7 +42,7 @@ def rejects(reasons: Mapping[str, str]) -> BeforeValidator:
 NO_CRITIC = rejects(
     {
         "wasserstein": "the Wasserstein loss needs a critic with a gradient norm of 1 that is updated several times "
-        "per step; use loss='relativistic' here, or the backend wgan-gp"
+        "per step; choose another loss, or the backend wgan-gp"
     }
 )
 """For the loss of a backend with an ordinary discriminator."""

@@ -48,7 +48,10 @@ def make_classifier(what: Any, shape: tuple[int, ...], num_classes: int, seed: i
             if isinstance(model, nn.Module):
                 return model
             raise InputError(f"the classifier's factory returned {type(model).__name__}; expected a torch.nn.Module.")
-    raise InputError(f"classifier must be 'small', 'timm:NAME' or a factory of (shape, num_classes), got {what!r}.")
+    raise InputError(
+        "classifier must be 'small', 'timm:NAME' (images), 'rocket', 'minirocket' or 'multirocket' (series), or a "
+        f"factory of (shape, num_classes), got {what!r}."
+    )
 
 
 def check_classifier(what: Any, spec: Spec) -> None:
