@@ -191,6 +191,7 @@ class ImageCache:
     ) -> None:
         """Append the rest of the dataset to the files, and save the state every few seconds and at the end."""
         saved, first = time.monotonic(), record.done
+        reported = first
 
         def save() -> None:
             with saving_to(self.path):
@@ -209,7 +210,8 @@ class ImageCache:
                     files[1].write(np.int64(label).tobytes())
                 record.done = index + 1
                 if record.done % 100 == 0 or record.done == record.count:
-                    on_items((record.done - 1 - first) % 100 + 1)
+                    on_items(record.done - reported)
+                    reported = record.done
                     if time.monotonic() - saved > _SAVED_EVERY:
                         save()
                         saved = time.monotonic()

@@ -97,8 +97,9 @@ def test_a_training_gives_the_same_weights_with_a_cache(tmp_path):
 def test_an_interrupted_filling_goes_on_from_where_it_stopped(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         read(Counted(until=211), tmp_path / "cache")
-    rest = Counted()
-    data = read(rest, tmp_path / "cache")
+    rest, counts = Counted(), []
+    data = ImageCache(tmp_path / "cache").read(rest, None, counts.append)
+    assert counts == [211, 89]
     assert rest.reads <= 300 - 211 + 102 + 3
     assert torch.equal(data.x, rest.images)
     assert data.labels.tolist() == [index % 3 for index in range(300)]
