@@ -104,6 +104,21 @@ def sample_settings(
     return {"source": escaped(source), "options": dict(options or {}), **request.settings(), "seed": seed}
 
 
+def sample_record(
+    source: Source, settings: Mapping[str, Any], labels: Tensor | None, size: int, count: int
+) -> dict[str, Any]:
+    """What ``samples.json`` says of ``count`` samples that are generated ``size`` at a time."""
+    spec = source.spec
+    return {
+        **settings,
+        **identity_of(source),
+        "batch_size": size,
+        "count": count,
+        "counts": None if labels is None else labels.bincount(minlength=spec.num_classes).tolist(),
+        "classes": None if spec.class_names is None else list(spec.class_names),
+    }
+
+
 @contextmanager
 def claim_samples(out: str | Path, settings: Mapping[str, Any], overwrite: bool) -> Iterator[Claim]:
     """Claim a folder for samples: an empty one, or one with samples of the same settings, or with ``overwrite`` others.
@@ -134,15 +149,7 @@ def fill(
     labels = labels_of_parts(source, request, seed, size)
     folders = folder_names(spec.class_names if spec.class_names is not None else spec.num_classes)
     files = file_names(labels, folders, count)
-    record = {
-        **settings,
-        **identity_of(source),
-        "batch_size": size,
-        "count": count,
-        "counts": None if labels is None else labels.bincount(minlength=spec.num_classes).tolist(),
-        "folders": folders,
-        "classes": None if spec.class_names is None else list(spec.class_names),
-    }
+    record = {"folders": folders, **sample_record(source, settings, labels, size, count)}
 
     def draw(start: int, stop: int) -> Tensor:
         part = stop - start if labels is None else labels[start:stop]

@@ -29,11 +29,11 @@ from genaug.sources.export import (
     claim_samples,
     differences,
     draw_part,
-    identity_of,
     images_per_call,
     labels_of_parts,
     part_seed,
     png,
+    sample_record,
     sample_settings,
 )
 from genaug.sources.ray_engine import check_ray, run
@@ -166,14 +166,7 @@ def write_shards(
         )
     labels = labels_of_parts(source, resolved, check_seed(seed), size)
     settings = {**sample_settings(type(source).__name__, request, seed=seed), "shards": shards, "form": form}
-    record = {
-        **settings,
-        **identity_of(source),
-        "batch_size": size,
-        "count": count,
-        "counts": None if labels is None else labels.bincount(minlength=spec.num_classes).tolist(),
-        "classes": None if spec.class_names is None else list(spec.class_names),
-    }
+    record = sample_record(source, settings, labels, size, count)
     writer = ShardWriter(source, count, labels, seed, shards, form, str(out))
     with (
         _claimed(writer, settings, record, overwrite) as missing,
