@@ -64,8 +64,8 @@ class MixedStream(IterableDataset[tuple[Any, Any]]):
     of the same mode, uint8, or floats in [0, 1]. A stream ends where the real one does.
 
     Raises ``InputError`` for arguments and sources that can't be used and, when it is read, for items that can't: a
-    label that isn't an integer or that the source doesn't know, and a first item that is normalized or that generated
-    samples don't fit into one batch with.
+    label that isn't an integer or that the source doesn't know, and a first item that is normalized, or that doesn't
+    fit into a batch with generated ones.
     """
 
     def __init__(
