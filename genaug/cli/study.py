@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperArgument
@@ -17,7 +17,13 @@ from genaug.cli.sources import SOURCE, source_named
 from genaug.cli.train import parse_settings
 from genaug.escaping import escaped, one_line
 
+if TYPE_CHECKING:
+    from functools import partial
+
+    from genaug.sources.variations import Variations
+
 DEFAULTS = {"series": "timevae", "table": "tvae"}  # the backend for data in a file; for all others, it is cgan
+VARIATIONS = "variations:"  # before the name of an editor: it varies every seed's own training samples
 HELD_OUT = 0.2  # the share of rows or series that are the test set, unless there is one
 
 
@@ -47,7 +53,8 @@ def study(
         list[str] | None,
         typer.Option(
             help=f"A backend, which is trained for every seed; or, pretrained, {SOURCE}; or folder:PATH with class "
-            "folders of images that were generated earlier. May be repeated.  [default: cgan]"
+            "folders of images that were generated earlier; or variations:SOURCE, the seed's own training samples "
+            "varied by a generator with an encoder, or translated. May be repeated.  [default: cgan]"
         ),
     ] = None,
     ratio: Annotated[
@@ -216,17 +223,43 @@ def _sources(
             raise InputError(f"two sources are called {key!r}. Rename one of the folders, or leave one out.")
         if pretrained[name] is None:
             sources[key] = Recipe(name, steps, config=parse_settings(setting or []))
+            continue
+        options = setting if ":" in name and not name.startswith("folder:") else None
+        options = None if settings_are_for_backends else options
+        if name.startswith(VARIATIONS) and "data" not in parse_settings(options or []):
+            sources[key] = _variations(name.removeprefix(VARIATIONS), device, options, like, image_size)
         else:
-            options = setting if ":" in name and not name.startswith("folder:") else None
-            options = None if settings_are_for_backends else options
             sources[key] = source_named(name, device, options, like=like, image_size=image_size)
     return sources
+
+
+def _variations(
+    name: str, device: str | None, setting: list[str] | None, like: Any, image_size: int | None
+) -> "partial[Variations]":
+    """Variations of every seed's own training samples by the editor with this name; options other than those of
+    ``genaug.variations`` are the editor's."""
+    from functools import partial
+
+    from torch.utils.data import Subset
+
+    from genaug.sources.variations import variations
+    from genaug.studies.own_variations import own_variations
+
+    own = {key: value for key, value in parse_settings(setting or []).items() if key in ("strength", "to")}
+    others = [each for each in setting or [] if each.partition("=")[0] not in own]
+    editor = source_named(name, device, others)
+    strength = {key: value for key, value in own.items() if key == "strength"}
+    variations(editor, Subset(like, [0]), **strength, image_size=image_size)  # an error now rather than in every arm
+    return partial(own_variations, editor, **own)
 
 
 def _pretrained_name(name: str) -> str | None:
     """The name of a pretrained source in the study: that of its folder or repo; None for a backend to train."""
     from genaug.artifacts.paths import user_path
 
+    if name.startswith(VARIATIONS):
+        editor = _pretrained_name(name.removeprefix(VARIATIONS))
+        return f"variations-{editor}" if editor else None
     folder = user_path(name.removeprefix("folder:"))
     if name.startswith("folder:") or folder.is_dir():
         return escaped(folder.resolve().name)

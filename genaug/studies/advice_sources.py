@@ -3,6 +3,7 @@
 import keyword
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from genaug.errors import PluginError
 from genaug.sources.filtered import MAX_TRIES, Filtered
 from genaug.sources.generator import Generator
 from genaug.sources.source import Source
+from genaug.studies.own_variations import own_variations
 from genaug.studies.recipes import Recipe
 
 TRAIN_SET = "train_set"
@@ -53,6 +55,10 @@ def source_code(name: str, plan: Any, settings: Mapping[str, Any], needs: Needs)
         return fit_code(description, f"runs/{name.replace('+', '-')}", settings["image_size"])
     if isinstance(plan, Source):
         return _object_code(plan, part or "generator", settings, needs)
+    if isinstance(plan, partial) and plan.func is own_variations:
+        editor = _object_code(plan.args[0], "editor", settings, needs)
+        options = "".join(f", {option}={value!r}" for option, value in plan.keywords.items())
+        return f"genaug.variations({editor}, {needs.train_set()}{options})"
     function = getattr(plan, "__name__", "function")
     function = needs.name(function if function.isidentifier() else "function", plan)
     return f"{function}({needs.train_set()}, 0)"

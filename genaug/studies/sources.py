@@ -201,10 +201,7 @@ def describe_source(source: SourcePlan, train: Samples) -> dict[str, Any]:
     if isinstance(source, Recipe):
         return describe_recipe(source, train)
     if not isinstance(source, Source):
-        return {
-            "trained": f"for every seed, by a function of its training {train.spec.sample.noun}",
-            "function": described(source),
-        }
+        return _describe_function(source, train)
     supply = supply_of(source)
     return {
         **_describe_pretrained(source, train),
@@ -230,20 +227,34 @@ def _describe_pretrained(what: Any, train: Samples) -> dict[str, Any]:
     }
 
 
+def _describe_function(function: Any, train: Samples) -> dict[str, Any]:
+    """A function of a seed's training samples, and the pretrained generators that it visibly uses."""
+    generators = list(generators_of(function))
+    description = {
+        "trained": f"for every seed, by a function of its training {train.spec.sample.noun}",
+        "function": " ".join(described(function).split()),
+    }
+    if not generators:
+        return description
+    saw = "; ".join(_describe_pretrained(generator, train)["saw"] for generator in generators)
+    return {
+        **description,
+        "saw": f"these {train.spec.sample.noun}, and its pretrained generator: {saw}",
+        "generators": [identity_of(generator) for generator in generators],
+    }
+
+
 def _describe_classifier(what: Any, train: Samples) -> dict[str, Any]:
     if isinstance(what, Recipe):
         return describe_recipe(what, train)
+    if not is_estimator(what) and not is_trained(what):
+        return _describe_function(what, train)
     generators = [identity_of(generator) for generator in generators_of(what)]
     if is_estimator(what):
         estimator, noun = " ".join(described(what).split()), train.spec.sample.noun
         trained = {"trained": f"for every seed, by its fit to that seed's training {noun}", "estimator": estimator}
-    elif is_trained(what):
-        trained = {**_describe_pretrained(what, train), "type": type(what).__name__}
     else:
-        trained = {
-            "trained": f"for every seed, by a function of its training {train.spec.sample.noun}",
-            "function": described(what),
-        }
+        trained = {**_describe_pretrained(what, train), "type": type(what).__name__}
     return {**trained, **({"generators": generators} if generators else {})}
 
 
