@@ -35,14 +35,14 @@ class RCGANConfig(BackendConfig):
     generator: Annotated[
         Literal["recurrent", "dilated"],
         Field(description="the generator's network: recurrent, or dilated convolutions"),
-    ] = "dilated"
+    ] = "recurrent"
     discriminator: Annotated[
         Literal["recurrent", "bidirectional", "dilated"],
         Field(description="the discriminator's network: recurrent in one or two directions, or dilated convolutions"),
     ] = "dilated"
     cell: Annotated[Literal["lstm", "gru"], Field(description="the cell of recurrent networks")] = "lstm"
     hidden: Annotated[int, Field(ge=2, le=4096, description="units, or channels, of each layer")] = 64
-    generator_layers: Annotated[int, Field(ge=1, le=64, description="layers of the generator")] = 6
+    generator_layers: Annotated[int, Field(ge=1, le=64, description="layers of the generator")] = 1
     discriminator_layers: Annotated[int, Field(ge=1, le=64, description="layers of the discriminator")] = 4
     loss: Annotated[
         Literal["relativistic", "nonsaturating", "least_squares", "hinge", "minimax"],

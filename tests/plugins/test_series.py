@@ -73,7 +73,8 @@ def test_rcgan_with_the_papers_objective():
     "options",
     [
         {"generator": "recurrent", "cell": "gru", "generator_layers": 2},
-        {"latent": "step"},
+        {"generator": "dilated", "generator_layers": 2},
+        {"generator": "dilated", "latent": "step"},
         {"generator": "recurrent", "latent": "step", "discriminator": "bidirectional", "discriminator_layers": 2},
         {"conditional": False, "loss": "hinge"},
     ],
