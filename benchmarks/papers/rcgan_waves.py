@@ -12,7 +12,8 @@ classifiers trained on synthetic and tested on real waves, and the reverse), and
 
     python benchmarks/papers/rcgan_waves.py
 
-Seeds from 100 on are for tuning. On those, a recurrent generator was chosen over a dilated one, and the number of steps.
+Seeds from 100 on are for tuning: on those, a recurrent generator was chosen over a dilated one, and the number of
+steps.
 """
 
 import time
