@@ -14,7 +14,7 @@ from genaug.cli.printing import console, say, table
 from genaug.cli.reading import GroupBy, TestShare, read_data, read_held_out
 from genaug.cli.schedules import parse_schedules
 from genaug.cli.sources import SOURCE, source_named
-from genaug.cli.train import parse_settings
+from genaug.cli.train import Balance, parse_settings
 from genaug.escaping import escaped, one_line
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def study(
     updates: Annotated[int, typer.Option(min=1, max=checks.COUNT, help="Updates of every network.")] = 500,
     batch_size: Annotated[int, typer.Option(min=1, max=checks.BATCH, help="Images per update.")] = 64,
     steps: Annotated[int, typer.Option(min=1, max=checks.STEPS, help="Training steps of every generator.")] = 2000,
+    balance: Balance = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
@@ -148,7 +149,7 @@ def study(
     report = run(
         train,
         read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by, target=target),
-        sources=_sources(names, steps, setting, train, image_size, device),
+        sources=_sources(names, steps, balance, setting, train, image_size, device),
         ratios=ratio or (0.25, 0.5),
         schedules=schedules,
         seeds=seeds,
@@ -208,21 +209,30 @@ def _classifier(names: list[str] | None) -> str | dict[str, str] | None:
 
 
 def _sources(
-    names: list[str], steps: int, setting: list[str] | None, like: Any, image_size: int | None, device: str | None
+    names: list[str],
+    steps: int,
+    balance: str | None,
+    setting: list[str] | None,
+    like: Any,
+    image_size: int | None,
+    device: str | None,
 ) -> dict[str, Any]:
     """The sources by name: backends to train, and pretrained ones."""
     from genaug.errors import InputError
     from genaug.studies.recipes import Recipe
+    from genaug.training.balance import check_balance
 
     pretrained = {name: _pretrained_name(name) for name in names}
     settings_are_for_backends = None in pretrained.values()
+    if balance is not None and not settings_are_for_backends:
+        raise InputError("--balance is for backends to train, and all sources are pretrained. Leave it out.")
     sources: dict[str, Any] = {}
     for name in names:
         key = pretrained[name] or name
         if key in sources:
             raise InputError(f"two sources are called {key!r}. Rename one of the folders, or leave one out.")
         if pretrained[name] is None:
-            sources[key] = Recipe(name, steps, config=parse_settings(setting or []))
+            sources[key] = Recipe(name, steps, balance=check_balance(balance), config=parse_settings(setting or []))
             continue
         options = setting if ":" in name and not name.startswith("folder:") else None
         options = None if settings_are_for_backends else options

@@ -25,6 +25,15 @@ class Keep(StrEnum):
     BEST = "best"
 
 
+Balance = Annotated[
+    str | None,
+    typer.Option(
+        help="Show rare classes more often: uniform (all classes equally often) or sqrt (in proportion to the "
+        "square root of their counts).  [default: as in the data]"
+    ),
+]
+
+
 def train(
     backend: Annotated[
         str | None,
@@ -119,13 +128,7 @@ def train(
             "cutout. May be repeated."
         ),
     ] = None,
-    balance: Annotated[
-        str | None,
-        typer.Option(
-            help="Show rare classes more often: uniform (all classes equally often) or sqrt (in proportion to the "
-            "square root of their counts).  [default: as in the data]"
-        ),
-    ] = None,
+    balance: Balance = None,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the backend. May be repeated."),

@@ -49,7 +49,8 @@ def source_code(name: str, plan: Any, settings: Mapping[str, Any], needs: Needs)
     part = name.partition("+")[2]
     if isinstance(plan, Recipe):
         needs.train_set()
-        description = {field: getattr(plan, field) for field in ("backend", "steps", "batch_size", "augment", "config")}
+        names = ("backend", "steps", "batch_size", "augment", "config", "balance")
+        description = {field: getattr(plan, field) for field in names}
         if plan.unlabelled is not None:
             description["unlabelled"] = needs.name("unlabeled_images", plan.unlabelled)
         return fit_code(description, f"runs/{name.replace('+', '-')}", settings["image_size"])
@@ -70,6 +71,7 @@ def fit_code(source: Mapping[str, Any], out: str, image_size: int | None = None)
     data = "train_set, unlabelled=unlabeled_images" if source.get("unlabelled") else "train_set"
     options = [f"steps={source['steps']}", f"batch_size={source['batch_size']}"]
     options += [f"augment={list(source['augment'])!r}"] if source["augment"] else []
+    options += [f"balance={source['balance']!r}"] if source.get("balance") else []
     options += [f"image_size={image_size}"] if image_size is not None else []
     if config := _changed(source["backend"], source["config"]):
         options.append(f"config={config!r}")

@@ -14,6 +14,7 @@ from genaug.checks import as_whole
 from genaug.data.reading import Samples, fingerprint, read_samples, shared_samples
 from genaug.errors import InputError
 from genaug.nn.diffaugment import check_policy
+from genaug.training.balance import Balance, check_balance
 from genaug.training.data import check_modality
 
 
@@ -23,8 +24,9 @@ class Recipe:
 
     ``batch_size`` is 32 images or 500 rows by default. ``augment`` is applied to the discriminator's images: "affine",
     the default, is what classic augmentation does by default, so that both have the same knowledge about the data; rows
-    have none. ``unlabelled`` is a dataset of more images, without test images among
-    them, for backends that also learn from images without labels; its labels aren't read.
+    have none. ``unlabelled`` is a dataset of more images, without test images among them, for backends that also learn
+    from images without labels; its labels aren't read. ``balance``, "uniform" or "sqrt", shows rare classes more often;
+    it can't be combined with ``unlabelled``.
 
     Raises ``InputError`` for values that no backend takes and for options that the backend doesn't have, and
     ``PluginError`` for an unknown backend. What depends on the data is checked by ``genaug.study``.
@@ -36,6 +38,7 @@ class Recipe:
     augment: tuple[str, ...] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     unlabelled: Any = None
+    balance: Balance | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", as_whole(self.steps, "steps", 1))
@@ -47,12 +50,14 @@ class Recipe:
             if not isinstance(self.augment, Sequence):
                 raise InputError(f"augment must be a sequence of names, got {type(self.augment).__name__}.")
             object.__setattr__(self, "augment", check_policy(self.augment))
+        if check_balance(self.balance) and self.unlabelled is not None:
+            raise InputError("balance needs a label for every image, and those of unlabelled have none: pass only one.")
         parse_config(self.backend, registry.resolve(self.backend).Config, self.config)
 
     def __repr__(self) -> str:
         """The call, with the arguments that differ from their defaults; a dataset is named by its class."""
         texts = [repr(self.backend)]
-        defaults: dict[str, Any] = {"steps": 2000, "batch_size": None, "augment": None, "config": {}}
+        defaults: dict[str, Any] = {"steps": 2000, "batch_size": None, "augment": None, "config": {}, "balance": None}
         options = {name: getattr(self, name) for name in defaults}
         texts += [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
         if self.unlabelled is not None:

@@ -129,7 +129,7 @@ def _method(details: Mapping[str, Any]) -> list[str]:
         *(
             f"{name}: trained {source['trained']}. "
             + ("Its classifier is an arm, without a ratio. " if source.get("route") == "classifier" else "")
-            + (f"It saw {source['saw']}." if "saw" in source else _recipe(source))
+            + " ".join(filter(None, [_recipe(source), f"It saw {source['saw']}." if "saw" in source else ""]))
             for name, source in descriptions_in(settings["sources"])
         ),
         *(_course(name, each) for name, each in settings.get("schedules", {}).items()),
@@ -152,11 +152,16 @@ def _course(name: str, described: Mapping[str, Any]) -> str:
 
 
 def _recipe(source: Mapping[str, Any]) -> str:
+    """How it is trained for every seed; nothing about a pretrained one."""
     for kind in ("function", "estimator"):
         if kind in source:
             return f"The {kind}: {source[kind]}."
+    if "saw" in source:
+        return ""
     augment = f", images through {', '.join(source['augment'])}" if source["augment"] else ""
     text = f"{source['backend']}, {source['steps']:,} steps at batch size {source['batch_size']}{augment}."
+    if source.get("balance"):
+        text += f" Rare classes are shown more often ({source['balance']})."
     if unlabelled := source.get("unlabelled"):
         among = unlabelled["training_images"]
         note = f", {among:,} of which are training images of this study" if among else ""
