@@ -103,8 +103,8 @@ def _merged(*lists: Cells) -> Cells:
     return list(merged.values())
 
 
-def report_of(settings: Settings, cells: Cells) -> Report | None:
-    """A study's report from its cells, without its page; None if some are missing. No two seeds share an image."""
+def report_of(settings: Settings, cells: Cells, *, classes: int = 10) -> Report | None:
+    """A study's report from its cells, without its page; None if some are missing. No two seeds share a sample."""
     if settings is None:
         return None
     ledger, seeds = Ledger(cells), settings["seeds"]
@@ -123,7 +123,7 @@ def report_of(settings: Settings, cells: Cells) -> Report | None:
     table = results("test", arms_to_test(chosen))
     if table is None:
         return None
-    n_test, classes = settings["test"]["images"], 10
+    n_test = settings["test"]["images"]
     judgement = judge(chosen, table, seeds, resolution=1 / n_test)
     statistics = {"correction": 0.0, "n_test": n_test, "n_train": classes * settings["labels_per_class"]}
     return from_details(findings(judgement, ledger, arms, settings, {**statistics, "classes": classes}))
