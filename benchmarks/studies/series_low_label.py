@@ -15,7 +15,8 @@ was chosen on the inner splits decides the study's verdict; the others' verdicts
 
 The files come with the package aeon (pip install aeon), or from a folder: --root, with NAME_TRAIN.ts and NAME_TEST.ts.
 Finished cells are in benchmarks/results/series_low_label.jsonl; a run continues where the last one stopped. --table
-prints the finished studies as Markdown. Seeds from 100 on are for tuning, and split the data in another way.
+prints the finished studies as Markdown, which benchmarks/papers/results_page.py writes to docs/results.md. Seeds from
+100 on are for tuning, and split the data in another way.
 """
 
 import argparse
@@ -263,6 +264,18 @@ def table_of(name: str, report: Report) -> str:
     )
     failures = {f"{failure['arm']}: {failure['error']}" for failure in details["failures"]}
     return "\n\n".join([title, markdown(head, rows), *sorted(failures)])
+
+
+def results_text(record: Record) -> str:
+    """The tables of the reported seeds, and the names of the studies that aren't finished, as Markdown."""
+    finished = {
+        name: report
+        for name, report in finished_studies(record, list(STUDIES)).items()
+        if max(report.details["settings"]["seeds"]) < TUNING
+    }
+    missing = [name for name in STUDIES if name not in finished]
+    texts = [table_of(name, report) for name, report in finished.items()]
+    return "\n\n".join(texts + [f"Not run yet: {'; '.join(missing)}."] * bool(missing))
 
 
 def results_of(finished: dict[str, Report]) -> dict[str, Any]:

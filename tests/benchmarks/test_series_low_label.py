@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.common.record import Record
 from benchmarks.studies import series_low_label
 from benchmarks.studies.series_low_label import Data
 from genaug.studies import Recipe
@@ -73,10 +74,19 @@ def test_from_start_to_table_and_a_second_run_only_reads(run, tmp_path, monkeypa
     assert f"| **{chosen}** |" in printed.out
     assert sum(line.startswith("| ") for line in table) == 1 + 2 + 1 + len(arms), "head, baselines, control, arms"
     assert "3 subsets, 25 test series, pretrained on 7 series" in printed.out
+    text = series_low_label.results_text(Record(tmp_path / "cells.jsonl"))
+    assert text == "\n".join([*table, "", "Not run yet: Bumps, 8 labels."])
     cells = (tmp_path / "cells.jsonl").read_text()
     monkeypatch.setattr(series_low_label.genaug, "study", study_without_training(series_low_label.genaug.study))
     assert json.loads(run("--seeds", 3, "--json").out.splitlines()[-1]) == result
     assert (tmp_path / "cells.jsonl").read_text() == cells
+
+
+def test_seeds_for_tuning_are_not_reported(run, tmp_path):
+    run("--seeds", 2, "--first-seed", 100)
+    record = Record(tmp_path / "cells.jsonl")
+    assert list(series_low_label.finished_studies(record, [STUDY])) == [STUDY]
+    assert series_low_label.results_text(record) == "Not run yet: Bumps, 3 labels; Bumps, 8 labels."
 
 
 def study_without_training(study):
