@@ -230,7 +230,7 @@ SCRIPTS = [
     ),
     Script(
         "papers/series_sines.py",
-        "Sines of five channels: can generated ones be told from real ones? (Yoon et al. 2019)",
+        "Sines of five channels: how different are generated ones? (Yoon et al. 2019)",
         "--seeds 5",
         5,
         2,

@@ -33,13 +33,13 @@ PAPER = {"real": 0.991, "tstr": 0.975, "trts": 0.988}
 HOURS = 0.5  # of a seed, on one core
 
 
-def rows_of(images: Tensor) -> Tensor:
+def series_of(images: Tensor) -> Tensor:
     """Images, uint8 (N, 1, height, width), as series, float32 (N, width, height) in [0, 1]: a step per row."""
     return images[:, 0].transpose(1, 2).float() / 255
 
 
 def images_of(series: Tensor) -> Tensor:
-    """The reverse of ``rows_of``."""
+    """The reverse of ``series_of``."""
     return (255 * series).round().clamp(0, 255).byte().transpose(1, 2)[:, None]
 
 
@@ -54,7 +54,7 @@ def train_classifier(series: Tensor, labels: Tensor, classes: int, updates: int,
 def run(key: dict[str, Any], root: str | None) -> dict[str, Any]:
     """Train a generator and measure it."""
     seed = key["seed"]
-    real, test = ((rows_of(x), labels) for x, labels in map(labelled, read(key["data"], root)))
+    real, test = ((series_of(x), labels) for x, labels in map(labelled, read(key["data"], root)))
     generator, seconds = train(*real, key)
     classes = int(real[1].max()) + 1
     classifier = partial(train_classifier, classes=classes, updates=key["updates"], seed=seed)

@@ -13,7 +13,8 @@ was chosen on the inner splits decides the study's verdict; the others' verdicts
 
     OMP_NUM_THREADS=1 python benchmarks/studies/series_low_label.py --json
 
-The files come with the package aeon (pip install aeon), or from a folder: --root, with NAME_TRAIN.ts and NAME_TEST.ts.
+The files come with the package aeon (pip install aeon), or from a folder: --root, with NAME_TRAIN.ts and NAME_TEST.ts,
+where JapaneseVowels_eq are the series of JapaneseVowels of equal length.
 Finished cells are in benchmarks/results/series_low_label.jsonl; a run continues where the last one stopped. --table
 prints the finished studies as Markdown, which benchmarks/papers/results_page.py writes to docs/results.md. Seeds from
 100 on are for tuning, and split the data in another way.
@@ -45,6 +46,7 @@ from genaug.studies.report import Report
 NAME = "series_low_label"
 BACKENDS = ("timevae", "rcgan")
 RATIO = 0.5
+BATCH_SIZE = 32  # of every classifier
 SPLIT_SEED = 0
 LEAST_REST = 3  # series of each class that no seed has, for the pretrained generator
 
@@ -89,12 +91,12 @@ class ArmResult:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = with_first_seed(study_arguments(__doc__, NAME, seeds=5, updates=300))
+    root = "folder of the .ts files; by default that of the installed aeon"
+    parser = with_first_seed(study_arguments(__doc__, NAME, seeds=5, updates=300, root=root))
     parser.add_argument("--study", choices=STUDIES, action="append", help="which studies; all by default")
     parser.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help=f"by default {BACKENDS[0]}")
     parser.add_argument("--steps", type=int, default=500, help="of the generators trained on the same few series")
     parser.add_argument("--pretrain-steps", type=int, default=2000)
-    parser.add_argument("--batch-size", type=int, default=32, help="of every classifier")
     options = parser.parse_args(argv)
     names = options.study or list(STUDIES)
     if options.table:
@@ -165,7 +167,7 @@ def settings_of(name: str, task: Task, options: argparse.Namespace) -> dict[str,
         "seeds": task.seeds,
         "labels_per_class": STUDIES[name][1],
         "updates": options.updates,
-        "batch_size": options.batch_size,
+        "batch_size": BATCH_SIZE,
         "device": "cpu",
     }
 

@@ -45,13 +45,15 @@ Settings = dict[str, Any] | None
 Cells = list[dict[str, Any]]
 
 
-def study_arguments(doc: str | None, name: str, *, seeds: int, updates: int | None) -> argparse.ArgumentParser:
+def study_arguments(
+    doc: str | None, name: str, *, seeds: int, updates: int | None, root: str = "where torchvision's files lie"
+) -> argparse.ArgumentParser:
     """A parser with the options of the scripts whose studies take hours."""
     parser = arguments(doc, seeds=seeds)
-    parser.add_argument("--root", help="where torchvision's files lie")
+    parser.add_argument("--root", help=root)
     parser.add_argument("--out", type=Path, default=Path("runs") / name)
     parser.add_argument("--results", type=Path, default=RESULTS / f"{name}.jsonl", help="the record; figures go beside")
-    parser.add_argument("--updates", type=int, default=updates, help="of every classifier, at batch size 64")
+    parser.add_argument("--updates", type=int, default=updates, help="of every classifier")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
     parser.add_argument("--table", action="store_true", help="print the tables of what is finished, and end")

@@ -36,7 +36,7 @@ def test_from_start_to_figure_and_a_second_run_only_reads(tmp_path, monkeypatch,
 
 def test_a_series_has_a_step_per_row_of_the_image_and_a_channel_per_column():
     images = torch.randint(256, (5, 1, 6, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    series = rcgan_mnist_rows.rows_of(images)
+    series = rcgan_mnist_rows.series_of(images)
     assert series.shape == (5, 4, 6)
     assert series[2, 1, 3] == images[2, 0, 3, 1] / 255
     assert rcgan_mnist_rows.images_of(series).equal(images)

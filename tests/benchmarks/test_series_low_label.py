@@ -34,6 +34,7 @@ def folder(tmp_path, monkeypatch):
     write_ts(folder / "Bumps_TRAIN.ts", (8, 6), seed=0)
     write_ts(folder / "Bumps_TEST.ts", (18, 18), seed=1)
     monkeypatch.setattr(series_low_label, "DATA", {"Bumps": Data("Bumps", 2)})
+    monkeypatch.setattr(series_low_label, "BATCH_SIZE", 8)
     monkeypatch.setattr(series_low_label, "STUDIES", {STUDY: ("Bumps", 3), "Bumps, 8 labels": ("Bumps", 8)})
     return folder
 
@@ -46,7 +47,7 @@ def run(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(series_low_label, "Recipe", lambda backend, steps: Recipe(backend, steps, config=SMALL))
 
     def call(*words):
-        tiny = ["--updates", 2, "--batch-size", 8, "--steps", 2, "--pretrain-steps", 2]
+        tiny = ["--updates", 2, "--steps", 2, "--pretrain-steps", 2]
         places = ["--root", folder, "--out", tmp_path / "runs", "--results", tmp_path / "cells.jsonl"]
         series_low_label.main([*map(str, [*tiny, *places, "--study", STUDY, *words])])
         return capsys.readouterr()
