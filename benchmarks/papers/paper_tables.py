@@ -223,7 +223,7 @@ SCRIPTS = [
         "MNIST row by row, by a recurrent GAN (Esteban et al. 2017)",
         f"{MNIST} --seeds 2",
         2,
-        0.5,
+        1,
         paper_measures.rcgan_mnist_rows,
         ("steps", "data", "batch_size", "updates", "threads", "config"),
         {"data": "torchvision:MNIST"},
