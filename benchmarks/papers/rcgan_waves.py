@@ -17,7 +17,8 @@ steps.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -46,6 +47,7 @@ TARGETS = {"recognition": 0.99, "ks": 0.1, "r2": 0.9, "tstr": 0.97, "trts": 0.98
 _GRID = 451  # frequencies of the least-squares fit
 
 Floats = NDArray[np.float64]
+Pair = tuple[Tensor, Tensor]  # series and labels
 
 
 def shape_of(kind: int, phase: Floats) -> Floats:
@@ -112,8 +114,8 @@ def accuracy(model: nn.Module, x: Tensor, labels: Tensor) -> float:
     return float((model(x).argmax(1) == labels).double().mean())
 
 
-def train(x: Tensor, labels: Tensor, key: dict[str, Any], **config: Any) -> tuple[Any, float]:
-    """A generator of waves and the seconds that its training took."""
+def train(x: Tensor, labels: Tensor, key: dict[str, Any], **config: Any) -> tuple[genaug.Generator, float]:
+    """A generator of series and the seconds that its training took."""
     began = time.monotonic()
     with TemporaryDirectory() as folder:
         generator = genaug.fit(
@@ -132,20 +134,35 @@ def train(x: Tensor, labels: Tensor, key: dict[str, Any], **config: Any) -> tupl
     return generator, time.monotonic() - began
 
 
+def tstr_and_trts(
+    generator: genaug.Generator,
+    real: Pair,
+    test: Pair,
+    train_classifier: Callable[[Tensor, Tensor], nn.Module],
+    accuracy: Callable[[nn.Module, Tensor, Tensor], float],
+    seed: int,
+) -> tuple[dict[str, float], Tensor]:
+    """Accuracies of classifiers of series: trained and tested on ``real`` and ``test``, TSTR, and TRTS (Esteban et al.
+    2017, section 5); and the generated series of TRTS, which have the labels of ``test``. Those of TSTR have the labels
+    of ``real``."""
+    x, labels = real
+    judge = train_classifier(x, labels)
+    fake = generator.sample(labels=test[1], seed=seed)[0]
+    result = {"real_accuracy": accuracy(judge, *test), "trts_accuracy": accuracy(judge, fake, test[1])}
+    student = train_classifier(generator.sample(labels=labels, seed=derive_seed(seed, "TSTR"))[0], labels)
+    return {**result, "tstr_accuracy": accuracy(student, *test)}, fake
+
+
 def run(key: dict[str, Any]) -> dict[str, Any]:
     """Train both generators of a seed and measure them."""
     seed, n = key["seed"], key["waves"]
     x, labels, _ = waves(n, derive_seed(seed, "training"))
     test, test_labels, _ = waves(key["samples"], derive_seed(seed, "test"))
     generator, seconds = train(x, labels, key)
-    result: dict[str, Any] = {"seconds": seconds}
-    judge = train_classifier(x, labels, key["updates"], seed)
-    fake = generator.sample(labels=test_labels, seed=seed)[0]
-    result["real_accuracy"] = accuracy(judge, test, test_labels)
-    result["recognition"] = result["trts_accuracy"] = accuracy(judge, fake, test_labels)
-    own = generator.sample(labels=labels, seed=derive_seed(seed, "TSTR"))[0]
-    student = train_classifier(own, labels, key["updates"], seed)
-    result["tstr_accuracy"] = accuracy(student, test, test_labels)
+    classifier = partial(train_classifier, updates=key["updates"], seed=seed)
+    accuracies, fake = tstr_and_trts(generator, (x, labels), (test, test_labels), classifier, accuracy, seed)
+    result: dict[str, Any] = {"seconds": seconds, **accuracies}
+    result["recognition"] = result["trts_accuracy"]
     result |= {name: result[f"{name}_accuracy"] / result["real_accuracy"] for name in ("tstr", "trts")}
     real, generated = factors_of(test, test_labels), factors_of(fake, test_labels)
     result |= {f"ks_{name}": float(ks_2samp(real[name], generated[name]).statistic) for name in FACTORS}

@@ -3,21 +3,22 @@
     python benchmarks/papers/results_page.py
 
 The page contains nothing but the records, so that no figure is entered by hand: a test compares the two. The same
-applies to the part of docs/results.md between two marks, which has the commands and the targets.
+applies to the parts of docs/results.md between marks: the commands and the targets of the papers' scripts, and the
+tables of the studies of series.
 """
 
 import argparse
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.common.console import markdown, say
 from benchmarks.common.record import RESULTS, TUNING, Record
 from benchmarks.papers.paper_measures import Measure, Row
 from benchmarks.papers.paper_tables import SCRIPTS, Script
+from benchmarks.studies import series_low_label
 
 DOCS = Path(__file__).parents[2] / "docs"
-BEGIN, END = "<!-- papers: begin, written by results_page.py -->", "<!-- papers: end -->"
 SIGNS = {">=": "≥", "<=": "≤", "<": "<"}
 
 HEAD = """# The papers' tables
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of papers.md and results.md")
     options = parser.parse_args(arguments)
     papers, results = options.docs / "papers.md", options.docs / "results.md"
-    updated = with_targets(results.read_text(encoding="utf-8"), options.results)
+    updated = with_records(results.read_text(encoding="utf-8"), options.results)
     for path, text in ((papers, page(options.results)), (results, updated)):
         new = path.with_suffix(".new")
         new.write_text(text, encoding="utf-8")
@@ -54,13 +55,25 @@ def entries_of(results: Path) -> list[Entry]:
     return [(script, rows, script.measures(rows)) for script, rows in recorded]
 
 
-def with_targets(text: str, results: Path) -> str:
-    """A page's text, with the part between its two marks replaced by the commands and the targets."""
-    before, _, rest = text.partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
-        raise ValueError(f"expected the lines {BEGIN!r} and {END!r} in the page, in this order")
-    return f"{before}{BEGIN}\n{targets(entries_of(results))}\n{END}{after}"
+def with_records(text: str, results: Path) -> str:
+    """A page's text, with the parts between marks replaced by what the records say."""
+    for name, part in PARTS.items():
+        begin, end = marks(name)
+        before, _, rest = text.partition(begin)
+        _, mark, after = rest.partition(end)
+        if not mark:
+            raise ValueError(f"expected the lines {begin!r} and {end!r} in the page, in this order")
+        text = f"{before}{begin}\n{part(results)}\n{end}{after}"
+    return text
+
+
+def marks(name: str) -> tuple[str, str]:
+    """The lines before and after a part of docs/results.md."""
+    return f"<!-- {name}: begin, written by results_page.py -->", f"<!-- {name}: end -->"
+
+
+def series_studies(results: Path) -> str:
+    return series_low_label.results_text(Record(results / f"{series_low_label.NAME}.jsonl"))
 
 
 def targets(entries: list[Entry]) -> str:
@@ -74,6 +87,12 @@ def targets(entries: list[Entry]) -> str:
             rows.append([*cells, target(measure), verdict(measure, script.seeds)])
     table = markdown(["script", "measure", "seeds", "median (range)", "target", "met"], rows)
     return "\n".join(["<!-- not run: takes minutes -->", "```bash", *commands, "```\n", table])
+
+
+PARTS: Mapping[str, Callable[[Path], str]] = {
+    "papers": lambda results: targets(entries_of(results)),
+    "series": series_studies,
+}
 
 
 def page(results: Path) -> str:

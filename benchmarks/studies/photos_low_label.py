@@ -29,11 +29,11 @@ from torchvision.transforms import v2
 import genaug
 from benchmarks.common.console import end, markdown, plain, say
 from benchmarks.common.record import Record
+from benchmarks.studies.gains import gain_of, in_points
 from benchmarks.studies.tracked import recorded, report_of, rest_of, study_arguments, tracked
 from genaug.data import few_per_class, load_data
 from genaug.sources.source import Source
 from genaug.studies import Recipe
-from genaug.studies.compare import paired_difference
 from genaug.studies.report import Report
 
 GENERATORS: dict[str, dict[str, Any]] = {
@@ -168,17 +168,12 @@ def source_of(name: str, trained: Any) -> Any:
 
 
 def rows_of(report: Report) -> list[dict[str, Any]]:
-    """Each arm's accuracy on the test set, in percent, and its gain over classic augmentation, with 95% intervals that
-    aren't corrected for the number of arms."""
-    rows, classic = [], report.scores("classic")
-    resolution = 1 / report.details["settings"]["test"]["images"]
+    """Each arm's accuracy on the test set, in percent, and its gain over classic augmentation."""
+    rows: list[dict[str, Any]] = []
     for arm in report.details["scores"]["test"]:
         accuracies = report.scores(arm)
-        row: dict[str, Any] = {"arm": arm, "accuracy": 100 * sum(accuracies) / len(accuracies), "gain": None}
-        if arm != "classic":
-            gain = paired_difference(accuracies, classic, resolution=resolution)
-            row |= {"gain": 100 * gain.mean, "low": 100 * gain.low, "high": 100 * gain.high}
-        rows.append(row)
+        gain = None if arm == "classic" else gain_of(report, arm, "classic")
+        rows.append({"arm": arm, "accuracy": 100 * sum(accuracies) / len(accuracies), "gain": gain})
     return rows
 
 
@@ -187,9 +182,8 @@ def table_of(name: str, report: Report) -> str:
     chosen = (report.details["chosen"] or {"name": None})["name"]
     rows = []
     for row in rows_of(report):
-        gain = "–" if row["gain"] is None else f"{row['gain']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})"
         marked = f"**{row['arm']}**" if row["arm"] == chosen else row["arm"]
-        rows.append([marked, f"{row['accuracy']:.1f}%", gain.replace("-", "−")])
+        rows.append([marked, f"{row['accuracy']:.1f}%", in_points(row["gain"])])
     head = ["arm", "test accuracy", "gain over classic, points (95%)"]
     failures = {f"{f['arm']}: {f['error']}" for f in report.details["failures"]}
     return "\n\n".join([f"{name}: {report.verdict}", markdown(head, rows), *sorted(failures)])

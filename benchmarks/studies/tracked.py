@@ -45,13 +45,15 @@ Settings = dict[str, Any] | None
 Cells = list[dict[str, Any]]
 
 
-def study_arguments(doc: str | None, name: str, *, seeds: int, updates: int | None) -> argparse.ArgumentParser:
+def study_arguments(
+    doc: str | None, name: str, *, seeds: int, updates: int | None, root: str = "where torchvision's files lie"
+) -> argparse.ArgumentParser:
     """A parser with the options of the scripts whose studies take hours."""
     parser = arguments(doc, seeds=seeds)
-    parser.add_argument("--root", help="where torchvision's files lie")
+    parser.add_argument("--root", help=root)
     parser.add_argument("--out", type=Path, default=Path("runs") / name)
     parser.add_argument("--results", type=Path, default=RESULTS / f"{name}.jsonl", help="the record; figures go beside")
-    parser.add_argument("--updates", type=int, default=updates, help="of every classifier, at batch size 64")
+    parser.add_argument("--updates", type=int, default=updates, help="of every classifier")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--estimate", action="store_true", help="print what a full run costs, in hours, and end")
     parser.add_argument("--table", action="store_true", help="print the tables of what is finished, and end")
@@ -103,8 +105,8 @@ def _merged(*lists: Cells) -> Cells:
     return list(merged.values())
 
 
-def report_of(settings: Settings, cells: Cells) -> Report | None:
-    """A study's report from its cells, without its page; None if some are missing. No two seeds share an image."""
+def report_of(settings: Settings, cells: Cells, *, classes: int = 10) -> Report | None:
+    """A study's report from its cells, without its page; None if some are missing. No two seeds share a sample."""
     if settings is None:
         return None
     ledger, seeds = Ledger(cells), settings["seeds"]
@@ -123,7 +125,7 @@ def report_of(settings: Settings, cells: Cells) -> Report | None:
     table = results("test", arms_to_test(chosen))
     if table is None:
         return None
-    n_test, classes = settings["test"]["images"], 10
+    n_test = settings["test"]["images"]
     judgement = judge(chosen, table, seeds, resolution=1 / n_test)
     statistics = {"correction": 0.0, "n_test": n_test, "n_train": classes * settings["labels_per_class"]}
     return from_details(findings(judgement, ledger, arms, settings, {**statistics, "classes": classes}))
