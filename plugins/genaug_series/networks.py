@@ -29,7 +29,8 @@ def with_label(x: Tensor, offsets: Offsets | None, labels: Tensor | None) -> Ten
 class RecurrentGenerator(nn.Module):
     """Latents, (N, latent_size) or (N, steps, latent_size), and labels (N,) to raw outputs (N, channels, steps).
 
-    A latent for the complete series is the input of every step, with the label (Esteban et al. 2017, section 3).
+    A latent for the complete series is the input of every step, with the label (Esteban et al. 2017, section 3). After
+    the recurrent layers, the label also scales and shifts a layer of its own (Perez et al. 2018).
     """
 
     def __init__(
@@ -40,12 +41,20 @@ class RecurrentGenerator(nn.Module):
         self.first = nn.Linear(latent_size, hidden)
         self.offsets = embedded(num_classes, hidden)
         self.body = RECURRENT[cell](hidden, hidden, layers, batch_first=True)
+        self.second = nn.Linear(hidden, hidden)
+        self.scales = embedded(num_classes, hidden)
+        self.shifts = embedded(num_classes, hidden)
         self.last = nn.Linear(hidden, channels)
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
         z = z[:, None].expand(-1, self.steps, -1) if z.ndim == 2 else z
         x = leaky_relu(with_label(self.first(z), self.offsets, labels), SLOPE)
-        outputs: Tensor = self.last(self.body(x)[0]).transpose(1, 2)
+        x = self.body(x)[0]
+        y = self.second(x)
+        if self.scales is not None and labels is not None:
+            y = y * (1 + self.scales(labels)[:, None])
+        x = x + leaky_relu(with_label(y, self.shifts, labels), SLOPE)
+        outputs: Tensor = self.last(x).transpose(1, 2)
         return outputs
 
 
