@@ -52,6 +52,10 @@ class Latent(BaseModel, ABC):
     def between(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
         """Values interpolated from ``first`` (weight 0) to ``second`` (weight 1), row by row; ``weight`` is (N,)."""
 
+    def varied(self, own: Tensor, fresh: Tensor, strength: float) -> Tensor:
+        """Values from ``own`` (strength 0) to fresh draws (strength 1), whose weight is ``strength``."""
+        return self.between(own, fresh, torch.full((len(own),), strength))
+
     def expand(self, value: Any, n: int) -> Tensor:
         """One value for all ``n`` samples or one per sample, as (n, ``*shape``). Raises ``InputError`` otherwise."""
         try:
@@ -116,6 +120,10 @@ class Normal(Continuous):
     def between(self, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
         """Along the great circle, because normal samples lie near a sphere."""
         return slerp(first.flatten(1), second.flatten(1), weight).view_as(first)
+
+    def varied(self, own: Tensor, fresh: Tensor, strength: float) -> Tensor:
+        """With weights whose squares sum to 1: normal values remain normal."""
+        return math.sqrt(1 - strength**2) * own + strength * fresh
 
     def axis(self, steps: int) -> Tensor:
         """Quantiles, without the outermost 2 % at either end."""

@@ -152,9 +152,10 @@ class OwnSamples:
         """Generate a variation of each of ``samples``, for backends with an encoder.
 
         Latents move from those that ``encode`` returns to fresh draws: ``strength`` 0 gives the reconstruction,
-        ``decode(**encode(samples))``, and 1 gives what ``sample(labels=labels, seed=seed)`` gives. In between, normal
-        latents follow the great circle, uniform ones a straight line, and a category is replaced by a drawn one with
-        probability ``strength``. Latents that can't be encoded are always drawn.
+        ``decode(**encode(samples))``, and 1 gives what ``sample(labels=labels, seed=seed)`` gives. In between, the
+        fresh draw has the weight ``strength``, and the encoded latent sqrt(1 - strength²) for normal latents, which
+        remain normal, or 1 - strength for others; a category is replaced by a drawn one with probability ``strength``.
+        Latents that can't be encoded are always drawn.
 
         ``samples`` are raw samples (images: uint8 (N, C, H, W)). For a generator that takes labels, ``labels`` int64
         (N,) are those of the variations, and ``own_labels`` those of the samples, if they differ: the result is then a

@@ -40,7 +40,7 @@ def varied_latents(
         elif strength == 0:
             values[latent.name] = own.cpu()
         elif latent.is_float:
-            values[latent.name] = latent.between(own.cpu().float(), fresh, torch.full((count,), strength))
+            values[latent.name] = latent.varied(own.cpu().float(), fresh, strength)
         else:
             draws = torch.from_numpy(uniform_rows(seed, f"vary:{latent.name}", 0, count, 1)[:, 0])
             values[latent.name] = torch.where(draws < strength, fresh, own.cpu())

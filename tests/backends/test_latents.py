@@ -212,6 +212,16 @@ class TestBetween:
             assert float(between.abs().max()) <= 1
 
     @FEW
+    @given(LATENTS.filter(lambda latent: latent.is_float), st.floats(0, 1))
+    def test_varied_values_start_at_their_own_and_end_at_fresh_ones(self, latent, strength):
+        own, fresh = latent_rows(latent, 1, 0, 200), latent_rows(latent, 2, 0, 200)
+        start, varied, end = (latent.varied(own, fresh, share) for share in (0.0, strength, 1.0))
+        assert torch.allclose(start, own, atol=1e-6)
+        assert torch.allclose(end, fresh, atol=1e-6)
+        rest = math.sqrt(1 - strength**2) if isinstance(latent, Normal) else 1 - strength
+        assert torch.allclose(varied, rest * own + strength * fresh, atol=1e-5)
+
+    @FEW
     @given(st.integers(0, 1000), st.floats(0, 1))
     def test_the_length_changes_linearly_between_normals(self, seed, weight):
         latent = Normal(size=(4, 8))
