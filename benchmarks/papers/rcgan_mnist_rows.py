@@ -74,7 +74,7 @@ def run(key: dict[str, Any], root: str | None) -> dict[str, Any]:
         pictures = {name: grid(images_of(x), test[1], classes) for name, x in (("real", test[0]), ("generated", fake))}
         montage(RESULTS / f"{NAME}.png", pictures, 2, f"Digits row by row, seed {seed}")
     say(f"seed {seed}: " + ", ".join(f"{name} {value:.4f}" for name, value in result.items()))
-    return {"seconds": seconds, **result}
+    return {"cpu_seconds": seconds, **result}
 
 
 def grid(images: Tensor, labels: Tensor, classes: int) -> Any:
@@ -91,7 +91,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         result |= {f"{name}_accuracy_mean": mean(values), f"{name}_accuracy_min": min(values)}
         say(f"{name:<6} {mean_and_range(values, '.2%')}; the paper: {PAPER[name]:.1%}")
     met = result["tstr_accuracy_mean"] >= TARGET
-    return {**result, "target_tstr_met": met, "hours": sum(row["seconds"] for row in rows) / 3600}
+    return {**result, "target_tstr_met": met, "hours": sum(row["cpu_seconds"] for row in rows) / 3600}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -43,7 +43,7 @@ STEPS = 30
 SHAPES = ("sine", "sawtooth")
 FACTORS = ("offset", "frequency", "amplitude")
 RANGES = {"offset": (-0.5, 0.5), "frequency": (1.0, 5.0), "amplitude": (0.1, 0.9)}
-TARGETS = {"recognition": 0.99, "ks": 0.1, "r2": 0.9, "tstr": 0.97, "trts": 0.98, "seconds": 300}
+TARGETS = {"recognition": 0.99, "ks": 0.1, "r2": 0.9, "tstr": 0.97, "trts": 0.98, "cpu_seconds": 300}
 _GRID = 451  # frequencies of the least-squares fit
 
 Floats = NDArray[np.float64]
@@ -115,8 +115,8 @@ def accuracy(model: nn.Module, x: Tensor, labels: Tensor) -> float:
 
 
 def train(x: Tensor, labels: Tensor, key: dict[str, Any], **config: Any) -> tuple[genaug.Generator, float]:
-    """A generator of series and the seconds that its training took."""
-    began = time.monotonic()
+    """A generator of series and the seconds of processor time that its training took, of all threads together."""
+    began = time.process_time()
     with TemporaryDirectory() as folder:
         generator = genaug.fit(
             "rcgan",
@@ -131,7 +131,7 @@ def train(x: Tensor, labels: Tensor, key: dict[str, Any], **config: Any) -> tupl
             checkpoint_every=key["steps"],
             progress=False,
         )
-    return generator, time.monotonic() - began
+    return generator, time.process_time() - began
 
 
 def tstr_and_trts(
@@ -161,7 +161,7 @@ def run(key: dict[str, Any]) -> dict[str, Any]:
     generator, seconds = train(x, labels, key)
     classifier = partial(train_classifier, updates=key["updates"], seed=seed)
     accuracies, fake = tstr_and_trts(generator, (x, labels), (test, test_labels), classifier, accuracy, seed)
-    result: dict[str, Any] = {"seconds": seconds, **accuracies}
+    result: dict[str, Any] = {"cpu_seconds": seconds, **accuracies}
     result["recognition"] = result["trts_accuracy"]
     result |= {name: result[f"{name}_accuracy"] / result["real_accuracy"] for name in ("tstr", "trts")}
     real, generated = factors_of(test, test_labels), factors_of(fake, test_labels)
@@ -178,7 +178,7 @@ def run(key: dict[str, Any]) -> dict[str, Any]:
 def walk(x: Tensor, labels: Tensor, key: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """R² of the factors of sines as functions of a latent of two dimensions, and the picture of figure 14."""
     generator, seconds = train(x, labels, key, latent_size=2)
-    result = {"walk_seconds": seconds}
+    result = {"walk_cpu_seconds": seconds}
     z = torch.randn(key["samples"], 2, generator=torch.Generator().manual_seed(key["seed"]))
     sines = torch.zeros(len(z), dtype=torch.int64)
     factors = factors_of(generator.decode(z, sines), sines)
@@ -202,24 +202,24 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     result["target_r2_met"] = all(result[f"r2_{name}_mean"] >= TARGETS["r2"] for name in ("frequency", "amplitude"))
     result["target_tstr_met"] = result["tstr_mean"] >= TARGETS["tstr"]
     result["target_trts_met"] = result["trts_mean"] >= TARGETS["trts"]
-    result["target_time_met"] = result["seconds_mean"] <= TARGETS["seconds"]
+    result["target_time_met"] = result["cpu_seconds_mean"] <= TARGETS["cpu_seconds"]
     return result
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__, seeds=5, first_seed=True)
-    parser.add_argument("--steps", type=int, default=6000, help="of a training; by default 6000")
+    parser.add_argument("--steps", type=int, default=5000, help="of a training; by default 5000")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--waves", type=int, default=14_000, help="training waves")
     parser.add_argument("--samples", type=int, default=10_000, help="generated and real test waves")
     parser.add_argument("--updates", type=int, default=1000, help="of a classifier")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="options of the backend")
     options = parser.parse_args(argv)
     names = ("steps", "batch_size", "waves", "samples", "updates", "threads")
     common = {**{name: getattr(options, name) for name in names}, "config": parse_settings(options.set)}
     seeds = seeds_of(options)
-    say(f"about {cost(600, options.seeds)} on two idle cores")
+    say(f"about {cost(600, options.seeds)} on an idle core")
     rows = Record(RESULTS / "rcgan_waves.jsonl").finish(({"seed": seed, **common} for seed in seeds), run)
     result = summary(rows)
     for name, value in result.items():

@@ -196,7 +196,7 @@ def test_every_script_reads_what_its_script_records(tmp_path):
     write(tmp_path, "labels", [refused])
     wave = {"recognition": 0.995, "tstr": 0.98, "trts": 0.97}
     factors = {f"{figure}_{name}": 0.5 for figure in ("ks", "r2") for name in ("offset", "frequency", "amplitude")}
-    write(tmp_path, "rcgan_waves", [{**blank, **wave, **factors, "seconds": 250.0}])
+    write(tmp_path, "rcgan_waves", [{**blank, **wave, **factors, "cpu_seconds": 250.0}])
     sine = {**blank, "discriminative": 0.015, "discriminative_gru": 0.1, "discriminative_cnn": 0.2, "predictive": 0.09}
     write(tmp_path, "series_sines", [{**sine, "backend": name, "frequencies": "code"} for name in (None, "rcgan")])
     write(
