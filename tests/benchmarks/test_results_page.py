@@ -210,7 +210,7 @@ def test_every_script_reads_what_its_script_records(tmp_path):
         "| KS, offset of real and of generated waves | 0.500 | 0.500 | ≤ 0.1 (mean) | – | **no**, so far |",
         "| R² of the offset as explained by two latents, 10 nearest neighbors | 0.500 | 0.500 | – | a picture | – |",
         "| TRTS, accuracy divided by that of real waves | 0.970 | 0.970 | ≥ 0.98 (mean) | – | **no**, so far |",
-        "| seconds of training, two threads | 250 | 250 | ≤ 300 (mean) | – | yes, so far |",
+        "| seconds of training, one core | 250 | 250 | ≤ 300 (mean) | – | yes, so far |",
         "| new real series, frequencies of the code: discriminative score of the published judge (stretch goal 0.011) "
         "| 0.015 | 0.015 | – | – | – |",
         "| rcgan, frequencies of the code: discriminative score of the published judge (stretch goal 0.011) | 0.015 | "
