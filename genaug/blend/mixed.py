@@ -275,8 +275,10 @@ class MixedDataset(Dataset[Any]):
         return self._generated_items.build([sample], [label])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        length = len(self)
-        numbers = np.array([_in_range(index, length) for index in indices], dtype=np.int64)
+        length, numbers = len(self), np.array([*map(operator.index, indices)], dtype=np.int64)
+        for index in numbers[(numbers < -length) | (numbers >= length)].tolist():
+            _in_range(index, length)  # raises
+        numbers %= length
         positions = self._items.positions_at(numbers)
         is_generated = positions >= 0
         real = self._real_items.read(numbers[~is_generated].tolist())

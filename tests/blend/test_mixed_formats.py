@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.fakes import FakeReal, FakeSource, is_fake, pixels_of
 from PIL import Image
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, default_collate
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset, default_collate
 from torchvision import datasets, tv_tensors
 from torchvision.transforms import v2
 
@@ -82,6 +82,21 @@ def test_items_of_a_batch_are_those_read_one_by_one(kind, channels, sources, mak
     if sources == 1 and kind == "uint8":
         samples = {bytes(image.numpy()) for image in mixed.pool.images}
         assert all(bytes(item[0].numpy()) in samples for item in map(mixed.__getitem__, range(20, len(mixed))))
+
+
+def test_a_set_of_tensors_is_read_at_once():
+    images = torch.stack([image for image, _ in FakeReal(LABELS, kind="uint8")])
+    real = TensorDataset(images, torch.tensor(LABELS, dtype=torch.int32))
+    mixed = blend(real)
+    items = mixed.__getitems__([3, 25, 0, -1, 19])
+    for index, item in zip([3, 25, 0, -1, 19], items, strict=True):
+        assert type(item) is tuple
+        assert all(same(one, other) for one, other in zip(item, mixed[index], strict=True))
+    items[0][0].fill_(7)
+    assert torch.equal(images, torch.stack([image for image, _ in FakeReal(LABELS, kind="uint8")]))
+    real.tensors[1][5] += 1
+    with pytest.raises(InputError, match="item 5 of the real set carries the label 2"):
+        mixed.__getitems__([4, 5, 6])
 
 
 def test_items_of_a_batch_can_be_changed_without_a_change_of_others(make_generator):
