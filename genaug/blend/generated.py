@@ -37,7 +37,7 @@ class GeneratedItems:
         pairs = zip(self.adapter(samples), self._labels_like(labels), strict=True)
         if self._make_item is not None or hasattr(self._container, "_fields"):
             return [(self._make_item or self._container)(*pair) for pair in pairs]
-        return [self._container(pair) for pair in pairs]
+        return list(pairs) if self._container is tuple else [self._container(pair) for pair in pairs]
 
     def compare(self, sample: NDArray[Any], label: int, *, in_batch: bool = False, stacklevel: int) -> None:
         """Learn how the real set treats its images, and compare a generated item with real ones.

@@ -1,6 +1,6 @@
 """Items of the real set, an image and its label: reading them, and the types of their labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -30,7 +30,13 @@ class RealItems:
 
     def read(self, indices: list[int]) -> list[Any]:
         """The items at ``indices``, through the real set's ``__getitems__`` if it has one."""
-        return self._checked(indices, self._together(indices) or self._one_by_one(indices)) if indices else []
+        if not indices:
+            return []
+        if type(self._real) is TensorDataset:  # one gather per tensor takes less time than one per item
+            rows = torch.tensor(indices, device="cpu")
+            parts = [tensor.index_select(0, rows.to(tensor.device)) for tensor in self._real.tensors]
+            return self._checked(indices, list(zip(*(part.unbind() for part in parts), strict=True)), parts[1:2])
+        return self._checked(indices, self._together(indices) or self._one_by_one(indices))
 
     def _one_by_one(self, indices: list[int]) -> list[Any]:
         with suppress(Exception):  # the error of that item names it
@@ -38,11 +44,7 @@ class RealItems:
         return [read_item(self._real, index, "the real set") for index in indices]
 
     def _together(self, indices: list[int]) -> list[Any] | None:
-        """The items in one call, if the real set has one for that; None if it hasn't, or the call fails."""
-        if type(self._real) is TensorDataset:  # one gather per tensor takes less time than one per item
-            rows = torch.tensor(indices, device="cpu")
-            parts = [tensor.index_select(0, rows.to(tensor.device)).unbind() for tensor in self._real.tensors]
-            return list(zip(*parts, strict=True))
+        """The items from the real set's ``__getitems__``; None if it has none, or it fails."""
         read_all = getattr(self._real, "__getitems__", None)
         if callable(read_all):
             with suppress(Exception):
@@ -50,12 +52,13 @@ class RealItems:
                 return items if len(items) == len(indices) else None
         return None
 
-    def _checked(self, indices: list[int], items: list[Any]) -> list[Any]:
+    def _checked(self, indices: list[int], items: list[Any], labels: Sequence[Tensor] = ()) -> list[Any]:
+        """The items, if their labels are right. ``labels`` may have them in one tensor."""
         if self._check_labels:
-            carried = [item[1] for item in items]
-            if _numbers(carried) != self._labels[indices].tolist():
-                for index, label in zip(indices, carried, strict=True):
-                    _check_label(index, label, self._labels)
+            carried = labels[0].tolist() if labels else _numbers([item[1] for item in items])
+            if carried != self._labels[indices].tolist():
+                for index, item in zip(indices, items, strict=True):
+                    _check_label(index, item[1], self._labels)
         return items
 
 
