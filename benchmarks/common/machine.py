@@ -1,4 +1,4 @@
-"""The machine that a measurement was made on."""
+"""The machine on which a measurement runs."""
 
 import os
 import platform

@@ -47,7 +47,7 @@ from genaug.modalities.image import to_pil
 BATCH, RATIO = 128, 0.5
 IMAGES = {0: 2_048, 2: 4_096}  # of a pass, by the number of workers
 MORE_TENSORS = 8  # times as many of them, since they take little time
-INSIDE = 128  # images of a pass that runs the generator for each
+INSIDE = 32  # images of a pass that runs the generator for each
 TRANSFORM = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 Label = Callable[[int], Any]
 

@@ -66,7 +66,7 @@ def rows_of(topic: Topic, results: Path) -> dict[str, Row]:
 
 
 def machines(rows: Sequence[Row]) -> str:
-    """A sentence for each machine that the measurements were made on."""
+    """A sentence for each machine in the rows."""
     kinds = {tuple(row[name] for name in MACHINE): row for row in rows if MACHINE[0] in row}
     if not kinds:
         return "Nothing has been measured yet."
