@@ -9,7 +9,7 @@ help:
 	@echo "make test       lint, types and the quick tests"
 	@echo "make test-slow  the tests that take longer"
 	@echo "make docs       the documentation, into site/"
-	@echo "make bench      the loader against the real set alone, training against torchgan; a line of JSON each"
+	@echo "make bench      the speed of every part against what it competes with, into docs/performance.md (MNIST_ROOT=folder)"
 	@echo "make papers     the papers' tables, into docs/papers.md and results.md; takes days, goes on where it stopped (MNIST_ROOT=folder)"
 	@echo "make study-thesis  a thesis's four questions on the digits, and on MNIST where MNIST_ROOT names its folder"
 	@echo "make clean      remove .venv and build outputs"
@@ -43,10 +43,20 @@ test-slow: .venv/.installed-dev
 docs: .venv/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: .venv/.installed
-	$(BIN)/python benchmarks/speed/loader.py --json
+# One thread: with more, torch's own threads would compete with the loader's workers for two cores.
+SPEED := OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed
+bench: .venv/.installed .venv/.installed-timm .venv/.installed-ray
+	$(SPEED)/start.py
+	$(SPEED)/loader.py $(if $(MNIST_ROOT),--root $(MNIST_ROOT))
+	$(SPEED)/sampling.py
+	$(SPEED)/on_the_fly.py
+	$(SPEED)/pool_refresh.py
+	$(SPEED)/scale.py
+	$(SPEED)/growth.py
+	$(SPEED)/shards.py
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .venv/torchgan torchgan==0.1.0
 	PYTHONPATH=.venv/torchgan $(BIN)/python benchmarks/speed/training.py --json
+	$(BIN)/python benchmarks/speed/performance_page.py
 
 papers: .venv/.installed
 	$(BIN)/python benchmarks/papers/run_all.py

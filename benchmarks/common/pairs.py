@@ -1,9 +1,26 @@
-"""Paired timings."""
+"""Paired measurements: several sides take turns within one run, and are compared within a round."""
 
 import statistics
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 from scipy.stats import binom
+
+
+def alternate(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """The figure of each side in each round, such as its seconds. Every second round goes in the reverse order."""
+    figures: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds):
+        for name in reversed(sides) if number % 2 else sides:
+            figures[name].append(sides[name]())
+    return figures
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long a call takes on the clock."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def median_interval(values: Iterable[float]) -> tuple[float, float, float]:

@@ -11,10 +11,11 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from benchmarks.common.console import arguments, end, say
-from benchmarks.common.pairs import median_interval
+from benchmarks.common.pairs import alternate, median_interval
 
 HERE = Path(__file__).parents[2]
 COMMON = "import gc, sys, tempfile, time, torch, genaug\nfrom genaug.data import load_data\ntorch.set_num_threads(1)\n"
@@ -58,8 +59,11 @@ def main() -> None:
     options = parser.parse_args()
     result: dict[str, float] = {"pairs": options.pairs}
     for name in [options.only] if options.only else ["start-up", *WORK]:
-        ratios = [seconds(name, options.other.resolve()) / seconds(name, HERE) for _ in range(options.pairs)]
-        median, low, high = median_interval(ratios)
+        sides = {
+            side: partial(seconds, name, place) for side, place in (("other", options.other.resolve()), ("here", HERE))
+        }
+        times = alternate(sides, options.pairs)
+        median, low, high = median_interval(a / b for a, b in zip(times["other"], times["here"], strict=True))
         result |= {name: median, f"{name}_low": low, f"{name}_high": high}
         say(f"{name}: {median:.3f} ({low:.3f} to {high:.3f})")
     end(options, result)

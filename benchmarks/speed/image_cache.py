@@ -25,6 +25,7 @@ from torch.utils.data import Dataset
 
 import genaug
 from benchmarks.common.console import arguments, end, finished_rows, markdown, say
+from benchmarks.common.memory import anonymous
 from benchmarks.common.record import Row
 from genaug.training.callbacks import Snapshot
 
@@ -117,14 +118,6 @@ def train(images: int, size: int, cache: str | None) -> Row:
         ended.set()
         watcher.join()
     return {"first_step": round(first[0], 2), "anonymous": peak[0]}
-
-
-def anonymous() -> int:
-    """This process's anonymous resident memory, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status has no RssAnon: this measurement needs Linux")
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.common.console import arguments, end, finished_rows, markdown, say
+from benchmarks.common.pairs import alternate
 from benchmarks.common.record import Row
 
 SHARDS = 64
@@ -36,14 +38,12 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def measure(key: Row) -> Row:
-    began, seconds = time.monotonic(), {"one": [], "ray": []}
+    began = time.monotonic()
     tenth = peak_of(key["generator"], key["n"] // 10)
     complete = peak_of(key["generator"], key["n"])
-    for pair in range(key["pairs"]):
-        for name in ("one", "ray") if pair % 2 else ("ray", "one"):
-            seconds[name].append(timed(key["generator"], key["n"], name == "ray"))
-            say(f"{name}: {seconds[name][-1]:.1f} s")
-    ratios = [one / ray for one, ray in zip(*seconds.values(), strict=True)]
+    sides = {name: partial(timed, key["generator"], key["n"], name == "ray") for name in ("ray", "one")}
+    seconds = alternate(sides, key["pairs"])
+    ratios = [one / ray for one, ray in zip(seconds["one"], seconds["ray"], strict=True)]
     return {
         **key,
         "seconds_each": seconds,
@@ -65,7 +65,9 @@ def timed(generator: str, n: int, ray: bool) -> float:
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         call(command(generator, n, f"{folder}/out", ray))
-        return round(time.monotonic() - began, 2)
+        took = round(time.monotonic() - began, 2)
+    say(f"{'ray' if ray else 'one'}: {took:.1f} s")
+    return took
 
 
 def peak_of(generator: str, n: int) -> int:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from benchmarks.common.console import arguments, say
+from benchmarks.common.console import say
+from benchmarks.common.pairs import alternate
+from benchmarks.speed.measured import Measurements, options_of
 from genaug.backends import Backend, BackendConfig, Batch, Inputs, Loss, Player, Spec, Step, adam
 from genaug.data.reading import Samples
 from genaug.device import compute_dtype
@@ -127,8 +130,7 @@ def torchgan_trainer(data: Samples, folder: Path) -> Callable[[int], None]:
 
 
 def main() -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = options_of(__doc__, rounds=5)
     parser.add_argument("--steps", type=int, default=20, help="timed steps of each side in a round")
     parser.add_argument("--warm-up", type=int, default=3)
     options = parser.parse_args()
@@ -146,7 +148,15 @@ def main() -> None:
             "float32": engine(data, "float32"),
             "default": engine(data, "auto"),
         }
+        measurements = Measurements(options, "training")
         rates = measure(sides, options.rounds, options.steps, options.warm_up)
+    measurements.add(
+        "torchgan's networks",
+        {name: [1 / rate for rate in values] for name, values in rates.items()},
+        batch=BATCH,
+        steps=options.steps,
+        default=str(compute_dtype("auto", CPU)).removeprefix("torch."),
+    )
 
     def ratio(ours: str, baseline: str) -> float:
         return statistics.median(a / b for a, b in zip(rates[ours], rates[baseline], strict=True))
@@ -167,19 +177,19 @@ def main() -> None:
 def measure(
     sides: Mapping[str, Callable[[int], object]], rounds: int, steps: int, warm_up: int
 ) -> dict[str, list[float]]:
-    """Images a second of each side in each round; the order is turned round every time."""
-    rates: dict[str, list[float]] = {name: [] for name in sides}
+    """Images a second of each side in each round."""
     steps_done = dict.fromkeys(sides, 0)
-    for number in range(rounds):
-        for name in sorted(sides, reverse=bool(number % 2)):
-            for count in (warm_up, steps):
-                start = time.perf_counter()
-                for _ in range(count):
-                    sides[name](steps_done[name])
-                    steps_done[name] += 1
-                seconds = time.perf_counter() - start
-            rates[name].append(steps * BATCH / seconds)
-    return rates
+
+    def rate(name: str) -> float:
+        for count in (warm_up, steps):
+            start = time.perf_counter()
+            for _ in range(count):
+                sides[name](steps_done[name])
+                steps_done[name] += 1
+            seconds = time.perf_counter() - start
+        return steps * BATCH / seconds
+
+    return alternate({name: partial(rate, name) for name in sides}, rounds)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ time is that of all threads together; other load on the machine lengthens the ti
 """
 
 import json
-import os
-import platform
 import time
 from typing import Any
 
 import torch
 
 from benchmarks.common.console import arguments, say
+from benchmarks.common.machine import machine
 from genaug.backends import registry
 from genaug.data import load_data
 from genaug.data.reading import Samples, read_samples
@@ -33,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--warm-up", type=int, default=20, help="steps before these")
     parser.add_argument("--run", type=int, default=3000, help="steps of the run that is extrapolated to")
     options = parser.parse_args(argv)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    described = machine()
     data = read_samples(load_data(options.data, split="train", root=options.root), options.image_size)
     clock, processor = timed(options.backend, data, options.steps, options.warm_up)
     result: dict[str, Any] = {
@@ -51,12 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         "run_processor_minutes_extrapolated": round(processor / options.steps * options.run / 60, 1),
         "device": str(pick_device(None)),
         "precision": str(compute_dtype("auto", pick_device(None))).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        "processors": os.cpu_count(),
-        "load_before": load,  # processes that ran or waited for a processor, over the last minute
-        "machine": platform.machine(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "torch": torch.__version__,
+        **described,
     }
     say(
         f"{options.steps} steps took {clock:.0f} s, {processor:.0f} s of the processor; {options.run:,} take about "

@@ -54,6 +54,10 @@ class Composition:
         """The position of an item's generated sample; negative for a real item."""
         return index - len(self._labels) if self._replacements is None else int(self._replacements.array[index])
 
+    def positions_at(self, indices: Ints) -> Ints:
+        """The positions of the generated samples of items, int64 (len(indices),); negative for real items."""
+        return indices - len(self._labels) if self._replacements is None else self._replacements.array[indices]
+
     @property
     def positions(self) -> Ints:
         """The position of every item's generated sample, int64 (len(self),); negative for real items."""

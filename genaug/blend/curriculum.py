@@ -113,7 +113,7 @@ class Ranking:
         values = []
         for first in range(start, start + count, _CHUNK):
             slots = range(first, min(first + _CHUNK, start + count))
-            images = torch.from_numpy(np.stack([self._pool.image(slot) for slot in slots]))
+            images = torch.from_numpy(self._pool.take(slots))
             values.append(probabilities(images)[:, label].double().numpy())
         return np.concatenate(values)
 

@@ -1,5 +1,6 @@
 """The format of images in a user's dataset (PIL, uint8, float, array), and generated images converted to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -101,24 +102,34 @@ def convert_like(image: NDArray[Any], target: ImageFormat | None) -> Any:
     A gray image becomes RGB if the format has three channels; any other number of channels stays as it is. 16 bits
     hold 257 times the value, so that white stays white.
     """
+    return convert_all_like(image[None], target)[0]
+
+
+def convert_all_like(images: NDArray[Any], target: ImageFormat | None) -> Sequence[Any]:
+    """``convert_like`` for uint8 images (N, C, H, W). Tensors and arrays are views of the same memory."""
     if target is None or target.kind == "pil":
-        picture = to_pil(torch.from_numpy(image))
-        gray = image.shape[0] == 1
-        if target is None or not (
-            _MODE_CHANNELS[target.dtype] == image.shape[0] or (gray and target.dtype in _GRAY_FITS)
-        ):
-            return picture
-        if target.dtype == "I;16":
-            return Image.fromarray(image[0].astype(np.uint16) * _SCALE_16)
-        return picture.convert(target.dtype)
-    if image.shape[0] == 1 and target.shape[0] == 3:
-        image = np.repeat(image, 3, axis=0)
+        return [_picture(image, target) for image in images]
+    if images.shape[1] == 1 and target.shape[0] == 3:
+        images = np.repeat(images, 3, axis=1)
     if target.dtype in (torch.uint16, np.uint16):
-        image = image.astype(np.uint16) * np.uint16(_SCALE_16)
-    tensor = torch.from_numpy(image[0] if target.axes == "HW" and image.shape[0] == 1 else image)
+        images = images.astype(np.uint16) * np.uint16(_SCALE_16)
+    if target.axes == "HW" and images.shape[1] == 1:
+        images = images[:, 0]
     if target.kind == "array":
-        array = np.ascontiguousarray(image.transpose(1, 2, 0)) if target.axes == "HWC" else tensor.numpy()
-        return array if array.dtype == target.dtype else (array / np.float64(255)).astype(target.dtype)
+        arrays = np.ascontiguousarray(images.transpose(0, 2, 3, 1)) if target.axes == "HWC" else images
+        return list(arrays if arrays.dtype == target.dtype else (arrays / np.float64(255)).astype(target.dtype))
+    tensor = torch.from_numpy(images)
     if tensor.dtype != target.dtype:
         tensor = (tensor.float() / 255).to(target.dtype)
-    return tv_tensors.Image(tensor) if target.kind == "tv_tensor" else tensor
+    tensors = tensor.unbind()
+    return [tv_tensors.Image(each) for each in tensors] if target.kind == "tv_tensor" else tensors
+
+
+def _picture(image: NDArray[Any], target: ImageFormat | None) -> Image.Image:
+    picture = to_pil(image)
+    gray = image.shape[0] == 1
+    if target is None or not (_MODE_CHANNELS[target.dtype] == image.shape[0] or (gray and target.dtype in _GRAY_FITS)):
+        return picture
+    if target.dtype == "I;16":
+        return Image.fromarray(image[0].astype(np.uint16) * _SCALE_16)
+    return picture if picture.mode == target.dtype else picture.convert(target.dtype)

@@ -10,7 +10,7 @@ from torch.utils.data import ConcatDataset
 
 from genaug.blend.comparison import check_alike, enlarged, recolored, sizes_agree
 from genaug.blend.formats import format_of, image_in
-from genaug.blend.items import label_of_any_item, label_of_pairs
+from genaug.blend.items import labels_of_any_items, labels_of_pairs
 from genaug.blend.transform import TransformAdapter
 from genaug.data.apportion import Ints
 from genaug.errors import BlendWarning, InputError
@@ -32,12 +32,12 @@ class GeneratedItems:
         self._real, self._labels, self._make_item = real, labels, make_item
         self._warned: set[str] = set()
 
-    def build(self, sample: NDArray[Any], label: int) -> Any:
-        """The item of a raw sample, and of the real set's number of its class."""
-        pair = self.adapter(sample), self._label_like(label)
-        if self._make_item is not None:
-            return self._make_item(*pair)
-        return self._container(*pair) if hasattr(self._container, "_fields") else self._container(pair)
+    def build(self, samples: NDArray[Any] | Sequence[NDArray[Any]], labels: list[int]) -> list[Any]:
+        """The items of raw samples, and of the real set's numbers of their classes."""
+        pairs = zip(self.adapter(samples), self._labels_like(labels), strict=True)
+        if self._make_item is not None or hasattr(self._container, "_fields"):
+            return [(self._make_item or self._container)(*pair) for pair in pairs]
+        return list(pairs) if self._container is tuple else [self._container(pair) for pair in pairs]
 
     def compare(self, sample: NDArray[Any], label: int, *, in_batch: bool = False, stacklevel: int) -> None:
         """Learn how the real set treats its images, and compare a generated item with real ones.
@@ -49,12 +49,12 @@ class GeneratedItems:
         spread = np.linspace(0, len(self._real) - 1, _PROBES).astype(int).tolist()
         indices = sorted({*starts[:_PROBES], *spread})
         items = self.adapter.learn(self._real, indices)
-        self._label_like = (
-            label_of_pairs(items, indices, self._labels) if self._make_item is None else label_of_any_item(items)
+        self._labels_like = (
+            labels_of_pairs(items, indices, self._labels) if self._make_item is None else labels_of_any_items(items)
         )
         self._container: Any = type(items[0])
         try:
-            generated = self.build(sample, label)
+            (generated,) = self.build([sample], [label])
         except InputError:
             raise
         except Exception as error:

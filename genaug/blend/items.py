@@ -1,12 +1,14 @@
 """Items of the real set, an image and its label: reading them, and the types of their labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import TensorDataset
 
 from genaug.data.apportion import Ints
 from genaug.data.items import read_item
@@ -24,23 +26,48 @@ class RealItems:
         self._real, self._labels, self._check_labels = real, labels, check_labels
 
     def __getitem__(self, index: int) -> Any:
-        return self._checked(index, read_item(self._real, index, "the real set"))
+        return self._checked([index], self._one_by_one([index]))[0]
 
     def read(self, indices: list[int]) -> list[Any]:
         """The items at ``indices``, through the real set's ``__getitems__`` if it has one."""
-        read_all = getattr(self._real, "__getitems__", None)
-        if not indices or not callable(read_all):
-            return [self[index] for index in indices]
-        try:
-            items = list(read_all(indices))
-        except Exception:
-            return [self[index] for index in indices]  # the error of one of these names the item
-        return [self._checked(index, item) for index, item in zip(indices, items, strict=True)]
+        if not indices:
+            return []
+        if type(self._real) is TensorDataset:  # one gather per tensor takes less time than one per item
+            rows = torch.tensor(indices, device="cpu")
+            parts = [tensor.index_select(0, rows.to(tensor.device)) for tensor in self._real.tensors]
+            return self._checked(indices, list(zip(*(part.unbind() for part in parts), strict=True)), parts[1:2])
+        return self._checked(indices, self._together(indices) or self._one_by_one(indices))
 
-    def _checked(self, index: int, item: Any) -> Any:
+    def _one_by_one(self, indices: list[int]) -> list[Any]:
+        with suppress(Exception):  # the error of that item names it
+            return [self._real[index] for index in indices]
+        return [read_item(self._real, index, "the real set") for index in indices]
+
+    def _together(self, indices: list[int]) -> list[Any] | None:
+        """The items from the real set's ``__getitems__``; None if it has none, or it fails."""
+        read_all = getattr(self._real, "__getitems__", None)
+        if callable(read_all):
+            with suppress(Exception):
+                items = list(read_all(indices))
+                return items if len(items) == len(indices) else None
+        return None
+
+    def _checked(self, indices: list[int], items: list[Any], labels: Sequence[Tensor] = ()) -> list[Any]:
+        """The items, if their labels are right. ``labels`` may have them in one tensor."""
         if self._check_labels:
-            _check_label(index, item[1], self._labels)
-        return item
+            carried = labels[0].tolist() if labels else _numbers([item[1] for item in items])
+            if carried != self._labels[indices].tolist():
+                for index, item in zip(indices, items, strict=True):
+                    _check_label(index, item[1], self._labels)
+        return items
+
+
+def _numbers(labels: list[Any]) -> list[Any]:
+    """Labels as plain numbers in one step, if they are tensors of one number each."""
+    if all(type(label) is Tensor and label.ndim == 0 for label in labels):
+        with suppress(RuntimeError):  # on several devices
+            return torch.stack(labels).tolist()
+    return labels
 
 
 def _check_label(index: int, label: Any, labels: Ints) -> None:
@@ -49,10 +76,13 @@ def _check_label(index: int, label: Any, labels: Ints) -> None:
         raise InputError(disagreement(index, "the real set", carried, expected, "labels= or .targets"))
 
 
-def label_like(example: Any) -> Callable[[int], Any] | None:
-    """A function that makes a label of the type of ``example``: an integer, a numpy integer, or a tensor, array or
+Labels = Callable[[list[int]], list[Any]]
+
+
+def labels_like(example: Any) -> Labels | None:
+    """A function that makes labels of the type of ``example``: an integer, a numpy integer, or a tensor, array or
     list of one. None if ``example`` is none of these."""
-    return partial(_like, example) if _is_integer_label(example) else None
+    return partial(_all_like, example) if _is_integer_label(example) else None
 
 
 def _is_integer_label(label: Any) -> bool:
@@ -66,6 +96,13 @@ def _is_integer_label(label: Any) -> bool:
     return isinstance(label, (int, np.integer)) and not isinstance(label, bool)
 
 
+def _all_like(example: Any, labels: list[int]) -> list[Any]:
+    if type(example) is Tensor and len(labels) > 1:  # in one step, which takes less time
+        values = torch.tensor(labels, dtype=example.dtype, device=example.device)
+        return list(values.view(-1, *example.shape).unbind())
+    return labels if type(example) is int else [_like(example, label) for label in labels]
+
+
 def _like(example: Any, label: int) -> Any:
     if isinstance(example, (list, tuple)):
         return type(example)([_like(example[0], label)])
@@ -76,13 +113,13 @@ def _like(example: Any, label: int) -> Any:
     return int(label) if isinstance(example, int) else type(example)(label)
 
 
-def label_of_any_item(items: list[Any]) -> Callable[[int], Any]:
+def labels_of_any_items(items: list[Any]) -> Labels:
     """A function that makes labels of the type of the first second field that an item has; int without such a field."""
     seconds = [item[1] for item in items if isinstance(item, (tuple, list)) and len(item) >= 2]
-    return (label_like(seconds[0]) if seconds else None) or int
+    return (labels_like(seconds[0]) if seconds else None) or list
 
 
-def label_of_pairs(items: list[Any], indices: list[int], labels: Ints) -> Callable[[int], Any]:
+def labels_of_pairs(items: list[Any], indices: list[int], labels: Ints) -> Labels:
     """A function that makes labels of the type that the real items at ``indices`` have.
 
     Raises ``InputError`` for items that aren't (image, label), labels that aren't integers, and labels that aren't
@@ -96,7 +133,7 @@ def label_of_pairs(items: list[Any], indices: list[int], labels: Ints) -> Callab
                 "Pass make_item=, a function of (image, label) that builds a generated item like the real ones."
             )
     example = items[0][1]
-    like = label_like(example)
+    like = labels_like(example)
     if like is None:
         raise InputError(
             f"the real set's items must have integer labels, got {example!r}. Soft or one-hot labels can't be "

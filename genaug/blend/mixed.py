@@ -238,12 +238,12 @@ class MixedDataset(Dataset[Any]):
 
     def is_generated(self, index: int) -> bool:
         """Whether item ``index`` is a generated one in this epoch."""
-        return self._items.position(self._in_range(index)) >= 0
+        return self._items.position(_in_range(index, len(self))) >= 0
 
     def source_of(self, index: int) -> str | None:
         """The name of the source of item ``index`` in this epoch; None for a real item. A source that was passed
         without a name is "source"."""
-        return self._items.source_of(self._in_range(index))
+        return self._items.source_of(_in_range(index, len(self)))
 
     def generated_mask(self) -> NDArray[np.bool_]:
         """Which items are generated ones in this epoch, bool (len(self),)."""
@@ -267,19 +267,30 @@ class MixedDataset(Dataset[Any]):
         return len(self._items)
 
     def __getitem__(self, index: int) -> Any:
-        index = self._in_range(index)
+        index = _in_range(index, len(self))
         position = self._items.position(index)
-        return self._real_items[index] if position < 0 else self._generated_items.build(*self._items.samples[position])
+        if position < 0:
+            return self._real_items[index]
+        sample, label = self._items.samples[position]
+        return self._generated_items.build([sample], [label])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        position_of, samples, build = self._items.position, self._items.samples, self._generated_items.build
-        items = [(index, position_of(index)) for index in map(self._in_range, indices)]
-        if self._generated_items.sizes_open and any(position >= 0 for _, position in items):
+        length, numbers = len(self), np.array([*map(operator.index, indices)], dtype=np.int64)
+        for index in numbers[(numbers < -length) | (numbers >= length)].tolist():
+            _in_range(index, length)  # raises
+        numbers %= length
+        positions = self._items.positions_at(numbers)
+        is_generated = positions >= 0
+        real = self._real_items.read(numbers[~is_generated].tolist())
+        if not is_generated.any():
+            return real
+        if self._generated_items.sizes_open:
             with seeded(None):
-                self._generated_items.compare_all(samples.examples, in_batch=True, stacklevel=3)
+                self._generated_items.compare_all(self._items.samples.examples, in_batch=True, stacklevel=3)
             self._generated_items.sizes_open = False
-        real = iter(self._real_items.read([index for index, position in items if position < 0]))
-        return [next(real) if position < 0 else build(*samples[position]) for _, position in items]
+        generated = self._generated_items.build(*self._items.samples.take(positions[is_generated]))
+        items = iter(real), iter(generated)
+        return [next(items[each]) for each in is_generated.tolist()]
 
     def __repr__(self) -> str:
         generated, plans = len(self._items.samples), self._items.plans
@@ -290,8 +301,10 @@ class MixedDataset(Dataset[Any]):
             f"seed={self.seed}, epoch={self.epoch}, real={type(self.real).__name__}, {pool})"
         )
 
-    def _in_range(self, index: int) -> int:
-        index, length = operator.index(index), len(self)
-        if not -length <= index < length:
-            raise IndexError(f"index {index} is out of range for a MixedDataset of {length} items")
-        return index % length
+
+def _in_range(index: int, length: int) -> int:
+    """An index from 0 on. Raises ``IndexError`` if a dataset of ``length`` items doesn't have it."""
+    index = operator.index(index)
+    if not -length <= index < length:
+        raise IndexError(f"index {index} is out of range for a MixedDataset of {length} items")
+    return index % length

@@ -56,10 +56,15 @@ class GeneratedSamples:
     def __len__(self) -> int:
         return int(self._count.array[0])
 
-    def __getitem__(self, position: int) -> tuple[NDArray[np.uint8], int]:
-        """A raw sample and its class, as the real set numbers it."""
+    def __getitem__(self, position: int) -> tuple[NDArray[Any], int]:
+        """A copy of a raw sample, and its class as the real set numbers it."""
         assert self.pool is not None
         return self.pool.image(int(self._slots.array[position])), int(self._labels.array[position])
+
+    def take(self, positions: Ints) -> tuple[NDArray[Any], Ints]:
+        """``__getitem__`` at many positions: raw samples (len(positions), ...) and their classes."""
+        assert self.pool is not None
+        return self.pool.take(self._slots.array[positions]), self._labels.array[positions]
 
     @property
     def labels(self) -> Ints:
@@ -73,7 +78,7 @@ class GeneratedSamples:
             return None
         label = int(np.flatnonzero(self._needed)[0])
         source_class = self._match[label]
-        return self.pool.image(int(self.pool.counts[:source_class].sum())), label
+        return self.pool.take([self.pool.counts[:source_class].sum()])[0], label
 
     def draw(self, added: Ints, epoch: int, rng: np.random.Generator) -> None:
         """Draw which samples of the pool an epoch uses, ``added`` per class of the real set, int64 (classes,)."""
@@ -142,11 +147,18 @@ class SamplesOfSources:
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 
-    def __getitem__(self, position: int) -> tuple[NDArray[np.uint8], int]:
-        if len(self.parts) == 1:
-            return self.parts[0][position]
+    def __getitem__(self, position: int) -> tuple[NDArray[Any], int]:
         number, position = self._find(position)
         return self.parts[number][position]
+
+    def take(self, positions: Ints) -> tuple[NDArray[Any] | list[NDArray[Any]], list[int]]:
+        """``__getitem__`` at many positions: an array of raw samples if there is one source, else a list, and their
+        classes."""
+        if len(self.parts) > 1:
+            pairs = [self[position] for position in positions.tolist()]
+            return [sample for sample, _ in pairs], [label for _, label in pairs]
+        samples, labels = self.parts[0].take(positions)
+        return samples, labels.tolist()
 
     def number(self, position: int) -> int:
         """The number of the source of a sample."""

@@ -1,7 +1,7 @@
 """How generated images go through the real dataset's transform."""
 
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 from torchvision.datasets.vision import StandardTransform, VisionDataset
 
-from genaug.blend.formats import ImageFormat, convert_like, format_of, image_in, is_gray
+from genaug.blend.formats import ImageFormat, convert_all_like, convert_like, format_of, image_in, is_gray
 from genaug.data.items import parts_of, read_item
 from genaug.data.state import state_kept
 from genaug.errors import InputError
@@ -24,9 +24,9 @@ _OVERRIDE = "Pass generated_transform=, which takes a PIL image and returns what
 
 
 class TransformAdapter:
-    """Turns a generated image, uint8 (C, H, W), into what the real set's items contain.
+    """Turns generated images, each uint8 (C, H, W), into what the real set's items contain.
 
-    ``generated_transform``, if there is one, is applied to the image as PIL. Otherwise the image is converted to the
+    ``generated_transform``, if there is one, is applied to an image as PIL. Otherwise the image is converted to the
     format of the real set's own images before their transform (PIL, in nearly all sets) and goes through that same
     transform, found through Subset and ConcatDataset. If a set has no transform, or doesn't call it, generated images
     get the format of its images.
@@ -82,14 +82,23 @@ class TransformAdapter:
             self._note_images(items)
         return items
 
-    def __call__(self, image: NDArray[np.uint8]) -> Any:
-        converted = convert_like(image, self._format)
+    def __call__(self, samples: NDArray[Any] | Sequence[NDArray[Any]]) -> list[Any]:
+        # All are converted before the first is transformed: two short loops take less time than one long loop.
+        converted = self._convert(samples)
         if self._generated_transform is not None:
-            return self._generated_transform(converted)
+            return [self._generated_transform(image) for image in converted]
         transform = self.transform if self._is_called else None
         if transform is None:
-            return converted
-        return transform(image=converted)["image"] if self._by_keyword else transform(converted)
+            return list(converted)
+        if self._by_keyword:
+            return [transform(image=image)["image"] for image in converted]
+        return [transform(image) for image in converted]
+
+    def _convert(self, samples: NDArray[Any] | Sequence[NDArray[Any]]) -> Sequence[Any]:
+        """Raw samples in the form that the real ones have before their transform."""
+        if isinstance(samples, np.ndarray):
+            return convert_all_like(samples, self._format)
+        return [convert_like(sample, self._format) for sample in samples]
 
     def _learn_plain(self, items: list[Any]) -> None:
         """For a set that calls no transform: generated images get the format of its images."""
@@ -168,11 +177,10 @@ class PlainAdapter(TransformAdapter):
         self._example: Any = None
         self.noun = sample.noun
 
-    def __call__(self, sample: NDArray[Any]) -> Any:
+    def _convert(self, samples: NDArray[Any] | Sequence[NDArray[Any]]) -> Sequence[Any]:
         if self._generated_transform is not None:
-            return self._generated_transform(torch.from_numpy(sample))
-        converted = self._sample.like(sample, self._example)
-        return converted if self.transform is None or not self._is_called else self.transform(converted)
+            return [torch.from_numpy(sample) for sample in samples]
+        return [self._sample.like(sample, self._example) for sample in samples]
 
     def _learn(self, real: Any, indices: list[int]) -> list[Any]:
         self._is_called, self._example = False, None

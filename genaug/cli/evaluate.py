@@ -11,6 +11,7 @@ from genaug import checks
 from genaug.cli.printing import say
 from genaug.cli.reading import GroupBy, TestShare, read_data, read_held_out
 from genaug.cli.sources import SOURCE, SourceOptions, source_named
+from genaug.cli.threads import Threads, running_on
 
 
 def evaluate(
@@ -91,6 +92,7 @@ def evaluate(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="Determines all random choices.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
+    threads: Threads = None,
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json, report.html and a picture.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation in --out.")] = False,
     card: Annotated[
@@ -113,7 +115,8 @@ def evaluate(
             f"--card writes into the folder of a generator or a recipe, but {source} isn't one. `genaug pull --out` "
             "and `genaug recipe` create one."
         )
-    with nullcontext() if out is None else claim_evaluation(out, overwrite) as claimed:
+    claiming = nullcontext() if out is None else claim_evaluation(out, overwrite)
+    with running_on(threads, device), claiming as claimed:
         judged: Any = None
         if data is None:
             if not source.startswith(("folder:", "series:", "table:")):

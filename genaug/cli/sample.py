@@ -10,6 +10,7 @@ import typer
 from genaug import checks
 from genaug.cli.printing import say
 from genaug.cli.sources import SOURCE, SourceOptions, source_named
+from genaug.cli.threads import Threads, running_on
 from genaug.cli.train import parse_settings
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def sample(
         int | None,
         typer.Option(min=1, max=checks.SHARDS, help="With --engine ray: processes.  [default: all CPUs but one]"),
     ] = None,
+    threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the grid or the samples in --out.")] = False,
 ) -> None:
     """Generate images and write them as PNG, rows of a table as CSV or Parquet, or series as a NumPy archive."""
@@ -89,19 +91,21 @@ def sample(
 
     options, request = parse_settings(setting or []), Request(n, per_class, tuple(class_ or ()))
     out = Path(target)
-    if shards is not None:
-        count = _write_shards(source, target, request, setting, seed, device, shards, form, engine, workers, overwrite)
-        say(f"{count:,} images in {target}")
-        return
-    if (form, engine, workers) != (ShardForm.TAR, Engine.LOCAL, None):
+    if shards is None and (form, engine, workers) != (ShardForm.TAR, Engine.LOCAL, None):
         raise typer.BadParameter("--format, --engine and --workers are for shards: pass --shards N too.")
-    if out.suffix.lower() in SUFFIXES:
-        count, noun = _write_file(source, out, request, setting, seed, device, overwrite)
-    elif out.suffix.lower() == ".png":
-        count, noun = _write_grid(source, out, request, setting, seed, device, overwrite)
-    else:
-        count, noun = _write_folders(source, out, request, setting, options, seed, device, overwrite), "images"
-    say(f"{count:,} {noun} in {out}")
+    noun = "images"
+    with running_on(threads, device):
+        if shards is not None:
+            count = _write_shards(
+                source, target, request, setting, seed, device, shards, form, engine, workers, overwrite
+            )
+        elif out.suffix.lower() in SUFFIXES:
+            count, noun = _write_file(source, out, request, setting, seed, device, overwrite)
+        elif out.suffix.lower() == ".png":
+            count, noun = _write_grid(source, out, request, setting, seed, device, overwrite)
+        else:
+            count = _write_folders(source, out, request, setting, options, seed, device, overwrite)
+    say(f"{count:,} {noun} in {out if shards is None else target}")
 
 
 def _write_grid(

@@ -14,6 +14,7 @@ from genaug.artifacts.paths import user_path
 from genaug.cli.domains import with_domain
 from genaug.cli.printing import say
 from genaug.cli.reading import GroupBy, TestShare, folder_name, read_data
+from genaug.cli.threads import Threads
 
 STEPS = 5000
 
@@ -141,14 +142,7 @@ def train(
         float | None,
         typer.Option(help="Train for about this long, at the speed of the first steps."),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=checks.THREADS,
-            help="CPU threads.  [default: all cores, or fewer if other programs keep them busy]",
-        ),
-    ] = None,
+    threads: Threads = None,
     keep: Annotated[
         Keep | None,
         typer.Option(

@@ -9,6 +9,7 @@ from genaug import checks
 from genaug.cli.printing import say
 from genaug.cli.reading import TrainedSize, read_data
 from genaug.cli.sample import reporting_interruption
+from genaug.cli.threads import Threads, running_on
 
 if TYPE_CHECKING:
     from genaug.data.reading import Samples
@@ -36,6 +37,7 @@ def translate(
     image_size: TrainedSize = None,
     seed: Annotated[int, typer.Option(min=0, max=checks.SEED, help="For a generator with latents.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …  [default: a GPU if there is one]")] = None,
+    threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the grid or the images in --out.")] = False,
 ) -> None:
     """Translate images in class folders into another domain; they stay in their classes."""
@@ -51,13 +53,14 @@ def translate(
 
         path = resolve(out)
         check_free(path, overwrite)  # before the generator is loaded, since that takes longer
-        generator, images, size = _load(source, data, to, root, split, image_size, device)
-        samples, labels = read_for_translation(generator, images, to, size)
-        save_sheet(path, _draw(generator, samples, labels, to))
+        with running_on(threads, device):
+            generator, images, size = _load(source, data, to, root, split, image_size, device)
+            samples, labels = read_for_translation(generator, images, to, size)
+            save_sheet(path, _draw(generator, samples, labels, to))
         say(f"a grid of images and their translations in {out}")
         return
     settings = {**translation_settings(source, data, to=to, seed=seed), "split": split, "image_size": image_size}
-    with claim_samples(out, settings, overwrite) as place:
+    with running_on(threads, device), claim_samples(out, settings, overwrite) as place:
         generator, images, size = _load(source, data, to, root, split, image_size, device)
         with reporting_interruption(place):
             count = fill_translations(place, generator, images, settings, size, overwrite=overwrite)

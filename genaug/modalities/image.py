@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 import PIL.Image
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -175,13 +176,16 @@ def native_order(value: Any) -> Any:
     return value.astype(value.dtype.newbyteorder("="), copy=False) if isinstance(value, np.ndarray) else value
 
 
-def to_pil(image: Tensor) -> PIL.Image.Image:
-    """A uint8 tensor (C, H, W) as a PIL image of mode L, LA, RGB or RGBA."""
-    channels = image.shape[0]
-    array = image.numpy()
-    return PIL.Image.fromarray(
-        array[0] if channels == 1 else np.ascontiguousarray(array.transpose(1, 2, 0)), _MODES[channels]
-    )
+def to_pil(image: Tensor | NDArray[np.uint8]) -> PIL.Image.Image:
+    """A uint8 tensor or array (C, H, W) as a PIL image of mode L, LA, RGB or RGBA.
+
+    The pixels of a gray image aren't copied, until PIL changes them.
+    """
+    array = image.numpy() if isinstance(image, Tensor) else image
+    channels, height, width = array.shape
+    mode, pixels = _MODES[channels], array[0] if channels == 1 else array.transpose(1, 2, 0)
+    # as Image.fromarray, without its search for the mode
+    return PIL.Image.frombuffer(mode, (width, height), np.ascontiguousarray(pixels), "raw", mode, 0, 1)
 
 
 def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -229,6 +229,12 @@ class SamplePool:
         self._check_filled()
         return np.array(self._images.array[slot])
 
+    def take(self, slots: Sequence[int] | Ints) -> NDArray[Any]:
+        """Copies of the images in these slots, uint8 (len(slots), C, H, W)."""
+        self._check_filled()
+        images: NDArray[Any] = self._images.array[np.asarray(slots, dtype=np.int64)]
+        return images
+
     def sample(self, n: int | None = None, *, labels: Any = None, seed: int | None = None) -> tuple[Any, Tensor | None]:
         """Draw ``n`` images with uniformly drawn labels of the classes in the pool, or one for each of ``labels``.
 

@@ -1,7 +1,7 @@
-"""The number of threads for training on a CPU: torch's, or fewer if other programs keep the cores busy.
+"""The number of threads for networks on a CPU: torch's, or fewer if other programs keep the cores busy.
 
 An operation on several threads ends when the last of them does. If another program occupies one of the cores, that
-thread waits for its turn in every operation, and training on fewer threads is several times as fast.
+thread waits for its turn in every operation, and fewer threads are several times as fast.
 """
 
 import os
@@ -29,7 +29,7 @@ def pick_threads(threads: int | None, device: torch.device, show: bool) -> int:
     best = _fastest(usual)
     if show and best < usual:
         write_line(
-            f"other programs keep the processor busy: training on {best} of {usual} threads, which is faster now. "
+            f"other programs keep the processor busy: using {best} of {usual} threads, which is faster now. "
             "--threads (threads=) sets another number."
         )
     return best

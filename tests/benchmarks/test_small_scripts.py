@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.speed import against, loader, training, training_time
+from benchmarks.common.record import Record
+from benchmarks.speed import against, training, training_time
 from benchmarks.studies import copying_check, synthetic_only
 from genaug.backends import Spec
 from genaug.data import load_data
@@ -51,28 +52,6 @@ def test_copying_check(run, monkeypatch):
     wrong = sum(result[f"{name}_passed"] == (name in copiers) for name in cases)
     assert result["wrong"] == wrong
     assert output.count("copies nobody") == len(cases) - len(copiers) == 4
-
-
-def test_loader(run, monkeypatch):
-    monkeypatch.setattr(loader, "IMAGES", {0: 64, 2: 64})
-    monkeypatch.setattr(loader, "PAIRS", 2)
-    monkeypatch.setattr(loader, "POOL_IMAGES", 64)
-    monkeypatch.setattr(loader, "BATCH", 16)
-    result, output = run(loader)
-    assert result["dataset"] == "Digits"
-    assert all(result[f"blend_vs_real_workers{workers}"] > 0 for workers in (0, 2))
-    assert result["pool_fill_images_per_s"] > 0
-    assert "2 workers: " in output
-
-
-def test_loader_reads_all_that_it_was_asked_to(monkeypatch):
-    read = []
-    monkeypatch.setattr(loader, "IMAGES", {0: 40})
-    monkeypatch.setattr(loader, "PAIRS", 1)
-    monkeypatch.setattr(loader, "one_pass", lambda batches: read.append(sum(len(y) for _, y in batches)) or 2.0)
-    real = loader.real_set(None)
-    assert loader.blend_vs_real(real, real, 0) == (1, 2, 2)
-    assert read == [40] * 4  # both once to warm up, then one pair
 
 
 def test_against_another_checkout(run, monkeypatch):
@@ -129,10 +108,13 @@ def test_the_engines_side_of_the_comparison_trains_both_networks(monkeypatch):
     assert not any(torch.equal(p, q) for p, q in zip(before, nets.parameters(), strict=True))
 
 
-def test_training_side_by_side(run, monkeypatch):
+def test_training_side_by_side(run, monkeypatch, tmp_path):
     pytest.importorskip("torchgan", reason="torchgan isn't installed")
     monkeypatch.setattr(training, "BATCH", 4)
-    result, output = run(training, "--rounds", 1, "--steps", 1, "--warm-up", 1)
+    record = tmp_path / "speed.jsonl"
+    result, output = run(training, "--rounds", 1, "--steps", 1, "--warm-up", 1, "--results", record)
+    (row,) = Record(record).rows({"topic": "training"})
+    assert set(row["figures"]) == {"torchgan", "bare", "float32", "default"}
     assert result["vs_torchgan_float32"] > 0
     assert result["rounds"] == 1
     assert "parameters of every side" in output

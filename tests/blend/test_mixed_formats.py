@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.fakes import FakeReal, FakeSource, is_fake, pixels_of
 from PIL import Image
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, default_collate
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset, default_collate
 from torchvision import datasets, tv_tensors
 from torchvision.transforms import v2
 
@@ -53,6 +53,71 @@ def test_tensors_keep_type_dtype_and_range(kind):
     assert batch[0].dtype == real.dtype
 
 
+def same(one, other):
+    """Whether two images are equal, bit for bit, and of the same type."""
+    if isinstance(one, Image.Image):
+        return (one.mode, one.size, one.tobytes()) == (other.mode, other.size, other.tobytes())
+    equal = np.array_equal if isinstance(one, np.ndarray) else torch.equal
+    return type(one) is type(other) and one.dtype == other.dtype and equal(one, other)
+
+
+HWC = (np.uint8, np.float32)
+
+
+@pytest.mark.parametrize("kind", ["pil", "uint8", "tv", torch.float32, torch.float16, *HWC])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("sources", [1, 2])
+def test_items_of_a_batch_are_those_read_one_by_one(kind, channels, sources, make_generator):
+    real = FakeReal(LABELS, (channels, 8, 8), "uint8" if kind in HWC else kind)
+    if kind in HWC:
+        scale = 1 if kind == np.uint8 else 255
+        real = [((image.permute(1, 2, 0).numpy() / scale).astype(kind), label) for image, label in real]
+    named = {str(n): make_generator((channels, 8, 8), weights_seed=n) for n in range(sources)}
+    shares = dict.fromkeys(named, 0.6 / sources)
+    mixed = MixedDataset(real, named, ratio=shares) if sources > 1 else MixedDataset(real, named["0"], ratio=0.6)
+    order = torch.randperm(len(mixed), generator=torch.Generator().manual_seed(0)).tolist()
+    items, alone = mixed.__getitems__(order), [mixed[index] for index in order]
+    assert [label for _, label in items] == [label for _, label in alone]
+    assert all(same(one[0], other[0]) for one, other in zip(items, alone, strict=True))
+    if sources == 1 and kind == "uint8":
+        samples = {bytes(image.numpy()) for image in mixed.pool.images}
+        assert all(bytes(item[0].numpy()) in samples for item in map(mixed.__getitem__, range(20, len(mixed))))
+
+
+def test_a_set_of_tensors_is_read_at_once():
+    images = torch.stack([image for image, _ in FakeReal(LABELS, kind="uint8")])
+    real = TensorDataset(images, torch.tensor(LABELS, dtype=torch.int32))
+    mixed = blend(real)
+    items = mixed.__getitems__([3, 25, 0, -1, 19])
+    for index, item in zip([3, 25, 0, -1, 19], items, strict=True):
+        assert type(item) is tuple
+        assert all(same(one, other) for one, other in zip(item, mixed[index], strict=True))
+    items[0][0].fill_(7)
+    assert torch.equal(images, torch.stack([image for image, _ in FakeReal(LABELS, kind="uint8")]))
+    real.tensors[1][5] += 1
+    with pytest.raises(InputError, match="item 5 of the real set carries the label 2"):
+        mixed.__getitems__([4, 5, 6])
+
+
+def test_items_of_a_batch_can_be_changed_without_a_change_of_others(make_generator):
+    mixed = blend(FakeReal(LABELS, (1, 8, 8), "uint8"), make_generator())
+    before = mixed.pool.images
+    items = mixed.__getitems__(range(20, 40))
+    expected = items[1][0].clone()
+    items[0][0].fill_(7)
+    assert torch.equal(items[1][0], expected)
+    assert torch.equal(mixed.pool.images, before)
+
+
+def test_a_gray_picture_is_changed_without_a_change_of_the_samples(make_generator):
+    mixed = blend(FakeReal(LABELS, (1, 8, 8)), make_generator())
+    before = mixed.pool.images
+    picture, _ = mixed[25]
+    picture.paste(7, (0, 0, 8, 8))
+    assert set(picture.tobytes()) == {7}
+    assert torch.equal(mixed.pool.images, before)
+
+
 def test_tensors_without_a_channel_axis():
     flat = [(image[0], label) for image, label in FakeReal(LABELS, kind="uint8")]
     assert blend(flat, FakeSource())[25][0].shape == (6, 6)
@@ -82,9 +147,11 @@ def test_containers(container):
 def test_labels_keep_their_type(label_type):
     mixed = blend(FakeReal(LABELS, label_type=label_type))
     real, generated = mixed[0][1], mixed[25][1]
-    assert type(generated) is type(real)
-    assert getattr(generated, "dtype", None) == getattr(real, "dtype", None)
-    assert (generated if isinstance(generated, int) else generated.item()) == mixed.targets[25]
+    for label in (generated, *(label for _, label in mixed.__getitems__([25, 0, 25])[::2])):
+        assert type(label) is type(real)
+        assert getattr(label, "dtype", None) == getattr(real, "dtype", None)
+        assert getattr(label, "shape", None) == getattr(real, "shape", None)
+        assert (label if isinstance(label, int) else label.item()) == mixed.targets[25]
     default_collate([real, generated])
 
 

@@ -180,7 +180,7 @@ BOUNDS = {
         "--threads",
         "--patience",
     ],
-    "sample": ["--n", "--per-class", "--seed", "--shards", "--workers"],
+    "sample": ["--n", "--per-class", "--seed", "--shards", "--workers", "--threads"],
     "traverse": ["--seed", "--steps"],
     "study": ["--seeds", "--image-size", "--updates", "--batch-size", "--steps", "--workers"],
     "evaluate": [
@@ -191,9 +191,10 @@ BOUNDS = {
         "--classifiers",
         "--updates",
         "--seed",
+        "--threads",
     ],
     "anomaly": ["--steps", "--image-size", "--seed"],
-    "translate": ["--image-size", "--seed"],
+    "translate": ["--image-size", "--seed", "--threads"],
     "demo": ["--seed"],
 }
 
