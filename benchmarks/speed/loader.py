@@ -6,7 +6,8 @@ All sides load as many images through the same transform, take turns in each rou
 * real: real images only;
 * concat: ``ConcatDataset`` of the real and the generated images, with a ``WeightedRandomSampler``;
 * coin: a dataset that flips a coin for each item and takes a real image or one of a list of PIL images;
-* inside: a dataset that flips the same coin and calls ``generator.sample`` for one image (on fewer images);
+* inside: a dataset that flips the same coin and runs the network for one image (on fewer images);
+* sample: the same with ``generator.sample``;
 * copy: the limit, one gather per batch from all images in memory, without a loader or a transform.
 
 The sets are MNIST through PIL with ToImage and ToDtype, the same as uint8 tensors, and CIFAR-10 from JPEG files, which
@@ -41,8 +42,10 @@ from benchmarks.common.console import end, say
 from benchmarks.common.generators import untrained
 from benchmarks.common.pairs import alternate, seconds
 from benchmarks.speed.measured import Measurements, options_of
+from benchmarks.speed.sampling import bare
 from genaug.data import load_data
 from genaug.modalities.image import to_pil
+from genaug.sources.generator import Generator
 
 BATCH, RATIO = 128, 0.5
 IMAGES = {0: 2_048, 2: 4_096}  # of a pass, by the number of workers
@@ -92,7 +95,13 @@ def from_list(pictures: list[PIL.Image.Image], labels: list[int], transform: Any
     return transform(pictures[chosen]), label(labels[chosen])
 
 
-def from_generator(generator: Any, transform: Any, label: Label) -> tuple[Any, Any]:
+def from_network(generator: Generator, transform: Any, label: Label) -> tuple[Any, Any]:
+    drawn = torch.tensor([random.randrange(generator.spec.num_classes)])
+    latents = {latent.name: torch.randn(1, *latent.shape) for latent in generator.spec.latents}
+    return transform(to_pil(bare(generator, latents, drawn, 1)[0])), label(int(drawn))
+
+
+def from_sample(generator: Generator, transform: Any, label: Label) -> tuple[Any, Any]:
     drawn = random.randrange(generator.spec.num_classes)
     return transform(to_pil(generator.sample(labels=[drawn])[0][0])), label(drawn)
 
@@ -108,7 +117,10 @@ def sides_of(real: Any, half: Any, shape: tuple[int, int, int], workers: int) ->
     generated = TensorDataset(pool.images, pool.labels) if as_tensors else Pictures(pool.images, pool.labels)
     pictures = [to_pil(image) for image in pool.images]
     in_list = partial(from_list, pictures, pool.labels.tolist(), transform, label)
-    inside = Coin(copy.copy(half), partial(from_generator, generator, transform, label))
+    one_by_one = {
+        name: Coin(copy.copy(half), partial(draw, generator, transform, label))
+        for name, draw in {"inside": from_network, "sample": from_sample}.items()
+    }
     weights = torch.cat([torch.full((len(half),), share / len(half)) for share in (1 - RATIO, RATIO)])
 
     def loader(dataset: Any, sampler: Any) -> DataLoader[Any]:
@@ -119,7 +131,10 @@ def sides_of(real: Any, half: Any, shape: tuple[int, int, int], workers: int) ->
         "real": loader(real, Noted(real)),
         "concat": loader(ConcatDataset([half, generated]), WeightedRandomSampler(weights, len(real))),
         "coin": loader(Coin(real, in_list), Noted(real)),
-        "inside": loader(inside, RandomSampler(half, replacement=True, num_samples=INSIDE)),
+        **{
+            name: loader(each, RandomSampler(half, replacement=True, num_samples=INSIDE))
+            for name, each in one_by_one.items()
+        },
     }
     for each in loaders.values():
         one_pass(each)  # starts the workers, warms the caches

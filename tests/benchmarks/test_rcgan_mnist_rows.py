@@ -53,7 +53,8 @@ def test_all_channels_have_much_the_same_deviation_although_the_border_is_empty(
 
 def test_the_target_is_that_of_the_accuracy_on_real_digits():
     rows = [
-        {"cpu_seconds": 1.0, "real_accuracy": 0.99, "tstr_accuracy": tstr, "trts_accuracy": 0.1} for tstr in (0.92, 0.95)
+        {"cpu_seconds": 1.0, "real_accuracy": 0.99, "tstr_accuracy": tstr, "trts_accuracy": 0.1}
+        for tstr in (0.92, 0.95)
     ]
     assert rcgan_mnist_rows.summary(rows)["target_tstr_met"] is True
     assert rcgan_mnist_rows.summary(rows[:1])["target_tstr_met"] is False

@@ -218,7 +218,11 @@ def test_records_become_rows_with_verdicts(tmp_path):
         record.add({"topic": topic, "case": case}, {**machine(), "load_before": 0.5, "figures": figures})
 
     blend = {"blend": [1.0, 2.0, 1.0], "real": [1.1, 2.4, 1.3], "concat": [0.8, 1.7, 0.9], "coin": [2, 4, 2]}
-    add("loader", "MNIST through PIL, 0 workers", {**blend, "inside": [30, 50, 40], "copy": [0.001] * 3})
+    add(
+        "loader",
+        "MNIST through PIL, 0 workers",
+        {**blend, "inside": [30, 50, 40], "sample": [300, 500, 400], "copy": [0.001] * 3},
+    )
     add("on the fly", "32 pixels", {"without": [1, 2], "generator": [1.1, 2.3], "pool": [1, 2], "forward": [0.05, 0.1]})
     add("start", "commands", {"python": [0.01], "import": [0.05], "help": [0.3], "plugins": [0.4]})
     Record(tmp_path / "shards.jsonl").add({"n": 9}, {"seconds_each": {"one": [9.0, 8.0], "ray": [5.0, 4.0]}})
