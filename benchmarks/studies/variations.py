@@ -8,7 +8,8 @@ generates from, and a variation is then asked for with the image's own label.
 
     OMP_NUM_THREADS=1 python benchmarks/studies/variations.py --root MNIST_ROOT --seeds 3 --json
 
-The target, at the default strength of 0.5 and with labels, is that 95% are recognized.
+The target, at the default strength of 0.5 and with labels, is that 95% are recognized. The settings were chosen on seed
+100 and images held out of the training set.
 """
 
 import statistics
@@ -33,8 +34,8 @@ from genaug.training.trainer import Trainer
 NAME = "variations"
 DEFAULT, TARGET = 0.5, 0.95
 STRENGTHS = (0.0, *(step / 10 for step in range(1, 11)))
-STEPS, BATCH = 10_000, 128
-CONFIG = {"kind": "mlp", "hidden": 500}
+STEPS, BATCH = 6_000, 128
+CONFIG = {"kind": "deep", "scale": 0.3, "latent_size": 12}
 METHODS = {"with labels": True, "without labels": False}
 JUDGE_UPDATES = 2000
 CHUNK = 500
