@@ -142,9 +142,9 @@ def section(script: Script, rows: list[Row], measures: list[Measure], results: P
     code = f"<!-- not run: takes minutes -->\n```bash\n{command(script, rows)}\n```\n"
     lines = [f"\n## {script.title}\n", code]
     if not rows:
-        lines.append(f"Not run yet. A full run takes about {script.hours:g} hours of one core there.")
+        lines.append(f"Not run yet. A full run takes about {script.hours:g} h of one core there.")
         return "\n".join(lines)
-    hours = sum(row.get("seconds") or 0 for row in rows) / 3600
+    hours = sum(row.get("seconds") or row.get("cpu_seconds") or 0 for row in rows) / 3600
     done, unit = finished(measures), f"{script.seed}s" if script.seeds > 1 else script.seed
     if done >= script.seeds:
         lines.append(f"{done} {unit}, {hours:.1f} hours.\n")

@@ -50,7 +50,7 @@ from genaug.sources.generator import Generator
 BATCH, RATIO = 128, 0.5
 IMAGES = {0: 2_048, 2: 4_096}  # of a pass, by the number of workers
 MORE_TENSORS = 8  # times as many of them, since they take little time
-INSIDE = 32  # images of a pass that runs the generator for each
+INSIDE, FEW = 128, 16  # images of a pass that runs the generator for each, and of its batches
 TRANSFORM = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 Label = Callable[[int], Any]
 
@@ -123,8 +123,8 @@ def sides_of(real: Any, half: Any, shape: tuple[int, int, int], workers: int) ->
     }
     weights = torch.cat([torch.full((len(half),), share / len(half)) for share in (1 - RATIO, RATIO)])
 
-    def loader(dataset: Any, sampler: Any) -> DataLoader[Any]:
-        return DataLoader(dataset, BATCH, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
+    def loader(dataset: Any, sampler: Any, batch: int = BATCH) -> DataLoader[Any]:
+        return DataLoader(dataset, batch, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
 
     loaders = {
         "blend": loader(mixed, Noted(mixed)),
@@ -132,7 +132,7 @@ def sides_of(real: Any, half: Any, shape: tuple[int, int, int], workers: int) ->
         "concat": loader(ConcatDataset([half, generated]), WeightedRandomSampler(weights, len(real))),
         "coin": loader(Coin(real, in_list), Noted(real)),
         **{
-            name: loader(each, RandomSampler(half, replacement=True, num_samples=INSIDE))
+            name: loader(each, RandomSampler(half, replacement=True, num_samples=INSIDE), FEW)
             for name, each in one_by_one.items()
         },
     }

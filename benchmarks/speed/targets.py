@@ -217,7 +217,7 @@ TOPICS = (
         "shards",
         "Shards",
         "`genaug sample --shards 64` for a million images with two workers of Ray: how many times as fast it is as one "
-        "process with one thread. The limit are two processes without Ray's start, 2 times.",
+        "process with one thread. The limit, 2 times, is that of two processes that take no time to start.",
         "shards.py",
         (Target("shards", "one process", partial(times, "ray", "one"), ">=", 1.6, limit=lambda figures: [2.0]),),
         record="shards",

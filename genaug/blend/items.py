@@ -34,13 +34,12 @@ class RealItems:
             return []
         if type(self._real) is TensorDataset:  # one gather per tensor takes less time than one per item
             rows = torch.tensor(indices, device="cpu")
-            parts = [tensor.index_select(0, rows.to(tensor.device)) for tensor in self._real.tensors]
-            return self._checked(indices, list(zip(*(part.unbind() for part in parts), strict=True)), parts[1:2])
+            with suppress(IndexError):  # the error of that item names it
+                parts = [tensor.index_select(0, rows.to(tensor.device)) for tensor in self._real.tensors]
+                return self._checked(indices, list(zip(*(part.unbind() for part in parts), strict=True)), parts[1:2])
         return self._checked(indices, self._together(indices) or self._one_by_one(indices))
 
     def _one_by_one(self, indices: list[int]) -> list[Any]:
-        with suppress(Exception):  # the error of that item names it
-            return [self._real[index] for index in indices]
         return [read_item(self._real, index, "the real set") for index in indices]
 
     def _together(self, indices: list[int]) -> list[Any] | None:

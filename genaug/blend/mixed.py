@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -275,8 +276,11 @@ class MixedDataset(Dataset[Any]):
         return self._generated_items.build([sample], [label])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        length, numbers = len(self), np.array([*map(operator.index, indices)], dtype=np.int64)
-        for index in numbers[(numbers < -length) | (numbers >= length)].tolist():
+        length, integers = len(self), [*map(operator.index, indices)]
+        with suppress(OverflowError):  # of integers that no dataset has
+            numbers = np.array(integers, dtype=np.int64)
+            integers = numbers[(numbers < -length) | (numbers >= length)].tolist()
+        for index in integers:
             _in_range(index, length)  # raises
         numbers %= length
         positions = self._items.positions_at(numbers)

@@ -250,16 +250,20 @@ def _variations(
     ``genaug.variations`` are the editor's."""
     from functools import partial
 
-    from torch.utils.data import Subset
-
+    from genaug.errors import InputError
     from genaug.sources.variations import variations
     from genaug.studies.own_variations import own_variations
 
+    if not name.strip():
+        raise InputError(f"{VARIATIONS} lacks the generator that varies, such as {VARIATIONS}runs/vae.")
     own = {key: value for key, value in parse_settings(setting or []).items() if key in ("strength", "to")}
     others = [each for each in setting or [] if each.partition("=")[0] not in own]
     editor = source_named(name, device, others)
-    strength = {key: value for key, value in own.items() if key == "strength"}
-    variations(editor, Subset(like, [0]), **strength, image_size=image_size)  # an error now rather than in every arm
+    if 0 in (variations(editor, like, **own, image_size=image_size).supply or []):
+        raise InputError(
+            f"variations:{name} has no sample of some classes, and a study needs samples of all of them. Leave out "
+            "to=, or the classes without training samples."
+        )
     return partial(own_variations, editor, **own)
 
 

@@ -153,6 +153,8 @@ def describe_recipe(recipe: Recipe, train: Samples) -> dict[str, Any]:
     training images, and their hash."""
     description = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
     unlabelled, noun = description.pop("unlabelled"), train.spec.sample.noun
+    if recipe.balance is None:  # as in studies before there was the option
+        del description["balance"]
     if unlabelled is not None:
         samples = Samples(unlabelled.images, None, train.spec)
         description["unlabelled"] = {

@@ -42,7 +42,10 @@ class RCGANConfig(BackendConfig):
     ] = "dilated"
     cell: Annotated[Literal["lstm", "gru"], Field(description="the cell of recurrent networks")] = "lstm"
     hidden: Annotated[int, Field(ge=2, le=4096, description="units, or channels, of each layer")] = 64
-    generator_layers: Annotated[int, Field(ge=1, le=64, description="layers of the generator")] = 1
+    generator_layers: Annotated[
+        int | None,
+        Field(ge=1, le=64, description="layers of the generator; by default 1 recurrent or 6 dilated ones"),
+    ] = None
     discriminator_layers: Annotated[int, Field(ge=1, le=64, description="layers of the discriminator")] = 4
     loss: Annotated[
         Literal["relativistic", "nonsaturating", "least_squares", "hinge", "minimax"],
@@ -76,7 +79,8 @@ class RCGAN(Backend):
 
     def build(self, config: RCGANConfig, spec: Spec) -> nn.ModuleDict:
         channels, steps = shape = cast(Series, spec.sample).encoded_shape
-        classes, hidden, layers = spec.num_classes, config.hidden, config.generator_layers
+        classes, hidden = spec.num_classes, config.hidden
+        layers = config.generator_layers or (6 if config.generator == "dilated" else 1)
         generator: nn.Module
         if config.generator == "dilated":
             generator = DilatedGenerator(config.latent_size, hidden, layers, shape, classes)

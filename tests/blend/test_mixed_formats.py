@@ -97,6 +97,34 @@ def test_a_set_of_tensors_is_read_at_once():
     real.tensors[1][5] += 1
     with pytest.raises(InputError, match="item 5 of the real set carries the label 2"):
         mixed.__getitems__([4, 5, 6])
+    real.tensors = tuple(tensor[:4] for tensor in real.tensors)
+    with pytest.raises(InputError, match="item 4 of the real set can't be read"):
+        mixed.__getitems__([0, 4])
+
+
+def test_an_index_that_no_dataset_has_is_an_index_error():
+    mixed = blend(FakeReal(LABELS, (1, 8, 8), "uint8"))
+    for index in (len(mixed), -len(mixed) - 1, 2**70):
+        with pytest.raises(IndexError, match=f"index {index} is out of range"):
+            mixed.__getitems__([0, index])
+
+
+def test_items_of_a_batch_are_read_once():
+    class Counting(FakeReal):
+        reads = 0
+
+        def __getitem__(self, index):
+            Counting.reads += 1
+            if Counting.reads == failing:
+                raise OSError("network")
+            return super().__getitem__(index)
+
+    failing = 0
+    mixed = blend(Counting(LABELS, (1, 8, 8), "uint8"))
+    failing = Counting.reads + 3
+    with pytest.raises(InputError, match=r"item 2 of the real set can't be read \(OSError: network"):
+        mixed.__getitems__([0, 1, 2, 3])
+    assert Counting.reads == failing
 
 
 def test_items_of_a_batch_can_be_changed_without_a_change_of_others(make_generator):

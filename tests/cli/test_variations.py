@@ -83,6 +83,12 @@ def test_samples_of_a_folder_are_varied(data, vae, tmp_path):
         (["sample", "variations:{vae}", "--set", "data=nonesuch", "--n", "2"], "nonesuch"),
         (["study", "--data", "folder:{data}", "variations:{vae}", "--set", "blur=1", *FEW], "no option 'blur'"),
         (["study", "--data", "folder:{data}", "variations:{vae}", "--set", "strength=2", *FEW], "strength"),
+        (["study", "--data", "folder:{data}", "variations:{vae}", "--set", "to=bird", *FEW], "bird"),
+        (
+            ["study", "--data", "folder:{data}", "variations:{vae}", "--set", "to=dog", *FEW],
+            "no sample of some classes",
+        ),
+        (["study", "--data", "folder:{data}", "variations:", *FEW], "lacks the generator"),
         (["study", "--data", "folder:{data}", "variations:cgan", *FEW], "cgan"),
         (["study", "--data", "folder:{data}", "variations:{data}", *FEW], "config.json"),
     ],

@@ -51,9 +51,9 @@ def test_rcgans_losses_by_hand(discriminator):
     (gradient,) = torch.autograd.grad(scores.sum(), x)
     n = len(batch.x)
     r1, r2 = (float(part.square().sum() / n) for part in gradient.split(n))
-    expected = float(softplus(false - real).mean()) + 0.5 / 2 * 4 * (r1 + r2)
+    expected = float(softplus(false - real).mean().detach()) + 0.5 / 2 * 4 * (r1 + r2)
     assert values["discriminator"].value.item() == pytest.approx(expected, rel=1e-4)
-    assert float(values["generator"].value) == pytest.approx(float(softplus(real - false).mean()), rel=1e-4)
+    assert float(values["generator"].value) == pytest.approx(float(softplus(real - false).mean().detach()), rel=1e-4)
     _, _, _, later = losses(subject, index=1)
     assert "penalty" not in later["discriminator"].log
 
@@ -84,6 +84,14 @@ def test_every_network_makes_and_scores_series(options, data):
     subject = case("rcgan", data and ragged().read_rows(), **options)
     subject.train(subject.trainer(), range(2))
     assert subject.samples(subject.build(), 3).shape == (3, *subject.spec.sample.encoded_shape)
+
+
+def test_a_dilated_generator_has_more_layers_by_default():
+    bodies = {
+        kind: case("rcgan", generator=kind, generator_layers=None).build()["generator"].body
+        for kind in ("recurrent", "dilated")
+    }
+    assert (bodies["recurrent"].body.num_layers, len(bodies["dilated"].convs)) == (1, 6)
 
 
 def test_dilated_layers_reach_over_the_complete_series_and_not_beyond():
