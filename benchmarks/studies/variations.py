@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     seeds = seeds_of(options)
     keys = [key_of(name, options.data, seed) for seed in seeds for name in options.methods]
     rows = Record(RESULTS / f"{NAME}.jsonl").finish(keys, run)
-    tell(rows)
+    print(table_of(rows))
     say(
         f"{options.seeds} seeds like these take {cost(sum(row['seconds'] for row in rows) / options.seeds, len(seeds))}"
     )
@@ -115,18 +115,20 @@ def varied(editor: Generator, images: Tensor, labels: Tensor, strength: float, s
     )
 
 
-def tell(rows: list[dict[str, Any]]) -> None:
-    head = ["trained", "seed", *(f"{strength:g}" for strength in STRENGTHS), "real images"]
-    lines = [
-        [
-            row["method"],
-            row["seed"],
-            *(f"{share:.1%}" for share in row["recognized"].values()),
-            f"{row['judge_accuracy']:.1%}",
-        ]
-        for row in rows
-    ]
-    print(markdown(head, lines))
+def table_of(rows: list[dict[str, Any]]) -> str:
+    """A line for each strength: the share of recognized variations, mean and extremes over the seeds, and the mean
+    distance to the images."""
+    methods = {name: [row for row in rows if row["method"] == name] for name in METHODS}
+    methods = {name: of for name, of in methods.items() if of}
+    lines = []
+    for strength in STRENGTHS:
+        line: list[Any] = [f"{strength:g}"]
+        for of in methods.values():
+            shares = [100 * row["recognized"][f"{strength:g}"] for row in of]
+            distance = statistics.mean(row["distance"][f"{strength:g}"] for row in of)
+            line += [f"{statistics.mean(shares):.1f}% ({min(shares):.1f} to {max(shares):.1f})", f"{distance:.2f}"]
+        lines.append(line)
+    return markdown(["strength", *(title for name in methods for title in (name, "distance"))], lines)
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """The study of images without labels and the measurement of variations, on the embedded digits with a few steps."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from torch.utils.data import Subset
 
 import genaug
+from benchmarks.common.record import RESULTS, Record
 from benchmarks.studies import unlabelled, variations
 from genaug import SamplePool
 from genaug.data import load_data
@@ -149,6 +151,11 @@ def test_the_target_is_for_every_seed_and_for_the_default_strength():
     assert variations.summary([row(0, 0.95), row(1, 0.99), row(0, 0.1, "without labels")])["met"] is True
     assert variations.summary([row(0, 0.949), row(1, 0.99)])["met"] is False
     assert variations.summary([row(0, 0.1, "without labels")])["met"] is None
+
+
+def test_the_page_has_the_table_of_the_record():
+    rows = Record(RESULTS / "variations.jsonl").rows({})
+    assert variations.table_of(rows) in (Path(__file__).parents[2] / "docs" / "results.md").read_text()
 
 
 def test_variations_have_the_labels_of_their_own_images():
