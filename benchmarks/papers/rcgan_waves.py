@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 from sklearn.neighbors import KNeighborsRegressor
@@ -35,7 +36,7 @@ from torch.utils.data import TensorDataset
 
 import genaug
 from benchmarks.common.console import arguments, cost, end, parse_settings, say, seeds_of
-from benchmarks.common.figures import montage
+from benchmarks.common.figures import save
 from benchmarks.common.record import RESULTS, Record
 from genaug.randomness import derive_seed
 
@@ -44,6 +45,7 @@ SHAPES = ("sine", "sawtooth")
 FACTORS = ("offset", "frequency", "amplitude")
 RANGES = {"offset": (-0.5, 0.5), "frequency": (1.0, 5.0), "amplitude": (0.1, 0.9)}
 TARGETS = {"recognition": 0.99, "ks": 0.1, "r2": 0.9, "tstr": 0.97, "trts": 0.98, "cpu_seconds": 300}
+SIDE = 10  # waves in a row, and rows, of a panel of the figure
 _GRID = 451  # frequencies of the least-squares fit
 
 Floats = NDArray[np.float64]
@@ -166,17 +168,16 @@ def run(key: dict[str, Any]) -> dict[str, Any]:
     result |= {name: result[f"{name}_accuracy"] / result["real_accuracy"] for name in ("tstr", "trts")}
     real, generated = factors_of(test, test_labels), factors_of(fake, test_labels)
     result |= {f"ks_{name}": float(ks_2samp(real[name], generated[name]).statistic) for name in FACTORS}
-    measures, grid = walk(x, labels, key)
+    measures, two_dimensions = walk(x, labels, key)
     result |= measures
-    pictures = {"on demand: sines and sawtooths": generator.traverse(steps=10)["interpolation"], "two dimensions": grid}
     if seed == 0:
-        montage(RESULTS / "rcgan_waves.png", pictures, 2, f"Waves of 30 steps, seed {seed}")
+        draw(generator, two_dimensions, RESULTS / "rcgan_waves.png")
     say(f"seed {seed}: " + ", ".join(f"{name} {value:.3f}" for name, value in result.items()))
     return result
 
 
 def walk(x: Tensor, labels: Tensor, key: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """R² of the factors of sines as functions of a latent of two dimensions, and the picture of figure 14."""
+    """R² of the factors of sines as functions of a latent of two dimensions, and the generator."""
     generator, seconds = train(x, labels, key, latent_size=2)
     result = {"walk_cpu_seconds": seconds}
     z = torch.randn(key["samples"], 2, generator=torch.Generator().manual_seed(key["seed"]))
@@ -186,7 +187,27 @@ def walk(x: Tensor, labels: Tensor, key: dict[str, Any]) -> tuple[dict[str, Any]
     for name in FACTORS:
         neighbors = KNeighborsRegressor(10).fit(z[:half].numpy(), factors[name][:half])
         result[f"r2_{name}"] = float(neighbors.score(z[half:].numpy(), factors[name][half:]))
-    return result, generator.traverse(labels=[0], steps=10)["grid_z.0_z.1_label_0"]
+    return result, generator
+
+
+def draw(generator: Any, two_dimensions: Any, path: Path) -> None:
+    """The article's figures: random waves of both shapes (13), and sines over a grid of two latents (14)."""
+    figure = Figure(figsize=(11, 5.4))
+    kinds = torch.arange(len(SHAPES)).repeat_interleave(SIDE**2 // len(SHAPES))
+    axis = two_dimensions.spec.latents[0].axis(SIDE)
+    z = torch.cartesian_prod(axis, axis)
+    panels = {
+        f"on demand: {' above '.join(f'{shape}s' for shape in SHAPES)}": generator.sample(labels=kinds, seed=0)[0],
+        "sines, by a latent of two dimensions": two_dimensions.decode(z, torch.zeros(len(z), dtype=torch.int64)),
+    }
+    for place, (title, series) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for index, wave in enumerate(series[:, 0].numpy()):
+            row, column = divmod(index, SIDE)
+            place.plot(column + np.linspace(0.05, 0.95, STEPS), wave / 3 - row, color="tab:blue", linewidth=0.9)
+        place.set_title(title, fontsize=10)
+        place.axis("off")
+    figure.tight_layout()
+    save(figure, path)
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
