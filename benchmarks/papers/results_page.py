@@ -144,7 +144,7 @@ def section(script: Script, rows: list[Row], measures: list[Measure], results: P
     if not rows:
         lines.append(f"Not run yet. A full run takes about {script.hours:g} h of one core there.")
         return "\n".join(lines)
-    hours = sum(row.get("seconds") or row.get("cpu_seconds") or 0 for row in rows) / 3600
+    hours = sum(map(_seconds, rows)) / 3600
     done, unit = finished(measures), f"{script.seed}s" if script.seeds > 1 else script.seed
     if done >= script.seeds:
         lines.append(f"{done} {unit}, {hours:.1f} hours.\n")
@@ -159,6 +159,11 @@ def section(script: Script, rows: list[Row], measures: list[Measure], results: P
     pictures = sorted(results.glob(f"{script.figures or script.name}*.png"))
     lines += [f"\n![{picture.stem}](../benchmarks/results/{picture.name})" for picture in pictures]
     return "\n".join(lines)
+
+
+def _seconds(row: Row) -> float:
+    """The time of a run; of its trainings alone, if only that was recorded."""
+    return float(row.get("seconds") or sum(value for name, value in row.items() if name.endswith("cpu_seconds")))
 
 
 def table_row(measure: Measure, seeds: int) -> list[str]:
