@@ -15,6 +15,8 @@ from genaug.data.items import read_item
 from genaug.data.labels import disagreement, number_of
 from genaug.errors import InputError
 
+Labels = Callable[[list[int]], list[Any]]  # a function that makes labels of these numbers
+
 
 class RealItems:
     """The items of the real set. With ``check_labels``, an item whose label isn't that of ``labels`` is an error.
@@ -73,9 +75,6 @@ def _check_label(index: int, label: Any, labels: Ints) -> None:
     carried, expected = number_of(label), int(labels[index])
     if carried != expected:
         raise InputError(disagreement(index, "the real set", carried, expected, "labels= or .targets"))
-
-
-Labels = Callable[[list[int]], list[Any]]
 
 
 def labels_like(example: Any) -> Labels | None:
