@@ -1,87 +1,21 @@
-"""The measures, with targets, of the records of the papers' scripts."""
-
-import statistics
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
-
-from scipy.stats import ttest_1samp
+"""The measures, with targets, of the records of the other papers' scripts."""
 
 from benchmarks.papers import (
-    aae as adversarial,
-    anomaly as outliers,
-    autoencoders as coders,
-    bigan as pairs,
     conditional_measures,
     infogan_coloured_mnist as colored,
     infogan_mnist as infogan,
     mad_gan_1d as line,
     mad_gan_cost as price,
     mixtures_2d as plane,
-    rcgan_mnist_rows as digit_rows,
-    rcgan_waves as waves,
-    series_sines as sines,
-    ssgan as few_labels,
     wgan_gp_curve as curve,
     wgan_gp_limits as limits,
     zheng_toy as toy,
 )
+from benchmarks.papers.measures import Bound, Measure, Row, by_seed, differences
 from benchmarks.studies import thesis_tables
 
-Row = dict[str, Any]
-Of = Literal["median", "mean", "every seed", "paired t-test"]
-LEVEL = 0.05
 LINE_FIRST_SEEDS = 8  # on the line; the other seeds were run after these had been reported
 COLORED_FIRST_SEEDS = 3  # of the colored digits; with an earlier method, they had missed the target
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A target for the median, the mean or every seed, or, with a paired t-test, for the mean of values that are
-    differences."""
-
-    sign: Literal[">=", "<=", "<"]
-    limit: float
-    of: Of = "median"
-
-    def holds(self, value: float) -> bool:
-        return {">=": value >= self.limit, "<=": value <= self.limit, "<": value < self.limit}[self.sign]
-
-    def met(self, values: Iterable[float]) -> bool:
-        values = list(values)
-        if self.of == "every seed":
-            return all(map(self.holds, values))
-        if self.of in ("median", "mean"):
-            return self.holds(statistics.median(values) if self.of == "median" else statistics.mean(values))
-        return len(values) > 1 and self.holds(statistics.mean(values)) and float(ttest_1samp(values, 0).pvalue) < LEVEL
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A figure by seed. A finished seed may lack it unless it is ``required``; ``seeds`` is the number of its seeds
-    when it is complete, if it differs from the script's."""
-
-    label: str
-    values: Mapping[int, float]
-    form: str = ".3f"
-    bound: Bound | None = None
-    paper: str = "–"
-    required: bool = True
-    seeds: int | None = None
-
-    @property
-    def met(self) -> bool | None:
-        return self.bound.met(self.values.values()) if self.bound and self.values else None
-
-
-def by_seed(rows: Iterable[Row], of: str, seed: str = "seed", **only: Any) -> dict[int, Any]:
-    """A figure of the rows with these settings, by seed."""
-    values = {row[seed]: row[of] for row in rows if all(row.get(k) == v for k, v in only.items())}
-    return dict(sorted((s, value) for s, value in values.items() if value is not None))
-
-
-def differences(many: Mapping[int, float], few: Mapping[int, float]) -> dict[int, float]:
-    return {seed: many[seed] - few[seed] for seed in many if seed in few}
 
 
 def mad_gan_1d(rows: list[Row]) -> list[Measure]:
@@ -157,32 +91,6 @@ def infogan_coloured_mnist(rows: list[Row]) -> list[Measure]:
         Measure(f"{label}, new seeds from {count} on", later, bound=bound, paper="none", required=False, seeds=count),
         Measure("R² as explained by the category alone", by_seed(rows, "r2_of_category")),
     ]
-
-
-def ssgan(rows: list[Row]) -> list[Measure]:
-    label = f"test error of the classifier (stretch goal {100 * few_labels.STRETCH:g}%)"
-    mean = statistics.mean(by_seed(rows, "error").values()) if rows else None
-    label += "" if mean is None else f"; mean {mean:.2%}"
-    return [
-        Measure(label, by_seed(rows, "error"), ".2%", Bound("<=", few_labels.TARGET, "mean"), "0.93% ± 0.065%"),
-        Measure("the same in test images", by_seed(rows, "errors"), ".0f", paper="93 ± 6.5"),
-        Measure("the same without averaging the weights", by_seed(rows, "errors_not_averaged"), ".0f"),
-    ]
-
-
-def aae(rows: list[Row]) -> list[Measure]:
-    errors = by_seed(rows, "error", part="classifier")
-    label = f"test error of the classifier (stretch goal {100 * adversarial.STRETCH:g}%)"
-    label += f"; mean {statistics.mean(errors.values()):.2%}" if errors else ""
-    mean, every = Bound("<=", adversarial.TARGET, "mean"), Bound("<=", adversarial.KS_TARGET, "every seed")
-    measures = [Measure(label, errors, ".2%", mean, "1.90% ± 0.10%")]
-    measures.append(Measure("the same in test images", by_seed(rows, "errors", part="classifier"), ".0f"))
-    for variant in adversarial.CODES:
-        distances = by_seed(rows, "ks", part="codes", variant=variant)
-        largest = {seed: max(both) for seed, both in distances.items()}
-        label = f"KS, test codes and prior, larger of two dimensions, trained {variant}"
-        measures.append(Measure(label, largest, bound=every, paper="a picture"))
-    return measures
 
 
 def wgan_gp_curve(rows: list[Row]) -> list[Measure]:
@@ -288,132 +196,6 @@ def labels(rows: list[Row]) -> list[Measure]:
             if values:
                 measures.append(Measure(f"{generator}, {method}: {label}", values, ".2%", required=False))
     return measures
-
-
-def autoencoders(rows: list[Row]) -> list[Measure]:
-    errors = [(method, name) for method in coders.RECONSTRUCTING for name in ("clean", "noisy")]
-    measures = [Measure(f"{m}: {name} error", by_seed(rows, name, method=m), ".4f") for m, name in errors]
-    measures.append(Measure("error of the noisy images themselves", coders.values(rows, "noisy_input", "mlp"), ".4f"))
-    for claim, values, below in coders.claims(rows):
-        bound = Bound("<" if below else ">=", 0, "every seed")
-        measures.append(Measure(claim, values, ".4f", bound, "claimed, no figure"))
-    paper = f"a curve; {coders.PAPER} for larger networks, of −log p(x) (Burda et al. 2016)"
-    target = Bound("<=", coders.TARGET, "mean")
-    for method in ("vae", "vae, thresholded"):
-        of_bound = {"bound": "−ELBO", "misfit": "misfit", "divergence": "divergence"}
-        for name, label in of_bound.items():
-            ours = (target, paper) if (method, name) == ("vae", "bound") else (None, "–")
-            values = by_seed(rows, name, method=method)
-            measures.append(Measure(f"{label} of the {method}, nats", values, ".2f", *ours))
-    return measures
-
-
-def anomaly(rows: list[Row]) -> list[Measure]:
-    labels = {
-        "pca": f"PCA, {outliers.COMPONENTS} components",
-        "nearest": "distance to the nearest image",
-        "vae": "vae, reconstruction",
-        "autoencoder": "denoising autoencoder, reconstruction",
-        "izi_f": "f-AnoGAN on wgan-gp, izi_f",
-        "izi": "f-AnoGAN on wgan-gp, izi",
-        "critic": "the critic of wgan-gp",
-    }
-    papers = ", ".join(f"{name} {value:g}" for name, value in outliers.PAPERS.items())
-    measures = [
-        Measure(f"AUROC of {label}", outliers.means(rows, name), ".4f", paper=papers if name == "izi_f" else "–")
-        for name, label in labels.items()
-    ]
-    label = f"AUROC of PCA minus that of {labels[outliers.CHOSEN]}"
-    return [*measures, Measure(label, outliers.differences(rows), ".4f", Bound("<", 0, "mean"))]
-
-
-def bigan(rows: list[Row]) -> list[Measure]:
-    of = {method: [row for row in rows if row["method"] == method] for method in pairs.METHODS}
-    mean = statistics.mean(row["accuracy"] for row in of["bigan"]) if of["bigan"] else None
-    ours = "1-NN accuracy on the encoder's features" + ("" if mean is None else f"; mean {mean:.2%}")
-    features = {
-        "bigan": (ours, Bound(">=", pairs.TARGET, "mean"), f"{pairs.PAPER:.2%}"),
-        "untrained": ("the same before training", None, "96.84% (authors' code, held-out images)"),
-        "autoencoder": ("the same with an autoencoder", None, "97.58%"),
-    }
-    measures = [
-        Measure(label, by_seed(of[method], "accuracy"), ".2%", bound, paper)
-        for method, (label, bound, paper) in features.items()
-    ]
-    measures.append(Measure("the same on pixels", by_seed(of["pixels"], "accuracy"), ".2%", required=False, seeds=1))
-    figures = {
-        "accuracy_of_codes": ("1-NN accuracy on the codes E(x)", ".2%", "92.10% (authors' code, held-out images)"),
-        "relative_error": ("relative error of G(E(x))", ".1%", "–"),
-        "error_ratio": ("distance of G(E(x)) to x divided by that to another image", ".3f", "0.620 (authors' code)"),
-    }
-    for name, (label, form, paper) in figures.items():
-        measures.append(Measure(label, by_seed(of["bigan"], name), form, paper=paper))
-        values = by_seed(of["autoencoder"], name)
-        measures.append(Measure(f"{label}, autoencoder", values, form))
-    return measures
-
-
-def rcgan_waves(rows: list[Row]) -> list[Measure]:
-    limits = waves.TARGETS
-    recognition, latents = (
-        "requested shape recognized by a classifier of real waves",
-        "two latents, 10 nearest neighbors",
-    )
-    measures = [
-        Measure(recognition, by_seed(rows, "recognition"), ".2%", _at_least(limits["recognition"]), "a picture")
-    ]
-    for name in waves.FACTORS:
-        label = f"KS, {name} of real and of generated waves"
-        measures.append(Measure(label, by_seed(rows, f"ks_{name}"), bound=Bound("<=", limits["ks"], "mean")))
-    for name in waves.FACTORS:
-        bound = None if name == "offset" else _at_least(limits["r2"])
-        label = f"R² of the {name} as explained by {latents}"
-        measures.append(Measure(label, by_seed(rows, f"r2_{name}"), bound=bound, paper="a picture"))
-    for name in ("tstr", "trts"):
-        label = f"{name.upper()}, accuracy divided by that of real waves"
-        measures.append(Measure(label, by_seed(rows, name), bound=_at_least(limits[name])))
-    limit = Bound("<=", limits["cpu_seconds"], "mean")
-    return [*measures, Measure("seconds of training, one core", by_seed(rows, "cpu_seconds"), ".0f", limit)]
-
-
-def _at_least(limit: float) -> Bound:
-    """A target for the mean over the seeds."""
-    return Bound(">=", limit, "mean")
-
-
-def series_sines(rows: list[Row]) -> list[Measure]:
-    limits = sines.TARGETS
-    target, paper = Bound("<=", limits["discriminative"], "mean"), f"{limits['discriminative']} (RCGAN), "
-    paper += f"{limits['stretch']} (TimeGAN), as quoted by Yoon et al. 2019"
-    labels = {
-        "discriminative": f"discriminative score of the published judge (stretch goal {limits['stretch']:g})",
-        "discriminative_gru": "the same of a larger GRU",
-        "discriminative_cnn": "the same of a CNN",
-        "predictive": "predictive score",
-    }
-    measures = []
-    for backend in (*sines.BACKENDS, None):
-        for frequencies in sines.FREQUENCIES:
-            subject = f"{backend or 'new real series'}, frequencies of the {frequencies}"
-            for name, label in labels.items():
-                values = by_seed(rows, name, backend=backend, frequencies=frequencies)
-                judged = backend is not None and name == "discriminative"
-                ours = (target, paper) if judged else (None, "–")
-                measures.append(Measure(f"{subject}: {label}", values, ".3f", *ours))
-    return measures
-
-
-def rcgan_mnist_rows(rows: list[Row]) -> list[Measure]:
-    labels = {
-        "tstr": "TSTR: trained on generated digits, tested on real ones",
-        "trts": "TRTS: trained on real digits, tested on generated ones",
-        "real": "trained and tested on real digits",
-    }
-    bounds = {"tstr": _at_least(digit_rows.TARGET)}
-    return [
-        Measure(label, by_seed(rows, f"{name}_accuracy"), ".2%", bounds.get(name), f"{digit_rows.PAPER[name]:.1%}")
-        for name, label in labels.items()
-    ]
 
 
 def zheng_toy(rows: list[Row]) -> list[Measure]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.papers import paper_measures
-from benchmarks.papers.paper_measures import Measure, Row
+from benchmarks.papers import encoder_measures, paper_measures, series_measures
+from benchmarks.papers.measures import Measure, Row
 from benchmarks.studies import thesis_tables
 
 NOTES = Path(__file__).parent / "notes"
@@ -93,7 +93,7 @@ SCRIPTS = [
         f"{MNIST} --draws 3",
         3,
         4,
-        paper_measures.ssgan,
+        encoder_measures.ssgan,
         ("steps", "data", "per_class", "batch_size", "config"),
         {"data": "torchvision:MNIST", "per_class": 10},
     ),
@@ -103,7 +103,7 @@ SCRIPTS = [
         f"{MNIST} --draws 3",
         3,
         1.2,
-        paper_measures.aae,
+        encoder_measures.aae,
         ("data",),
         {"data": "torchvision:MNIST"},
         kind=("part", "variant"),
@@ -180,7 +180,7 @@ SCRIPTS = [
         f"{MNIST} --seeds 3",
         3,
         0.6,
-        paper_measures.autoencoders,
+        encoder_measures.autoencoders,
         ("data",),
         kind=("method",),
         own=("config", "training", "test"),
@@ -191,7 +191,7 @@ SCRIPTS = [
         f"{MNIST} --seeds 2",
         2,
         2.5,
-        paper_measures.anomaly,
+        encoder_measures.anomaly,
         ("data",),
         {"split": "test"},
         kind=("model",),
@@ -203,7 +203,7 @@ SCRIPTS = [
         f"{MNIST} --seeds 3",
         3,
         1.5,
-        paper_measures.bigan,
+        encoder_measures.bigan,
         ("data", "held_out"),
         {"data": "torchvision:MNIST", "held_out": 0},
         kind=("method",),
@@ -215,7 +215,7 @@ SCRIPTS = [
         "--seeds 5",
         5,
         0.9,
-        paper_measures.rcgan_waves,
+        series_measures.rcgan_waves,
         ("steps", "batch_size", "waves", "samples", "updates", "threads", "config"),
     ),
     Script(
@@ -224,7 +224,7 @@ SCRIPTS = [
         f"{MNIST} --seeds 2",
         2,
         1,
-        paper_measures.rcgan_mnist_rows,
+        series_measures.rcgan_mnist_rows,
         ("steps", "data", "batch_size", "updates", "threads", "config"),
         {"data": "torchvision:MNIST"},
     ),
@@ -234,7 +234,7 @@ SCRIPTS = [
         "--seeds 5",
         5,
         2,
-        paper_measures.series_sines,
+        series_measures.series_sines,
         ("series", "judges", "judge_updates", "predictor_updates"),
         kind=("backend", "frequencies"),
         own=("steps", "batch_size", "threads", "config"),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.common.console import markdown, say
 from benchmarks.common.record import RESULTS, TUNING, Record
-from benchmarks.papers.paper_measures import Measure, Row
+from benchmarks.papers.measures import Measure, Row
 from benchmarks.papers.paper_tables import SCRIPTS, Script
 from benchmarks.studies import series_low_label
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks.papers import aae, paper_measures
+from benchmarks.papers import aae, encoder_measures
 from genaug.backends import Normal, Spec
 from genaug.modalities.image import Image
 
@@ -123,7 +123,7 @@ def test_the_targets_are_for_the_mean_error_and_for_every_distance(errors, met):
     rows = [{"part": "classifier", "seed": i, "error": e / 1e4, "errors": e} for i, e in enumerate(errors)]
     rows += [{"part": "codes", "variant": v, "seed": 0, "ks": [0.05, 0.04]} for v in aae.CODES]
     rows += [{"part": "codes", "variant": v, "seed": 1, "ks": [0.01, 0.06]} for v in ("with labels",)]
-    measures = paper_measures.aae(rows)
+    measures = encoder_measures.aae(rows)
     assert measures[0].met is met
     assert f"mean {sum(errors) / 3e4:.2%}" in measures[0].label
     without, labeled = (next(m for m in measures if m.bound and variant in m.label) for variant in aae.CODES)

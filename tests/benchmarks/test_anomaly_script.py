@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks.papers import anomaly, paper_measures
+from benchmarks.papers import anomaly, encoder_measures
 from genaug.backends.spec import Spec
 from genaug.data.reading import Samples
 from genaug.modalities import Image
@@ -85,7 +85,7 @@ def rows_of(**means):
 @pytest.mark.parametrize(("vae", "met"), [(0.96, True), (0.955, False), (0.95, False)])
 def test_the_chosen_method_has_to_be_above_pca_in_the_mean(vae, met):
     rows = rows_of(pca=0.955, vae=vae)
-    *measures, last = paper_measures.anomaly(rows)
+    *measures, last = encoder_measures.anomaly(rows)
     assert last.met is met
     assert measures[0].values == {0: pytest.approx(0.955), 1: pytest.approx(0.965)}
     rows.pop()  # a seed without all digits doesn't count

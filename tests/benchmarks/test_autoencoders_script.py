@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.papers import autoencoders, paper_measures
+from benchmarks.papers import autoencoders, encoder_measures
 from genaug.backends import Batch, Loss, Spec
 from genaug.data import load_data
 from genaug.data.reading import read_samples
@@ -151,7 +151,7 @@ def test_the_measures_and_their_targets():
     ]
     rows += [row("vae, thresholded", seed, bound=80.0, misfit=60.0, divergence=20.0) for seed in (0, 1, 2)]
     rows += [row("vae", seed, bound=bound, misfit=70.0, divergence=25.0) for seed, bound in enumerate((97, 101, 107))]
-    measures = {measure.label: measure for measure in paper_measures.autoencoders(rows)}
+    measures = {measure.label: measure for measure in encoder_measures.autoencoders(rows)}
     assert measures["−ELBO of the vae, nats"].met is True  # the mean is 101.7, the median 101
     assert measures["clean error, deep minus mlp"].met is True
     assert measures["clean error, convolutional minus the better of mlp and deep"].met is True
@@ -159,7 +159,7 @@ def test_the_measures_and_their_targets():
     assert noisy.values[1] == pytest.approx(-0.02)
     assert noisy.met is False  # in seed 0
     rows[-1]["bound"] = 109
-    assert {m.label: m for m in paper_measures.autoencoders(rows)}["−ELBO of the vae, nats"].met is False
+    assert {m.label: m for m in encoder_measures.autoencoders(rows)}["−ELBO of the vae, nats"].met is False
     result = autoencoders.summary(rows)
     assert result["noisy_error_denoising_less_the_best_of_the_others_holds"] is False
     assert result["clean_error_deep_less_mlp_holds"] is True

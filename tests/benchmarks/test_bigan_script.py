@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.papers import bigan, paper_measures
+from benchmarks.papers import bigan, encoder_measures
 from genaug.backends import Spec
 from genaug.data.reading import Samples
 from genaug.modalities import Image
@@ -138,7 +138,7 @@ def row(method, seed, **figures):
 def test_the_target_is_for_the_mean(shares, met):
     rows = [row("bigan", seed, accuracy=share) for seed, share in enumerate(shares)]
     rows += [row(name, seed) for name in ("untrained", "autoencoder") for seed in range(3)]
-    measures = paper_measures.bigan([*rows, row("pixels", 0)])
+    measures = encoder_measures.bigan([*rows, row("pixels", 0)])
     assert measures[0].met is met
     assert f"mean {sum(shares) / 3:.2%}" in measures[0].label
     assert [measure.bound is None for measure in measures] == [False] + [True] * (len(measures) - 1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.papers import paper_tables, results_page, run_all
-from benchmarks.papers.paper_measures import Bound, Measure, by_seed
+from benchmarks.papers.measures import Bound, Measure, by_seed
 
 COMMAND = "run python benchmarks/papers/results_page.py"
 LINE = next(script for script in paper_tables.SCRIPTS if script.name == "mad_gan_1d")

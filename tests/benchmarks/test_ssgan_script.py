@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks.papers import paper_measures, ssgan
+from benchmarks.papers import encoder_measures, ssgan
 from genaug.training.checkpoint import newest_step
 
 TINY = ["--data", "digits", "--steps", "3", "--set", "hidden=[16,8]", "--set", "generator_hidden=[16]", "--json"]
@@ -91,6 +91,6 @@ def test_errors_are_those_of_the_averaged_classifier():
 @pytest.mark.parametrize(("errors", "met"), [((100, 110, 150), True), ((100, 110, 151), False)])
 def test_the_target_is_for_the_mean(errors, met):
     rows = [{"seed": i, "error": e / 1e4, "errors": e, "errors_not_averaged": e} for i, e in enumerate(errors)]
-    measure = paper_measures.ssgan(rows)[0]
+    measure = encoder_measures.ssgan(rows)[0]
     assert measure.met is met
     assert f"mean {sum(errors) / 3e4:.2%}" in measure.label
