@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 
 from genaug.errors import InputError
+
+if TYPE_CHECKING:
+    from genaug.modalities.base import Modality
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @lru_cache
 def _gains_from_bfloat16(device_type: str) -> bool:
-    """Whether bfloat16 arithmetic is faster: on GPUs with native bf16 and on CPUs with AMX."""
+    """Whether bfloat16 arithmetic is faster: on GPUs with native bf16, and on CPUs with AMX."""
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
@@ -21,11 +25,21 @@ def _gains_from_bfloat16(device_type: str) -> bool:
     return False
 
 
-def compute_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The dtype for a precision ("auto", "float32" or "bfloat16") on a device. Raises ``InputError`` for any other."""
+def check_precision(precision: str) -> str:
+    """Raises ``InputError`` for an unknown precision."""
     if precision not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}.")
-    if precision == "bfloat16" or (precision == "auto" and _gains_from_bfloat16(device.type)):
+    return precision
+
+
+def compute_dtype(precision: str, device: torch.device, sample: "Modality") -> torch.dtype:
+    """The dtype of networks for such samples, for a precision ("auto", "float32" or "bfloat16") on a device.
+
+    Raises ``InputError`` for any other precision.
+    """
+    if check_precision(precision) == "bfloat16" or (
+        precision == "auto" and sample.in_bfloat16 and _gains_from_bfloat16(device.type)
+    ):
         return torch.bfloat16
     return torch.float32
 

@@ -73,8 +73,8 @@ class TorchganDCGAN(Backend):
 
 
 def engine(data: Samples, precision: str) -> Callable[[int], object]:
-    backend = TorchganDCGAN()
-    return Trainer(backend, backend.Config(), data, batch_size=BATCH, dtype=compute_dtype(precision, CPU)).step
+    backend, dtype = TorchganDCGAN(), compute_dtype(precision, CPU, data.spec.sample)
+    return Trainer(backend, backend.Config(), data, batch_size=BATCH, dtype=dtype).step
 
 
 def bare_loop(data: Samples) -> Callable[[int], None]:
@@ -155,7 +155,7 @@ def main() -> None:
         {name: [1 / rate for rate in values] for name, values in rates.items()},
         batch=BATCH,
         steps=options.steps,
-        default=str(compute_dtype("auto", CPU)).removeprefix("torch."),
+        default=str(compute_dtype("auto", CPU, data.spec.sample)).removeprefix("torch."),
     )
 
     def ratio(ours: str, baseline: str) -> float:
@@ -167,7 +167,7 @@ def main() -> None:
         "vs_torchgan_float32": ratio("float32", "torchgan"),
         "vs_torchgan_default": ratio("default", "torchgan"),
         "overhead_vs_bare_loop": ratio("bare", "float32") - 1,
-        "default_precision": str(compute_dtype("auto", CPU)).removeprefix("torch."),
+        "default_precision": str(compute_dtype("auto", CPU, data.spec.sample)).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "rounds": options.rounds,
     }

@@ -116,7 +116,7 @@ def evaluate(
             "and `genaug recipe` create one."
         )
     claiming = nullcontext() if out is None else claim_evaluation(out, overwrite)
-    with running_on(threads, device), claiming as claimed:
+    with claiming as claimed, running_on(threads, device):
         judged: Any = None
         if data is None:
             if not source.startswith(("folder:", "series:", "table:")):

@@ -1,6 +1,7 @@
 """``genaug sample``: samples of a generator, as a sample grid or as files."""
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from PIL.Image import Image
+    from torch import Tensor
 
     from genaug.artifacts.claims import Claim
     from genaug.backends.spec import Spec
     from genaug.sources.export import Part
     from genaug.sources.request import Request
+    from genaug.sources.source import Source
 
 _LARGEST_GRID = 4000  # samples
 
@@ -38,6 +41,36 @@ class Engine(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the command was called with: the samples, and how to generate them."""
+
+    source: str
+    out: str
+    request: "Request"
+    setting: list[str]
+    seed: int
+    device: str | None
+    threads: int | None
+    overwrite: bool
+
+    @contextmanager
+    def generator(self) -> "Iterator[Source]":
+        """The source, on the device and, until the end of the context, on the threads."""
+        with running_on(self.threads, self.device):
+            yield source_named(self.source, self.device, self.setting)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """How many shards the command was called for, and how they are written."""
+
+    count: int
+    form: ShardForm
+    engine: Engine
+    workers: int | None
 
 
 def sample(
@@ -87,112 +120,97 @@ def sample(
 
     if (n is None) == (per_class is None):
         raise typer.BadParameter("pass either --n or --per-class.")
-    from genaug.sources.request import Request
-
-    options, request = parse_settings(setting or []), Request(n, per_class, tuple(class_ or ()))
-    out = Path(target)
     if shards is None and (form, engine, workers) != (ShardForm.TAR, Engine.LOCAL, None):
         raise typer.BadParameter("--format, --engine and --workers are for shards: pass --shards N too.")
-    noun = "images"
-    with running_on(threads, device):
-        if shards is not None:
-            count = _write_shards(
-                source, target, request, setting, seed, device, shards, form, engine, workers, overwrite
-            )
-        elif out.suffix.lower() in SUFFIXES:
-            count, noun = _write_file(source, out, request, setting, seed, device, overwrite)
-        elif out.suffix.lower() == ".png":
-            count, noun = _write_grid(source, out, request, setting, seed, device, overwrite)
-        else:
-            count = _write_folders(source, out, request, setting, options, seed, device, overwrite)
-    say(f"{count:,} {noun} in {out if shards is None else target}")
+    from genaug.sources.request import Request
+
+    request = Request(n, per_class, tuple(class_ or ()))
+    job = Job(source, target, request, setting or [], seed, device, threads, overwrite)
+    suffix = Path(target).suffix.lower()
+    if shards is not None:
+        written = _write_shards(job, Shards(shards, form, engine, workers))
+    elif suffix in SUFFIXES:
+        written = _write_file(job)
+    elif suffix == ".png":
+        written = _write_grid(job)
+    else:
+        written = _write_folders(job)
+    say(f"{written} in {target if shards is not None else Path(target)}")
 
 
-def _write_grid(
-    source: str,
-    out: Path,
-    request: "Request",
-    setting: list[str] | None,
-    seed: int,
-    device: str | None,
-    overwrite: bool,
-) -> tuple[int, str]:
+def _write_grid(job: Job) -> str:
+    """Write a sample grid. Like the other writers, returns how many samples of what there are."""
     from genaug.artifacts.folders import resolve
     from genaug.errors import InputError
     from genaug.reports.sheet import check_free, save_sheet
     from genaug.sources.export import sample_parts
 
-    path = resolve(out)
-    check_free(path, overwrite)  # before the generator is loaded, since that takes longer
-    generator = source_named(source, device, setting)
-    _check_form(generator, generator.spec.sample.has_pictures)
-    labels = request.resolve(generator.spec)
-    count = labels if isinstance(labels, int) else len(labels)
-    if count > _LARGEST_GRID:
-        raise InputError(
-            f"{count:,} samples are too many for a sample grid (at most {_LARGEST_GRID:,}). Pass a folder as --out."
-        )
-    parts = list(_with_progress(sample_parts(generator, labels, seed), count))
-    save_sheet(path, _draw_grid(parts, generator.spec))
-    return count, generator.spec.sample.noun
+    path = resolve(Path(job.out))
+    check_free(path, job.overwrite)  # before the generator is loaded, since that takes longer
+    with job.generator() as generator:
+        _check_form(generator, generator.spec.sample.has_pictures)
+        labels = job.request.resolve(generator.spec)
+        count = _number(labels)
+        if count > _LARGEST_GRID:
+            raise InputError(
+                f"{count:,} samples are too many for a sample grid (at most {_LARGEST_GRID:,}). Pass a folder as --out."
+            )
+        parts = list(_with_progress(sample_parts(generator, labels, job.seed), count))
+        save_sheet(path, _draw_grid(parts, generator.spec))
+    return f"{count:,} {generator.spec.sample.noun}"
 
 
-def _write_folders(
-    source: str,
-    out: Path,
-    request: "Request",
-    setting: list[str] | None,
-    options: dict[str, Any],
-    seed: int,
-    device: str | None,
-    overwrite: bool,
-) -> int:
+def _write_folders(job: Job) -> str:
     from genaug.sources.export import claim_samples, fill, sample_settings
 
-    settings = sample_settings(source, request, seed=seed, options=options)
-    with claim_samples(out, settings, overwrite) as place:
-        generator = source_named(source, device, setting)
+    settings = sample_settings(job.source, job.request, seed=job.seed, options=parse_settings(job.setting))
+    with claim_samples(job.out, settings, job.overwrite) as place, job.generator() as generator:
         _check_form(generator, not generator.spec.sample.files)
-        labels = request.resolve(generator.spec)
+        labels = job.request.resolve(generator.spec)
         with reporting_interruption(place):
-            fill(place, generator, labels, settings, overwrite=overwrite)
-    return labels if isinstance(labels, int) else len(labels)
+            fill(place, generator, labels, settings, overwrite=job.overwrite)
+    return f"{_number(labels):,} images"
 
 
-def _write_shards(
-    source: str,
-    out: str,
-    request: "Request",
-    setting: list[str] | None,
-    seed: int,
-    device: str | None,
-    shards: int,
-    form: "ShardForm",
-    engine: "Engine",
-    workers: int | None,
-    overwrite: bool,
-) -> int:
+def _write_shards(job: Job, shards: Shards) -> str:
     from genaug.sources.shards import write_shards
 
-    generator = source_named(source, device, setting)
-    _check_form(generator, not generator.spec.sample.files)
-    try:
-        return write_shards(
-            generator,
-            out,
-            n=request.n,
-            per_class=request.per_class,
-            classes=request.classes,
-            seed=seed,
-            shards=shards,
-            form=form.value,
-            engine=engine.value,
-            workers=workers,
-            overwrite=overwrite,
-        )
-    except KeyboardInterrupt:
-        say(f"genaug: interrupted; the same command writes the shards that {out} lacks.", err=True)
-        raise KeyboardInterrupt("reported") from None
+    with job.generator() as generator:
+        _check_form(generator, not generator.spec.sample.files)
+        try:
+            count = write_shards(
+                generator,
+                job.out,
+                n=job.request.n,
+                per_class=job.request.per_class,
+                classes=job.request.classes,
+                seed=job.seed,
+                shards=shards.count,
+                form=shards.form.value,
+                engine=shards.engine.value,
+                workers=shards.workers,
+                overwrite=job.overwrite,
+            )
+        except KeyboardInterrupt:
+            say(f"genaug: interrupted; the same command writes the shards that {job.out} lacks.", err=True)
+            raise KeyboardInterrupt("reported") from None
+    return f"{count:,} images"
+
+
+def _write_file(job: Job) -> str:
+    from genaug.sources.export import sample_parts
+    from genaug.sources.sample_files import check_file, save_samples
+
+    path = check_file(Path(job.out), job.overwrite)  # before the generator is loaded, since that takes longer
+    with job.generator() as generator:
+        labels = job.request.resolve(generator.spec)
+        count = _number(labels)
+        save_samples(path, generator.spec, _with_progress(sample_parts(generator, labels, job.seed), count))
+    return f"{count:,} {generator.spec.sample.noun}"
+
+
+def _number(labels: "int | Tensor") -> int:
+    return labels if isinstance(labels, int) else len(labels)
 
 
 @contextmanager
@@ -207,26 +225,6 @@ def reporting_interruption(place: "Claim") -> "Iterator[None]":
             err=True,
         )
         raise KeyboardInterrupt("reported") from None
-
-
-def _write_file(
-    source: str,
-    out: Path,
-    request: "Request",
-    setting: list[str] | None,
-    seed: int,
-    device: str | None,
-    overwrite: bool,
-) -> tuple[int, str]:
-    from genaug.sources.export import sample_parts
-    from genaug.sources.sample_files import check_file, save_samples
-
-    path = check_file(out, overwrite)  # before the generator is loaded, since that takes longer
-    generator = source_named(source, device, setting)
-    labels = request.resolve(generator.spec)
-    count = labels if isinstance(labels, int) else len(labels)
-    save_samples(path, generator.spec, _with_progress(sample_parts(generator, labels, seed), count))
-    return count, generator.spec.sample.noun
 
 
 def _check_form(generator: Any, fits: bool) -> None:

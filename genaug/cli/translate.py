@@ -60,7 +60,7 @@ def translate(
         say(f"a grid of images and their translations in {out}")
         return
     settings = {**translation_settings(source, data, to=to, seed=seed), "split": split, "image_size": image_size}
-    with running_on(threads, device), claim_samples(out, settings, overwrite) as place:
+    with claim_samples(out, settings, overwrite) as place, running_on(threads, device):
         generator, images, size = _load(source, data, to, root, split, image_size, device)
         with reporting_interruption(place):
             count = fill_translations(place, generator, images, settings, size, overwrite=overwrite)

@@ -31,6 +31,9 @@ class Modality(FrozenModel, ABC):
     """The number format of raw samples."""
     float_dtypes: ClassVar[tuple[torch.dtype, ...]] = ()
     """Other number formats in which a generator can return samples."""
+    in_bfloat16: ClassVar[bool] = False
+    """Whether networks compute samples in bfloat16 by default where that is faster: its 8 significant bits suffice for
+    256 levels, but not for measurements."""
     encodes_once: ClassVar[bool] = False
     """Whether a training encodes all samples at its start, if they fit into memory, rather than each batch."""
     files: ClassVar[tuple[str, ...]] = ()
@@ -57,6 +60,11 @@ class Modality(FrozenModel, ABC):
     """Whether equal samples can be different observations, as rows of few columns can."""
     classifiers: ClassVar[tuple[str, ...]] = ()
     """The classifiers that a study trains by default, by name; none if there are none for these samples."""
+
+    arrays: ClassVar[str] = "(N, ...)"
+    """The form of ``as_arrays``, in code that a report prints: "uint8 (N, C, H, W)"."""
+    features: ClassVar[str] = "(N, numbers)"
+    """The form of what estimators are fitted to, in such code."""
 
     @property
     @abstractmethod

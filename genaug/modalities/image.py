@@ -31,11 +31,14 @@ class Image(Modality):
 
     noun: ClassVar[str] = "images"
     dtype: ClassVar[torch.dtype] = torch.uint8
+    in_bfloat16: ClassVar[bool] = True
     is_augmentable: ClassVar[bool] = True
     item: ClassVar[str] = "image"
     classifiers: ClassVar[tuple[str, ...]] = ("small",)
     same_size: ClassVar[str] = "Pass image_size= (--image-size), or convert all to the same channels with a transform."
     axes: ClassVar[str] = "(C, H, W)"
+    arrays: ClassVar[str] = "uint8 (N, C, H, W)"
+    features: ClassVar[str] = "rows of pixels, uint8 (N, H*W*C)"
     has_pictures: ClassVar[bool] = True
     has_size: ClassVar[bool] = True
     in_batches: ClassVar[bool] = True
@@ -156,8 +159,10 @@ def to_uint8(image: Any) -> Tensor:
             "Items of the dataset must be (image, label) or an image."
         )
     pixels: Tensor = Tensor.detach(image.as_subclass(Tensor))
+    remedy = "pass the dataset without its Normalize transform."
     if pixels.ndim == 2:
         pixels = pixels.unsqueeze(0)
+        remedy += " If they are series of several channels, pass genaug.data.SeriesDataset(series, labels)."
     if pixels.ndim != 3 or not 1 <= pixels.shape[0] <= 4 or pixels.numel() == 0:
         shape = tuple(pixels.shape)
         if expected == "(H, W, C)":
@@ -167,7 +172,7 @@ def to_uint8(image: Any) -> Tensor:
         return pixels
     if not pixels.is_floating_point():
         raise InputError(f"expected uint8 or float images, got {pixels.dtype}. Convert them to uint8 in [0, 255].")
-    check_unit_range(pixels, "pass the dataset without its Normalize transform.")
+    check_unit_range(pixels, remedy)
     return (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
 
 

@@ -74,6 +74,8 @@ class Series(Modality):
     files: ClassVar[tuple[str, ...]] = (".npz",)
     same_size: ClassVar[str] = "Pass genaug.data.SeriesDataset(list_of_series, y), which pads the shorter ones."
     axes: ClassVar[str] = "(channels, steps)"
+    arrays: ClassVar[str] = "float32 (N, channels, steps)"
+    features: ClassVar[str] = "float32 (N, channels, steps), or as rows for estimators of scikit-learn"
     has_pictures: ClassVar[bool] = True
     has_size: ClassVar[bool] = True
     item: ClassVar[str] = "series"

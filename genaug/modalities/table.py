@@ -67,6 +67,8 @@ class Table(Modality):
     dtype: ClassVar[torch.dtype] = torch.int64
     encodes_once: ClassVar[bool] = True
     item: ClassVar[str] = "row"
+    arrays: ClassVar[str] = "a DataFrame without the target"
+    features: ClassVar[str] = "a DataFrame without the target"
     batch_size: ClassVar[int] = 500  # Xu et al. 2019
     may_coincide: ClassVar[bool] = True
     classifiers: ClassVar[tuple[str, ...]] = ("boosting", "logistic")

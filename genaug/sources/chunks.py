@@ -63,6 +63,7 @@ def generate(
     """
     device, conditions = device_of(nets), conditions or {}
     samples = _allocate(spec.sample, count, spec.sample.dtype if dtype is None else dtype, device)
+    compute = compute_dtype(precision, device, spec.sample)
     chunk = chunk_size(spec, device)
     for start in range(0, count, chunk):
         rows = slice(start, start + chunk)
@@ -79,7 +80,7 @@ def generate(
             noise_rows(seed, start, chunk, device),
             {name: _move(value, device) for name, value in others.items()},
         )
-        with _running(backend, method, device, precision):
+        with _running(backend, method, device, compute):
             outputs: Any = getattr(backend, method)(nets, inputs)
             if not isinstance(outputs, Tensor):
                 raise TypeError(f"expected a tensor, got {type(outputs).__name__}")
@@ -115,14 +116,14 @@ def observe(
         arguments = [
             None if values is None else _move(_padded(values[rows.cpu()], length), device) for values in labels
         ]
-        with _running(backend, method, device, "float32"):
+        with _running(backend, method, device, torch.float32):
             outputs = getattr(backend, method)(nets, x, *arguments)
         parts.append(tree_map(itemgetter(slice(len(rows))), outputs) if length > len(rows) else outputs)
     return tree_map(lambda *values: torch.cat(values), *parts)
 
 
 @contextmanager
-def _running(backend: Backend, doing: str, device: torch.device, precision: str) -> Iterator[None]:
+def _running(backend: Backend, doing: str, device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Around a call of the backend: with genaug's settings of torch, and errors that name the backend."""
     if device.type == "cuda" and get_worker_info() is not None:
         raise InputError(
@@ -132,7 +133,7 @@ def _running(backend: Backend, doing: str, device: torch.device, precision: str)
     with (
         torch_defaults(),
         torch.inference_mode(),
-        autocast(compute_dtype(precision, device), device),
+        autocast(dtype, device),
         cudnn.flags(benchmark=False, deterministic=True),
         faults_of(backend, doing, may_exit=True),
     ):

@@ -102,7 +102,7 @@ class Generator(OwnSamples):
         columns of the training data, the target among them; without ``labels``, its classes are as frequent as in the
         training data. Sample i of a seed doesn't depend on the number
         of samples: bit for bit on the same machine, torch and thread count. ``seed=None`` draws a seed from torch's
-        RNG. ``precision`` is "auto" (bfloat16 if it is faster), "float32" (the reference) or "bfloat16".
+        RNG. ``precision`` is "auto" (bfloat16 for images, if it is faster), "float32" (the reference) or "bfloat16".
 
         Raises ``InputError`` for labels the generator doesn't know or can't take, for both or neither of ``n`` and
         ``labels``, for latents that the spec doesn't have or that don't fit it, and if an image isn't finite.

@@ -182,7 +182,7 @@ class OwnSamples:
         if not self.spec.sample.fits(samples):
             raise InputError(
                 f"the editor varies {self.spec.sample.describe()}, the dataset has {samples.describe()}. Convert them "
-                "with a transform, or pass image_size=."
+                "with a transform, or pass image_size= (--image-size or --set image_size=)."
             )
 
     def _check_can_vary(self) -> None:

@@ -68,11 +68,12 @@ class SamplePool:
     def from_dataset(
         cls, dataset: Any, *, image_size: int | None = None, path: str | Path | None = None
     ) -> "SamplePool":
-        """A pool of images that were generated elsewhere: ``SamplePool.from_dataset(ImageFolder("generated"))``.
+        """A pool of samples that were generated elsewhere: ``SamplePool.from_dataset(ImageFolder("generated"))``.
 
-        ``dataset`` is a map-style dataset of images (PIL, uint8, float in [0, 1]) with integer labels or without;
-        ``image_size`` resizes the shorter side and crops the center. Class names come from the dataset. Such a pool
-        can't be refilled. Raises ``InputError`` for a dataset that can't be read, or whose images vary in size.
+        ``dataset`` is a map-style dataset of images (PIL, uint8, float in [0, 1]) with integer labels or without, whose
+        shorter side ``image_size`` resizes before the center is cropped, or a ``SeriesDataset``. Class names come from
+        the dataset. Such a pool can't be refilled. Raises ``InputError`` for a dataset that can't be read, or whose
+        samples vary in size.
         """
         if path is not None:
             check_new(path)  # before the dataset is read

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from genaug.modalities.base import Modality
 from genaug.schedules import Schedule
 from genaug.sources.source import supply_of
 from genaug.studies.advice_sources import Needs, fit_code, source_code
@@ -19,7 +20,7 @@ def advice_code(details: Mapping[str, Any], work: Work) -> str:
     the study."""
     source, settings = details["source"], details["settings"]
     if details["verdict"] == "use" and not details["ratio"]:
-        return classifier_code(settings["sources"][source])
+        return classifier_code(settings["sources"][source], work.spec.sample)
     needs = Needs()
     if work.spec.sample.blended:
         lines = _rows_code(details, work, needs)
@@ -120,23 +121,24 @@ def _labels_code(counts: Sequence[int]) -> str:
     return " + ".join(f"[{label}] * {count}" for label, count in enumerate(counts) if count) or "[]"
 
 
-def classifier_code(source: Mapping[str, Any]) -> str:
-    """Python that trains and uses the classifier with this description."""
+def classifier_code(source: Mapping[str, Any], sample: Modality) -> str:
+    """Python that trains and uses the classifier with this description, of such samples."""
+    noun = sample.noun
     if "backend" in source:
         return (
             "import genaug\n\n"
             f"generator = {fit_code(source, 'PATH')}\n"
-            "labels = generator.classify(images).argmax(1)  # of images, uint8 (N, C, H, W)"
+            f"labels = generator.classify({noun}).argmax(1)  # {noun}: {sample.arrays}"
         )
     if "estimator" in source:
         return (
             f"classifier = {source['estimator']}\n"
-            "classifier.fit(train_images, train_labels)  # rows of pixels, uint8 (N, H*W*C)\n"
-            "labels = classifier.predict(images)  # such rows, too"
+            f"classifier.fit(train_{noun}, train_labels)  # train_{noun}: {sample.features}\n"
+            f"labels = classifier.predict({noun})  # {noun}: in the same form"
         )
     if "function" in source:
         return f"classifier = function(train_set, seed)  # the function: {source['function']}"
-    return "labels = classifier.classify(images).argmax(1)  # the classifier that was passed to the study"
+    return f"labels = classifier.classify({noun}).argmax(1)  # the classifier that was passed to the study"
 
 
 def _curriculum_classifier(

@@ -17,7 +17,7 @@ from genaug.backends.backend import parse_config
 from genaug.backends.calls import described
 from genaug.checks import as_whole
 from genaug.data.image_cache import ImageCache
-from genaug.device import compute_dtype, pick_device, torch_defaults
+from genaug.device import check_precision, compute_dtype, pick_device, torch_defaults
 from genaug.errors import GenaugError, InputError
 from genaug.nn.diffaugment import check_policy
 from genaug.randomness import check_seed
@@ -108,7 +108,8 @@ def fit(
         batch_size: Images per step, of all processes together. 64 by default.
         seed: Determines everything random. 0 by default.
         device: By default the GPU if there is one.
-        precision: "float32", "bfloat16", or "auto" (the default): bfloat16 if the hardware gains from it.
+        precision: "float32", "bfloat16", or "auto" (the default): bfloat16 for images, if the hardware gains
+            from it, or that of the run to resume.
         augment: Augmentations of the images that the discriminator sees ("translation", "affine", "color", "cutout";
             DiffAugment, Zhao et al. 2020), for small datasets.
         balance: Shows rare classes more often than they occur: "uniform" all classes equally often, "sqrt" in
@@ -185,7 +186,7 @@ def fit(
     batch_size, image_size = int(argument("batch_size", batch_size, 64)), argument("image_size", image_size, None)
     checkpoint_every = int(argument("checkpoint_every", checkpoint_every, 500))
     target = _device(device, record)
-    dtype = compute_dtype(argument("precision", precision, "auto"), target)
+    precision = check_precision(argument("precision", None if precision == "auto" else precision, "auto"))
     policy = check_policy(argument("augment", augment, ()))
     balance = check_balance(argument("balance", balance, None))
     settings = RunSettings(
@@ -194,7 +195,7 @@ def fit(
         steps=plan.steps,
         batch_size=batch_size,
         seed=check_seed(argument("seed", seed, 0)),
-        precision=str(dtype).removeprefix("torch."),
+        precision=precision,
         augment=list(policy),
         image_size=image_size,
         torch=str(torch.__version__),
@@ -241,7 +242,8 @@ def fit(
         if not record and tuning.ancestor is None and described(recipe, options, data.spec).takes_labels and is_first():
             warn_of_rare_classes(data)
         initial = tuning.weights(recipe, options, data.spec, progress and is_first())
-        settings = replace(settings, **description)
+        dtype = compute_dtype(precision, target, data.spec.sample)
+        settings = replace(settings, precision=str(dtype).removeprefix("torch."), **description)
         call = {
             **settings.record(),
             "checkpoint_every": checkpoint_every,

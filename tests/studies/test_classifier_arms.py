@@ -17,6 +17,7 @@ from genaug.backends import Spec
 from genaug.data.reading import fingerprint, read_samples
 from genaug.errors import FormatError, InputError, PluginError
 from genaug.modalities.image import Image
+from genaug.modalities.series import Series
 from genaug.studies import AsClassifier, Recipe, sources as sources_module
 from genaug.studies.arms import CLASSIC, NOISE, NONE, Arm, all_arms, arms_of, arms_to_test
 from genaug.studies.decide import judge, select
@@ -130,7 +131,17 @@ def test_the_page_advises_the_classifier_with_its_code_and_draws_no_samples(good
 def test_the_code_follows_from_the_recorded_description(source, code):
     from genaug.studies.advice import classifier_code
 
-    assert code in classifier_code(source)
+    assert code in classifier_code(source, Image(1, 8, 8))
+
+
+def test_the_code_names_the_data():
+    from genaug.studies.advice import classifier_code
+
+    estimator = {"estimator": "LogisticRegression()"}
+    assert "fit(train_series, train_labels)" in classifier_code(estimator, Series(2, 30))
+    assert "as rows for estimators of scikit-learn" in classifier_code(estimator, Series(2, 30))
+    recipe = {"backend": "x", "steps": 9, "batch_size": 8, "augment": [], "config": {}}
+    assert "classify(images).argmax(1)  # images: uint8 (N, C, H, W)" in classifier_code(recipe, Image(1, 8, 8))
 
 
 def test_a_classifier_that_is_worse_is_not_to_be_used_and_one_like_the_baselines_is_no_evidence():

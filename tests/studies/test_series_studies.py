@@ -181,9 +181,10 @@ def test_rocket_is_aeons_on_series_without_gaps(monkeypatch):
     assert len({seed for _, _, seed in seen}) > 1, "a seed of its own for each"
 
 
-def test_rocket_is_aeons():
+@pytest.mark.parametrize("classifier", ["rocket", "minirocket", "multirocket"])
+def test_the_rocket_family_is_aeons(classifier):
     pytest.importorskip("aeon")
-    assert study(classifier="rocket", updates=500, batch_size=64).details["failures"] == []
+    assert study(classifier=classifier, updates=500, batch_size=64).details["failures"] == []
 
 
 def test_gaps_are_filled_by_interpolation_and_ends_by_the_last_value():

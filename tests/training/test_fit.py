@@ -826,6 +826,7 @@ class TestArguments:
             ({"config": {"width": 1}}, "doesn't fit backend 'cgan': width must be greater than or equal to 4"),
             ({"dataset": []}, "the dataset is empty"),
             ({"dataset": [torch.randn(1, 8, 8) * 3] * 3}, "pass the dataset without its Normalize transform"),
+            ({"dataset": [torch.randn(3, 30) * 3] * 3}, r"If they are series .* pass genaug\.data\.SeriesDataset"),
         ],
     )
     def test_invalid_arguments_are_named_and_nothing_is_written(self, fit, tmp_path, arguments, message):
