@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+import torch
 from scipy.stats import binom
 
 
@@ -16,11 +17,19 @@ def alternate(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
     return figures
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long a call takes on the clock."""
+def seconds(work: Callable[[], object], device: torch.device | None = None) -> float:
+    """How long a call takes on the clock, with what it leaves a GPU to do."""
+    finish(device)
     began = time.perf_counter()
     work()
+    finish(device)
     return time.perf_counter() - began
+
+
+def finish(device: torch.device | None) -> None:
+    """Wait for what a GPU was given to do."""
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def median_interval(values: Iterable[float]) -> tuple[float, float, float]:

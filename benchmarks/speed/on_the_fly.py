@@ -35,8 +35,8 @@ MODEL = "resnet18"
 class Step:
     """A training step of a classifier."""
 
-    def __init__(self, channels: int, model: str = MODEL) -> None:
-        self.model: nn.Module = timm.create_model(model, num_classes=10, in_chans=channels)
+    def __init__(self, channels: int, model: str = MODEL, device: Any = "cpu") -> None:
+        self.model: nn.Module = timm.create_model(model, num_classes=10, in_chans=channels).to(device)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9)
 
     def __call__(self, images: Tensor, labels: Tensor) -> None:
@@ -45,12 +45,12 @@ class Step:
         self.optimizer.step()
 
 
-def sides_of(shape: tuple[int, int, int], batch: int, model: str) -> dict[str, Callable[[], Any]]:
-    generator, step = untrained(shape), Step(shape[0], model)
-    images, labels = torch.rand(batch, *shape), torch.arange(batch) % 10
+def sides_of(shape: tuple[int, int, int], batch: int, model: str, device: Any = "cpu") -> dict[str, Callable[[], Any]]:
+    generator, step = untrained(shape, device=device), Step(shape[0], model, device)
+    images, labels = torch.rand(batch, *shape, device=device), torch.arange(batch, device=device) % 10
     pool = genaug.SamplePool(generator, size=10 * batch)
     count = round(RATIO * batch)
-    latents = {latent.name: torch.randn(count, *latent.shape) for latent in generator.spec.latents}
+    latents = {latent.name: torch.randn(count, *latent.shape, device=device) for latent in generator.spec.latents}
 
     def augmented(augment: genaug.GenerativeAugment) -> None:
         step(*augment(images, labels))

@@ -14,7 +14,7 @@ from benchmarks.common.console import markdown, say
 from benchmarks.common.pairs import median_interval
 from benchmarks.common.record import RESULTS, Record, Row
 from benchmarks.speed.growth import FIGURE
-from benchmarks.speed.targets import TOPICS, Figures, Target, Topic
+from benchmarks.speed.targets import GPU_TOPICS, TOPICS, Figures, Target, Topic
 
 DOCS = Path(__file__).parents[2] / "docs"
 SIGNS = {">=": "≥", "<=": "≤"}
@@ -47,6 +47,15 @@ def page(results: Path) -> str:
     rows = {topic.name: rows_of(topic, results) for topic in TOPICS}
     parts = [HEAD, machines([row for measured in rows.values() for row in measured.values()])]
     parts += [section(topic, rows[topic.name]) for topic in TOPICS]
+    gpu = {topic.name: rows_of(topic, results) for topic in GPU_TOPICS}
+    if any(gpu.values()):
+        devices = {row["device"] for measured in gpu.values() for row in measured.values()}
+        parts.append(f"\n## On a GPU\n\nMeasured on {' and '.join(sorted(devices))}.")
+        parts += [section(topic, gpu[topic.name]) for topic in GPU_TOPICS]
+    else:
+        parts.append(
+            "\n## On a GPU\n\nNothing has been measured yet: run `benchmarks/speed/gpu.py` where there is one."
+        )
     if (results / FIGURE).is_file():
         parts.append(
             "\n## Growth\n\n<!-- not run: takes minutes -->\n```bash\npython benchmarks/speed/growth.py --json\n```\n\n"

@@ -36,8 +36,8 @@ REAL, POOL = 1_280, 256
 class Epochs:
     """Trains on a blend, one epoch per call."""
 
-    def __init__(self, mixed: Any, step: Step) -> None:
-        self._mixed, self._step, self.epoch = mixed, step, 0
+    def __init__(self, mixed: Any, step: Step, device: Any) -> None:
+        self._mixed, self._step, self._device, self.epoch = mixed, step, device, 0
         self._loader = DataLoader(mixed, batch_sampler=mixed.batch_sampler(BATCH))
         self._floats = v2.ToDtype(torch.float32, scale=True)
 
@@ -45,21 +45,21 @@ class Epochs:
         self.epoch += 1
         self._mixed.set_epoch(self.epoch)
         for images, labels in self._loader:
-            self._step(self._floats(images), labels)
+            self._step(self._floats(images.to(self._device)), labels.to(self._device))
 
 
-def sides_of(real: int, pool: int, model: str) -> dict[str, Callable[[], Any]]:
-    generator, step = untrained(SHAPE), Step(SHAPE[0], model)
+def sides_of(real: int, pool: int, model: str, device: Any = "cpu") -> dict[str, Callable[[], Any]]:
+    generator, step = untrained(SHAPE, device=device), Step(SHAPE[0], model, device)
     labels = torch.arange(real) % 10
     images = TensorDataset(torch.randint(0, 256, (real, *SHAPE), dtype=torch.uint8), labels)
     blends = {
         name: genaug.MixedDataset(images, generator, ratio=pool / (real + pool), refresh=refresh)  # type: ignore[arg-type]
         for name, refresh in (("refreshed", "epoch"), ("kept", None))
     }
-    latents = {latent.name: torch.randn(pool, *latent.shape) for latent in generator.spec.latents}
-    some = torch.arange(pool) % 10
+    latents = {latent.name: torch.randn(pool, *latent.shape, device=device) for latent in generator.spec.latents}
+    some = torch.arange(pool, device=device) % 10
     return {
-        **{name: Epochs(mixed, step) for name, mixed in blends.items()},
+        **{name: Epochs(mixed, step, device) for name, mixed in blends.items()},
         "forward": partial(bare, generator, latents, some, 64),
     }
 

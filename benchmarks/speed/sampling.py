@@ -37,7 +37,7 @@ CPU = torch.device("cpu")
 def forward(generator: Generator, latents: Mapping[str, Tensor], labels: Tensor, rows: slice) -> Tensor:
     """What the network returns for some of the latents, in [-1, 1]."""
     parts = {name: values[rows] for name, values in latents.items()}
-    inputs = Inputs(parts, labels[rows], noise_rows(0, 0, len(labels[rows]), CPU), {})
+    inputs = Inputs(parts, labels[rows], noise_rows(0, 0, len(labels[rows]), labels.device), {})
     return generator.backend.generate(generator.nets, inputs)
 
 
@@ -51,7 +51,7 @@ def bare(
 ) -> Tensor:
     """The images of latents, uint8 (N, C, H, W), ``size`` at a time, as somebody would write it by hand."""
     parts = []
-    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+    with torch.autocast(labels.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
         for start in range(0, len(labels), size):
             outputs = forward(generator, latents, labels, slice(start, start + size)).float()
             parts.append(outputs.add(1).mul(127.5).clamp(0, 255).round().to(torch.uint8))

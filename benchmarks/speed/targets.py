@@ -243,3 +243,53 @@ TOPICS = (
         ),
     ),
 )
+SIZE = "32 pixels"
+
+
+def on_gpu(topic: str, title: str, text: str, *targets: Target) -> Topic:
+    return Topic(f"{topic} on a GPU", f"{title}, on a GPU", text, "gpu.py", targets)
+
+
+GPU_TOPICS = (
+    on_gpu(
+        "loader",
+        "Loading",
+        "As above, with two workers, and each batch moved to the GPU.",
+        Target(SIZE, OTHER_WAYS["real"], partial(times, "blend", "real"), ">=", 1.0),
+    ),
+    on_gpu(
+        "sampling",
+        "Sampling",
+        "As above, against loops at two batch sizes.",
+        *(
+            Target(SIZE, f"a bare loop in {side}", partial(times, precision, f"bare {side}"), ">=", 1.0)
+            for precision in ("float32", "bfloat16")
+            for side in (f"{precision}, batches of {size}" for size in (256, 2048))
+        ),
+    ),
+    on_gpu(
+        "on the fly",
+        "Samples within a training step",
+        "As above.",
+        Target(
+            SIZE, "samples from a generator, added to a step", partial(extra, "generator", "without"), "<=", 0.03, ".1%"
+        ),
+        Target(SIZE, "samples from a pool, added to a step", partial(extra, "pool", "without"), "<=", 0.03, ".1%"),
+    ),
+    on_gpu(
+        "pool refreshed",
+        "New samples for every epoch",
+        "As above, with 50,000 real images and a pool of 10,000.",
+        Target(SIZE, "a pool that is kept", partial(extra, "refreshed", "kept"), "<=", 0.02, ".1%"),
+    ),
+    on_gpu(
+        "training",
+        "Training",
+        "torchgan's own DCGAN networks in genaug's trainer, and in a bare loop.",
+        *(
+            Target(f"batches of {batch}", f"{precision}, against a {side} loop", partial(times, precision, side))
+            for batch in (64, 256, 1024)
+            for precision, side in (("float32", "bare"), ("bfloat16", "bare bfloat16"), ("float32", "bare compiled"))
+        ),
+    ),
+)

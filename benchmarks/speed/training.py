@@ -72,27 +72,33 @@ class TorchganDCGAN(Backend):
         return Loss(OBJECTIVES["nonsaturating"].discriminator(real_score, fake_score))
 
 
-def engine(data: Samples, precision: str) -> Callable[[int], object]:
-    backend, dtype = TorchganDCGAN(), compute_dtype(precision, CPU, data.spec.sample)
-    return Trainer(backend, backend.Config(), data, batch_size=BATCH, dtype=dtype).step
+def engine(data: Samples, precision: str, batch: int = BATCH, device: torch.device = CPU) -> Callable[[int], object]:
+    backend, dtype = TorchganDCGAN(), compute_dtype(precision, device, data.spec.sample)
+    return Trainer(backend, backend.Config(), data, batch_size=batch, device=device, dtype=dtype).step
 
 
-def bare_loop(data: Samples) -> Callable[[int], None]:
+def bare_loop(
+    data: Samples, batch: int = BATCH, device: torch.device = CPU, *, bfloat16: bool = False, compiles: bool = False
+) -> Callable[[int], None]:
     """What somebody would write by hand: freeze the other network, one forward and backward each, Adam."""
-    nets = networks()
+    nets = networks().to(device)
+    run = {name: torch.compile(net) if compiles else net for name, net in nets.items()}
     adams = {name: torch.optim.Adam(net.parameters(), LR, BETAS, fused=True) for name, net in nets.items()}
 
+    def loss_of(player: str, real: Tensor) -> Tensor:
+        fake_score = run["discriminator"](run["generator"](torch.randn(batch, LATENT, device=device)))
+        if player == "generator":
+            return softplus(-fake_score).mean()
+        return softplus(-run["discriminator"](real)).mean() + softplus(fake_score).mean()
+
     def play(index: int) -> None:
-        rows = torch.randint(len(data.x), (BATCH,))
-        real = data.x[rows].float() / 127.5 - 1
+        rows = torch.randint(len(data.x), (batch,))
+        real = data.x[rows].to(device).float() / 127.5 - 1
         for player, other in (("generator", "discriminator"), ("discriminator", "generator")):
             nets[player].requires_grad_(True)
             nets[other].requires_grad_(False)
-            fake_score = nets["discriminator"](nets["generator"](torch.randn(BATCH, LATENT)))
-            if player == "generator":
-                loss = softplus(-fake_score).mean()
-            else:
-                loss = softplus(-nets["discriminator"](real)).mean() + softplus(fake_score).mean()
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                loss = loss_of(player, real)
             adams[player].zero_grad(set_to_none=True)
             loss.backward()
             adams[player].step()

@@ -11,10 +11,9 @@ import json
 import time
 from typing import Any
 
-import torch
-
 from benchmarks.common.console import arguments, say
 from benchmarks.common.machine import machine
+from benchmarks.common.pairs import finish
 from genaug.backends import registry
 from genaug.data import load_data
 from genaug.data.reading import Samples, read_samples
@@ -73,12 +72,6 @@ def timed(backend_name: str, data: Samples, steps: int, warm_up: int) -> tuple[f
         trainer.step(index)
     finish(device)
     return time.perf_counter() - clock, time.process_time() - processor
-
-
-def finish(device: torch.device) -> None:
-    """Wait for what a GPU was given to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 if __name__ == "__main__":

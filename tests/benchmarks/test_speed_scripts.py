@@ -10,6 +10,7 @@ from benchmarks.common import pairs
 from benchmarks.common.machine import PACKAGES, machine
 from benchmarks.common.record import RESULTS, Record
 from benchmarks.speed import (
+    gpu,
     growth,
     loader,
     on_the_fly,
@@ -34,7 +35,8 @@ def run(tmp_path, capfd):
         record = tmp_path / "speed.jsonl"
         script.main(["--rounds", "2", "--results", str(record), *map(str, arguments), "--json"])
         rows = json.loads(capfd.readouterr().out.splitlines()[-1])["rows"]
-        assert rows == Record(record).rows({"topic": rows[0]["topic"]})
+        topics = dict.fromkeys(row["topic"] for row in rows)
+        assert rows == [row for topic in topics for row in Record(record).rows({"topic": topic})]
         for row in rows:
             assert row["threads"] == torch.get_num_threads()
             assert all(len(values) == 2 and min(values) > 0 for values in row["figures"].values())
@@ -46,9 +48,11 @@ def run(tmp_path, capfd):
 @pytest.fixture
 def quick_sampling(monkeypatch):
     tiny = {"width": 4, "max_width": 8}
-    for script in (growth, loader, on_the_fly, pool_refresh, sampling):
+    for script in (gpu, growth, loader, on_the_fly, pool_refresh, sampling):
         untrained = script.untrained
-        monkeypatch.setattr(script, "untrained", lambda *shape, untrained=untrained: untrained(*shape, **tiny))
+        monkeypatch.setattr(
+            script, "untrained", lambda *shape, untrained=untrained, **rest: untrained(*shape, **rest, **tiny)
+        )
 
 
 @pytest.fixture
@@ -241,8 +245,43 @@ def test_records_become_rows_with_verdicts(tmp_path):
     assert "other programs kept 0.5 to 0.5 cores busy" in page
 
 
+def test_records_of_a_gpu_get_sections(tmp_path):
+    assert "\n## On a GPU\n\nNothing has been measured yet" in performance_page.page(tmp_path)
+    key = {"topic": "pool refreshed on a GPU", "case": "32 pixels"}
+    figures = {"refreshed": [1.01, 1.02], "kept": [1, 1], "forward": [0.01, 0.01]}
+    Record(tmp_path / "speed.jsonl").add(key, {**machine(), "device": "Some GPU", "figures": figures})
+    page = performance_page.page(tmp_path)
+    assert "Measured on Some GPU." in page
+    own = page[page.index("## New samples for every epoch, on a GPU") :]
+    assert line_of(own, "a pool that is kept").endswith("| 1.5% (1.0% to 2.0%) | ≤ 2% | yes | – | 2 |")
+
+
 def test_a_second_measurement_replaces_the_first(run, monkeypatch, tmp_path):
     monkeypatch.setattr(start, "call", lambda command: None)
     run(start)
     run(start)
     assert len((tmp_path / "speed.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_rows_of_a_gpu(run, tmp_path, monkeypatch, quick_sampling, quick_step):
+    for name, value in {
+        "REAL": 40,
+        "POOL": 4,
+        "SAMPLED": 20,
+        "BATCH": 4,
+        "CONFIG": {"width": 4, "max_width": 8},
+    }.items():
+        monkeypatch.setattr(gpu, name, value)
+    monkeypatch.setattr(gpu, "trainings", lambda device: {"batches of 4": {"bare": list, "float32": list}})
+    rows = run(gpu, "--device", "cpu", "--trace", tmp_path / "trace.json")
+    assert {row["device"] for row in rows} == {"cpu"}
+    assert [row["topic"] for row in rows] == [
+        f"{topic} on a GPU" for topic in ("loader", "sampling", "on the fly", "pool refreshed", "training")
+    ]
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+
+
+def test_without_a_gpu_the_rows_of_a_gpu_are_left_out(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no GPU"):
+        gpu.main([])
