@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from genaug.cli.printing import say
-from genaug.cli.train import parse_settings
+from genaug.cli.settings import parse_settings
 
 
 def check_backend(

@@ -10,9 +10,9 @@ import typer
 
 from genaug import checks
 from genaug.cli.printing import say
+from genaug.cli.settings import parse_settings
 from genaug.cli.sources import SOURCE, SourceOptions, source_named
 from genaug.cli.threads import Threads, running_on
-from genaug.cli.train import parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

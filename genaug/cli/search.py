@@ -9,7 +9,7 @@ import typer
 from genaug import checks
 from genaug.cli.printing import console, say, table
 from genaug.cli.reading import GroupBy, TestShare, read_data
-from genaug.cli.train import parse_settings
+from genaug.cli.settings import parse_settings
 
 
 def search(

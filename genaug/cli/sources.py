@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genaug.cli.reading import read_data
-from genaug.cli.train import parse_settings
+from genaug.cli.settings import parse_settings
 
 if TYPE_CHECKING:
     from genaug.sources.source import Source

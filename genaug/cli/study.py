@@ -1,10 +1,9 @@
 """``genaug study``: whether generated samples help a classifier of your data."""
 
 import json
-import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperArgument
@@ -13,17 +12,12 @@ from genaug import checks
 from genaug.cli.printing import console, say, table
 from genaug.cli.reading import GroupBy, TestShare, read_data, read_held_out
 from genaug.cli.schedules import parse_schedules
-from genaug.cli.sources import SOURCE, source_named
-from genaug.cli.train import Balance, parse_settings
-from genaug.escaping import escaped, one_line
-
-if TYPE_CHECKING:
-    from functools import partial
-
-    from genaug.sources.variations import Variations
+from genaug.cli.settings import Balance, parse_settings
+from genaug.cli.sources import SOURCE
+from genaug.cli.study_sources import Context, sources_of
+from genaug.escaping import one_line
 
 DEFAULTS = {"series": "timevae", "table": "tvae"}  # the backend for data in a file; for all others, it is cgan
-VARIATIONS = "variations:"  # before the name of an editor: it varies every seed's own training samples
 HELD_OUT = 0.2  # the share of rows or series that are the test set, unless there is one
 
 
@@ -149,7 +143,7 @@ def study(
     report = run(
         train,
         read_held_out(data, test_data, root=root, test_share=test_share, group_by=group_by, target=target),
-        sources=_sources(names, steps, balance, setting, train, image_size, device),
+        sources=sources_of(names, steps, balance, Context(setting or [], train, image_size, device)),
         ratios=ratio or (0.25, 0.5),
         schedules=schedules,
         seeds=seeds,
@@ -206,81 +200,6 @@ def _classifier(names: list[str] | None) -> str | dict[str, str] | None:
     if not names:
         return None
     return names[0] if len(names) == 1 else {name: name for name in names}
-
-
-def _sources(
-    names: list[str],
-    steps: int,
-    balance: str | None,
-    setting: list[str] | None,
-    like: Any,
-    image_size: int | None,
-    device: str | None,
-) -> dict[str, Any]:
-    """The sources by name: backends to train, and pretrained ones."""
-    from genaug.errors import InputError
-    from genaug.studies.recipes import Recipe
-    from genaug.training.balance import check_balance
-
-    pretrained = {name: _pretrained_name(name) for name in names}
-    settings_are_for_backends = None in pretrained.values()
-    if balance is not None and not settings_are_for_backends:
-        raise InputError("--balance is for backends to train, and all sources are pretrained. Leave it out.")
-    sources: dict[str, Any] = {}
-    for name in names:
-        key = pretrained[name] or name
-        if key in sources:
-            raise InputError(f"two sources are called {key!r}. Rename one of the folders, or leave one out.")
-        if pretrained[name] is None:
-            sources[key] = Recipe(name, steps, balance=check_balance(balance), config=parse_settings(setting or []))
-            continue
-        options = setting if ":" in name and not name.startswith("folder:") else None
-        options = None if settings_are_for_backends else options
-        if name.startswith(VARIATIONS) and "data" not in parse_settings(options or []):
-            sources[key] = _variations(name.removeprefix(VARIATIONS), device, options, like, image_size)
-        else:
-            sources[key] = source_named(name, device, options, like=like, image_size=image_size)
-    return sources
-
-
-def _variations(
-    name: str, device: str | None, setting: list[str] | None, like: Any, image_size: int | None
-) -> "partial[Variations]":
-    """Variations of every seed's own training samples by the editor with this name; options other than those of
-    ``genaug.variations`` are the editor's."""
-    from functools import partial
-
-    from genaug.errors import InputError
-    from genaug.sources.variations import variations
-    from genaug.studies.own_variations import own_variations
-
-    if not name.strip():
-        raise InputError(f"{VARIATIONS} lacks the generator that varies, such as {VARIATIONS}runs/vae.")
-    own = {key: value for key, value in parse_settings(setting or []).items() if key in ("strength", "to")}
-    others = [each for each in setting or [] if each.partition("=")[0] not in own]
-    editor = source_named(name, device, others)
-    if 0 in (variations(editor, like, **own, image_size=image_size).supply or []):
-        raise InputError(
-            f"variations:{name} has no sample of some classes, and a study needs samples of all of them. Leave out "
-            "to=, or the classes without training samples."
-        )
-    return partial(own_variations, editor, **own)
-
-
-def _pretrained_name(name: str) -> str | None:
-    """The name of a pretrained source in the study: that of its folder or repo; None for a backend to train."""
-    from genaug.artifacts.paths import user_path
-
-    if name.startswith(VARIATIONS):
-        editor = _pretrained_name(name.removeprefix(VARIATIONS))
-        return f"variations-{editor}" if editor else None
-    folder = user_path(name.removeprefix("folder:"))
-    if name.startswith("folder:") or folder.is_dir():
-        return escaped(folder.resolve().name)
-    if ":" in name or "/" in name:
-        last = name.rstrip("/").rpartition("/")[2].rpartition(":")[2]
-        return re.sub(r"[^A-Za-z0-9._-]", "-", last).lstrip("._-") or "source"
-    return None
 
 
 def _summary(report: Any, out: Path) -> dict[str, Any]:

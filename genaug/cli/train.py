@@ -1,6 +1,5 @@
 """``genaug train``: train a generator on your own images."""
 
-import json
 import os
 import time
 from enum import StrEnum
@@ -14,6 +13,7 @@ from genaug.artifacts.paths import user_path
 from genaug.cli.domains import with_domain
 from genaug.cli.printing import say
 from genaug.cli.reading import GroupBy, TestShare, folder_name, read_data
+from genaug.cli.settings import Balance, parse_settings
 from genaug.cli.threads import Threads
 
 STEPS = 5000
@@ -24,15 +24,6 @@ class Keep(StrEnum):
 
     LAST = "last"
     BEST = "best"
-
-
-Balance = Annotated[
-    str | None,
-    typer.Option(
-        help="Show rare classes more often: uniform (all classes equally often) or sqrt (in proportion to the "
-        "square root of their counts).  [default: as in the data]"
-    ),
-]
 
 
 def train(
@@ -319,19 +310,3 @@ def _absolute(data: str) -> str:
 
     kind, colon, path = data.partition(":")
     return f"{kind}:{user_path(path).absolute()}" if kind in FILES and colon and path else data
-
-
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """``key=value`` pairs as a dictionary; a value that isn't JSON is a string."""
-    config: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise typer.BadParameter(f"expected KEY=VALUE, got {pair!r}.", param_hint="--set")
-        if key in config:
-            raise typer.BadParameter(f"{key} is set twice.", param_hint="--set")
-        try:
-            config[key] = json.loads(value)
-        except (ValueError, RecursionError):  # RecursionError: nested too deeply
-            config[key] = value
-    return config

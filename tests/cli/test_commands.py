@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import genaug
 from genaug.cli import app
-from genaug.cli.train import parse_settings
+from genaug.cli.settings import parse_settings
 
 TINY = ["--steps", "2", "--batch-size", "4", "--labels-per-class", "2", "--set", "width=4", "--set", "max_width=8"]
 
