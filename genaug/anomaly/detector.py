@@ -29,9 +29,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     Args:
         generator: A ``Generator`` that was trained on normal images only.
-        method: How images are scored. "reconstruction", the default for a generator with an encoder (``vae``,
-            ``autoencoder``): the squared error of the reconstruction. "encoder", the default for all others: ``fit``
-            trains an encoder for the generator, whose weights don't change (f-AnoGAN, Schlegl et al. 2019).
+        method: How images are scored. "reconstruction", the default for a generator with an encoder for all
+            of its latents (``vae``, ``autoencoder``, ``aae``, ``bigan``): the squared error of the reconstruction.
+            "encoder", the default for all others: ``fit`` trains an encoder for the generator, whose weights don't
+            change (f-AnoGAN, Schlegl et al. 2019).
             "discriminator": how unrealistic the image looks to the discriminator, for backends that keep one.
         false_alarms: The share of normal images that may be called anomalous, between 0 and 1: on average over
             held-out sets, it isn't exceeded if new normal images are like those passed to ``fit``.

@@ -68,9 +68,9 @@ def evaluate(
         int | None,
         typer.Option(
             "--n",
-            min=1,
+            min=200,
             max=checks.COMPARED,
-            help="Images, rows or series to generate.  [default: the number of real ones, from 200 to 10,000]",
+            help="Images, rows or series to generate.  [default: the number of real ones, up to 10,000]",
         ),
     ] = None,
     classifiers: Annotated[

@@ -1,6 +1,6 @@
 """``genaug plugins``: installed plugins, and problems with them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from json import dumps
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,15 +12,27 @@ from genaug.cli.printing import say
 if TYPE_CHECKING:
     from genaug.backends.registry import Discovery, Info
 
+# keywords of JSON schema, in words
+_LOWER = {"exclusiveMinimum": "above", "minimum": "from"}
+_UPPER = {"exclusiveMaximum": "to below", "maximum": "to"}
+_KINDS = {"integer": "an integer", "number": "a number", "boolean": "true, false", "null": "null", "string": "a text"}
+
 
 def plugins(
+    backend: Annotated[
+        str | None, typer.Argument(help="A backend, to list its options (--set).  [default: list all plugins]")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """List the installed backends, sources and datasets, and plugins that don't work."""
-    from genaug.backends.registry import discover
+    """List the installed backends, sources and datasets, and plugins that don't work; or a backend's options."""
+    from genaug.backends.registry import discover, resolve
 
     discovery = discover()
-    say(_as_json(discovery) if json else _as_text(discovery))
+    if backend is None:
+        say(_as_json(discovery) if json else _as_text(discovery))
+        return
+    schema = resolve(backend).Config.model_json_schema()
+    say(dumps(schema, indent=2) if json else _as_options(discovery.backends[backend], schema))
 
 
 def _as_json(discovery: "Discovery") -> str:
@@ -48,7 +60,36 @@ def _as_text(discovery: "Discovery") -> str:
 
 
 def _table(infos: "Mapping[str, Info]") -> str:
-    rows = [("NAME", "SUMMARY", "DISTRIBUTION", "VERSION")]
-    rows += [(info.name, info.summary, info.distribution, info.version) for info in infos.values()]
+    rows = [(info.name, info.summary, info.distribution, info.version) for info in infos.values()]
+    return _columns(("NAME", "SUMMARY", "DISTRIBUTION", "VERSION"), rows)
+
+
+def _as_options(info: "Info", schema: Mapping[str, Any]) -> str:
+    """A backend and its options, from the JSON schema of its ``Config``."""
+    rows = [
+        (name, dumps(field.get("default")), _values(field, schema), field.get("description", ""))
+        for name, field in schema.get("properties", {}).items()
+    ]
+    options = _columns(("OPTION", "DEFAULT", "VALUES", "DESCRIPTION"), rows) if rows else "It has no options."
+    return f"{info.name}: {info.summary} ({info.distribution} {info.version})\n\n{options}"
+
+
+def _values(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """What an option can be, in words."""
+    if "$ref" in field:
+        return _values(schema["$defs"][field["$ref"].rpartition("/")[2]], schema)
+    if "anyOf" in field:
+        return " or ".join(_values(each, schema) for each in field["anyOf"])
+    if "enum" in field or "const" in field:
+        return ", ".join(map(str, field.get("enum", [field.get("const")])))
+    if field.get("type") == "array":
+        return "a list"
+    low = next((f"{word} {field[key]:g}" for key, word in _LOWER.items() if key in field), "")
+    high = next((f"{word} {field[key]:g}" for key, word in _UPPER.items() if key in field), "")
+    return f"{low} {high}".strip() or _KINDS.get(field.get("type", ""), "")
+
+
+def _columns(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    rows = [head, *rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -110,7 +110,11 @@ def sample(
     ] = Engine.LOCAL,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=checks.SHARDS, help="With --engine ray: processes.  [default: all CPUs but one]"),
+        typer.Option(
+            min=1,
+            max=checks.SHARDS,
+            help="With --engine ray: processes.  [default: as many as CPUs; in a cluster, one less]",
+        ),
     ] = None,
     threads: Threads = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the grid or the samples in --out.")] = False,

@@ -76,9 +76,9 @@ def load_data(
 
     ``folder:PATH`` is a folder of images: split folders with class folders in them, class folders, or images alone,
     whose items are images without labels. Folders are taken for splits only if every folder with images at that level
-    has the name of a split (train, training, test, testing, val, valid, validation, also "Training Set" or
-    "test_images", in upper or lower case) and one of them is a training folder; outer folders that contain nothing
-    else are skipped. A validation folder is the test split if there is no test folder. Every format that the
+    has the name of a split (train, training, test, testing, heldout, val, valid, validation, dev, eval, also "Training
+    Set" or "test_images", in upper or lower case) and one of them is a training folder; outer folders that contain
+    nothing else are skipped. A validation folder is the test split if there is no test folder. Every format that the
     installed Pillow reads is read; hidden files and folders, files that aren't images, and links back to an outer
     folder are left out. ``.summary`` says in one line what was read and what was left out, ``.left_out`` counts it by
     reason, and a ``DataWarning`` names files that look like images but can't be read. Images are of mode L if all the

@@ -75,8 +75,8 @@ def copying(
       Mann-Whitney statistic compares the generated samples' distances to the cell's nearest training sample with the
       held-out ones'; C_T is the mean over the cells, weighted by their share of held-out samples. Cells with fewer
       than 20 generated or 10 held-out samples are left out; if none remains, all samples are compared at once. The
-      default is one cell per 100 held-out samples, 1 to 50. C_T also falls below 0 for samples that are more typical
-      than real ones, and above 0 for poor ones, so it decides nothing.
+      default is one cell per 100 held-out samples, but at most one per 20 training samples, 1 to 50. C_T also falls
+      below 0 for samples that are more typical than real ones, and above 0 for poor ones, so it decides nothing.
     * The nearest-neighbor ratio: the distance to the nearest training sample over that to the nearest held-out one;
       the median over generated samples, divided by that over the held-out samples themselves. How typical or poor
       samples are cancels out, and so do the sizes of the two sets.

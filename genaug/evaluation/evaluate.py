@@ -67,8 +67,8 @@ def evaluate(
         held_out: real samples of the same kind that the source hasn't seen, labeled in the same way. Without them,
             copying and the scores of classifiers on real samples aren't measured.
         features: the features by which images are compared: ``"classifier"`` (the default: a small CNN trained on
-            ``real_set``), ``"pixels"``, ``"timm:NAME"``, ``"inception"``, a module that takes floats in [0, 1], or
-            ``genaug.evaluation.Features``. Images only.
+            ``real_set``, which needs labels for that), ``"pixels"``, ``"timm:NAME"``, ``"inception"``, a module that
+            takes floats in [0, 1], or ``genaug.evaluation.Features``. Images only.
         n: the number of samples to generate for the comparison with the same number of real ones; by default the number
             of real ones, within 200 to 10,000. Each sample of a pool is used at most once, so the size of the pool is a
             limit.

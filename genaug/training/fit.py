@@ -129,8 +129,8 @@ def fit(
             Only ``steps`` (larger), ``device``, ``threads``, ``checkpoint_every`` and ``max_minutes`` may differ;
             learning rates that decay over the run then follow the longer run from that step on.
         callbacks: Functions of a ``Snapshot`` (``genaug.training.callbacks``: step, metrics, generator, ...), called at
-            the steps that are logged (every 50, and at each checkpoint), in the process of rank 0. An exception in one
-            ends the training; earlier checkpoints remain.
+            the steps that are logged (1, 5, 10, every 50, and each checkpoint), in the process of rank 0. An exception
+            in one ends the training; earlier checkpoints remain.
         keep: A ``genaug.training.keeping.KeepBest``, as ``genaug.searches.keep_best`` returns it, to keep (and return)
             the generator of the step at which a measure is best instead of the last one, and to end a training that
             no longer improves. By default the last generator is kept.

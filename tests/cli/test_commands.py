@@ -8,6 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import genaug
+from genaug.backends import registry
 from genaug.cli import app
 from genaug.cli.settings import parse_settings
 
@@ -408,3 +409,27 @@ def test_a_tilde_is_the_home_directory_in_every_path(trained, tmp_path, monkeypa
     written = {path.name for path in (tmp_path / "home").iterdir()}
     assert {"faces", "run", "samples", "sheet.png", "saved", "sheets", "pool"} <= written
     assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_backends_options_are_listed():
+    out = run("plugins", "cgan").stdout
+    assert out.startswith("cgan: class-conditional convolutional GAN (genaug")
+    lines = {line.split()[0]: " ".join(line.split()) for line in out.splitlines()[3:] if line}
+    assert set(lines) == set(registry.resolve("cgan").Config.model_fields)
+    assert lines["latent_size"] == "latent_size 64 from 1 to 1024 dimensions of the normal latent z"
+    assert lines["lr"].startswith("lr 0.001 above 0 to 0.1 Adam's")
+    assert lines["beta2"].startswith("beta2 0.99 from 0 to below 1 ")
+    assert lines["conditional"].startswith("conditional true true, false ")
+    assert "projection, embedding, concatenation, none" in lines["conditioning"]
+    assert "there is no backend 'nope'" in run("plugins", "nope").stderr
+
+
+@pytest.mark.parametrize("name", registry.discover().backends)
+def test_every_option_says_what_it_can_be(name):
+    fields = json.loads(run("plugins", name, "--json").stdout)["properties"]
+    lines = run("plugins", name).stdout.splitlines()[3:]
+    assert [line.split()[0] for line in lines] == list(fields) == list(registry.resolve(name).Config.model_fields)
+    for line, field in zip(lines, fields.values(), strict=True):
+        assert field["description"]
+        assert line.endswith(f"  {field['description']}")
+        assert len(line.removesuffix(field["description"]).split()) > 2, "a default and values"
