@@ -1,7 +1,8 @@
 """Class identity: which name a class has in a dataset, and which class of a source is the same one.
 
 Classes are the same if their names are, in Unicode's composed form, or if one name is what the other becomes as a
-folder (``class_folders.folder_names``). Numbers count only if one side has no names.
+folder (``class_folders.folder_names``). Numbers count only if one side has no names. Then a name that is a number, such
+as "2" among the series of classes 1 and 2 only, means the class of that number.
 """
 
 import unicodedata
@@ -165,7 +166,8 @@ def _as_folders(names: Sequence[str]) -> list[str | None]:
 def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spec) -> Ints:
     """The source's class for each of the real set's, int64 (classes,), -1 if the source has none.
 
-    By name if both sides have names, else by number; a real set without names has at least the source's classes.
+    By name if both sides have names, else by number, which is the name of a class if all names are numbers that the
+    source has; a real set without names has at least the source's classes.
     Raises ``InputError`` if the source lacks one of the real set's classes ``present``, or has no labels at all.
     """
     if not spec.takes_labels:
@@ -178,6 +180,8 @@ def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spe
     if names is not None and spec.class_names is not None:
         match = np.array(find_classes(names, spec.class_names) + [-1] * (size - len(names)), dtype=np.int64)
         rule, remedy = "name", " If they mean the same, rename the real set's (its .classes) like the source's."
+    elif names is not None and are_numbers(names, spec.num_classes):
+        match = np.array([int(name) for name in names] + [-1] * (size - len(names)), dtype=np.int64)
     match[match >= spec.num_classes] = -1
     unknown = [c for c in present if match[c] < 0]
     if unknown:
@@ -187,6 +191,11 @@ def match_classes(present: Sequence[int], names: Sequence[str] | None, spec: Spe
             f"the source {spec.describe_classes()}; they are matched by {rule}.{remedy}"
         )
     return match
+
+
+def are_numbers(names: Sequence[str], count: int) -> bool:
+    """Whether all of these names are numbers of classes, of which there are ``count``."""
+    return all(name.isascii() and name.isdecimal() and int(name) < count for name in names)
 
 
 def matched_by_number(
@@ -201,6 +210,7 @@ def matched_by_number(
         (names is None) == (spec.class_names is None)
         or not spec.takes_labels
         or list(named) == [*map(str, range(len(named)))]
+        or (names is not None and are_numbers(names, spec.num_classes))
     ):
         return None
     side, other = (source, real_set) if names is not None else (real_set, source)
@@ -228,11 +238,16 @@ def _relabeled_type(dataset: Any) -> str | None:
     return type(dataset).__name__ if changed else None
 
 
-def renumbered(labels: Tensor, names: Sequence[str] | None, target: Sequence[str] | None, what: str) -> Tensor:
-    """Labels of a set whose classes have ``names``, in the numbering of another whose classes are ``target``.
+def renumbered(
+    labels: Tensor, names: Sequence[str] | None, target: Sequence[str] | None, count: int, what: str
+) -> Tensor:
+    """Labels of a set whose classes have ``names``, in the numbering of another whose ``count`` classes are ``target``.
 
-    Unchanged if one of them has no names. Raises ``InputError`` for a class that occurs and that the other lacks.
+    Unchanged if one of them has no names, unless the names are numbers of its classes. Raises ``InputError`` for a
+    class that occurs and that the other lacks.
     """
+    if names is not None and target is None and are_numbers(names, count) and int(labels.max()) < len(names):
+        return torch.tensor([int(name) for name in names], dtype=torch.int64, device="cpu")[labels]
     if names is None or target is None or list(names) == list(target):
         return labels
     indices = find_classes(names, target) + [-1] * (int(labels.max()) + 1 - len(names))

@@ -32,7 +32,8 @@ class SeriesDataset(Dataset[Any]):
         mask: True where there is a value and false where it is missing, like ``x``, or (N, steps) for all channels.
             What ``x`` holds at missing values doesn't matter.
         classes: The names of the classes in order, if they aren't the sorted values of ``y``: those of the training set
-            for a test set, ``classes=train.classes``.
+            for a test set, ``classes=train.classes``. Integers in ``y`` that are all among the names stand for these,
+            otherwise for the classes' numbers.
         transform: A function of a series (channels, steps), applied to items.
 
     Items are pairs of a series, float32 (channels, steps), and its label, or series alone. NaN stands for missing
@@ -201,14 +202,16 @@ def _labels(y: Any, count: int, steps: int, classes: Sequence[str] | None) -> tu
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.round(values)).all()):
         raise InputError("y holds numbers that aren't integers. Expected classes: divide the numbers into intervals.")
     values = values.astype(np.int64) if values.dtype.kind in "fb" else values
-    distinct = sorted(set(values.tolist()), key=lambda value: (not isinstance(value, int), value))
-    if any(value is None or not isinstance(value, int | str) for value in distinct):
+    if values.dtype.kind in "UO" and not all(isinstance(value, int | str) for value in np.asarray(y, object).flat):
         raise InputError("y must be integers or strings, one per series, without missing ones.")
+    distinct = sorted(set(values.tolist()), key=lambda value: (not isinstance(value, int), value))
     is_numbered = all(isinstance(value, int) for value in distinct)
     if is_numbered and (distinct == list(range(len(distinct))) or (classes is not None and distinct[0] >= 0)):
-        if classes is not None and distinct[-1] >= len(classes):
-            raise InputError(f"y goes up to {distinct[-1]}, but there are names of {len(classes)} classes, from 0.")
-        return None if classes is None else [str(name) for name in classes], values.tolist()
+        named = [str(name) for name in classes or ()]
+        if not named or not {str(value) for value in distinct} <= set(named):
+            if named and distinct[-1] >= len(named):
+                raise InputError(f"y goes up to {distinct[-1]}, but there are names of {len(named)} classes, from 0.")
+            return named or None, values.tolist()
     names = [str(value) for value in _in_order(distinct)] if classes is None else [str(name) for name in classes]
     numbers = {name: number for number, name in enumerate(names)}
     absent = [value for value in distinct if str(value) not in numbers]

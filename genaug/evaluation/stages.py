@@ -22,6 +22,7 @@ from genaug.reports.sheet import Block, draw_sheet, sheet_labels
 
 _PER_CLASS, _UNLABELED = 200, 512  # images whose pixel distances are measured
 _COLUMNS, _ROWS = 5, 8
+_MOST_WITHOUT_HELD_OUT = 0.01  # of the generated samples
 
 
 def compare_distributions(
@@ -220,13 +221,14 @@ def measure_copying(
     seed: int,
     objection: str | None,
 ) -> Tensor:
-    """The copying check, if there are enough held-out samples and no ``objection`` to it.
+    """The copying check, if there are enough held-out samples, of all classes, and no ``objection`` to it.
 
     ``vectors`` are the features (N, d), described by ``features``, and ``identity`` the raw samples of the training
     set, the held-out set and the generated samples. Returns how near each generated sample is to the training set.
     """
     train, held_out, fake = vectors
     count = 0 if held_out is None else len(held_out)
+    objection = objection or _lacks_classes(subject)
     if objection is not None or held_out is None or count < LEAST_FOR_COPYING:
         reason = f"needs {LEAST_FOR_COPYING} held-out real {subject.noun}, there are {count:,}"
         findings.missing["copying"] = objection or reason
@@ -253,6 +255,20 @@ def measure_copying(
         },
     )
     return torch.from_numpy(nearness)
+
+
+def _lacks_classes(subject: Subject) -> str | None:
+    """Why copying can't be measured, if too many generated samples are of classes that no held-out sample is of: they
+    can only be near training samples."""
+    labels = subject.held_out_labels
+    if labels is None or subject.labels is None:
+        return None
+    absent = sorted(subject.classes.keys() - set(labels.tolist()))
+    share = torch.isin(subject.labels, torch.tensor(absent, dtype=torch.int64)).float().mean() if absent else 0
+    if share <= _MOST_WITHOUT_HELD_OUT:
+        return None
+    names = ", ".join(repr(subject.classes[label]) for label in absent[:5]) + (", ..." if len(absent) > 5 else "")
+    return f"needs held-out {subject.noun} of every class, and there are none of {names}"
 
 
 def check_copying(

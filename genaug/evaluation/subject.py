@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genaug.data.classes import match_classes, renumbered
+from genaug.data.classes import are_numbers, match_classes, renumbered
 from genaug.data.reading import Samples, fingerprint, read_samples, shared_samples
 from genaug.errors import InputError
 from genaug.randomness import derive_seed
@@ -112,8 +112,9 @@ def read_sides(
         return real, None
     unseen = read(held_out, "held_out")
     check_unseen(source, unseen)
-    if unseen.labels is not None and unseen.spec.class_names is not None and real.spec.class_names is not None:
-        labels = renumbered(unseen.labels, unseen.spec.class_names, real.spec.class_names, "held_out")
+    names, target, count = unseen.spec.class_names, real.spec.class_names, real.spec.num_classes
+    if unseen.labels is not None and names is not None and (target is not None or are_numbers(names, count)):
+        labels = renumbered(unseen.labels, names, target, count, "held_out")
         unseen = replace(unseen, labels=labels, spec=unseen.spec.model_copy(update={"classes": real.spec.classes}))
     shared = len(shared_samples(unseen.x, real.x))
     if shared > _MOST_SHARED * len(unseen.x):

@@ -295,7 +295,7 @@ class Series(Modality):
         ``SeriesDataset`` takes."""
         arrays: dict[str, Any] = {"x": samples.numpy()}
         if labels is not None:
-            arrays["y"] = labels.numpy()
+            arrays["y"] = labels.numpy() if names is None else np.array(names)[labels.numpy()]
             if names is not None:
                 arrays["classes"] = np.array(names)
         if self.shortest is not None:

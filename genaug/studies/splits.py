@@ -85,8 +85,8 @@ def check_sets(train: LabelledSamples, test: LabelledSamples, modality: Modality
         raise InputError(
             f"training {nouns} are {shapes[0]}, test {nouns} {shapes[1]}. Pass image_size= (--image-size)."
         )
-    if train.classes is not None and test.classes is not None:
-        labels = renumbered(test.labels, test.classes, train.classes, "the test set")
+    if test.classes is not None:
+        labels = renumbered(test.labels, test.classes, train.classes, max(train.targets) + 1, "the test set")
         test = LabelledSamples(test.samples, labels, train.classes)
     for what, samples, others in (("training", train, test), ("test", test, train)):
         missing = sorted(set(others.targets) - set(samples.targets))

@@ -162,8 +162,19 @@ class TestMatching:
 
 def test_labels_are_renumbered_by_name():
     labels = torch.tensor([0, 1, 1, 2])
-    assert renumbered(labels, ["c", "a", "b"], ["a", "b", "c"], "it").tolist() == [2, 0, 0, 1]
-    assert renumbered(labels, None, ["a", "b", "c"], "it").tolist() == [0, 1, 1, 2]
-    assert renumbered(torch.tensor([0]), ["a", "x"], ["a", "b"], "it").tolist() == [0], "x doesn't occur"
+    assert renumbered(labels, ["c", "a", "b"], ["a", "b", "c"], 3, "it").tolist() == [2, 0, 0, 1]
+    assert renumbered(labels, None, ["a", "b", "c"], 3, "it").tolist() == [0, 1, 1, 2]
+    assert renumbered(torch.tensor([0]), ["a", "x"], ["a", "b"], 3, "it").tolist() == [0], "x doesn't occur"
     with pytest.raises(InputError, match=r"it has classes that the other set lacks: 1 \('x'\)"):
-        renumbered(torch.tensor([1]), ["a", "x"], ["a", "b"], "it")
+        renumbered(torch.tensor([1]), ["a", "x"], ["a", "b"], 3, "it")
+
+
+def test_names_that_are_numbers_mean_the_classes_of_these_numbers():
+    labels, nameless = torch.tensor([0, 1, 1]), Spec(sample=Image(1, 6, 6), classes=3)
+    assert renumbered(labels, ["1", "2"], None, 3, "it").tolist() == [1, 2, 2]
+    assert renumbered(labels, ["2", "3"], None, 3, "it").tolist() == [0, 1, 1], "there is no class 3"
+    assert renumbered(labels, ["1", "b"], None, 3, "it").tolist() == [0, 1, 1]
+    assert match_classes([0, 1], ["1", "2"], nameless).tolist() == [1, 2]
+    assert matched_by_number(["1", "2"], nameless) is None
+    assert match_classes([0, 1], ["2", "3"], nameless).tolist() == [0, 1]
+    assert "by number (0: '2', ...)" in matched_by_number(["2", "3"], nameless)

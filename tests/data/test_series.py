@@ -77,6 +77,10 @@ def test_a_test_set_takes_the_classes_of_the_training_set():
     assert SeriesDataset(ones(2, 5), ["c", "a"], classes=train.classes).targets == [2, 0]
     with pytest.raises(InputError, match="'d', which isn't one of"):
         SeriesDataset(ones(2, 5), ["d", "a"], classes=train.classes)
+    from_one = SeriesDataset(ones(3, 5), [1, 2, 3])
+    assert SeriesDataset(ones(2, 5), [1, 3], classes=from_one.classes).targets == [0, 2], "names, if all are"
+    assert SeriesDataset(ones(2, 5), [0, 2], classes=from_one.classes).targets == [0, 2], "numbers otherwise"
+    assert SeriesDataset(ones(2, 5), [0, 2], classes=train.classes).targets == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,9 @@ def test_a_test_set_takes_the_classes_of_the_training_set():
         ({"x": X, "y": Y[:5]}, r"shape \(12,\)"),
         ({"x": X, "y": Y + 0.5}, "aren't integers"),
         ({"x": X, "y": [None] * 12}, "without missing ones"),
+        ({"x": X, "y": ["a", "b", None] * 4}, "without missing ones"),
+        ({"x": X, "y": ["a", "b", float("nan")] * 4}, "without missing ones"),
+        ({"x": X, "y": np.array(["a", "b", float("nan")] * 4, dtype=object)}, "without missing ones"),
         ({"x": X, "lengths": [30] * 12}, "up to 30"),
         ({"x": X, "lengths": [0] * 12}, "lengths must be 1 or more"),
         ({"x": list(X), "lengths": [24] * 12}, "those of a list are known"),

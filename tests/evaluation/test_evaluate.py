@@ -591,3 +591,25 @@ def test_a_classifier_that_diverges_is_an_error_instead_of_a_low_accuracy(digits
     monkeypatch.setattr("genaug.evaluation.scores.LEARNING_RATE", 1e30)
     with pytest.raises(TrainingError, match="diverged"):
         genaug.evaluate(Drawer(*digits[2]), TensorDataset(*digits[0]), **FAST)
+
+
+def test_copying_needs_held_out_images_of_every_class(digits):
+    train, (images, labels), fresh = digits
+    known = labels != 3
+    evaluation = genaug.evaluate(
+        Drawer(*fresh), TensorDataset(*train), held_out=TensorDataset(images[known], labels[known]), **FAST
+    )
+    assert "copying" not in evaluation.metrics
+    assert "there are none of '3'" in evaluation.not_measured["copying"]
+
+
+def test_a_held_out_set_whose_names_are_numbers_is_matched_by_them(digits):
+    train, (images, labels), _ = digits
+    held_out = TensorDataset(images[labels > 7], labels[labels > 7] - 8)
+    held_out.classes = ["8", "9"]
+    nameless = Spec(sample=Image(1, 8, 8), classes=10)
+    source = Drawer(*train)
+    source.spec = nameless
+    _, unseen = read_split(source, TensorDataset(*train), held_out, None)
+    assert set(unseen.labels.tolist()) == {8, 9}
+    assert unseen.spec.num_classes == 10
