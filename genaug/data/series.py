@@ -30,7 +30,7 @@ class SeriesDataset(Dataset[Any]):
             classes. None: no classes.
         lengths: The number of steps of each series, (N,), if ``x`` is an array whose shorter series are padded.
         mask: True where there is a value and false where it is missing, like ``x``, or (N, steps) for all channels.
-            What ``x`` holds at missing values doesn't matter.
+            What ``x`` holds at missing values doesn't matter. By default that of ``x``, if it is a ``numpy.ma`` array.
         classes: The names of the classes in order, if they aren't the sorted values of ``y``: those of the training set
             for a test set, ``classes=train.classes``. Integers in ``y`` that are all among the names stand for these,
             otherwise for the classes' numbers.
@@ -149,7 +149,13 @@ def _read(x: Any, lengths: Any, mask: Any) -> Tensor:
 
 def _one(item: Any, length: int | None, mask: Any) -> Tensor:
     """One series, float32 (channels, length), with NaN at missing values."""
-    values = np.asarray(native_order(item.detach().cpu() if isinstance(item, Tensor) else item))
+    if isinstance(item, Tensor):
+        item = (item.float() if item.dtype == torch.bfloat16 else item).detach().cpu()  # NumPy has no bfloat16
+    if isinstance(item, np.ma.MaskedArray):
+        if mask is not None:
+            raise InputError("the series is a masked array, and mask= is passed as well. Pass one of them.")
+        mask, item = ~np.ma.getmaskarray(item), item.filled(0)
+    values = np.asarray(native_order(item))
     values = (values[None] if values.ndim == 1 else values)[..., :length]
     if mask is None:
         return Series.read(values)

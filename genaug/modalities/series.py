@@ -166,7 +166,8 @@ class Series(Modality):
         return torch.cat([values * gate, *others], 1)
 
     def decode(self, outputs: Tensor, dtype: torch.dtype) -> Tensor:
-        """Series within the range of the training data, NaN where ``outputs`` have no value.
+        """Series within the range of the training data, NaN where ``outputs`` have no value. Each has one at least: the
+        likeliest.
 
         The length is the likeliest one if presence is proportional to the log-odds of each step.
         """
@@ -174,12 +175,16 @@ class Series(Modality):
         if self.scales:
             values = values * self._scale("deviation", values) + self._scale("mean", values)
             values = values.clamp(self._scale("low", values), self._scale("high", values))
-        absent = torch.zeros_like(values, dtype=torch.bool)
-        if observation is not None:
-            absent |= observation < 0
+        ended = torch.zeros_like(values, dtype=torch.bool)
         if presence is not None and self.shortest is not None:
             lengths = presence[:, 0].cumsum(1)[:, self.shortest - 1 :].argmax(1) + self.shortest
-            absent |= (torch.arange(self.steps, device=values.device) >= lengths[:, None])[:, None]
+            ended |= (torch.arange(self.steps, device=values.device) >= lengths[:, None])[:, None]
+        absent = ended
+        if observation is not None:
+            absent = ended | (observation < 0)
+            likeliest = observation.masked_fill(ended, -torch.inf).flatten(1).argmax(1, keepdim=True)
+            kept = torch.zeros_like(absent).flatten(1).scatter(1, likeliest, True).view_as(absent)
+            absent = absent & ~(kept & absent.all((1, 2), keepdim=True))
         return values.to(dtype).masked_fill(absent, torch.nan)
 
     def _scale(self, name: str, like: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genaug.errors import InputError
@@ -20,7 +21,7 @@ def as_float32(item: Any) -> Tensor:
     integers above 2^24, and floats with tiny differences beside a large offset.
     """
     try:
-        values = item if isinstance(item, Tensor) else torch.as_tensor(native_order(np.asarray(item)), device="cpu")
+        values = item if isinstance(item, Tensor) else torch.as_tensor(_forward(native_order(np.asarray(item))))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"expected a series of numbers, (channels, steps), got {type(item).__name__}.") from error
     values = values.detach().as_subclass(Tensor).cpu()
@@ -50,3 +51,8 @@ def as_float32(item: Any) -> Tensor:
                 "1970. Subtract an offset first."
             )
     return single.contiguous()
+
+
+def _forward(values: NDArray[Any]) -> NDArray[Any]:
+    """The array itself, or a copy if it is a reversed view, which torch can't take."""
+    return values.copy() if any(stride < 0 for stride in values.strides) else values

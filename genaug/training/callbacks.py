@@ -174,19 +174,21 @@ class SampleGrids:
         collapsed = sorted((label for label, ratio in classes.items() if ratio < _COLLAPSED), key=lambda c: classes[c])
         worst = [f"{class_label(label, self._spec.class_names)} {classes[label]:.0%}" for label in collapsed[:_WORST]]
         name, value = min(figures.items(), key=lambda item: item[1])
+        is_augmentable = self._spec.sample.is_augmentable
+        advice, augment = ("--augment or another loss", " or --augment") if is_augmentable else ("other options", "")
         if value < _COLLAPSED:
             group = "one class" if name == "diversity" else f"one class and one {' and '.join(shared)}"
             least = f" (least of all class {', '.join(worst)})" if 0 < len(worst) < len(classes) else ""
             return (
                 f"{group} differ {value:.0%} as much as real ones{least}: the generator repeats itself. Such samples "
-                "add little; train longer, or try --augment or another loss."
+                f"add little; train longer, or try {advice}."
             )
         if not collapsed:
             return None
         more = f" and {len(collapsed) - _WORST} more" if len(collapsed) > _WORST else ""
         return (
             f"class {', '.join(worst)}{more} differ less than half as much as real ones: the generator repeats itself "
-            "there. Train longer, or try --balance (rare classes) or --augment."
+            f"there. Train longer, or try --balance (rare classes){augment}."
         )
 
     def _sample(self, generator: Generator, labels: Tensor, seed: int, **latents: Any) -> Tensor:

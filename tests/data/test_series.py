@@ -230,3 +230,17 @@ class TestFiles:
 
 def test_the_length_counts_up_to_the_last_value():
     assert lengths_of(torch.tensor([[[1.0, float("nan"), 2.0, float("nan")]]])).tolist() == [3]
+
+
+def test_masked_arrays_reversed_views_and_bfloat16():
+    values, hidden = np.where(X > 54, -9999, X), X > 54
+    masked = SeriesDataset(np.ma.masked_array(values, mask=hidden), Y)
+    expected = SeriesDataset(values, Y, mask=~hidden)
+    for one, other in zip(masked, expected, strict=True):
+        assert torch.equal(one[0].nan_to_num(-1), other[0].nan_to_num(-1))
+    assert torch.stack([series for series, _ in masked]).nan_to_num(0).min() >= 0
+    with pytest.raises(InputError, match="masked array, and mask= is passed as well"):
+        SeriesDataset(np.ma.masked_array(values, mask=hidden), Y, mask=~hidden)
+    assert torch.equal(SeriesDataset(X[:, :, ::-1])[0].flip(1), SeriesDataset(X)[0])
+    halves = torch.tensor(X, dtype=torch.float32).bfloat16()
+    assert torch.equal(SeriesDataset(halves)[3], halves[3].float())

@@ -10,6 +10,7 @@ from genaug.errors import InputError
 from genaug.modalities import Series
 from genaug.modalities.known import MODALITIES, modality_of, parse
 from genaug.modalities.series import Scale, lengths_of
+from genaug.modalities.series_preview import draw_curves, draw_preview
 
 NAN = float("nan")
 
@@ -127,3 +128,29 @@ def test_pictures(tmp_path):
     preview = sample.preview(x, x.flip(0))
     assert preview.width > 6 * 96
     assert sample.like(x[0].numpy(), np.zeros(2, dtype=np.float64)).dtype == np.float64
+
+
+def test_a_generated_series_has_a_value_at_least_the_likeliest():
+    sample = Series(2, 4, scales=(Scale(mean=0, deviation=1, low=-9, high=9),) * 2, shortest=2, has_missing=True)
+    values, presence = torch.arange(8.0).view(1, 2, 4), torch.tensor([[[1.0, 1, 1, -5]]])  # it ends after 3 steps
+    observation = torch.tensor([[[-3.0, -2, -4, 9], [-4, -1, -2, 9]]])
+    decoded = sample.decode(torch.cat([values, presence, observation], 1), torch.float32)
+    assert decoded[0].nan_to_num(-1).tolist() == [[-1, -1, -1, -1], [-1, 5, -1, -1]]
+    observation[0, 0, 0] = 1
+    decoded = sample.decode(torch.cat([values, presence, observation], 1), torch.float32)
+    assert decoded[0].nan_to_num(-1).tolist() == [[0, -1, -1, -1], [-1] * 4]
+
+
+def test_values_without_neighbors_are_drawn():
+    lonely = torch.full((1, 1, 9), NAN)
+    lonely[0, 0, 4] = 2.0
+    for picture in (draw_curves(lonely[0], [(0, 4)]), draw_preview(lonely, lonely)):
+        colored = np.asarray(picture.convert("HSV"))[..., 1] > 100
+        assert colored.any()
+
+
+def test_of_several_channels_a_preview_shows_each_within_its_range():
+    wave = torch.sin(torch.arange(30.0)).expand(1, 2, 30) * torch.tensor([[[1500.0], [0.2]]])
+    pixels = np.asarray(draw_preview(wave, wave)).astype(int)
+    orange = (abs(pixels - [0xDD, 0x84, 0x52]).sum(2) < 60).any(1)
+    assert orange.sum() > 100, "the second channel isn't a flat line"
