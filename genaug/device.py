@@ -3,14 +3,10 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
 
 from genaug.errors import InputError
-
-if TYPE_CHECKING:
-    from genaug.modalities.base import Modality
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -32,16 +28,17 @@ def check_precision(precision: str) -> str:
     return precision
 
 
-def compute_dtype(precision: str, device: torch.device, sample: "Modality") -> torch.dtype:
-    """The dtype of networks for such samples, for a precision ("auto", "float32" or "bfloat16") on a device.
+def compute_dtype(precision: str, device: torch.device, in_bfloat16: bool) -> torch.dtype:
+    """The dtype of networks for a precision ("auto", "float32" or "bfloat16") on a device.
 
-    Raises ``InputError`` for any other precision.
+    ``in_bfloat16`` says whether "auto" may be bfloat16 (``Modality.in_bfloat16``). Raises ``InputError`` for any other
+    precision.
     """
-    if check_precision(precision) == "bfloat16" or (
-        precision == "auto" and sample.in_bfloat16 and _gains_from_bfloat16(device.type)
-    ):
+    if check_precision(precision) == "bfloat16":
         return torch.bfloat16
-    return torch.float32
+    return (
+        torch.bfloat16 if precision == "auto" and in_bfloat16 and _gains_from_bfloat16(device.type) else torch.float32
+    )
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:

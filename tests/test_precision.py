@@ -20,23 +20,23 @@ def gaining(monkeypatch):
 
 @pytest.mark.usefixtures("gaining")
 def test_by_default_only_images_are_computed_in_bfloat16():
-    assert devices.compute_dtype("auto", CPU, Image(1, 8, 8)) == torch.bfloat16
-    assert devices.compute_dtype("auto", CUDA, Series(2, 30)) == torch.float32
-    assert devices.compute_dtype("bfloat16", CPU, Series(2, 30)) == torch.bfloat16, "as requested"
+    assert devices.compute_dtype("auto", CPU, Image.in_bfloat16) == torch.bfloat16
+    assert devices.compute_dtype("auto", CUDA, Series.in_bfloat16) == torch.float32
+    assert devices.compute_dtype("bfloat16", CPU, Series.in_bfloat16) == torch.bfloat16, "as requested"
 
 
-@pytest.mark.parametrize("sample", [Image(1, 8, 8), Series(2, 30)])
-def test_a_precision_may_be_requested(sample):
-    assert devices.compute_dtype("float32", CPU, sample) == torch.float32
+@pytest.mark.parametrize("in_bfloat16", [Image.in_bfloat16, Series.in_bfloat16])
+def test_a_precision_may_be_requested(in_bfloat16):
+    assert devices.compute_dtype("float32", CPU, in_bfloat16) == torch.float32
     with pytest.raises(InputError, match="precision must be one of auto, float32, bfloat16, got 'half'"):
-        devices.compute_dtype("half", CPU, sample)
+        devices.compute_dtype("half", CPU, in_bfloat16)
 
 
 @pytest.mark.parametrize(("capabilities", "dtype"), [({"amx_bf16": True}, torch.bfloat16), ({}, torch.float32)])
 def test_a_processor_gains_from_bfloat16_with_amx(monkeypatch, capabilities, dtype):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     devices._gains_from_bfloat16.cache_clear()
-    assert devices.compute_dtype("auto", CPU, Image(1, 8, 8)) == dtype
+    assert devices.compute_dtype("auto", CPU, Image.in_bfloat16) == dtype
     devices._gains_from_bfloat16.cache_clear()
 
 
@@ -45,7 +45,7 @@ def test_a_gpu_gains_from_bfloat16_that_it_has(monkeypatch, supported):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
     devices._gains_from_bfloat16.cache_clear()
     expected = torch.bfloat16 if supported else torch.float32
-    assert devices.compute_dtype("auto", CUDA, Image(1, 8, 8)) == expected
+    assert devices.compute_dtype("auto", CUDA, Image.in_bfloat16) == expected
     devices._gains_from_bfloat16.cache_clear()
 
 

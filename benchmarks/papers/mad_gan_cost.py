@@ -47,7 +47,7 @@ class Run:
         config = MADGANConfig(generators=k, full_batch=mode == "full", width=width, max_width=8 * width)
         images = torch.randint(0, 256, (2 * BATCH, *SHAPE), dtype=torch.uint8)
         data = Samples(images, torch.arange(2 * BATCH) % CLASSES, Spec(sample=Image(*SHAPE), classes=CLASSES))
-        dtype = compute_dtype("auto", torch.device("cpu"), data.spec.sample)
+        dtype = compute_dtype("auto", torch.device("cpu"), data.spec.sample.in_bfloat16)
         self.trainer = Trainer(MADGAN(), config, data, batch_size=BATCH, dtype=dtype)
         self._index = 0
 

@@ -130,7 +130,7 @@ def follow(
     ``"statistics": "recomputed"``, the latest generator gets new batch-norm statistics before it is judged.
     """
     backend, seed, device = registry.resolve("wgan-gp"), key["seed"], pick_device(None)
-    dtype = compute_dtype("auto", device, data.spec.sample)
+    dtype = compute_dtype("auto", device, data.spec.sample.in_bfloat16)
     trainer = Trainer(backend, config, data, seed=seed, batch_size=key["batch_size"], device=device, dtype=dtype)
 
     def samples_of(nets: nn.ModuleDict) -> Tensor:

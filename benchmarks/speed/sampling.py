@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
         say(f"{case}: fastest batch sizes of the bare loop {sizes}")
         sides["forward"] = partial(forward_only, generator, latents, labels, sizes["float32"])
         figures = alternate({name: partial(seconds, side) for name, side in sides.items()}, options.rounds)
-        default = str(compute_dtype("auto", CPU, generator.spec.sample)).removeprefix("torch.")
+        default = str(compute_dtype("auto", CPU, generator.spec.sample.in_bfloat16)).removeprefix("torch.")
         measurements.add(case, figures, samples=n, shape=shape, batch_sizes=sizes, default=default)
     end(options, {"script": "sampling", "rows": measurements.rows})
 

@@ -73,7 +73,7 @@ class TorchganDCGAN(Backend):
 
 
 def engine(data: Samples, precision: str, batch: int = BATCH, device: torch.device = CPU) -> Callable[[int], object]:
-    backend, dtype = TorchganDCGAN(), compute_dtype(precision, device, data.spec.sample)
+    backend, dtype = TorchganDCGAN(), compute_dtype(precision, device, data.spec.sample.in_bfloat16)
     return Trainer(backend, backend.Config(), data, batch_size=batch, device=device, dtype=dtype).step
 
 
@@ -161,7 +161,7 @@ def main() -> None:
         {name: [1 / rate for rate in values] for name, values in rates.items()},
         batch=BATCH,
         steps=options.steps,
-        default=str(compute_dtype("auto", CPU, data.spec.sample)).removeprefix("torch."),
+        default=str(compute_dtype("auto", CPU, data.spec.sample.in_bfloat16)).removeprefix("torch."),
     )
 
     def ratio(ours: str, baseline: str) -> float:
@@ -173,7 +173,7 @@ def main() -> None:
         "vs_torchgan_float32": ratio("float32", "torchgan"),
         "vs_torchgan_default": ratio("default", "torchgan"),
         "overhead_vs_bare_loop": ratio("bare", "float32") - 1,
-        "default_precision": str(compute_dtype("auto", CPU, data.spec.sample)).removeprefix("torch."),
+        "default_precision": str(compute_dtype("auto", CPU, data.spec.sample.in_bfloat16)).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "rounds": options.rounds,
     }

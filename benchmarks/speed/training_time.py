@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         "run_minutes_extrapolated": round(clock / options.steps * options.run / 60, 1),
         "run_processor_minutes_extrapolated": round(processor / options.steps * options.run / 60, 1),
         "device": str(pick_device(None)),
-        "precision": str(compute_dtype("auto", pick_device(None), data.spec.sample)).removeprefix("torch."),
+        "precision": str(compute_dtype("auto", pick_device(None), data.spec.sample.in_bfloat16)).removeprefix("torch."),
         **described,
     }
     say(
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
 def timed(backend_name: str, data: Samples, steps: int, warm_up: int) -> tuple[float, float]:
     """Seconds on the clock, and of the processor, that so many steps of a training take after a warm-up."""
     backend, device = registry.resolve(backend_name), pick_device(None)
-    dtype, steps_of_run = compute_dtype("auto", device, data.spec.sample), 10 * (warm_up + steps)
+    dtype, steps_of_run = compute_dtype("auto", device, data.spec.sample.in_bfloat16), 10 * (warm_up + steps)
     trainer = Trainer(backend, backend.Config(), data, batch_size=BATCH, device=device, dtype=dtype, steps=steps_of_run)
     for index in range(warm_up):
         trainer.step(index)

@@ -63,7 +63,7 @@ def generate(
     """
     device, conditions = device_of(nets), conditions or {}
     samples = _allocate(spec.sample, count, spec.sample.dtype if dtype is None else dtype, device)
-    compute = compute_dtype(precision, device, spec.sample)
+    compute = compute_dtype(precision, device, spec.sample.in_bfloat16)
     chunk = chunk_size(spec, device)
     for start in range(0, count, chunk):
         rows = slice(start, start + chunk)

@@ -242,7 +242,7 @@ def fit(
         if not record and tuning.ancestor is None and described(recipe, options, data.spec).takes_labels and is_first():
             warn_of_rare_classes(data)
         initial = tuning.weights(recipe, options, data.spec, progress and is_first())
-        dtype = compute_dtype(precision, target, data.spec.sample)
+        dtype = compute_dtype(precision, target, data.spec.sample.in_bfloat16)
         settings = replace(settings, precision=str(dtype).removeprefix("torch."), **description)
         call = {
             **settings.record(),
