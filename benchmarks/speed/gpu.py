@@ -172,10 +172,10 @@ def count_waits(work: Callable[[], Any], device: torch.device) -> int:
             work()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    found = [warning for warning in caught if "synchronizing" in str(warning.message)]
-    for warning in found:
+    waits = [warning for warning in caught if "synchronizing" in str(warning.message)]
+    for warning in waits:
         say(f"waits: {warning.filename}:{warning.lineno}")
-    return len(found)
+    return len(waits)
 
 
 if __name__ == "__main__":
