@@ -125,6 +125,14 @@ def convert_all_like(images: NDArray[Any], target: ImageFormat | None) -> Sequen
     return [tv_tensors.Image(each) for each in tensors] if target.kind == "tv_tensor" else tensors
 
 
+def pixels_like(images: NDArray[Any], target: ImageFormat | None) -> NDArray[Any] | None:
+    """The pixels, uint8 (N, C, H, W), of the gray or RGB pictures that ``convert_all_like`` makes; None if it makes
+    anything else."""
+    if target is None or target.kind != "pil" or target.dtype not in ("L", "RGB") or images.shape[1] not in (1, 3):
+        return None
+    return np.repeat(images, 3, axis=1) if images.shape[1] == 1 and target.dtype == "RGB" else images
+
+
 def _picture(image: NDArray[Any], target: ImageFormat | None) -> Image.Image:
     picture = to_pil(image)
     gray = image.shape[0] == 1

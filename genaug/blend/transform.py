@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 from torchvision.datasets.vision import StandardTransform, VisionDataset
 
-from genaug.blend.formats import ImageFormat, convert_all_like, convert_like, format_of, image_in, is_gray
+from genaug.blend.formats import ImageFormat, convert_all_like, convert_like, format_of, image_in, is_gray, pixels_like
+from genaug.blend.pointwise import split_pointwise, transform_all
 from genaug.data.items import parts_of, read_item
 from genaug.data.state import state_kept
 from genaug.errors import InputError
@@ -29,7 +30,8 @@ class TransformAdapter:
     ``generated_transform``, if there is one, is applied to an image as PIL. Otherwise the image is converted to the
     format of the real set's own images before their transform (PIL, in nearly all sets) and goes through that same
     transform, found through Subset and ConcatDataset. If a set has no transform, or doesn't call it, generated images
-    get the format of its images.
+    get the format of its images. The steps of a transform that treat every pixel alike, such as ``ToTensor``, are
+    applied to all images of a batch at once.
     """
 
     noun = images.Image.noun
@@ -83,11 +85,15 @@ class TransformAdapter:
         return items
 
     def __call__(self, samples: NDArray[Any] | Sequence[NDArray[Any]]) -> list[Any]:
+        transform = self.transform if self._is_called and self._generated_transform is None else None
+        if transform is not None and isinstance(samples, np.ndarray):
+            pixels, (pointwise, rest) = pixels_like(samples, self._format), split_pointwise(transform)
+            if pixels is not None and pointwise:
+                return transform_all(pixels, pointwise, rest)
         # All are converted before the first is transformed: two short loops take less time than one long loop.
         converted = self._convert(samples)
         if self._generated_transform is not None:
             return [self._generated_transform(image) for image in converted]
-        transform = self.transform if self._is_called else None
         if transform is None:
             return list(converted)
         if self._by_keyword:
