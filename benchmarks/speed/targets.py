@@ -190,7 +190,9 @@ TOPICS = (
                 limit=partial(times, "bare", "torchgan"),
             ),
             Target(NETWORKS, "a bare loop, float32", partial(times, "float32", "bare")),
-            Target(NETWORKS, "torchgan's `Trainer`, default precision", partial(times, "default", "torchgan")),
+            Target(
+                NETWORKS, "torchgan's `Trainer`, default precision", partial(times, "default", "torchgan"), ">=", 1.5
+            ),
         ),
     ),
     Topic(

@@ -43,8 +43,10 @@ class ClassNorm(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         if labels is None:
             labels = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        gain, offset = self.gain(labels)[:, :, None, None], self.offset(labels)[:, :, None, None]
-        return torch.addcmul(offset, self.norm(x), gain)
+        normalized: Tensor = self.norm(x)
+        # In the feature map's dtype: under autocast, a float32 gain would make float32 of a bfloat16 map.
+        gain, offset = (each(labels)[:, :, None, None].to(normalized.dtype) for each in (self.gain, self.offset))
+        return torch.addcmul(offset, normalized, gain)
 
 
 class Stem(nn.Module):
@@ -67,7 +69,7 @@ class Stem(nn.Module):
         """The feature map before its activation."""
         x: Tensor = self.norm(self.project(z).unflatten(1, (-1, *self.size)), labels)
         if self.maps is not None:
-            x = x + self.maps(labels).unflatten(1, (-1, *self.size))
+            x = x + self.maps(labels).unflatten(1, (-1, *self.size)).to(x.dtype)
         return x
 
 

@@ -12,6 +12,7 @@ from genaug.nn.blocks import (
     ConvGenerator,
     ProjectionDiscriminator,
     Stem,
+    Trunk,
     stage_sizes,
     stage_widths,
 )
@@ -93,3 +94,13 @@ def test_each_score_depends_only_on_its_own_image_and_label(classes):
     assert scores.shape == (6, 1)
     alone = [critic(images[i : i + 1], None if labels is None else labels[i : i + 1]) for i in range(6)]
     assert torch.allclose(scores, torch.cat(alone), atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+def test_feature_maps_stay_in_bfloat16_under_autocast(classes):
+    trunk = Trunk(5, classes, [(4, 4), (8, 8)], [8, 4])
+    labels = torch.tensor([0, 2, 1]) if classes else None
+    with torch.autocast("cpu", torch.bfloat16):
+        assert trunk.stem(torch.randn(3, 5), labels).dtype == torch.bfloat16
+        assert trunk.features(torch.randn(3, 5), labels).dtype == torch.bfloat16
+    assert trunk.features(torch.randn(3, 5), labels).dtype == torch.float32
