@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genaug.errors import InputError, TrainingError
-from genaug.nn.classifier import accuracy, batches, new_classifier, predict, train_classifier
+from genaug.nn.classifier import accuracy, batches, new_classifier, predict, shuffled_batches, train_classifier
 
 
 def stripes(n, seed=0):
@@ -115,3 +115,20 @@ def test_accuracy_counts():
 
     images = torch.zeros(5, 1, 2, 2, dtype=torch.uint8)
     assert accuracy(Zero(), images, torch.tensor([0, 0, 1, 0, 1]), chunk=2) == 0.6
+
+
+@pytest.mark.parametrize("shape", [(1, 24), (2, 150), (1, 427), (3, 32, 32), (3, 64, 64)])
+def test_samples_of_any_length_change_the_logits(shape):
+    torch.manual_seed(0)
+    samples = torch.rand(32, *shape)
+    spread = new_classifier(shape, 3, seed=0)(samples).std(0).mean()
+    assert spread > 1e-4
+
+
+def test_long_series_are_learned_in_a_few_updates():
+    torch.manual_seed(0)
+    steps, labels = torch.arange(400), torch.arange(64) % 2
+    series = torch.sin(steps * torch.tensor([0.05, 0.1])[labels, None] + 6 * torch.rand(64, 1))[:, None]
+    model = new_classifier((1, 400), 2, seed=0, width=4)
+    train_classifier(model, shuffled_batches(series, labels, 16, 0), updates=60, seed=0)
+    assert (model(series).argmax(1) == labels).float().mean() > 0.9
