@@ -1,6 +1,7 @@
 """A transform that replaces a share of a batch's images, or series, with generated ones of the same labels."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from torchvision.transforms import v2
 from genaug.blend.formats import convert_like, format_of
 from genaug.blend.plan import check_ratio
 from genaug.data.labels import as_labels
-from genaug.errors import InputError
+from genaug.errors import DataWarning, InputError
 from genaug.modalities.base import Modality
 from genaug.sources.source import Source, check_source, checked_sample
 
@@ -72,6 +73,7 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
         self.ratio = float(check_ratio(ratio, "replace"))
         self.labels_getter = labels_getter
         self._source = (source,)  # in a tuple, or it would become a submodule: in state_dict, parameters and to
+        self._units_compared = False
         self._normalize = None if normalize is None else _check_normalize(normalize, spec.shape[0])
 
     @property
@@ -180,7 +182,17 @@ class GenerativeAugment(v2.Transform):  # type: ignore[misc]  # torchvision has 
                 f"{sample.shape}. Resize one of them, or move GenerativeAugment to where the shapes agree."
             )
         if not is_picture:
-            sample.check_batch(image.as_subclass(Tensor), _NORMALIZE if self._normalize is None else None)
+            batch = image.as_subclass(Tensor)
+            sample.check_batch(batch, _NORMALIZE if self._normalize is None else None)
+            if self._normalize is None and labels.ndim and not self._units_compared:
+                self._units_compared = True
+                if difference := sample.other_units(batch):
+                    warnings.warn(
+                        f"the {sample.noun} aren't in the units of the generated ones: {difference}. If they are "
+                        "normalized, pass normalize=(mean, std).",
+                        DataWarning,
+                        stacklevel=2,
+                    )
 
 
 def _check_labels(labels: Any, source: Source) -> Tensor:

@@ -65,6 +65,13 @@ class GeneratedItems:
         final = in_batch or self.adapter.transform is not None
         check_alike(items, generated, sample.shape, sizes=final, noun=self.adapter.noun)
         self.sizes_open = self.sizes_open or not sizes_agree(items, generated)
+        if difference := self.adapter.other_units:
+            self.warn_once(
+                "units",
+                f"the real {self.adapter.noun} aren't in the units of the generated ones: {difference}. Convert one of "
+                "them: generated_transform= takes the place of the real set's transform for generated ones.",
+                stacklevel + 1,
+            )
         real, out = self.adapter.real_images, format_of(image_in(generated))  # none if samples aren't images
         if not real or out is None:
             return

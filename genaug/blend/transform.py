@@ -44,6 +44,8 @@ class TransformAdapter:
         self._format: ImageFormat | None = None
         self.real_images: list[tuple[ImageFormat, bool]] = []
         """The format of each real image that ``learn`` read, before its transform, and whether it is gray."""
+        self.other_units: str | None = None
+        """How the real samples that ``learn`` read are in other units than generated ones; see the modality's."""
 
     @property
     def transform(self) -> Any:
@@ -189,20 +191,28 @@ class PlainAdapter(TransformAdapter):
         return [self._sample.like(sample, self._example) for sample in samples]
 
     def _learn(self, real: Any, indices: list[int]) -> list[Any]:
-        self._is_called, self._example = False, None
         if self._generated_transform is None:
             self._check_one_transform()
         if self._generated_transform is not None or self.transform is None:
-            items = _read_items(real, indices)
+            calls, items = [], _read_items(real, indices)
         else:
             with _recorded(self._owners) as calls:
                 items = _read_items(real, indices)
-            self._is_called = bool(calls)
-            if calls:
-                self._example = calls[0].input
-        if not self._is_called:
-            self._example = next((leaf for leaf in tree_leaves(items[0]) if getattr(leaf, "ndim", 0) > 0), None)
+        self._is_called = bool(calls)
+        examples = [call.input for call in calls] or [
+            next((leaf for leaf in tree_leaves(item) if getattr(leaf, "ndim", 0) > 0), None) for item in items
+        ]
+        self._example = examples[0]
+        if self._generated_transform is None:
+            self.other_units = self._compare_units(examples)
         return items
+
+    def _compare_units(self, examples: list[Any]) -> str | None:
+        with suppress(Exception):  # of examples that aren't samples, which other checks name
+            return self._sample.other_units(
+                torch.stack([torch.as_tensor(each).view(self._sample.shape) for each in examples])
+            )
+        return None
 
 
 def adapter_for(sample: Modality, real: Any, generated_transform: Callable[[Any], Any] | None) -> TransformAdapter:

@@ -179,6 +179,10 @@ class Modality(FrozenModel, ABC):
         ``remedy`` ends the message; None if the batch is normalized, so that any range is right.
         """
 
+    def other_units(self, samples: Tensor) -> str | None:
+        """A clause on how a user's samples (N, ...) are plainly in other units than the training data; None if not."""
+        return None
+
     def write(
         self, path: Path, suffix: str, samples: Tensor, labels: Tensor | None, names: Sequence[str] | None
     ) -> None:

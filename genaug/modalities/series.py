@@ -284,6 +284,22 @@ class Series(Modality):
         if not batch.is_floating_point():
             raise InputError(f"series must be floats, got {batch.dtype}. Convert them: x.float().")
 
+    def other_units(self, samples: Tensor) -> str | None:
+        """Half of the channels, or more, are outside their range, or vary ten times as much or as little."""
+        differing, compared = [], 0
+        for channel, (scale, values) in enumerate(zip(self.scales, samples.double().unbind(1), strict=False)):
+            values = values[values.isfinite()]
+            if len(values) < 2 or values.min() == values.max() or scale.low == scale.high:
+                continue
+            compared += 1
+            outside = ((values < scale.low) | (values > scale.high)).double().mean()
+            if outside > 0.9 or abs(float((values.std() / scale.deviation).log10())) > 1:
+                differing.append(
+                    f"channel {channel} is between {values.min():.4g} and {values.max():.4g}, and between "
+                    f"{scale.low:.4g} and {scale.high:.4g} in the generator's training data"
+                )
+        return differing[0] if differing and 2 * len(differing) >= compared else None
+
     def preview(self, real: Tensor, generated: Tensor) -> Picture:
         from genaug.modalities.series_preview import draw_preview
 

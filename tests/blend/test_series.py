@@ -1,5 +1,7 @@
 """Series in the blend: sample by sample in a dataset, and in batches."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,9 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 import genaug
 from genaug.data import SeriesDataset
-from genaug.errors import InputError
+from genaug.errors import BlendWarning, DataWarning, InputError
 
+pytestmark = pytest.mark.filterwarnings("ignore:the (real )?series aren't in the units")  # the pool's are easy to tell
 X, Y = waves(40)
 
 
@@ -111,3 +114,42 @@ class TestBatches:
     def test_bad_input(self, pool, inputs, message):
         with pytest.raises(InputError, match=message):
             genaug.GenerativeAugment(pool, ratio=0.5)(*inputs)
+
+
+@pytest.fixture(scope="module")
+def same_units():
+    return genaug.SamplePool.of_samples(SeriesDataset(*waves(30)).read_rows())
+
+
+@pytest.mark.parametrize("change", [lambda x: (x - 50) / 5, lambda x: x * 1000, lambda x: 50 + (x - 50) / 100])
+def test_other_units_are_noticed_once(same_units, change):
+    with pytest.warns(BlendWarning, match=r"channel 0 is between .* generated_transform"):
+        mixed = genaug.MixedDataset(TensorDataset(change(X), Y), same_units, ratio=0.5)
+    augment = genaug.GenerativeAugment(same_units, ratio=0.5)
+    with pytest.warns(DataWarning, match=r"channel 0 is between .* normalize="):
+        augment(change(X), Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mixed.set_epoch(1)
+        mixed.__getitems__([0, 50])
+        augment(change(X), Y)
+
+
+def test_a_transform_that_is_meant_for_other_units_is_noticed(same_units):
+    normalized = SeriesDataset((X - 50) / 5, Y, transform=lambda x: x * 5 + 50)
+    with pytest.warns(BlendWarning, match="the real series aren't in the units of the generated ones"):
+        genaug.MixedDataset(normalized, same_units, ratio=0.5)
+
+
+def test_the_same_units_are_not_warned_about(same_units):
+    flat = X.clone()
+    flat[:, 1] = 50
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for x in (X, X[Y == 0], flat):
+            genaug.MixedDataset(TensorDataset(x, torch.arange(len(x)) % 2), same_units, ratio=0.5)
+            genaug.GenerativeAugment(same_units, ratio=0.5)(x, torch.arange(len(x)) % 2)
+        genaug.GenerativeAugment(same_units, ratio=0.5, normalize=(50, 5))((X - 50) / 5, Y)
+        genaug.MixedDataset(
+            TensorDataset((X - 50) / 5, Y), same_units, ratio=0.5, generated_transform=lambda x: (x - 50) / 5
+        )
