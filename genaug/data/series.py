@@ -1,5 +1,6 @@
 """Series as datasets: arrays, or lists of series of various lengths, with labels."""
 
+import operator
 import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -77,7 +78,8 @@ class SeriesDataset(Dataset[Any]):
         shortest = int(self.lengths.min())
         lengths = f"{steps:,} steps" if shortest == steps else f"{shortest:,} to {steps:,} steps"
         sensors = "1 channel" if channels == 1 else f"{channels:,} channels"
-        classes = f", {len(set(self.targets)):,} classes" if self.targets[0] >= 0 else ""
+        number = len(set(self.targets))
+        classes = f", {number:,} {'class' if number == 1 else 'classes'}" if self.targets[0] >= 0 else ""
         return f"{count:,} series, {sensors}, {lengths}{classes}"
 
     def take(self, rows: Sequence[int] | Ints) -> "SeriesDataset":
@@ -92,6 +94,7 @@ class SeriesDataset(Dataset[Any]):
         return len(self._x)
 
     def __getitem__(self, index: int) -> Any:
+        index = operator.index(index)
         series: Any = self._x[index].clone()
         if self.transform is not None:
             series = self.transform(series)
@@ -155,7 +158,12 @@ def _one(item: Any, length: int | None, mask: Any) -> Tensor:
         if mask is not None:
             raise InputError("the series is a masked array, and mask= is passed as well. Pass one of them.")
         mask, item = ~np.ma.getmaskarray(item), item.filled(0)
-    values = np.asarray(native_order(item))
+    try:
+        values = np.asarray(native_order(item))
+    except ValueError as error:  # of lists of lists
+        raise InputError(
+            "its channels aren't equally long. Fill them up to the longest one, and pass mask=, which is false there."
+        ) from error
     values = (values[None] if values.ndim == 1 else values)[..., :length]
     if mask is None:
         return Series.read(values)

@@ -74,6 +74,10 @@ def random_transform(series: Tensor) -> Tensor:
 
 
 def _check(series: Tensor) -> None:
+    if not isinstance(series, Tensor):
+        raise InputError(
+            f"expected a series as a tensor, (channels, steps), got {type(series).__name__}. Pass torch.from_numpy(x)."
+        )
     if series.ndim != 2 or not series.is_floating_point():
         raise InputError(
             f"expected a series of floats, (channels, steps), got {series.dtype} of shape {tuple(series.shape)}."

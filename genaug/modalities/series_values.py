@@ -46,6 +46,11 @@ def as_float32(item: Any) -> Tensor:
         rounding = (values - single.double()).nan_to_num(0).abs().amax(1)
         spread = (values.nan_to_num(nan=-torch.inf).amax(1) - values.nan_to_num(nan=torch.inf).amin(1)).clamp(min=0)
         if bool((rounding > _ROUNDING * spread).logical_and(spread > 0).any()):
+            if float(values.nan_to_num(0).abs().max()) < torch.finfo(torch.float32).tiny:
+                raise InputError(
+                    "the values are too small for float32, the format of series, below 1.2e-38. Multiply them by a "
+                    "constant first."
+                )
             raise InputError(
                 "values differ too little beside their size for float32, the format of series, such as seconds since "
                 "1970. Subtract an offset first."

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
+from genaug.backends.spec import Spec
 from genaug.data.reading import Samples
 from genaug.errors import InputError
 from genaug.evaluation.features import Features, classifier_features, pixel_features
 from genaug.evaluation.kid import kernel_distance
 from genaug.evaluation.prdc import manifold_overlap
 from genaug.evaluation.scores import train_scorer
+from genaug.modalities import Image
 from genaug.nn.classifier import accuracy
 from genaug.randomness import derive_seed
 from genaug.searches.split import as_dataset
@@ -60,6 +62,15 @@ def objective_named(objective: Any, higher: bool | None = None) -> Objective:
     if higher is not None:
         raise InputError(f"higher_is_better is for a function as the objective; leave it out with {objective!r}.")
     return OBJECTIVES[objective]
+
+
+def check_measurable(objective: Any, spec: Spec) -> None:
+    """Raises ``InputError`` for an objective by name, which works on images, and samples that aren't images."""
+    if not callable(objective) and not isinstance(spec.sample, Image):
+        raise InputError(
+            f"the objective {objective!r} works on images, and these are {spec.sample.noun}. Pass a function of a "
+            "Generator, in Python, and higher_is_better=: for instance one that returns a figure of genaug.evaluate."
+        )
 
 
 def _distance(train: Samples, held_out: Samples, seed: int, device: torch.device) -> Measure:

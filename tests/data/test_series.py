@@ -244,3 +244,19 @@ def test_masked_arrays_reversed_views_and_bfloat16():
     assert torch.equal(SeriesDataset(X[:, :, ::-1])[0].flip(1), SeriesDataset(X)[0])
     halves = torch.tensor(X, dtype=torch.float32).bfloat16()
     assert torch.equal(SeriesDataset(halves)[3], halves[3].float())
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([[[1, 2, 3], [4, 5]], [[1, 2, 3], [4, 5, 6]]], r"series 0: its channels aren't equally long.*mask="),
+        (np.arange(12).reshape(3, 1, 4) * 1e-44, "too small for float32"),
+    ],
+)
+def test_what_float32_and_arrays_cannot_hold_is_an_error(x, message):
+    with pytest.raises(InputError, match=message):
+        SeriesDataset(x)
+
+
+def test_a_single_class_is_one_class():
+    assert SeriesDataset(waves(4)[0], [0] * 4).summary.endswith(", 1 class")

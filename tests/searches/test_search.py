@@ -5,6 +5,7 @@ import json
 import optuna
 import pytest
 from helpers.toy import ToySet
+from helpers.waves import ragged
 
 import genaug
 from genaug.errors import InputError, OutputExistsError, TrainingError
@@ -214,3 +215,8 @@ class TestKeepBest:
     def test_a_measure_of_nan_ends_the_training(self, tmp_path):
         with pytest.raises(TrainingError, match="of the generator of step 2 is NaN"):
             self.fit(tmp_path / "run", lambda generator: float("nan"))
+
+
+def test_named_objectives_of_series_are_an_error_that_says_what_works(tmp_path):
+    with pytest.raises(InputError, match=r"'kid' works on images, and these are series\. Pass a function"):
+        genaug.search("rcgan", ragged(8), out=tmp_path / "out", trials=1)
