@@ -11,7 +11,8 @@ from genaug.data.reading import Samples, rows_dataset
 from genaug.errors import InputError
 from genaug.modalities.columns import Category, Numeric, class_labels, levels_of
 from genaug.modalities.frames import as_frame, raw_of
-from genaug.modalities.series import Series, padded
+from genaug.modalities.series import Series
+from genaug.modalities.series_values import padded
 from genaug.modalities.table import Table
 
 

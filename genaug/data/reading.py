@@ -22,7 +22,7 @@ from genaug.device import torch_defaults
 from genaug.errors import InputError
 from genaug.escaping import escaped
 from genaug.modalities.base import Modality
-from genaug.modalities.series import lengths_of
+from genaug.modalities.series_values import lengths_of
 
 _REPORT_EVERY = 100
 

@@ -17,7 +17,8 @@ from genaug.data.reading import Samples
 from genaug.errors import DataWarning, InputError
 from genaug.modalities.image import native_order
 from genaug.modalities.restoring import Ints
-from genaug.modalities.series import Series, lengths_of
+from genaug.modalities.series import Series
+from genaug.modalities.series_values import lengths_of
 
 
 class SeriesDataset(Dataset[Any]):

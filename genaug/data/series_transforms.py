@@ -10,7 +10,7 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from genaug.errors import InputError
-from genaug.modalities.series import lengths_of
+from genaug.modalities.series_values import lengths_of
 
 
 def jitter(series: Tensor, sigma: float = 0.03) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genaug.modalities.series import Series, lengths_of, padded
+from genaug.modalities.series import Series
+from genaug.modalities.series_values import lengths_of, padded
 
 MOST_STEPS = 256  # that recurrent networks take: longer series are averaged down
 _MOST_COMPARED, _MOST_VALUES = 1024, 2**16  # steps and numbers of a vector

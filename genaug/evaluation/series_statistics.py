@@ -13,7 +13,7 @@ from genaug.evaluation.arrays import half_sample_intervals
 from genaug.evaluation.mmd import bandwidth_of, kernel_matrix, squared_mmd
 from genaug.evaluation.report import Findings, PageTable, measure
 from genaug.evaluation.subject import Subject
-from genaug.modalities.series import lengths_of
+from genaug.modalities.series_values import lengths_of
 from genaug.randomness import derive_seed
 
 LEAST = 20  # series per side, overall and of a class

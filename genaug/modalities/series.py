@@ -6,35 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import torch
 from PIL.Image import Image as Picture
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from genaug.errors import InputError
 from genaug.modalities.base import Modality
-from genaug.modalities.series_values import as_float32
+from genaug.modalities.series_scales import Scale, other_units, scales_of
+from genaug.modalities.series_values import as_float32, lengths_of, padded, present
 
 MAX_CHANNELS = 1024
 MAX_STEPS = 65_536
 MAX_VALUES = 2**22  # of one series
-
-Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class Scale(BaseModel):
-    """How a channel is scaled for networks, and its range in the training data."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    mean: Number
-    deviation: Annotated[Number, Field(gt=0)]
-    low: Number
-    high: Number
-
-    @model_validator(mode="after")
-    def _bounds_fit(self) -> "Scale":
-        if self.low > self.high:
-            raise ValueError("low is above high")
-        return self
 
 
 class Parts(NamedTuple):
@@ -134,11 +116,11 @@ class Series(Modality):
             mean, deviation = self._scale("mean", samples), self._scale("deviation", samples)
             samples = (samples - mean) / deviation
         parts = [samples.where(observed, 0)]
-        present = _present(samples)[:, None]
+        is_present = present(samples)[:, None]
         if self.shortest is not None:
-            parts.append(present * 2.0 - 1)
+            parts.append(is_present * 2.0 - 1)
         if self.has_missing:
-            parts.append((observed * 2.0 - 1) * present)
+            parts.append((observed * 2.0 - 1) * is_present)
         return torch.cat(parts, 1)
 
     def parts(self, encoded: Tensor) -> Parts:
@@ -200,33 +182,15 @@ class Series(Modality):
 
         Raises ``InputError`` if a series or a channel has no value, and if no channel varies.
         """
-        observed = ~samples.isnan()
-        empty = torch.nonzero(~observed.flatten(1).any(1))[:, 0]
-        if len(empty):
-            raise InputError(f"series {int(empty[0])} has no value. Leave series without values out.")
-        scales = []
-        for channel in range(self.channels):
-            values = samples[:, channel][observed[:, channel]].double()
-            if len(values) == 0:
-                raise InputError(f"channel {channel} has no value in any series. Leave it out.")
-            low, high = values.min(), values.max()
-            deviation = values.std(correction=0) if high > low else values.new_ones(())
-            scales.append(
-                Scale(mean=float(values.mean()), deviation=float(deviation), low=float(low), high=float(high))
-            )
-        if all(scale.low == scale.high for scale in scales):
-            raise InputError(
-                "all channels are constant, with the same value at every step of every series, so there is nothing to "
-                "learn."
-            )
+        scales = scales_of(samples)
         lengths = lengths_of(samples)
         shortest = int(lengths.min())
         return Series(
             self.channels,
             self.steps,
-            scales=tuple(scales),
+            scales=scales,
             shortest=shortest if shortest < self.steps else None,
-            has_missing=bool((~observed & _present(samples)[:, None]).any()),
+            has_missing=bool((samples.isnan() & present(samples)[:, None]).any()),
         )
 
     def remarks(self, samples: Tensor) -> list[str]:
@@ -285,20 +249,7 @@ class Series(Modality):
             raise InputError(f"series must be floats, got {batch.dtype}. Convert them: x.float().")
 
     def other_units(self, samples: Tensor) -> str | None:
-        """Half of the channels, or more, are outside their range, or vary ten times as much or as little."""
-        differing, compared = [], 0
-        for channel, (scale, values) in enumerate(zip(self.scales, samples.double().unbind(1), strict=False)):
-            values = values[values.isfinite()]
-            if len(values) < 2 or values.min() == values.max() or scale.low == scale.high:
-                continue
-            compared += 1
-            outside = ((values < scale.low) | (values > scale.high)).double().mean()
-            if outside > 0.9 or abs(float((values.std() / scale.deviation).log10())) > 1:
-                differing.append(
-                    f"channel {channel} is between {values.min():.4g} and {values.max():.4g}, and between "
-                    f"{scale.low:.4g} and {scale.high:.4g} in the generator's training data"
-                )
-        return differing[0] if differing and 2 * len(differing) >= compared else None
+        return other_units(self.scales, samples)
 
     def preview(self, real: Tensor, generated: Tensor) -> Picture:
         from genaug.modalities.series_preview import draw_preview
@@ -372,20 +323,3 @@ class Series(Modality):
         waves[:, :, : len(t) // 2] = waves[:, :, : len(t) // 2].nan_to_num(20.0)
         lengths = torch.randint(len(t) // 2, len(t) + 1, (count,), generator=rng)
         return waves.masked_fill(t >= lengths.view(-1, 1, 1), torch.nan)
-
-
-def _present(samples: Tensor) -> Tensor:
-    """Whether each step is before the end, bool (N, steps)."""
-    return torch.arange(samples.shape[-1], device=samples.device) < lengths_of(samples)[:, None]
-
-
-def padded(samples: Tensor, steps: int) -> Tensor:
-    """Raw series (N, channels, steps) with NaN after their end, up to this number of steps."""
-    return torch.nn.functional.pad(samples, (0, steps - samples.shape[-1]), value=torch.nan)
-
-
-def lengths_of(samples: Tensor) -> Tensor:
-    """The length of each of raw series (N, channels, steps), int64 (N,): up to the last step with a value."""
-    observed = (~samples.isnan()).any(1)
-    steps = torch.arange(1, samples.shape[-1] + 1, device=samples.device)
-    return (observed * steps).amax(1)

@@ -1,4 +1,4 @@
-"""Values of a user's series as float32, with errors for those that it can't hold."""
+"""Raw series: a user's values as float32, with errors for those that it can't hold, and where there are values."""
 
 from typing import Any
 
@@ -61,3 +61,20 @@ def as_float32(item: Any) -> Tensor:
 def _forward(values: NDArray[Any]) -> NDArray[Any]:
     """The array itself, or a copy if it is a reversed view, which torch can't take."""
     return values.copy() if any(stride < 0 for stride in values.strides) else values
+
+
+def present(samples: Tensor) -> Tensor:
+    """Whether each step is before the end, bool (N, steps)."""
+    return torch.arange(samples.shape[-1], device=samples.device) < lengths_of(samples)[:, None]
+
+
+def padded(samples: Tensor, steps: int) -> Tensor:
+    """Raw series (N, channels, steps) with NaN after their end, up to this number of steps."""
+    return torch.nn.functional.pad(samples, (0, steps - samples.shape[-1]), value=torch.nan)
+
+
+def lengths_of(samples: Tensor) -> Tensor:
+    """The length of each of raw series (N, channels, steps), int64 (N,): up to the last step with a value."""
+    observed = (~samples.isnan()).any(1)
+    steps = torch.arange(1, samples.shape[-1] + 1, device=samples.device)
+    return (observed * steps).amax(1)

@@ -10,7 +10,7 @@ from genaug.data import SeriesDataset, few_per_class, load_data
 from genaug.data.reading import fingerprint, read_samples
 from genaug.data.series_files import read_ts
 from genaug.errors import DataWarning, InputError, MissingSplitError
-from genaug.modalities.series import lengths_of
+from genaug.modalities.series_values import lengths_of
 
 X, Y = (values.numpy() for values in waves(12))
 

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from genaug.errors import InputError
 from genaug.modalities import Series
 from genaug.modalities.known import MODALITIES, modality_of, parse
-from genaug.modalities.series import Scale, lengths_of
 from genaug.modalities.series_preview import draw_curves, draw_preview
+from genaug.modalities.series_scales import Scale
+from genaug.modalities.series_values import lengths_of
 
 NAN = float("nan")
 

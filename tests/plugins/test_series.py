@@ -14,7 +14,7 @@ from genaug.backends.registry import resolve
 from genaug.data.reading import Samples
 from genaug.errors import InputError
 from genaug.modalities import Series
-from genaug.modalities.series import lengths_of
+from genaug.modalities.series_values import lengths_of
 from genaug.testing.subject import Case
 from genaug_series.networks import dilations
 from genaug_series.rcgan import RCGANConfig
