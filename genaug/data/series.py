@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from genaug.backends.spec import MAX_NAME, Classes, Spec
+from genaug.backends.spec import MAX_NAME, Classes, Spec, count_of_classes
 from genaug.data.labels import as_labels
 from genaug.data.reading import Samples
 from genaug.errors import DataWarning, InputError
@@ -77,7 +77,7 @@ class SeriesDataset(Dataset[Any]):
         shortest = int(self.lengths.min())
         lengths = f"{steps:,} steps" if shortest == steps else f"{shortest:,} to {steps:,} steps"
         sensors = "1 channel" if channels == 1 else f"{channels:,} channels"
-        classes = f", {len(set(self.targets)):,} classes" if self.targets[0] >= 0 else ""
+        classes = f", {count_of_classes(len(set(self.targets)))}" if self.targets[0] >= 0 else ""
         return f"{count:,} series, {sensors}, {lengths}{classes}"
 
     def take(self, rows: Sequence[int] | Ints) -> "SeriesDataset":

@@ -228,6 +228,10 @@ class TestFiles:
             load_data(f"series:{__file__}", target="x")
 
 
+def test_one_class_and_one_channel_are_counted_in_the_singular():
+    assert SeriesDataset(X[:, :1], np.zeros(12, dtype=int)).summary == "12 series, 1 channel, 24 steps, 1 class"
+
+
 def test_the_length_counts_up_to_the_last_value():
     assert lengths_of(torch.tensor([[[1.0, float("nan"), 2.0, float("nan")]]])).tolist() == [3]
 
