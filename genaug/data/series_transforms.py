@@ -5,6 +5,8 @@ a new series of the same shape; the end stays where it is. Random numbers come f
 are relative to the series' own standard deviation per channel, as for standardized series.
 """
 
+from typing import Any
+
 import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
@@ -73,7 +75,12 @@ def random_transform(series: Tensor) -> Tensor:
     return transforms[int(torch.randint(len(transforms), (), device="cpu"))](series)
 
 
-def _check(series: Tensor) -> None:
+def _check(series: Any) -> None:
+    if not isinstance(series, Tensor):
+        raise InputError(
+            f"expected a series as a tensor (channels, steps), got {type(series).__name__}. Pass "
+            "torch.as_tensor(series)."
+        )
     if series.ndim != 2 or not series.is_floating_point():
         raise InputError(
             f"expected a series of floats, (channels, steps), got {series.dtype} of shape {tuple(series.shape)}."
