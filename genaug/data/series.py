@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -155,11 +156,15 @@ def _one(item: Any, length: int | None, mask: Any) -> Tensor:
         if mask is not None:
             raise InputError("the series is a masked array, and mask= is passed as well. Pass one of them.")
         mask, item = ~np.ma.getmaskarray(item), item.filled(0)
-    values = np.asarray(native_order(item))
+    values = _matrix(
+        item,
+        "its channels differ in their number of steps. Expected (channels, steps): pad the shorter channels with NaN, "
+        "and pass mask=, false there.",
+    )
     values = (values[None] if values.ndim == 1 else values)[..., :length]
     if mask is None:
         return Series.read(values)
-    observed = np.asarray(mask)
+    observed = _matrix(mask, f"the mask is ragged. Expected booleans like the series, shape {values.shape}.")
     observed = (observed[None] if observed.ndim == 1 else observed)[..., :length]
     if observed.dtype != bool or observed.shape not in (values.shape, (1, *values.shape[1:])):
         raise InputError(
@@ -168,6 +173,14 @@ def _one(item: Any, length: int | None, mask: Any) -> Tensor:
         )
     observed = np.broadcast_to(observed, values.shape)
     return Series.read(np.where(observed, values, 0)).masked_fill(torch.from_numpy(~observed), torch.nan)
+
+
+def _matrix(values: Any, problem: str) -> NDArray[Any]:
+    """Values as an array. Raises ``InputError``, which says the ``problem``, for nested lists of different lengths."""
+    try:
+        return np.asarray(native_order(values))
+    except ValueError as error:
+        raise InputError(problem) from error
 
 
 def _per_series(mask: Any, count: int) -> list[Any]:
@@ -192,7 +205,8 @@ def _labels(y: Any, count: int, steps: int, classes: Sequence[str] | None) -> tu
         if classes is not None:
             raise InputError("classes are the names of the labels y: pass both, or neither.")
         return None, [-1] * count
-    values = y.detach().cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
+    ragged = "y holds lists of different lengths. Expected one label per series."
+    values = y.detach().cpu().numpy() if isinstance(y, Tensor) else _matrix(y, ragged)
     if values.ndim == 2 and values.shape == (count, 1):
         values = values[:, 0]
     if values.ndim == 2 and len(values) == count:
