@@ -1,5 +1,6 @@
 """Series as datasets: arrays, or lists of series of various lengths, with labels."""
 
+import operator
 import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -93,6 +94,12 @@ class SeriesDataset(Dataset[Any]):
         return len(self._x)
 
     def __getitem__(self, index: int) -> Any:
+        try:
+            index = operator.index(index)
+        except TypeError as error:
+            raise InputError(
+                f"a series is read by its number, got {index!r}. For several series, use take([...])."
+            ) from error
         series: Any = self._x[index].clone()
         if self.transform is not None:
             series = self.transform(series)

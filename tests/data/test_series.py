@@ -154,6 +154,15 @@ def test_subsets_are_read_and_scaled_on_their_own():
         read_samples(ConcatDataset([data, data]))
 
 
+def test_several_series_are_taken_rather_than_read_by_a_slice():
+    data = SeriesDataset(X, Y)
+    assert data[np.int64(-1)][1] == data[torch.tensor(11)][1] == Y[-1]
+    for several in (slice(2, 4), [2, 3], torch.tensor([2, 3])):
+        with pytest.raises(InputError, match=r"by its number, got .*take\(\[\.\.\.\]\)"):
+            data[several]
+    assert [int(label) for _, label in data.take(range(2, 4))] == Y[2:4].tolist()
+
+
 def test_a_transform_changes_items_and_not_what_is_learned():
     data = SeriesDataset(X, Y, transform=lambda series: series * 0)
     assert data[0][0].abs().max() == 0
