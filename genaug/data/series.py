@@ -32,7 +32,8 @@ class SeriesDataset(Dataset[Any]):
             classes. None: no classes.
         lengths: The number of steps of each series, (N,), if ``x`` is an array whose shorter series are padded.
         mask: True where there is a value and false where it is missing, like ``x``, or (N, steps) for all channels.
-            What ``x`` holds at missing values doesn't matter. By default that of ``x``, if it is a ``numpy.ma`` array.
+            What ``x`` holds at missing values doesn't matter. A series ends with its last value: steps that are missing
+            after it in all channels count as padding. By default that of ``x``, if it is a ``numpy.ma`` array.
         classes: The names of the classes in order, if they aren't the sorted values of ``y``: those of the training set
             for a test set, ``classes=train.classes``. Integers in ``y`` that are all among the names stand for these,
             otherwise for the classes' numbers.
@@ -60,7 +61,7 @@ class SeriesDataset(Dataset[Any]):
         classes: Sequence[str] | None = None,
         transform: Callable[[Tensor], Any] | None = None,
     ) -> None:
-        self._x = _read(x, lengths, mask)
+        self._x, self._has_lengths = _read(x, lengths, mask)
         self.classes, self.targets = _labels(y, len(self._x), self._x.shape[2], classes)
         self.transform = transform
         sample = Series.of(self._x[0]).fitted(self._x)
@@ -77,7 +78,10 @@ class SeriesDataset(Dataset[Any]):
         """What was read, in one line."""
         count, channels, steps = self._x.shape
         shortest = int(self.lengths.min())
-        lengths = f"{steps:,} steps" if shortest == steps else f"{shortest:,} to {steps:,} steps"
+        lengths = f"{steps:,} steps"
+        if shortest < steps:
+            absent = f"{lengths}, up to {steps - shortest:,} missing at the end"
+            lengths = f"{shortest:,} to {lengths}" if self._has_lengths else absent
         sensors = "1 channel" if channels == 1 else f"{channels:,} channels"
         classes = f", {count_of_classes(len(set(self.targets)))}" if self.targets[0] >= 0 else ""
         return f"{count:,} series, {sensors}, {lengths}{classes}"
@@ -123,8 +127,8 @@ class SeriesDataset(Dataset[Any]):
         return f"SeriesDataset({self.summary})"
 
 
-def _read(x: Any, lengths: Any, mask: Any) -> Tensor:
-    """Raw samples (N, channels, steps)."""
+def _read(x: Any, lengths: Any, mask: Any) -> tuple[Tensor, bool]:
+    """Raw samples (N, channels, steps), and whether lengths were passed, or differ in a list."""
     if not hasattr(x, "__len__") or isinstance(x, str | bytes | dict):
         raise InputError(f"x must be an array (N, channels, steps) or a list of series, got {type(x).__name__}.")
     if len(x) == 0:
@@ -152,7 +156,7 @@ def _read(x: Any, lengths: Any, mask: Any) -> Tensor:
     padded = torch.full((len(series), len(series[0]), longest), torch.nan)
     for row, one in zip(padded, series, strict=True):
         row[:, : one.shape[1]] = one
-    return padded
+    return padded, lengths is not None or min(one.shape[1] for one in series) < longest
 
 
 def _one(item: Any, length: int | None, mask: Any) -> Tensor:

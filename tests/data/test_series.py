@@ -248,6 +248,15 @@ def test_one_class_and_one_channel_are_counted_in_the_singular():
     assert SeriesDataset(X[:, :1], np.zeros(12, dtype=int)).summary == "12 series, 1 channel, 24 steps, 1 class"
 
 
+def test_the_summary_says_whether_lengths_differ_or_only_a_mask_ends_series():
+    mask = np.ones(X.shape, dtype=bool)
+    mask[:, 0, 20:] = mask[3, :, 21:] = False
+    assert SeriesDataset(X, Y, mask=mask).summary.startswith("12 series, 2 channels, 24 steps, up to 3 missing at the")
+    assert "24 steps, 2 classes" in SeriesDataset(X, Y, mask=mask).take([0, 1]).summary
+    assert "21 to 24 steps, 2" in SeriesDataset(X, Y, lengths=[24] * 11 + [21]).summary
+    assert "21 to 24 steps, 2" in SeriesDataset([*X[:11], X[11, :, :21]], Y).summary
+
+
 def test_the_length_counts_up_to_the_last_value():
     assert lengths_of(torch.tensor([[[1.0, float("nan"), 2.0, float("nan")]]])).tolist() == [3]
 
