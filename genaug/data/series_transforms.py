@@ -1,8 +1,8 @@
 """Classic augmentation of series (Iglesias et al. 2023, section 3): functions of one series, for a dataset's transform.
 
-Each takes a tensor of floats (channels, steps), in which NaN stands for missing values and for the steps after the end, and returns
-a new series of the same shape; the end stays where it is. Random numbers come from torch's global generator. Amounts
-are relative to the series' own standard deviation per channel, as for standardized series.
+Each takes a tensor of floats (channels, steps), in which NaN stands for missing values and for the steps after the end,
+and returns a new series of the same shape; the end stays where it is. Random numbers come from torch's global
+generator. Amounts are relative to the series' own standard deviation per channel, as for standardized series.
 """
 
 from typing import Any

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
+from genaug.backends.spec import Spec
 from genaug.data.reading import Samples
 from genaug.errors import InputError
 from genaug.evaluation.features import Features, classifier_features, pixel_features
 from genaug.evaluation.kid import kernel_distance
 from genaug.evaluation.prdc import manifold_overlap
 from genaug.evaluation.scores import train_scorer
+from genaug.modalities.image import Image
 from genaug.nn.classifier import accuracy
 from genaug.randomness import derive_seed
 from genaug.searches.split import as_dataset
@@ -60,6 +62,16 @@ def objective_named(objective: Any, higher: bool | None = None) -> Objective:
     if higher is not None:
         raise InputError(f"higher_is_better is for a function as the objective; leave it out with {objective!r}.")
     return OBJECTIVES[objective]
+
+
+def check_measures(objective: Objective, spec: Spec) -> None:
+    """Raises ``InputError`` if an objective doesn't measure such samples: those with names measure images."""
+    if objective is OBJECTIVES.get(objective.name) and not isinstance(spec.sample, Image):
+        raise InputError(
+            f"the objective {objective.name!r} works on images, and these are {spec.sample.noun}. In Python, pass a "
+            "function of a Generator that returns a number instead, with higher_is_better=: the guide to searches has "
+            "one, with genaug.evaluation.kid."
+        )
 
 
 def _distance(train: Samples, held_out: Samples, seed: int, device: torch.device) -> Measure:

@@ -5,6 +5,7 @@ import json
 import optuna
 import pytest
 from helpers.toy import ToySet
+from helpers.waves import ragged
 
 import genaug
 from genaug.errors import InputError, OutputExistsError, TrainingError
@@ -46,6 +47,21 @@ def test_the_best_trial_its_options_and_its_generator(tmp_path):
     saved = json.loads((tmp_path / "out" / "search.json").read_text())
     assert (saved["value"], saved["trials"], saved["config"]) == (result.value, result.trials, result.config)
     assert "size_of_latent" in (tmp_path / "out" / "search.html").read_text()
+
+
+def mean(generator):
+    return float(generator.sample(labels=[0, 1] * 4, seed=0)[0].nanmean())
+
+
+def test_series_with_gaps_are_searched_by_a_function(tmp_path):
+    options = {"trials": 1, "steps": 2, "batch_size": 8, "progress": False, "space": ["latent_size"]}
+    result = genaug.search("timevae", ragged(), out=tmp_path / "out", objective=mean, higher_is_better=True, **options)
+    sample = result.generator().spec.sample
+    assert (sample.shortest, sample.has_missing, result.value) == (12, True, result.trials[0]["value"])
+    assert result.generator().training["images"] == 48
+    for call in (lambda: genaug.search("timevae", ragged(), out=tmp_path / "kid"), lambda: keep_best(ragged(), "kid")):
+        with pytest.raises(InputError, match="'kid' works on images, and these are series"):
+            call()
 
 
 def test_lower_may_be_better(tmp_path):
