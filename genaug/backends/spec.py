@@ -148,6 +148,11 @@ class Spec(BaseModel):
         if self.classes is None:
             return "no labels"
         if self.classes.names is None:
-            return f"{self.num_classes} classes"
+            return count_of_classes(self.num_classes)
         names = ", ".join(map(escaped, self.classes.names[:12])) + (", …" if self.num_classes > 12 else "")
-        return f"{self.num_classes} classes ({names})"
+        return f"{count_of_classes(self.num_classes)} ({names})"
+
+
+def count_of_classes(count: int) -> str:
+    """For messages: "1 class", "1,000 classes"."""
+    return f"{count:,} class{'' if count == 1 else 'es'}"

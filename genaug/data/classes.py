@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
-from genaug.backends.spec import MAX_CLASSES, Spec
+from genaug.backends.spec import MAX_CLASSES, Spec, count_of_classes
 from genaug.data.apportion import Ints
 from genaug.data.class_folders import folder_names
 from genaug.data.items import parts_of
@@ -298,4 +298,6 @@ def class_index(key: Any, names: Sequence[str] | None, num_classes: int, what: s
 def _describe(size: int, names: Sequence[str] | None) -> str:
     if names is None:
         return f"classes 0 to {size - 1}"
-    return f"{len(names)} classes ({', '.join(names[:_MAX_LISTED])}{', …' if len(names) > _MAX_LISTED else ''})"
+    return (
+        f"{count_of_classes(len(names))} ({', '.join(names[:_MAX_LISTED])}{', …' if len(names) > _MAX_LISTED else ''})"
+    )

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 from torchvision.datasets import VisionDataset
 
+from genaug.backends.spec import count_of_classes
 from genaug.data.class_folders import is_incomplete, recorded_classes
 from genaug.data.classes import same_form
 from genaug.data.holdout import held_out
@@ -49,8 +50,7 @@ class FolderImages(VisionDataset):  # type: ignore[misc]  # torchvision has no t
         self.left_out = dict(left_out.counts)
         classes_present = "without classes"
         if self.targets is not None:
-            count = len(set(self.targets))
-            classes_present = f"of {count:,} class{'' if count == 1 else 'es'}"
+            classes_present = f"of {count_of_classes(len(set(self.targets)))}"
         images = f"{len(samples):,} image{'' if len(samples) == 1 else 's'}"
         self.summary = f"read {images} {classes_present} from {escaped(root)} ({split})"
         if str(left_out):

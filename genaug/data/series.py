@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from genaug.backends.spec import MAX_NAME, Classes, Spec
+from genaug.backends.spec import MAX_NAME, Classes, Spec, count_of_classes
 from genaug.data.labels import as_labels
 from genaug.data.reading import Samples
 from genaug.errors import DataWarning, InputError
@@ -32,7 +33,8 @@ class SeriesDataset(Dataset[Any]):
             classes. None: no classes.
         lengths: The number of steps of each series, (N,), if ``x`` is an array whose shorter series are padded.
         mask: True where there is a value and false where it is missing, like ``x``, or (N, steps) for all channels.
-            What ``x`` holds at missing values doesn't matter. By default that of ``x``, if it is a ``numpy.ma`` array.
+            What ``x`` holds at missing values doesn't matter. A series ends with its last value: steps that are missing
+            after it in all channels count as padding. By default that of ``x``, if it is a ``numpy.ma`` array.
         classes: The names of the classes in order, if they aren't the sorted values of ``y``: those of the training set
             for a test set, ``classes=train.classes``. Integers in ``y`` that are all among the names stand for these,
             otherwise for the classes' numbers.
@@ -60,7 +62,7 @@ class SeriesDataset(Dataset[Any]):
         classes: Sequence[str] | None = None,
         transform: Callable[[Tensor], Any] | None = None,
     ) -> None:
-        self._x = _read(x, lengths, mask)
+        self._x, self._has_lengths = _read(x, lengths, mask)
         self.classes, self.targets = _labels(y, len(self._x), self._x.shape[2], classes)
         self.transform = transform
         sample = Series.of(self._x[0]).fitted(self._x)
@@ -77,10 +79,12 @@ class SeriesDataset(Dataset[Any]):
         """What was read, in one line."""
         count, channels, steps = self._x.shape
         shortest = int(self.lengths.min())
-        lengths = f"{steps:,} steps" if shortest == steps else f"{shortest:,} to {steps:,} steps"
+        lengths = f"{steps:,} steps"
+        if shortest < steps:
+            absent = f"{lengths}, up to {steps - shortest:,} missing at the end"
+            lengths = f"{shortest:,} to {lengths}" if self._has_lengths else absent
         sensors = "1 channel" if channels == 1 else f"{channels:,} channels"
-        number = len(set(self.targets))
-        classes = f", {number:,} {'class' if number == 1 else 'classes'}" if self.targets[0] >= 0 else ""
+        classes = f", {count_of_classes(len(set(self.targets)))}" if self.targets[0] >= 0 else ""
         return f"{count:,} series, {sensors}, {lengths}{classes}"
 
     def take(self, rows: Sequence[int] | Ints) -> "SeriesDataset":
@@ -95,7 +99,12 @@ class SeriesDataset(Dataset[Any]):
         return len(self._x)
 
     def __getitem__(self, index: int) -> Any:
-        index = operator.index(index)
+        try:
+            index = operator.index(index)
+        except TypeError as error:
+            raise InputError(
+                f"a series is read by its number, got {index!r}. For several series, use take([...])."
+            ) from error
         series: Any = self._x[index].clone()
         if self.transform is not None:
             series = self.transform(series)
@@ -119,8 +128,8 @@ class SeriesDataset(Dataset[Any]):
         return f"SeriesDataset({self.summary})"
 
 
-def _read(x: Any, lengths: Any, mask: Any) -> Tensor:
-    """Raw samples (N, channels, steps)."""
+def _read(x: Any, lengths: Any, mask: Any) -> tuple[Tensor, bool]:
+    """Raw samples (N, channels, steps), and whether lengths were passed, or differ in a list."""
     if not hasattr(x, "__len__") or isinstance(x, str | bytes | dict):
         raise InputError(f"x must be an array (N, channels, steps) or a list of series, got {type(x).__name__}.")
     if len(x) == 0:
@@ -148,7 +157,7 @@ def _read(x: Any, lengths: Any, mask: Any) -> Tensor:
     padded = torch.full((len(series), len(series[0]), longest), torch.nan)
     for row, one in zip(padded, series, strict=True):
         row[:, : one.shape[1]] = one
-    return padded
+    return padded, lengths is not None or min(one.shape[1] for one in series) < longest
 
 
 def _one(item: Any, length: int | None, mask: Any) -> Tensor:
@@ -159,16 +168,15 @@ def _one(item: Any, length: int | None, mask: Any) -> Tensor:
         if mask is not None:
             raise InputError("the series is a masked array, and mask= is passed as well. Pass one of them.")
         mask, item = ~np.ma.getmaskarray(item), item.filled(0)
-    try:
-        values = np.asarray(native_order(item))
-    except ValueError as error:  # of lists of lists
-        raise InputError(
-            "its channels aren't equally long. Fill them up to the longest one, and pass mask=, which is false there."
-        ) from error
+    values = _matrix(
+        item,
+        "its channels differ in their number of steps. Expected (channels, steps): pad the shorter channels with NaN, "
+        "and pass mask=, false there.",
+    )
     values = (values[None] if values.ndim == 1 else values)[..., :length]
     if mask is None:
         return Series.read(values)
-    observed = np.asarray(mask)
+    observed = _matrix(mask, f"the mask is ragged. Expected booleans like the series, shape {values.shape}.")
     observed = (observed[None] if observed.ndim == 1 else observed)[..., :length]
     if observed.dtype != bool or observed.shape not in (values.shape, (1, *values.shape[1:])):
         raise InputError(
@@ -177,6 +185,14 @@ def _one(item: Any, length: int | None, mask: Any) -> Tensor:
         )
     observed = np.broadcast_to(observed, values.shape)
     return Series.read(np.where(observed, values, 0)).masked_fill(torch.from_numpy(~observed), torch.nan)
+
+
+def _matrix(values: Any, problem: str) -> NDArray[Any]:
+    """Values as an array. Raises ``InputError``, which says the ``problem``, for nested lists of different lengths."""
+    try:
+        return np.asarray(native_order(values))
+    except ValueError as error:
+        raise InputError(problem) from error
 
 
 def _per_series(mask: Any, count: int) -> list[Any]:
@@ -201,7 +217,8 @@ def _labels(y: Any, count: int, steps: int, classes: Sequence[str] | None) -> tu
         if classes is not None:
             raise InputError("classes are the names of the labels y: pass both, or neither.")
         return None, [-1] * count
-    values = y.detach().cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
+    ragged = "y holds lists of different lengths. Expected one label per series."
+    values = y.detach().cpu().numpy() if isinstance(y, Tensor) else _matrix(y, ragged)
     if values.ndim == 2 and values.shape == (count, 1):
         values = values[:, 0]
     if values.ndim == 2 and len(values) == count:

@@ -1,9 +1,11 @@
 """Classic augmentation of series (Iglesias et al. 2023, section 3): functions of one series, for a dataset's transform.
 
-Each takes floats (channels, steps), in which NaN stands for missing values and for the steps after the end, and returns
-a new series of the same shape; the end stays where it is. Random numbers come from torch's global generator. Amounts
-are relative to the series' own standard deviation per channel, as for standardized series.
+Each takes a tensor of floats (channels, steps), in which NaN stands for missing values and for the steps after the end,
+and returns a new series of the same shape; the end stays where it is. Random numbers come from torch's global
+generator. Amounts are relative to the series' own standard deviation per channel, as for standardized series.
 """
+
+from typing import Any
 
 import torch
 from scipy.interpolate import CubicSpline
@@ -73,10 +75,11 @@ def random_transform(series: Tensor) -> Tensor:
     return transforms[int(torch.randint(len(transforms), (), device="cpu"))](series)
 
 
-def _check(series: Tensor) -> None:
+def _check(series: Any) -> None:
     if not isinstance(series, Tensor):
         raise InputError(
-            f"expected a series as a tensor, (channels, steps), got {type(series).__name__}. Pass torch.from_numpy(x)."
+            f"expected a series as a tensor (channels, steps), got {type(series).__name__}. Pass "
+            "torch.as_tensor(series)."
         )
     if series.ndim != 2 or not series.is_floating_point():
         raise InputError(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from genaug.backends.spec import MAX_NAME, Classes, Spec
+from genaug.backends.spec import MAX_NAME, Classes, Spec, count_of_classes
 from genaug.checks import as_whole
 from genaug.data.fitting import Normalization, column_of, edges_of, patterns_of
 from genaug.data.reading import Samples
@@ -152,7 +152,9 @@ class TableDataset(Dataset[Any]):
     @property
     def summary(self) -> str:
         """What was read, in one line."""
-        classes = f", {len(self.classes)} classes ({escaped(str(self._target))})" if self._target is not None else ""
+        classes = ""
+        if self._target is not None:
+            classes = f", {count_of_classes(len(self.classes))} ({escaped(str(self._target))})"
         left_out = f"; not learned: {self._left_out}" if self._left_out else ""
         sparse = f"; {self._sparse_classes}" if self._sparse_classes else ""
         return f"{self._rows:,} rows, {len(self._values)} columns{classes}{left_out}{sparse}"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genaug.backends.latents import Categorical
-from genaug.backends.spec import Spec
+from genaug.backends.spec import Spec, count_of_classes
 from genaug.data.classes import class_labels
 from genaug.errors import InputError
 from genaug.labelling.calibration import upper_bound
@@ -51,7 +51,7 @@ class CodeSource(LabelledSource):
         if size < classes:
             raise InputError(
                 f"the latent {self._latent.name!r} has {size} categories for {labelled.spec.describe_classes()}: "
-                f"{classes - size} classes would have none. Train with at least {classes} categories, or use "
+                f"{count_of_classes(classes - size)} would have none. Train with at least {classes} categories, or use "
                 "method='classifier'."
             )
         self._model: nn.Module | None = None

@@ -18,7 +18,7 @@ def as_float32(item: Any) -> Tensor:
     """A series (channels, steps) or (steps,) as float32 (channels, steps); NaN stays.
 
     Raises ``InputError`` for another shape, values that aren't numbers, infinite ones, and those that float32 rounds:
-    integers above 2^24, and floats with tiny differences beside a large offset.
+    integers above 2^24, floats with tiny differences beside a large offset, and those near 0 that it can't tell apart.
     """
     try:
         values = item if isinstance(item, Tensor) else torch.as_tensor(_forward(native_order(np.asarray(item))))
@@ -45,12 +45,13 @@ def as_float32(item: Any) -> Tensor:
     if values.dtype == torch.float64:
         rounding = (values - single.double()).nan_to_num(0).abs().amax(1)
         spread = (values.nan_to_num(nan=-torch.inf).amax(1) - values.nan_to_num(nan=torch.inf).amin(1)).clamp(min=0)
-        if bool((rounding > _ROUNDING * spread).logical_and(spread > 0).any()):
-            if float(values.nan_to_num(0).abs().max()) < torch.finfo(torch.float32).tiny:
-                raise InputError(
-                    "the values are too small for float32, the format of series, below 1.2e-38. Multiply them by a "
-                    "constant first."
-                )
+        rounded = (rounding > _ROUNDING * spread).logical_and(spread > 0)
+        if bool((rounded & (values.nan_to_num(0).abs().amax(1) < torch.finfo(torch.float32).tiny)).any()):
+            raise InputError(
+                "values lie below 1e-38, where float32, the format of series, hardly tells them apart. Multiply them "
+                "by a constant first."
+            )
+        if bool(rounded.any()):
             raise InputError(
                 "values differ too little beside their size for float32, the format of series, such as seconds since "
                 "1970. Subtract an offset first."

@@ -7,7 +7,7 @@ import torch
 from genaug.data.reading import read_samples
 from genaug.device import pick_device
 from genaug.errors import InputError
-from genaug.searches.objectives import check_measurable, objective_named
+from genaug.searches.objectives import check_measures, objective_named
 from genaug.searches.split import split, without_held_out
 from genaug.training.keeping import KeepBest
 
@@ -37,6 +37,6 @@ def keep_best(
     if not judged.while_training:
         raise InputError(f"the objective {judged.name!r} takes too long to be measured at every checkpoint.")
     data = read_samples(dataset, image_size, needs_labels=judged.needs_labels)
-    check_measurable(objective, data.spec)
+    check_measures(judged, data.spec)
     measure = judged.prepare(*split(data), seed, pick_device(device))
     return without_held_out(dataset, image_size), KeepBest(measure, judged.name, judged.higher, patience)

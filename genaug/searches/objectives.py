@@ -14,7 +14,7 @@ from genaug.evaluation.features import Features, classifier_features, pixel_feat
 from genaug.evaluation.kid import kernel_distance
 from genaug.evaluation.prdc import manifold_overlap
 from genaug.evaluation.scores import train_scorer
-from genaug.modalities import Image
+from genaug.modalities.image import Image
 from genaug.nn.classifier import accuracy
 from genaug.randomness import derive_seed
 from genaug.searches.split import as_dataset
@@ -64,12 +64,13 @@ def objective_named(objective: Any, higher: bool | None = None) -> Objective:
     return OBJECTIVES[objective]
 
 
-def check_measurable(objective: Any, spec: Spec) -> None:
-    """Raises ``InputError`` for an objective by name, which works on images, and samples that aren't images."""
-    if not callable(objective) and not isinstance(spec.sample, Image):
+def check_measures(objective: Objective, spec: Spec) -> None:
+    """Raises ``InputError`` if an objective doesn't measure such samples: those with names measure images."""
+    if objective is OBJECTIVES.get(objective.name) and not isinstance(spec.sample, Image):
         raise InputError(
-            f"the objective {objective!r} works on images, and these are {spec.sample.noun}. Pass a function of a "
-            "Generator, in Python, and higher_is_better=: for instance one that returns a figure of genaug.evaluate."
+            f"the objective {objective.name!r} works on images, and these are {spec.sample.noun}. In Python, pass a "
+            "function of a Generator that returns a number instead, with higher_is_better=: the guide to searches has "
+            "one, with genaug.evaluation.kid."
         )
 
 

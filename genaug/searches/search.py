@@ -15,7 +15,7 @@ from genaug.errors import InputError
 from genaug.progress import Progress
 from genaug.randomness import check_seed
 from genaug.searches.folder import SearchFolder
-from genaug.searches.objectives import check_measurable, objective_named
+from genaug.searches.objectives import check_measures, objective_named
 from genaug.searches.report import SearchResult, result_of
 from genaug.searches.space import search_space
 from genaug.searches.split import SHARE, split
@@ -93,7 +93,7 @@ def search(
     parse_config(backend, recipe.Config, fixed)
     data = read_samples(dataset, image_size, needs_labels=judged.needs_labels)
     check_modality(backend, recipe, data.spec)
-    check_measurable(objective, data.spec)
+    check_measures(judged, data.spec)
     train, unseen = split(data, held_out)
     dimensions = search_space(backend, recipe, fixed, data.spec, space)
     work = Work(

@@ -1,12 +1,14 @@
 """Holding out a part of the training images, for a search and for the choice of a step."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Subset
+from torch.utils.data import Dataset, Subset
 
+from genaug.backends.spec import Spec
 from genaug.data.holdout import held_out
 from genaug.data.reading import Samples, read_samples
 from genaug.studies.recipes import UnlabelledImages
@@ -43,6 +45,31 @@ def _part(data: Samples, rows: Tensor) -> Samples:
 
 def as_dataset(data: Samples) -> Any:
     """Samples in memory as a map-style dataset, which ``fit`` takes."""
+    if not data.spec.sample.is_augmentable:  # series with missing values and rows of tables aren't plain items
+        return SamplesInMemory(data)
     if data.labels is None:
         return UnlabelledImages(data.x)
     return LabelledSamples(data.x, data.labels, data.spec.class_names)
+
+
+class SamplesInMemory(Dataset[Tensor]):
+    """Raw samples that ``read_samples`` takes as they are."""
+
+    noun, joining = "a set of samples", ""
+
+    def __init__(self, data: Samples) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data.x)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self._data.x[index]
+
+    def read_rows(self, rows: Sequence[int] | None = None, *, ignore_labels: bool = False) -> Samples:
+        """Samples and labels, by default all, with the modality fitted to these only."""
+        picked = torch.arange(len(self)) if rows is None else torch.tensor(rows, dtype=torch.int64)
+        x, labels = self._data.x[picked], None if ignore_labels else self._data.labels
+        classes = None if labels is None else self._data.spec.classes
+        spec = Spec(sample=self._data.spec.sample.fitted(x), classes=classes)
+        return Samples(x, None if labels is None else labels[picked], spec)

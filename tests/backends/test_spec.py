@@ -181,6 +181,7 @@ def test_classes_are_a_number_or_names_or_both():
     [
         (None, "no labels"),
         (10, "10 classes"),
+        (("cat",), "1 class (cat)"),
         (("cat", "dog"), "2 classes (cat, dog)"),
         (("\x1b[31mcat", "d\no\0g"), r"2 classes (\x1b[31mcat, d\no\x00g)"),
         (tuple("abcdefghijklm"), "13 classes (a, b, c, d, e, f, g, h, i, j, k, l, …)"),

@@ -91,6 +91,9 @@ def test_a_test_set_takes_the_classes_of_the_training_set():
         ({"x": np.full((4, 1, 5), 7.0)}, "all channels are constant"),
         ({"x": [ones(2, 5), ones(3, 5)]}, "series 1 has 3 channels"),
         ({"x": X * np.float64(1e60)}, "infinite values, or values above"),
+        ({"x": X * np.float64(1e-45)}, "values lie below 1e-38, .* Multiply them"),
+        ({"x": X * np.float64(1e-60)}, "values lie below 1e-38"),
+        ({"x": X.astype(np.float64) + 1e12}, "Subtract an offset"),
         ({"x": (X * 1e15).astype(np.int64)}, "integers go up to"),
         ({"x": X, "y": np.zeros((12, 24), dtype=int)}, "a label per step"),
         ({"x": X, "y": np.zeros((12, 3))}, "several numbers per series"),
@@ -106,6 +109,10 @@ def test_a_test_set_takes_the_classes_of_the_training_set():
         ({"x": X, "mask": np.ones((12, 3, 24), dtype=bool)}, "mask must be booleans like the series"),
         ({"x": X, "mask": np.ones(12, dtype=bool)[:5]}, "an entry per series"),
         ({"x": X, "mask": np.zeros(X.shape, dtype=bool)}, "series 0 has no value"),
+        ({"x": [[[1.0, 2.0, 3.0], [4.0, 5.0]]] * 2}, "series 0: its channels differ in their number of steps"),
+        ({"x": [[1.0, [2.0, 3.0]]] * 2}, "series 0: its channels differ in their number of steps"),
+        ({"x": X[:1, :2], "mask": [[[True], [True] * 2]]}, "series 0: the mask is ragged"),
+        ({"x": X[:2], "y": [[0], [0, 1]]}, "y holds lists of different lengths"),
         ({"x": np.zeros((0, 1, 5))}, "no series"),
         ({"x": np.zeros(5)}, r"\(N, channels, steps\)"),
         ({"x": np.zeros((2, 2, 2, 2))}, r"\(N, channels, steps\)"),
@@ -148,6 +155,15 @@ def test_subsets_are_read_and_scaled_on_their_own():
     assert fingerprint(part) == fingerprint(read_samples(Subset(data, [1, 3])))
     with pytest.raises(InputError, match=r"numpy\.concatenate"):
         read_samples(ConcatDataset([data, data]))
+
+
+def test_several_series_are_taken_rather_than_read_by_a_slice():
+    data = SeriesDataset(X, Y)
+    assert data[np.int64(-1)][1] == data[torch.tensor(11)][1] == Y[-1]
+    for several in (slice(2, 4), [2, 3], torch.tensor([2, 3])):
+        with pytest.raises(InputError, match=r"by its number, got .*take\(\[\.\.\.\]\)"):
+            data[several]
+    assert [int(label) for _, label in data.take(range(2, 4))] == Y[2:4].tolist()
 
 
 def test_a_transform_changes_items_and_not_what_is_learned():
@@ -228,6 +244,19 @@ class TestFiles:
             load_data(f"series:{__file__}", target="x")
 
 
+def test_one_class_and_one_channel_are_counted_in_the_singular():
+    assert SeriesDataset(X[:, :1], np.zeros(12, dtype=int)).summary == "12 series, 1 channel, 24 steps, 1 class"
+
+
+def test_the_summary_says_whether_lengths_differ_or_only_a_mask_ends_series():
+    mask = np.ones(X.shape, dtype=bool)
+    mask[:, 0, 20:] = mask[3, :, 21:] = False
+    assert SeriesDataset(X, Y, mask=mask).summary.startswith("12 series, 2 channels, 24 steps, up to 3 missing at the")
+    assert "24 steps, 2 classes" in SeriesDataset(X, Y, mask=mask).take([0, 1]).summary
+    assert "21 to 24 steps, 2" in SeriesDataset(X, Y, lengths=[24] * 11 + [21]).summary
+    assert "21 to 24 steps, 2" in SeriesDataset([*X[:11], X[11, :, :21]], Y).summary
+
+
 def test_the_length_counts_up_to_the_last_value():
     assert lengths_of(torch.tensor([[[1.0, float("nan"), 2.0, float("nan")]]])).tolist() == [3]
 
@@ -244,19 +273,3 @@ def test_masked_arrays_reversed_views_and_bfloat16():
     assert torch.equal(SeriesDataset(X[:, :, ::-1])[0].flip(1), SeriesDataset(X)[0])
     halves = torch.tensor(X, dtype=torch.float32).bfloat16()
     assert torch.equal(SeriesDataset(halves)[3], halves[3].float())
-
-
-@pytest.mark.parametrize(
-    ("x", "message"),
-    [
-        ([[[1, 2, 3], [4, 5]], [[1, 2, 3], [4, 5, 6]]], r"series 0: its channels aren't equally long.*mask="),
-        (np.arange(12).reshape(3, 1, 4) * 1e-44, "too small for float32"),
-    ],
-)
-def test_what_float32_and_arrays_cannot_hold_is_an_error(x, message):
-    with pytest.raises(InputError, match=message):
-        SeriesDataset(x)
-
-
-def test_a_single_class_is_one_class():
-    assert SeriesDataset(waves(4)[0], [0] * 4).summary.endswith(", 1 class")

@@ -94,7 +94,7 @@ def test_a_class_with_several_categories_has_samples_of_each():
 def test_a_class_without_a_category_is_rejected():
     with pytest.raises(InputError, match=r"no category of 'c1' stands for class 2: "):
         matched(CodeWorld(0, 1, 2), falling_into(0, 1, 1, per=6))
-    with pytest.raises(InputError, match="has 2 categories for 3 classes: 1 classes would have none"):
+    with pytest.raises(InputError, match="has 2 categories for 3 classes: 1 class would have none"):
         matched(CodeWorld(0, 1), falling_into(0, 1, 1))
 
 

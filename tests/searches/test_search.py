@@ -49,6 +49,21 @@ def test_the_best_trial_its_options_and_its_generator(tmp_path):
     assert "size_of_latent" in (tmp_path / "out" / "search.html").read_text()
 
 
+def mean(generator):
+    return float(generator.sample(labels=[0, 1] * 4, seed=0)[0].nanmean())
+
+
+def test_series_with_gaps_are_searched_by_a_function(tmp_path):
+    options = {"trials": 1, "steps": 2, "batch_size": 8, "progress": False, "space": ["latent_size"]}
+    result = genaug.search("timevae", ragged(), out=tmp_path / "out", objective=mean, higher_is_better=True, **options)
+    sample = result.generator().spec.sample
+    assert (sample.shortest, sample.has_missing, result.value) == (12, True, result.trials[0]["value"])
+    assert result.generator().training["images"] == 48
+    for call in (lambda: genaug.search("timevae", ragged(), out=tmp_path / "kid"), lambda: keep_best(ragged(), "kid")):
+        with pytest.raises(InputError, match="'kid' works on images, and these are series"):
+            call()
+
+
 def test_lower_may_be_better(tmp_path):
     result = search(tmp_path / "out", higher_is_better=False, trials=3)
     assert result.value == min(trial["value"] for trial in result.trials)
@@ -215,8 +230,3 @@ class TestKeepBest:
     def test_a_measure_of_nan_ends_the_training(self, tmp_path):
         with pytest.raises(TrainingError, match="of the generator of step 2 is NaN"):
             self.fit(tmp_path / "run", lambda generator: float("nan"))
-
-
-def test_named_objectives_of_series_are_an_error_that_says_what_works(tmp_path):
-    with pytest.raises(InputError, match=r"'kid' works on images, and these are series\. Pass a function"):
-        genaug.search("rcgan", ragged(8), out=tmp_path / "out", trials=1)
