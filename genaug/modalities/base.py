@@ -38,6 +38,8 @@ class Modality(FrozenModel, ABC):
     """Whether a training encodes all samples at its start, if they fit into memory, rather than each batch."""
     files: ClassVar[tuple[str, ...]] = ()
     """The suffixes of files that hold many samples, such as ".csv"; none if each sample is a file of its own."""
+    data: ClassVar[str] = ""
+    """What is passed as a dataset of such samples, for messages: "a TableDataset (--data table:FILE.csv)"."""
     axes: ClassVar[str] = "(...)"
     """The dimensions of a sample, for messages: "(C, H, W)"."""
     is_augmentable: ClassVar[bool] = False

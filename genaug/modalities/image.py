@@ -36,6 +36,7 @@ class Image(Modality):
     item: ClassVar[str] = "image"
     classifiers: ClassVar[tuple[str, ...]] = ("small",)
     same_size: ClassVar[str] = "Pass image_size= (--image-size), or convert all to the same channels with a transform."
+    data: ClassVar[str] = "a dataset of images (--data folder:PATH)"
     axes: ClassVar[str] = "(C, H, W)"
     arrays: ClassVar[str] = "uint8 (N, C, H, W)"
     features: ClassVar[str] = "rows of pixels, uint8 (N, H*W*C)"

@@ -55,6 +55,7 @@ class Series(Modality):
     encodes_once: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = (".npz",)
     same_size: ClassVar[str] = "Pass genaug.data.SeriesDataset(list_of_series, y), which pads the shorter ones."
+    data: ClassVar[str] = "genaug.data.SeriesDataset(x, y) (--data series:FILE.npz or .ts)"
     axes: ClassVar[str] = "(channels, steps)"
     arrays: ClassVar[str] = "float32 (N, channels, steps)"
     features: ClassVar[str] = "float32 (N, channels, steps), or as rows for estimators of scikit-learn"

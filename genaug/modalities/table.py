@@ -72,6 +72,7 @@ class Table(Modality):
     batch_size: ClassVar[int] = 500  # Xu et al. 2019
     may_coincide: ClassVar[bool] = True
     classifiers: ClassVar[tuple[str, ...]] = ("boosting", "logistic")
+    data: ClassVar[str] = "genaug.data.TableDataset(frame) (--data table:FILE.csv)"
     files: ClassVar[tuple[str, ...]] = (".csv", ".parquet")
     blended: ClassVar[str] = "Join DataFrames instead: pandas.concat([frame, generator.sample(n)[0]])."
 

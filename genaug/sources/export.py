@@ -254,15 +254,24 @@ def identity_of(source: Any) -> dict[str, Any]:
 
 
 def check_settings(place: Claim, settings: Mapping[str, Any], overwrite: bool) -> None:
-    """Raises ``OutputExistsError`` if the folder contains images with other settings, unless ``overwrite``."""
+    """Raises ``OutputExistsError`` if the folder contains images with other settings, or with settings that its record
+    doesn't tell, unless ``overwrite``."""
     if overwrite or not any(is_file(place.path / name) for name in place.files if name != RECORD_FILE):
         return
-    changed = differences(_read_record(place) or {}, settings)
-    if changed:
+    if problem := difference(_read_record(place), settings):
         raise OutputExistsError(
-            f"{place.path} contains samples with other settings: {changed[0]}. Choose another folder, or pass "
-            "overwrite=True (--overwrite) to replace them."
+            f"{place.path} contains samples {problem}. Choose another folder, or pass overwrite=True (--overwrite) to "
+            "replace them."
         )
+
+
+def difference(record: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> str | None:
+    """What distinguishes samples with this record, None for a damaged one, from those of other settings, in words that
+    follow "samples"; None if nothing does."""
+    if record is None or "source" not in record:
+        return f"with unknown settings, since their {RECORD_FILE} is missing or damaged"
+    changed = differences(record, settings)
+    return f"with other settings: {changed[0]}" if changed else None
 
 
 def differences(record: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

@@ -27,7 +27,7 @@ from genaug.randomness import check_seed
 from genaug.sources.export import (
     check_settings,
     claim_samples,
-    differences,
+    difference,
     draw_part,
     images_per_call,
     labels_of_parts,
@@ -235,14 +235,14 @@ def _check_objects(system: Any, root: str, out: str, record: Mapping[str, Any]) 
     names = {path.rpartition("/")[2] for path in (system.ls(root, detail=False) if system.exists(root) else [])}
     if not names:
         return
+    if RECORD_FILE not in names:
+        raise OutputExistsError(f"{out} contains other files, such as {min(names)}. Choose another place.")
     try:
-        before = json.loads(system.cat_file(f"{root}/{RECORD_FILE}")) if RECORD_FILE in names else None
+        before = json.loads(system.cat_file(f"{root}/{RECORD_FILE}"))
     except ValueError:
         before = None
-    if not isinstance(before, dict):
-        raise OutputExistsError(f"{out} contains other files, such as {min(names)}. Choose another place.")
-    if changed := differences(before, record):
-        raise OutputExistsError(f"{out} contains samples with other settings: {changed[0]}. Choose another place.")
+    if problem := difference(before if isinstance(before, dict) else None, record):
+        raise OutputExistsError(f"{out} contains samples {problem}. Choose another place.")
 
 
 def _json(record: Mapping[str, Any], *, complete: bool) -> bytes:

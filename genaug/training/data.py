@@ -16,6 +16,7 @@ from genaug.data.image_cache import ImageCache
 from genaug.data.overlap import check_disjoint
 from genaug.data.reading import Samples, fingerprint, read_samples
 from genaug.errors import DataWarning, InputError, TrainingWarning
+from genaug.modalities.known import MODALITIES
 from genaug.progress import Progress
 
 
@@ -184,8 +185,9 @@ def _warn_of_empty_classes(data: Samples) -> None:
 def check_modality(name: str, backend: Backend, spec: Spec) -> None:
     """Raises ``InputError`` if a backend called ``name`` can't be trained on samples of this kind."""
     if spec.sample.kind not in backend.modalities:
+        data = " or ".join(each.data for kind, each in MODALITIES.items() if kind in backend.modalities and each.data)
         raise InputError(
             f"backend {name!r} can't be trained on {spec.sample.noun}: it is for samples of kind "
-            f"{' or '.join(backend.modalities)}. Installed backends that can: "
+            f"{' or '.join(backend.modalities)}.{data and f' Pass {data}.'} Installed backends for {spec.sample.noun}: "
             f"{', '.join(registry.trained_on(spec.sample.kind)) or 'none'}."
         )

@@ -69,6 +69,7 @@ def test_other_forms_say_so(folder, tmp_path):
     fails("leave them out", "train", "rcgan", "--data", data, "--target", "y", "--out", tmp_path / "run")
     fails("has no images", "train", "rcgan", "--data", data, "--image-size", 8, "--out", tmp_path / "run")
     fails("can't be trained on series", "train", "cgan", "--data", data, "--out", tmp_path / "run")
+    fails("--data series:FILE.npz or .ts", "train", "timevae", "--out", tmp_path / "run")
 
 
 def test_a_run_is_resumed_from_another_folder(folder, monkeypatch, tmp_path):

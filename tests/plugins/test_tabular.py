@@ -369,6 +369,6 @@ def test_hints_name_backends_for_tables_only(tmp_path):
     with pytest.raises(InputError, match=r"Installed backends that can: none\.$"):
         generator.classify(table.drop(columns="label"))
     with pytest.raises(
-        InputError, match=r"can't be trained on rows.* can: (tvae, wgan-gp-table|wgan-gp-table, tvae)\.$"
+        InputError, match=r"can't be trained on rows.* for rows: (tvae, wgan-gp-table|wgan-gp-table, tvae)\.$"
     ):
         genaug.fit("cgan", data, out=tmp_path / "other", **options)

@@ -180,6 +180,17 @@ class TestContinuing:
         write_samples(Slow(**options), tmp_path / "new", **arguments)
         assert contents(tmp_path / "out") == contents(tmp_path / "new")
 
+    @pytest.mark.parametrize("record", ["", '{"seed": 0', "[]", "{}", None])
+    def test_a_damaged_record_is_not_taken_for_other_settings(self, tmp_path, record):
+        write_samples(Slow(), tmp_path / "out", per_class=2)
+        reference = contents(tmp_path / "out")
+        path = tmp_path / "out" / "samples.json"
+        path.unlink() if record is None else path.write_text(record)
+        with pytest.raises(OutputExistsError, match=r"unknown settings, .* samples\.json is missing or damaged"):
+            write_samples(Slow(), tmp_path / "out", per_class=2)
+        write_samples(Slow(), tmp_path / "out", per_class=2, overwrite=True)
+        assert contents(tmp_path / "out") == reference
+
     def test_another_generator_of_the_same_name_is_rejected(self, tmp_path, make_generator):
         write_samples(make_generator(), tmp_path / "out", per_class=1)
         with pytest.raises(OutputExistsError, match="weights_sha256 was"):
