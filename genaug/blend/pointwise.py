@@ -30,10 +30,12 @@ def split_pointwise(transform: Any) -> tuple[list[Any], list[Any]]:
 def transform_all(images: NDArray[Any], pointwise: list[Callable[[Any], Any]], rest: list[Any]) -> list[Any]:
     """What the steps of ``split_pointwise`` make of images, uint8 (N, C, H, W). Tensors are views of one memory."""
     first, *later = pointwise
-    batch: Any = torch.from_numpy(images)
+    batch: Any
     if type(first) in _TO_TENSOR:
-        batch = batch.to(torch.get_default_dtype()).div(255)
-    elif type(first) is v2.ToImage:
+        batch = torch.from_numpy(images).to(torch.get_default_dtype()).div(255)
+    else:
+        batch = torch.as_tensor(images)  # unlike ToTensor, these have tensors on torch's default device
+    if type(first) is v2.ToImage:
         batch = tv_tensors.Image(batch)
     for step in later:
         batch = step(batch)

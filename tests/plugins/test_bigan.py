@@ -357,9 +357,9 @@ class TestTraining:
         train, labels = read_samples(data), torch.arange(10).repeat(30)
         nearest = KNeighborsClassifier(3).fit(train.x.flatten(1).numpy(), train.labels)
         images, _ = generator.sample(labels=labels, seed=0)
-        assert nearest.score(images.flatten(1).numpy(), labels) > 0.85
+        assert nearest.score(images.flatten(1).numpy(), labels) > 0.8
         varied = generator.vary(test_set.x, test_set.labels, seed=0)
-        assert nearest.score(varied.flatten(1).numpy(), test_set.labels) > 0.85
+        assert nearest.score(varied.flatten(1).numpy(), test_set.labels) > 0.8
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_both_directions_are_saved_and_addressed_by_name(digits, tmp_path):
     with torch.no_grad():
         for role, result in (("generator", there), ("backward", back)):
             expected = generator.spec.sample.decode(generator.nets[role](encoded), torch.uint8)
-            assert (expected.int() - result.int()).abs().max() <= 1
+            assert (expected.int() - result.int()).abs().max() <= 3, "bfloat16 on some machines"
     with pytest.raises(InputError, match=r"doesn't know the domain 'zebra': it translates from 'dark' to 'light' and"):
         generator.translate(images, to="zebra")
 

@@ -173,7 +173,8 @@ class TestGenerators:
         labels = torch.arange(8) % 3 if classes else None
         z = torch.randn(8, 4)
         for member in range(3):
-            images = gen.decode(z, labels, member=torch.full((8,), member), dtype=torch.float32)
+            members = torch.full((8,), member)
+            images = gen.decode(z, labels, member=members, dtype=torch.float32, precision="float32")
             network = gen.network
             alone = network.heads([network.trunk(z, labels)], [member], labels)
             assert torch.allclose(images, alone / 2 + 0.5, atol=1e-5)
